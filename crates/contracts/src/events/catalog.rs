@@ -1,0 +1,68 @@
+//! What the catalogue tells.
+
+use bookworm_kernel::{BookId, OrderId};
+use bookworm_messaging::message;
+use serde::{Deserialize, Serialize};
+
+message! {
+    /// All copies of an order are held.
+    "events.catalog.StockReserved.v1" StockReserved {
+        /// The order.
+        pub order_id: OrderId,
+    }
+}
+
+/// A line that could not be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShortLine {
+    /// The book.
+    pub book_id: BookId,
+    /// How many were wanted.
+    pub wanted: u32,
+    /// How many there are.
+    pub available: u32,
+}
+
+message! {
+    /// At least one line could not be held, so none is.
+    "events.catalog.StockRejected.v1" StockRejected {
+        /// The order.
+        pub order_id: OrderId,
+        /// The lines that are short.
+        pub short: Vec<ShortLine>,
+    }
+}
+
+message! {
+    /// Nothing is held for this order any more.
+    "events.catalog.StockReleased.v1" StockReleased {
+        /// The order.
+        pub order_id: OrderId,
+    }
+}
+
+message! {
+    /// The stock of a book changed: goods left with a completed order, or staff counted.
+    "events.catalog.InventoryUpdated.v1" InventoryUpdated {
+        /// The book.
+        pub book_id: BookId,
+        /// Copies in the house.
+        pub on_hand: i64,
+        /// Of these, held for orders.
+        pub reserved: i64,
+        /// The order that took them, when it was one.
+        pub order_id: Option<OrderId>,
+    }
+}
+
+message! {
+    /// A book was added, edited or taken from sale.
+    "events.catalog.BookChanged.v1" BookChanged {
+        /// The book.
+        pub book_id: BookId,
+        /// Its version, counting up.
+        pub version: i64,
+        /// Whether it is no longer sold.
+        pub deleted: bool,
+    }
+}

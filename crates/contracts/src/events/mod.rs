@@ -1,0 +1,7 @@
+//! Facts: published by one service through its outbox, read by any other. Additive changes keep the version;
+//! anything else is a new version beside the old one.
+
+pub mod catalog;
+pub mod finance;
+pub mod identity;
+pub mod ordering;

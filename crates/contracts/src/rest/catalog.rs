@@ -1,0 +1,249 @@
+//! Books, authors, publishers, subjects, stock, search.
+
+use bookworm_kernel::{AuthorId, BookId, Isbn13, Money, PublisherId, SubjectId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A name with its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthorRef {
+    /// The author.
+    pub id: AuthorId,
+    /// As printed on the cover.
+    pub name: String,
+}
+
+/// What readers think of a book.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct RatingSummary {
+    /// 1 to 5; 0 when nobody rated.
+    pub average: f64,
+    /// How many rated.
+    pub count: i64,
+}
+
+/// A book as the shop shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Book {
+    /// The book.
+    pub id: BookId,
+    /// Its key in the file it was imported from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_id: Option<String>,
+    /// ISBN-13 of this edition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub isbn13: Option<Isbn13>,
+    /// The title.
+    pub title: String,
+    /// In the order of the cover.
+    pub authors: Vec<AuthorRef>,
+    /// The publisher's name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub publisher: Option<String>,
+    /// Year of first publication; negative before the common era.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub year: Option<i32>,
+    /// ISO 639-1 code of the text's language.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<String>,
+    /// Number of pages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<i32>,
+    /// Names of subjects.
+    pub subjects: Vec<String>,
+    /// Name of the series.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub series: Option<String>,
+    /// A paragraph about it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+    /// What it costs.
+    pub price: Money,
+    /// What it cost before, when it is reduced.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub list_price: Option<Money>,
+    /// What readers think.
+    pub rating: RatingSummary,
+    /// Copies that can be bought now.
+    pub available: i64,
+    /// Path of the cover.
+    pub cover_url: String,
+    /// Counts edits; the number in the `ETag`.
+    pub version: i64,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
+}
+
+/// `POST /books`, `PUT /books/{id}`: the whole book.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BookInput {
+    /// 1 to 500 characters.
+    pub title: String,
+    /// Names, 0 to 50, each 1 to 200 characters. Unknown names become new authors.
+    #[serde(default)]
+    pub authors: Vec<String>,
+    /// What it costs; not negative.
+    pub price: Option<Money>,
+    /// ISBN-10 or 13.
+    #[serde(default)]
+    pub isbn13: Option<String>,
+    /// 1 to 200 characters.
+    #[serde(default)]
+    pub publisher: Option<String>,
+    /// -5000 to 3000.
+    #[serde(default)]
+    pub year: Option<i32>,
+    /// ISO 639-1.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// 1 to 100,000.
+    #[serde(default)]
+    pub pages: Option<i32>,
+    /// Names, 0 to 50, each 1 to 100 characters.
+    #[serde(default)]
+    pub subjects: Vec<String>,
+    /// 1 to 300 characters.
+    #[serde(default)]
+    pub series: Option<String>,
+    /// Up to 20,000 characters.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Higher than the price.
+    #[serde(default)]
+    pub list_price: Option<Money>,
+    /// Key in an import file, unique; up to 200 characters.
+    #[serde(default)]
+    pub source_id: Option<String>,
+    /// Copies in the house, for a new book only.
+    #[serde(default)]
+    pub stock: Option<i64>,
+}
+
+/// How a list of books is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BookSort {
+    /// Best match first; without a query, what is rated most.
+    #[default]
+    Relevance,
+    /// Latest year first.
+    Newest,
+    /// Cheapest first.
+    Price,
+    /// Dearest first.
+    #[serde(rename = "-price")]
+    PriceDescending,
+    /// Best rated first.
+    Rating,
+    /// By title.
+    Title,
+}
+
+/// Author, publisher or subject with how many books it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Named<Id> {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: String,
+    /// Books on sale.
+    pub books: i64,
+    /// Counts edits; the number in the `ETag`.
+    pub version: i64,
+}
+
+/// An author.
+pub type Author = Named<AuthorId>;
+/// A publisher.
+pub type Publisher = Named<PublisherId>;
+/// A subject.
+pub type Subject = Named<SubjectId>;
+
+/// `POST` and `PUT` of authors, publishers and subjects.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameInput {
+    /// 1 to 200 characters; unique.
+    pub name: String,
+}
+
+/// How many copies there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stock {
+    /// In the house.
+    pub on_hand: i64,
+    /// Of these, held for orders.
+    pub reserved: i64,
+    /// What can be sold: `on_hand - reserved`, never negative.
+    pub available: i64,
+}
+
+/// `POST /books/{id}/stock/adjustments`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockAdjustment {
+    /// Copies that came (positive) or went (negative); not 0, at most a million.
+    pub delta: i64,
+    /// Why; 1 to 200 characters.
+    pub reason: String,
+}
+
+/// One hit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SearchHit {
+    /// The book.
+    pub book: Book,
+    /// Higher is better; comparable within one answer only.
+    pub score: f64,
+    /// How it was found.
+    pub matched: Matched,
+}
+
+/// Which side of the search found a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Matched {
+    /// By its words.
+    pub text: bool,
+    /// By its meaning.
+    pub meaning: bool,
+}
+
+/// A value to filter by and how many books have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FacetValue {
+    /// What to send as the filter.
+    pub value: String,
+    /// How many books of the whole result have it.
+    pub count: i64,
+}
+
+/// Values to filter a result by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Facets {
+    /// Subjects, most frequent first.
+    pub subject: Vec<FacetValue>,
+    /// Languages, most frequent first.
+    pub language: Vec<FacetValue>,
+    /// Authors, most frequent first.
+    pub author: Vec<FacetValue>,
+    /// Price ranges, e.g. `0-999`, in minor units.
+    pub price: Vec<FacetValue>,
+}
+
+/// `GET /search`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SearchResponse {
+    /// Best first.
+    pub items: Vec<SearchHit>,
+    /// For the next page; null on the last.
+    pub next: Option<String>,
+    /// What to narrow the result by.
+    pub facets: Facets,
+    /// How many books match.
+    pub total: i64,
+    /// Whether a part of the search did not take part.
+    pub degraded: bool,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}

@@ -1,0 +1,89 @@
+//! Accounts and tokens.
+
+use bookworm_kernel::CustomerId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What somebody may do beyond buying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everybody with an account.
+    Customer,
+    /// Answers support chats.
+    Agent,
+    /// Keeps the catalogue, stock and orders.
+    Staff,
+    /// Everything, and gives roles to others.
+    Admin,
+}
+
+/// `POST /identity/register`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct RegisterRequest {
+    /// Where to reach you; also your name at sign-in.
+    pub email: String,
+    /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128)]
+    pub password: String,
+    /// 1 to 100 characters.
+    pub name: String,
+}
+
+/// An account.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Account {
+    /// The account's id; a token's `sub`.
+    pub id: CustomerId,
+    /// Where to reach them.
+    pub email: String,
+    /// How to address them.
+    pub name: String,
+    /// What they may do.
+    pub roles: Vec<Role>,
+}
+
+/// `POST /identity/token`: with a password, or with the refresh token of an earlier answer.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "grant_type", rename_all = "snake_case")]
+pub enum TokenRequest {
+    /// Signing in.
+    Password {
+        /// The account's address.
+        email: String,
+        /// The account's password.
+        password: String,
+    },
+    /// Staying signed in. Each refresh token is good for one use.
+    RefreshToken {
+        /// From the last answer.
+        refresh_token: String,
+    },
+}
+
+/// Proof of who you are.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct TokenResponse {
+    /// JWT signed with a published key; send it as `Authorization: Bearer`.
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Seconds until the access token expires.
+    pub expires_in: u64,
+    /// For the next `refresh_token` grant.
+    pub refresh_token: String,
+}
+
+/// `POST /identity/sign-out`: ends the session that this refresh token belongs to.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct SignOutRequest {
+    /// Any refresh token of the session.
+    pub refresh_token: String,
+}
+
+/// `PUT /identity/accounts/{id}/roles` (admin)
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RolesRequest {
+    /// The new set; `customer` is always among them.
+    pub roles: Vec<Role>,
+}

@@ -1,0 +1,68 @@
+//! What operators look at.
+
+use bookworm_kernel::{MessageId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A mail. `GET /admin/mail`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Mail {
+    /// The mail.
+    pub id: Uuid,
+    /// What it is about, e.g. `order_confirmed`.
+    pub kind: String,
+    /// Who gets it.
+    pub to: String,
+    /// Its subject line.
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// `queued`, `sent` or `failed`.
+    pub status: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Why the last try failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// The order it is about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub order_id: Option<Uuid>,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was handed over.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sent_at: Option<Timestamp>,
+}
+
+/// A message that no attempt could handle. `GET /admin/dead-letters`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    /// The dead letter; what to send to `retry`.
+    pub id: Uuid,
+    /// The message.
+    pub message_id: MessageId,
+    /// Its subject on the bus.
+    pub subject: String,
+    /// Who could not handle it.
+    pub consumer: String,
+    /// Why.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// The message itself.
+    pub message: serde_json::Value,
+    /// When it was given up.
+    pub at: Timestamp,
+}
+
+/// A part of the shop and how it is. `GET /health/ready`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `unavailable`.
+    pub status: String,
+    /// Each part's own answer: `ok`, or what is wrong.
+    pub checks: std::collections::BTreeMap<String, String>,
+}

@@ -1,0 +1,312 @@
+//! Checkout and orders.
+
+use bookworm_kernel::{BookId, Money, OrderId, Quantity, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Where a parcel goes.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// Street and number; 1 to 200 characters.
+    pub line1: String,
+    /// Up to 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line2: Option<String>,
+    /// 1 to 100 characters.
+    pub city: String,
+    /// State or province, e.g. `CA`; up to 100 characters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub region: Option<String>,
+    /// 1 to 20 characters.
+    pub postal_code: String,
+    /// ISO 3166-1 alpha-2, e.g. `US`.
+    #[schema(example = "US")]
+    pub country: String,
+}
+
+impl std::fmt::Debug for Address {
+    /// Hides the address: where people live does not belong in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Address(hidden)")
+    }
+}
+
+/// How to pay.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentInput {
+    /// The payment provider's token for the card, e.g. the sandbox's `tok_approve`.
+    pub token: String,
+}
+
+/// `POST /orders/checkout`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckoutRequest {
+    /// Required from a guest; a customer's account has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub email: Option<String>,
+    /// Where to.
+    pub shipping_address: Address,
+    /// Code of one of `GET /shipping-methods`.
+    pub shipping_method: String,
+    /// How to pay.
+    pub payment: PaymentInput,
+    /// What the customer was shown; another total is refused with `total_changed`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected_total: Option<Money>,
+}
+
+/// `POST /orders/quote`: what a checkout of the present basket would cost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuoteRequest {
+    /// Code of one of `GET /shipping-methods`; the first that serves the country when missing.
+    #[serde(default)]
+    pub shipping_method: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// State or province.
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+/// What an order costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quote {
+    /// Sum of the lines.
+    pub subtotal: Money,
+    /// Delivery.
+    pub shipping: Money,
+    /// Tax; see `tax_included`.
+    pub tax: Money,
+    /// Whether `tax` is contained in the prices rather than added.
+    pub tax_included: bool,
+    /// Taken off.
+    pub discount: Money,
+    /// What the customer pays.
+    pub total: Money,
+    /// The method used.
+    pub shipping_method: String,
+}
+
+/// Where an order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Being checked: stock and payment.
+    Pending,
+    /// The contract stands.
+    Confirmed,
+    /// On its way.
+    Shipped,
+    /// Delivered.
+    Completed,
+    /// Called off before it was shipped.
+    Cancelled,
+    /// Could not be confirmed.
+    Rejected,
+    /// All the money went back.
+    Refunded,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrderLine {
+    /// The book.
+    pub book_id: BookId,
+    /// Its title when it was sold.
+    pub title: String,
+    /// How many copies.
+    pub quantity: Quantity,
+    /// For one copy.
+    pub unit_price: Money,
+    /// For all copies.
+    pub line_total: Money,
+}
+
+/// Where the payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// Not asked yet, or no answer yet.
+    Pending,
+    /// The customer must confirm with their bank.
+    ActionRequired,
+    /// Held for us.
+    Authorised,
+    /// Ours.
+    Captured,
+    /// Refused.
+    Declined,
+    /// Let go.
+    Voided,
+    /// Partly given back.
+    PartiallyRefunded,
+    /// All given back.
+    Refunded,
+    /// The provider refused to capture; staff must look.
+    Failed,
+}
+
+/// The payment of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrderPayment {
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// Where the customer confirms, while `status` is `action_required`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub action_url: Option<String>,
+    /// Given back so far.
+    pub refunded: Money,
+}
+
+/// A step in an order's life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimelineEntry {
+    /// What happened: a status of the order, or `payment_captured`, `payment_action_required`, `partially_refunded`.
+    pub status: String,
+    /// When.
+    pub at: Timestamp,
+    /// A sentence for people, when there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+}
+
+/// Why an order was rejected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Rejection {
+    /// Stable error code.
+    pub code: String,
+    /// For people.
+    pub reason: String,
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Order {
+    /// The order.
+    pub id: OrderId,
+    /// The number people read out, e.g. `BW-7K3M-92QX`.
+    pub number: String,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// What was ordered.
+    pub lines: Vec<OrderLine>,
+    /// Sum of the lines.
+    pub subtotal: Money,
+    /// Delivery.
+    pub shipping: Money,
+    /// Tax; see `tax_included`.
+    pub tax: Money,
+    /// Whether `tax` is contained in the prices rather than added.
+    pub tax_included: bool,
+    /// Taken off.
+    pub discount: Money,
+    /// What the customer pays.
+    pub total: Money,
+    /// Where to.
+    pub shipping_address: Address,
+    /// Code of the shipping method.
+    pub shipping_method: String,
+    /// Where we write to.
+    pub email: String,
+    /// The payment.
+    pub payment: OrderPayment,
+    /// Why it was rejected, when it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rejection: Option<Rejection>,
+    /// The carrier's number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tracking: Option<String>,
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// Number of events so far; the number in the `ETag`.
+    pub version: u64,
+    /// The secret that lets a guest read this order as `?key=`; only in answers to those who may know it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub access_key: Option<String>,
+}
+
+/// An event of an order's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrderEvent {
+    /// 1 for the first.
+    pub version: u64,
+    /// Its name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it says.
+    pub data: serde_json::Value,
+    /// The request it belongs to.
+    pub correlation_id: uuid::Uuid,
+    /// What directly led to it.
+    pub causation_id: uuid::Uuid,
+}
+
+/// `POST /orders/{id}/cancel`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Up to 500 characters.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `POST /orders/{id}/ship`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShipRequest {
+    /// The carrier's number; up to 100 characters.
+    #[serde(default)]
+    pub tracking: Option<String>,
+}
+
+/// `POST /orders/{id}/refund`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundRequest {
+    /// What to give back; all that is left when missing.
+    #[serde(default)]
+    pub amount: Option<Money>,
+    /// 1 to 500 characters.
+    pub reason: String,
+}
+
+/// A way to deliver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShippingMethod {
+    /// What to send at checkout.
+    pub code: String,
+    /// For people.
+    pub name: String,
+    /// What it costs.
+    pub price: Money,
+    /// From this subtotal on it is free.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub free_from: Option<Money>,
+    /// Working days, at least.
+    pub min_days: u32,
+    /// Working days, at most.
+    pub max_days: u32,
+    /// ISO 3166-1 alpha-2 codes it serves; empty for everywhere.
+    pub countries: Vec<String>,
+}
+
+/// A way to pay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentMethod {
+    /// What to send at checkout.
+    pub token: String,
+    /// For people.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+}

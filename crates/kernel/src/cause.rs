@@ -1,0 +1,128 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{CorrelationId, MessageId};
+
+/// W3C Trace Context `traceparent`, version 00: `00-<trace id>-<span id>-<flags>`.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TraceParent {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+}
+
+impl TraceParent {
+    /// A new trace, sampled.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { trace_id: Uuid::new_v4().as_u128(), span_id: random_span(), flags: 1 }
+    }
+
+    /// Reads the header's value.
+    ///
+    /// Returns `None` for anything that is not a valid version-00 value, all-zero ids included: the caller then
+    /// starts a trace of its own, as section 3.2 of the recommendation asks.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let hex = |s: &str, len: usize| s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if version != "00" || parts.next().is_some() || !hex(trace, 32) || !hex(span, 16) || !hex(flags, 2) {
+            return None;
+        }
+        let trace_id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+        let span_id = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
+        Some(Self { trace_id, span_id, flags: u8::from_str_radix(flags, 16).ok()? })
+    }
+
+    /// The same trace, one hop further.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self { span_id: random_span(), ..self }
+    }
+
+    /// The trace's id as 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(self) -> String {
+        format!("{:032x}", self.trace_id)
+    }
+}
+
+fn random_span() -> u64 {
+    (Uuid::new_v4().as_u128() >> 64) as u64 | 1
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+    }
+}
+
+impl fmt::Debug for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for TraceParent {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("must be a W3C traceparent of version 00")
+    }
+}
+
+impl From<TraceParent> for String {
+    fn from(value: TraceParent) -> Self {
+        value.to_string()
+    }
+}
+
+/// Why something happens: handed from the request through every command and event that follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The same for everything that one request set in motion.
+    pub correlation_id: CorrelationId,
+    /// The message, or for a request the correlation, that directly led to this.
+    pub causation_id: Uuid,
+    /// The trace this belongs to.
+    pub trace: TraceParent,
+}
+
+impl Cause {
+    /// Something that starts by itself: a timer, a command line.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::request(CorrelationId::new(), TraceParent::start())
+    }
+
+    /// A request from outside.
+    #[must_use]
+    pub fn request(correlation_id: CorrelationId, trace: TraceParent) -> Self {
+        Self { correlation_id, causation_id: correlation_id.uuid(), trace }
+    }
+
+    /// What follows from a message that was received.
+    #[must_use]
+    pub fn by(self, message: MessageId) -> Self {
+        Self { causation_id: message.uuid(), trace: self.trace.child(), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_the_recommendation() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let parent = TraceParent::parse(text).expect("the recommendation's own example");
+        assert_eq!(parent.to_string(), text);
+        assert_eq!(parent.child().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        for bad in ["", "00", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"] {
+            assert_eq!(TraceParent::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The values that every room of the house shares. Pure: no I/O, no async, no clock but the one handed in.
+//!
+//! Each type parses at the edge and cannot be wrong afterwards: a [`Quantity`] is 1 to 99, an [`Isbn13`] has a
+//! correct check digit, [`Money`] never mixes currencies.
+
+mod cause;
+mod clock;
+mod email;
+mod error;
+mod id;
+mod isbn;
+mod money;
+mod quantity;
+
+pub use cause::{Cause, TraceParent};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use email::{Email, InvalidEmail};
+pub use error::{ErrorCode, ErrorKind, FieldError};
+pub use id::{
+    AuthorId, BookId, CorrelationId, CustomerId, MessageId, OrderId, PaymentId, PublisherId,
+    ReservationId, SubjectId,
+};
+pub use isbn::{InvalidIsbn, Isbn13};
+pub use money::{Currency, InvalidCurrency, Money, MoneyError};
+pub use quantity::{InvalidQuantity, Quantity};

@@ -1,0 +1,256 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An ISO 4217 currency code, e.g. `USD`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "USD")]
+pub struct Currency(iso_currency::Currency);
+
+/// The text is not an ISO 4217 code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an ISO 4217 currency code such as USD or EUR")]
+pub struct InvalidCurrency(pub String);
+
+impl Currency {
+    /// United States dollar.
+    pub const USD: Self = Self(iso_currency::Currency::USD);
+    /// Euro.
+    pub const EUR: Self = Self(iso_currency::Currency::EUR);
+
+    /// Parses a three-letter code; case does not matter.
+    ///
+    /// # Errors
+    /// When the code is not in ISO 4217.
+    pub fn parse(code: &str) -> Result<Self, InvalidCurrency> {
+        iso_currency::Currency::from_code(&code.to_ascii_uppercase())
+            .map(Self)
+            .ok_or_else(|| InvalidCurrency(code.to_owned()))
+    }
+
+    /// The three-letter code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// How many decimal digits the minor unit has: 2 for USD, 0 for JPY.
+    #[must_use]
+    pub fn exponent(self) -> u32 {
+        u32::from(self.0.exponent().unwrap_or(0))
+    }
+
+    /// The symbol to print in front of an amount, e.g. `$`.
+    #[must_use]
+    pub fn symbol(self) -> String {
+        self.0.symbol().to_string()
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = InvalidCurrency;
+    fn try_from(code: String) -> Result<Self, Self::Error> {
+        Self::parse(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// An amount in the minor units of its currency: `Money::new(1299, USD)` is $12.99. May be negative (a ledger entry).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Money {
+    /// Minor units, e.g. cents.
+    pub amount: i64,
+    /// ISO 4217 code.
+    pub currency: Currency,
+}
+
+/// Arithmetic on money that would be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// Two currencies met.
+    #[error("{0} and {1} cannot be added")]
+    CurrencyMismatch(Currency, Currency),
+    /// The result does not fit 64 bits.
+    #[error("the amount is too large")]
+    Overflow,
+}
+
+impl Money {
+    /// An amount of minor units.
+    #[must_use]
+    pub const fn new(amount: i64, currency: Currency) -> Self {
+        Self { amount, currency }
+    }
+
+    /// Nothing, in this currency.
+    #[must_use]
+    pub const fn zero(currency: Currency) -> Self {
+        Self::new(0, currency)
+    }
+
+    /// Adds an amount of the same currency.
+    ///
+    /// # Errors
+    /// When the currencies differ or the sum overflows.
+    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        let amount = self.amount.checked_add(other.amount).ok_or(MoneyError::Overflow)?;
+        Ok(Self::new(amount, self.currency))
+    }
+
+    /// Subtracts an amount of the same currency.
+    ///
+    /// # Errors
+    /// When the currencies differ or the difference overflows.
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        self.same_currency(other)?;
+        let amount = self.amount.checked_sub(other.amount).ok_or(MoneyError::Overflow)?;
+        Ok(Self::new(amount, self.currency))
+    }
+
+    /// The price of several pieces.
+    ///
+    /// # Errors
+    /// When the product overflows.
+    pub fn times(self, pieces: u32) -> Result<Self, MoneyError> {
+        let amount = self.amount.checked_mul(i64::from(pieces)).ok_or(MoneyError::Overflow)?;
+        Ok(Self::new(amount, self.currency))
+    }
+
+    /// The part `basis_points`/10,000 of the amount, rounded half away from zero, as tax offices round.
+    ///
+    /// # Errors
+    /// When the result does not fit.
+    pub fn basis_points(self, basis_points: u32) -> Result<Self, MoneyError> {
+        Self::ratio(self, i128::from(basis_points), 10_000)
+    }
+
+    /// The tax contained in a gross amount at this rate: `gross * rate / (1 + rate)`, rounded half away from zero.
+    ///
+    /// # Errors
+    /// When the result does not fit.
+    pub fn contained_basis_points(self, basis_points: u32) -> Result<Self, MoneyError> {
+        Self::ratio(self, i128::from(basis_points), 10_000 + i128::from(basis_points))
+    }
+
+    /// Sums amounts of one currency; no amounts make zero of `currency`.
+    ///
+    /// # Errors
+    /// When one is of another currency, or the sum overflows.
+    pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
+    }
+
+    fn ratio(self, numerator: i128, denominator: i128) -> Result<Self, MoneyError> {
+        let product = i128::from(self.amount) * numerator;
+        let half = denominator / 2;
+        let rounded = if product >= 0 { product + half } else { product - half } / denominator;
+        let amount = i64::try_from(rounded).map_err(|_| MoneyError::Overflow)?;
+        Ok(Self::new(amount, self.currency))
+    }
+
+    fn same_currency(self, other: Self) -> Result<(), MoneyError> {
+        if self.currency == other.currency {
+            Ok(())
+        } else {
+            Err(MoneyError::CurrencyMismatch(self.currency, other.currency))
+        }
+    }
+}
+
+impl fmt::Display for Money {
+    /// As a person reads it: `$12.99`, `¥1299`, `-€0.50`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exponent = self.currency.exponent();
+        let unit = 10_u64.pow(exponent);
+        let (sign, amount) = (if self.amount < 0 { "-" } else { "" }, self.amount.unsigned_abs());
+        write!(f, "{sign}{}{}", self.currency.symbol(), amount / unit)?;
+        if exponent > 0 {
+            write!(f, ".{:0width$}", amount % unit, width = exponent as usize)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount, self.currency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn prints_as_people_read_it() {
+        assert_eq!(Money::new(1299, Currency::USD).to_string(), "$12.99");
+        assert_eq!(Money::new(-50, Currency::EUR).to_string(), "-€0.50");
+        let yen = Currency::parse("jpy").expect("JPY is in ISO 4217");
+        assert_eq!(Money::new(1299, yen).to_string(), "¥1299");
+    }
+
+    #[test]
+    fn currencies_never_mix() {
+        let mixed = Money::new(1, Currency::USD).checked_add(Money::new(1, Currency::EUR));
+        assert_eq!(mixed, Err(MoneyError::CurrencyMismatch(Currency::USD, Currency::EUR)));
+    }
+
+    #[test]
+    fn overflow_is_an_error_and_not_a_wrap() {
+        let most = Money::new(i64::MAX, Currency::USD);
+        assert_eq!(most.checked_add(Money::new(1, Currency::USD)), Err(MoneyError::Overflow));
+        assert_eq!(most.times(2), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn rounds_half_away_from_zero() {
+        assert_eq!(Money::new(50, Currency::USD).basis_points(100).map(|m| m.amount), Ok(1));
+        assert_eq!(Money::new(-50, Currency::USD).basis_points(100).map(|m| m.amount), Ok(-1));
+        assert_eq!(Money::new(49, Currency::USD).basis_points(100).map(|m| m.amount), Ok(0));
+    }
+
+    proptest! {
+        #[test]
+        fn adding_and_subtracting_returns(a in -1_000_000_000_000_i64..1_000_000_000_000, b in -1_000_000_000_000_i64..1_000_000_000_000) {
+            let (a, b) = (Money::new(a, Currency::USD), Money::new(b, Currency::USD));
+            prop_assert_eq!(a.checked_add(b).and_then(|sum| sum.checked_sub(b)), Ok(a));
+        }
+
+        #[test]
+        fn net_and_contained_tax_make_the_gross(net in 0_i64..1_000_000_000, rate in 0_u32..5_000) {
+            let net = Money::new(net, Currency::EUR);
+            let gross = net.basis_points(rate).and_then(|tax| net.checked_add(tax)).expect("small");
+            let contained = gross.contained_basis_points(rate).expect("small");
+            let back = gross.checked_sub(contained).expect("small");
+            prop_assert!((back.amount - net.amount).abs() <= 1);
+        }
+
+        #[test]
+        fn json_round_trips(amount in any::<i64>()) {
+            let money = Money::new(amount, Currency::USD);
+            let json = serde_json::to_string(&money).expect("money is plain data");
+            prop_assert_eq!(serde_json::from_str::<Money>(&json).expect("just written"), money);
+        }
+    }
+}

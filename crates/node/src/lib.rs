@@ -1,0 +1,1 @@
+//! Roles to routers, clients and workers. The only crate that names concrete services.

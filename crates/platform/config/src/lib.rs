@@ -1,0 +1,1 @@
+//! One typed, validated configuration: file, environment, flags.

@@ -1,0 +1,113 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod group_commit;
+mod migrate;
+mod open;
+mod sql;
+mod tx;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+pub use sea_orm::{self, DbBackend, FromQueryResult, QueryResult, Value};
+use sea_orm::{DatabaseConnection, TransactionTrait};
+
+pub use crate::{
+    error::DbError,
+    migrate::Migration,
+    open::Databases,
+    sql::{Sql, in_list},
+    tx::Tx,
+};
+use crate::group_commit::GroupCommitter;
+
+/// A `Result` of this crate.
+pub type Result<T, E = DbError> = std::result::Result<T, E>;
+
+/// One service's database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    name: Arc<str>,
+    reads: DatabaseConnection,
+    writes: Writes,
+}
+
+#[derive(Clone, Debug)]
+enum Writes {
+    /// SQLite has one writer at a time: units of work take turns and share commits.
+    Sqlite(GroupCommitter),
+    /// PostgreSQL runs units of work side by side.
+    Postgres,
+}
+
+impl Db {
+    /// The service's name, as in metrics and file names.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which database this is. Only [`Sql`] texts that cannot be written portably need to ask.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        sea_orm::ConnectionTrait::get_database_backend(&self.reads)
+    }
+
+    /// For reading outside a unit of work. Sees everything committed. On SQLite it refuses to write.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.reads
+    }
+
+    /// Runs a unit of work: all of it is kept when `work` returns `Ok`, nothing when it returns `Err`, panics, or
+    /// takes longer than ten seconds. The only way to write.
+    ///
+    /// When this returns `Ok`, the change is on disk. The work runs to its end even if the caller stops waiting, so a
+    /// client that hangs up leaves nothing half done. `work` must not wait for anything but its database: on SQLite
+    /// every other writer of this service waits for it.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`DbError`] when the database failed.
+    pub async fn transact<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: for<'t> FnOnce(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        match &self.writes {
+            Writes::Sqlite(committer) => committer.run(work).await,
+            Writes::Postgres => {
+                let (pool, backend) = (self.reads.clone(), self.backend());
+                let unit = tokio::spawn(async move {
+                    let tx = Tx::new(pool.begin().await.map_err(DbError::from)?, backend);
+                    match tokio::time::timeout(tx::LIMIT, work(&tx)).await {
+                        Ok(Ok(value)) => {
+                            tx.commit().await?.run();
+                            Ok(value)
+                        }
+                        Ok(Err(error)) => {
+                            tx.rollback().await?;
+                            Err(error)
+                        }
+                        Err(_) => {
+                            tx.rollback().await?;
+                            Err(E::from(DbError::Aborted(tx::TOO_LONG)))
+                        }
+                    }
+                });
+                unit.await.unwrap_or_else(|_| Err(E::from(DbError::Aborted("it panicked"))))
+            }
+        }
+    }
+
+    /// Waits for the units of work in flight and closes every connection.
+    pub async fn close(&self) {
+        if let Writes::Sqlite(committer) = &self.writes {
+            committer.close().await;
+        }
+        if let Err(error) = self.reads.close_by_ref().await {
+            tracing::warn!(database = %self.name, %error, "closing failed");
+        }
+    }
+}

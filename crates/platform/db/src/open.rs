@@ -1,0 +1,109 @@
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+
+use crate::{Db, DbError, Result, Writes, group_commit::GroupCommitter};
+
+/// Connections that read a SQLite file side by side.
+const SQLITE_READERS: u32 = 4;
+/// How long to wait for a connection before the database counts as busy.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// Where the services' databases are: a folder with one SQLite file each, or a PostgreSQL database with one schema
+/// each.
+#[derive(Clone)]
+pub enum Databases {
+    /// The folder; it must exist.
+    Sqlite(PathBuf),
+    /// The server.
+    Postgres {
+        /// `postgres://user:password@host:port/database`
+        url: String,
+        /// Connections for each service.
+        max_connections: u32,
+        /// Put before each schema's name; empty in a shop, unique for each test.
+        prefix: String,
+    },
+}
+
+impl std::fmt::Debug for Databases {
+    /// Leaves the address out, since it holds a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(folder) => write!(f, "SQLite files in {}", folder.display()),
+            Self::Postgres { prefix, .. } => write!(f, "PostgreSQL, schemas {prefix}*"),
+        }
+    }
+}
+
+impl Databases {
+    /// Opens the database of one service, making it when it is not there.
+    ///
+    /// # Errors
+    /// [`DbError::Open`] when the file or the server cannot be used.
+    pub async fn open(&self, service: &str) -> Result<Db> {
+        match self {
+            Self::Sqlite(folder) => open_sqlite(folder.join(format!("{service}.db")), service).await,
+            Self::Postgres { url, max_connections, prefix } => {
+                open_postgres(url, &format!("{prefix}{service}"), *max_connections, service).await
+            }
+        }
+    }
+}
+
+async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
+    let name: Arc<str> = service.into();
+    let connect = |connections: u32, query_only: &'static str| {
+        let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
+        options
+            .max_connections(connections)
+            .min_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .sqlx_logging(false)
+            .record_stmt_in_spans(false)
+            .map_sqlx_sqlite_opts(move |options| {
+                options
+                    .pragma("journal_mode", "WAL")
+                    // FULL flushes the log at each commit: what was acknowledged survives a power cut.
+                    .pragma("synchronous", "FULL")
+                    .pragma("foreign_keys", "ON")
+                    .pragma("busy_timeout", "10000")
+                    .pragma("temp_store", "MEMORY")
+                    .pragma("cache_size", "-8192")
+                    .pragma("query_only", query_only)
+                    .statement_cache_capacity(256)
+            });
+        Database::connect(options)
+    };
+    let failed = |source| DbError::Open(file.display().to_string(), Arc::new(source));
+    let writer: DatabaseConnection = connect(1, "OFF").await.map_err(failed)?;
+    let reads = connect(SQLITE_READERS, "ON").await.map_err(failed)?;
+    Ok(Db { writes: Writes::Sqlite(GroupCommitter::start(name.clone(), writer)), name, reads })
+}
+
+async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str) -> Result<Db> {
+    let failed = |source| DbError::Open(format!("schema {schema} of the PostgreSQL server"), Arc::new(source));
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).acquire_timeout(ACQUIRE).sqlx_logging(false);
+    let once = Database::connect(options.clone()).await.map_err(failed)?;
+    let created = once.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await;
+    // Two processes that create a schema at once can both fail the check and one then meets the other's row.
+    if let Err(error) = created
+        && !DbError::from(error).is_unique_violation()
+    {
+        return Err(DbError::Aborted("the schema cannot be created"));
+    }
+    once.close().await.map_err(failed)?;
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .record_stmt_in_spans(false)
+        .test_before_acquire(false)
+        .set_application_name(format!("bookworm-{service}"))
+        .set_schema_search_path(schema);
+    let reads = Database::connect(options).await.map_err(failed)?;
+    Ok(Db { name: service.into(), reads, writes: Writes::Postgres })
+}

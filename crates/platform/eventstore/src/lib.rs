@@ -1,0 +1,1 @@
+//! Event-sourced aggregates: append, load, load as of an instant, project, replay.

@@ -1,0 +1,1 @@
+//! Problems, pages, idempotency, callers: what every HTTP service says the same way.

@@ -1,0 +1,401 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bookworm_db::{Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, values};
+use bookworm_kernel::{Clock, MessageId, Timestamp};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{Bus, BusError, DeadLetter, Delivery, Envelope};
+
+/// How often to look for messages of other processes and for those whose time has come.
+const POLL: Duration = Duration::from_millis(500);
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    name: "bus/0001_bus",
+    sql: "CREATE TABLE bus_messages (
+            seq {serial},
+            id UUID NOT NULL UNIQUE,
+            subject TEXT NOT NULL,
+            envelope TEXT NOT NULL,
+            published_at BIGINT NOT NULL
+          );
+          CREATE INDEX bus_messages_published ON bus_messages (published_at);
+          CREATE TABLE bus_subscriptions (
+            subject TEXT NOT NULL,
+            consumer TEXT NOT NULL,
+            PRIMARY KEY (subject, consumer)
+          );
+          CREATE TABLE bus_deliveries (
+            consumer TEXT NOT NULL,
+            seq BIGINT NOT NULL,
+            attempts BIGINT NOT NULL,
+            due_at BIGINT NOT NULL,
+            PRIMARY KEY (consumer, seq)
+          );
+          CREATE INDEX bus_deliveries_due ON bus_deliveries (consumer, due_at);
+          CREATE INDEX bus_deliveries_seq ON bus_deliveries (seq);
+          CREATE TABLE bus_dead_letters (
+            id UUID NOT NULL PRIMARY KEY,
+            consumer TEXT NOT NULL,
+            seq BIGINT NOT NULL,
+            message_id UUID NOT NULL,
+            reason TEXT NOT NULL,
+            attempts BIGINT NOT NULL,
+            envelope TEXT NOT NULL,
+            at BIGINT NOT NULL
+          );",
+}];
+
+/// The embedded bus: durable queues in a database of its own.
+///
+/// Publishing writes the message once and a row for each consumer that wants it. A consumer leases rows by moving
+/// their due time into the future, and deletes a row to acknowledge it; a row whose lease ends is simply due again, so
+/// recovery after a crash needs no code of its own.
+#[derive(Debug)]
+pub struct DbBus {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    lease: Duration,
+    local: Mutex<Local>,
+}
+
+/// Who in this process wants what: only to wake them without delay.
+#[derive(Debug, Default)]
+struct Local {
+    subscribers: HashMap<&'static str, Vec<Arc<Notify>>>,
+    consumers: HashMap<&'static str, Arc<Notify>>,
+}
+
+#[derive(FromQueryResult)]
+struct Claimed {
+    seq: i64,
+    attempts: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Stored {
+    seq: i64,
+    envelope: String,
+}
+
+#[derive(FromQueryResult)]
+struct Dead {
+    id: Uuid,
+    consumer: String,
+    message_id: Uuid,
+    reason: String,
+    attempts: i64,
+    envelope: String,
+    at: i64,
+}
+
+impl From<DbError> for BusError {
+    fn from(error: DbError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+impl DbBus {
+    /// A bus in this database.
+    ///
+    /// `lease` is how long a consumer may work on a message before it counts as lost.
+    ///
+    /// # Errors
+    /// When the database cannot be migrated.
+    pub async fn open(db: Db, clock: Arc<dyn Clock>, lease: Duration) -> Result<Self, DbError> {
+        db.migrate(MIGRATIONS, clock.now()).await?;
+        Ok(Self { db, clock, lease, local: Mutex::default() })
+    }
+
+    fn local(&self) -> std::sync::MutexGuard<'_, Local> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wakers(&self, subject: &str) -> Vec<Arc<Notify>> {
+        self.local().subscribers.get(subject).cloned().unwrap_or_default()
+    }
+
+    async fn claim(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, DbError> {
+        let now = self.clock.now();
+        let due = "SELECT seq FROM bus_deliveries WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3";
+        let waiting: Vec<Seq> =
+            self.db.read().all(due, values![consumer, now.micros(), max as i64]).await?;
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lock = if self.db.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+        let claim = format!(
+            "UPDATE bus_deliveries SET attempts = attempts + 1, due_at = $4 \
+             WHERE consumer = $1 AND seq IN ({due}{lock}) RETURNING seq, attempts"
+        );
+        let until = now.plus(self.lease);
+        let (claimed, stored) = self
+            .db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    let claimed: Vec<Claimed> = tx
+                        .all(&claim, values![consumer, now.micros(), max as i64, until.micros()])
+                        .await?;
+                    let stored: Vec<Stored> = if claimed.is_empty() {
+                        Vec::new()
+                    } else {
+                        let seqs = claimed.iter().map(|row| row.seq.into());
+                        let list = bookworm_db::in_list(1, claimed.len());
+                        tx.all(&format!("SELECT seq, envelope FROM bus_messages WHERE seq IN ({list}) ORDER BY seq"), seqs)
+                            .await?
+                    };
+                    Ok((claimed, stored))
+                })
+            })
+            .await?;
+        let attempts: HashMap<i64, i64> = claimed.into_iter().map(|row| (row.seq, row.attempts)).collect();
+        stored
+            .into_iter()
+            .map(|row| {
+                Ok(Delivery {
+                    envelope: parse(&row.envelope)?,
+                    attempt: attempts.get(&row.seq).map_or(1, |n| u32::try_from(*n).unwrap_or(u32::MAX)),
+                    tag: row.seq,
+                })
+            })
+            .collect()
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Seq {
+    #[expect(dead_code, reason = "only whether there are any matters")]
+    seq: i64,
+}
+
+fn parse(envelope: &str) -> Result<Envelope, DbError> {
+    serde_json::from_str(envelope).map_err(|error| DbError::Corrupt(format!("an envelope on the bus: {error}")))
+}
+
+async fn settle(tx: &Tx, consumer: &str, delivery: &Delivery) -> Result<u64, DbError> {
+    tx.exec("DELETE FROM bus_deliveries WHERE consumer = $1 AND seq = $2", values![consumer, delivery.tag]).await
+}
+
+#[async_trait]
+impl Bus for DbBus {
+    async fn publish(&self, messages: &[Envelope]) -> Result<(), BusError> {
+        let now = self.clock.now().micros();
+        let mut wakers: Vec<Arc<Notify>> = Vec::new();
+        let mut rows = Vec::with_capacity(messages.len());
+        for message in messages {
+            wakers.extend(self.wakers(&message.subject));
+            let text = serde_json::to_string(message).map_err(|error| DbError::Corrupt(error.to_string()))?;
+            rows.push((message.id, message.subject.clone(), text));
+        }
+        self.db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    for (id, subject, envelope) in rows {
+                        let seq: Option<i64> = tx
+                            .scalar(
+                                "INSERT INTO bus_messages (id, subject, envelope, published_at) VALUES ($1, $2, $3, $4) \
+                                 ON CONFLICT (id) DO NOTHING RETURNING seq",
+                                values![id.uuid(), subject.clone(), envelope, now],
+                            )
+                            .await?;
+                        if let Some(seq) = seq {
+                            tx.exec(
+                                "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
+                                 SELECT consumer, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3",
+                                values![seq, now, subject],
+                            )
+                            .await?;
+                        }
+                    }
+                    tx.after_commit(move || wakers.iter().for_each(|waker| waker.notify_one()));
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn subscribe(&self, consumer: &'static str, subjects: &[&'static str]) -> Result<(), BusError> {
+        {
+            let mut local = self.local();
+            let notify = local.consumers.entry(consumer).or_default().clone();
+            for subject in subjects {
+                local.subscribers.entry(subject).or_default().push(notify.clone());
+            }
+        }
+        let (wanted, now) = (subjects.to_vec(), self.clock.now().micros());
+        self.db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    let keep = bookworm_db::in_list(2, wanted.len());
+                    let mut old = vec![consumer.into()];
+                    old.extend(wanted.iter().map(|subject| (*subject).into()));
+                    tx.exec(&format!("DELETE FROM bus_subscriptions WHERE consumer = $1 AND subject NOT IN ({keep})"), old)
+                        .await?;
+                    for subject in wanted {
+                        let new = tx
+                            .exec(
+                                "INSERT INTO bus_subscriptions (subject, consumer) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                                values![subject, consumer],
+                            )
+                            .await?;
+                        if new == 1 {
+                            tx.exec(
+                                "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
+                                 SELECT $1, seq, 0, $2 FROM bus_messages WHERE subject = $3 ON CONFLICT DO NOTHING",
+                                values![consumer, now, subject],
+                            )
+                            .await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn receive(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, BusError> {
+        let notify = self.local().consumers.entry(consumer).or_default().clone();
+        let deliveries = self.claim(consumer, max).await?;
+        if !deliveries.is_empty() {
+            return Ok(deliveries);
+        }
+        // Notify keeps a permit, so what was published since the look above is not slept through.
+        let _ = tokio::time::timeout(POLL, notify.notified()).await;
+        Ok(self.claim(consumer, max).await?)
+    }
+
+    async fn ack(&self, consumer: &'static str, delivery: &Delivery) -> Result<(), BusError> {
+        let delivery = delivery.clone();
+        self.db
+            .transact::<_, DbError, _>(move |tx| Box::pin(async move { settle(tx, consumer, &delivery).await }))
+            .await?;
+        Ok(())
+    }
+
+    async fn retry(&self, consumer: &'static str, delivery: &Delivery, after: Duration) -> Result<(), BusError> {
+        let (seq, due) = (delivery.tag, self.clock.now().plus(after).micros());
+        self.db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    tx.exec(
+                        "UPDATE bus_deliveries SET due_at = $1 WHERE consumer = $2 AND seq = $3",
+                        values![due, consumer, seq],
+                    )
+                    .await
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn give_up(&self, consumer: &'static str, delivery: &Delivery, reason: &str) -> Result<(), BusError> {
+        let envelope = serde_json::to_string(&delivery.envelope).map_err(|error| DbError::Corrupt(error.to_string()))?;
+        let (delivery, reason, now) = (delivery.clone(), reason.to_owned(), self.clock.now().micros());
+        self.db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    if settle(tx, consumer, &delivery).await? == 1 {
+                        tx.exec(
+                            "INSERT INTO bus_dead_letters (id, consumer, seq, message_id, reason, attempts, envelope, at) \
+                             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                            values![
+                                Uuid::now_v7(),
+                                consumer,
+                                delivery.tag,
+                                delivery.envelope.id.uuid(),
+                                reason,
+                                i64::from(delivery.attempt),
+                                envelope,
+                                now
+                            ],
+                        )
+                        .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn dead_letters(&self, cursor: Option<Uuid>, limit: u64) -> Result<Vec<DeadLetter>, BusError> {
+        // Version 7 ids sort by time, so the id alone is the cursor.
+        let before = cursor.unwrap_or(Uuid::max());
+        let rows: Vec<Dead> = self
+            .db
+            .read()
+            .all(
+                "SELECT id, consumer, message_id, reason, attempts, envelope, at FROM bus_dead_letters \
+                 WHERE id < $1 ORDER BY id DESC LIMIT $2",
+                values![before, i64::try_from(limit).unwrap_or(i64::MAX)],
+            )
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(DeadLetter {
+                    id: row.id,
+                    message_id: MessageId::from_uuid(row.message_id),
+                    consumer: row.consumer,
+                    reason: row.reason,
+                    attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+                    envelope: parse(&row.envelope)?,
+                    at: Timestamp::from_micros(row.at),
+                })
+            })
+            .collect()
+    }
+
+    async fn revive(&self, dead_letter: Uuid) -> Result<bool, BusError> {
+        let now = self.clock.now().micros();
+        let revived = self
+            .db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    let due = tx
+                        .exec(
+                            "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
+                             SELECT consumer, seq, 0, $1 FROM bus_dead_letters WHERE id = $2",
+                            values![now, dead_letter],
+                        )
+                        .await?;
+                    tx.exec("DELETE FROM bus_dead_letters WHERE id = $1", values![dead_letter]).await?;
+                    Ok(due == 1)
+                })
+            })
+            .await?;
+        if revived {
+            self.local().consumers.values().for_each(|consumer| consumer.notify_one());
+        }
+        Ok(revived)
+    }
+
+    async fn backlog(&self) -> Result<u64, BusError> {
+        let waiting: Option<i64> = self.db.read().scalar("SELECT COUNT(*) FROM bus_deliveries", []).await?;
+        Ok(waiting.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<u64, BusError> {
+        let pruned = self
+            .db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    tx.exec(
+                        "DELETE FROM bus_messages WHERE published_at < $1 \
+                         AND NOT EXISTS (SELECT 1 FROM bus_deliveries d WHERE d.seq = bus_messages.seq) \
+                         AND NOT EXISTS (SELECT 1 FROM bus_dead_letters d WHERE d.seq = bus_messages.seq)",
+                        values![before.micros()],
+                    )
+                    .await
+                })
+            })
+            .await?;
+        Ok(pruned)
+    }
+}

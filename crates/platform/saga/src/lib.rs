@@ -1,0 +1,1 @@
+//! Saga orchestration: a pure decision, persisted with its outcome; time-outs; recovery.

@@ -1,0 +1,1 @@
+//! Books, their authors, publishers, subjects, and stock.

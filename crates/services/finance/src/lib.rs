@@ -1,0 +1,1 @@
+//! Payments, the sandbox provider, the ledger, reconciliation.

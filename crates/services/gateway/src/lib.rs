@@ -1,0 +1,1 @@
+//! The one door: routing, limits, authentication, security headers, the API document.

@@ -1,0 +1,1 @@
+//! Whole shops for tests: TestApp, builders, contract suites, faults.
