@@ -1,1 +1,229 @@
-//! Saga orchestration: a pure decision, persisted with its outcome; time-outs; recovery.
+#![doc = include_str!("../README.md")]
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bookworm_db::{Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, sea_orm::ConnectionTrait, values};
+use bookworm_kernel::{Clock, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The table. Put it into the service's list of migrations.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "saga/0001_sagas",
+    sql: "CREATE TABLE sagas (
+            kind TEXT NOT NULL,
+            id UUID NOT NULL,
+            step TEXT NOT NULL,
+            state TEXT NOT NULL,
+            deadline BIGINT,
+            done BOOLEAN NOT NULL,
+            started_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            PRIMARY KEY (kind, id)
+          );
+          CREATE INDEX sagas_due ON sagas (kind, deadline);",
+}];
+
+/// How often to look for deadlines.
+const TICK: Duration = Duration::from_millis(250);
+/// How many passed deadlines to deal with at a time.
+const BATCH: i64 = 64;
+
+/// A long-running business process.
+pub trait Saga: 'static {
+    /// Its name in the database.
+    const KIND: &'static str;
+    /// What it remembers between steps.
+    type State: Serialize + DeserializeOwned + Clone + Send + Sync;
+    /// What it is told. One of them is that the deadline passed.
+    type Input: Send;
+    /// What it wants done.
+    type Action: Send;
+
+    /// Decides the next step. Pure: the same state and input always decide the same.
+    fn decide(state: &Self::State, input: Self::Input) -> Decision<Self>
+    where
+        Self: Sized;
+
+    /// The step's name, for people who look into the database.
+    fn step(state: &Self::State) -> &'static str;
+
+    /// The input that says that the deadline passed.
+    fn timed_out() -> Self::Input;
+}
+
+/// What a saga decided.
+#[derive(Debug)]
+pub struct Decision<S: Saga> {
+    /// What it remembers now; `None` when nothing changes.
+    pub state: Option<S::State>,
+    /// What it wants done, in this order.
+    pub actions: Vec<S::Action>,
+    /// When to give up waiting for the next input. `None`: no deadline. Only looked at when `state` changes.
+    pub deadline: Option<Duration>,
+    /// Whether this was the last step.
+    pub done: bool,
+}
+
+impl<S: Saga> Decision<S> {
+    /// Nothing changes: the input came too late, or again.
+    #[must_use]
+    pub fn ignore() -> Self {
+        Self { state: None, actions: Vec::new(), deadline: None, done: false }
+    }
+
+    /// Goes on to a state in which an input is expected within `deadline`.
+    #[must_use]
+    pub fn wait(state: S::State, actions: Vec<S::Action>, deadline: Duration) -> Self {
+        Self { state: Some(state), actions, deadline: Some(deadline), done: false }
+    }
+
+    /// The saga has ended.
+    #[must_use]
+    pub fn end(state: S::State, actions: Vec<S::Action>) -> Self {
+        Self { state: Some(state), actions, deadline: None, done: true }
+    }
+}
+
+/// Begins a saga.
+///
+/// # Errors
+/// When there is one with this id, or the database fails.
+pub async fn start<S: Saga>(
+    tx: &Tx,
+    id: Uuid,
+    state: &S::State,
+    deadline: Duration,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    tx.exec(
+        "INSERT INTO sagas (kind, id, step, state, deadline, done, started_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+        values![S::KIND, id, S::step(state), json(state)?, now.plus(deadline).micros(), false, now.micros()],
+    )
+    .await?;
+    metrics::counter!("sagas_started_total", "kind" => S::KIND).increment(1);
+    Ok(())
+}
+
+/// Tells a saga something, and returns what it wants done: to be performed in this same unit of work. A saga that does
+/// not exist wants nothing.
+///
+/// # Errors
+/// When the database fails or the stored state cannot be read.
+pub async fn advance<S: Saga>(tx: &Tx, id: Uuid, input: S::Input, now: Timestamp) -> Result<Vec<S::Action>, DbError> {
+    match lock::<S>(tx, id).await? {
+        Some(row) => step::<S>(tx, id, &row, input, now).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Tells a saga that its deadline passed, if it really did: it may have gone on since somebody looked.
+///
+/// # Errors
+/// When the database fails or the stored state cannot be read.
+pub async fn advance_if_due<S: Saga>(tx: &Tx, id: Uuid, now: Timestamp) -> Result<Vec<S::Action>, DbError> {
+    match lock::<S>(tx, id).await? {
+        Some(row) if row.deadline.is_some_and(|deadline| deadline <= now.micros()) => {
+            metrics::counter!("saga_timeouts_total", "kind" => S::KIND).increment(1);
+            step::<S>(tx, id, &row, S::timed_out(), now).await
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What a saga remembers, or `None` when there is none with this id.
+///
+/// # Errors
+/// When the database fails or the stored state cannot be read.
+pub async fn state<S: Saga>(conn: &impl Sql, id: Uuid) -> Result<Option<S::State>, DbError> {
+    let text: Option<String> =
+        conn.scalar("SELECT state FROM sagas WHERE kind = $1 AND id = $2", values![S::KIND, id]).await?;
+    text.map(|text| parse::<S>(&text)).transpose()
+}
+
+/// Calls `on_due` for each saga whose deadline has passed, until `shutdown`. `on_due` runs a unit of work with
+/// [`advance_if_due`]; when it fails, the saga is still due and is tried again.
+pub async fn keep_time<S, F, Fut>(db: Db, clock: Arc<dyn Clock>, on_due: F, shutdown: CancellationToken)
+where
+    S: Saga,
+    F: Fn(Uuid) -> Fut + Send,
+    Fut: Future<Output = Result<(), DbError>> + Send,
+{
+    while !shutdown.is_cancelled() {
+        let due: Result<Vec<Due>, _> = db
+            .read()
+            .all(
+                "SELECT id FROM sagas WHERE kind = $1 AND deadline <= $2 ORDER BY deadline LIMIT $3",
+                values![S::KIND, clock.now().micros(), BATCH],
+            )
+            .await;
+        match due {
+            Ok(due) => {
+                for Due { id } in due {
+                    if let Err(error) = on_due(id).await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(kind = S::KIND, saga = %id, error, "a time-out waits");
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(kind = S::KIND, error = &error as &dyn std::error::Error, "cannot look for time-outs");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Due {
+    id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    state: String,
+    deadline: Option<i64>,
+}
+
+/// Reads a saga that is not done, so that nobody else advances it in this moment.
+async fn lock<S: Saga>(tx: &Tx, id: Uuid) -> Result<Option<Row>, DbError> {
+    // SQLite has one writer and no row locks.
+    let lock = if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
+    let select = format!("SELECT state, deadline FROM sagas WHERE kind = $1 AND id = $2 AND NOT done{lock}");
+    tx.one(&select, values![S::KIND, id]).await
+}
+
+async fn step<S: Saga>(
+    tx: &Tx,
+    id: Uuid,
+    row: &Row,
+    input: S::Input,
+    now: Timestamp,
+) -> Result<Vec<S::Action>, DbError> {
+    let decision = S::decide(&parse::<S>(&row.state)?, input);
+    if let Some(state) = &decision.state {
+        let deadline = decision.deadline.map(|within| now.plus(within).micros());
+        tx.exec(
+            "UPDATE sagas SET step = $3, state = $4, deadline = $5, done = $6, updated_at = $7 WHERE kind = $1 AND id = $2",
+            values![S::KIND, id, S::step(state), json(state)?, deadline, decision.done, now.micros()],
+        )
+        .await?;
+        if decision.done {
+            metrics::counter!("sagas_ended_total", "kind" => S::KIND, "step" => S::step(state)).increment(1);
+        }
+    }
+    Ok(decision.actions)
+}
+
+fn json<T: Serialize>(state: &T) -> Result<String, DbError> {
+    serde_json::to_string(state).map_err(|error| DbError::Corrupt(format!("a saga: {error}")))
+}
+
+fn parse<S: Saga>(text: &str) -> Result<S::State, DbError> {
+    serde_json::from_str(text).map_err(|error| DbError::Corrupt(format!("a saga: {error}")))
+}
