@@ -46,6 +46,10 @@ message! {
         pub amount: Money,
         /// The provider's token for the customer's card.
         pub token: String,
+        /// Path of the page to which the customer returns after confirming with their bank; the order's page. Empty
+        /// when there is none.
+        #[serde(default)]
+        pub return_path: String,
     }
 }
 
