@@ -1,1 +1,42 @@
 //! Problems, pages, idempotency, callers: what every HTTP service says the same way.
+//!
+//! | to | use |
+//! |---|---|
+//! | refuse a request | [`Problem`], [`Validator`] |
+//! | read a request | [`ApiJson`], [`ApiQuery`], [`ApiPath`], [`IdempotencyKey`], [`IfMatch`], [`PreferWait`] |
+//! | know who asks | [`auth::Caller`], [`auth::Signed`], [`auth::StaffOnly`], [`auth::AgentOnly`], [`auth::AdminOnly`] |
+//! | know why | [`Origin`], [`RequestContext`] |
+//! | answer a list | [`PageParams`], [`cursor`] |
+//! | answer conditionally | [`etag`], [`if_none_match`] |
+//! | never do it twice | [`idempotency`] |
+//! | listen | [`serve()`], [`fallback::install`], [`context::layer`] |
+
+pub mod auth;
+mod conditional;
+pub mod context;
+pub mod cursor;
+mod extract;
+pub mod fallback;
+pub mod grpc;
+pub mod idempotency;
+pub mod openapi;
+mod page;
+mod prefer;
+mod problem;
+mod serve;
+mod validate;
+
+pub use crate::{
+    conditional::{IfMatch, etag, if_none_match, not_modified},
+    context::{Origin, RequestContext},
+    extract::{ApiJson, ApiPath, ApiQuery},
+    idempotency::IdempotencyKey,
+    page::PageParams,
+    prefer::PreferWait,
+    problem::{Problem, ProblemBody, status_of},
+    serve::{Drained, serve},
+    validate::Validator,
+};
+
+/// A `Result` whose error is an answer.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;

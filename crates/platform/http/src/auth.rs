@@ -1,0 +1,462 @@
+//! Who asks: access tokens, and the extractors that demand a role.
+//!
+//! Tokens are JWTs signed with Ed25519 (`EdDSA`, RFC 8037). `identity` signs them; everybody else holds only the public
+//! keys, in a [`TokenVerifier`] that the node puts into each request as an extension: `Extension(Arc<TokenVerifier>)`.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use axum::extract::FromRequestParts;
+use bookworm_kernel::{Clock, CustomerId, ErrorCode};
+use http::{HeaderValue, header, request::Parts};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{Problem, Result};
+
+/// What somebody may do beyond buying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everybody with an account.
+    Customer,
+    /// Answers support chats.
+    Agent,
+    /// Keeps the catalogue, stock and orders.
+    Staff,
+    /// Everything, and gives roles to others.
+    Admin,
+}
+
+/// What an access token says (RFC 7519).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who signed it.
+    pub iss: String,
+    /// Whom it is for.
+    pub aud: String,
+    /// Whose it is.
+    pub sub: CustomerId,
+    /// From this second on (Unix time) it is worth nothing.
+    pub exp: i64,
+    /// When it was made, in seconds of Unix time.
+    pub iat: i64,
+    /// The token's own id.
+    pub jti: Uuid,
+    /// The account's address.
+    pub email: String,
+    /// How to address its owner.
+    pub name: String,
+    /// What they may do.
+    pub roles: Vec<Role>,
+}
+
+/// The account that asks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountClaims {
+    /// The account.
+    pub id: CustomerId,
+    /// Its address when the token was made.
+    pub email: String,
+    /// Its owner's name when the token was made.
+    pub name: String,
+    /// What they may do.
+    pub roles: Vec<Role>,
+}
+
+impl AccountClaims {
+    /// Whether the account has this very role.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether the account keeps the shop: staff or admin.
+    #[must_use]
+    pub fn is_staff(&self) -> bool {
+        self.has(Role::Staff) || self.has(Role::Admin)
+    }
+}
+
+impl fmt::Debug for AccountClaims {
+    /// Hides the person: names and addresses do not belong in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountClaims").field("id", &self.id).field("roles", &self.roles).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Claims {
+    /// Hides the person, as [`AccountClaims`] does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("sub", &self.sub)
+            .field("exp", &self.exp)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checks access tokens. One for a process, shared.
+pub struct TokenVerifier {
+    keys: RwLock<Arc<Keys>>,
+    validation: Validation,
+    clock: Arc<dyn Clock>,
+    verified: moka::sync::Cache<[u8; 32], Verified>,
+}
+
+#[derive(Default)]
+struct Keys {
+    /// Counts replacements, so that what an older set of keys had verified is not trusted any more.
+    generation: u64,
+    by_id: HashMap<String, DecodingKey>,
+}
+
+#[derive(Clone)]
+struct Verified {
+    generation: u64,
+    exp: i64,
+    account: Arc<AccountClaims>,
+}
+
+impl fmt::Debug for TokenVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenVerifier").field("keys", &self.keys().by_id.keys()).finish_non_exhaustive()
+    }
+}
+
+impl TokenVerifier {
+    /// The longest token that is looked at, in bytes.
+    pub const MAX_TOKEN_BYTES: usize = 4096;
+    /// How many verified tokens are remembered, and how long at most.
+    const CACHE: (u64, Duration) = (10_000, Duration::from_secs(60));
+
+    /// Trusts tokens of this issuer for this audience, once it is given keys.
+    #[must_use]
+    pub fn new(issuer: &str, audience: &str, clock: Arc<dyn Clock>) -> Self {
+        // The algorithm is ours to choose, never the token's.
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // The library would ask the machine's clock; `verify` asks ours.
+        validation.validate_exp = false;
+        let (capacity, age) = Self::CACHE;
+        let verified = moka::sync::Cache::builder().max_capacity(capacity).time_to_live(age).build();
+        Self { keys: RwLock::default(), validation, clock, verified }
+    }
+
+    /// Replaces the trusted keys: key id (`kid`) and the 32 bytes of an Ed25519 public key. Tokens of a key that is
+    /// not among them are refused from now on.
+    pub fn set_keys(&self, keys: impl IntoIterator<Item = (String, [u8; 32])>) {
+        let by_id = keys.into_iter().map(|(id, key)| (id, DecodingKey::from_ed_der(&key))).collect();
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let generation = held.generation + 1;
+        *held = Arc::new(Keys { generation, by_id });
+    }
+
+    /// The account that this token proves.
+    ///
+    /// # Errors
+    /// 401 `invalid_token`, with the challenge of RFC 6750, when it is not a token of ours, of an unknown key, or
+    /// expired.
+    pub fn verify(&self, token: &str) -> Result<Arc<AccountClaims>> {
+        let keys = self.keys();
+        let now = self.clock.now().seconds();
+        if token.len() > Self::MAX_TOKEN_BYTES {
+            return Err(invalid_token("The token is too long."));
+        }
+        // The hash, so that no token lies around in memory.
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let known = self.verified.get(&hash).filter(|known| known.generation == keys.generation);
+        let verified = match known {
+            Some(known) => known,
+            None => {
+                let claims =
+                    self.decode(token, &keys).ok_or_else(|| invalid_token("The token was not made by this shop."))?;
+                let account =
+                    AccountClaims { id: claims.sub, email: claims.email, name: claims.name, roles: claims.roles };
+                let verified = Verified { generation: keys.generation, exp: claims.exp, account: Arc::new(account) };
+                self.verified.insert(hash, verified.clone());
+                verified
+            }
+        };
+        if verified.exp <= now {
+            return Err(invalid_token("The token has expired."));
+        }
+        Ok(verified.account)
+    }
+
+    fn decode(&self, token: &str, keys: &Keys) -> Option<Claims> {
+        let id = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let key = keys.by_id.get(&id)?;
+        jsonwebtoken::decode(token, key, &self.validation).ok().map(|token| token.claims)
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn invalid_token(detail: &str) -> Problem {
+    Problem::new(ErrorCode::InvalidToken)
+        .detail(detail)
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+/// Who asks. As an extractor: nobody without an `Authorization` header; 401 `invalid_token` when there is one that
+/// proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody without an account, or who does not say.
+    Anonymous,
+    /// Somebody with an account.
+    Account(Arc<AccountClaims>),
+}
+
+impl Caller {
+    /// The account, if there is one.
+    #[must_use]
+    pub fn account(&self) -> Option<&AccountClaims> {
+        match self {
+            Self::Anonymous => None,
+            Self::Account(account) => Some(account),
+        }
+    }
+
+    /// The account's id, if there is one.
+    #[must_use]
+    pub fn id(&self) -> Option<CustomerId> {
+        self.account().map(|account| account.id)
+    }
+
+    /// Whether the caller keeps the shop: staff or admin.
+    #[must_use]
+    pub fn is_staff(&self) -> bool {
+        self.account().is_some_and(AccountClaims::is_staff)
+    }
+
+    /// Reads the `Authorization` header.
+    fn read(parts: &Parts) -> Result<Self> {
+        let Some(value) = parts.headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
+        let token = value.to_str().ok().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let token = token.ok_or_else(|| invalid_token("Authorization must be `Bearer` and an access token."))?;
+        let Some(verifier) = parts.extensions.get::<Arc<TokenVerifier>>() else {
+            tracing::error!("no TokenVerifier among the request's extensions");
+            return Err(Problem::new(ErrorCode::Internal));
+        };
+        verifier.verify(token).map(Self::Account)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        // A middleware may have asked before the handler does.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
+        let caller = Self::read(parts)?;
+        parts.extensions.insert(caller.clone());
+        Ok(caller)
+    }
+}
+
+async fn signed(parts: &mut Parts, allowed: fn(&AccountClaims) -> bool) -> Result<Arc<AccountClaims>> {
+    match Caller::from_request_parts(parts, &()).await? {
+        Caller::Anonymous => Err(Problem::new(ErrorCode::Unauthenticated)
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        Caller::Account(account) if allowed(&account) => Ok(account),
+        Caller::Account(_) => Err(Problem::new(ErrorCode::Forbidden)),
+    }
+}
+
+macro_rules! demands {
+    ($($(#[$doc:meta])* $name:ident: $allowed:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(pub Arc<AccountClaims>);
+
+        impl<S: Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+                signed(parts, $allowed).await.map(Self)
+            }
+        }
+    )*};
+}
+
+demands! {
+    /// Extracts the account; 401 `unauthenticated` for nobody.
+    Signed: |_| true;
+    /// Staff or admin; 401 `unauthenticated` for nobody, 403 `forbidden` for others.
+    StaffOnly: AccountClaims::is_staff;
+    /// Agent or admin; 401 `unauthenticated` for nobody, 403 `forbidden` for others.
+    AgentOnly: |account| account.has(Role::Agent) || account.has(Role::Admin);
+    /// Admin; 401 `unauthenticated` for nobody, 403 `forbidden` for others.
+    AdminOnly: |account| account.has(Role::Admin);
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Extension, Router, body::Body, routing::get};
+    use bookworm_kernel::{ManualClock, Timestamp};
+    use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
+    use jsonwebtoken::{EncodingKey, Header};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    struct Shop {
+        clock: Arc<ManualClock>,
+        verifier: Arc<TokenVerifier>,
+        key: SigningKey,
+    }
+
+    fn shop() -> Shop {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(NOW * 1_000_000)));
+        let verifier = Arc::new(TokenVerifier::new("https://shop", "bookworm", clock.clone()));
+        let key = SigningKey::from_bytes(&[7; 32]);
+        verifier.set_keys([("k1".to_owned(), key.verifying_key().to_bytes())]);
+        Shop { clock, verifier, key }
+    }
+
+    fn claims(roles: &[Role]) -> Claims {
+        Claims {
+            iss: "https://shop".into(),
+            aud: "bookworm".into(),
+            sub: CustomerId::new(),
+            exp: NOW + 900,
+            iat: NOW,
+            jti: Uuid::now_v7(),
+            email: "ann@example.org".into(),
+            name: "Ann".into(),
+            roles: roles.to_vec(),
+        }
+    }
+
+    fn sign(key: &SigningKey, kid: Option<&str>, claims: &impl Serialize) -> String {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = kid.map(str::to_owned);
+        let der = key.to_pkcs8_der().unwrap();
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(der.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_token_proves_its_account_until_it_expires() {
+        let shop = shop();
+        let claims = claims(&[Role::Customer]);
+        let token = sign(&shop.key, Some("k1"), &claims);
+        for _ in 0..2 {
+            assert_eq!(shop.verifier.verify(&token).unwrap().id, claims.sub);
+        }
+        shop.clock.advance(Duration::from_secs(899));
+        assert!(shop.verifier.verify(&token).is_ok());
+        shop.clock.advance(Duration::from_secs(1));
+        let problem = shop.verifier.verify(&token).unwrap_err();
+        assert_eq!(problem.code(), ErrorCode::InvalidToken);
+        assert_eq!(problem.headers()[header::WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
+    }
+
+    #[test]
+    fn a_removed_key_is_not_trusted_even_for_remembered_tokens() {
+        let shop = shop();
+        let token = sign(&shop.key, Some("k1"), &claims(&[]));
+        assert!(shop.verifier.verify(&token).is_ok());
+        shop.verifier.set_keys([("k2".to_owned(), SigningKey::from_bytes(&[8; 32]).verifying_key().to_bytes())]);
+        assert!(shop.verifier.verify(&token).is_err());
+    }
+
+    #[test]
+    fn forged_tokens_are_refused() {
+        let shop = shop();
+        let good = claims(&[Role::Admin]);
+        let token = sign(&shop.key, Some("k1"), &good);
+        let (head, signature) = token.rsplit_once('.').unwrap();
+        let (_, body) = head.split_once('.').unwrap();
+        let none =
+            base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, br#"{"alg":"none","kid":"k1"}"#);
+        let hmac = {
+            let mut header = Header::new(Algorithm::HS256);
+            header.kid = Some("k1".into());
+            let secret = EncodingKey::from_secret(shop.key.verifying_key().as_bytes());
+            jsonwebtoken::encode(&header, &good, &secret).unwrap()
+        };
+        let without_exp = serde_json::json!({"iss": "https://shop", "aud": "bookworm", "sub": good.sub});
+        for (what, bad) in [
+            ("nothing", String::new()),
+            ("not a token", "abc".to_owned()),
+            ("too long", "a".repeat(TokenVerifier::MAX_TOKEN_BYTES + 1)),
+            ("another key", sign(&SigningKey::from_bytes(&[9; 32]), Some("k1"), &good)),
+            ("no key id", sign(&shop.key, None, &good)),
+            ("unknown key id", sign(&shop.key, Some("k9"), &good)),
+            ("another issuer", sign(&shop.key, Some("k1"), &Claims { iss: "https://evil".into(), ..good.clone() })),
+            ("another audience", sign(&shop.key, Some("k1"), &Claims { aud: "other".into(), ..good.clone() })),
+            ("no expiry", sign(&shop.key, Some("k1"), &without_exp)),
+            ("no algorithm", format!("{none}.{body}.")),
+            ("no algorithm, signed", format!("{none}.{body}.{signature}")),
+            ("public key as secret", hmac),
+            ("no signature", format!("{head}.")),
+        ] {
+            assert_eq!(shop.verifier.verify(&bad).map_err(|p| p.code()), Err(ErrorCode::InvalidToken), "{what}");
+        }
+        assert!(shop.verifier.verify(&token).is_ok());
+    }
+
+    #[tokio::test]
+    async fn each_door_opens_for_its_roles_only() {
+        let shop = shop();
+        let app = Router::new()
+            .route(
+                "/caller",
+                get(|caller: Caller| async move { caller.id().map(|id| id.to_string()).unwrap_or_default() }),
+            )
+            .route("/signed", get(|_: Signed| async {}))
+            .route("/staff", get(|_: StaffOnly| async {}))
+            .route("/agent", get(|_: AgentOnly| async {}))
+            .route("/admin", get(|_: AdminOnly| async {}))
+            .layer(Extension(Arc::clone(&shop.verifier)));
+        let token = |roles: &[Role]| format!("Bearer {}", sign(&shop.key, Some("k1"), &claims(roles)));
+        let cases = [
+            ("nobody", None, [200, 401, 401, 401, 401]),
+            ("bad token", Some("Bearer abc".to_owned()), [401; 5]),
+            ("other scheme", Some("Basic YTpi".to_owned()), [401; 5]),
+            ("customer", Some(token(&[Role::Customer])), [200, 200, 403, 403, 403]),
+            ("agent", Some(token(&[Role::Customer, Role::Agent])), [200, 200, 403, 200, 403]),
+            ("staff", Some(token(&[Role::Customer, Role::Staff])), [200, 200, 200, 403, 403]),
+            ("admin", Some(token(&[Role::Customer, Role::Admin])), [200; 5]),
+        ];
+        for (who, authorization, expected) in cases {
+            for (path, status) in ["/caller", "/signed", "/staff", "/agent", "/admin"].into_iter().zip(expected) {
+                let mut request = http::Request::get(path);
+                if let Some(authorization) = &authorization {
+                    request = request.header(header::AUTHORIZATION, authorization);
+                }
+                let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+                assert_eq!(response.status().as_u16(), status, "{who} at {path}");
+                assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), status == 401, "{who} at {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_personal_is_printed() {
+        let shop = shop();
+        let claims = claims(&[Role::Customer]);
+        let account = shop.verifier.verify(&sign(&shop.key, Some("k1"), &claims)).unwrap();
+        let printed = format!("{claims:?} {account:?}");
+        assert!(!printed.contains("ann@") && !printed.contains("Ann"), "{printed}");
+    }
+}
