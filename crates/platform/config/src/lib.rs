@@ -1,1 +1,32 @@
 //! One typed, validated configuration: file, environment, flags.
+//!
+//! Later sources win: the defaults, the TOML file, environment variables, then what the caller overrides (flags). A
+//! variable's name is `BOOKWORM_` and the key in capitals, with `__` between levels:
+//! `BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED=false` sets `gateway.rate_limit.enabled`. Lists are written as TOML arrays,
+//! or, for lists of words, with commas.
+
+mod load;
+mod secret;
+mod sections;
+mod settings;
+mod validate;
+
+pub use crate::{
+    load::{ConfigError, Sources},
+    secret::Secret,
+    sections::{
+        admin::Admin,
+        basket::Basket,
+        database::Database,
+        gateway::{Cors, Gateway, RateLimit},
+        identity::{Argon2, Identity, Lockout},
+        mail::{Mail, MailTransport, Smtp, SmtpTls},
+        messaging::Messaging,
+        ordering::{Ordering, ShippingMethod, TaxRule},
+        payment::{Payment, PaymentProvider, Sandbox},
+        telemetry::{LogFormat, Telemetry},
+        web::Web,
+    },
+    settings::Settings,
+    validate::Invalid,
+};

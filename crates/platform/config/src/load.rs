@@ -1,0 +1,275 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use toml::{Table, Value};
+
+use crate::{Settings, validate::Invalid};
+
+/// Before every environment variable of ours.
+const PREFIX: &str = "BOOKWORM_";
+/// Not settings: which file to read, and what tests and tools ask for.
+const NOT_SETTINGS: [&str; 4] = ["CONFIG", "TEST_", "BENCH_", "CRASH_"];
+
+/// Why the configuration cannot be used. Its text names the key and the source.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration file {} is not valid TOML: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// A key is unknown, or its value is of the wrong type.
+    #[error("{key}: {message} ({origin})")]
+    Value {
+        /// The key, e.g. `gateway.rate_limit.burst`.
+        key: String,
+        /// What is wrong.
+        message: String,
+        /// Where the value came from.
+        origin: String,
+    },
+    /// Values break limits.
+    #[error("the configuration is not valid:\n{}", lines(.0))]
+    Invalid(Vec<(Invalid, String)>),
+}
+
+fn lines(invalid: &[(Invalid, String)]) -> String {
+    invalid.iter().map(|(invalid, origin)| format!("  {invalid} ({origin})")).collect::<Vec<_>>().join("\n")
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone)]
+enum Origin {
+    Default,
+    File(PathBuf),
+    Environment(String),
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// What a configuration is read from, beside the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    file: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    flags: Vec<(String, String, String)>,
+}
+
+impl Sources {
+    /// The defaults only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads this TOML file, which must exist.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// Reads the variables of this process.
+    #[must_use]
+    pub fn environment(self) -> Self {
+        // What is not Unicode cannot be a setting.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        self.variables(variables)
+    }
+
+    /// Reads these variables; names without the prefix `BOOKWORM_` are passed over.
+    #[must_use]
+    pub fn variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
+    /// Sets a key whatever the other sources say: `set("--listen", "listen", "127.0.0.1:0")`. `flag` is named when the
+    /// value is wrong.
+    #[must_use]
+    pub fn set(mut self, flag: &str, key: &str, value: impl Into<String>) -> Self {
+        self.flags.push((flag.to_owned(), key.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn load(self) -> Result<Settings, ConfigError> {
+        let shape = Value::try_from(Settings::default()).map_err(|error| ConfigError::Value {
+            key: String::new(),
+            message: error.to_string(),
+            origin: Origin::Default.to_string(),
+        })?;
+        let mut merged = Merged { values: Table::new(), origins: BTreeMap::new(), shape };
+        if let Some(path) = &self.file {
+            merged.file(path)?;
+        }
+        for (name, value) in &self.environment {
+            if let Some(rest) =
+                name.strip_prefix(PREFIX).filter(|rest| NOT_SETTINGS.iter().all(|other| !rest.starts_with(other)))
+            {
+                let key = rest.to_ascii_lowercase().replace("__", ".");
+                merged.text(&key, value, Origin::Environment(name.clone()))?;
+            }
+        }
+        for (flag, key, value) in &self.flags {
+            merged.text(key, value, Origin::Flag(flag.clone()))?;
+        }
+        merged.settings()
+    }
+}
+
+/// The sources so far, later ones over earlier ones.
+struct Merged {
+    values: Table,
+    /// Which source set each leaf.
+    origins: BTreeMap<String, Origin>,
+    /// The defaults, which tell the type of each key.
+    shape: Value,
+}
+
+impl Merged {
+    fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let table: Table = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: path.into(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        self.table("", table, &Origin::File(path.into()))
+    }
+
+    fn table(&mut self, prefix: &str, table: Table, origin: &Origin) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            match value {
+                Value::Table(inner) => self.table(&key, inner, origin)?,
+                value => self.put(&key, value, origin.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A value written as text, read as the type that the key's default has. Keys without a default are texts.
+    fn text(&mut self, key: &str, text: &str, origin: Origin) -> Result<(), ConfigError> {
+        let bad = |expected: &str| ConfigError::Value {
+            key: key.to_owned(),
+            message: format!("invalid value, expected {expected}"),
+            origin: origin.to_string(),
+        };
+        let trimmed = text.trim();
+        let value = match self.shape_of(key) {
+            Some(Value::Integer(_)) => Value::Integer(trimmed.parse().map_err(|_| bad("a whole number"))?),
+            Some(Value::Float(_)) => Value::Float(trimmed.parse().map_err(|_| bad("a number"))?),
+            Some(Value::Boolean(_)) => Value::Boolean(match trimmed.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => true,
+                "false" | "0" | "no" | "off" => false,
+                _ => return Err(bad("true or false")),
+            }),
+            Some(Value::Array(_)) if trimmed.starts_with('[') => {
+                let mut table: Table =
+                    toml::from_str(&format!("value = {trimmed}")).map_err(|_| bad("a TOML array"))?;
+                table.remove("value").ok_or_else(|| bad("a TOML array"))?
+            }
+            Some(Value::Array(_)) => {
+                let words = trimmed.split(',').map(str::trim).filter(|word| !word.is_empty());
+                Value::Array(words.map(|word| Value::String(word.to_owned())).collect())
+            }
+            Some(Value::Table(_)) => return Err(bad("one of its keys to be set instead")),
+            Some(Value::String(_) | Value::Datetime(_)) | None => Value::String(text.to_owned()),
+        };
+        self.put(key, value, origin)
+    }
+
+    fn shape_of(&self, key: &str) -> Option<&Value> {
+        key.split('.').try_fold(&self.shape, |value, name| value.get(name))
+    }
+
+    fn put(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+        let (sections, name) = key.rsplit_once('.').map_or((None, key), |(sections, name)| (Some(sections), name));
+        let mut table = &mut self.values;
+        for section in sections.into_iter().flat_map(|sections| sections.split('.')) {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            table = inner.as_table_mut().ok_or_else(|| ConfigError::Value {
+                key: key.to_owned(),
+                message: format!("`{section}` is set to a single value and has no keys"),
+                origin: origin.to_string(),
+            })?;
+        }
+        table.insert(name.to_owned(), value);
+        self.origins.insert(key.to_owned(), origin);
+        Ok(())
+    }
+
+    fn settings(self) -> Result<Settings, ConfigError> {
+        let settings: Settings =
+            serde_path_to_error::deserialize(Value::Table(self.values.clone())).map_err(|error| {
+                let mut key = error.path().to_string();
+                if key == "." {
+                    key.clear();
+                }
+                let message = error.inner().to_string().trim().to_owned();
+                if let Some((name, rest)) =
+                    message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'))
+                {
+                    if key != name && !key.ends_with(&format!(".{name}")) {
+                        key = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+                    }
+                    let message = format!("unknown key{rest}");
+                    return ConfigError::Value { origin: self.origin(&key).to_string(), key, message };
+                }
+                ConfigError::Value { origin: self.origin(&key).to_string(), key, message: hide_value(&message) }
+            })?;
+        settings.validate().map_err(|invalid| {
+            let named = invalid.into_iter().map(|invalid| {
+                let origin = self.origin(&invalid.key).to_string();
+                (invalid, origin)
+            });
+            ConfigError::Invalid(named.collect())
+        })?;
+        Ok(settings)
+    }
+
+    /// The source of a key, of what holds it (an array), or of something in it.
+    fn origin(&self, key: &str) -> Origin {
+        let holds = |outer: &str, inner: &str| {
+            inner == outer
+                || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.') || rest.starts_with('['))
+        };
+        let found = self.origins.iter().find(|(known, _)| holds(known, key) || holds(key, known));
+        found.map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+}
+
+/// serde repeats the value that it does not like; it may be a secret put under the wrong key.
+fn hide_value(message: &str) -> String {
+    match message.split_once(", expected ") {
+        Some((got, expected)) if got.starts_with("invalid type: ") || got.starts_with("invalid value: ") => {
+            format!("invalid value, expected {expected}")
+        }
+        _ => message.to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    Secret,
+    validate::{Validate, Validation},
+};
+
+/// Where data is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://user:password@host/database`: one schema for each service there. Left out: one SQLite file for each
+    /// service in the data folder. Secret, because it holds the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<Secret>,
+    /// The most connections that each service opens: 1 to 1000. Default 16.
+    pub max_connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, max_connections: 16 }
+    }
+}
+
+impl Validate for Database {
+    fn validate(&self, v: &mut Validation) {
+        v.range("max_connections", self.max_connections, 1..=1000);
+        if let Some(url) = &self.url {
+            let known = Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
+            v.check("url", known, "must start with postgres://; leave it out for SQLite in the data folder");
+        }
+    }
+}

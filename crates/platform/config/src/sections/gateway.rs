@@ -1,0 +1,93 @@
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::validate::{Validate, Validation};
+
+/// The limits of the public API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// The largest body of a request, in KiB: 1 to 65536. Default 256.
+    pub body_limit_kib: u32,
+    /// After how many seconds a request is given up: 1 to 600. Default 30. Must be above
+    /// `ordering.max_wait_seconds` for that to be reached.
+    pub request_timeout_seconds: u64,
+    /// How many requests run at once; more are answered with 503: 1 to 100000. Default 1024.
+    pub concurrency: u32,
+    /// Whether the client's address is taken from `X-Forwarded-For`. Only behind a proxy that sets it: others could
+    /// write anything there. Default false.
+    pub trust_forwarded_for: bool,
+    /// Which other web sites may call the API from a browser.
+    pub cors: Cors,
+    /// How often one client may ask.
+    pub rate_limit: RateLimit,
+}
+
+/// Cross-origin requests (Fetch standard).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cors {
+    /// Origins such as `https://app.example.org`. Empty: none but the shop itself.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Token buckets, one for each client address and one for each account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimit {
+    /// Whether there is a limit. Default true.
+    pub enabled: bool,
+    /// Requests in a minute from one address without an account: 1 to 1000000. Default 600, since an office or a
+    /// school shares one address; a page of the shop costs about three.
+    pub per_client_per_minute: u32,
+    /// Requests in a minute from one account: 1 to 1000000. Default 1200: staff tools ask more often than readers.
+    pub per_account_per_minute: u32,
+    /// Requests at one go before the rate counts: 1 to 1000000. Default 120.
+    pub burst: u32,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            body_limit_kib: 256,
+            request_timeout_seconds: 30,
+            concurrency: 1024,
+            trust_forwarded_for: false,
+            cors: Cors::default(),
+            rate_limit: RateLimit::default(),
+        }
+    }
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { enabled: true, per_client_per_minute: 600, per_account_per_minute: 1200, burst: 120 }
+    }
+}
+
+impl Validate for Gateway {
+    fn validate(&self, v: &mut Validation) {
+        v.range("body_limit_kib", self.body_limit_kib, 1..=65_536);
+        v.range("request_timeout_seconds", self.request_timeout_seconds, 1..=600);
+        v.range("concurrency", self.concurrency, 1..=100_000);
+        v.section("cors", &self.cors);
+        v.section("rate_limit", &self.rate_limit);
+    }
+}
+
+impl Validate for Cors {
+    fn validate(&self, v: &mut Validation) {
+        for (n, origin) in self.allowed_origins.iter().enumerate() {
+            let valid = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+            v.check(&format!("allowed_origins[{n}]"), valid, "must be an origin such as https://app.example.org");
+        }
+    }
+}
+
+impl Validate for RateLimit {
+    fn validate(&self, v: &mut Validation) {
+        v.range("per_client_per_minute", self.per_client_per_minute, 1..=1_000_000);
+        v.range("per_account_per_minute", self.per_account_per_minute, 1..=1_000_000);
+        v.range("burst", self.burst, 1..=1_000_000);
+    }
+}

@@ -1,0 +1,13 @@
+//! Each section of the settings, with its defaults and limits.
+
+pub(crate) mod admin;
+pub(crate) mod basket;
+pub(crate) mod database;
+pub(crate) mod gateway;
+pub(crate) mod identity;
+pub(crate) mod mail;
+pub(crate) mod messaging;
+pub(crate) mod ordering;
+pub(crate) mod payment;
+pub(crate) mod telemetry;
+pub(crate) mod web;

@@ -1,0 +1,160 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    Admin, Basket, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Sources, Telemetry,
+    Web,
+    validate::{Invalid, Validation},
+};
+
+/// Everything that can be set, with its defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where to answer HTTP. Port 0 takes any free port. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// The folder that holds all data. Made when it is missing. Default `bookworm-data`.
+    pub data_dir: PathBuf,
+    /// The address under which customers reach the shop, for links in mails. When it is `https`, cookies are marked
+    /// Secure. Left out: `http://` and the address listened on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<Url>,
+    /// How many seconds requests and workers have to finish at shutdown: 0 to 600. Default 30.
+    pub shutdown_grace_seconds: u64,
+    /// Whether an empty catalogue is filled with the demonstration books at the first start. Default true.
+    pub demo: bool,
+    /// The roles that this process runs, by name. Empty: all.
+    pub roles: Vec<String>,
+    /// Where data is kept.
+    pub database: Database,
+    /// How messages between services are delivered.
+    pub messaging: Messaging,
+    /// Logs.
+    pub telemetry: Telemetry,
+    /// The first administrator.
+    pub admin: Admin,
+    /// Accounts, tokens and protection against guessing.
+    pub identity: Identity,
+    /// The limits of the public API.
+    pub gateway: Gateway,
+    /// Baskets.
+    pub basket: Basket,
+    /// Checkout, shipping and tax.
+    pub ordering: Ordering,
+    /// The payment provider.
+    pub payment: Payment,
+    /// Outgoing mail.
+    pub mail: Mail,
+    /// The storefront.
+    pub web: Web,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            data_dir: "bookworm-data".into(),
+            public_url: None,
+            shutdown_grace_seconds: 30,
+            demo: true,
+            roles: Vec::new(),
+            database: Database::default(),
+            messaging: Messaging::default(),
+            telemetry: Telemetry::default(),
+            admin: Admin::default(),
+            identity: Identity::default(),
+            gateway: Gateway::default(),
+            basket: Basket::default(),
+            ordering: Ordering::default(),
+            payment: Payment::default(),
+            mail: Mail::default(),
+            web: Web::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and validates the configuration.
+    ///
+    /// # Errors
+    /// When a source cannot be read, a key is unknown, a value is of the wrong type, or values break a limit. Each
+    /// error names its key and where the value came from.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        sources.load()
+    }
+
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// Every key that breaks one.
+    pub fn validate(&self) -> Result<(), Vec<Invalid>> {
+        let mut v = Validation::default();
+        v.range("shutdown_grace_seconds", self.shutdown_grace_seconds, 0..=600);
+        v.check("data_dir", !self.data_dir.as_os_str().is_empty(), "must not be empty");
+        if let Some(url) = &self.public_url {
+            v.check("public_url", is_origin(url), "must be http:// or https:// and a host, without path or query");
+        }
+        v.section("database", &self.database);
+        v.section("messaging", &self.messaging);
+        v.section("telemetry", &self.telemetry);
+        v.section("admin", &self.admin);
+        v.section("identity", &self.identity);
+        v.section("gateway", &self.gateway);
+        v.section("basket", &self.basket);
+        v.section("ordering", &self.ordering);
+        v.section("payment", &self.payment);
+        v.section("mail", &self.mail);
+        v.section("web", &self.web);
+        v.finish()
+    }
+
+    /// As TOML that can be read back, every secret as asterisks: for `bookworm config`.
+    ///
+    /// # Panics
+    /// Never: settings are plain tables.
+    #[must_use]
+    pub fn redacted_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("settings are plain tables")
+    }
+
+    /// The address of the shop without a slash at its end, given the address it really listens on.
+    #[must_use]
+    pub fn public_origin(&self, listening: SocketAddr) -> String {
+        self.public_url
+            .as_ref()
+            .map_or_else(|| format!("http://{listening}"), |url| url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// The `iss` of tokens, given the address the shop really listens on.
+    #[must_use]
+    pub fn token_issuer(&self, listening: SocketAddr) -> String {
+        self.identity.issuer.clone().unwrap_or_else(|| self.public_origin(listening))
+    }
+
+    /// Whether cookies must be sent over TLS only.
+    #[must_use]
+    pub fn secure_cookies(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// How long requests and workers have to finish at shutdown.
+    #[must_use]
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_seconds)
+    }
+}
+
+fn is_origin(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+}
