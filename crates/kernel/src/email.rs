@@ -95,7 +95,9 @@ mod tests {
             assert!(Email::parse(good).is_ok(), "{good}");
         }
         let long = format!("{}@example.org", "a".repeat(65));
-        for bad in ["", "@", "a@", "@b.c", "a b@c.d", "a@b..c", ".a@b.c", "a@-b.c", "a\r\nBcc: x@y.z", "a@b.c\u{0}", &long] {
+        for bad in
+            ["", "@", "a@", "@b.c", "a b@c.d", "a@b..c", ".a@b.c", "a@-b.c", "a\r\nBcc: x@y.z", "a@b.c\u{0}", &long]
+        {
             assert_eq!(Email::parse(bad), Err(InvalidEmail), "{bad:?}");
         }
     }

@@ -58,7 +58,9 @@ impl From<DbErr> for DbError {
     fn from(error: DbErr) -> Self {
         let code = match &error {
             DbErr::ConnectionAcquire(_) => return Self::Busy,
-            DbErr::Conn(RuntimeErr::SqlxError(e)) | DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e)) => {
+            DbErr::Conn(RuntimeErr::SqlxError(e))
+            | DbErr::Exec(RuntimeErr::SqlxError(e))
+            | DbErr::Query(RuntimeErr::SqlxError(e)) => {
                 e.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned)
             }
             _ => None,

@@ -124,7 +124,9 @@ async fn batch(
                 answers.push(answer);
                 hooks.extend(after);
             }
-            Err(error) => tracing::error!(database = %name, error = &error as &dyn std::error::Error, "a unit of work was undone"),
+            Err(error) => {
+                tracing::error!(database = %name, error = &error as &dyn std::error::Error, "a unit of work was undone")
+            }
         }
         if answers.len() < MAX_BATCH {
             match orders.try_recv() {

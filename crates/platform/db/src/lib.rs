@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 pub use sea_orm::{self, DbBackend, FromQueryResult, QueryResult, Value};
 use sea_orm::{DatabaseConnection, TransactionTrait};
 
+use crate::group_commit::GroupCommitter;
 pub use crate::{
     error::DbError,
     migrate::Migration,
@@ -20,7 +21,6 @@ pub use crate::{
     sql::{Sql, in_list},
     tx::Tx,
 };
-use crate::group_commit::GroupCommitter;
 
 /// A `Result` of this crate.
 pub type Result<T, E = DbError> = std::result::Result<T, E>;

@@ -44,15 +44,13 @@ async fn apply(tx: &Tx, migrations: &[Migration], now: Timestamp) -> Result<()> 
         // One process migrates a schema at a time; the lock ends with the transaction.
         tx.execute_unprepared("SELECT pg_advisory_xact_lock(hashtext(current_schema()))").await?;
     }
-    tx.execute_unprepared("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)")
-        .await
-        .map_err(failed("schema_migrations"))?;
-    let applied: HashSet<String> = tx
-        .all::<Applied>("SELECT name FROM schema_migrations", [])
-        .await?
-        .into_iter()
-        .map(|row| row.name)
-        .collect();
+    tx.execute_unprepared(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)",
+    )
+    .await
+    .map_err(failed("schema_migrations"))?;
+    let applied: HashSet<String> =
+        tx.all::<Applied>("SELECT name FROM schema_migrations", []).await?.into_iter().map(|row| row.name).collect();
     if let Some(unknown) = applied.iter().find(|name| migrations.iter().all(|m| m.name != name.as_str())) {
         return Err(DbError::FromTheFuture(unknown.clone()));
     }
@@ -62,8 +60,11 @@ async fn apply(tx: &Tx, migrations: &[Migration], now: Timestamp) -> Result<()> 
     };
     for migration in migrations.iter().filter(|m| !applied.contains(m.name)) {
         tx.execute_unprepared(&migration.sql.replace("{serial}", serial)).await.map_err(failed(migration.name))?;
-        tx.exec("INSERT INTO schema_migrations (name, applied_at) VALUES ($1, $2)", values![migration.name, now.micros()])
-            .await?;
+        tx.exec(
+            "INSERT INTO schema_migrations (name, applied_at) VALUES ($1, $2)",
+            values![migration.name, now.micros()],
+        )
+        .await?;
         tracing::info!(migration = migration.name, "applied");
     }
     Ok(())

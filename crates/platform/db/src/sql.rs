@@ -35,9 +35,7 @@ pub trait Sql: ConnectionTrait {
         let statement = Statement::from_sql_and_values(self.get_database_backend(), sql, values);
         async move {
             let rows = self.query_all_raw(statement).await.map_err(DbError::from)?;
-            rows.iter()
-                .map(|row| T::from_query_result(row, "").map_err(|e| DbError::Corrupt(e.to_string())))
-                .collect()
+            rows.iter().map(|row| T::from_query_result(row, "").map_err(|e| DbError::Corrupt(e.to_string()))).collect()
         }
     }
 

@@ -251,7 +251,11 @@ async fn settle(
         Err(error @ ReactionError::Retry(..)) if delivery.attempt < policy.max_attempts => {
             count("retried");
             let after = policy.backoff(delivery.attempt);
-            tracing::warn!(error = &error as &dyn std::error::Error, ?after, "a reaction failed and will be tried again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                ?after,
+                "a reaction failed and will be tried again"
+            );
             bus.retry(consumer, delivery, after).await
         }
         Err(error) => {
@@ -282,7 +286,11 @@ pub async fn housekeeping(
         for db in &dbs {
             // Twice as long as the bus keeps a message, so that none can come back after it was forgotten.
             if let Err(error) = crate::inbox::prune(db, now.minus(retention * 2)).await {
-                tracing::warn!(service = db.name(), error = &error as &dyn std::error::Error, "the inbox cannot be tidied");
+                tracing::warn!(
+                    service = db.name(),
+                    error = &error as &dyn std::error::Error,
+                    "the inbox cannot be tidied"
+                );
             }
         }
     }

@@ -123,8 +123,7 @@ impl DbBus {
     async fn claim(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, DbError> {
         let now = self.clock.now();
         let due = "SELECT seq FROM bus_deliveries WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3";
-        let waiting: Vec<Seq> =
-            self.db.read().all(due, values![consumer, now.micros(), max as i64]).await?;
+        let waiting: Vec<Seq> = self.db.read().all(due, values![consumer, now.micros(), max as i64]).await?;
         if waiting.is_empty() {
             return Ok(Vec::new());
         }
@@ -138,16 +137,18 @@ impl DbBus {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    let claimed: Vec<Claimed> = tx
-                        .all(&claim, values![consumer, now.micros(), max as i64, until.micros()])
-                        .await?;
+                    let claimed: Vec<Claimed> =
+                        tx.all(&claim, values![consumer, now.micros(), max as i64, until.micros()]).await?;
                     let stored: Vec<Stored> = if claimed.is_empty() {
                         Vec::new()
                     } else {
                         let seqs = claimed.iter().map(|row| row.seq.into());
                         let list = bookworm_db::in_list(1, claimed.len());
-                        tx.all(&format!("SELECT seq, envelope FROM bus_messages WHERE seq IN ({list}) ORDER BY seq"), seqs)
-                            .await?
+                        tx.all(
+                            &format!("SELECT seq, envelope FROM bus_messages WHERE seq IN ({list}) ORDER BY seq"),
+                            seqs,
+                        )
+                        .await?
                     };
                     Ok((claimed, stored))
                 })
@@ -296,7 +297,8 @@ impl Bus for DbBus {
     }
 
     async fn give_up(&self, consumer: &'static str, delivery: &Delivery, reason: &str) -> Result<(), BusError> {
-        let envelope = serde_json::to_string(&delivery.envelope).map_err(|error| DbError::Corrupt(error.to_string()))?;
+        let envelope =
+            serde_json::to_string(&delivery.envelope).map_err(|error| DbError::Corrupt(error.to_string()))?;
         let (delivery, reason, now) = (delivery.clone(), reason.to_owned(), self.clock.now().micros());
         self.db
             .transact::<_, DbError, _>(move |tx| {

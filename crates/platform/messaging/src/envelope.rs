@@ -70,6 +70,7 @@ impl Envelope {
     /// Why whatever follows from this message happens.
     #[must_use]
     pub fn as_cause(&self) -> Cause {
-        Cause { correlation_id: self.correlationid, causation_id: self.causationid, trace: self.traceparent }.by(self.id)
+        Cause { correlation_id: self.correlationid, causation_id: self.causationid, trace: self.traceparent }
+            .by(self.id)
     }
 }

@@ -97,8 +97,7 @@ pub async fn relay(db: Db, outbox: Outbox, bus: SharedBus, shutdown: Cancellatio
 }
 
 async fn carry(db: &Db, bus: &SharedBus) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
-    let rows: Vec<Row> =
-        db.read().all("SELECT id, envelope FROM outbox ORDER BY seq LIMIT $1", values![BATCH]).await?;
+    let rows: Vec<Row> = db.read().all("SELECT id, envelope FROM outbox ORDER BY seq LIMIT $1", values![BATCH]).await?;
     if rows.is_empty() {
         return Ok(0);
     }

@@ -1,0 +1,64 @@
+# The house's commands. Each is thin: it calls cargo, npm or a script of ours. `make` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+
+ADDRESS ?= 127.0.0.1:8080
+DATA_DIR ?= bookworm-data
+
+.PHONY: help run build web test test-rust test-e2e check format lint deny bench crash clean
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: build ## Build, and start the whole shop at http://localhost:8080 with a demonstration catalogue
+	./target/release/bookworm serve --listen $(ADDRESS) --data-dir $(DATA_DIR)
+
+build: tools web ## Build the program, optimised
+	cargo build --release --locked --bin bookworm
+
+web: ## Bundle styles and scripts of the pages
+	@scripts/require node npm
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+test: tools test-rust test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
+
+test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
+	scripts/with-postgres cargo test --workspace --locked
+
+test-e2e: web ## Buy books in a real browser
+	scripts/with-browser scripts/e2e
+
+check: format-check lint deny ## Format, lints, licences: what CI asks before it tests
+
+format: ## Format the code
+	cargo fmt --all
+
+.PHONY: format-check
+format-check:
+	cargo fmt --all --check
+
+lint: web ## Clippy and TypeScript; warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd web && npm run --silent check
+
+deny: ## Licences, duplicate versions and sources of every dependency
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --offline check bans licenses sources
+
+bench: build ## Measure speed and memory; prints the tables of docs/performance.md
+	cargo build --release --locked --bin bookworm-bench
+	./target/release/bookworm-bench suite --bin target/release/bookworm
+
+KILLS ?= 50
+crash: build ## Kill the shop 50 times while people buy, on SQLite and on PostgreSQL, and count the books after
+	cargo build --release --locked --bin bookworm-bench
+	./target/release/bookworm-bench crash --bin target/release/bookworm --kills $(KILLS)
+	scripts/with-postgres bash -c './target/release/bookworm-bench crash --bin target/release/bookworm --kills $(KILLS) --database-url "$$BOOKWORM_TEST_POSTGRES"'
+
+clean: ## Remove what was built (not the shop's data)
+	cargo clean
+	rm -rf web/dist web/node_modules tests/e2e/node_modules
+
+.PHONY: tools
+tools:
+	@scripts/require cargo cc node npm

@@ -1,0 +1,45 @@
+//! The API's document (OpenAPI 3.1) and the page to browse it.
+
+use axum::{Router, response::Redirect, routing::get};
+use http::header;
+use utoipa::openapi::{
+    InfoBuilder, LicenseBuilder, OpenApi, ServerBuilder,
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// Completes the document that the services' handlers describe.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    document.info = InfoBuilder::new()
+        .title("BookWorm")
+        .version("1")
+        .description(Some(
+            "The bookstore's public API. Money is in minor units of its currency; times are RFC 3339 in UTC; errors \
+             are problem details (RFC 9457) with a stable `code`; lists have a `next` cursor.",
+        ))
+        .license(Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()))
+        .build();
+    document.servers = Some(vec![ServerBuilder::new().url("/api/v1").build()]);
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    document
+}
+
+/// `GET /openapi.json` and `GET /docs` below the API's prefix.
+pub fn routes(document: OpenApi) -> Router {
+    let json = serde_json::to_string(&complete(document)).unwrap_or_default();
+    Router::new()
+        .route(
+            "/openapi.json",
+            get(move || async move { ([(header::CONTENT_TYPE, "application/json")], json.clone()) }),
+        )
+        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
+}
+
+/// The page itself, and the document's short address.
+pub fn pages() -> Router {
+    let config = Config::from("/api/v1/openapi.json").try_it_out_enabled(true).persist_authorization(true);
+    Router::new()
+        .route("/openapi.json", get(|| async { Redirect::permanent("/api/v1/openapi.json") }))
+        .merge(SwaggerUi::new("/docs").config(config))
+}

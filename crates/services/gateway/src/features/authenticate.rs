@@ -1,0 +1,18 @@
+//! A token that proves nothing is refused at the door, whatever it asks for: a client whose token expired should hear
+//! so, and not be taken for a stranger.
+
+use axum::{
+    extract::{FromRequestParts, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bookworm_http::auth::Caller;
+
+/// Answers 401 `invalid_token` when there is a token that is not valid. No token is fine here; routes demand their own.
+pub async fn layer(request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match Caller::from_request_parts(&mut parts, &()).await {
+        Ok(_) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    }
+}

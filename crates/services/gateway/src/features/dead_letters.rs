@@ -1,0 +1,71 @@
+//! Messages that nobody could handle: staff look at them, and hand them out again.
+
+use axum::{Json, extract::State};
+use bookworm_contracts::rest::{Page, operations::DeadLetter};
+use bookworm_http::{
+    ApiPath, ApiQuery, PageParams, Problem, Result, auth::StaffOnly, cursor, openapi::ProblemResponses,
+};
+use bookworm_kernel::ErrorCode;
+use bookworm_messaging::{BusError, SharedBus};
+use http::StatusCode;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+pub fn api(bus: SharedBus) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry)).with_state(bus)
+}
+
+fn unavailable(error: BusError) -> Problem {
+    tracing::warn!(error = &error as &dyn std::error::Error, "the bus does not answer");
+    Problem::new(ErrorCode::Unavailable)
+}
+
+/// Messages that no attempt could handle, latest first. Staff.
+#[utoipa::path(
+    get,
+    path = "/admin/dead-letters",
+    tag = "operations",
+    params(PageParams),
+    responses((status = 200, body = Page<DeadLetter>), ProblemResponses),
+    security(("bearer" = []))
+)]
+async fn list(
+    _: StaffOnly,
+    State(bus): State<SharedBus>,
+    ApiQuery(page): ApiQuery<PageParams>,
+) -> Result<Json<Page<DeadLetter>>> {
+    let limit = page.limit()?;
+    let letters = bus.dead_letters(page.after()?, limit as u64 + 1).await.map_err(unavailable)?;
+    let (letters, next) = cursor::page(letters, limit, |letter| letter.id);
+    let items = letters
+        .into_iter()
+        .map(|letter| DeadLetter {
+            id: letter.id,
+            message_id: letter.message_id,
+            subject: letter.envelope.subject.clone(),
+            consumer: letter.consumer,
+            reason: letter.reason,
+            attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
+            message: serde_json::to_value(&letter.envelope).unwrap_or_default(),
+            at: letter.at,
+        })
+        .collect();
+    Ok(Json(Page { items, next }))
+}
+
+/// Hands a message to its consumer again, as if for the first time. Staff.
+#[utoipa::path(
+    post,
+    path = "/admin/dead-letters/{id}/retry",
+    tag = "operations",
+    params(("id" = Uuid, Path, description = "The dead letter")),
+    responses((status = 204, description = "It is on its way"), ProblemResponses),
+    security(("bearer" = []))
+)]
+async fn retry(_: StaffOnly, State(bus): State<SharedBus>, ApiPath(id): ApiPath<Uuid>) -> Result<StatusCode> {
+    if bus.revive(id).await.map_err(unavailable)? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("dead letter"))
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether the program lives, and whether it can work.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
+use bookworm_contracts::rest::operations;
+use futures::future::{BoxFuture, join_all};
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+
+/// How long a part may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks one part how it is: `Err` says what is wrong.
+pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// The parts of this process.
+#[derive(Clone)]
+pub struct Health {
+    checks: Arc<Vec<(&'static str, Check)>>,
+    shutdown: CancellationToken,
+}
+
+impl Health {
+    /// Ready while every check passes and `shutdown` has not begun.
+    #[must_use]
+    pub fn new(checks: Vec<(&'static str, Check)>, shutdown: CancellationToken) -> Self {
+        Self { checks: Arc::new(checks), shutdown }
+    }
+
+    pub(crate) fn routes(self) -> Router {
+        Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(self)
+    }
+
+    async fn ask(&self) -> operations::Health {
+        let answers = join_all(self.checks.iter().map(|(name, check)| async move {
+            let answer = match tokio::time::timeout(PATIENCE, check()).await {
+                Ok(Ok(())) => "ok".to_owned(),
+                Ok(Err(wrong)) => wrong,
+                Err(_) => format!("no answer within {} seconds", PATIENCE.as_secs()),
+            };
+            ((*name).to_owned(), answer)
+        }));
+        let mut checks: BTreeMap<String, String> = answers.await.into_iter().collect();
+        if self.shutdown.is_cancelled() {
+            checks.insert("shutdown".to_owned(), "shutting down".to_owned());
+        }
+        let ok = checks.values().all(|answer| answer == "ok");
+        operations::Health { status: if ok { "ok" } else { "unavailable" }.to_owned(), checks }
+    }
+}
+
+/// `GET /health/live`: the program answers. Restart it when it does not.
+async fn live() -> Json<operations::Health> {
+    Json(operations::Health { status: "ok".to_owned(), checks: BTreeMap::new() })
+}
+
+/// `GET /health/ready`: send requests here, or (503) elsewhere for now.
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let health = health.ask().await;
+    let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health))
+}

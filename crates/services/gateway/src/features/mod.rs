@@ -1,0 +1,11 @@
+pub mod api_document;
+pub mod authenticate;
+pub mod client_address;
+pub mod cors;
+pub mod dead_letters;
+pub mod health;
+pub mod load;
+pub mod metrics;
+pub mod panic;
+pub mod rate_limit;
+pub mod security;

@@ -1,0 +1,14 @@
+//! A panic in one request is that request's trouble alone.
+
+use std::any::Any;
+
+use axum::response::{IntoResponse, Response};
+use bookworm_http::Problem;
+use bookworm_kernel::ErrorCode;
+
+/// Answers 500 `internal`, and logs what the panic said.
+pub fn answer(panic: Box<dyn Any + Send>) -> Response {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = said.unwrap_or("?"), "a request panicked");
+    Problem::new(ErrorCode::Internal).into_response()
+}

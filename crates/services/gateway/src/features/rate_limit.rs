@@ -1,0 +1,156 @@
+//! Nobody gets more than their share.
+//!
+//! The generic cell rate algorithm, through `governor`, for each client address and for each account. The answer says
+//! how much is left (`RateLimit`, `RateLimit-Policy`: draft-ietf-httpapi-ratelimit-headers).
+
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bookworm_config::RateLimit;
+use bookworm_http::{Problem, auth::Caller};
+use bookworm_kernel::{CustomerId, ErrorCode};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DefaultKeyedStateStore,
+};
+use http::{HeaderName, HeaderValue};
+use tokio_util::sync::CancellationToken;
+
+use super::client_address::Client;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
+/// Addresses below these are drawn once and kept by the browser, or asked by the machine's own monitors.
+const FREE: [&str; 3] = ["/assets/", "/covers/", "/health/"];
+/// How often clients that have not come for a while are forgotten.
+const TIDY: Duration = Duration::from_secs(60);
+
+type Keyed<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateInformationMiddleware>;
+
+pub struct Limiter {
+    enabled: bool,
+    clients: Keyed<IpAddr>,
+    accounts: Keyed<CustomerId>,
+    per_client: u32,
+    per_account: u32,
+}
+
+impl Limiter {
+    pub fn new(settings: &RateLimit) -> Self {
+        // The configuration refuses zeros.
+        let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota =
+            |per_minute: u32| Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(settings.burst));
+        Self {
+            enabled: settings.enabled,
+            clients: RateLimiter::keyed(quota(settings.per_client_per_minute)).with_middleware(),
+            accounts: RateLimiter::keyed(quota(settings.per_account_per_minute)).with_middleware(),
+            per_client: settings.per_client_per_minute,
+            per_account: settings.per_account_per_minute,
+        }
+    }
+
+    fn check(&self, client: IpAddr, account: Option<CustomerId>) -> Result<Left, Refused> {
+        let left = take(&self.clients, &network(client), "client", self.per_client)?;
+        match account {
+            Some(account) => take(&self.accounts, &account, "account", self.per_account),
+            None => Ok(left),
+        }
+    }
+}
+
+/// One household or office: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+    }
+}
+
+struct Left {
+    policy: &'static str,
+    per_minute: u32,
+    remaining: u32,
+}
+
+struct Refused {
+    left: Left,
+    wait: Duration,
+}
+
+fn take<K: std::hash::Hash + Eq + Clone>(
+    limiter: &Keyed<K>,
+    key: &K,
+    policy: &'static str,
+    per_minute: u32,
+) -> Result<Left, Refused> {
+    match limiter.check_key(key) {
+        Ok(state) => Ok(Left { policy, per_minute, remaining: state.remaining_burst_capacity() }),
+        Err(until) => Err(Refused {
+            left: Left { policy, per_minute, remaining: 0 },
+            wait: until.wait_time_from(DefaultClock::default().now()),
+        }),
+    }
+}
+
+/// Counts the request against its client and its account. 429 `too_many_requests` with `Retry-After` when there is
+/// nothing left.
+pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: Next) -> Response {
+    if !limiter.enabled || FREE.iter().any(|free| request.uri().path().starts_with(free)) {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    // A token that is not valid counts for nobody's account; whoever needs it will refuse it.
+    let account = Caller::from_request_parts(&mut parts, &()).await.ok().and_then(|caller| caller.id());
+    let client = parts.extensions.get::<Client>().map_or(IpAddr::from([127, 0, 0, 1]), |client| client.0);
+    let (left, wait, mut response) = match limiter.check(client, account) {
+        Ok(left) => (left, Duration::ZERO, next.run(Request::from_parts(parts, body)).await),
+        Err(Refused { left, wait }) => {
+            metrics::counter!("gateway_rate_limited_total", "policy" => left.policy).increment(1);
+            let problem = Problem::new(ErrorCode::TooManyRequests)
+                .detail(format!("At most {} requests a minute. Please wait a moment.", left.per_minute))
+                .retry_after(wait.max(Duration::from_secs(1)));
+            (left, wait, problem.into_response())
+        }
+    };
+    let headers = response.headers_mut();
+    let policy = format!("\"{}\";q={};w=60", left.policy, left.per_minute);
+    let state = format!("\"{}\";r={};t={}", left.policy, left.remaining, wait.as_secs_f64().ceil());
+    for (name, value) in [(POLICY, policy), (STATE, state)] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+/// Forgets, until `shutdown`, clients whose share is whole again.
+pub async fn tidy(limiter: Arc<Limiter>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY) => {}
+            () = shutdown.cancelled() => return,
+        }
+        limiter.clients.retain_recent();
+        limiter.accounts.retain_recent();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_household_is_one_client() {
+        let network_of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network_of("2001:db8:1:2:3:4:5:6"), network_of("2001:db8:1:2::1"));
+        assert_ne!(network_of("2001:db8:1:2::1"), network_of("2001:db8:1:3::1"));
+        assert_ne!(network_of("192.0.2.1"), network_of("192.0.2.2"));
+    }
+}
