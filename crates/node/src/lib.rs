@@ -1,1 +1,22 @@
-//! Roles to routers, clients and workers. The only crate that names concrete services.
+//! Puts the services together. The only crate that names concrete services.
+//!
+//! | to change | open |
+//! |---|---|
+//! | which roles there are, and whom each asks | `role.rs` |
+//! | how one role is built and what it is handed | `roles/<role>.rs` |
+//! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
+//! | how the process starts, serves and ends | `process.rs` |
+//! | what `bookworm import`, `replay` and `reconcile` do | `commands/` |
+
+mod clients;
+pub mod commands;
+mod foundation;
+mod part;
+mod process;
+mod role;
+mod roles;
+
+pub use crate::{
+    process::{FirstAdmin, Shop},
+    role::{Role, Roles, RolesError, UnknownRole},
+};

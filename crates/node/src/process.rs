@@ -1,0 +1,209 @@
+//! The life of a process: build every part, serve, and end without losing anything.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::Router;
+use bookworm_config::Settings;
+use bookworm_db::{Db, Sql};
+use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
+use bookworm_messaging::{Policy, housekeeping, relay};
+use bookworm_telemetry::Telemetry;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Role, Roles,
+    foundation::{Foundation, Owner},
+    part::Part,
+    roles,
+};
+
+/// A shop that is ready to answer.
+pub struct Shop {
+    listener: TcpListener,
+    router: Router,
+    workers: JoinSet<()>,
+    relays: JoinSet<()>,
+    stop_relays: CancellationToken,
+    stop_serving: CancellationToken,
+    dbs: Vec<Db>,
+    foundation: Foundation,
+    first_admin: Option<FirstAdmin>,
+}
+
+/// The administrator made at the first start; the password is known only here and now.
+pub struct FirstAdmin {
+    /// The account's address.
+    pub email: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl Shop {
+    /// Takes the address, opens the data, builds every role of this process and starts its work. Requests are answered
+    /// once [`serve`](Self::serve) runs; until then they wait.
+    ///
+    /// # Errors
+    /// When the address is taken, the data cannot be used, or the roles do not fit together.
+    pub async fn open(settings: Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
+        let roles = Roles::parse(&settings.roles)?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive).await?;
+        let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
+        let Part { api, others, dbs, outboxes, consumers, workers, .. } = part;
+
+        let stop_serving = CancellationToken::new();
+        let gateway =
+            GatewayService::new(foundation.settings.gateway.clone(), foundation.verifier.clone(), foundation.bus.clone());
+        let api = gateway.api(api);
+        let backends = Backends {
+            pages: pages.map(|pages| pages(api.clone())),
+            others,
+            health: Health::new(checks(&dbs, &foundation), stop_serving.clone()),
+            metrics: metrics(telemetry.clone(), &foundation),
+        };
+        let router = if roles.has(Role::Gateway) { gateway.front(api, backends) } else { gateway.inside(api, backends) };
+        // Set once, here; parts that call the shop from outside wait for it.
+        let _ = foundation.door.set(router.clone());
+
+        let stop = &foundation.stop_work;
+        let mut running = JoinSet::new();
+        for worker in workers.into_iter().chain(gateway.workers(stop.clone())) {
+            running.spawn(worker);
+        }
+        let policy = policy(&foundation.settings);
+        for consumer in consumers {
+            running.spawn(consumer.run(foundation.bus.clone(), foundation.clock.clone(), policy, stop.clone()));
+        }
+        let retention = Duration::from_secs(u64::from(foundation.settings.messaging.retention_days) * 24 * 3600);
+        let receivers = outboxes.iter().map(|(db, _)| db.clone()).collect();
+        running.spawn(housekeeping(
+            receivers,
+            foundation.bus.clone(),
+            foundation.clock.clone(),
+            retention,
+            stop.clone(),
+        ));
+        let until_stopped = stop.clone();
+        running.spawn(async move {
+            tokio::select! { () = telemetry.upkeep() => {}, () = until_stopped.cancelled() => {} }
+        });
+        let (mut relays, stop_relays) = (JoinSet::new(), CancellationToken::new());
+        for (db, outbox) in outboxes {
+            relays.spawn(relay(db, outbox, foundation.bus.clone(), stop_relays.clone()));
+        }
+        Ok(Self {
+            listener,
+            router,
+            workers: running,
+            relays,
+            stop_relays,
+            stop_serving,
+            dbs,
+            foundation,
+            first_admin,
+        })
+    }
+
+    /// The address that requests come to.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The administrator that this start made, if it made one.
+    pub fn take_first_admin(&mut self) -> Option<FirstAdmin> {
+        self.first_admin.take()
+    }
+
+    /// The router behind the door, to call without a socket.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Answers requests until `shutdown`. Then: takes no new ones, finishes those in flight, ends reactions and loops,
+    /// carries the last messages to the bus, and closes the databases.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let grace = self.foundation.settings.shutdown_grace();
+        let stop_serving = self.stop_serving.clone();
+        let watcher = tokio::spawn(async move {
+            shutdown.cancelled().await;
+            stop_serving.cancel();
+        });
+        let drained = bookworm_http::serve(self.listener, self.router, self.stop_serving, grace).await;
+        watcher.abort();
+        tracing::info!(?drained, "no more requests");
+        self.foundation.stop_work.cancel();
+        finish("reactions and loops", self.workers, grace).await;
+        self.stop_relays.cancel();
+        finish("outbox relays", self.relays, grace).await;
+        for db in self.dbs {
+            db.close().await;
+        }
+        tracing::info!("closed");
+    }
+}
+
+async fn finish(what: &str, mut tasks: JoinSet<()>, grace: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all).await.is_err() {
+        // Nothing is lost: what they were doing is still in the databases and goes on at the next start.
+        tracing::warn!(what, left = tasks.len(), "did not end in time");
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let messaging = &settings.messaging;
+    Policy {
+        max_attempts: messaging.max_attempts,
+        initial_backoff: Duration::from_millis(messaging.backoff_initial_ms),
+        max_backoff: Duration::from_secs(messaging.backoff_max_seconds),
+        workers: messaging.workers_per_consumer as usize,
+    }
+}
+
+fn checks(dbs: &[Db], foundation: &Foundation) -> Vec<(&'static str, Check)> {
+    let mut checks: Vec<(&'static str, Check)> = Vec::new();
+    for db in dbs {
+        let name = Role::ALL.into_iter().map(Role::name).find(|name| *name == db.name()).unwrap_or("sandbox");
+        let db = db.clone();
+        checks.push((
+            name,
+            Arc::new(move || {
+                let db = db.clone();
+                Box::pin(async move {
+                    let answer: Result<Option<i64>, _> = db.read().scalar("SELECT CAST(1 AS BIGINT)", []).await;
+                    answer.map(drop).map_err(|error| format!("the database does not answer: {error}"))
+                })
+            }),
+        ));
+    }
+    let bus = foundation.bus.clone();
+    checks.push((
+        "bus",
+        Arc::new(move || {
+            let bus = bus.clone();
+            Box::pin(async move { bus.backlog().await.map(drop).map_err(|error| error.to_string()) })
+        }),
+    ));
+    checks
+}
+
+fn metrics(telemetry: Telemetry, foundation: &Foundation) -> Metrics {
+    let bus = foundation.bus.clone();
+    Metrics::new(move || {
+        let (telemetry, bus) = (telemetry.clone(), bus.clone());
+        Box::pin(async move {
+            if let Ok(backlog) = bus.backlog().await {
+                metrics::gauge!("bus_backlog").set(backlog as f64);
+            }
+            telemetry.render()
+        })
+    })
+}
