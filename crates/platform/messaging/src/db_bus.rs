@@ -5,7 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bookworm_db::{Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, values};
+use bookworm_db::{Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, sea_orm::ConnectionTrait, values};
 use bookworm_kernel::{Clock, MessageId, Timestamp};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -178,6 +178,18 @@ fn parse(envelope: &str) -> Result<Envelope, DbError> {
     serde_json::from_str(envelope).map_err(|error| DbError::Corrupt(format!("an envelope on the bus: {error}")))
 }
 
+/// Keeps a subscription from slipping between the two steps of a publication on PostgreSQL, where units of work run
+/// side by side: else the publisher would not see the new consumer, nor the new consumer the message. Publishers do
+/// not wait for each other. The lock ends with the transaction.
+async fn keep_apart(tx: &Tx, subscribing: bool) -> Result<(), DbError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let shared = if subscribing { "" } else { "_shared" };
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock{shared}(hashtext(current_schema() || '.bus'))"))
+            .await?;
+    }
+    Ok(())
+}
+
 async fn settle(tx: &Tx, consumer: &str, delivery: &Delivery) -> Result<u64, DbError> {
     tx.exec("DELETE FROM bus_deliveries WHERE consumer = $1 AND seq = $2", values![consumer, delivery.tag]).await
 }
@@ -196,6 +208,7 @@ impl Bus for DbBus {
         self.db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
+                    keep_apart(tx, false).await?;
                     for (id, subject, envelope) in rows {
                         let seq: Option<i64> = tx
                             .scalar(
@@ -233,6 +246,7 @@ impl Bus for DbBus {
         self.db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
+                    keep_apart(tx, true).await?;
                     let keep = bookworm_db::in_list(2, wanted.len());
                     let mut old = vec![consumer.into()];
                     old.extend(wanted.iter().map(|subject| (*subject).into()));
@@ -360,15 +374,14 @@ impl Bus for DbBus {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    let due = tx
-                        .exec(
-                            "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
-                             SELECT consumer, seq, 0, $1 FROM bus_dead_letters WHERE id = $2",
-                            values![now, dead_letter],
-                        )
-                        .await?;
-                    tx.exec("DELETE FROM bus_dead_letters WHERE id = $1", values![dead_letter]).await?;
-                    Ok(due == 1)
+                    // A consumer that left and came back has been handed the message already.
+                    tx.exec(
+                        "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
+                         SELECT consumer, seq, 0, $1 FROM bus_dead_letters WHERE id = $2 ON CONFLICT DO NOTHING",
+                        values![now, dead_letter],
+                    )
+                    .await?;
+                    Ok(tx.exec("DELETE FROM bus_dead_letters WHERE id = $1", values![dead_letter]).await? == 1)
                 })
             })
             .await?;
