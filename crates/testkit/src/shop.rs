@@ -1,0 +1,299 @@
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use axum::Router;
+use bookworm_config::{Settings, Sources};
+use bookworm_db::{Databases, sea_orm::ConnectionTrait};
+use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenResponse, ordering::Order};
+use bookworm_kernel::BookId;
+use bookworm_node::Shop;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Answer, Request};
+
+const ADMIN: (&str, &str) = ("admin@shop.test", "a long admin password");
+
+/// Which database a shop under test stands on.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// Files in a temporary folder.
+    Sqlite,
+    /// A database of its own on this server.
+    Postgres(String),
+}
+
+/// Runs a test on each database there is. Says loudly when PostgreSQL is not there; with `CI=true` that fails.
+///
+/// # Panics
+/// When the test does.
+pub async fn on_every_database<F, Fut>(test: F)
+where
+    F: Fn(Database) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    test(Database::Sqlite).await;
+    match std::env::var("BOOKWORM_TEST_POSTGRES") {
+        Ok(url) => test(Database::Postgres(url)).await,
+        Err(_) => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "BOOKWORM_TEST_POSTGRES must be set in CI");
+            eprintln!("*** SKIPPED on PostgreSQL: BOOKWORM_TEST_POSTGRES is not set (run scripts/with-postgres) ***");
+        }
+    }
+}
+
+/// Asks until the answer is `Some`, for ten seconds at most.
+///
+/// # Panics
+/// When it never is.
+pub async fn until<T, Fut: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> Fut) -> T {
+    for _ in 0..500 {
+        if let Some(value) = ask().await {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("waited in vain until {what}");
+}
+
+/// A whole shop in this process.
+pub struct TestShop {
+    router: Router,
+    shop: Option<Shop>,
+    settings: Settings,
+    _folder: tempfile::TempDir,
+    admin: String,
+}
+
+/// A guest's purchase, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Purchase {
+    /// The secret of the basket.
+    pub basket: String,
+    /// The Idempotency-Key.
+    pub key: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl TestShop {
+    /// An empty shop with an administrator.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start(database: Database) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// An empty shop with these settings changed: `("basket.max_lines", "3")`.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start_with(database: Database, changes: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut sources = Sources::new();
+        let data: PathBuf = folder.path().join("data");
+        let defaults = [
+            ("listen", "127.0.0.1:0"),
+            ("data_dir", &*data.to_string_lossy()),
+            ("demo", "false"),
+            ("gateway.rate_limit.enabled", "false"),
+            ("identity.argon2.memory_kib", "64"),
+            ("identity.argon2.iterations", "1"),
+            ("admin.email", ADMIN.0),
+            ("admin.password", ADMIN.1),
+            ("telemetry.log_filter", "warn"),
+            ("messaging.backoff_initial_ms", "20"),
+        ]
+        .map(|(key, value)| (key, value.to_owned()));
+        let url = match database {
+            Database::Sqlite => None,
+            Database::Postgres(server) => Some(("database.url", own_database(&server).await)),
+        };
+        let changes = changes.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        for (key, value) in defaults.into_iter().chain(url).chain(changes) {
+            sources = sources.set("a test", key, value);
+        }
+        let settings = Settings::load(sources).expect("the test's settings are valid");
+        let shop = open(&settings).await;
+        let mut started =
+            Self { router: shop.router(), shop: Some(shop), settings, _folder: folder, admin: String::new() };
+        started.admin = started.sign_in(ADMIN.0, ADMIN.1).await.access_token;
+        started
+    }
+
+    /// Stops it in good order and starts it again on the same data.
+    ///
+    /// # Panics
+    /// When it cannot start again.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let shop = open(&self.settings).await;
+        self.router = shop.router();
+        self.shop = Some(shop);
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(&mut self) {
+        if let Some(shop) = self.shop.take() {
+            let now = CancellationToken::new();
+            now.cancel();
+            shop.serve(now).await;
+        }
+    }
+
+    /// A request; the path is whole, e.g. `/api/v1/books`.
+    pub fn request(&self, method: Method, path: &str) -> Request {
+        Request::new(self.router.clone(), method, path)
+    }
+
+    /// `GET`
+    pub fn get(&self, path: &str) -> Request {
+        self.request(Method::GET, path)
+    }
+
+    /// `POST`
+    pub fn post(&self, path: &str) -> Request {
+        self.request(Method::POST, path)
+    }
+
+    /// The administrator's access token.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Signs in.
+    ///
+    /// # Panics
+    /// When that is refused.
+    pub async fn sign_in(&self, email: &str, password: &str) -> TokenResponse {
+        let body = json!({"grant_type": "password", "email": email, "password": password});
+        self.post("/api/v1/identity/token").json(&body).send().await.expect(StatusCode::OK).read()
+    }
+
+    /// Makes an account and signs in: its access token.
+    ///
+    /// # Panics
+    /// When that is refused.
+    pub async fn customer(&self, email: &str) -> String {
+        let body = json!({"email": email, "password": "correct horse battery", "name": "Ann Reader"});
+        let registered = self.post("/api/v1/identity/register").json(&body).send().await;
+        assert_eq!(registered.status, StatusCode::CREATED, "{:?}", registered.json());
+        self.sign_in(email, "correct horse battery").await.access_token
+    }
+
+    /// Puts a book on sale.
+    ///
+    /// # Panics
+    /// When that is refused.
+    pub async fn book(&self, title: &str, price: i64, stock: i64) -> Book {
+        let body = json!({
+            "title": title,
+            "authors": ["Ursula K. Le Guin"],
+            "subjects": ["Science fiction"],
+            "price": {"amount": price, "currency": "USD"},
+            "stock": stock,
+        });
+        self.post("/api/v1/books").bearer(&self.admin).json(&body).send().await.expect(StatusCode::CREATED).read()
+    }
+
+    /// `(on_hand, reserved, available)` of a book.
+    pub async fn stock(&self, book: BookId) -> (i64, i64, i64) {
+        let stock = self.get(&format!("/api/v1/books/{book}/stock")).bearer(&self.admin).send().await.json();
+        let count = |name: &str| stock[name].as_i64().unwrap_or(i64::MIN);
+        (count("on_hand"), count("reserved"), count("available"))
+    }
+
+    /// A guest's purchase of these books, paid with this token.
+    ///
+    /// # Panics
+    /// When a book cannot be put into the basket.
+    pub async fn purchase(&self, books: &[(BookId, u32)], token: &str) -> Purchase {
+        let mut basket = None;
+        for (book, quantity) in books {
+            let mut add = self.post("/api/v1/basket/items").json(&json!({"book_id": book, "quantity": quantity}));
+            if let Some(secret) = &basket {
+                add = add.header("basket-token", secret);
+            }
+            let added = add.send().await.expect(StatusCode::OK);
+            basket = basket.or_else(|| added.header("basket-token").map(str::to_owned));
+        }
+        Purchase {
+            basket: basket.expect("the first book makes a basket"),
+            key: Uuid::new_v4().to_string(),
+            body: checkout_body(token),
+        }
+    }
+
+    /// Sends a purchase.
+    pub async fn check_out(&self, purchase: &Purchase) -> Answer {
+        self.post("/api/v1/orders/checkout")
+            .header("basket-token", &purchase.basket)
+            .header("idempotency-key", &purchase.key)
+            .json(&purchase.body)
+            .send()
+            .await
+    }
+
+    /// Buys these books as a guest.
+    ///
+    /// # Panics
+    /// When the order is not confirmed.
+    pub async fn buy(&self, books: &[(BookId, u32)]) -> Order {
+        let purchase = self.purchase(books, "tok_approve").await;
+        self.check_out(&purchase).await.expect(StatusCode::CREATED).read()
+    }
+
+    /// An order as the administrator sees it.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn order(&self, id: impl std::fmt::Display) -> Order {
+        self.get(&format!("/api/v1/orders/{id}")).bearer(&self.admin).send().await.expect(StatusCode::OK).read()
+    }
+
+    /// The basket of a guest.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn basket(&self, secret: &str) -> Basket {
+        self.get("/api/v1/basket").header("basket-token", secret).send().await.expect(StatusCode::OK).read()
+    }
+}
+
+/// A body for `POST /orders/checkout` that a guest in Portland, Oregon sends.
+fn checkout_body(token: &str) -> Value {
+    json!({
+        "email": "ann@reader.test",
+        "shipping_address": {
+            "name": "Ann Reader", "line1": "1 Main Street", "city": "Portland", "region": "OR",
+            "postal_code": "97201", "country": "US",
+        },
+        "shipping_method": "standard",
+        "payment": {"token": token},
+    })
+}
+
+async fn open(settings: &Settings) -> Shop {
+    let telemetry = bookworm_telemetry::init(bookworm_telemetry::LogFormat::Pretty, "warn").expect("the filter is valid");
+    Shop::open(settings.clone(), telemetry).await.expect("the shop opens")
+}
+
+/// Makes a database of its own for one test; the server and all its databases are gone after the test run.
+async fn own_database(server: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("shop_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let there = Databases::Postgres { url: server.to_owned(), max_connections: 1, prefix: String::new() };
+    let db = there.open("testkit").await.expect("the server answers");
+    db.read().execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("the server makes databases");
+    db.close().await;
+    let (host, _) = server.rsplit_once('/').expect("the address names a database");
+    format!("{host}/{name}")
+}

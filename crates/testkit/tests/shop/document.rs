@@ -1,0 +1,78 @@
+//! The API's document: complete, and changed only on purpose.
+
+use bookworm_testkit::{Database, TestShop};
+use serde_json::Value;
+
+/// Addresses that clients program against; each must be in the document.
+const PROMISED: &[(&str, &str)] = &[
+    ("post", "/identity/register"),
+    ("post", "/identity/token"),
+    ("get", "/identity/me"),
+    ("get", "/books"),
+    ("post", "/books"),
+    ("get", "/books/{id}"),
+    ("put", "/books/{id}"),
+    ("delete", "/books/{id}"),
+    ("get", "/books/isbn/{isbn}"),
+    ("get", "/books/{id}/stock"),
+    ("post", "/books/{id}/stock/adjustments"),
+    ("get", "/books/{id}/similar"),
+    ("get", "/authors"),
+    ("get", "/publishers"),
+    ("get", "/subjects"),
+    ("get", "/search"),
+    ("get", "/search/suggest"),
+    ("get", "/basket"),
+    ("delete", "/basket"),
+    ("post", "/basket/items"),
+    ("patch", "/basket/items/{book_id}"),
+    ("delete", "/basket/items/{book_id}"),
+    ("post", "/orders/checkout"),
+    ("get", "/orders"),
+    ("get", "/orders/{id}"),
+    ("get", "/orders/{id}/events"),
+    ("post", "/orders/{id}/cancel"),
+    ("post", "/orders/{id}/ship"),
+    ("post", "/orders/{id}/complete"),
+    ("post", "/orders/{id}/refund"),
+    ("get", "/shipping-methods"),
+    ("get", "/payment-methods"),
+    ("get", "/admin/mail"),
+    ("get", "/admin/dead-letters"),
+    ("post", "/admin/dead-letters/{id}/retry"),
+];
+
+#[tokio::test]
+async fn the_document_describes_every_address_and_is_the_one_kept_in_docs() {
+    let mut shop = TestShop::start(Database::Sqlite).await;
+    let document = shop.get("/api/v1/openapi.json").send().await.json();
+    for (method, path) in PROMISED {
+        assert!(document["paths"][path][method].is_object(), "{method} {path} is not described");
+    }
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    undangling(&document, &document);
+
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(file, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(kept == text, "the API changed: look at it, then UPDATE_OPENAPI=1 cargo test -p bookworm-testkit document");
+    shop.stop().await;
+}
+
+/// Every `$ref` leads somewhere.
+fn undangling(value: &Value, document: &Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let target = document.pointer(reference.trim_start_matches('#'));
+                assert!(target.is_some(), "{reference} leads nowhere");
+            }
+            members.values().for_each(|member| undangling(member, document));
+        }
+        Value::Array(items) => items.iter().for_each(|item| undangling(item, document)),
+        _ => {}
+    }
+}
