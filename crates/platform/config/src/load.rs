@@ -231,7 +231,9 @@ impl Merged {
                 if key == "." {
                     key.clear();
                 }
-                let message = error.inner().to_string().trim().to_owned();
+                let message = error.inner().to_string();
+                // The key is named already.
+                let message = message.split("\nin `").next().unwrap_or_default().trim();
                 if let Some((name, rest)) =
                     message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'))
                 {
@@ -241,7 +243,7 @@ impl Merged {
                     let message = format!("unknown key{rest}");
                     return ConfigError::Value { origin: self.origin(&key).to_string(), key, message };
                 }
-                ConfigError::Value { origin: self.origin(&key).to_string(), key, message: hide_value(&message) }
+                ConfigError::Value { origin: self.origin(&key).to_string(), key, message: hide_value(message) }
             })?;
         settings.validate().map_err(|invalid| {
             let named = invalid.into_iter().map(|invalid| {
@@ -268,6 +270,11 @@ impl Merged {
 fn hide_value(message: &str) -> String {
     match message.split_once(", expected ") {
         Some((got, expected)) if got.starts_with("invalid type: ") || got.starts_with("invalid value: ") => {
+            let expected = match expected {
+                "u8" | "u16" | "u32" | "u64" => "a whole number of 0 or more",
+                "i64" => "a whole number",
+                other => other,
+            };
             format!("invalid value, expected {expected}")
         }
         _ => message.to_owned(),

@@ -18,10 +18,7 @@ pub fn etag(version: i64) -> HeaderValue {
 pub fn if_none_match(headers: &HeaderMap, version: i64) -> bool {
     let wanted = etag(version);
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value
-            .split(',')
-            .map(str::trim)
-            .any(|tag| tag == "*" || wanted == tag.strip_prefix("W/").unwrap_or(tag))
+        value.split(',').map(str::trim).any(|tag| tag == "*" || wanted == tag.strip_prefix("W/").unwrap_or(tag))
     })
 }
 

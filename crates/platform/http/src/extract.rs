@@ -15,7 +15,7 @@ use serde_path_to_error::{Path as FieldPath, Segment};
 
 use crate::{Problem, Result};
 
-/// A JSON body.
+/// A JSON object as the body.
 ///
 /// As an extractor it refuses with 415 `unsupported_media_type` (not `application/json`), 413 `body_too_large`, 400
 /// `malformed_body` (not UTF-8 or not JSON, with line and column) or 400 `validation_failed` (JSON of another shape,
@@ -64,9 +64,19 @@ fn unreadable(rejection: BytesRejection) -> Problem {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     // Most bodies are fine; only a bad one pays for tracking where it went wrong.
     match serde_json::from_slice(body) {
+        // serde would fill a struct from an array as well, by position.
+        Ok(_) if !is_object(body) => Err(not_an_object()),
         Ok(value) => Ok(value),
         Err(error) => Err(explain::<T>(body, &error)),
     }
+}
+
+fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
+}
+
+fn not_an_object() -> Problem {
+    Problem::validation(vec![FieldError::new("", "must be an object")])
 }
 
 fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
@@ -81,6 +91,9 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Probl
         return malformed(format!("The body is not JSON: {}.", without_position(&error.to_string())))
             .with("line", error.line())
             .with("column", error.column());
+    }
+    if !is_object(body) {
+        return not_an_object();
     }
     let tracked: Result<T, _> = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body));
     let (pointer, message) = match tracked {
@@ -169,7 +182,22 @@ fn name_field(mut pointer: String, message: &str) -> FieldError {
     {
         return FieldError::new(pointer, format!("must be {}, not {}", expected_words(expected), got_words(got)));
     }
-    FieldError::new(pointer, shorten(message))
+    FieldError::new(pointer, parse_words(message))
+}
+
+/// The messages of the standard library's and uuid's parsers.
+fn parse_words(message: &str) -> String {
+    match message {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "must be a whole number".to_owned()
+        }
+        "number too large to fit in target type" => "is too large".to_owned(),
+        "number too small to fit in target type" => "is too small".to_owned(),
+        "invalid float literal" | "cannot parse float from empty string" => "must be a number".to_owned(),
+        "provided string was not `true` or `false`" => "must be true or false".to_owned(),
+        uuid if uuid.starts_with("UUID parsing failed") => "must be a UUID".to_owned(),
+        other => shorten(other),
+    }
 }
 
 fn expected_words(expected: &str) -> &str {
@@ -179,6 +207,7 @@ fn expected_words(expected: &str) -> &str {
         "f32" | "f64" => "a number",
         "a sequence" => "an array",
         "a map" => "an object",
+        "a formatted UUID string" => "a UUID",
         other if other.starts_with("struct ") || other.contains("enum ") || other.contains("tuple ") => "an object",
         other => other,
     }
@@ -286,14 +315,14 @@ mod tests {
         let position = body.get("line").map(|line| format!(" [{line}:{}]", body["column"])).unwrap_or_default();
         let said =
             if errors.is_empty() { body["detail"].as_str().unwrap_or_default().to_owned() } else { errors.join("; ") };
-        format!("{status} {}: {said}{position}", body["code"].as_str().unwrap_or_default())
+        format!("{status} {} {said}{position}", body["code"].as_str().unwrap_or_default()).trim_end().to_owned()
     }
 
     #[tokio::test]
     async fn a_good_body_is_read() {
         let body = r#"{"quantity": 1, "book_id": "0190b0a0-0000-7000-8000-000000000001"}"#;
         for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/json;charset=UTF-8"] {
-            assert_eq!(post_body(content_type, body).await, "200 : ", "{content_type}");
+            assert_eq!(post_body(content_type, body).await, "200", "{content_type}");
         }
     }
 
@@ -309,6 +338,7 @@ mod tests {
             "[".repeat(500),
             "null".to_owned(),
             "[]".to_owned(),
+            "[1, \"0190b0a0-0000-7000-8000-000000000001\", [], 1]".to_owned(),
             "\"text\"".to_owned(),
             "{}".to_owned(),
             "{\"quantity\": 1}".to_owned(),
@@ -330,7 +360,33 @@ mod tests {
         for body in bodies {
             lines.push(post_body("application/json", body).await);
         }
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @"
+        400 malformed_body The body is empty.
+        400 malformed_body The body is empty.
+        400 malformed_body The body is not JSON: EOF while parsing an object. [1:1]
+        400 malformed_body The body is not JSON: key must be a string. [2:17]
+        400 malformed_body The body is not JSON: trailing characters. [1:68]
+        400 validation_failed  must be an object
+        400 validation_failed  must be an object
+        400 validation_failed  must be an object
+        400 validation_failed  must be an object
+        400 validation_failed  must be an object
+        400 validation_failed /quantity is required
+        400 validation_failed /book_id is required
+        400 validation_failed /quantity must be between 1 and 99, not 0
+        400 validation_failed /quantity must be a whole number, not text
+        400 validation_failed /quantity must be a whole number, not 1.5
+        400 validation_failed /quantity must be a whole number, not null
+        400 validation_failed /quantity must be a whole number, not 1e+20
+        400 validation_failed /book_id must be a UUID
+        400 validation_failed /book_id must be a UUID, not 7
+        400 validation_failed /colour is not known, expected one of `quantity`, `book_id`, `lines`, `a/b~c`
+        400 validation_failed /quantity must be given once only
+        400 validation_failed /lines/1/amount must be a whole number, not true
+        400 validation_failed /lines/0/amount is required
+        400 validation_failed /lines must be an array, not an object
+        400 validation_failed /a~1b~0c must be a whole number of 0 or more, not -1
+        ");
     }
 
     #[tokio::test]
@@ -343,9 +399,9 @@ mod tests {
         let without = http::Request::post("/orders").body(Body::from("{}")).unwrap();
         assert_eq!(send(without).await.0, 415);
         let not_utf8 = [b"{\"quantity\": \"".as_slice(), &[0xff], b"\"}"].concat();
-        insta::assert_snapshot!(post_body("application/json", not_utf8).await, @"");
+        insta::assert_snapshot!(post_body("application/json", not_utf8).await, @"400 malformed_body The body is not UTF-8 from byte 14 on.");
         let long = format!("{{\"x\": \"{}\"}}", "x".repeat(1000));
-        insta::assert_snapshot!(post_body("application/json", long).await, @"");
+        insta::assert_snapshot!(post_body("application/json", long).await, @"413 body_too_large");
     }
 
     #[tokio::test]
@@ -366,6 +422,17 @@ mod tests {
             let request = http::Request::get(path).body(Body::empty()).unwrap();
             lines.push(format!("{path} -> {}", summary(send(request).await)));
         }
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @"
+        /flat?limit=5&min_price=1 -> 200
+        /flat?limit=500 -> 400 validation_failed /limit must be a whole number from 1 to 100
+        /flat?limit=x -> 400 validation_failed /limit must be a whole number from 1 to 100
+        /strict -> 400 validation_failed /q is required
+        /strict?q=a&max=-1 -> 400 validation_failed /max must be a whole number
+        /strict?q=a&max= -> 400 validation_failed /max must be a whole number
+        /strict?q=a&q=b -> 400 validation_failed /q must be given once only
+        /books/0190b0a0-0000-7000-8000-000000000001 -> 200
+        /books/abc -> 404 not_found There is nothing at this address.
+        /books/%ff -> 404 not_found There is nothing at this address.
+        ");
     }
 }

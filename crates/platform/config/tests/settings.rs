@@ -1,0 +1,320 @@
+//! What a person who runs the shop notices about its configuration.
+
+#![allow(clippy::unwrap_used, clippy::field_reassign_with_default, reason = "a test may panic, and breaks one limit a line")]
+
+use std::io::Write;
+
+use bookworm_config::{ConfigError, LogFormat, Secret, Settings, Sources};
+
+fn env(name: &str, value: &str) -> Sources {
+    Sources::new().variables([(name.to_owned(), value.to_owned())])
+}
+
+fn file(toml: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(toml.as_bytes()).unwrap();
+    file
+}
+
+fn error(sources: Sources) -> String {
+    Settings::load(sources).expect_err("must be refused").to_string()
+}
+
+#[test]
+fn defaults_are_valid() {
+    let settings = Settings::load(Sources::new()).unwrap();
+    assert_eq!(settings, Settings::default());
+    assert_eq!(settings.public_origin(settings.listen), "http://127.0.0.1:8080");
+    assert!(!settings.secure_cookies());
+}
+
+#[test]
+fn later_sources_win() {
+    let toml = file(
+        "listen = \"127.0.0.1:1\"\n[gateway]\nconcurrency = 2\n[gateway.rate_limit]\nburst = 5\nenabled = false\n",
+    );
+    let sources = Sources::new()
+        .file(toml.path())
+        .variables([
+            ("BOOKWORM_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
+            ("BOOKWORM_GATEWAY__RATE_LIMIT__BURST".to_owned(), "6".to_owned()),
+            ("OTHER_LISTEN".to_owned(), "nonsense".to_owned()),
+        ])
+        .set("--listen", "listen", "127.0.0.1:3");
+    let settings = Settings::load(sources).unwrap();
+    assert_eq!(settings.listen.port(), 3, "flag over environment over file");
+    assert_eq!(settings.gateway.rate_limit.burst, 6, "environment over file");
+    assert!(!settings.gateway.rate_limit.enabled, "file over default");
+    assert_eq!(settings.gateway.concurrency, 2);
+    assert_eq!(settings.gateway.rate_limit.per_client_per_minute, 600, "default where nothing is said");
+}
+
+#[test]
+fn every_type_is_read_from_the_environment() {
+    let settings = Settings::load(
+        Sources::new().variables(
+            [
+                ("BOOKWORM_DEMO", "false"),
+                ("BOOKWORM_ROLES", "catalog, basket"),
+                ("BOOKWORM_SHUTDOWN_GRACE_SECONDS", " 5 "),
+                ("BOOKWORM_PUBLIC_URL", "https://shop.example"),
+                ("BOOKWORM_DATABASE__URL", "postgres://u:p@localhost/x"),
+                ("BOOKWORM_TELEMETRY__LOG_FORMAT", "json"),
+                ("BOOKWORM_ADMIN__EMAIL", "admin@example.org"),
+                ("BOOKWORM_ADMIN__PASSWORD", "12345678"),
+                ("BOOKWORM_GATEWAY__CORS__ALLOWED_ORIGINS", "[\"https://a.example\"]"),
+                (
+                    "BOOKWORM_ORDERING__SHIPPING_METHODS",
+                    "[{code = \"pickup\", name = \"Pick up\", price = 0, min_days = 0, max_days = 1}]",
+                ),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        ),
+    )
+    .unwrap();
+    assert!(!settings.demo);
+    assert_eq!(settings.roles, ["catalog", "basket"]);
+    assert_eq!(settings.shutdown_grace_seconds, 5);
+    assert_eq!(settings.public_origin(settings.listen), "https://shop.example");
+    assert!(settings.secure_cookies());
+    assert_eq!(settings.database.url.as_ref().map(Secret::expose), Some("postgres://u:p@localhost/x"));
+    assert_eq!(settings.telemetry.log_format, LogFormat::Json);
+    assert_eq!(settings.admin.password.as_ref().map(Secret::expose), Some("12345678"));
+    assert_eq!(settings.gateway.cors.allowed_origins, ["https://a.example"]);
+    assert_eq!(settings.ordering.shipping_methods[0].code, "pickup");
+}
+
+#[test]
+fn variables_that_are_no_settings_are_passed_over() {
+    for name in ["BOOKWORM_CONFIG", "BOOKWORM_TEST_POSTGRES_URL", "BOOKWORM_BENCH_SECONDS", "BOOKWORMISH"] {
+        assert!(Settings::load(env(name, "x")).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn errors_name_the_key_and_the_source() {
+    let cases = [
+        error(env("BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE", "5")),
+        error(env("BOOKWORM_GATWAY__CONCURRENCY", "5")),
+        error(env("BOOKWORM_COLOUR", "red")),
+        error(env("BOOKWORM_GATEWAY__RATE_LIMIT__BURST", "many")),
+        error(env("BOOKWORM_GATEWAY__RATE_LIMIT__BURST", "-1")),
+        error(env("BOOKWORM_GATEWAY__RATE_LIMIT__BURST", "0")),
+        error(env("BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED", "maybe")),
+        error(env("BOOKWORM_GATEWAY", "fast")),
+        error(env("BOOKWORM_TELEMETRY__LOG_FORMAT", "xml")),
+        error(env("BOOKWORM_LISTEN", "here")),
+        error(env("BOOKWORM_PUBLIC_URL", "shop")),
+        error(env("BOOKWORM_PUBLIC_URL", "https://shop.example/path")),
+        error(env("BOOKWORM_DATABASE__URL", "mysql://root:hunter2@db/x")),
+        error(env("BOOKWORM_ORDERING__CURRENCY", "XXZ")),
+        error(Sources::new().set("--listen", "listen", "80")),
+    ];
+    insta::assert_snapshot!(cases.join("\n"), @r#"
+    gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
+    gatway: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `ordering`, `payment`, `mail`, `web` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    colour: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `ordering`, `payment`, `mail`, `web` (environment BOOKWORM_COLOUR)
+    gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
+    gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
+    the configuration is not valid:
+      gateway.rate_limit.burst: must be 1 to 1000000, not 0 (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
+    gateway.rate_limit.enabled: invalid value, expected true or false (environment BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED)
+    gateway: invalid value, expected one of its keys to be set instead (environment BOOKWORM_GATEWAY)
+    telemetry.log_format: unknown variant `xml`, expected `pretty` or `json` (environment BOOKWORM_TELEMETRY__LOG_FORMAT)
+    listen: invalid socket address syntax (environment BOOKWORM_LISTEN)
+    public_url: relative URL without a base: "shop" (environment BOOKWORM_PUBLIC_URL)
+    the configuration is not valid:
+      public_url: must be http:// or https:// and a host, without path or query (environment BOOKWORM_PUBLIC_URL)
+    the configuration is not valid:
+      database.url: must start with postgres://; leave it out for SQLite in the data folder (environment BOOKWORM_DATABASE__URL)
+    ordering.currency: `XXZ` is not an ISO 4217 currency code such as USD or EUR (environment BOOKWORM_ORDERING__CURRENCY)
+    listen: invalid socket address syntax (flag --listen)
+    "#);
+}
+
+#[test]
+fn errors_in_a_file_name_the_file() {
+    for (toml, expected) in [
+        ("listen = 5", "listen: "),
+        ("[gateway]\nspeed = 5", "gateway.speed: unknown key"),
+        ("[gateway]\nconcurrency = 0", "gateway.concurrency: must be 1 to 100000, not 0"),
+        ("[database]\nurl = 5", "database.url: invalid value, expected a string"),
+        (
+            "[[ordering.tax]]\ncountry = \"DE\"\nrate_basis_points = 700\ncolour = 1",
+            "ordering.tax[0].colour: unknown key",
+        ),
+        (
+            "[[ordering.tax]]\ncountry = \"DE\"\nrate_basis_points = 70000",
+            "ordering.tax[0].rate_basis_points: must be 0 to 10000",
+        ),
+    ] {
+        let toml = file(toml);
+        let text = error(Sources::new().file(toml.path()));
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains(&format!("(file {})", toml.path().display())), "{text}");
+    }
+    let broken = file("listen = ");
+    assert!(error(Sources::new().file(broken.path())).contains("line 1"));
+    let missing = Settings::load(Sources::new().file("/nowhere/shop.toml")).unwrap_err();
+    assert!(matches!(missing, ConfigError::Read { .. }) && missing.to_string().contains("/nowhere/shop.toml"));
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let mut settings = Settings::default();
+    let secret = || Some(Secret::new("hunter2hunter2hunter2"));
+    settings.database.url = secret();
+    settings.admin.password = secret();
+    settings.ordering.guest_link_secret = secret();
+    settings.payment.webhook_secret = secret();
+    settings.mail.smtp.password = secret();
+    let printed = format!("{}{settings:?}", settings.redacted_toml());
+    assert!(!printed.contains("hunter2"), "{printed}");
+    assert_eq!(settings.redacted_toml().matches("********").count(), 5);
+    // Not even by the error about a secret that was put under the wrong key or in the wrong shape.
+    for name in ["BOOKWORM_LISTEN", "BOOKWORM_DATABASE__URL", "BOOKWORM_GATEWAY__CONCURRENCY"] {
+        let text = error(env(name, "hunter2"));
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_read_back() {
+    let printed = file(&Settings::default().redacted_toml());
+    assert_eq!(Settings::load(Sources::new().file(printed.path())).unwrap(), Settings::default());
+}
+
+#[test]
+fn every_broken_limit_is_named_at_once() {
+    let mut settings = Settings::default();
+    settings.shutdown_grace_seconds = 601;
+    settings.database.max_connections = 0;
+    settings.messaging.max_attempts = 0;
+    settings.messaging.backoff_initial_ms = 0;
+    settings.messaging.backoff_max_seconds = 3601;
+    settings.messaging.lease_seconds = 4;
+    settings.messaging.retention_days = 0;
+    settings.messaging.workers_per_consumer = 257;
+    settings.telemetry.log_filter = " ".into();
+    settings.admin.email = Some("nobody".into());
+    settings.identity.issuer = Some(String::new());
+    settings.identity.access_token_minutes = 0;
+    settings.identity.refresh_token_days = 366;
+    settings.identity.refresh_overlap_seconds = 301;
+    settings.identity.session_max_days = 0;
+    settings.identity.lockout.attempts_before_delay = 0;
+    settings.identity.lockout.base_delay_seconds = 0;
+    settings.identity.lockout.max_delay_minutes = 0;
+    settings.identity.lockout.per_address_per_minute = 0;
+    settings.identity.argon2.memory_kib = 7;
+    settings.identity.argon2.iterations = 0;
+    settings.identity.argon2.parallelism = 17;
+    settings.gateway.body_limit_kib = 0;
+    settings.gateway.request_timeout_seconds = 0;
+    settings.gateway.concurrency = 0;
+    settings.gateway.cors.allowed_origins = vec!["https://a.example/".into()];
+    settings.gateway.rate_limit.per_client_per_minute = 0;
+    settings.gateway.rate_limit.per_account_per_minute = 0;
+    settings.gateway.rate_limit.burst = 0;
+    settings.basket.guest_days = 0;
+    settings.basket.max_lines = 1001;
+    settings.ordering.checkout_wait_seconds = 121;
+    settings.ordering.reserve_timeout_seconds = 0;
+    settings.ordering.payment_timeout_seconds = 0;
+    settings.ordering.action_timeout_minutes = 0;
+    settings.ordering.guest_link_secret = Some(Secret::new("short"));
+    settings.ordering.shipping_methods[0].code = "Not a code".into();
+    settings.ordering.shipping_methods[1].price = -1;
+    settings.ordering.shipping_methods[1].min_days = 9;
+    settings.ordering.shipping_methods[2].countries = vec!["Germany".into()];
+    settings.ordering.tax[0].country = "us".into();
+    settings.payment.timeout_seconds = 0;
+    settings.payment.webhook_secret = Some(Secret::new("short"));
+    settings.payment.sandbox.latency_ms = 60_001;
+    settings.payment.sandbox.challenge_minutes = 0;
+    settings.mail.from = "nobody".into();
+    settings.mail.max_attempts = 0;
+    settings.mail.transport = bookworm_config::MailTransport::Smtp;
+    settings.mail.smtp.port = 0;
+    settings.mail.smtp.username = Some("shop".into());
+    settings.web.shop_name = String::new();
+    let lines: Vec<_> = settings.validate().unwrap_err().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    shutdown_grace_seconds: must be 0 to 600, not 601
+    database.max_connections: must be 1 to 1000, not 0
+    messaging.max_attempts: must be 1 to 100, not 0
+    messaging.backoff_initial_ms: must be 1 to 60000, not 0
+    messaging.backoff_max_seconds: must be 1 to 3600, not 3601
+    messaging.lease_seconds: must be 5 to 3600, not 4
+    messaging.retention_days: must be 1 to 3650, not 0
+    messaging.workers_per_consumer: must be 1 to 256, not 257
+    telemetry.log_filter: must not be empty; `off` writes nothing
+    admin.email: must be an e-mail address
+    admin.password: must be set when admin.email is
+    identity.issuer: must not be empty
+    identity.access_token_minutes: must be 1 to 1440, not 0
+    identity.refresh_token_days: must be 1 to 365, not 366
+    identity.refresh_overlap_seconds: must be 0 to 300, not 301
+    identity.session_max_days: must be 1 to 3650, not 0
+    identity.lockout.attempts_before_delay: must be 1 to 100, not 0
+    identity.lockout.base_delay_seconds: must be 1 to 3600, not 0
+    identity.lockout.max_delay_minutes: must be 1 to 1440, not 0
+    identity.lockout.per_address_per_minute: must be 1 to 10000, not 0
+    identity.argon2.parallelism: must be 1 to 16, not 17
+    identity.argon2.memory_kib: must be 128 to 4194304, not 7
+    identity.argon2.iterations: must be 1 to 100, not 0
+    gateway.body_limit_kib: must be 1 to 65536, not 0
+    gateway.request_timeout_seconds: must be 1 to 600, not 0
+    gateway.concurrency: must be 1 to 100000, not 0
+    gateway.cors.allowed_origins[0]: must be an origin such as https://app.example.org
+    gateway.rate_limit.per_client_per_minute: must be 1 to 1000000, not 0
+    gateway.rate_limit.per_account_per_minute: must be 1 to 1000000, not 0
+    gateway.rate_limit.burst: must be 1 to 1000000, not 0
+    basket.guest_days: must be 1 to 365, not 0
+    basket.max_lines: must be 1 to 1000, not 1001
+    ordering.checkout_wait_seconds: must be 0 to 120, not 121
+    ordering.checkout_wait_seconds: must not be above ordering.max_wait_seconds
+    ordering.reserve_timeout_seconds: must be 1 to 3600, not 0
+    ordering.payment_timeout_seconds: must be 1 to 3600, not 0
+    ordering.action_timeout_minutes: must be 1 to 1440, not 0
+    ordering.guest_link_secret: must be at least 16 characters
+    ordering.shipping_methods[0].code: must be 1 to 40 lower-case letters, digits, - and _
+    ordering.shipping_methods[1].price: must be 0 to 100000000, not -1
+    ordering.shipping_methods[1].min_days: must not be above max_days
+    ordering.shipping_methods[2].countries[0]: must be two capitals, as in ISO 3166-1
+    ordering.tax[0].country: must be two capitals, as in ISO 3166-1
+    payment.timeout_seconds: must be 1 to 120, not 0
+    payment.webhook_secret: must be at least 16 characters
+    payment.sandbox.latency_ms: must be 0 to 60000, not 60001
+    payment.sandbox.challenge_minutes: must be 1 to 1440, not 0
+    mail.from: must be an e-mail address, or a name and an address in angle brackets
+    mail.max_attempts: must be 1 to 100, not 0
+    mail.smtp.host: must be set for the transport `smtp`
+    mail.smtp.port: must be 1 to 65535, not 0
+    mail.smtp.password: must be set exactly when mail.smtp.username is
+    web.shop_name: must be 1 to 60 characters, without control characters
+    ");
+}
+
+#[test]
+fn the_regions_own_tax_rule_wins() {
+    let ordering = Settings::default().ordering;
+    let rate =
+        |country, region| ordering.tax_rule(country, region).map(|rule| (rule.rate_basis_points, rule.inclusive));
+    assert_eq!(rate("US", Some("CA")), Some((725, false)));
+    assert_eq!(rate("US", Some(" ca ")), Some((725, false)));
+    assert_eq!(rate("US", Some("OR")), Some((0, false)));
+    assert_eq!(rate("US", None), Some((0, false)));
+    assert_eq!(rate("DE", Some("Bayern")), Some((700, true)));
+    assert_eq!(rate("XX", None), None);
+}
+
+#[test]
+fn some_shipping_method_serves_every_country() {
+    let ordering = Settings::default().ordering;
+    let serving = |country: &str| {
+        ordering.shipping_methods.iter().filter(|m| m.serves(country)).map(|m| m.code.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(serving("DE"), ["standard", "express", "international"]);
+    assert_eq!(serving("JP"), ["international"]);
+}
