@@ -1,0 +1,66 @@
+//! One file for each role: what it is handed, and what it brings.
+
+mod basket;
+mod catalog;
+mod finance;
+mod identity;
+mod notification;
+mod ordering;
+mod web;
+
+use axum::Router;
+
+use crate::{FirstAdmin, Role, Roles, foundation::Foundation, part::Part};
+
+/// Every role of this process, built.
+pub struct Built {
+    /// What they bring together.
+    pub part: Part,
+    /// Makes the pages, given the API that they call.
+    pub pages: Option<Box<dyn FnOnce(Router) -> Router + Send>>,
+    /// The administrator that identity made, if this was the first start.
+    pub first_admin: Option<FirstAdmin>,
+}
+
+/// Builds the roles in the order in which they ask each other.
+///
+/// # Errors
+/// When one cannot open its data.
+pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Built> {
+    let mut part = Part::default();
+    let mut first_admin = None;
+    let mut clients = Clients::default();
+    if roles.has(Role::Catalog) {
+        let (catalog, brings) = catalog::build(foundation).await?;
+        clients.catalog = Some(catalog);
+        part = part.and(brings);
+    }
+    if let (true, Some(catalog)) = (roles.has(Role::Basket), &clients.catalog) {
+        let (basket, brings) = basket::build(foundation, catalog.clone()).await?;
+        clients.basket = Some(basket);
+        part = part.and(brings);
+    }
+    if let (true, Some(basket)) = (roles.has(Role::Identity), &clients.basket) {
+        let (admin, brings) = identity::build(foundation, basket.clone()).await?;
+        first_admin = admin;
+        part = part.and(brings);
+    }
+    if roles.has(Role::Finance) {
+        part = part.and(finance::build(foundation).await?);
+    }
+    if let (true, Some(catalog), Some(basket)) = (roles.has(Role::Ordering), clients.catalog, clients.basket) {
+        part = part.and(ordering::build(foundation, catalog, basket).await?);
+    }
+    if roles.has(Role::Notification) {
+        part = part.and(notification::build(foundation).await?);
+    }
+    let pages = roles.has(Role::Web).then(|| web::build(foundation));
+    Ok(Built { part, pages, first_admin })
+}
+
+/// Clients of the roles that others ask.
+#[derive(Default)]
+struct Clients {
+    catalog: Option<catalog::Client>,
+    basket: Option<basket::Client>,
+}
