@@ -109,10 +109,13 @@ pub async fn append<A: Aggregate>(
         version += 1;
         let value = serde_json::to_value(event).map_err(corrupt)?;
         let kind = value.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        // Neither over an event that is there, nor past the end of the stream.
         let written = tx
             .exec(
                 "INSERT INTO events (stream_id, version, type, data, correlation_id, causation_id, at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+                 SELECT $1, $2, $3, $4, $5, $6, $7 \
+                 WHERE $2 = 1 OR EXISTS (SELECT 1 FROM events WHERE stream_id = $1 AND version = $2 - 1) \
+                 ON CONFLICT DO NOTHING",
                 values![
                     stream,
                     version.cast_signed(),
@@ -140,7 +143,8 @@ pub async fn load<A: Aggregate>(conn: &impl Sql, stream: Uuid) -> Result<Option<
 }
 
 /// The state of a stream as it was at an instant (events of that very instant included), or `None` when it had not
-/// begun.
+/// begun. Where the clocks of two machines disagree, the order of the events counts: an event is known only once all
+/// before it are.
 ///
 /// # Errors
 /// When the database fails or an event cannot be read.
@@ -149,13 +153,10 @@ pub async fn load_as_of<A: Aggregate>(
     stream: Uuid,
     at: Timestamp,
 ) -> Result<Option<Loaded<A>>, DbError> {
-    let rows: Vec<Row> = conn
-        .all(
-            "SELECT version, data, at FROM events WHERE stream_id = $1 AND at <= $2 ORDER BY version",
-            values![stream, at.micros()],
-        )
-        .await?;
-    fold(&rows)
+    let rows: Vec<Row> =
+        conn.all("SELECT version, data, at FROM events WHERE stream_id = $1 ORDER BY version", values![stream]).await?;
+    let known = rows.iter().take_while(|row| row.at <= at.micros()).count();
+    fold(&rows[..known])
 }
 
 fn fold<A: Aggregate>(rows: &[Row]) -> Result<Option<Loaded<A>>, DbError> {

@@ -151,21 +151,32 @@ where
     F: Fn(Uuid) -> Fut + Send,
     Fut: Future<Output = Result<(), DbError>> + Send,
 {
+    // Where the last look ended, so that sagas whose time-out keeps failing do not hide those behind them.
+    let mut after = Due { id: Uuid::nil(), deadline: i64::MIN };
     while !shutdown.is_cancelled() {
         let due: Result<Vec<Due>, _> = db
             .read()
             .all(
-                "SELECT id FROM sagas WHERE kind = $1 AND deadline <= $2 ORDER BY deadline LIMIT $3",
-                values![S::KIND, clock.now().micros(), BATCH],
+                "SELECT id, deadline FROM sagas WHERE kind = $1 AND deadline <= $2 \
+                 AND (deadline > $3 OR (deadline = $3 AND id > $4)) ORDER BY deadline, id LIMIT $5",
+                values![S::KIND, clock.now().micros(), after.deadline, after.id, BATCH],
             )
             .await;
+        after = Due { id: Uuid::nil(), deadline: i64::MIN };
         match due {
             Ok(due) => {
-                for Due { id } in due {
-                    if let Err(error) = on_due(id).await {
+                let more = due.len() == usize::try_from(BATCH).unwrap_or_default();
+                for saga in due {
+                    if let Err(error) = on_due(saga.id).await {
                         let error = &error as &dyn std::error::Error;
-                        tracing::warn!(kind = S::KIND, saga = %id, error, "a time-out waits");
+                        tracing::warn!(kind = S::KIND, saga = %saga.id, error, "a time-out waits");
                     }
+                    if more {
+                        after = saga;
+                    }
+                }
+                if more {
+                    continue;
                 }
             }
             Err(error) => {
@@ -182,6 +193,7 @@ where
 #[derive(FromQueryResult)]
 struct Due {
     id: Uuid,
+    deadline: i64,
 }
 
 #[derive(FromQueryResult)]
