@@ -36,12 +36,12 @@ pub mod grpc {
     }
 
     /// The catalogue's queries.
-    #[expect(clippy::all, clippy::unwrap_used, reason = "generated code")]
+    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
     pub mod catalog {
         tonic::include_proto!("bookworm.catalog.v1");
     }
     /// The basket's queries.
-    #[expect(clippy::all, clippy::unwrap_used, reason = "generated code")]
+    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
     pub mod basket {
         tonic::include_proto!("bookworm.basket.v1");
     }

@@ -247,3 +247,33 @@ pub struct SearchResponse {
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
+
+/// What a suggestion completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SuggestionKind {
+    /// A book's title.
+    Title,
+    /// An author's name.
+    Author,
+    /// A subject's name.
+    Subject,
+}
+
+/// A completion of what is being typed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Suggestion {
+    /// The whole title or name.
+    pub text: String,
+    /// What it is.
+    pub kind: SuggestionKind,
+    /// Of the book, author or subject.
+    pub id: uuid::Uuid,
+}
+
+/// `GET /search/suggest`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Suggestions {
+    /// At most ten.
+    pub items: Vec<Suggestion>,
+}

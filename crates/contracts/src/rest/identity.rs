@@ -87,3 +87,22 @@ pub struct RolesRequest {
     /// The new set; `customer` is always among them.
     pub roles: Vec<Role>,
 }
+
+/// `PATCH /identity/me`
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateAccountRequest {
+    /// 1 to 100 characters.
+    pub name: String,
+}
+
+/// `POST /identity/me/password`: ends every session and answers with the tokens of a new one.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePasswordRequest {
+    /// The password until now.
+    pub current_password: String,
+    /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128)]
+    pub new_password: String,
+}

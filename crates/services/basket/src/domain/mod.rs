@@ -1,0 +1,7 @@
+//! The rules of a basket, without I/O.
+
+mod basket;
+mod token;
+
+pub(crate) use basket::{Basket, BasketError, Line, Offer};
+pub(crate) use token::{GuestToken, TokenHash};

@@ -1,0 +1,22 @@
+use axum::extract::State;
+use bookworm_contracts::rest::basket::Basket;
+use bookworm_http::{Result, openapi::ProblemResponses};
+
+use crate::{
+    BasketService,
+    shopper::{Answer, Shopper},
+};
+
+/// Empties the basket
+#[utoipa::path(
+    delete, path = "/basket", tag = "basket",
+    responses((status = 200, description = "The empty basket", body = Basket), ProblemResponses)
+)]
+pub(crate) async fn clear_basket(State(service): State<BasketService>, shopper: Shopper) -> Result<Answer> {
+    service
+        .change(&shopper, |basket| {
+            basket.clear();
+            Ok(())
+        })
+        .await
+}

@@ -1,0 +1,30 @@
+use axum::extract::State;
+use bookworm_contracts::rest::basket::Basket;
+use bookworm_http::{ApiPath, Result, openapi::ProblemResponses};
+use bookworm_kernel::BookId;
+
+use crate::{
+    BasketService,
+    shopper::{Answer, Shopper},
+};
+
+/// Takes a book out of the basket
+///
+/// Nothing happens when it is not in.
+#[utoipa::path(
+    delete, path = "/basket/items/{book_id}", tag = "basket",
+    params(("book_id" = BookId, Path, description = "The book")),
+    responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
+)]
+pub(crate) async fn remove_item(
+    State(service): State<BasketService>,
+    shopper: Shopper,
+    ApiPath(book_id): ApiPath<BookId>,
+) -> Result<Answer> {
+    service
+        .change(&shopper, move |basket| {
+            basket.remove(book_id);
+            Ok(())
+        })
+        .await
+}

@@ -1,0 +1,66 @@
+use std::time::Duration;
+
+use axum::extract::State;
+use bookworm_contracts::rest::basket::Basket as View;
+use bookworm_db::DbError;
+use bookworm_http::{Result, openapi::ProblemResponses};
+use bookworm_kernel::BookId;
+
+use crate::{
+    BasketService,
+    catalogue::Offers,
+    domain::Basket,
+    shopper::{Answer, Shopper},
+    store::{self, Owner},
+    view::show,
+};
+
+/// Reading keeps a guest's basket alive, but is written down at most this often.
+const TOUCH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Shows the basket at today's prices
+///
+/// A price that is another than when the basket was last shown is marked once: `price_changed`, `previous_price`. A
+/// book that is no longer sold stays, with nothing available. When the catalogue does not answer, what was seen last
+/// is shown, and the answer carries `Basket-Degraded: 1`.
+#[utoipa::path(
+    get, path = "/basket", tag = "basket",
+    responses((status = 200, description = "The basket", body = View), ProblemResponses)
+)]
+pub(crate) async fn view_basket(State(service): State<BasketService>, shopper: Shopper) -> Result<Answer> {
+    let (owner, secret) = service.owner(&shopper).await?;
+    let (options, currency) = (*service.options(), service.options().currency);
+    let stored = match &owner {
+        Some(owner) => store::find(service.db().read(), owner).await?,
+        None => None,
+    };
+    let (Some(owner), Some(stored)) = (owner, stored) else {
+        return Ok(Answer { basket: show(&Basket::new(), None, currency)?, secret, degraded: false, options });
+    };
+    let mut basket = stored.basket;
+    let ids: Vec<BookId> = basket.lines().iter().map(|line| line.seen.book_id).collect();
+    let offers = service.catalogue().now(&shopper.cause, &ids).await.ok();
+    let shown = show(&basket, offers.as_ref(), currency)?;
+    let news = offers.as_ref().is_some_and(|offers| basket.see(offers));
+    if news || service.now().since(stored.touched_at) > TOUCH {
+        remember(&service, owner, offers.clone().unwrap_or_default()).await?;
+    }
+    Ok(Answer { basket: shown, secret, degraded: offers.is_none(), options })
+}
+
+/// Stores what the customer has been shown. The basket may have changed meanwhile, so it is read again.
+async fn remember(service: &BasketService, owner: Owner, offers: Offers) -> Result<(), DbError> {
+    let now = service.now();
+    service
+        .db()
+        .transact(move |tx| {
+            Box::pin(async move {
+                if let Some(mut stored) = store::lock(tx, &owner).await? {
+                    stored.basket.see(&offers);
+                    store::update(tx, &stored.basket, now).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}

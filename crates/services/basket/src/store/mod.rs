@@ -1,0 +1,150 @@
+//! The baskets' table: one row for each basket, its lines as one JSON document. A basket is small, is always wanted
+//! whole, and then costs one statement to read and one to write.
+
+use bookworm_db::{DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, sea_orm::ConnectionTrait, values};
+use bookworm_kernel::{CustomerId, Timestamp};
+use uuid::Uuid;
+
+use crate::domain::{Basket, Line, TokenHash};
+
+/// This service's own tables.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    name: "basket/0001_baskets",
+    // A guest's basket that was merged keeps its row without lines for a while: an order from it may still be on its
+    // way, and what it bought must then leave the customer's basket.
+    sql: "CREATE TABLE baskets (
+            id UUID NOT NULL PRIMARY KEY,
+            customer_id UUID UNIQUE,
+            guest_hash TEXT UNIQUE,
+            merged_into UUID,
+            version BIGINT NOT NULL,
+            lines TEXT NOT NULL,
+            touched_at BIGINT NOT NULL
+          );
+          CREATE INDEX baskets_touched ON baskets (touched_at);",
+}];
+
+/// Whose basket it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Somebody with an account.
+    Customer(CustomerId),
+    /// Whoever has the secret.
+    Guest(TokenHash),
+}
+
+/// A basket and when it was last used.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// The basket.
+    pub basket: Basket,
+    /// Last used, to about a day.
+    pub touched_at: Timestamp,
+    /// The basket that took its lines over.
+    pub merged_into: Option<Uuid>,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: Uuid,
+    merged_into: Option<Uuid>,
+    version: i64,
+    lines: String,
+    touched_at: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<Stored, DbError> {
+        let lines: Vec<Line> = serde_json::from_str(&self.lines)
+            .map_err(|error| DbError::Corrupt(format!("the lines of basket {}: {error}", self.id)))?;
+        let version = u64::try_from(self.version).unwrap_or(0);
+        Ok(Stored {
+            basket: Basket::restore(self.id, version, lines),
+            touched_at: Timestamp::from_micros(self.touched_at),
+            merged_into: self.merged_into,
+        })
+    }
+}
+
+const BY_CUSTOMER: &str = "SELECT id, merged_into, version, lines, touched_at FROM baskets WHERE customer_id = $1";
+const BY_GUEST: &str = "SELECT id, merged_into, version, lines, touched_at FROM baskets WHERE guest_hash = $1";
+const BY_ID: &str = "SELECT id, merged_into, version, lines, touched_at FROM baskets WHERE id = $1";
+
+async fn select(sql: &impl Sql, owner: &Owner, suffix: &str) -> Result<Option<Stored>, DbError> {
+    let row: Option<Row> = match owner {
+        Owner::Customer(id) => sql.one(&format!("{BY_CUSTOMER}{suffix}"), values![id.uuid()]).await?,
+        Owner::Guest(hash) => sql.one(&format!("{BY_GUEST}{suffix}"), values![hash.0.clone()]).await?,
+    };
+    row.map(Row::read).transpose()
+}
+
+/// PostgreSQL works on many units at once: the row is locked until this one ends. SQLite has one writer anyway.
+fn locking(tx: &Tx) -> &'static str {
+    if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+}
+
+/// Reads a basket to show it.
+pub(crate) async fn find(sql: &impl Sql, owner: &Owner) -> Result<Option<Stored>, DbError> {
+    select(sql, owner, "").await
+}
+
+/// Reads a basket to change it.
+pub(crate) async fn lock(tx: &Tx, owner: &Owner) -> Result<Option<Stored>, DbError> {
+    select(tx, owner, locking(tx)).await
+}
+
+/// Reads a basket to change it, by its id.
+pub(crate) async fn lock_id(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
+    let row: Option<Row> = tx.one(&format!("{BY_ID}{}", locking(tx)), values![id]).await?;
+    row.map(Row::read).transpose()
+}
+
+fn document(basket: &Basket) -> Result<String, DbError> {
+    serde_json::to_string(basket.lines()).map_err(|error| DbError::Corrupt(error.to_string()))
+}
+
+/// Stores a new basket. Returns false when its owner has got one meanwhile.
+pub(crate) async fn insert(tx: &Tx, owner: &Owner, basket: &Basket, now: Timestamp) -> Result<bool, DbError> {
+    let (customer, guest) = match owner {
+        Owner::Customer(id) => (Some(id.uuid()), None),
+        Owner::Guest(hash) => (None, Some(hash.0.clone())),
+    };
+    let rows = tx
+        .exec(
+            "INSERT INTO baskets (id, customer_id, guest_hash, version, lines, touched_at) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            values![basket.id, customer, guest, basket.version as i64, document(basket)?, now.micros()],
+        )
+        .await?;
+    Ok(rows == 1)
+}
+
+/// Stores a basket that was read with a lock.
+pub(crate) async fn update(tx: &Tx, basket: &Basket, now: Timestamp) -> Result<(), DbError> {
+    tx.exec(
+        "UPDATE baskets SET version = $1, lines = $2, touched_at = $3 WHERE id = $4",
+        values![basket.version as i64, document(basket)?, now.micros(), basket.id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Ends a guest's basket whose lines another one took over: its secret opens nothing any more.
+pub(crate) async fn retire(tx: &Tx, guest: Uuid, into: Uuid, now: Timestamp) -> Result<(), DbError> {
+    tx.exec(
+        "UPDATE baskets SET guest_hash = NULL, merged_into = $1, lines = '[]', touched_at = $2 WHERE id = $3",
+        values![into, now.micros(), guest],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Deletes at most `limit` baskets of guests that were not touched since `before`; returns how many.
+pub(crate) async fn expire(tx: &Tx, before: Timestamp, limit: i64) -> Result<u64, DbError> {
+    tx.exec(
+        "DELETE FROM baskets WHERE id IN \
+         (SELECT id FROM baskets WHERE customer_id IS NULL AND touched_at < $1 ORDER BY touched_at LIMIT $2)",
+        values![before.micros(), limit],
+    )
+    .await
+}
