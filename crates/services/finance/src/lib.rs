@@ -1,1 +1,123 @@
 //! Payments, the sandbox provider, the ledger, reconciliation.
+//!
+//! | to change | open |
+//! |---|---|
+//! | what a payment may do next | [`domain::payment`] |
+//! | what is booked | [`domain::ledger`] |
+//! | what counts as a difference | [`domain::reconciliation`] |
+//! | how a command is carried out, and why a crash does no harm | `finance.rs` |
+//! | what a provider must do | [`provider::PaymentProvider`] |
+//! | the test cards and the 3-D Secure page | [`provider::sandbox`] |
+//!
+//! A transaction is never open while the provider is asked. The intent is recorded first, then the provider is asked
+//! under an idempotency key made of the payment and the operation, then the outcome, the ledger's entries, the memory
+//! of the command and the event that answers it are recorded together. After a crash anywhere the same command comes
+//! again and does the same, once. Should a command be lost for good, `features/follow_up.rs` finishes what was
+//! recorded as wanted.
+
+pub mod domain;
+mod features;
+mod finance;
+pub mod provider;
+mod reactions;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use bookworm_config as settings;
+use bookworm_contracts::rest::finance::ReconciliationReport;
+use bookworm_db::{Db, DbError, Migration};
+use bookworm_kernel::Clock;
+use bookworm_messaging::{Consumer, Outbox};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use crate::{
+    domain::reconciliation::OrderFacts,
+    provider::{
+        PaymentProvider,
+        sandbox::{RouterSender, SandboxProvider, Webhook, WebhookSender},
+    },
+};
+use crate::finance::Finance;
+
+/// The finance role. Cheap to clone.
+#[derive(Clone)]
+pub struct FinanceService(Arc<Finance>);
+
+impl FinanceService {
+    /// The role's name, and its database's.
+    pub const NAME: &str = "finance";
+
+    /// Opens the role over its database and its payment provider.
+    ///
+    /// # Errors
+    /// When the database cannot be migrated.
+    pub async fn open(
+        db: Db,
+        settings: &settings::Payment,
+        clock: Arc<dyn Clock>,
+        provider: Arc<dyn PaymentProvider>,
+    ) -> Result<Self, DbError> {
+        let migrations: Vec<Migration> =
+            bookworm_messaging::MIGRATIONS.iter().chain(store::MIGRATIONS).copied().collect();
+        db.migrate(&migrations, clock.now()).await?;
+        let (outbox, timeout) = (Outbox::new(clock.clone()), Duration::from_secs(settings.timeout_seconds));
+        Ok(Self(Arc::new(Finance { db, outbox, clock, provider, timeout })))
+    }
+
+    /// Its part of the public API, without `/api/v1`.
+    pub fn api(&self) -> OpenApiRouter {
+        OpenApiRouter::new()
+            .routes(routes!(features::payment_methods::list_payment_methods))
+            .routes(routes!(features::receive_webhook::receive_webhook))
+            .routes(routes!(features::list_payments::list_payments))
+            .routes(routes!(features::get_payment::get_payment))
+            .routes(routes!(features::ledger_balances::list_ledger_balances))
+            .routes(routes!(features::reconcile::get_reconciliation))
+            .with_state(self.0.clone())
+    }
+
+    /// What it reacts to.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        reactions::consumers(&self.0)
+    }
+
+    /// Looks after payments that were left under way.
+    #[must_use]
+    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+        vec![Box::pin(features::follow_up::run(self.0.clone(), shutdown))]
+    }
+
+    /// Does once what the worker does every so often: for tests that own the time. Returns how many payments it
+    /// looked after.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn follow_up(&self) -> Result<usize, DbError> {
+        features::follow_up::once(&self.0).await
+    }
+
+    /// Holds these orders, which must be all there are, against every payment, the provider and the ledger. Nothing
+    /// should be under way meanwhile, or it is reported as a difference.
+    ///
+    /// # Errors
+    /// When the database fails. A provider that does not answer is a difference, not an error.
+    pub async fn reconcile(&self, orders: Vec<OrderFacts>) -> Result<ReconciliationReport, DbError> {
+        features::reconcile::all(&self.0, orders).await
+    }
+
+    /// Its database.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Where it leaves its messages.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+}

@@ -1,0 +1,94 @@
+//! Finishes what was recorded as wanted and never heard of again: a command that was given up, a webhook that was
+//! lost, an answer that came after a crash.
+
+use std::{sync::Arc, time::Duration};
+
+use bookworm_db::DbError;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    finance::{Finance, Outcome},
+    provider::ProviderError,
+    store::{
+        self,
+        payments::{self, Key, Stored, patience},
+    },
+};
+
+/// How often to look for payments that have been open for too long.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// The most payments looked after in one round.
+const BATCH: i64 = 100;
+/// How many at once.
+const AT_ONCE: usize = 4;
+/// How long a webhook's event is remembered: longer than any provider repeats one.
+const REMEMBER_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Looks after open payments until `shutdown`.
+pub(crate) async fn run(finance: Arc<Finance>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if let Err(error) = once(&finance).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "open payments cannot be looked after");
+        }
+    }
+}
+
+/// One round. Returns how many payments it looked after.
+pub(crate) async fn once(finance: &Arc<Finance>) -> Result<usize, DbError> {
+    let now = finance.now();
+    let due = payments::due(finance.db.read(), now, BATCH).await?;
+    let count = due.len();
+    let rounds: Vec<BoxFuture<'static, Result<(), DbError>>> =
+        due.into_iter().map(|stored| look_after(finance.clone(), stored).boxed()).collect();
+    let mut rounds = futures::stream::iter(rounds).buffer_unordered(AT_ONCE);
+    while let Some(round) = rounds.next().await {
+        round?;
+    }
+    if count == 0 {
+        let before = now.minus(REMEMBER_EVENTS);
+        finance
+            .db
+            .transact::<_, DbError, _>(move |tx| Box::pin(async move { store::prune_events(tx, before).await }))
+            .await?;
+    }
+    Ok(count)
+}
+
+async fn look_after(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError> {
+    let payment = &stored.payment;
+    let outcome = match payment.unfinished() {
+        Some(call) => finance.perform(payment, &call).await.map(Some),
+        None => finance
+            .ask("fetch", finance.provider.fetch(payment.id))
+            .await
+            .map(|seen| seen.map(|seen| Outcome::Done(crate::domain::payment::Input::Seen(seen)))),
+    };
+    let changed = match outcome {
+        Ok(Some(Outcome::Done(input) | Outcome::Again(input))) => {
+            let decision = finance.record(Key::Payment(payment.id), input, None).await?;
+            decision.is_some_and(|decision| decision.payment != *payment)
+        }
+        Ok(None) => false,
+        Err(error @ (ProviderError::Unavailable(_) | ProviderError::TimedOut(_) | ProviderError::Refused(_))) => {
+            tracing::warn!(payment_id = %payment.id, error = &error as &dyn std::error::Error, "an open payment waits");
+            false
+        }
+    };
+    metrics::counter!("payment_follow_ups_total", "changed" => if changed { "yes" } else { "no" }).increment(1);
+    if !changed {
+        let (id, checks) = (payment.id, stored.checks + 1);
+        let check_at = finance.now().plus(patience(checks));
+        finance
+            .db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move { payments::postpone(tx, id, checks, check_at).await })
+            })
+            .await?;
+    }
+    Ok(())
+}

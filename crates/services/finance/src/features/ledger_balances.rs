@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use bookworm_contracts::rest::{Page, finance::LedgerBalance};
+use bookworm_http::{ApiJson, Result, auth::StaffOnly};
+
+use crate::{finance::Finance, store::ledger};
+
+/// Every account that was ever used, with its balance: debits less credits, one entry for each currency. All of them
+/// together are zero. Staff.
+#[utoipa::path(
+    get,
+    path = "/admin/ledger",
+    tag = "finance",
+    responses(
+        (status = 200, description = "All accounts, in one page.", body = Page<LedgerBalance>),
+        (status = 401, description = "`unauthenticated`, `invalid_token`", body = bookworm_http::ProblemBody),
+        (status = 403, description = "`forbidden`", body = bookworm_http::ProblemBody)
+    )
+)]
+pub(crate) async fn list_ledger_balances(
+    State(finance): State<Arc<Finance>>,
+    _staff: StaffOnly,
+) -> Result<ApiJson<Page<LedgerBalance>>> {
+    let balances = ledger::balances(finance.db.read()).await?;
+    let items = balances.into_iter().map(|(account, balance)| LedgerBalance { account, balance }).collect();
+    Ok(ApiJson(Page { items, next: None }))
+}

@@ -1,0 +1,264 @@
+//! How a command is carried out: intent, call, outcome.
+
+use std::{sync::Arc, time::Duration};
+
+use bookworm_contracts::events::finance as events;
+use bookworm_db::{Db, DbError, Tx};
+use bookworm_kernel::{Cause, Clock, OrderId, PaymentId, Timestamp};
+use bookworm_messaging::{Outbox, ReactionError, Received};
+
+use crate::{
+    domain::payment::{Call, Decision, Fact, Input, Payment, ProviderPayment, decide},
+    provider::{PaymentProvider, ProviderError},
+    store::{
+        ledger,
+        payments::{self, Key, patience},
+    },
+};
+
+/// Everything that the role's parts share.
+pub(crate) struct Finance {
+    pub db: Db,
+    pub outbox: Outbox,
+    pub clock: Arc<dyn Clock>,
+    pub provider: Arc<dyn PaymentProvider>,
+    /// How long a call to the provider may take.
+    pub timeout: Duration,
+}
+
+/// What became of a command's first look at the payment.
+pub(crate) enum Intent {
+    /// The order has no payment.
+    Absent,
+    /// The provider must be asked; that is recorded.
+    Ask(Box<Payment>, Call),
+    /// The answer is known; nothing was recorded yet.
+    Answer,
+    /// Something asked for before is still under way.
+    Wait,
+}
+
+/// What a call brought.
+pub(crate) enum Outcome {
+    /// The command's outcome.
+    Done(Input),
+    /// The payment is not where it was thought to be: record this and decide again.
+    Again(Input),
+}
+
+/// The idempotency key of a call: the payment and the operation, so that a repeat after a crash is recognised.
+fn key(payment: PaymentId, operation: &str) -> String {
+    format!("{payment}:{operation}")
+}
+
+impl From<ProviderError> for ReactionError {
+    fn from(error: ProviderError) -> Self {
+        Self::Retry("the payment provider brought no answer".to_owned(), Some(Box::new(error)))
+    }
+}
+
+impl Finance {
+    /// Calls the provider, but not for longer than allowed. On a time-out the outcome is not known.
+    pub async fn ask<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let answer =
+            tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(ProviderError::TimedOut(self.timeout)));
+        let outcome = match &answer {
+            Ok(_) => "answered",
+            Err(ProviderError::Refused(_)) => "refused",
+            Err(ProviderError::Unavailable(_)) => "unavailable",
+            Err(ProviderError::TimedOut(_)) => "timed_out",
+        };
+        metrics::counter!("payment_provider_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
+        answer
+    }
+
+    /// Asks the provider to authorise, under this payment's key.
+    pub async fn authorise(
+        &self,
+        request: &crate::provider::AuthoriseRequest,
+    ) -> Result<ProviderPayment, ProviderError> {
+        let key = key(request.payment_id, "authorise");
+        self.ask("authorise", self.provider.authorise(&key, request)).await
+    }
+
+    /// Asks the provider for anything but an authorisation, which needs the card.
+    pub async fn perform(&self, payment: &Payment, call: &Call) -> Result<Outcome, ProviderError> {
+        let id = payment.id;
+        match call {
+            Call::Authorise => self.look(id).await,
+            Call::Capture => match self.ask("capture", self.provider.capture(&key(id, "capture"), id)).await {
+                Ok(seen) => Ok(Outcome::Done(Input::Seen(seen))),
+                Err(ProviderError::Refused(reason)) => Ok(Outcome::Done(Input::CaptureRefused { reason })),
+                Err(error) => Err(error),
+            },
+            Call::Void => match self.ask("void", self.provider.void(&key(id, "void"), id)).await {
+                Ok(seen) => Ok(Outcome::Done(Input::SeenAfterVoid(seen))),
+                // Taken already: see how much, then give it back.
+                Err(ProviderError::Refused(_)) => self.look(id).await,
+                Err(error) => Err(error),
+            },
+            Call::Refund(refund) => {
+                let key = key(id, &format!("refund:{}", refund.id));
+                match self.ask("refund", self.provider.refund(&key, id, refund.id, refund.amount)).await {
+                    Ok(seen) => Ok(Outcome::Done(Input::Seen(seen))),
+                    Err(ProviderError::Refused(reason)) => {
+                        Ok(Outcome::Done(Input::RefundRefused { id: refund.id, reason }))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn look(&self, payment: PaymentId) -> Result<Outcome, ProviderError> {
+        let seen = self.ask("fetch", self.provider.fetch(payment)).await?;
+        seen.map(|seen| Outcome::Again(Input::Seen(seen))).ok_or(ProviderError::Unavailable(None))
+    }
+
+    /// Within a unit of work: takes the payment, decides, and keeps the new state, the bookings and the events
+    /// together. `None` when there is no such payment. `cause` is why; the payment's own when nothing else is known.
+    pub async fn apply(
+        &self,
+        tx: &Tx,
+        which: Key,
+        input: Input,
+        cause: Option<&Cause>,
+    ) -> Result<Option<Decision>, DbError> {
+        let Some(stored) = payments::hold(tx, which).await? else { return Ok(None) };
+        let decision = decided(&stored.payment, input)?;
+        self.keep(tx, &stored.payment, &decision, cause.unwrap_or(&stored.cause)).await?;
+        Ok(Some(decision))
+    }
+
+    async fn keep(&self, tx: &Tx, before: &Payment, decision: &Decision, cause: &Cause) -> Result<(), DbError> {
+        let (after, now) = (&decision.payment, self.clock.now());
+        payments::update(tx, before, after, now, now.plus(patience(0))).await?;
+        for transaction in &decision.book {
+            ledger::book(tx, after.id, transaction, now).await?;
+        }
+        for fact in &decision.facts {
+            self.tell(tx, cause, after, fact).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes a fact about a payment.
+    pub async fn tell(&self, tx: &Tx, cause: &Cause, payment: &Payment, fact: &Fact) -> Result<(), DbError> {
+        let (order_id, payment_id) = (payment.order_id, payment.id);
+        let outbox = &self.outbox;
+        let name = match fact.clone() {
+            Fact::Authorised => {
+                let event = events::PaymentAuthorised { order_id, payment_id, amount: payment.amount };
+                outbox.put(tx, cause, &event).await?;
+                "authorised"
+            }
+            Fact::Declined(reason) => {
+                outbox.put(tx, cause, &events::PaymentDeclined { order_id, reason }).await?;
+                "declined"
+            }
+            Fact::ActionRequired(action_url) => {
+                outbox.put(tx, cause, &events::PaymentActionRequired { order_id, action_url }).await?;
+                "action_required"
+            }
+            Fact::Voided => {
+                outbox.put(tx, cause, &events::PaymentVoided { order_id }).await?;
+                "voided"
+            }
+            Fact::Captured => {
+                let event = events::PaymentCaptured { order_id, payment_id, amount: payment.captured };
+                outbox.put(tx, cause, &event).await?;
+                "captured"
+            }
+            Fact::CaptureFailed(reason) => {
+                outbox.put(tx, cause, &events::PaymentFailed { order_id, reason }).await?;
+                "capture_failed"
+            }
+            Fact::Refunded(refund_id, amount) => {
+                outbox.put(tx, cause, &events::PaymentRefunded { order_id, refund_id, amount }).await?;
+                "refunded"
+            }
+            Fact::RefundFailed(refund_id, reason) => {
+                outbox.put(tx, cause, &events::RefundFailed { order_id, refund_id, reason }).await?;
+                "refund_failed"
+            }
+        };
+        tx.after_commit(move || metrics::counter!("payment_events_total", "event" => name).increment(1));
+        Ok(())
+    }
+
+    /// The first step of a command: decides, and records the intent when the provider must be asked.
+    pub async fn intend(self: &Arc<Self>, order: OrderId, input: Input) -> Result<Intent, DbError> {
+        let finance = self.clone();
+        self.db
+            .transact(move |tx| {
+                Box::pin(async move {
+                    let Some(stored) = payments::hold(tx, Key::Order(order)).await? else { return Ok(Intent::Absent) };
+                    finance.intent_of(tx, &stored.payment, input).await
+                })
+            })
+            .await
+    }
+
+    /// As [`Finance::intend`], within a unit of work that holds the payment.
+    pub async fn intent_of(&self, tx: &Tx, payment: &Payment, input: Input) -> Result<Intent, DbError> {
+        let mut decision = decided(payment, input)?;
+        if decision.wait {
+            return Ok(Intent::Wait);
+        }
+        let Some(call) = decision.call.take() else { return Ok(Intent::Answer) };
+        let now = self.clock.now();
+        payments::update(tx, payment, &decision.payment, now, now.plus(patience(0))).await?;
+        Ok(Intent::Ask(Box::new(decision.payment), call))
+    }
+
+    /// The last step of a command: its outcome, once for the message.
+    pub async fn conclude<M>(
+        self: &Arc<Self>,
+        message: &Received<M>,
+        order: OrderId,
+        input: Input,
+    ) -> Result<(), ReactionError> {
+        let (finance, cause) = (self.clone(), message.cause);
+        message
+            .once::<_, ReactionError, _>(&self.db, move |tx| {
+                Box::pin(async move {
+                    let decision = finance.apply(tx, Key::Order(order), input, Some(&cause)).await?;
+                    match decision {
+                        Some(decision) if decision.call.is_some() || decision.wait => {
+                            // Something else happened since the first step: begin again.
+                            Err(ReactionError::retry("the payment changed meanwhile"))
+                        }
+                        _ => Ok(()),
+                    }
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Records what is known about a payment now, apart from any message.
+    pub async fn record(
+        self: &Arc<Self>,
+        which: Key,
+        input: Input,
+        cause: Option<Cause>,
+    ) -> Result<Option<Decision>, DbError> {
+        let finance = self.clone();
+        self.db
+            .transact(move |tx| Box::pin(async move { finance.apply(tx, which, input, cause.as_ref()).await }))
+            .await
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+fn decided(payment: &Payment, input: Input) -> Result<Decision, DbError> {
+    decide(payment, input).map_err(|error| DbError::Corrupt(format!("payment {} cannot be booked: {error}", payment.id)))
+}
