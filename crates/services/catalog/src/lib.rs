@@ -1,1 +1,110 @@
 //! Books, their authors, publishers, subjects, and stock.
+//!
+//! | to change | open |
+//! |---|---|
+//! | what an endpoint does | `features/<use case>.rs` |
+//! | how stock is held, given back, sold | `store/stock.rs` |
+//! | how lists and searches are read | `store/find.rs` |
+//! | what follows from other services' messages | `reactions/` |
+//! | how files are imported | `import/` |
+//! | what is kept in memory, and for how long | `cache.rs` |
+
+mod cache;
+mod domain;
+mod features;
+pub mod import;
+mod reactions;
+mod store;
+
+use std::sync::Arc;
+
+use bookworm_contracts::{events::catalog::BookChanged, grpc::catalog::catalog_server::CatalogServer};
+use bookworm_db::{Db, DbError, Migration, Tx};
+use bookworm_kernel::{BookId, Cause, Clock, Currency};
+use bookworm_messaging::{Consumer, Outbox};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::cache::Cache;
+pub use crate::features::get_offers::Offers;
+
+/// The catalogue. Cheap to clone.
+#[derive(Clone)]
+pub struct CatalogService(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    outbox: Outbox,
+    clock: Arc<dyn Clock>,
+    currency: Currency,
+    cache: Cache,
+}
+
+impl CatalogService {
+    /// The role's name, also of its database.
+    pub const NAME: &'static str = "catalog";
+
+    /// Brings the database up to date and starts with empty caches. Every price is in `currency`.
+    ///
+    /// # Errors
+    /// When a migration fails.
+    pub async fn open(db: Db, currency: Currency, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        let mut migrations: Vec<Migration> = bookworm_messaging::MIGRATIONS.to_vec();
+        migrations.push(bookworm_http::idempotency::MIGRATION);
+        migrations.extend(store::MIGRATIONS);
+        db.migrate(&migrations, clock.now()).await?;
+        let outbox = Outbox::new(clock.clone());
+        Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new() })))
+    }
+
+    /// The routes, without `/api/v1`.
+    pub fn api(&self) -> OpenApiRouter {
+        features::routes().with_state(self.clone())
+    }
+
+    /// What the catalogue reacts to.
+    pub fn consumers(&self) -> Vec<Consumer> {
+        reactions::consumers(self)
+    }
+
+    /// Loops that run until `shutdown`.
+    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+        vec![Box::pin(features::adjust_stock::forget_keys(self.clone(), shutdown))]
+    }
+
+    /// Queries of other services. They read the database and never an answer kept in memory, since checkout relies on
+    /// them.
+    pub fn grpc(&self) -> CatalogServer<Offers> {
+        CatalogServer::new(Offers(self.clone()))
+    }
+
+    /// The service's database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Where its messages wait for the relay.
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// Drops what is kept of these books once the unit of work is durable.
+    fn changed_with(&self, tx: &Tx, books: Vec<BookId>) {
+        let cache = self.0.cache.clone();
+        tx.after_commit(move || cache.changed(&books));
+    }
+
+    /// Tells everybody that a book was added, edited or taken from sale, with this unit of work.
+    async fn tell_changed(
+        &self,
+        tx: &Tx,
+        cause: &Cause,
+        book_id: BookId,
+        version: i64,
+        deleted: bool,
+    ) -> Result<(), DbError> {
+        self.0.outbox.put(tx, cause, &BookChanged { book_id, version, deleted }).await?;
+        Ok(())
+    }
+}

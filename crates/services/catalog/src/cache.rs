@@ -1,0 +1,162 @@
+//! Answers that are already JSON.
+//!
+//! A book and a page of a list are read far more often than they change, and what costs most is not the database but
+//! building the same JSON again. So both are kept as the bytes to send, bounded by memory, for one second. A change
+//! made by this process is seen at once: every key carries a generation, and a commit moves it on, so a reading that
+//! began before the commit can only ever be stored where nobody looks any more. A change made by another process is
+//! seen within the second. Of many who ask for the same at once, one reads the database and all get its answer.
+//!
+//! Checkout does not come this way: the gRPC query reads the database.
+
+use std::{
+    future::Future,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bookworm_http::Problem;
+use bookworm_kernel::BookId;
+use bytes::Bytes;
+use moka::future::Cache as Moka;
+
+/// How long an answer may be out of date when another process changed the book.
+const TTL: Duration = Duration::from_secs(1);
+/// Bytes for books, and as much again for lists.
+const CAPACITY: u64 = 16 * 1024 * 1024;
+/// Generations: books share them by their id, so that a sale of one leaves most others cached.
+const SHARDS: usize = 1024;
+/// What an entry takes beside its body.
+const OVERHEAD: usize = 256;
+
+/// An answer's body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The book's version; 0 for lists.
+    pub(crate) version: i64,
+    /// JSON.
+    pub(crate) body: Bytes,
+}
+
+/// Whether an answer was there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    Hit,
+    Miss,
+}
+
+/// What a list answers to: every parameter, in one normal form.
+pub(crate) type ListKey = String;
+
+#[derive(Clone)]
+pub(crate) struct Cache {
+    books: Moka<(BookId, u64), Answer>,
+    lists: Moka<(ListKey, u64), Answer>,
+    generations: Arc<[AtomicU64]>,
+    any: Arc<AtomicU64>,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self {
+            books: bounded(|_| 0),
+            lists: bounded(|key: &(ListKey, u64)| key.0.len()),
+            generations: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
+            any: Arc::default(),
+        }
+    }
+
+    /// The book's answer, read with `load` when it is not there.
+    pub(crate) async fn book<F>(&self, id: BookId, load: F) -> Result<(Answer, Lookup), Problem>
+    where
+        F: Future<Output = Result<Answer, Problem>>,
+    {
+        let generation = self.generation(id).load(Ordering::Acquire);
+        get("book", &self.books, (id, generation), load).await
+    }
+
+    /// The list's answer, read with `load` when it is not there.
+    pub(crate) async fn list<F>(&self, key: ListKey, load: F) -> Result<(Answer, Lookup), Problem>
+    where
+        F: Future<Output = Result<Answer, Problem>>,
+    {
+        let generation = self.any.load(Ordering::Acquire);
+        get("list", &self.lists, (key, generation), load).await
+    }
+
+    /// Forgets these books and every list. Call it when the change is durable.
+    pub(crate) fn changed(&self, ids: &[BookId]) {
+        for id in ids {
+            self.generation(*id).fetch_add(1, Ordering::Release);
+        }
+        self.any.fetch_add(1, Ordering::Release);
+    }
+
+    fn generation(&self, id: BookId) -> &AtomicU64 {
+        // The last bits of a version 7 UUID are random.
+        &self.generations[id.uuid().as_u128() as usize % SHARDS]
+    }
+}
+
+fn bounded<K: Hash + Eq + Send + Sync + 'static>(key_size: fn(&K) -> usize) -> Moka<K, Answer> {
+    Moka::builder()
+        .weigher(move |key, answer: &Answer| {
+            u32::try_from(answer.body.len() + key_size(key) + OVERHEAD).unwrap_or(u32::MAX)
+        })
+        .max_capacity(CAPACITY)
+        .time_to_live(TTL)
+        .build()
+}
+
+async fn get<K, F>(name: &'static str, cache: &Moka<K, Answer>, key: K, load: F) -> Result<(Answer, Lookup), Problem>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Answer, Problem>>,
+{
+    let entry = cache.entry(key).or_try_insert_with(load).await.map_err(|problem| (*problem).clone())?;
+    let lookup = if entry.is_fresh() { Lookup::Miss } else { Lookup::Hit };
+    let outcome = if lookup == Lookup::Hit { "hit" } else { "miss" };
+    metrics::counter!("catalog_cache_total", "cache" => name, "outcome" => outcome).increment(1);
+    Ok((entry.into_value(), lookup))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn answer(text: &'static str) -> Answer {
+        Answer { version: 1, body: Bytes::from_static(text.as_bytes()) }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_seen_at_once_even_by_a_reading_that_was_under_way() {
+        let (cache, id) = (Cache::new(), BookId::new());
+        let slow = cache.book(id, async {
+            // The commit comes between reading the database and storing the answer.
+            cache.changed(&[id]);
+            Ok(answer("old"))
+        });
+        assert_eq!(slow.await.unwrap().0.body, "old");
+        let (after, lookup) = cache.book(id, async { Ok(answer("new")) }).await.unwrap();
+        assert_eq!((&*after.body, lookup), (b"new".as_slice(), Lookup::Miss));
+    }
+
+    #[tokio::test]
+    async fn one_reads_for_all_who_ask_at_once() {
+        let (cache, reads) = (Cache::new(), AtomicUsize::new(0));
+        let ask = || {
+            cache.list("key".to_owned(), async {
+                reads.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok(answer("page"))
+            })
+        };
+        futures::future::join_all((0..50).map(|_| ask())).await;
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+    }
+}

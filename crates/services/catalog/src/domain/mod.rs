@@ -1,0 +1,8 @@
+//! The catalogue's rules. Pure: no I/O, no async.
+
+pub(crate) mod draft;
+pub(crate) mod estimate;
+pub(crate) mod rating;
+pub(crate) mod text;
+
+pub(crate) use self::{draft::Draft, rating::Rating};

@@ -1,0 +1,69 @@
+//! One file for each use case: request, rule, storage call and route together.
+
+pub(crate) mod adjust_stock;
+mod edit_book;
+pub(crate) mod get_offers;
+mod list_books;
+mod manage_names;
+mod read_book;
+mod search_books;
+mod similar_books;
+mod suggest;
+
+use axum::response::{IntoResponse, Response};
+use bookworm_http::{Problem, etag};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    CatalogService,
+    cache::{Answer, Lookup},
+};
+
+pub(crate) fn routes() -> OpenApiRouter<CatalogService> {
+    OpenApiRouter::new()
+        .routes(routes!(list_books::list_books, edit_book::create_book))
+        .routes(routes!(read_book::get_book, edit_book::update_book, edit_book::delete_book))
+        .routes(routes!(read_book::get_book_by_isbn))
+        .routes(routes!(similar_books::similar_books))
+        .routes(routes!(adjust_stock::get_stock))
+        .routes(routes!(adjust_stock::adjust_stock))
+        .routes(routes!(search_books::search_books))
+        .routes(routes!(suggest::suggest))
+        .routes(routes!(manage_names::authors::list, manage_names::authors::create))
+        .routes(routes!(manage_names::authors::get, manage_names::authors::rename, manage_names::authors::delete))
+        .routes(routes!(manage_names::publishers::list, manage_names::publishers::create))
+        .routes(routes!(
+            manage_names::publishers::get,
+            manage_names::publishers::rename,
+            manage_names::publishers::delete
+        ))
+        .routes(routes!(manage_names::subjects::list, manage_names::subjects::create))
+        .routes(routes!(manage_names::subjects::get, manage_names::subjects::rename, manage_names::subjects::delete))
+}
+
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+fn answer<T: Serialize>(version: i64, body: &T) -> Result<Answer, Problem> {
+    let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
+    Ok(Answer { version, body: Bytes::from(body) })
+}
+
+/// An answer as it is sent: a book with its `ETag`, a list without.
+fn send((answer, lookup): (Answer, Lookup)) -> Response {
+    let status = match lookup {
+        Lookup::Hit => HeaderValue::from_static("catalog; hit"),
+        Lookup::Miss => HeaderValue::from_static("catalog; fwd=miss"),
+    };
+    let mut response = (StatusCode::OK, answer.body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_STATUS, status);
+    if answer.version > 0 {
+        headers.insert(header::ETAG, etag(answer.version));
+    }
+    response
+}

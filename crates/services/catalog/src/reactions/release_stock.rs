@@ -1,0 +1,18 @@
+use bookworm_contracts::{commands::ReleaseStock, events::catalog::StockReleased};
+use bookworm_messaging::{Reaction, ReactionError, Received};
+
+use crate::{CatalogService, store::stock};
+
+/// Gives back what an order holds. Also when it holds nothing: then a reservation that comes later is refused.
+pub(crate) async fn react(catalog: CatalogService, message: Received<ReleaseStock>) -> Reaction {
+    let (service, cause, order_id) = (catalog.clone(), message.cause, message.body.order_id);
+    let done = message.once(&catalog.0.db, move |tx| {
+        Box::pin(async move {
+            let books = stock::release(tx, order_id, service.0.clock.now()).await?;
+            service.0.outbox.put(tx, &cause, &StockReleased { order_id }).await?;
+            service.changed_with(tx, books);
+            Ok::<_, ReactionError>(())
+        })
+    });
+    done.await.map(|_| ())
+}
