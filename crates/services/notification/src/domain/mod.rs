@@ -1,0 +1,216 @@
+//! What the shop writes to its customers. Pure: an event in, a mail out.
+
+use askama::Template;
+use bookworm_contracts::events::{
+    identity::CustomerRegistered,
+    ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary},
+};
+use bookworm_kernel::{Email, Money};
+use uuid::Uuid;
+
+/// What stands above and below every mail.
+#[derive(Debug, Clone)]
+pub struct Letterhead {
+    /// The shop's name.
+    pub shop: String,
+    /// The shop's address on the web, without a slash at its end.
+    pub origin: String,
+}
+
+/// A mail that is written and not yet queued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Stable name of what it is about.
+    pub kind: &'static str,
+    /// Who gets it.
+    pub to: Email,
+    /// One line.
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// The order it is about.
+    pub order_id: Option<Uuid>,
+}
+
+/// Something that leads to a mail.
+pub trait Occasion {
+    /// Writes the mail.
+    ///
+    /// # Errors
+    /// When a template fails, which is a fault of ours.
+    fn write(&self, letterhead: &Letterhead) -> Result<Draft, askama::Error>;
+}
+
+#[derive(Template)]
+#[template(path = "order_confirmed.txt")]
+struct ConfirmedText<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+}
+
+#[derive(Template)]
+#[template(path = "order_confirmed.html")]
+struct ConfirmedHtml<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+}
+
+impl Occasion for OrderConfirmed {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "order_confirmed",
+            to: self.order.email.clone(),
+            subject: format!("Your order {}", self.order.number),
+            text: ConfirmedText { head, order: &self.order }.render()?,
+            html: ConfirmedHtml { head, order: &self.order }.render()?,
+            order_id: Some(self.order.order_id.uuid()),
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "order_rejected.txt")]
+struct RejectedText<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    reason: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "order_rejected.html")]
+struct RejectedHtml<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    reason: &'a str,
+}
+
+impl Occasion for OrderRejected {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "order_rejected",
+            to: self.order.email.clone(),
+            subject: format!("Your order {} could not be confirmed", self.order.number),
+            text: RejectedText { head, order: &self.order, reason: &self.reason }.render()?,
+            html: RejectedHtml { head, order: &self.order, reason: &self.reason }.render()?,
+            order_id: Some(self.order.order_id.uuid()),
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "order_cancelled.txt")]
+struct CancelledText<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    reason: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "order_cancelled.html")]
+struct CancelledHtml<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    reason: &'a str,
+}
+
+impl Occasion for OrderCancelled {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "order_cancelled",
+            to: self.order.email.clone(),
+            subject: format!("Your order {} is cancelled", self.order.number),
+            text: CancelledText { head, order: &self.order, reason: &self.reason }.render()?,
+            html: CancelledHtml { head, order: &self.order, reason: &self.reason }.render()?,
+            order_id: Some(self.order.order_id.uuid()),
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "order_shipped.txt")]
+struct ShippedText<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    tracking: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "order_shipped.html")]
+struct ShippedHtml<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    tracking: Option<&'a str>,
+}
+
+impl Occasion for OrderShipped {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "order_shipped",
+            to: self.order.email.clone(),
+            subject: format!("Your order {} is on its way", self.order.number),
+            text: ShippedText { head, order: &self.order, tracking: self.tracking.as_deref() }.render()?,
+            html: ShippedHtml { head, order: &self.order, tracking: self.tracking.as_deref() }.render()?,
+            order_id: Some(self.order.order_id.uuid()),
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "order_refunded.txt")]
+struct RefundedText<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    amount: Money,
+    reason: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "order_refunded.html")]
+struct RefundedHtml<'a> {
+    head: &'a Letterhead,
+    order: &'a OrderSummary,
+    amount: Money,
+    reason: &'a str,
+}
+
+impl Occasion for OrderRefunded {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "order_refunded",
+            to: self.order.email.clone(),
+            subject: format!("A refund for your order {}", self.order.number),
+            text: RefundedText { head, order: &self.order, amount: self.amount, reason: &self.reason }.render()?,
+            html: RefundedHtml { head, order: &self.order, amount: self.amount, reason: &self.reason }.render()?,
+            order_id: Some(self.order.order_id.uuid()),
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "welcome.txt")]
+struct WelcomeText<'a> {
+    head: &'a Letterhead,
+    name: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "welcome.html")]
+struct WelcomeHtml<'a> {
+    head: &'a Letterhead,
+    name: &'a str,
+}
+
+impl Occasion for CustomerRegistered {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "welcome",
+            to: self.email.clone(),
+            subject: format!("Welcome to {}", head.shop),
+            text: WelcomeText { head, name: &self.name }.render()?,
+            html: WelcomeHtml { head, name: &self.name }.render()?,
+            order_id: None,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! Hands queued mails to the transport.
+
+use std::time::Duration;
+
+use bookworm_db::DbError;
+use futures::future::join_all;
+use rand::Rng;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    NotificationService,
+    store::{self, Outcome, Row},
+    transport::{Outgoing, TransportError},
+};
+
+/// How many mails are on their way at once.
+const BATCH: i64 = 32;
+/// How long the transport may take before a mail counts as not sent.
+const LEASE: Duration = Duration::from_secs(120);
+/// How often to look without having been woken.
+const POLL: Duration = Duration::from_secs(1);
+/// The pause after the first failure; it doubles each time, up to `MAX_PAUSE`.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Delivers until `shutdown`.
+pub async fn run(service: NotificationService, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match deliver(&service).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "mails wait in the queue");
+            }
+        }
+        tokio::select! {
+            () = service.0.wake.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+/// Delivers what is due now; returns how many mails that were.
+pub async fn deliver(service: &NotificationService) -> Result<usize, DbError> {
+    let now = service.now();
+    let mails = store::lease(service.db(), now, now.plus(LEASE), BATCH).await?;
+    let outcomes = join_all(mails.into_iter().map(|row| attempt(service, row))).await;
+    let tried = outcomes.len();
+    if tried > 0 {
+        store::settle(service.db(), outcomes, service.now()).await?;
+    }
+    Ok(tried)
+}
+
+async fn attempt(service: &NotificationService, row: Row) -> (uuid::Uuid, Outcome) {
+    let (id, attempts) = (row.id, u32::try_from(row.attempts).unwrap_or(u32::MAX));
+    let mail = Outgoing { id, to: row.recipient, subject: row.subject, text: row.text, html: row.html };
+    let outcome = match service.0.transport.send(&mail).await {
+        Ok(()) => Outcome::Sent,
+        Err(TransportError::Later(why)) if attempts < service.0.max_attempts => {
+            tracing::warn!(mail = %id, attempts, why, "a mail waits");
+            Outcome::Later(service.now().plus(pause(attempts)), why)
+        }
+        Err(TransportError::Later(why) | TransportError::Refused(why)) => {
+            tracing::error!(mail = %id, attempts, why, "a mail is given up");
+            Outcome::Failed(why)
+        }
+    };
+    let label = match &outcome {
+        Outcome::Sent => "sent",
+        Outcome::Later(..) => "retried",
+        Outcome::Failed(_) => "failed",
+    };
+    metrics::counter!("mails_total", "kind" => row.kind, "outcome" => label).increment(1);
+    (id, outcome)
+}
+
+/// Exponential, with jitter, so that a mail server that comes back is not met by everything at once.
+fn pause(attempts: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(MAX_PAUSE);
+    doubled.mul_f64(rand::rng().random_range(0.5..=1.0))
+}

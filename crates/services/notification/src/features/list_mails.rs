@@ -1,0 +1,45 @@
+//! What the shop wrote, and whether it left.
+
+use axum::{Json, extract::State};
+use bookworm_contracts::rest::{Page, operations::Mail};
+use bookworm_http::{ApiQuery, PageParams, Result, auth::StaffOnly, cursor, openapi::ProblemResponses};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{NotificationService, store};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Params {
+    /// Only mails about this, e.g. `order_confirmed`.
+    kind: Option<String>,
+    /// Only `queued`, `sent` or `failed` ones.
+    status: Option<String>,
+    /// Only mails about this order.
+    order_id: Option<Uuid>,
+    #[serde(flatten)]
+    #[param(ignore)]
+    page: PageParams,
+}
+
+/// Mails, latest first. Staff.
+#[utoipa::path(
+    get,
+    path = "/admin/mail",
+    tag = "operations",
+    params(Params, PageParams),
+    responses((status = 200, body = Page<Mail>), ProblemResponses),
+    security(("bearer" = []))
+)]
+pub async fn list_mails(
+    _: StaffOnly,
+    State(service): State<NotificationService>,
+    ApiQuery(params): ApiQuery<Params>,
+) -> Result<Json<Page<Mail>>> {
+    let limit = params.page.limit()?;
+    let filter = store::Filter { kind: params.kind, status: params.status, order_id: params.order_id };
+    let rows = store::list(service.db(), &filter, params.page.after()?, limit + 1).await?;
+    let (rows, next) = cursor::page(rows, limit, |row| row.id);
+    Ok(Json(Page { items: rows.into_iter().map(Mail::from).collect(), next }))
+}

@@ -1,0 +1,26 @@
+//! One mail.
+
+use axum::{Json, extract::State};
+use bookworm_contracts::rest::operations::Mail;
+use bookworm_http::{ApiPath, Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
+use uuid::Uuid;
+
+use crate::{NotificationService, store};
+
+/// A mail. Staff.
+#[utoipa::path(
+    get,
+    path = "/admin/mail/{id}",
+    tag = "operations",
+    params(("id" = Uuid, Path, description = "The mail")),
+    responses((status = 200, body = Mail), ProblemResponses),
+    security(("bearer" = []))
+)]
+pub async fn read_mail(
+    _: StaffOnly,
+    State(service): State<NotificationService>,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<Json<Mail>> {
+    let row = store::find(service.db(), id).await?.ok_or_else(|| Problem::not_found("mail"))?;
+    Ok(Json(row.into()))
+}

@@ -1,0 +1,29 @@
+//! Sends a mail again, for a customer who lost it or after a wrong setting was mended.
+
+use axum::extract::State;
+use bookworm_http::{ApiPath, Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
+use http::StatusCode;
+use uuid::Uuid;
+
+use crate::{NotificationService, store};
+
+/// Queues a mail again. Staff.
+#[utoipa::path(
+    post,
+    path = "/admin/mail/{id}/resend",
+    tag = "operations",
+    params(("id" = Uuid, Path, description = "The mail")),
+    responses((status = 204, description = "It is queued"), ProblemResponses),
+    security(("bearer" = []))
+)]
+pub async fn resend_mail(
+    _: StaffOnly,
+    State(service): State<NotificationService>,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<StatusCode> {
+    if !store::requeue(service.db(), id, service.now()).await? {
+        return Err(Problem::not_found("mail"));
+    }
+    service.0.wake.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,195 @@
+//! The queue of mails, which is also the mailbox that staff read.
+
+use bookworm_contracts::rest::operations::Mail;
+use bookworm_db::{
+    Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, Value, sea_orm::ConnectionTrait, values,
+};
+use bookworm_kernel::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::Draft;
+
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "notification/0001_mails",
+    sql: "CREATE TABLE mails (
+            id UUID NOT NULL PRIMARY KEY,
+            kind TEXT NOT NULL,
+            recipient TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            text TEXT NOT NULL,
+            html TEXT NOT NULL,
+            status TEXT NOT NULL,
+            attempts BIGINT NOT NULL,
+            error TEXT,
+            order_id UUID,
+            due_at BIGINT,
+            created_at BIGINT NOT NULL,
+            sent_at BIGINT
+          );
+          CREATE INDEX mails_due ON mails (due_at);
+          CREATE INDEX mails_order ON mails (order_id);",
+}];
+
+const COLUMNS: &str =
+    "id, kind, recipient, subject, text, html, status, attempts, error, order_id, created_at, sent_at";
+
+/// A mail as it is stored. `due_at` is null once there is nothing left to do.
+#[derive(Debug, FromQueryResult)]
+pub struct Row {
+    pub id: Uuid,
+    pub kind: String,
+    pub recipient: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    pub status: String,
+    pub attempts: i64,
+    pub error: Option<String>,
+    pub order_id: Option<Uuid>,
+    pub created_at: i64,
+    pub sent_at: Option<i64>,
+}
+
+impl From<Row> for Mail {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            to: row.recipient,
+            subject: row.subject,
+            text: row.text,
+            html: row.html,
+            status: row.status,
+            attempts: i32::try_from(row.attempts).unwrap_or(i32::MAX),
+            error: row.error,
+            order_id: row.order_id,
+            created_at: Timestamp::from_micros(row.created_at),
+            sent_at: row.sent_at.map(Timestamp::from_micros),
+        }
+    }
+}
+
+/// Queues a mail, to be sent at once.
+pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbError> {
+    let id = Uuid::now_v7();
+    tx.exec(
+        "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, due_at, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $8)",
+        values![
+            id,
+            draft.kind,
+            draft.to.as_str(),
+            draft.subject.as_str(),
+            draft.text.as_str(),
+            draft.html.as_str(),
+            draft.order_id,
+            now.micros()
+        ],
+    )
+    .await?;
+    Ok(id)
+}
+
+/// Leases mails whose time has come until `until`, and counts the attempt.
+pub async fn lease(db: &Db, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Row>, DbError> {
+    let due = "SELECT id FROM mails WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
+    // Most looks find nothing: they should not take the writer.
+    let waiting: Option<Uuid> = db.read().scalar(due, values![now.micros(), 1_i64]).await?;
+    if waiting.is_none() {
+        return Ok(Vec::new());
+    }
+    db.transact(move |tx| {
+        Box::pin(async move {
+            let lock = if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+            let lease = format!(
+                "UPDATE mails SET attempts = attempts + 1, due_at = $3 WHERE id IN ({due}{lock}) RETURNING {COLUMNS}"
+            );
+            tx.all(&lease, values![now.micros(), limit, until.micros()]).await
+        })
+    })
+    .await
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The transport has it.
+    Sent,
+    /// Try again at this time.
+    Later(Timestamp, String),
+    /// There is no use.
+    Failed(String),
+}
+
+/// Notes how attempts ended.
+pub async fn settle(db: &Db, outcomes: Vec<(Uuid, Outcome)>, now: Timestamp) -> Result<(), DbError> {
+    db.transact(move |tx| {
+        Box::pin(async move {
+            for (id, outcome) in outcomes {
+                let (status, due, error, sent): (_, Option<i64>, Option<String>, Option<i64>) = match outcome {
+                    Outcome::Sent => ("sent", None, None, Some(now.micros())),
+                    Outcome::Later(at, error) => ("queued", Some(at.micros()), Some(error), None),
+                    Outcome::Failed(error) => ("failed", None, Some(error), None),
+                };
+                tx.exec(
+                    "UPDATE mails SET status = $2, due_at = $3, error = $4, sent_at = $5 WHERE id = $1",
+                    values![id, status, due, error, sent],
+                )
+                .await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Queues a mail again, as new. `false` when there is none with this id.
+pub async fn requeue(db: &Db, id: Uuid, now: Timestamp) -> Result<bool, DbError> {
+    db.transact(move |tx| {
+        Box::pin(async move {
+            let changed = tx
+                .exec(
+                    "UPDATE mails SET status = 'queued', attempts = 0, error = NULL, due_at = $2 WHERE id = $1",
+                    values![id, now.micros()],
+                )
+                .await?;
+            Ok(changed == 1)
+        })
+    })
+    .await
+}
+
+/// A mail.
+pub async fn find(db: &Db, id: Uuid) -> Result<Option<Row>, DbError> {
+    db.read().one(&format!("SELECT {COLUMNS} FROM mails WHERE id = $1"), values![id]).await
+}
+
+/// What a list of mails is narrowed to.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub kind: Option<String>,
+    pub status: Option<String>,
+    pub order_id: Option<Uuid>,
+}
+
+/// Mails, latest first, after the one that `after` names.
+pub async fn list(db: &Db, filter: &Filter, after: Option<Uuid>, limit: usize) -> Result<Vec<Row>, DbError> {
+    let mut clauses = vec!["id < $1".to_owned()];
+    // Version 7 ids sort by time, so the id alone is the cursor.
+    let mut bound: Vec<Value> = vec![after.unwrap_or(Uuid::max()).into()];
+    let filters = [
+        ("kind", filter.kind.clone().map(Value::from)),
+        ("status", filter.status.clone().map(Value::from)),
+        ("order_id", filter.order_id.map(Value::from)),
+    ];
+    for (column, value) in filters {
+        if let Some(value) = value {
+            bound.push(value);
+            clauses.push(format!("{column} = ${}", bound.len()));
+        }
+    }
+    bound.push((limit as i64).into());
+    let select =
+        format!("SELECT {COLUMNS} FROM mails WHERE {} ORDER BY id DESC LIMIT ${}", clauses.join(" AND "), bound.len());
+    db.read().all(&select, bound).await
+}
