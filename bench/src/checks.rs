@@ -1,0 +1,356 @@
+//! Holds what buyers were told against what the shop says of itself, through its API alone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use bookworm_contracts::rest::{
+    basket::Basket,
+    catalog::Stock,
+    finance::{LedgerBalance, Payment, ReconciliationReport},
+    operations::{DeadLetter, Mail},
+    ordering::{Order, OrderEvent, OrderStatus, PaymentStatus},
+};
+use bookworm_kernel::{BookId, OrderId};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::{
+    crash::{Ended, Purchase},
+    server::ADMIN,
+    shop::{Failure, Visitor},
+};
+
+/// How long to wait until the shop is quiet and everything adds up.
+const QUIET: Duration = Duration::from_secs(180);
+/// How long it must then stay so: longer than any lease, so that a late repeat shows itself.
+const STAYS: Duration = Duration::from_secs(8);
+
+/// What is known from outside.
+#[derive(Debug)]
+pub struct Evidence {
+    pub purchases: Vec<Purchase>,
+    pub stock_before: BTreeMap<BookId, Stock>,
+}
+
+/// What the checks found.
+#[derive(Debug)]
+pub struct Report {
+    /// For people.
+    pub figures: String,
+    /// Empty when all is well.
+    pub violations: Vec<String>,
+}
+
+/// Waits until everything adds up and stays so, or until the time is over.
+///
+/// # Errors
+/// When the shop does not answer.
+pub async fn settle(address: SocketAddr, evidence: &Evidence) -> Result<Report> {
+    let began = Instant::now();
+    loop {
+        let report = check(address, evidence).await?;
+        if report.violations.is_empty() {
+            let quiet_after = began.elapsed();
+            sleep(STAYS).await;
+            let report = check(address, evidence).await?;
+            return Ok(Report { figures: format!("{}; quiet after {quiet_after:.0?}", report.figures), ..report });
+        }
+        if began.elapsed() > QUIET {
+            return Ok(report);
+        }
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// The copies that an order sold, if it is confirmed.
+pub fn sold(order: &Order) -> BTreeMap<BookId, i64> {
+    if !is_sold(order.status) {
+        return BTreeMap::new();
+    }
+    order.lines.iter().map(|line| (line.book_id, i64::from(line.quantity.get()))).collect()
+}
+
+fn is_sold(status: OrderStatus) -> bool {
+    matches!(status, OrderStatus::Confirmed | OrderStatus::Shipped | OrderStatus::Completed)
+}
+
+/// What is wrong with a basket after a purchase: what was sold must be gone from it, and the rest still there.
+pub fn basket_problem(purchase: &Purchase, sold: &BTreeMap<BookId, i64>, basket: &Basket) -> Option<String> {
+    let there = |book: &BookId| {
+        basket.items.iter().find(|line| line.book_id == *book).map_or(0, |line| i64::from(line.quantity.get()))
+    };
+    let gone = |book: &BookId| sold.get(book).copied().unwrap_or(0);
+    for (book, put_in) in &purchase.lines {
+        if there(book) + gone(book) != *put_in {
+            return Some(format!(
+                "{}: of {put_in} copies of {book}, {} were sold and {} are still in the basket",
+                purchase.mark,
+                gone(book),
+                there(book)
+            ));
+        }
+    }
+    if let Some(extra) = &purchase.extra {
+        let accounted = there(&extra.book) + gone(&extra.book);
+        let right = if extra.acknowledged { accounted == 1 } else { (0..=1).contains(&accounted) };
+        if !right {
+            return Some(format!(
+                "{}: the book put in during checkout (acknowledged: {}) was sold {} times and is in the basket {} times",
+                purchase.mark,
+                extra.acknowledged,
+                gone(&extra.book),
+                there(&extra.book)
+            ));
+        }
+    }
+    None
+}
+
+async fn check(address: SocketAddr, evidence: &Evidence) -> Result<Report> {
+    let mut admin = Visitor::new(address);
+    admin.sign_in(ADMIN.0, ADMIN.1).await.context("the administrator cannot sign in")?;
+    let orders: Vec<Order> = admin.all("/api/v1/orders").await?;
+    let by_id: HashMap<OrderId, &Order> = orders.iter().map(|order| (order.id, order)).collect();
+    let mut by_mark: HashMap<&str, Vec<&Order>> = HashMap::new();
+    for order in &orders {
+        by_mark.entry(order.shipping_address.line2.as_deref().unwrap_or_default()).or_default().push(order);
+    }
+    let mut violations = Vec::new();
+    if by_id.len() != orders.len() {
+        violations.push("the list of orders names an order twice".to_owned());
+    }
+    for purchase in &evidence.purchases {
+        purchase_adds_up(purchase, &by_id, &by_mark, &mut violations);
+    }
+    guest_baskets_add_up(address, evidence, &by_mark, &mut violations).await?;
+    for order in &orders {
+        order_adds_up(&mut admin, order, &mut violations).await?;
+    }
+    stock_adds_up(&mut admin, evidence, &orders, &mut violations).await?;
+    let mails = mails_add_up(&mut admin, &orders, &mut violations).await?;
+    money_adds_up(&mut admin, &orders, &mut violations).await?;
+    let dead: Vec<DeadLetter> = admin.all("/api/v1/admin/dead-letters").await?;
+    for letter in &dead {
+        violations.push(format!("dead letter {} of {}: {}", letter.subject, letter.consumer, letter.reason));
+    }
+    let acknowledged: usize = evidence.purchases.iter().map(|purchase| purchase.acknowledged.len()).sum();
+    let count = |wanted: fn(OrderStatus) -> bool| orders.iter().filter(|order| wanted(order.status)).count();
+    let figures = format!(
+        "orders {}: acknowledged {acknowledged}, confirmed {}, rejected {}, cancelled {}, pending {}; confirmation mails {mails}",
+        orders.len(),
+        count(is_sold),
+        count(|status| status == OrderStatus::Rejected),
+        count(|status| status == OrderStatus::Cancelled),
+        count(|status| status == OrderStatus::Pending),
+    );
+    Ok(Report { figures, violations })
+}
+
+fn purchase_adds_up(
+    purchase: &Purchase,
+    by_id: &HashMap<OrderId, &Order>,
+    by_mark: &HashMap<&str, Vec<&Order>>,
+    violations: &mut Vec<String>,
+) {
+    let mark = &purchase.mark;
+    violations.extend(purchase.violations.iter().map(|violation| format!("{mark}: {violation}")));
+    for id in &purchase.acknowledged {
+        if !by_id.contains_key(id) {
+            violations.push(format!("{mark}: order {id} was acknowledged and does not exist"));
+        }
+    }
+    let orders = by_mark.get(mark.as_str()).map_or(&[][..], Vec::as_slice);
+    if orders.len() > 1 || purchase.acknowledged.len() > 1 {
+        violations.push(format!("{mark}: one idempotency key made {} orders", orders.len()));
+    }
+    let order = orders.first();
+    if let Some(order) = order
+        && let Some(acknowledged) = purchase.acknowledged.first()
+        && order.id != *acknowledged
+    {
+        violations.push(format!("{mark}: order {acknowledged} was acknowledged, and order {} was made", order.id));
+    }
+    match (&purchase.ended, order) {
+        (Ended::Confirmed, Some(order)) => {
+            if !is_sold(order.status) {
+                violations
+                    .push(format!("{mark}: order {} was confirmed to the buyer and is {:?}", order.id, order.status));
+            }
+            let ordered: BTreeMap<BookId, i64> =
+                order.lines.iter().map(|line| (line.book_id, i64::from(line.quantity.get()))).collect();
+            let mut wanted = purchase.lines.clone();
+            let with_extra = purchase.extra.as_ref().is_some_and(|extra| ordered.contains_key(&extra.book));
+            if with_extra && let Some(extra) = &purchase.extra {
+                wanted.insert(extra.book, 1);
+            }
+            if ordered != wanted {
+                violations.push(format!("{mark}: order {} holds {ordered:?} instead of {wanted:?}", order.id));
+            }
+        }
+        (Ended::Confirmed, None) => violations.push(format!("{mark}: was confirmed, and there is no order")),
+        (Ended::Refused(code), Some(order)) if is_sold(order.status) => {
+            violations.push(format!("{mark}: was refused with {code}, and order {} is {:?}", order.id, order.status));
+        }
+        (Ended::Refused(code), _) => {
+            if !matches!(code.as_str(), "payment_declined" | "insufficient_stock" | "book_unavailable") {
+                violations.push(format!("{mark}: was refused with {code}"));
+            }
+        }
+        (Ended::Open, _) => {
+            if purchase.attempts > 0 {
+                violations.push(format!("{mark}: never got a definite answer, in {} attempts", purchase.attempts));
+            }
+        }
+    }
+}
+
+async fn guest_baskets_add_up(
+    address: SocketAddr,
+    evidence: &Evidence,
+    by_mark: &HashMap<&str, Vec<&Order>>,
+    violations: &mut Vec<String>,
+) -> Result<()> {
+    let mut guest = Visitor::new(address);
+    for purchase in &evidence.purchases {
+        let Some(token) = &purchase.guest_basket else { continue };
+        guest.basket_token = Some(token.clone());
+        let basket = guest.basket().await.with_context(|| purchase.mark.clone())?;
+        let sold = by_mark.get(purchase.mark.as_str()).and_then(|orders| orders.first()).map(|order| sold(order));
+        violations.extend(basket_problem(purchase, &sold.unwrap_or_default(), &basket));
+    }
+    Ok(())
+}
+
+/// The order's own state, its history and its payment.
+async fn order_adds_up(admin: &mut Visitor, order: &Order, violations: &mut Vec<String>) -> Result<()> {
+    let id = order.id;
+    let name = format!("order {id} ({:?})", order.status);
+    if !is_sold(order.status) && !matches!(order.status, OrderStatus::Rejected | OrderStatus::Cancelled) {
+        violations.push(format!("{name}: neither confirmed nor rejected in the end"));
+    }
+    let lines: i64 = order.lines.iter().map(|line| line.line_total.amount).sum();
+    let tax = if order.tax_included { 0 } else { order.tax.amount };
+    if lines != order.subtotal.amount
+        || order.total.amount != lines + order.shipping.amount + tax - order.discount.amount
+        || order
+            .lines
+            .iter()
+            .any(|line| line.line_total.amount != line.unit_price.amount * i64::from(line.quantity.get()))
+    {
+        violations.push(format!("{name}: the total {:?} is not the sum of its parts", order.total));
+    }
+
+    let events: serde_json::Value = admin.get(&format!("/api/v1/orders/{id}/events")).await?;
+    // A list, or a page of one.
+    let events: Vec<OrderEvent> = serde_json::from_value(events.get("items").unwrap_or(&events).clone())?;
+    let versions: Vec<u64> = events.iter().map(|event| event.version).collect();
+    if versions != (1..=order.version).collect::<Vec<_>>() {
+        violations.push(format!("{name}: version {} and the history {versions:?}", order.version));
+    }
+    let confirmations = events.iter().filter(|event| event.kind.to_lowercase().contains("confirmed")).count();
+    if confirmations != usize::from(is_sold(order.status)) {
+        violations.push(format!("{name}: confirmed {confirmations} times in its history"));
+    }
+
+    match admin.get::<Payment>(&format!("/api/v1/admin/payments/{id}")).await {
+        Ok(payment) => {
+            let captured = if is_sold(order.status) { order.total.amount } else { 0 };
+            if payment.captured.amount != captured || payment.captured.currency != order.total.currency {
+                violations.push(format!("{name}: captured {:?} instead of {captured}", payment.captured));
+            }
+            let allowed: &[PaymentStatus] = if is_sold(order.status) {
+                &[PaymentStatus::Captured]
+            } else {
+                &[PaymentStatus::Declined, PaymentStatus::Voided]
+            };
+            if !allowed.contains(&payment.status) {
+                violations.push(format!("{name}: its payment is {:?}", payment.status));
+            }
+            if payment.refunded.amount != 0 {
+                violations.push(format!("{name}: {:?} were given back", payment.refunded));
+            }
+        }
+        // Refused before any money was asked for.
+        Err(Failure::Refused(answer)) if answer.status.as_u16() == 404 && !is_sold(order.status) => {}
+        Err(failure) => violations.push(format!("{name}: its payment cannot be read: {failure}")),
+    }
+    Ok(())
+}
+
+async fn stock_adds_up(
+    admin: &mut Visitor,
+    evidence: &Evidence,
+    orders: &[Order],
+    violations: &mut Vec<String>,
+) -> Result<()> {
+    let mut sold_copies: BTreeMap<BookId, i64> = BTreeMap::new();
+    for (book, copies) in orders.iter().flat_map(sold) {
+        *sold_copies.entry(book).or_default() += copies;
+    }
+    for (book, before) in &evidence.stock_before {
+        let now: Stock = admin.get(&format!("/api/v1/books/{book}/stock")).await?;
+        let sold = sold_copies.get(book).copied().unwrap_or(0);
+        if before.available - now.available != sold {
+            violations.push(format!("book {book}: {sold} copies sold, stock went from {before:?} to {now:?}"));
+        }
+        if now.available != now.on_hand - now.reserved || now.available < 0 || now.reserved < 0 {
+            violations.push(format!("book {book}: impossible stock {now:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// One mail for each confirmed order and none for any other: the mailbox of the data folder makes no duplicates.
+async fn mails_add_up(admin: &mut Visitor, orders: &[Order], violations: &mut Vec<String>) -> Result<usize> {
+    let mails: Vec<Mail> = admin.all("/api/v1/admin/mail?kind=order_confirmed").await?;
+    let mut sent: HashMap<Uuid, usize> = HashMap::new();
+    for mail in &mails {
+        if mail.status != "sent" {
+            violations.push(format!("mail {} is {}", mail.id, mail.status));
+        }
+        match mail.order_id {
+            Some(order) => *sent.entry(order).or_default() += 1,
+            None => violations.push(format!("mail {} names no order", mail.id)),
+        }
+    }
+    for order in orders {
+        let wanted = usize::from(is_sold(order.status));
+        let got = sent.remove(&order.id.uuid()).unwrap_or(0);
+        if got != wanted {
+            violations.push(format!("order {} ({:?}): {got} confirmation mails", order.id, order.status));
+        }
+    }
+    violations.extend(sent.keys().map(|order| format!("a mail confirms order {order}, which does not exist")));
+    Ok(mails.len())
+}
+
+async fn money_adds_up(admin: &mut Visitor, orders: &[Order], violations: &mut Vec<String>) -> Result<()> {
+    let ledger: serde_json::Value = admin.get("/api/v1/admin/ledger").await?;
+    // A list, or a page of one.
+    let ledger: Vec<LedgerBalance> = serde_json::from_value(ledger.get("items").unwrap_or(&ledger).clone())?;
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+    for entry in &ledger {
+        *sums.entry(entry.balance.currency.code()).or_default() += entry.balance.amount;
+    }
+    for (currency, sum) in sums {
+        if sum != 0 {
+            violations.push(format!("the ledger's accounts in {currency} sum to {sum}: {ledger:?}"));
+        }
+    }
+    let taken: i64 = orders.iter().filter(|order| is_sold(order.status)).map(|order| order.total.amount).sum();
+    if taken != 0 && !ledger.iter().any(|entry| entry.balance.amount.abs() == taken) {
+        violations.push(format!("{taken} were captured, and no account of the ledger holds that: {ledger:?}"));
+    }
+    let report: ReconciliationReport = admin.get("/api/v1/admin/reconciliation").await?;
+    for difference in &report.differences {
+        violations.push(format!("reconciliation: {} {}", difference.kind, difference.detail));
+    }
+    if usize::try_from(report.orders).ok() != Some(orders.len()) {
+        violations.push(format!("reconciliation looked at {} of {} orders", report.orders, orders.len()));
+    }
+    Ok(())
+}

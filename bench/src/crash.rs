@@ -1,0 +1,578 @@
+//! The crash harness: people buy, the program is killed at random moments and started again, and in the end everything
+//! must add up. Buyers behave as a good client does: one idempotency key for each purchase, repeated until there is a
+//! definite answer.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use bookworm_contracts::rest::{
+    basket::Basket,
+    catalog::Stock,
+    ordering::{CheckoutRequest, Order},
+};
+use bookworm_kernel::{BookId, OrderId, Quantity};
+use clap::Args;
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use tokio::{sync::watch, time::sleep};
+use uuid::Uuid;
+
+use crate::{
+    books,
+    checks::{self, Evidence},
+    client::Answer,
+    say,
+    server::{ADMIN, OwnDatabase, Program},
+    shop::{Failure, Range, Visitor, checkout_request},
+};
+
+/// How to crash.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The program
+    #[arg(long, default_value = "target/release/bookworm")]
+    bin: PathBuf,
+    /// How often to kill it
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    kills: u32,
+    /// How many people buy at once
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    buyers: u32,
+    /// A PostgreSQL server to run on, in a database of its own; SQLite when missing
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Decides the moments and the purchases; printed at the start
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Keep the data and the log in this folder, which must be empty
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// Books in the shop, most with plenty of copies and a few with hardly any.
+const BOOKS: u32 = 40;
+const SCARCE: usize = 3;
+const PLENTY: i64 = 100_000;
+const FEW: i64 = 40;
+/// How long a buyer tries one thing before it counts as a violation.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long all buyers together may take to finish once the killing has ended.
+const LAST_PURCHASES: Duration = Duration::from_secs(240);
+
+/// How a purchase ended for its buyer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// 201.
+    Confirmed,
+    /// 402 or 409, with this code.
+    Refused(String),
+    /// No definite answer in all that time.
+    Open,
+}
+
+/// A book put into the basket after checkout had begun.
+#[derive(Debug, Clone)]
+pub struct Extra {
+    pub book: BookId,
+    /// Whether the shop said that it is in the basket.
+    pub acknowledged: bool,
+}
+
+/// What a buyer did, and was told.
+#[derive(Debug, Clone)]
+pub struct Purchase {
+    /// Written into the order's address, so that its order can be found.
+    pub mark: String,
+    /// What the shop said was in the basket when checkout began.
+    pub lines: BTreeMap<BookId, i64>,
+    pub extra: Option<Extra>,
+    pub ended: Ended,
+    /// Orders that the shop said exist: never more than one.
+    pub acknowledged: Vec<OrderId>,
+    /// The guest's basket. A customer's basket was looked at right after the purchase.
+    pub guest_basket: Option<String>,
+    /// How often checkout was sent.
+    pub attempts: u32,
+    /// What should not have happened.
+    pub violations: Vec<String>,
+}
+
+/// Runs the harness. The exit code is 1 when anything does not add up.
+///
+/// # Errors
+/// When the harness itself cannot do its work.
+pub async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(folder)?;
+    let database = match &arguments.database_url {
+        Some(url) => Some(OwnDatabase::create(url).await?),
+        None => None,
+    };
+    let url = database.as_ref().map(OwnDatabase::url);
+    let engine = if url.is_some() { "PostgreSQL" } else { "SQLite" };
+    say(&format!("crash: {} kills, {} buyers, {engine}, seed {seed}", arguments.kills, arguments.buyers));
+    // Short leases and time-outs, so that a crash in the middle of a step is followed by its recovery within the run.
+    let program = Program::new(&arguments.bin, folder, url.as_deref())
+        .with("BOOKWORM_MESSAGING__LEASE_SECONDS", 5)
+        .with("BOOKWORM_ORDERING__RESERVE_TIMEOUT_SECONDS", 12)
+        .with("BOOKWORM_ORDERING__PAYMENT_TIMEOUT_SECONDS", 12)
+        .with("BOOKWORM_PAYMENT__TIMEOUT_SECONDS", 2);
+    let result = harness(&arguments, &program, folder, seed).await;
+    if let Some(database) = database {
+        database.remove().await?;
+    }
+    let violations = result?;
+    if violations.is_empty() {
+        say("violations 0");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for violation in &violations {
+        say(&format!("VIOLATION {violation}"));
+    }
+    say(&format!("violations {}, seed {seed}; the end of the log:\n{}", violations.len(), program.log_tail()));
+    Ok(ExitCode::FAILURE)
+}
+
+async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::Path, seed: u64) -> Result<Vec<String>> {
+    let file = folder.join("books.jsonl");
+    books::write(&file, BOOKS, PLENTY)?;
+    program.run(&["import", &file.to_string_lossy()]).await?;
+    let mut server = program.start().await?;
+    let range = Range::of(server.address).await?;
+    let stock_before = prepare_stock(server.address, &range.books).await?;
+
+    let (tell, address) = watch::channel(Some(server.address));
+    let stop = Arc::new(AtomicBool::new(false));
+    let buyers: Vec<_> = (0..arguments.buyers)
+        .map(|n| {
+            let buyer = Buyer {
+                n,
+                range: range.clone(),
+                address: address.clone(),
+                current: server.address,
+                stop: stop.clone(),
+                random: StdRng::seed_from_u64(seed.wrapping_add(u64::from(n) + 1)),
+                visitor: Visitor::new(server.address),
+                account: (n % 2 == 1).then(|| (format!("buyer-{n}@bench.example"), format!("password of buyer {n}"))),
+                done: Vec::new(),
+            };
+            tokio::spawn(buyer.run())
+        })
+        .collect();
+
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut restarts, mut starts_killed, began) = (Vec::new(), 0, Instant::now());
+    for _ in 0..arguments.kills {
+        sleep(Duration::from_millis(random.random_range(50..=1500))).await;
+        server.kill().await?;
+        tell.send_replace(None);
+        // Recovery must survive being killed as well.
+        if random.random_bool(0.125) {
+            let mut child = program.spawn()?;
+            sleep(Duration::from_millis(random.random_range(5..=300))).await;
+            child.kill().await?;
+            starts_killed += 1;
+        }
+        server = program.start().await.context("it does not start again after it was killed")?;
+        restarts.push(server.took);
+        tell.send_replace(Some(server.address));
+    }
+    let killing = began.elapsed();
+    sleep(Duration::from_secs(2)).await;
+    stop.store(true, Ordering::SeqCst);
+    let mut purchases = Vec::new();
+    let until = tokio::time::Instant::now() + LAST_PURCHASES;
+    for buyer in buyers {
+        let done = tokio::time::timeout_at(until, buyer).await.context("the buyers do not come to an end")?;
+        purchases.extend(done.context("a buyer broke down")??);
+    }
+
+    let evidence = Evidence { purchases, stock_before };
+    let report = checks::settle(server.address, &evidence).await?;
+    let mut violations = report.violations;
+    match server.stop().await {
+        Ok(took) => say(&format!("stopped within {took:.0?}")),
+        Err(error) => violations.push(format!("it does not stop when it is told to: {error:#}")),
+    }
+    for command in [&["reconcile"][..], &["replay", "orders"]] {
+        if let Err(error) = program.run(command).await {
+            violations.push(format!("{error:#}"));
+        }
+    }
+
+    restarts.sort_unstable();
+    let tries: u32 = evidence.purchases.iter().map(|purchase| purchase.attempts).sum();
+    let count = |test: fn(&Ended) -> bool| evidence.purchases.iter().filter(|p| test(&p.ended)).count();
+    say(&format!(
+        "kills {} (and {starts_killed} while starting) in {killing:.0?}; restart p50 {:.0?}, max {:.0?}",
+        arguments.kills,
+        restarts[restarts.len() / 2],
+        restarts[restarts.len() - 1]
+    ));
+    say(&format!(
+        "purchases {}: told confirmed {}, refused {}, open {}; checkout sent {tries} times, {} repeats",
+        evidence.purchases.len(),
+        count(|ended| *ended == Ended::Confirmed),
+        count(|ended| matches!(ended, Ended::Refused(_))),
+        count(|ended| *ended == Ended::Open),
+        tries as usize - evidence.purchases.len().min(tries as usize),
+    ));
+    say(&report.figures);
+    Ok(violations)
+}
+
+/// Leaves few copies of some books, and notes what there is of each.
+async fn prepare_stock(address: SocketAddr, books: &[BookId]) -> Result<BTreeMap<BookId, Stock>> {
+    let mut admin = Visitor::new(address);
+    admin.sign_in(ADMIN.0, ADMIN.1).await?;
+    let mut stock_before = BTreeMap::new();
+    for (n, book) in books.iter().enumerate() {
+        let stock: Stock = admin.get(&format!("/api/v1/books/{book}/stock")).await?;
+        let wanted = if n < SCARCE { FEW } else { PLENTY };
+        if stock.on_hand != wanted {
+            let adjustment = serde_json::json!({"delta": wanted - stock.on_hand, "reason": "stocktaking"});
+            let _: serde_json::Value =
+                admin.post(&format!("/api/v1/books/{book}/stock/adjustments"), &adjustment).await?;
+        }
+        stock_before.insert(*book, admin.get(&format!("/api/v1/books/{book}/stock")).await?);
+    }
+    Ok(stock_before)
+}
+
+/// Somebody who buys until told to stop.
+struct Buyer {
+    n: u32,
+    range: Range,
+    address: watch::Receiver<Option<SocketAddr>>,
+    /// Where the visitor is connected to.
+    current: SocketAddr,
+    stop: Arc<AtomicBool>,
+    random: StdRng,
+    visitor: Visitor,
+    /// E-mail and password; `None` for a guest.
+    account: Option<(String, String)>,
+    done: Vec<Purchase>,
+}
+
+impl Buyer {
+    async fn run(mut self) -> Result<Vec<Purchase>> {
+        if let Some((email, password)) = self.account.clone() {
+            let until = Instant::now() + PATIENCE;
+            loop {
+                self.ready().await?;
+                match self.visitor.register(&email, &password).await {
+                    Ok(()) => break,
+                    Err(failure) => self.again(failure, until).await?,
+                }
+            }
+            self.sign_in().await?;
+        }
+        while !self.stop.load(Ordering::SeqCst) {
+            let purchase = self.purchase().await?;
+            self.done.push(purchase);
+        }
+        Ok(self.done)
+    }
+
+    /// Waits until the shop is open, and goes where it is now.
+    async fn ready(&mut self) -> Result<()> {
+        let open = tokio::time::timeout(PATIENCE, self.address.wait_for(Option::is_some)).await;
+        let address = (*open.context("the shop does not open again")??).context("it is open")?;
+        if address != self.current {
+            self.current = address;
+            self.visitor.moves_to(address);
+        }
+        Ok(())
+    }
+
+    /// After a failure: pauses, signs in again if need be, or gives up.
+    async fn again(&mut self, failure: Failure, until: Instant) -> Result<()> {
+        if Instant::now() > until {
+            bail!("no success within {PATIENCE:?}: {failure}");
+        }
+        match &failure {
+            Failure::Refused(answer) if answer.status.as_u16() == 401 && self.account.is_some() => {
+                Box::pin(self.sign_in()).await
+            }
+            failure if failure.is_passing() => {
+                sleep(Duration::from_millis(self.random.random_range(10..=100))).await;
+                Ok(())
+            }
+            failure => bail!("{failure}"),
+        }
+    }
+
+    async fn sign_in(&mut self) -> Result<()> {
+        let Some((email, password)) = self.account.clone() else { return Ok(()) };
+        let until = Instant::now() + PATIENCE;
+        loop {
+            self.ready().await?;
+            match self.visitor.sign_in(&email, &password).await {
+                Ok(()) => return Ok(()),
+                Err(failure) if failure.is_passing() && Instant::now() < until => {
+                    sleep(Duration::from_millis(self.random.random_range(10..=100))).await;
+                }
+                Err(failure) => bail!("cannot sign in: {failure}"),
+            }
+        }
+    }
+
+    async fn basket(&mut self) -> Result<Basket> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            self.ready().await?;
+            match self.visitor.basket().await {
+                Ok(basket) => return Ok(basket),
+                Err(failure) => self.again(failure, until).await?,
+            }
+        }
+    }
+
+    /// One purchase from the empty basket to its end.
+    async fn purchase(&mut self) -> Result<Purchase> {
+        if self.account.is_none() {
+            self.visitor.basket_token = None;
+        }
+        let mut purchase = Purchase {
+            mark: format!("buyer {} purchase {}", self.n, self.done.len()),
+            lines: BTreeMap::new(),
+            extra: None,
+            ended: Ended::Open,
+            acknowledged: Vec::new(),
+            guest_basket: None,
+            attempts: 0,
+            violations: Vec::new(),
+        };
+        let picks = self.random.random_range(1..=2);
+        let picked: Vec<BookId> = self.range.books.choose_multiple(&mut self.random, picks + 1).copied().collect();
+        let (wanted, extra) = picked.split_at(picks);
+        for book in wanted {
+            let quantity = self.random.random_range(1..=3);
+            purchase.lines.insert(*book, quantity);
+        }
+        // A book that is nearly gone may be gone when it is wanted: then the basket cannot be filled.
+        if !self.fill(&mut purchase).await? {
+            self.forget(&mut purchase).await?;
+            return Ok(purchase);
+        }
+        let email = self.account.is_none().then(|| format!("guest-{}@bench.example", self.n));
+        let token = match self.random.random_range(0..100) {
+            0..82 => "tok_approve",
+            82..95 => "tok_decline",
+            _ => "tok_timeout",
+        };
+        let request = checkout_request(email.as_deref(), &self.range.shipping_method, token, &purchase.mark);
+        let extra = self.random.random_bool(0.4).then(|| extra[0]);
+        self.checkout(&mut purchase, &request, extra).await?;
+        purchase.guest_basket = self.visitor.basket_token.clone().filter(|_| self.account.is_none());
+        if self.account.is_some() {
+            self.forget(&mut purchase).await?;
+        }
+        Ok(purchase)
+    }
+
+    /// Puts the lines into the basket; `false` when a book is sold out. An addition whose answer was lost is looked up
+    /// before it is repeated, since adding twice would add twice.
+    async fn fill(&mut self, purchase: &mut Purchase) -> Result<bool> {
+        let until = Instant::now() + PATIENCE;
+        let mut filled = false;
+        while !filled {
+            let lines = purchase.lines.clone();
+            filled = true;
+            for (book, quantity) in lines {
+                self.ready().await?;
+                match self.visitor.add(book, Quantity::new(quantity)?).await {
+                    Ok(_) => continue,
+                    Err(Failure::Refused(answer)) if answer.status.as_u16() == 409 && !is_passing(&answer) => {
+                        return Ok(false);
+                    }
+                    Err(failure) => self.again(failure, until).await?,
+                }
+                if self.account.is_none() && self.visitor.basket_token.is_none() {
+                    // The secret was lost with the answer; a basket that nobody knows harms nobody.
+                    filled = false;
+                    break;
+                }
+                let there = quantity_of(&self.basket().await?, book);
+                if there == 0 {
+                    // Not done: the round is repeated for what is missing.
+                    let added = self.add_missing(book, quantity, until).await?;
+                    if !added {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        let basket = self.basket().await?;
+        for (book, quantity) in &purchase.lines {
+            let there = quantity_of(&basket, *book);
+            if there != *quantity {
+                purchase.violations.push(format!("{there} of {quantity} copies of {book} are in the basket"));
+            }
+        }
+        Ok(true)
+    }
+
+    async fn add_missing(&mut self, book: BookId, quantity: i64, until: Instant) -> Result<bool> {
+        loop {
+            self.ready().await?;
+            match self.visitor.add(book, Quantity::new(quantity)?).await {
+                Ok(_) => return Ok(true),
+                Err(Failure::Refused(answer)) if answer.status.as_u16() == 409 && !is_passing(&answer) => {
+                    return Ok(false);
+                }
+                Err(failure) => self.again(failure, until).await?,
+            }
+            if quantity_of(&self.basket().await?, book) > 0 {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Sends the checkout until there is a definite answer.
+    async fn checkout(
+        &mut self,
+        purchase: &mut Purchase,
+        request: &CheckoutRequest,
+        extra: Option<BookId>,
+    ) -> Result<()> {
+        let (key, until) = (Uuid::new_v4().to_string(), Instant::now() + PATIENCE);
+        while Instant::now() < until {
+            self.ready().await?;
+            purchase.attempts += 1;
+            let answer = match extra.filter(|_| purchase.extra.is_none()) {
+                Some(book) => {
+                    let pause = Duration::from_millis(self.random.random_range(0..=30));
+                    let mut second = self.visitor.second_connection(self.current);
+                    let adding = async {
+                        sleep(pause).await;
+                        second.add(book, Quantity::ONE).await
+                    };
+                    let (answer, added) = futures::join!(self.visitor.checkout(&key, request), adding);
+                    purchase.extra = Some(Extra { book, acknowledged: added.is_ok() });
+                    answer
+                }
+                None => self.visitor.checkout(&key, request).await,
+            };
+            match answer {
+                Ok(answer) => {
+                    self.note(purchase, &answer);
+                    match answer.status.as_u16() {
+                        201 => purchase.ended = Ended::Confirmed,
+                        402 | 409 if !is_passing(&answer) => purchase.ended = Ended::Refused(answer.code()),
+                        401 if self.account.is_some() => self.sign_in().await?,
+                        202 | 409 | 429 | 500.. => {}
+                        _ => {
+                            purchase.violations.push(format!("checkout was answered with {}", answer.excerpt()));
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(Failure::Lost(_)) => {}
+                Err(failure) => bail!("{failure}"),
+            }
+            if purchase.ended != Ended::Open {
+                // Some clients repeat what was answered already.
+                if self.random.random_bool(0.2)
+                    && let Ok(again) = self.visitor.checkout(&key, request).await
+                    && !again.status.is_server_error()
+                {
+                    self.note(purchase, &again);
+                    let same = match &purchase.ended {
+                        Ended::Confirmed => again.status.as_u16() == 201,
+                        Ended::Refused(code) => again.code() == *code,
+                        Ended::Open => false,
+                    };
+                    if !same {
+                        let (ended, other) = (&purchase.ended, again.excerpt());
+                        purchase.violations.push(format!("the same request was answered {ended:?} and then {other}"));
+                    }
+                }
+                return Ok(());
+            }
+            sleep(Duration::from_millis(self.random.random_range(10..=150))).await;
+        }
+        Ok(())
+    }
+
+    /// Remembers the order that an answer speaks of.
+    fn note(&self, purchase: &mut Purchase, answer: &Answer) {
+        let order = match answer.status.as_u16() {
+            201 | 202 => answer
+                .json::<Order>()
+                .ok()
+                .map(|order| order.id)
+                .or_else(|| answer.header("location")?.rsplit('/').next()?.split('?').next()?.parse().ok()),
+            _ => None,
+        };
+        if let Some(order) = order
+            && !purchase.acknowledged.contains(&order)
+        {
+            purchase.acknowledged.push(order);
+        }
+    }
+
+    /// A customer's basket lives on: looks whether it is as it should be, and empties it for the next purchase.
+    async fn forget(&mut self, purchase: &mut Purchase) -> Result<()> {
+        if self.account.is_none() {
+            return Ok(());
+        }
+        if purchase.attempts > 0 {
+            let until = Instant::now() + PATIENCE;
+            // Clearing follows the confirmation, so it may take a moment.
+            let problem = loop {
+                let sold = match self.order_of(purchase).await? {
+                    Some(order) => checks::sold(&order),
+                    None => BTreeMap::new(),
+                };
+                let basket = self.basket().await?;
+                match checks::basket_problem(purchase, &sold, &basket) {
+                    Some(problem) if Instant::now() > until => break Some(problem),
+                    Some(_) => sleep(Duration::from_millis(50)).await,
+                    None => break None,
+                }
+            };
+            purchase.violations.extend(problem);
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            self.ready().await?;
+            match self.visitor.empty_basket().await {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.again(failure, until).await?,
+            }
+        }
+    }
+
+    /// The purchase's order as the customer sees it.
+    async fn order_of(&mut self, purchase: &Purchase) -> Result<Option<Order>> {
+        let Some(id) = purchase.acknowledged.first() else { return Ok(None) };
+        let until = Instant::now() + PATIENCE;
+        loop {
+            self.ready().await?;
+            match self.visitor.get::<Order>(&format!("/api/v1/orders/{id}")).await {
+                Ok(order) => return Ok(Some(order)),
+                Err(failure) => self.again(failure, until).await?,
+            }
+        }
+    }
+}
+
+fn is_passing(answer: &Answer) -> bool {
+    matches!(answer.code().as_str(), "request_in_progress" | "concurrent_change")
+}
+
+fn quantity_of(basket: &Basket, book: BookId) -> i64 {
+    basket.items.iter().find(|line| line.book_id == book).map_or(0, |line| i64::from(line.quantity.get()))
+}
