@@ -1,1 +1,144 @@
-//! Event-sourced orders and the checkout saga.
+//! Event-sourced orders and the checkout saga: the heart of the shop.
+//!
+//! An order is a stream of events; what the API shows is a projection, written in the same transaction. A checkout is a
+//! saga that asks the catalogue for stock and finance for money, by message, and brings the order to an end whatever
+//! fails on the way.
+//!
+//! | to change | open |
+//! |---|---|
+//! | what may happen to an order | `domain/order.rs` |
+//! | what follows what in a checkout, and what undoes it | `domain/checkout_saga.rs` |
+//! | what an order costs | `domain/pricing.rs` |
+//! | an endpoint | `features/<use case>.rs` |
+//! | what the answers of catalogue and finance lead to | `reactions/` |
+//! | how events, projection and messages are kept together | `work.rs` |
+//! | who may see an order | `visitor.rs` |
+
+mod clients;
+mod domain;
+mod features;
+mod outcomes;
+mod purchase;
+mod reactions;
+mod shopper;
+mod store;
+mod visitor;
+mod work;
+
+use std::sync::Arc;
+
+use bookworm_config::Ordering as Settings;
+use bookworm_contracts::grpc::{
+    Transport, basket::basket_client::BasketClient, catalog::catalog_client::CatalogClient,
+};
+use bookworm_db::{Db, DbError, Migration};
+use bookworm_kernel::{Clock, Timestamp};
+use bookworm_messaging::{Consumer, Outbox};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use crate::features::{order_facts::OrderFacts, replay_orders::ReplayReport};
+use crate::{clients::Clients, domain::access_key::AccessKeys, outcomes::Outcomes};
+
+/// The ordering service. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct OrderingService(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    outbox: Outbox,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    keys: AccessKeys,
+    clients: Clients,
+    outcomes: Outcomes,
+}
+
+impl OrderingService {
+    /// The service's name, also its database's.
+    pub const NAME: &str = "ordering";
+
+    /// Brings the schema up to date and starts. Without a secret for guests' links in `settings`, one is made once and
+    /// kept in the database.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open(
+        db: Db,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        basket: BasketClient<Transport>,
+        catalog: CatalogClient<Transport>,
+    ) -> Result<Self, DbError> {
+        let migrations: Vec<Migration> = [
+            bookworm_messaging::MIGRATIONS,
+            bookworm_eventstore::MIGRATIONS,
+            bookworm_saga::MIGRATIONS,
+            &[bookworm_http::idempotency::MIGRATION],
+            store::MIGRATIONS,
+        ]
+        .concat();
+        db.migrate(&migrations, clock.now()).await?;
+        let keys = match &settings.guest_link_secret {
+            Some(secret) => AccessKeys::new(secret.expose().as_bytes()),
+            None => AccessKeys::new(store::secrets::guest_link(&db).await?.as_bytes()),
+        };
+        let outbox = Outbox::new(clock.clone());
+        let (clients, outcomes) = (Clients { basket, catalog }, Outcomes::default());
+        Ok(Self(Arc::new(Inner { db, outbox, settings, clock, keys, clients, outcomes })))
+    }
+
+    /// The routes, without the prefix `/api/v1`.
+    pub fn api(&self) -> OpenApiRouter {
+        features::routes().with_state(self.clone())
+    }
+
+    /// Reactions to other services' events.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        vec![reactions::consumer(self)]
+    }
+
+    /// Loops that run until `shutdown`: time-outs of checkouts, and forgetting old idempotency keys.
+    #[must_use]
+    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+        vec![
+            Box::pin(reactions::time_out::run(self.clone(), shutdown.clone())),
+            Box::pin(features::forget_keys::run(self.clone(), shutdown)),
+        ]
+    }
+
+    /// Rebuilds every projection from its events, and says which rows were not equal to what they should be.
+    ///
+    /// # Errors
+    /// When the database fails or an event cannot be read.
+    pub async fn replay(&self) -> Result<ReplayReport, DbError> {
+        features::replay_orders::replay(self).await
+    }
+
+    /// What reconciliation must know of every order, folded from its events.
+    ///
+    /// # Errors
+    /// When the database fails or an event cannot be read.
+    pub async fn order_facts(&self) -> Result<Vec<OrderFacts>, DbError> {
+        features::order_facts::order_facts(self).await
+    }
+
+    /// The service's database.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Where its messages wait for the relay.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}

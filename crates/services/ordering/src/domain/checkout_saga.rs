@@ -1,0 +1,643 @@
+//! The checkout: stock, payment and order brought to one end.
+//!
+//! ```text
+//! Reserving ──> Authorising ──> Capturing ──> Done
+//!     │          │   ^               │
+//!     │          v   │               │
+//!     │   AwaitingCustomer           │
+//!     │          │                   │
+//!     └──────────┴───> Compensating <┘
+//!                          │
+//!                          v
+//!                Rejected or Cancelled
+//! ```
+//!
+//! The order is confirmed the moment its payment is authorised, and only then is the money taken. Whatever fails, the
+//! customer hears of it at once and what was taken is let go afterwards: [`Step::Compensating`] asks again and again
+//! until catalogue and finance have answered that they hold nothing. Both promise to refuse a request that arrives after
+//! the one that let it go, so those two answers are proof, and only with proof does the saga end.
+//!
+//! [`CheckoutSaga::decide`] answers every input in every step. What comes again, or too late to matter, changes nothing.
+
+use std::time::Duration;
+
+use bookworm_contracts::events::catalog::ShortLine;
+use bookworm_kernel::{CustomerId, ErrorCode, Money};
+use bookworm_saga::{Decision, Saga};
+use serde::{Deserialize, Serialize};
+
+use super::order::Actor;
+
+/// The longest pause before something is asked again.
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
+
+/// The checkout saga; see the module.
+#[derive(Debug)]
+pub struct CheckoutSaga;
+
+/// What a checkout remembers between steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkout {
+    /// Where it stands.
+    pub step: Step,
+    /// How to ask for the money. Forgotten as soon as finance has answered, since it holds the customer's token.
+    pub charge: Option<Charge>,
+    /// How long to wait.
+    pub limits: Limits,
+}
+
+/// What the payment provider must know.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// For the customer's statement.
+    pub order_number: String,
+    /// Who pays, when they have an account.
+    pub customer_id: Option<CustomerId>,
+    /// How much.
+    pub amount: Money,
+    /// The provider's token for the customer's card.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Charge {
+    /// Hides the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Charge").field("order_number", &self.order_number).finish_non_exhaustive()
+    }
+}
+
+/// How long a checkout waits, in seconds. Kept with each checkout, so that new settings hold for new ones only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// For the catalogue to hold the books; also the first pause before a compensation is asked again.
+    pub reserve_seconds: u64,
+    /// For the provider to decide; also the first pause before a capture is asked again.
+    pub payment_seconds: u64,
+    /// For the customer to confirm with their bank.
+    pub action_seconds: u64,
+}
+
+/// Where a checkout stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// The catalogue was asked to hold the books.
+    Reserving,
+    /// Finance was asked to have the money held.
+    Authorising,
+    /// The customer must confirm with their bank.
+    AwaitingCustomer,
+    /// The order is confirmed; finance was asked to take the money.
+    Capturing {
+        /// How often it was asked again.
+        attempt: u32,
+    },
+    /// The order is off; what was taken is being let go.
+    Compensating {
+        /// Whether the catalogue has yet to say that it holds nothing.
+        release: bool,
+        /// Whether finance has yet to say that it holds nothing.
+        void: bool,
+        /// How often they were asked again.
+        attempt: u32,
+        /// What the end will be called.
+        ending: Ending,
+    },
+    /// The money is ours and the books are held.
+    Done,
+    /// Never confirmed; nothing is held.
+    Rejected,
+    /// Called off; nothing is held.
+    Cancelled,
+}
+
+/// The two ways in which an order is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It could not be confirmed.
+    Rejected,
+    /// Somebody called it off, or its capture failed.
+    Cancelled,
+}
+
+/// What a checkout is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The catalogue holds the books.
+    StockReserved,
+    /// There are not enough books; the catalogue holds none.
+    StockRejected {
+        /// Of which.
+        short: Vec<ShortLine>,
+    },
+    /// The catalogue holds nothing and will not.
+    StockReleased,
+    /// The provider holds the money.
+    PaymentAuthorised,
+    /// The provider said no, for good.
+    PaymentDeclined {
+        /// For the customer.
+        reason: String,
+    },
+    /// The customer must confirm with their bank.
+    PaymentActionRequired {
+        /// Where.
+        action_url: String,
+    },
+    /// No money is held and none will be.
+    PaymentVoided,
+    /// Money that had been taken went back.
+    PaymentRefunded,
+    /// The money is ours.
+    PaymentCaptured {
+        /// How much.
+        amount: Money,
+    },
+    /// The provider refused to give the money it had held.
+    PaymentFailed {
+        /// For staff.
+        reason: String,
+    },
+    /// Somebody calls the order off.
+    CancelRequested {
+        /// Why.
+        reason: String,
+        /// Who.
+        by: Actor,
+    },
+    /// Nobody answered in time.
+    TimedOut,
+}
+
+/// What a checkout wants done, all of it in the unit of work in which it was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the catalogue to hold the books.
+    SendReserve,
+    /// Ask finance to have the money held.
+    SendAuthorise(Charge),
+    /// Ask finance to take the money.
+    SendCapture,
+    /// Ask the catalogue to let the books go.
+    SendRelease,
+    /// Ask finance to let the money go.
+    SendVoid,
+    /// The payment is authorised: confirm the order.
+    ConfirmOrder,
+    /// Reject the order.
+    RejectOrder {
+        /// Stable error code.
+        code: ErrorCode,
+        /// For the customer.
+        reason: String,
+        /// Of which books there were not enough.
+        short: Vec<ShortLine>,
+    },
+    /// Call the order off.
+    CancelOrder {
+        /// Why.
+        reason: String,
+        /// Who.
+        by: Actor,
+    },
+    /// Call the confirmed order off, because its money could not be taken.
+    FailCapture {
+        /// For staff.
+        reason: String,
+    },
+    /// Let the order say where the customer confirms.
+    NoteActionRequired {
+        /// Where.
+        action_url: String,
+    },
+    /// Let the order say that it is paid.
+    NoteCaptured {
+        /// How much.
+        amount: Money,
+    },
+    /// Let the order say that no money is held.
+    NoteVoided,
+}
+
+impl CheckoutSaga {
+    /// A new checkout, what it wants done first, and how long it waits for that.
+    #[must_use]
+    pub fn begin(charge: Charge, limits: Limits) -> (Checkout, Vec<Action>, Duration) {
+        let deadline = Duration::from_secs(limits.reserve_seconds);
+        (Checkout { step: Step::Reserving, charge: Some(charge), limits }, vec![Action::SendReserve], deadline)
+    }
+}
+
+impl Saga for CheckoutSaga {
+    const KIND: &'static str = "checkout";
+    type State = Checkout;
+    type Input = Input;
+    type Action = Action;
+
+    fn decide(checkout: &Checkout, input: Input) -> Decision<Self> {
+        match checkout.step {
+            Step::Reserving => checkout.reserving(input),
+            Step::Authorising => checkout.authorising(input, false),
+            Step::AwaitingCustomer => checkout.authorising(input, true),
+            Step::Capturing { attempt } => checkout.capturing(attempt, input),
+            Step::Compensating { release, void, attempt, ending } => {
+                checkout.compensating(Owed { release, void }, attempt, ending, input)
+            }
+            Step::Done | Step::Rejected | Step::Cancelled => Decision::ignore(),
+        }
+    }
+
+    fn step(checkout: &Checkout) -> &'static str {
+        match checkout.step {
+            Step::Reserving => "reserving",
+            Step::Authorising => "authorising",
+            Step::AwaitingCustomer => "awaiting_customer",
+            Step::Capturing { .. } => "capturing",
+            Step::Compensating { .. } => "compensating",
+            Step::Done => "done",
+            Step::Rejected => "rejected",
+            Step::Cancelled => "cancelled",
+        }
+    }
+
+    fn timed_out() -> Input {
+        Input::TimedOut
+    }
+}
+
+/// Which proofs are owed before a checkout that failed may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owed {
+    release: bool,
+    void: bool,
+}
+
+impl Owed {
+    const RELEASE: Self = Self { release: true, void: false };
+    const BOTH: Self = Self { release: true, void: true };
+
+    fn requests(self) -> Vec<Action> {
+        let release = self.release.then_some(Action::SendRelease);
+        let void = self.void.then_some(Action::SendVoid);
+        release.into_iter().chain(void).collect()
+    }
+}
+
+impl Checkout {
+    fn reserving(&self, input: Input) -> Decision<CheckoutSaga> {
+        match input {
+            Input::StockReserved => {
+                let actions = self.charge.clone().map(Action::SendAuthorise).into_iter().collect();
+                // The charge stays until finance has answered: it may be needed for nothing but that.
+                let next = Self { step: Step::Authorising, ..self.clone() };
+                Decision::wait(next, actions, self.payment_limit())
+            }
+            Input::StockRejected { short } => {
+                // Nothing is held and nothing was asked of finance: this is the end.
+                let rejected = Action::RejectOrder {
+                    code: ErrorCode::InsufficientStock,
+                    reason: "There are not enough copies in stock any more. You have not been charged.".to_owned(),
+                    short,
+                };
+                Decision::end(self.at(Step::Rejected), vec![rejected])
+            }
+            Input::CancelRequested { reason, by } => self.cancel(reason, by, Owed::RELEASE),
+            Input::TimedOut => self.reject_late("The stock could not be checked in time.", Owed::RELEASE),
+            // Of a payment that was not asked for, or a release that was not.
+            Input::StockReleased
+            | Input::PaymentAuthorised
+            | Input::PaymentDeclined { .. }
+            | Input::PaymentActionRequired { .. }
+            | Input::PaymentVoided
+            | Input::PaymentRefunded
+            | Input::PaymentCaptured { .. }
+            | Input::PaymentFailed { .. } => Decision::ignore(),
+        }
+    }
+
+    fn authorising(&self, input: Input, awaiting_customer: bool) -> Decision<CheckoutSaga> {
+        match input {
+            Input::PaymentAuthorised => Decision::wait(
+                self.at(Step::Capturing { attempt: 0 }),
+                vec![Action::ConfirmOrder, Action::SendCapture],
+                self.payment_limit(),
+            ),
+            Input::PaymentActionRequired { action_url } if !awaiting_customer => Decision::wait(
+                self.at(Step::AwaitingCustomer),
+                vec![Action::NoteActionRequired { action_url }],
+                Duration::from_secs(self.limits.action_seconds),
+            ),
+            Input::PaymentDeclined { reason } => self.reject(ErrorCode::PaymentDeclined, reason, Owed::RELEASE),
+            // Let go at the provider without our asking: as good as declined.
+            Input::PaymentVoided => self.reject(
+                ErrorCode::PaymentDeclined,
+                "The payment was withdrawn. You have not been charged.".to_owned(),
+                Owed::RELEASE,
+            ),
+            Input::CancelRequested { reason, by } => self.cancel(reason, by, Owed::BOTH),
+            Input::TimedOut if awaiting_customer => {
+                self.reject_late("The payment was not confirmed with your bank in time.", Owed::BOTH)
+            }
+            Input::TimedOut => self.reject_late("The payment provider did not answer in time.", Owed::BOTH),
+            // News that comes again, or of a capture or a release that was not asked for.
+            Input::StockReserved
+            | Input::StockRejected { .. }
+            | Input::StockReleased
+            | Input::PaymentActionRequired { .. }
+            | Input::PaymentRefunded
+            | Input::PaymentCaptured { .. }
+            | Input::PaymentFailed { .. } => Decision::ignore(),
+        }
+    }
+
+    fn capturing(&self, attempt: u32, input: Input) -> Decision<CheckoutSaga> {
+        match input {
+            Input::PaymentCaptured { amount } => {
+                Decision::end(self.at(Step::Done), vec![Action::NoteCaptured { amount }])
+            }
+            Input::PaymentFailed { reason } => {
+                self.compensate(Action::FailCapture { reason }, Owed::RELEASE, Ending::Cancelled)
+            }
+            // Let go at the provider without our asking: there is nothing left to take.
+            Input::PaymentVoided => self.compensate(
+                Action::FailCapture { reason: "the authorisation was withdrawn before the capture".to_owned() },
+                Owed::RELEASE,
+                Ending::Cancelled,
+            ),
+            Input::CancelRequested { reason, by } => self.cancel(reason, by, Owed::BOTH),
+            // The contract stands however slow the provider is: ask again, ever more patiently.
+            Input::TimedOut => {
+                let attempt = attempt.saturating_add(1);
+                let pause = pause(self.limits.payment_seconds, attempt);
+                Decision::wait(self.at(Step::Capturing { attempt }), vec![Action::SendCapture], pause)
+            }
+            Input::StockReserved
+            | Input::StockRejected { .. }
+            | Input::StockReleased
+            | Input::PaymentAuthorised
+            | Input::PaymentDeclined { .. }
+            | Input::PaymentActionRequired { .. }
+            | Input::PaymentRefunded => Decision::ignore(),
+        }
+    }
+
+    fn compensating(&self, owed: Owed, attempt: u32, ending: Ending, input: Input) -> Decision<CheckoutSaga> {
+        let ask_again = |now: Owed, first: Vec<Action>, more: Owed| {
+            let step = Step::Compensating { release: now.release, void: now.void, attempt, ending };
+            let actions = first.into_iter().chain(more.requests()).collect();
+            Decision::wait(self.at(step), actions, pause(self.limits.reserve_seconds, attempt))
+        };
+        match input {
+            Input::StockReleased if owed.release => {
+                self.proven(Owed { release: false, ..owed }, attempt, ending, vec![])
+            }
+            Input::PaymentVoided if owed.void => {
+                self.proven(Owed { void: false, ..owed }, attempt, ending, vec![Action::NoteVoided])
+            }
+            // The order hears of the refund itself; here it proves that nothing is held.
+            Input::PaymentRefunded if owed.void => self.proven(Owed { void: false, ..owed }, attempt, ending, vec![]),
+            // Taken after the order was off: let it go again.
+            Input::StockReserved => ask_again(Owed { release: true, ..owed }, vec![], Owed::RELEASE),
+            Input::PaymentAuthorised | Input::PaymentActionRequired { .. } => {
+                ask_again(Owed { void: true, ..owed }, vec![], Owed { release: false, void: true })
+            }
+            Input::PaymentCaptured { amount } => ask_again(
+                Owed { void: true, ..owed },
+                vec![Action::NoteCaptured { amount }],
+                Owed { release: false, void: true },
+            ),
+            Input::TimedOut => {
+                let attempt = attempt.saturating_add(1);
+                let step = Step::Compensating { release: owed.release, void: owed.void, attempt, ending };
+                Decision::wait(self.at(step), owed.requests(), pause(self.limits.reserve_seconds, attempt))
+            }
+            Input::StockRejected { .. }
+            | Input::StockReleased
+            | Input::PaymentDeclined { .. }
+            | Input::PaymentVoided
+            | Input::PaymentRefunded
+            | Input::PaymentFailed { .. }
+            | Input::CancelRequested { .. } => Decision::ignore(),
+        }
+    }
+
+    fn reject_late(&self, reason: &str, owed: Owed) -> Decision<CheckoutSaga> {
+        self.reject(ErrorCode::Timeout, format!("{reason} You have not been charged."), owed)
+    }
+
+    fn reject(&self, code: ErrorCode, reason: String, owed: Owed) -> Decision<CheckoutSaga> {
+        self.compensate(Action::RejectOrder { code, reason, short: Vec::new() }, owed, Ending::Rejected)
+    }
+
+    fn cancel(&self, reason: String, by: Actor, owed: Owed) -> Decision<CheckoutSaga> {
+        self.compensate(Action::CancelOrder { reason, by }, owed, Ending::Cancelled)
+    }
+
+    /// Tells the customer first, then lets go.
+    fn compensate(&self, tell: Action, owed: Owed, ending: Ending) -> Decision<CheckoutSaga> {
+        let step = Step::Compensating { release: owed.release, void: owed.void, attempt: 0, ending };
+        let actions = std::iter::once(tell).chain(owed.requests()).collect();
+        Decision::wait(self.at(step), actions, pause(self.limits.reserve_seconds, 0))
+    }
+
+    /// Goes on with the proofs that are still owed; ends when there are none.
+    fn proven(&self, owed: Owed, attempt: u32, ending: Ending, actions: Vec<Action>) -> Decision<CheckoutSaga> {
+        if owed.release || owed.void {
+            let step = Step::Compensating { release: owed.release, void: owed.void, attempt, ending };
+            return Decision::wait(self.at(step), actions, pause(self.limits.reserve_seconds, attempt));
+        }
+        let step = match ending {
+            Ending::Rejected => Step::Rejected,
+            Ending::Cancelled => Step::Cancelled,
+        };
+        Decision::end(self.at(step), actions)
+    }
+
+    /// In another step, without the customer's token.
+    fn at(&self, step: Step) -> Self {
+        Self { step, charge: None, limits: self.limits }
+    }
+
+    fn payment_limit(&self) -> Duration {
+        Duration::from_secs(self.limits.payment_seconds)
+    }
+}
+
+/// Doubles with each attempt, up to [`MAX_PAUSE`].
+fn pause(first_seconds: u64, attempt: u32) -> Duration {
+    Duration::from_secs(first_seconds)
+        .saturating_mul(1 << attempt.min(16))
+        .min(MAX_PAUSE.max(Duration::from_secs(first_seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bookworm_kernel::Currency;
+
+    use super::*;
+
+    fn usd(amount: i64) -> Money {
+        Money::new(amount, Currency::USD)
+    }
+
+    fn begin() -> Checkout {
+        let charge =
+            Charge { order_number: "BW".into(), customer_id: None, amount: usd(5), token: "tok_approve".into() };
+        CheckoutSaga::begin(charge, Limits { reserve_seconds: 30, payment_seconds: 60, action_seconds: 900 }).0
+    }
+
+    fn every_input() -> Vec<Input> {
+        vec![
+            Input::StockReserved,
+            Input::StockRejected { short: vec![] },
+            Input::StockReleased,
+            Input::PaymentAuthorised,
+            Input::PaymentDeclined { reason: "no".into() },
+            Input::PaymentActionRequired { action_url: "/pay".into() },
+            Input::PaymentVoided,
+            Input::PaymentRefunded,
+            Input::PaymentCaptured { amount: usd(5) },
+            Input::PaymentFailed { reason: "closed".into() },
+            Input::CancelRequested { reason: String::new(), by: Actor::Customer },
+            Input::TimedOut,
+        ]
+    }
+
+    fn every_step() -> Vec<Step> {
+        let mut steps = vec![
+            Step::Reserving,
+            Step::Authorising,
+            Step::AwaitingCustomer,
+            Step::Done,
+            Step::Rejected,
+            Step::Cancelled,
+        ];
+        for attempt in [0, 5, u32::MAX] {
+            steps.push(Step::Capturing { attempt });
+            for ending in [Ending::Rejected, Ending::Cancelled] {
+                for (release, void) in [(true, true), (true, false), (false, true)] {
+                    steps.push(Step::Compensating { release, void, attempt, ending });
+                }
+            }
+        }
+        steps
+    }
+
+    fn short(action: &Action) -> &'static str {
+        match action {
+            Action::SendReserve => "reserve",
+            Action::SendAuthorise(_) => "authorise",
+            Action::SendCapture => "capture",
+            Action::SendRelease => "release",
+            Action::SendVoid => "void",
+            Action::ConfirmOrder => "CONFIRM",
+            Action::RejectOrder { .. } => "REJECT",
+            Action::CancelOrder { .. } => "CANCEL",
+            Action::FailCapture { .. } => "FAIL",
+            Action::NoteActionRequired { .. } => "note action",
+            Action::NoteCaptured { .. } => "note captured",
+            Action::NoteVoided => "note voided",
+        }
+    }
+
+    fn name(input: &Input) -> String {
+        format!("{input:?}").split([' ', '{']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn every_input_is_answered_in_every_step() {
+        for step in every_step() {
+            for input in every_input() {
+                let checkout = Checkout { step, ..begin() };
+                let decision = CheckoutSaga::decide(&checkout, input.clone());
+                assert!(decision.state.is_some() || decision.actions.is_empty(), "{step:?} {input:?}");
+                let Some(next) = decision.state else { continue };
+                let over = matches!(next.step, Step::Done | Step::Rejected | Step::Cancelled);
+                assert_eq!(decision.done, over, "{step:?} {input:?}");
+                assert_eq!(decision.deadline.is_none(), over, "every open step has a deadline: {step:?} {input:?}");
+                assert!(decision.deadline.is_none_or(|limit| limit <= MAX_PAUSE));
+                let names: Vec<_> = decision.actions.iter().map(short).collect();
+                if let Some(capture) = names.iter().position(|name| *name == "capture") {
+                    let confirmed = names[..capture].contains(&"CONFIRM") || matches!(step, Step::Capturing { .. });
+                    assert!(confirmed, "no capture before the order is confirmed: {step:?} {input:?}");
+                }
+                assert_eq!(names.contains(&"CONFIRM"), input == Input::PaymentAuthorised && names.contains(&"capture"));
+            }
+        }
+    }
+
+    /// The table that people read; a change of any cell shows up here.
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for step in [
+            Step::Reserving,
+            Step::Authorising,
+            Step::AwaitingCustomer,
+            Step::Capturing { attempt: 0 },
+            Step::Compensating { release: true, void: true, attempt: 0, ending: Ending::Rejected },
+            Step::Compensating { release: false, void: true, attempt: 0, ending: Ending::Cancelled },
+            Step::Compensating { release: true, void: false, attempt: 0, ending: Ending::Rejected },
+        ] {
+            let checkout = Checkout { step, ..begin() };
+            let owed = match step {
+                Step::Compensating { release, void, .. } => format!(" release={release} void={void}"),
+                _ => String::new(),
+            };
+            table.push_str(&format!("{}{owed}\n", CheckoutSaga::step(&checkout)));
+            for input in every_input() {
+                let decision = CheckoutSaga::decide(&checkout, input.clone());
+                let Some(next) = decision.state else { continue };
+                let actions: Vec<_> = decision.actions.iter().map(short).collect();
+                table.push_str(&format!(
+                    "  {:<22}{:<18}{}\n",
+                    name(&input),
+                    CheckoutSaga::step(&next),
+                    actions.join(", ")
+                ));
+            }
+        }
+        insta::assert_snapshot!(table, @"");
+    }
+
+    #[test]
+    fn the_token_is_forgotten_once_finance_has_answered() {
+        let (begun, actions, _) = CheckoutSaga::begin(begin().charge.unwrap(), begin().limits);
+        assert_eq!(actions, [Action::SendReserve]);
+        let asked = CheckoutSaga::decide(&begun, Input::StockReserved).state.unwrap();
+        for input in every_input() {
+            if let Some(next) = CheckoutSaga::decide(&asked, input.clone()).state {
+                assert_eq!(next.charge, None, "{input:?}");
+            }
+        }
+        for input in every_input() {
+            let next = CheckoutSaga::decide(&begun, input.clone()).state;
+            assert!(input == Input::StockReserved || next.is_none_or(|next| next.charge.is_none()), "{input:?}");
+        }
+        assert!(!format!("{begun:?}").contains("tok_approve"));
+    }
+
+    #[test]
+    fn a_slow_capture_never_unmakes_the_contract() {
+        let mut checkout = Checkout { step: Step::Capturing { attempt: 0 }, ..begin() };
+        let mut last = Duration::ZERO;
+        for _ in 0..100 {
+            let decision = CheckoutSaga::decide(&checkout, Input::TimedOut);
+            assert_eq!(decision.actions, [Action::SendCapture]);
+            assert!(decision.deadline.unwrap() >= last);
+            last = decision.deadline.unwrap();
+            checkout = decision.state.unwrap();
+        }
+        assert_eq!(last, MAX_PAUSE);
+    }
+
+    #[test]
+    fn states_survive_storage() {
+        for step in every_step() {
+            let checkout = Checkout { step, ..begin() };
+            let text = serde_json::to_string(&checkout).unwrap();
+            assert_eq!(serde_json::from_str::<Checkout>(&text).unwrap(), checkout);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules of ordering. Pure: no I/O, no async, no clock.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`order`] | what may happen to an order, and what it is after its events |
+//! | [`checkout_saga`] | what happens next between stock, payment and the order |
+//! | [`pricing`] | what an order costs |
+//! | [`document`] | what the world sees of an order |
+//! | [`number`] | the number that people read out |
+//! | [`access_key`] | the secret with which a guest reads an order |
+//! | [`country`] | which countries there are |
+
+pub mod access_key;
+pub mod checkout_saga;
+pub mod country;
+pub mod document;
+pub mod number;
+pub mod order;
+pub mod pricing;

@@ -1,0 +1,953 @@
+//! The order: a fold of its events, and the rules of what may happen next.
+//!
+//! ```text
+//! pending ──confirm──> confirmed ──ship──> shipped ──complete──> completed
+//!    │                     │                                         │
+//!    ├─reject─> rejected   ├─cancel─> cancelled                      └─refund of everything─> refunded
+//!    └─cancel─> cancelled  └─refund of everything─> refunded
+//! ```
+//!
+//! A parcel on its way stays `shipped` when everything is refunded, so that it can still be completed and its copies
+//! leave the stock; then it is `refunded`.
+//!
+//! Each method decides: it returns the events that follow from a request, or why there are none. It changes nothing;
+//! [`Aggregate::apply`] does, now and whenever the order is loaded again. Facts told by other services (`note_...`)
+//! come again and overtake each other, so a fact that is known already leads to no event.
+
+use std::collections::BTreeMap;
+
+use bookworm_contracts::{
+    events::{catalog::ShortLine, ordering::OrderedLine},
+    rest::ordering::{Address, OrderStatus, PaymentStatus, Rejection, TimelineEntry},
+};
+use bookworm_eventstore::Aggregate;
+use bookworm_kernel::{CustomerId, Email, Money, MoneyError, OrderId, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{number::OrderNumber, pricing};
+
+/// What a customer ordered: fixed once it is placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The order; also the id of its stream and its saga.
+    pub order_id: OrderId,
+    /// The number people read out.
+    pub number: OrderNumber,
+    /// Who ordered, when they have an account.
+    pub customer_id: Option<CustomerId>,
+    /// Where to write to.
+    pub email: Email,
+    /// Where to.
+    pub shipping_address: Address,
+    /// Code of the shipping method.
+    pub shipping_method: String,
+    /// What, each book once.
+    pub lines: Vec<OrderedLine>,
+    /// Sum of the lines.
+    pub subtotal: Money,
+    /// Delivery.
+    pub shipping: Money,
+    /// Tax; see `tax_included`.
+    pub tax: Money,
+    /// Whether the tax is contained in the prices rather than added.
+    pub tax_included: bool,
+    /// Taken off.
+    pub discount: Money,
+    /// What the customer pays.
+    pub total: Money,
+    /// The basket it came from.
+    pub basket_id: Uuid,
+    /// When.
+    pub placed_at: Timestamp,
+}
+
+/// Who called an order off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Whoever ordered.
+    Customer,
+    /// Somebody who keeps the shop.
+    Staff,
+    /// The shop itself, because something else failed.
+    Shop,
+}
+
+/// What happens to an order. Stored for ever: add optional fields, never rename or remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum OrderEvent {
+    /// It was placed; stock and payment are being checked.
+    OrderCreated(Box<Placement>),
+    /// The customer must confirm the payment with their bank.
+    PaymentActionRequired {
+        /// Where.
+        action_url: String,
+    },
+    /// The money is held.
+    PaymentAuthorised,
+    /// The contract stands.
+    OrderConfirmed,
+    /// The money is ours.
+    PaymentCaptured {
+        /// How much.
+        amount: Money,
+    },
+    /// The provider refused to give the money it had held.
+    CaptureFailed {
+        /// For staff.
+        reason: String,
+    },
+    /// No money is held and none will be.
+    PaymentVoided,
+    /// It could not be confirmed.
+    OrderRejected {
+        /// Stable error code.
+        code: String,
+        /// For the customer.
+        reason: String,
+        /// The lines of which there were not enough.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        short: Vec<ShortLine>,
+    },
+    /// It was called off before it was shipped.
+    OrderCancelled {
+        /// Why, if somebody said.
+        reason: String,
+        /// Who.
+        by: Actor,
+    },
+    /// The parcel left.
+    OrderShipped {
+        /// The carrier's number.
+        tracking: Option<String>,
+    },
+    /// The customer has it.
+    OrderCompleted,
+    /// Staff asked to give money back.
+    RefundRequested {
+        /// Distinguishes several.
+        refund_id: Uuid,
+        /// How much.
+        amount: Money,
+        /// Why.
+        reason: String,
+    },
+    /// Money went back.
+    OrderRefunded {
+        /// Which refund.
+        refund_id: Uuid,
+        /// How much.
+        amount: Money,
+    },
+    /// The provider refused to give it back.
+    RefundFailed {
+        /// Which refund.
+        refund_id: Uuid,
+        /// For staff.
+        reason: String,
+    },
+}
+
+/// A sum on its way back to the customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    /// How much.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+    /// How far it is.
+    pub state: RefundState,
+}
+
+/// How far a refund is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundState {
+    /// Asked for.
+    Requested,
+    /// The customer has it.
+    Done,
+    /// Refused.
+    Failed,
+}
+
+/// Why something may not happen to an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// Not in this state.
+    #[error("The order is {}, so it cannot be {action}.", status_name(*status))]
+    NotPermitted {
+        /// What was asked, e.g. `shipped`.
+        action: &'static str,
+        /// Where the order stands.
+        status: OrderStatus,
+    },
+    /// Goods leave only once they are paid.
+    #[error("The payment has not been captured yet. Try again in a moment.")]
+    NotPaid,
+    /// More than is left, nothing, or another currency.
+    #[error("must be between 1 and the {refundable} that can still be given back")]
+    RefundAmount {
+        /// What can still be given back.
+        refundable: Money,
+    },
+    /// The amounts of a new order contradict each other: a fault of ours, never of the customer.
+    #[error("the amounts of the order do not add up: {0}")]
+    Inconsistent(&'static str),
+    /// The amounts of a new order are no money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+}
+
+/// The name of a status, as in JSON.
+#[must_use]
+pub fn status_name(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Pending => "pending",
+        OrderStatus::Confirmed => "confirmed",
+        OrderStatus::Shipped => "shipped",
+        OrderStatus::Completed => "completed",
+        OrderStatus::Cancelled => "cancelled",
+        OrderStatus::Rejected => "rejected",
+        OrderStatus::Refunded => "refunded",
+    }
+}
+
+/// An order as its events made it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    placement: Option<Box<Placement>>,
+    status: OrderStatus,
+    payment: PaymentStatus,
+    action_url: Option<String>,
+    confirmed: bool,
+    captured: i64,
+    refunds: BTreeMap<Uuid, Refund>,
+    rejection: Option<Rejection>,
+    short: Vec<ShortLine>,
+    tracking: Option<String>,
+    timeline: Vec<TimelineEntry>,
+    updated_at: Timestamp,
+}
+
+impl Default for Order {
+    /// Before its first event.
+    fn default() -> Self {
+        Self {
+            placement: None,
+            status: OrderStatus::Pending,
+            payment: PaymentStatus::Pending,
+            action_url: None,
+            confirmed: false,
+            captured: 0,
+            refunds: BTreeMap::new(),
+            rejection: None,
+            short: Vec::new(),
+            tracking: None,
+            timeline: Vec::new(),
+            updated_at: Timestamp::default(),
+        }
+    }
+}
+
+/// The events that follow, or why there are none.
+pub type Decided = Result<Vec<OrderEvent>, OrderError>;
+
+const NOTHING: Decided = Ok(Vec::new());
+
+impl Order {
+    /// Places a new order.
+    ///
+    /// # Errors
+    /// [`OrderError::Inconsistent`] when it has no lines, a book twice, or the amounts are not the sums they should be.
+    pub fn place(placement: Placement) -> Decided {
+        let p = &placement;
+        let currency = p.total.currency;
+        if p.lines.is_empty() {
+            return Err(OrderError::Inconsistent("there are no lines"));
+        }
+        for (at, line) in p.lines.iter().enumerate() {
+            if line.unit_price.times(line.quantity.get())? != line.line_total {
+                return Err(OrderError::Inconsistent("a line's total is not price times copies"));
+            }
+            if p.lines[..at].iter().any(|other| other.book_id == line.book_id) {
+                return Err(OrderError::Inconsistent("a book is on two lines"));
+            }
+        }
+        if Money::sum(currency, p.lines.iter().map(|line| line.line_total))? != p.subtotal {
+            return Err(OrderError::Inconsistent("the subtotal is not the sum of the lines"));
+        }
+        if pricing::total(p.subtotal, p.shipping, p.tax, p.tax_included, p.discount)? != p.total {
+            return Err(OrderError::Inconsistent("the total is not the sum of its parts"));
+        }
+        if [p.shipping, p.tax, p.discount, p.total].iter().any(|part| part.amount < 0) {
+            return Err(OrderError::Inconsistent("an amount is negative"));
+        }
+        Ok(vec![OrderEvent::OrderCreated(Box::new(placement))])
+    }
+
+    /// Notes that the customer must confirm the payment with their bank.
+    ///
+    /// # Errors
+    /// When the order is no longer pending.
+    pub fn note_action_required(&self, action_url: &str) -> Decided {
+        self.demand(&[OrderStatus::Pending], "waiting for the customer")?;
+        if self.action_url.as_deref() == Some(action_url) {
+            return NOTHING;
+        }
+        Ok(vec![OrderEvent::PaymentActionRequired { action_url: action_url.to_owned() }])
+    }
+
+    /// Confirms the order, because its payment was authorised.
+    ///
+    /// # Errors
+    /// When the order is no longer pending.
+    pub fn confirm(&self) -> Decided {
+        self.demand(&[OrderStatus::Pending], "confirmed")?;
+        Ok(vec![OrderEvent::PaymentAuthorised, OrderEvent::OrderConfirmed])
+    }
+
+    /// Notes that the money of a confirmed order was captured.
+    ///
+    /// # Errors
+    /// When the order was never confirmed: then its money must never have been taken.
+    pub fn note_captured(&self, amount: Money) -> Decided {
+        if !self.confirmed {
+            return Err(OrderError::NotPermitted { action: "captured", status: self.status });
+        }
+        if self.captured > 0 || self.refunded() > 0 {
+            return NOTHING;
+        }
+        Ok(vec![OrderEvent::PaymentCaptured { amount }])
+    }
+
+    /// Calls the order off, because the provider refused to capture what it had authorised.
+    ///
+    /// # Errors
+    /// When the order is not confirmed, or its payment captured.
+    pub fn fail_capture(&self, reason: &str) -> Decided {
+        self.demand(&[OrderStatus::Confirmed], "called off for want of payment")?;
+        if self.captured > 0 {
+            return Err(OrderError::NotPermitted { action: "called off for want of payment", status: self.status });
+        }
+        Ok(vec![
+            OrderEvent::CaptureFailed { reason: reason.to_owned() },
+            OrderEvent::OrderCancelled {
+                reason: "Your payment could not be collected, so we had to call the order off.".to_owned(),
+                by: Actor::Shop,
+            },
+        ])
+    }
+
+    /// Notes that no money is held and none will be.
+    ///
+    /// # Errors
+    /// None; the result has the type of every decision.
+    pub fn note_voided(&self) -> Decided {
+        use PaymentStatus::{ActionRequired, Authorised, Pending};
+        let over = matches!(self.status, OrderStatus::Rejected | OrderStatus::Cancelled);
+        if over && matches!(self.payment, Pending | ActionRequired | Authorised) {
+            return Ok(vec![OrderEvent::PaymentVoided]);
+        }
+        NOTHING
+    }
+
+    /// Rejects an order that cannot be confirmed.
+    ///
+    /// # Errors
+    /// When the order is no longer pending.
+    pub fn reject(&self, code: &str, reason: &str, short: &[ShortLine]) -> Decided {
+        self.demand(&[OrderStatus::Pending], "rejected")?;
+        let (code, reason, short) = (code.to_owned(), reason.to_owned(), short.to_vec());
+        Ok(vec![OrderEvent::OrderRejected { code, reason, short }])
+    }
+
+    /// Calls the order off.
+    ///
+    /// # Errors
+    /// When it was shipped or has ended.
+    pub fn cancel(&self, reason: &str, by: Actor) -> Decided {
+        self.demand(&[OrderStatus::Pending, OrderStatus::Confirmed], "cancelled")?;
+        if self.confirmed && (self.refunded() > 0 || self.promised() > 0) {
+            // What is on its way back would go back a second time.
+            return Err(OrderError::NotPermitted { action: "cancelled after a refund", status: self.status });
+        }
+        Ok(vec![OrderEvent::OrderCancelled { reason: reason.to_owned(), by }])
+    }
+
+    /// Whether the copies of this order, which was in state `before`, need no longer be held: it was given back in full
+    /// before it was shipped.
+    #[must_use]
+    pub fn frees_stock(&self, before: OrderStatus) -> bool {
+        before == OrderStatus::Confirmed && self.status == OrderStatus::Refunded
+    }
+
+    /// Sends the parcel off.
+    ///
+    /// # Errors
+    /// When the order is not confirmed or not paid.
+    pub fn ship(&self, tracking: Option<String>) -> Decided {
+        self.demand(&[OrderStatus::Confirmed], "shipped")?;
+        if self.captured == 0 && self.total().is_some_and(|total| total.amount > 0) {
+            return Err(OrderError::NotPaid);
+        }
+        Ok(vec![OrderEvent::OrderShipped { tracking }])
+    }
+
+    /// Notes that the customer has the books.
+    ///
+    /// # Errors
+    /// When it was not shipped.
+    pub fn complete(&self) -> Decided {
+        self.demand(&[OrderStatus::Shipped], "completed")?;
+        Ok(vec![OrderEvent::OrderCompleted])
+    }
+
+    /// Asks to give money back: `amount`, or all that is left.
+    ///
+    /// # Errors
+    /// When the order was cancelled, rejected or not paid, or `amount` is not between 1 and what is left.
+    pub fn request_refund(&self, refund_id: Uuid, amount: Option<Money>, reason: &str) -> Decided {
+        self.demand(&[OrderStatus::Confirmed, OrderStatus::Shipped, OrderStatus::Completed], "refunded")?;
+        let refundable = self.refundable().ok_or(OrderError::NotPaid)?;
+        if self.captured == 0 {
+            return Err(OrderError::NotPaid);
+        }
+        let amount = amount.unwrap_or(refundable);
+        if amount.currency != refundable.currency || !(1..=refundable.amount).contains(&amount.amount) {
+            return Err(OrderError::RefundAmount { refundable });
+        }
+        Ok(vec![OrderEvent::RefundRequested { refund_id, amount, reason: reason.to_owned() }])
+    }
+
+    /// Notes that money went back: a refund that was asked for, or that of a cancelled order.
+    ///
+    /// # Errors
+    /// When the order was never confirmed.
+    pub fn note_refunded(&self, refund_id: Uuid, amount: Money) -> Decided {
+        if !self.confirmed {
+            return Err(OrderError::NotPermitted { action: "refunded", status: self.status });
+        }
+        if self.refunds.get(&refund_id).is_some_and(|refund| refund.state == RefundState::Done) {
+            return NOTHING;
+        }
+        Ok(vec![OrderEvent::OrderRefunded { refund_id, amount }])
+    }
+
+    /// Notes that the provider refused a refund.
+    ///
+    /// # Errors
+    /// None; the result has the type of every decision.
+    pub fn note_refund_failed(&self, refund_id: Uuid, reason: &str) -> Decided {
+        match self.refunds.get(&refund_id) {
+            Some(refund) if refund.state == RefundState::Requested => {
+                Ok(vec![OrderEvent::RefundFailed { refund_id, reason: reason.to_owned() }])
+            }
+            _ => NOTHING,
+        }
+    }
+
+    fn demand(&self, permitted: &[OrderStatus], action: &'static str) -> Result<(), OrderError> {
+        if permitted.contains(&self.status) {
+            Ok(())
+        } else {
+            Err(OrderError::NotPermitted { action, status: self.status })
+        }
+    }
+}
+
+/// What an order is.
+impl Order {
+    /// What was ordered; `None` before the first event.
+    #[must_use]
+    pub fn placement(&self) -> Option<&Placement> {
+        self.placement.as_deref()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> OrderStatus {
+        self.status
+    }
+
+    /// Where the payment stands.
+    #[must_use]
+    pub fn payment(&self) -> PaymentStatus {
+        self.payment
+    }
+
+    /// Where the customer confirms the payment, while that is awaited.
+    #[must_use]
+    pub fn action_url(&self) -> Option<&str> {
+        self.action_url.as_deref().filter(|_| self.payment == PaymentStatus::ActionRequired)
+    }
+
+    /// Whether the contract ever stood, also when it was called off later.
+    #[must_use]
+    pub fn was_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// What the customer pays; `None` before the first event.
+    #[must_use]
+    pub fn total(&self) -> Option<Money> {
+        self.placement().map(|placement| placement.total)
+    }
+
+    /// Captured so far, in minor units of the order's currency.
+    #[must_use]
+    pub fn captured(&self) -> i64 {
+        self.captured
+    }
+
+    /// Given back so far, in minor units of the order's currency.
+    #[must_use]
+    pub fn refunded(&self) -> i64 {
+        self.sum_of(RefundState::Done)
+    }
+
+    /// Asked to be given back, and not answered yet.
+    fn promised(&self) -> i64 {
+        self.sum_of(RefundState::Requested)
+    }
+
+    fn sum_of(&self, state: RefundState) -> i64 {
+        self.refunds.values().filter(|refund| refund.state == state).map(|refund| refund.amount).sum()
+    }
+
+    /// What can still be given back.
+    #[must_use]
+    pub fn refundable(&self) -> Option<Money> {
+        let left = self.captured - self.refunded() - self.promised();
+        self.total().map(|total| Money::new(left.max(0), total.currency))
+    }
+
+    /// A refund.
+    #[must_use]
+    pub fn refund(&self, refund_id: Uuid) -> Option<&Refund> {
+        self.refunds.get(&refund_id)
+    }
+
+    /// Why it was rejected.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.rejection.as_ref()
+    }
+
+    /// The lines of which there were not enough.
+    #[must_use]
+    pub fn short(&self) -> &[ShortLine] {
+        &self.short
+    }
+
+    /// The carrier's number.
+    #[must_use]
+    pub fn tracking(&self) -> Option<&str> {
+        self.tracking.as_deref()
+    }
+
+    /// What happened, oldest first, as people read it.
+    #[must_use]
+    pub fn timeline(&self) -> &[TimelineEntry] {
+        &self.timeline
+    }
+
+    /// When the last event happened.
+    #[must_use]
+    pub fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+}
+
+impl Aggregate for Order {
+    type Event = OrderEvent;
+
+    fn apply(&mut self, event: &OrderEvent, at: Timestamp) {
+        self.updated_at = at;
+        let mut tell = |status: &str, note: Option<String>| {
+            self.timeline.push(TimelineEntry { status: status.to_owned(), at, note });
+        };
+        match event {
+            OrderEvent::OrderCreated(placement) => {
+                tell("pending", None);
+                self.placement = Some(placement.clone());
+            }
+            OrderEvent::PaymentActionRequired { action_url } => {
+                tell("payment_action_required", None);
+                self.payment = PaymentStatus::ActionRequired;
+                self.action_url = Some(action_url.clone());
+            }
+            OrderEvent::PaymentAuthorised => self.payment = PaymentStatus::Authorised,
+            OrderEvent::OrderConfirmed => {
+                tell("confirmed", None);
+                self.status = OrderStatus::Confirmed;
+                self.confirmed = true;
+            }
+            OrderEvent::PaymentCaptured { amount } => {
+                tell("payment_captured", None);
+                self.captured = amount.amount;
+                self.payment = PaymentStatus::Captured;
+            }
+            OrderEvent::CaptureFailed { .. } => {
+                tell("payment_failed", None);
+                self.payment = PaymentStatus::Failed;
+            }
+            OrderEvent::PaymentVoided => self.payment = PaymentStatus::Voided,
+            OrderEvent::OrderRejected { code, reason, short } => {
+                tell("rejected", Some(reason.clone()));
+                self.status = OrderStatus::Rejected;
+                self.rejection = Some(Rejection { code: code.clone(), reason: reason.clone() });
+                self.short.clone_from(short);
+                if code == "payment_declined" {
+                    self.payment = PaymentStatus::Declined;
+                }
+            }
+            OrderEvent::OrderCancelled { reason, .. } => {
+                tell("cancelled", Some(reason.clone()).filter(|reason| !reason.is_empty()));
+                self.status = OrderStatus::Cancelled;
+            }
+            OrderEvent::OrderShipped { tracking } => {
+                tell("shipped", tracking.as_ref().map(|number| format!("Tracking number {number}")));
+                self.status = OrderStatus::Shipped;
+                self.tracking.clone_from(tracking);
+            }
+            OrderEvent::OrderCompleted => {
+                tell("completed", None);
+                let given_back = self.payment == PaymentStatus::Refunded;
+                self.status = if given_back { OrderStatus::Refunded } else { OrderStatus::Completed };
+            }
+            OrderEvent::RefundRequested { refund_id, amount, reason } => {
+                tell("refund_requested", Some(amount.to_string()));
+                let refund = Refund { amount: amount.amount, reason: reason.clone(), state: RefundState::Requested };
+                self.refunds.insert(*refund_id, refund);
+            }
+            OrderEvent::OrderRefunded { refund_id, amount } => self.give_back(*refund_id, *amount, at),
+            OrderEvent::RefundFailed { refund_id, .. } => {
+                tell("refund_failed", None);
+                if let Some(refund) = self.refunds.get_mut(refund_id) {
+                    refund.state = RefundState::Failed;
+                }
+            }
+        }
+    }
+}
+
+impl Order {
+    fn give_back(&mut self, refund_id: Uuid, amount: Money, at: Timestamp) {
+        let reason = self.refunds.get(&refund_id).map_or_else(String::new, |refund| refund.reason.clone());
+        self.refunds.insert(refund_id, Refund { amount: amount.amount, reason, state: RefundState::Done });
+        // A cancelled order's refund may overtake the news that its payment was captured.
+        let paid = if self.captured > 0 { self.captured } else { self.total().map_or(0, |total| total.amount) };
+        let everything = self.refunded() >= paid;
+        self.payment = if everything { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
+        if everything && matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) {
+            self.status = OrderStatus::Refunded;
+        }
+        let status = if everything { "refunded" } else { "partially_refunded" };
+        self.timeline.push(TimelineEntry { status: status.to_owned(), at, note: Some(amount.to_string()) });
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use bookworm_kernel::{BookId, Currency, Quantity};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn usd(amount: i64) -> Money {
+        Money::new(amount, Currency::USD)
+    }
+
+    pub(crate) fn line(price: i64, quantity: i64) -> OrderedLine {
+        OrderedLine {
+            book_id: BookId::new(),
+            title: "Middlemarch".into(),
+            quantity: Quantity::new(quantity).unwrap(),
+            unit_price: usd(price),
+            line_total: usd(price * quantity),
+        }
+    }
+
+    pub(crate) fn placement(lines: Vec<OrderedLine>) -> Placement {
+        let subtotal = usd(lines.iter().map(|line| line.line_total.amount).sum());
+        Placement {
+            order_id: OrderId::new(),
+            number: OrderNumber::draw(rand::random),
+            customer_id: Some(CustomerId::new()),
+            email: Email::parse("ann@example.org").unwrap(),
+            shipping_address: Address { name: "Ann".into(), country: "US".into(), ..Address::default() },
+            shipping_method: "standard".into(),
+            subtotal,
+            shipping: usd(490),
+            tax: usd(50),
+            tax_included: false,
+            discount: usd(0),
+            total: usd(subtotal.amount + 540),
+            basket_id: Uuid::now_v7(),
+            placed_at: Timestamp::default(),
+            lines,
+        }
+    }
+
+    fn fold(events: &[OrderEvent]) -> Order {
+        let mut order = Order::default();
+        for (second, event) in events.iter().enumerate() {
+            order.apply(event, Timestamp::from_micros(second as i64 * 1_000_000));
+        }
+        order
+    }
+
+    fn after(steps: &[fn(&Order) -> Decided]) -> Order {
+        let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
+        for step in steps {
+            events.extend(step(&fold(&events)).unwrap());
+        }
+        fold(&events)
+    }
+
+    const TOTAL: i64 = 2540;
+
+    fn capture(order: &Order) -> Decided {
+        order.note_captured(usd(TOTAL))
+    }
+
+    #[test]
+    fn amounts_must_add_up() {
+        let good = placement(vec![line(1000, 2)]);
+        assert!(Order::place(good.clone()).is_ok());
+        let wrong: [fn(&mut Placement); 7] = [
+            |p| p.lines.clear(),
+            |p| p.lines[0].line_total = usd(1),
+            |p| p.lines.push(p.lines[0].clone()),
+            |p| p.subtotal = usd(1999),
+            |p| p.total = usd(1),
+            |p| p.tax_included = true,
+            |p| (p.discount, p.total) = (usd(5000), usd(TOTAL - 5000)),
+        ];
+        for break_it in wrong {
+            let mut broken = good.clone();
+            break_it(&mut broken);
+            assert!(matches!(Order::place(broken), Err(OrderError::Inconsistent(_))));
+        }
+        let mut mixed = good;
+        mixed.shipping = Money::new(490, Currency::EUR);
+        assert!(matches!(Order::place(mixed), Err(OrderError::Money(_))));
+    }
+
+    #[test]
+    fn the_usual_life() {
+        let order = after(&[Order::confirm, capture, |o| o.ship(Some("1Z9".into())), Order::complete]);
+        assert_eq!((order.status(), order.payment()), (OrderStatus::Completed, PaymentStatus::Captured));
+        let told: Vec<_> = order.timeline().iter().map(|entry| entry.status.as_str()).collect();
+        assert_eq!(told, ["pending", "confirmed", "payment_captured", "shipped", "completed"]);
+    }
+
+    #[test]
+    fn nothing_unpaid_is_shipped_and_nothing_shipped_is_cancelled() {
+        assert_eq!(after(&[Order::confirm]).ship(None), Err(OrderError::NotPaid));
+        let shipped = after(&[Order::confirm, capture, |o| o.ship(None)]);
+        let refused = shipped.cancel("", Actor::Customer).unwrap_err();
+        assert_eq!(refused.to_string(), "The order is shipped, so it cannot be cancelled.");
+    }
+
+    #[test]
+    fn refunds_never_exceed_what_was_captured() {
+        let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
+        let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
+        events.extend(fold(&events).confirm().unwrap());
+        assert_eq!(fold(&events).request_refund(one, None, "torn"), Err(OrderError::NotPaid));
+        events.extend(capture(&fold(&events)).unwrap());
+        events.extend(fold(&events).request_refund(one, Some(usd(2000)), "torn").unwrap());
+        let left = OrderError::RefundAmount { refundable: usd(540) };
+        for amount in [0, -1, 541, i64::MAX] {
+            assert_eq!(fold(&events).request_refund(two, Some(usd(amount)), "torn"), Err(left.clone()));
+        }
+        let euro = Money::new(1, Currency::EUR);
+        assert_eq!(fold(&events).request_refund(two, Some(euro), "torn"), Err(left));
+        events.extend(fold(&events).note_refunded(one, usd(2000)).unwrap());
+        assert_eq!(fold(&events).payment(), PaymentStatus::PartiallyRefunded);
+        assert_eq!(fold(&events).note_refunded(one, usd(2000)), NOTHING, "told twice");
+        events.extend(fold(&events).request_refund(two, None, "torn").unwrap());
+        events.extend(fold(&events).note_refunded(two, usd(540)).unwrap());
+        assert_eq!((fold(&events).status(), fold(&events).payment()), (OrderStatus::Refunded, PaymentStatus::Refunded));
+    }
+
+    #[test]
+    fn a_refused_refund_can_be_asked_for_again() {
+        let id = Uuid::now_v7();
+        let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
+        events.extend(fold(&events).confirm().unwrap());
+        events.extend(capture(&fold(&events)).unwrap());
+        events.extend(fold(&events).request_refund(id, None, "torn").unwrap());
+        assert!(fold(&events).request_refund(Uuid::now_v7(), None, "torn").is_err());
+        events.extend(fold(&events).note_refund_failed(id, "card closed").unwrap());
+        assert_eq!(fold(&events).note_refund_failed(id, "card closed"), NOTHING);
+        assert_eq!(fold(&events).refundable(), Some(usd(TOTAL)));
+    }
+
+    #[test]
+    fn a_refund_on_the_way_leaves_the_parcel_to_be_completed() {
+        let refunded: fn(&Order) -> Decided = |o| o.note_refunded(Uuid::from_u128(1), usd(TOTAL));
+        let before = after(&[Order::confirm, capture, refunded]);
+        assert!(before.frees_stock(OrderStatus::Confirmed), "it never left");
+        let on_its_way = after(&[Order::confirm, capture, |o| o.ship(None), refunded]);
+        assert_eq!((on_its_way.status(), on_its_way.payment()), (OrderStatus::Shipped, PaymentStatus::Refunded));
+        assert!(!on_its_way.frees_stock(OrderStatus::Shipped));
+        let arrived = after(&[Order::confirm, capture, |o| o.ship(None), refunded, Order::complete]);
+        assert_eq!(arrived.status(), OrderStatus::Refunded);
+    }
+
+    #[test]
+    fn the_refund_of_a_cancelled_order_leaves_it_cancelled() {
+        let order = after(&[
+            Order::confirm,
+            |o| o.cancel("changed my mind", Actor::Customer),
+            |o| o.note_refunded(Uuid::now_v7(), usd(TOTAL)),
+            capture,
+        ]);
+        assert_eq!((order.status(), order.payment()), (OrderStatus::Cancelled, PaymentStatus::Refunded));
+        assert_eq!(order.captured(), 0, "old news changes nothing");
+    }
+
+    #[test]
+    fn money_of_an_order_that_was_never_confirmed_is_refused_loudly() {
+        assert!(after(&[]).note_captured(usd(TOTAL)).is_err());
+        assert!(after(&[|o| o.reject("timeout", "", &[])]).note_captured(usd(TOTAL)).is_err());
+    }
+
+    #[test]
+    fn stored_events_stay_readable() {
+        let stored = [
+            r#"{"type":"PaymentActionRequired","action_url":"/pay/1"}"#,
+            r#"{"type":"PaymentAuthorised"}"#,
+            r#"{"type":"OrderConfirmed"}"#,
+            r#"{"type":"PaymentCaptured","amount":{"amount":5,"currency":"USD"}}"#,
+            r#"{"type":"CaptureFailed","reason":"closed"}"#,
+            r#"{"type":"PaymentVoided"}"#,
+            r#"{"type":"OrderRejected","code":"payment_declined","reason":"no"}"#,
+            r#"{"type":"OrderCancelled","reason":"","by":"customer"}"#,
+            r#"{"type":"OrderShipped","tracking":null}"#,
+            r#"{"type":"OrderCompleted"}"#,
+            r#"{"type":"RefundRequested","refund_id":"0192f0c4-0000-7000-8000-000000000001","amount":{"amount":5,"currency":"USD"},"reason":"torn"}"#,
+            r#"{"type":"OrderRefunded","refund_id":"0192f0c4-0000-7000-8000-000000000001","amount":{"amount":5,"currency":"USD"}}"#,
+            r#"{"type":"RefundFailed","refund_id":"0192f0c4-0000-7000-8000-000000000001","reason":"no"}"#,
+        ];
+        for text in stored {
+            let event: OrderEvent = serde_json::from_str(text).unwrap();
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_value(&event).unwrap(), value);
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Command {
+        ActionRequired,
+        Confirm,
+        Captured,
+        FailCapture,
+        Voided,
+        Reject,
+        Cancel,
+        Ship,
+        Complete,
+        Refund(u8, Option<i64>),
+        Refunded(u8),
+        RefundFailed(u8),
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            1 => Just(Command::ActionRequired),
+            3 => Just(Command::Confirm),
+            3 => Just(Command::Captured),
+            1 => Just(Command::FailCapture),
+            1 => Just(Command::Voided),
+            1 => Just(Command::Reject),
+            1 => Just(Command::Cancel),
+            2 => Just(Command::Ship),
+            1 => Just(Command::Complete),
+            2 => (0_u8..4, prop::option::of(-10_i64..4000)).prop_map(|(id, amount)| Command::Refund(id, amount)),
+            1 => (0_u8..4).prop_map(Command::Refunded),
+            1 => (0_u8..4).prop_map(Command::RefundFailed),
+        ]
+    }
+
+    fn decide(order: &Order, command: &Command) -> Decided {
+        let id = |n: &u8| Uuid::from_u128(u128::from(*n) + 1);
+        match command {
+            Command::ActionRequired => order.note_action_required("/pay"),
+            Command::Confirm => order.confirm(),
+            Command::Captured => capture(order),
+            Command::FailCapture => order.fail_capture("closed"),
+            Command::Voided => order.note_voided(),
+            Command::Reject => order.reject("timeout", "too slow", &[]),
+            Command::Cancel => order.cancel("", Actor::Customer),
+            Command::Ship => order.ship(None),
+            Command::Complete => order.complete(),
+            // Ids are fresh in life: one that is known is not asked for again.
+            Command::Refund(n, _) if order.refund(id(n)).is_some() => NOTHING,
+            Command::Refund(n, amount) => order.request_refund(id(n), amount.map(usd), "torn"),
+            // The provider gives back what was asked for, or all of a cancelled order.
+            Command::Refunded(n) => match order.refund(id(n)) {
+                Some(refund) if refund.state == RefundState::Requested => {
+                    order.note_refunded(id(n), usd(refund.amount))
+                }
+                _ => NOTHING,
+            },
+            Command::RefundFailed(n) => order.note_refund_failed(id(n), "closed"),
+        }
+    }
+
+    /// Where a status may lead.
+    fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
+        use OrderStatus::{Cancelled, Completed, Confirmed, Pending, Refunded, Rejected, Shipped};
+        from == to
+            || match from {
+                Pending => matches!(to, Confirmed | Rejected | Cancelled),
+                Confirmed => matches!(to, Shipped | Cancelled | Refunded),
+                Shipped => matches!(to, Completed | Refunded),
+                Completed => to == Refunded,
+                Cancelled | Rejected | Refunded => false,
+            }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_rules_hold(commands in prop::collection::vec(any_command(), 0..40)) {
+            let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
+            let mut order = fold(&events);
+            for command in commands {
+                let Ok(new) = decide(&order, &command) else { continue };
+                for event in new {
+                    let before = order.clone();
+                    events.push(event);
+                    order = fold(&events);
+                    prop_assert!(may_follow(before.status(), order.status()), "{:?} -> {:?}", before.status(), order.status());
+                }
+                let captured = events.iter().position(|e| matches!(e, OrderEvent::PaymentCaptured { .. }));
+                let confirmed = events.iter().position(|e| *e == OrderEvent::OrderConfirmed);
+                let authorised = events.iter().position(|e| *e == OrderEvent::PaymentAuthorised);
+                prop_assert!(captured.is_none() || confirmed < captured && confirmed.is_some(), "capture before confirm");
+                prop_assert!(confirmed.is_none() || authorised < confirmed && authorised.is_some(), "confirmed unpaid");
+                prop_assert!(order.refunded() <= order.captured(), "gave back more than was taken");
+                prop_assert!(!matches!(order.status(), OrderStatus::Shipped | OrderStatus::Completed) || order.captured() > 0);
+                prop_assert_eq!(order.total(), Some(usd(TOTAL)));
+                prop_assert!(order.status() != OrderStatus::Refunded || order.refunded() == order.captured());
+            }
+        }
+
+        #[test]
+        fn events_round_trip(commands in prop::collection::vec(any_command(), 0..20)) {
+            let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
+            for command in commands {
+                events.extend(decide(&fold(&events), &command).unwrap_or_default());
+            }
+            for event in events {
+                let text = serde_json::to_string(&event).unwrap();
+                prop_assert_eq!(serde_json::from_str::<OrderEvent>(&text).unwrap(), event);
+            }
+        }
+    }
+}

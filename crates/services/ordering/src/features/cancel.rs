@@ -1,0 +1,75 @@
+use axum::{extract::State, response::Response};
+use bookworm_contracts::rest::ordering::{CancelRequest, Order as Document};
+use bookworm_http::{ApiPath, Origin, Result, Validator, openapi::ProblemResponses};
+use bookworm_kernel::{Cause, OrderId};
+use http::StatusCode;
+
+use crate::{
+    OrderingService,
+    domain::{
+        checkout_saga::{Action, CheckoutSaga, Input},
+        order::Actor,
+    },
+    features::{OptionalJson, command::TRIES},
+    visitor::Visitor,
+    work::{Work, WorkError},
+};
+
+/// Calls an order off
+///
+/// For its customer, for whoever has its key, and for staff, as long as it was not shipped (`invalid_order_state`). The
+/// books go back to the stock, and the money is let go or given back.
+#[utoipa::path(
+    post, path = "/orders/{id}/cancel", tag = "ordering", request_body = CancelRequest,
+    params(
+        ("id" = OrderId, Path, description = "The order"),
+        ("key" = Option<String>, Query, description = "The order's key, from the mail"),
+    ),
+    responses((status = 200, description = "The cancelled order", body = Document), ProblemResponses)
+)]
+pub(crate) async fn cancel_order(
+    State(service): State<OrderingService>,
+    ApiPath(id): ApiPath<OrderId>,
+    visitor: Visitor,
+    Origin(cause): Origin,
+    OptionalJson(request): OptionalJson<CancelRequest>,
+) -> Result<Response> {
+    let mut valid = Validator::new();
+    let reason = valid.optional_multiline("/reason", request.reason.as_deref(), 1..=500).unwrap_or_default();
+    valid.finish()?;
+    let (_, access) = visitor.find(&service, id).await?;
+    let mut tries = 1;
+    let order = loop {
+        match cancel(&service, cause, id, reason.clone(), access.actor()).await {
+            Err(WorkError::Conflict) if tries < TRIES => tries += 1,
+            other => break other?,
+        }
+    };
+    Ok(super::answer(StatusCode::OK, access.reveal(&service, order)))
+}
+
+/// A checkout that still runs calls the order off itself, and makes sure that nothing stays held. After it has ended
+/// captured, books and money are simply asked back: finance turns the void of captured money into a refund.
+async fn cancel(
+    service: &OrderingService,
+    cause: Cause,
+    id: OrderId,
+    reason: String,
+    by: Actor,
+) -> Result<Document, WorkError> {
+    let (service, now) = (service.clone(), service.now());
+    let db = service.0.db.clone();
+    db.transact(move |tx| {
+        Box::pin(async move {
+            let input = Input::CancelRequested { reason: reason.clone(), by };
+            let mut actions = bookworm_saga::advance::<CheckoutSaga>(tx, id.uuid(), input, now).await?;
+            if actions.is_empty() {
+                actions = vec![Action::CancelOrder { reason, by }, Action::SendRelease, Action::SendVoid];
+            }
+            let mut work = Work::on(&service, tx, cause, id);
+            work.perform(actions).await?;
+            work.finish().await
+        })
+    })
+    .await
+}

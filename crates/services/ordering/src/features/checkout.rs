@@ -1,0 +1,377 @@
+//! From a basket to an order.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bookworm_contracts::rest::ordering::{
+    Address, CheckoutRequest, Order as Document, OrderStatus, PaymentStatus, Rejection,
+};
+use bookworm_eventstore::Loaded;
+use bookworm_http::{
+    ApiJson, IdempotencyKey, Origin, PreferWait, Problem, Result, Validator,
+    idempotency::{self, Claim, Fingerprint},
+    openapi::ProblemResponses,
+};
+use bookworm_kernel::{Cause, Email, ErrorCode, OrderId};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::{
+    OrderingService,
+    domain::{
+        checkout_saga::{Charge, CheckoutSaga, Limits},
+        country,
+        number::OrderNumber,
+        order::{Order, Placement},
+        pricing::{self, PricingError},
+    },
+    features::command::TRIES,
+    outcomes::Wait,
+    purchase::{self, Purchase},
+    shopper::Shopper,
+    visitor::Access,
+    work::{Work, WorkError},
+};
+
+/// Buys what is in the basket
+///
+/// The answer waits for the outcome: 10 seconds, or as `Prefer: wait=` asks, at most 30. Then 201 with the confirmed
+/// order, or 202 with the pending one; ask again at `Location`. A guest's `Location` and `access_key` hold the secret
+/// with which the order can be read.
+///
+/// The same `Idempotency-Key` with the same body never orders twice: it answers with what has become of the first order.
+/// A key is remembered for seven days. Refused before anything is ordered: `basket_empty`, `book_unavailable`,
+/// `insufficient_stock` and `price_changed` with the `lines`, `total_changed` with the `total`, `shipping_unavailable`,
+/// `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
+/// (`order_id`): `payment_declined`, `insufficient_stock`, `timeout`; nothing is charged. `payment_action_required`: the
+/// customer confirms at `action_url`, and the order goes on by itself.
+#[utoipa::path(
+    post, path = "/orders/checkout", tag = "ordering", request_body = CheckoutRequest,
+    params(
+        ("Idempotency-Key" = String, Header, description = "1 to 255 visible characters; new for each purchase"),
+        ("Prefer" = Option<String>, Header, description = "`wait=10`: seconds to wait for the outcome (RFC 7240)"),
+        ("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`"),
+    ),
+    responses(
+        (status = 201, description = "The confirmed order", body = Document),
+        (status = 202, description = "The order, still pending", body = Document),
+        (status = 402, description = "`payment_declined`, `payment_action_required`"),
+        (status = 422, description = "`idempotency_key_reused`, `shipping_unavailable`"),
+        ProblemResponses
+    )
+)]
+pub(crate) async fn checkout(
+    State(service): State<OrderingService>,
+    key: IdempotencyKey,
+    PreferWait(wait): PreferWait,
+    Origin(cause): Origin,
+    shopper: Result<Shopper>,
+    ApiJson(request): ApiJson<CheckoutRequest>,
+) -> Result<Response> {
+    let delivery = Delivery::read(&request, shopper.as_ref().ok())?;
+    let shopper = shopper?;
+    let (scope, fingerprint) = (shopper.scope(), fingerprint(&request)?);
+    let limit = service.patience(wait);
+
+    // A repeat must not look at the basket: it is empty once the first order is confirmed.
+    match idempotency::find(service.0.db.read(), &scope, &key, fingerprint).await? {
+        Some(Claim::Same(id)) => return outcome(&service, &shopper, OrderId::from_uuid(id), limit).await,
+        Some(Claim::Different) => return Err(key_reused()),
+        Some(Claim::New) | None => {}
+    }
+
+    let purchase = Purchase::of(&service, &cause, &shopper).await?;
+    purchase.check()?;
+    let draft = Draft::price(&service, &shopper, delivery, purchase, &request)?;
+    let claim = KeyClaim { scope, key, fingerprint };
+
+    let mut tries = 1;
+    let (order_id, wait) = loop {
+        let order_id = OrderId::new();
+        // Listening begins before there is anything to hear, so no news is missed.
+        let wait = Wait::begin(&service, order_id);
+        match place(&service, cause, claim.clone(), draft.clone(), order_id).await {
+            Ok(Placed::Now) => break (order_id, wait),
+            // The same request came twice at once, and the other was first.
+            Ok(Placed::Before(first)) => break (first, Wait::begin(&service, first)),
+            Ok(Placed::OtherRequest) => return Err(key_reused()),
+            Err(WorkError::NumberTaken) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    drop(draft);
+    settle(&service, &shopper, order_id, wait, limit).await
+}
+
+/// Where to, and whom to write to: checked.
+#[derive(Clone)]
+struct Delivery {
+    email: Email,
+    address: Address,
+}
+
+impl Delivery {
+    /// Checks every field of the request.
+    ///
+    /// # Errors
+    /// 400 `validation_failed` with all that are not valid.
+    fn read(request: &CheckoutRequest, shopper: Option<&Shopper>) -> Result<Self> {
+        let mut valid = Validator::new();
+        let account_email = match shopper {
+            Some(Shopper::Customer { email, .. }) => Some(email.as_str()),
+            _ => None,
+        };
+        let email = match request.email.as_deref().filter(|text| !text.trim().is_empty()).or(account_email) {
+            Some(text) => valid.take("/email", Email::parse(text)),
+            None => {
+                valid.error("/email", "is required, so that we can send you the confirmation");
+                None
+            }
+        };
+        let given = &request.shipping_address;
+        let field = |name: &str| format!("/shipping_address/{name}");
+        let country = country::parse(&given.country);
+        valid.check(
+            &field("country"),
+            country.is_some(),
+            "must be a country's ISO 3166-1 code of two letters, such as US",
+        );
+        let address = Address {
+            name: valid.text(&field("name"), &given.name, 1..=100),
+            line1: valid.text(&field("line1"), &given.line1, 1..=200),
+            line2: valid.optional_text(&field("line2"), given.line2.as_deref(), 1..=200),
+            city: valid.text(&field("city"), &given.city, 1..=100),
+            region: valid.optional_text(&field("region"), given.region.as_deref(), 1..=100),
+            postal_code: valid.text(&field("postal_code"), &given.postal_code, 1..=20),
+            country: country.unwrap_or_default(),
+        };
+        valid.text("/shipping_method", &request.shipping_method, 1..=40);
+        let token = &request.payment.token;
+        let visible = (1..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+        valid.check("/payment/token", visible, "must be 1 to 255 visible ASCII characters");
+        if let Some(expected) = request.expected_total {
+            valid.check("/expected_total/amount", expected.amount >= 0, "must be 0 or more");
+        }
+        let Some(email) = email else { return Err(valid.finish().err().unwrap_or(ErrorCode::ValidationFailed.into())) };
+        valid.finish()?;
+        Ok(Self { email, address })
+    }
+}
+
+/// An order but for its id, its number and its time.
+#[derive(Clone)]
+struct Draft {
+    placement: Placement,
+    token: String,
+}
+
+impl Draft {
+    fn price(
+        service: &OrderingService,
+        shopper: &Shopper,
+        Delivery { email, address }: Delivery,
+        purchase: Purchase,
+        request: &CheckoutRequest,
+    ) -> Result<Self> {
+        let quote = pricing::quote(
+            &service.0.settings,
+            purchase.prices(),
+            Some(request.shipping_method.trim()),
+            &address.country,
+            address.region.as_deref(),
+        )
+        .map_err(unpriced)?;
+        if request.expected_total.is_some_and(|expected| expected != quote.total) {
+            return Err(Problem::new(ErrorCode::TotalChanged)
+                .detail(format!("The total is now {}.", quote.total))
+                .with("total", json!(quote.total)));
+        }
+        let basket_id = purchase.basket_id;
+        let placement = Placement {
+            order_id: OrderId::new(),
+            number: OrderNumber::draw(rand::random),
+            customer_id: shopper.customer_id(),
+            email,
+            shipping_address: address,
+            shipping_method: quote.shipping_method,
+            lines: purchase.into_lines()?,
+            subtotal: quote.subtotal,
+            shipping: quote.shipping,
+            tax: quote.tax,
+            tax_included: quote.tax_included,
+            discount: quote.discount,
+            total: quote.total,
+            basket_id,
+            placed_at: service.now(),
+        };
+        Ok(Self { placement, token: request.payment.token.clone() })
+    }
+}
+
+/// There is no price: 422 `shipping_unavailable`, or a fault of ours.
+pub(crate) fn unpriced(error: PricingError) -> Problem {
+    match error {
+        PricingError::ShippingUnavailable { .. } => Problem::new(ErrorCode::ShippingUnavailable)
+            .detail("Choose one of the shipping methods that serve this country."),
+        PricingError::Money(error) => Problem::internal(&error),
+    }
+}
+
+#[derive(Clone)]
+struct KeyClaim {
+    scope: String,
+    key: IdempotencyKey,
+    fingerprint: Fingerprint,
+}
+
+enum Placed {
+    /// The order is new.
+    Now,
+    /// The same request placed this order before.
+    Before(OrderId),
+    /// The key belongs to another request.
+    OtherRequest,
+}
+
+/// Places the order and begins its checkout: key, events, projection, saga and messages are kept together.
+async fn place(
+    service: &OrderingService,
+    cause: Cause,
+    claim: KeyClaim,
+    draft: Draft,
+    order_id: OrderId,
+) -> Result<Placed, WorkError> {
+    let now = service.now();
+    let placement = Placement { order_id, number: OrderNumber::draw(rand::random), placed_at: now, ..draft.placement };
+    let charge = Charge {
+        order_number: placement.number.to_string(),
+        customer_id: placement.customer_id,
+        amount: placement.total,
+        token: draft.token,
+    };
+    let (limits, service) = (service.limits(), service.clone());
+    let db = service.0.db.clone();
+    db.transact(move |tx| {
+        Box::pin(async move {
+            let KeyClaim { scope, key, fingerprint } = claim;
+            match idempotency::claim(tx, &scope, &key, fingerprint, order_id.uuid(), now).await? {
+                Claim::New => {}
+                Claim::Same(first) => return Ok(Placed::Before(OrderId::from_uuid(first))),
+                Claim::Different => return Ok(Placed::OtherRequest),
+            }
+            let mut work = Work::place(&service, tx, cause, placement).await?;
+            let (checkout, actions, deadline) = CheckoutSaga::begin(charge, limits);
+            bookworm_saga::start::<CheckoutSaga>(tx, order_id.uuid(), &checkout, deadline, now).await?;
+            work.perform(actions).await?;
+            work.finish().await?;
+            Ok(Placed::Now)
+        })
+    })
+    .await
+}
+
+async fn outcome(service: &OrderingService, shopper: &Shopper, id: OrderId, limit: Duration) -> Result<Response> {
+    settle(service, shopper, id, Wait::begin(service, id), limit).await
+}
+
+/// Waits for the outcome and puts it into words.
+async fn settle(
+    service: &OrderingService,
+    shopper: &Shopper,
+    id: OrderId,
+    wait: Wait,
+    limit: Duration,
+) -> Result<Response> {
+    let order = wait.settle(limit).await?.ok_or_else(|| Problem::not_found("order"))?;
+    let order = Access::Owner.reveal(service, order);
+    let location = match (shopper, &order.access_key) {
+        (Shopper::Guest { .. }, Some(key)) => format!("/api/v1/orders/{id}?key={key}"),
+        _ => format!("/api/v1/orders/{id}"),
+    };
+    let about = |problem: Problem| {
+        problem
+            .with("order_id", id.to_string())
+            .with("order_number", order.number.clone())
+            .with("access_key", order.access_key.clone())
+            .header(header::LOCATION, location.clone())
+    };
+    if let Some(Rejection { code, reason }) = &order.rejection {
+        let code = ErrorCode::parse(code).unwrap_or(ErrorCode::Internal);
+        let problem = about(Problem::new(code).detail(reason.clone()));
+        return Err(if code == ErrorCode::InsufficientStock {
+            problem.with("lines", short_lines(service, id).await?)
+        } else {
+            problem
+        });
+    }
+    if let Some(url) = order.payment.action_url.as_ref().filter(|_| order.status == OrderStatus::Pending) {
+        debug_assert_eq!(order.payment.status, PaymentStatus::ActionRequired);
+        return Err(about(
+            Problem::new(ErrorCode::PaymentActionRequired)
+                .detail("Confirm the payment with your bank; the order then goes on by itself.")
+                .with("action_url", url.clone()),
+        ));
+    }
+    let confirmed = order.timeline.iter().any(|entry| entry.status == "confirmed");
+    if order.status == OrderStatus::Cancelled && !confirmed {
+        return Err(about(
+            Problem::new(ErrorCode::InvalidOrderState)
+                .detail("The order was cancelled before it was confirmed.")
+                .with("status", "cancelled"),
+        ));
+    }
+    let status = if order.status == OrderStatus::Pending { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    let mut response = super::answer(status, order);
+    // Ids and keys are visible ASCII, so the value is always taken.
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response.into_response())
+}
+
+/// The lines of a rejected order of which there were not enough. Read from its events: the projection has no need of
+/// them.
+async fn short_lines(service: &OrderingService, id: OrderId) -> Result<Vec<serde_json::Value>> {
+    let found: Option<Loaded<Order>> = bookworm_eventstore::load(service.0.db.read(), id.uuid()).await?;
+    let Some(Loaded { state: order, .. }) = found else { return Ok(Vec::new()) };
+    let title = |short: &bookworm_contracts::events::catalog::ShortLine| {
+        let lines = order.placement().map_or(&[][..], |placement| &placement.lines);
+        lines.iter().find(|line| line.book_id == short.book_id).map_or("", |line| line.title.as_str())
+    };
+    let lines = order.short().iter();
+    Ok(lines
+        .map(|short| purchase::short_line(short.book_id, title(short), short.wanted, short.available.into()))
+        .collect())
+}
+
+/// The body as it was understood, so that white space and the order of fields do not matter.
+fn fingerprint(request: &CheckoutRequest) -> Result<Fingerprint> {
+    let canonical = serde_json::to_vec(request).map_err(|error| Problem::internal(&error))?;
+    Ok(Fingerprint::of([canonical.as_slice()]))
+}
+
+/// 422: the key belongs to another request.
+pub(crate) fn key_reused() -> Problem {
+    Problem::new(ErrorCode::IdempotencyKeyReused).detail("Use a new Idempotency-Key for a new request.")
+}
+
+impl OrderingService {
+    /// How long an answer may wait for the outcome.
+    fn patience(&self, wanted: Option<Duration>) -> Duration {
+        let settings = &self.0.settings;
+        let wanted = wanted.unwrap_or(Duration::from_secs(settings.checkout_wait_seconds));
+        wanted.min(Duration::from_secs(settings.max_wait_seconds))
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = &self.0.settings;
+        Limits {
+            reserve_seconds: settings.reserve_timeout_seconds,
+            payment_seconds: settings.payment_timeout_seconds,
+            action_seconds: settings.action_timeout_minutes * 60,
+        }
+    }
+}

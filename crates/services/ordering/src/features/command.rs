@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_kernel::{Cause, OrderId};
+
+use crate::{
+    OrderingService,
+    domain::order::{Decided, Order},
+    work::{Work, WorkError},
+};
+
+/// How often a change is tried when others change the same order at the same moment.
+pub(crate) const TRIES: usize = 5;
+
+/// A decision that can be taken again on a newer state.
+pub(crate) type Decide = Arc<dyn Fn(&Order) -> Decided + Send + Sync>;
+
+impl OrderingService {
+    /// Changes one order by one decision. When somebody else appends first, the decision is taken again on what the
+    /// order has become.
+    pub(crate) async fn command(&self, cause: Cause, id: OrderId, decide: Decide) -> Result<Document, WorkError> {
+        let mut tries = 1;
+        loop {
+            let (service, decide) = (self.clone(), decide.clone());
+            let changed = self
+                .0
+                .db
+                .transact::<_, WorkError, _>(move |tx| {
+                    Box::pin(async move {
+                        let mut work = Work::on(&service, tx, cause, id);
+                        work.decide(|order| decide(order)).await?;
+                        work.finish().await
+                    })
+                })
+                .await;
+            match changed {
+                Err(WorkError::Conflict) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_http::{ApiPath, Origin, Result, auth::StaffOnly, openapi::ProblemResponses};
+use bookworm_kernel::OrderId;
+use http::StatusCode;
+
+use crate::{OrderingService, domain::order::Order};
+
+/// Notes that the customer has the books
+///
+/// For staff. The order must be shipped (`invalid_order_state`). The copies leave the inventory, and the customer is
+/// invited to rate them.
+#[utoipa::path(
+    post, path = "/orders/{id}/complete", tag = "ordering",
+    params(("id" = OrderId, Path, description = "The order")),
+    responses((status = 200, description = "The completed order", body = Document), ProblemResponses)
+)]
+pub(crate) async fn complete_order(
+    State(service): State<OrderingService>,
+    ApiPath(id): ApiPath<OrderId>,
+    _staff: StaffOnly,
+    Origin(cause): Origin,
+) -> Result<Response> {
+    let order = service.command(cause, id, Arc::new(Order::complete)).await?;
+    Ok(super::answer(StatusCode::OK, order))
+}

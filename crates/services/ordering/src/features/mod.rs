@@ -1,0 +1,67 @@
+//! One file for each use case: request, rule, storage call and route together.
+
+pub(crate) mod cancel;
+pub(crate) mod checkout;
+mod command;
+pub(crate) mod complete;
+pub(crate) mod forget_keys;
+pub(crate) mod get_order;
+pub(crate) mod history;
+pub(crate) mod list_orders;
+pub(crate) mod order_facts;
+pub(crate) mod quote;
+pub(crate) mod refund;
+pub(crate) mod replay_orders;
+pub(crate) mod ship;
+pub(crate) mod shipping_methods;
+
+use axum::{
+    body::HttpBody,
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use bookworm_contracts::rest::ordering::Order;
+use bookworm_http::{ApiJson, Problem, Result, etag};
+use http::{HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::OrderingService;
+
+pub(crate) fn routes() -> OpenApiRouter<OrderingService> {
+    OpenApiRouter::new()
+        .routes(routes!(checkout::checkout))
+        .routes(routes!(quote::quote))
+        .routes(routes!(list_orders::list_orders))
+        .routes(routes!(get_order::get_order))
+        .routes(routes!(history::order_events))
+        .routes(routes!(cancel::cancel_order))
+        .routes(routes!(ship::ship_order))
+        .routes(routes!(complete::complete_order))
+        .routes(routes!(refund::refund_order))
+        .routes(routes!(shipping_methods::shipping_methods))
+}
+
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub(crate) struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        if !request.headers().contains_key(header::CONTENT_TYPE) && request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        ApiJson::from_request(request, state).await.map(|ApiJson(body)| Self(body))
+    }
+}
+
+/// An order as an answer: with its version as `ETag`, and kept by nobody but the caller.
+fn answer(status: StatusCode, order: Order) -> Response {
+    let tag = etag(order.version.cast_signed());
+    let mut response = (status, ApiJson(order)).into_response();
+    response.headers_mut().insert(header::ETAG, tag);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response
+}

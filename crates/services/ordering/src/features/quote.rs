@@ -1,0 +1,43 @@
+use axum::extract::State;
+use bookworm_contracts::rest::ordering::{Quote, QuoteRequest};
+use bookworm_http::{ApiJson, Origin, Result, Validator, openapi::ProblemResponses};
+
+use crate::{
+    OrderingService,
+    domain::{country, pricing},
+    features::checkout::unpriced,
+    purchase::Purchase,
+    shopper::Shopper,
+};
+
+/// What the basket would cost
+///
+/// Today's prices, delivery to the country, and its tax; without a `shipping_method` the first that goes there. Refused
+/// as a checkout would be: `basket_empty`, `book_unavailable`, `shipping_unavailable`, `unavailable`.
+#[utoipa::path(
+    post, path = "/orders/quote", tag = "ordering", request_body = QuoteRequest,
+    params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
+    responses(
+        (status = 200, description = "The price", body = Quote),
+        (status = 422, description = "`shipping_unavailable`"),
+        ProblemResponses
+    )
+)]
+pub(crate) async fn quote(
+    State(service): State<OrderingService>,
+    Origin(cause): Origin,
+    shopper: Result<Shopper>,
+    ApiJson(request): ApiJson<QuoteRequest>,
+) -> Result<ApiJson<Quote>> {
+    let mut valid = Validator::new();
+    let country = country::parse(&request.country);
+    valid.check("/country", country.is_some(), "must be a country's ISO 3166-1 code of two letters, such as US");
+    let region = valid.optional_text("/region", request.region.as_deref(), 1..=100);
+    let method = valid.optional_text("/shipping_method", request.shipping_method.as_deref(), 1..=40);
+    valid.finish()?;
+    let purchase = Purchase::of(&service, &cause, &shopper?).await?;
+    let country = country.unwrap_or_default();
+    pricing::quote(&service.0.settings, purchase.prices(), method.as_deref(), &country, region.as_deref())
+        .map(ApiJson)
+        .map_err(unpriced)
+}

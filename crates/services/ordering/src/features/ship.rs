@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use bookworm_contracts::rest::ordering::{Order as Document, ShipRequest};
+use bookworm_http::{ApiPath, Origin, Result, Validator, auth::StaffOnly, openapi::ProblemResponses};
+use bookworm_kernel::OrderId;
+use http::StatusCode;
+
+use crate::{OrderingService, features::OptionalJson};
+
+/// Notes that the parcel left
+///
+/// For staff. The order must be confirmed and its payment captured (`invalid_order_state`).
+#[utoipa::path(
+    post, path = "/orders/{id}/ship", tag = "ordering", request_body = ShipRequest,
+    params(("id" = OrderId, Path, description = "The order")),
+    responses((status = 200, description = "The shipped order", body = Document), ProblemResponses)
+)]
+pub(crate) async fn ship_order(
+    State(service): State<OrderingService>,
+    ApiPath(id): ApiPath<OrderId>,
+    _staff: StaffOnly,
+    Origin(cause): Origin,
+    OptionalJson(request): OptionalJson<ShipRequest>,
+) -> Result<Response> {
+    let mut valid = Validator::new();
+    let tracking = valid.optional_text("/tracking", request.tracking.as_deref(), 1..=100);
+    valid.finish()?;
+    let order = service.command(cause, id, Arc::new(move |order| order.ship(tracking.clone()))).await?;
+    Ok(super::answer(StatusCode::OK, order))
+}

@@ -1,0 +1,55 @@
+use bookworm_contracts::events::{
+    catalog::{StockRejected, StockReleased, StockReserved},
+    finance::{
+        PaymentActionRequired, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentVoided,
+    },
+};
+use bookworm_kernel::OrderId;
+use bookworm_messaging::{Consumer, Message, Received};
+
+use crate::{
+    OrderingService,
+    domain::checkout_saga::{CheckoutSaga, Input},
+    work::{Work, WorkError},
+};
+
+/// Tells the checkout of every answer of catalogue and finance.
+pub(crate) fn subscribe(consumer: Consumer, service: &OrderingService) -> Consumer {
+    let consumer = tell(consumer, service, |m: StockReserved| (m.order_id, Input::StockReserved));
+    let consumer = tell(consumer, service, |m: StockRejected| (m.order_id, Input::StockRejected { short: m.short }));
+    let consumer = tell(consumer, service, |m: StockReleased| (m.order_id, Input::StockReleased));
+    let consumer = tell(consumer, service, |m: PaymentAuthorised| (m.order_id, Input::PaymentAuthorised));
+    let consumer =
+        tell(consumer, service, |m: PaymentDeclined| (m.order_id, Input::PaymentDeclined { reason: m.reason }));
+    let consumer = tell(consumer, service, |m: PaymentActionRequired| {
+        (m.order_id, Input::PaymentActionRequired { action_url: m.action_url })
+    });
+    let consumer = tell(consumer, service, |m: PaymentVoided| (m.order_id, Input::PaymentVoided));
+    let consumer =
+        tell(consumer, service, |m: PaymentCaptured| (m.order_id, Input::PaymentCaptured { amount: m.amount }));
+    tell(consumer, service, |m: PaymentFailed| (m.order_id, Input::PaymentFailed { reason: m.reason }))
+}
+
+fn tell<M: Message>(consumer: Consumer, service: &OrderingService, read: fn(M) -> (OrderId, Input)) -> Consumer {
+    let service = service.clone();
+    consumer.on(move |Received { body, cause, receipt, .. }: Received<M>| {
+        let (service, (id, input)) = (service.clone(), read(body));
+        async move {
+            let (db, now) = (service.0.db.clone(), service.now());
+            receipt
+                .once::<_, WorkError, _>(&db, move |tx| {
+                    Box::pin(async move {
+                        let actions = bookworm_saga::advance::<CheckoutSaga>(tx, id.uuid(), input, now).await?;
+                        if actions.is_empty() {
+                            return Ok(());
+                        }
+                        let mut work = Work::on(&service, tx, cause, id);
+                        work.perform(actions).await?;
+                        work.finish_if_decided().await
+                    })
+                })
+                .await?;
+            Ok(())
+        }
+    })
+}

@@ -1,0 +1,18 @@
+//! What the answers of catalogue and finance lead to.
+//!
+//! Each message is dealt with in one unit of work: the inbox remembers it, the checkout advances, the order's events and
+//! projection are written, and the messages that follow are left in the outbox.
+
+mod checkout;
+mod refund;
+pub(crate) mod time_out;
+
+use bookworm_messaging::Consumer;
+
+use crate::OrderingService;
+
+/// The consumer of everything that concerns a checkout or its money.
+pub(crate) fn consumer(service: &OrderingService) -> Consumer {
+    let consumer = Consumer::new("ordering.checkout");
+    refund::subscribe(checkout::subscribe(consumer, service), service)
+}

@@ -1,0 +1,40 @@
+use bookworm_db::DbError;
+use bookworm_kernel::{Cause, OrderId};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    OrderingService,
+    domain::checkout_saga::CheckoutSaga,
+    work::{Work, WorkError},
+};
+
+/// Tells checkouts that nobody answered in time, until `shutdown`. After a start it finds those whose time ran out while
+/// the program was down: recovery needs nothing else.
+pub(crate) async fn run(service: OrderingService, shutdown: CancellationToken) {
+    let (db, clock) = (service.0.db.clone(), service.0.clock.clone());
+    let on_due = move |id| {
+        let service = service.clone();
+        async move { time_out(&service, OrderId::from_uuid(id)).await }
+    };
+    bookworm_saga::keep_time::<CheckoutSaga, _, _>(db, clock, on_due, shutdown).await;
+}
+
+async fn time_out(service: &OrderingService, id: OrderId) -> Result<(), DbError> {
+    let (service, now) = (service.clone(), service.now());
+    let db = service.0.db.clone();
+    let done = db
+        .transact::<_, WorkError, _>(move |tx| {
+            Box::pin(async move {
+                let actions = bookworm_saga::advance_if_due::<CheckoutSaga>(tx, id.uuid(), now).await?;
+                let mut work = Work::on(&service, tx, Cause::start(), id);
+                work.perform(actions).await?;
+                work.finish_if_decided().await
+            })
+        })
+        .await;
+    done.map_err(|error| match error {
+        WorkError::Db(error) => error,
+        WorkError::Conflict | WorkError::NumberTaken => DbError::Busy,
+        error @ (WorkError::Refused(_) | WorkError::NoSuchOrder(_)) => DbError::Corrupt(error.to_string()),
+    })
+}

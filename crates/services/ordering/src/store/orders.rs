@@ -1,0 +1,226 @@
+//! The projection: one row for each order, equal at any time to what its events say.
+
+use bookworm_contracts::rest::ordering::{Order as Document, OrderStatus};
+use bookworm_db::{DbError, FromQueryResult, Sql, Tx, Value, values};
+use bookworm_eventstore::Loaded;
+use bookworm_kernel::{CustomerId, OrderId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::order::{Order, status_name};
+
+const COLUMNS: &str =
+    "id, number, customer_id, email_key, status, placed_at, updated_at, total, currency, version, document";
+
+/// A row of the projection.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub(crate) struct Row {
+    pub id: Uuid,
+    number: String,
+    customer_id: Option<Uuid>,
+    email_key: String,
+    status: String,
+    placed_at: i64,
+    updated_at: i64,
+    total: i64,
+    currency: String,
+    pub version: i64,
+    document: String,
+}
+
+impl Row {
+    /// What the row of an order must be. `document` is that order's own.
+    ///
+    /// # Errors
+    /// When the order was never placed.
+    pub fn of(order: &Loaded<Order>, document: &Document) -> Result<Self, DbError> {
+        let placed = order
+            .state
+            .placement()
+            .ok_or_else(|| DbError::Corrupt("an order whose first event is not OrderCreated".to_owned()))?;
+        Ok(Self {
+            id: placed.order_id.uuid(),
+            number: placed.number.to_string(),
+            customer_id: placed.customer_id.map(CustomerId::uuid),
+            email_key: placed.email.key(),
+            status: status_name(order.state.status()).to_owned(),
+            placed_at: placed.placed_at.micros(),
+            updated_at: order.state.updated_at().micros(),
+            total: placed.total.amount,
+            currency: placed.total.currency.code().to_owned(),
+            version: order.version.cast_signed(),
+            document: serde_json::to_string(document).map_err(|error| DbError::Corrupt(error.to_string()))?,
+        })
+    }
+}
+
+/// Adds a row; `false` when its number is taken.
+pub(crate) async fn insert(tx: &Tx, row: Row) -> Result<bool, DbError> {
+    let sql = format!(
+        "INSERT INTO orders ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (number) DO NOTHING"
+    );
+    let written = tx
+        .exec(
+            &sql,
+            values![
+                row.id,
+                row.number,
+                row.customer_id,
+                row.email_key,
+                row.status,
+                row.placed_at,
+                row.updated_at,
+                row.total,
+                row.currency,
+                row.version,
+                row.document
+            ],
+        )
+        .await?;
+    Ok(written == 1)
+}
+
+/// Brings a row up to date. What was fixed when the order was placed stays.
+pub(crate) async fn update(tx: &Tx, row: Row) -> Result<(), DbError> {
+    tx.exec(
+        "UPDATE orders SET status = $2, updated_at = $3, version = $4, document = $5 WHERE id = $1",
+        values![row.id, row.status, row.updated_at, row.version, row.document],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Puts a row in place of whatever is there.
+pub(crate) async fn replace(tx: &Tx, row: Row) -> Result<(), DbError> {
+    remove(tx, row.id).await?;
+    if insert(tx, row).await? { Ok(()) } else { Err(DbError::Corrupt("two orders have one number".to_owned())) }
+}
+
+/// Takes away a row.
+pub(crate) async fn remove(tx: &Tx, id: Uuid) -> Result<(), DbError> {
+    tx.exec("DELETE FROM orders WHERE id = $1", values![id]).await?;
+    Ok(())
+}
+
+/// A whole row.
+pub(crate) async fn row(conn: &impl Sql, id: Uuid) -> Result<Option<Row>, DbError> {
+    conn.one(&format!("SELECT {COLUMNS} FROM orders WHERE id = $1"), values![id]).await
+}
+
+/// The ids of rows without events, at most 1000.
+pub(crate) async fn orphans(conn: &impl Sql) -> Result<Vec<Uuid>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Id {
+        id: Uuid,
+    }
+    let ids: Vec<Id> = conn
+        .all(
+            "SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.stream_id = orders.id) LIMIT 1000",
+            [],
+        )
+        .await?;
+    Ok(ids.into_iter().map(|row| row.id).collect())
+}
+
+/// An order as it was found, and whose it is.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Found {
+    pub customer_id: Option<Uuid>,
+    document: String,
+}
+
+impl Found {
+    /// The order as the API shows it.
+    pub fn document(&self) -> Result<Document, DbError> {
+        parse(&self.document)
+    }
+}
+
+fn parse(document: &str) -> Result<Document, DbError> {
+    serde_json::from_str(document).map_err(|error| DbError::Corrupt(format!("an order's document: {error}")))
+}
+
+/// Looks an order up.
+pub(crate) async fn find(conn: &impl Sql, id: OrderId) -> Result<Option<Found>, DbError> {
+    conn.one("SELECT customer_id, document FROM orders WHERE id = $1", values![id.uuid()]).await
+}
+
+/// An order as the API shows it.
+pub(crate) async fn document(conn: &impl Sql, id: OrderId) -> Result<Option<Document>, DbError> {
+    find(conn, id).await?.map(|found| found.document()).transpose()
+}
+
+/// Where a page of the list begins: after this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct After {
+    pub placed_at: i64,
+    pub id: Uuid,
+}
+
+/// Which orders are listed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// Only those of this customer.
+    pub customer_id: Option<CustomerId>,
+    /// Only those in this state.
+    pub status: Option<OrderStatus>,
+    /// Only those whose number or e-mail address begins so.
+    pub search: Option<String>,
+}
+
+/// Orders, latest first, at most `limit`.
+pub(crate) async fn list(
+    conn: &impl Sql,
+    filter: &Filter,
+    after: Option<After>,
+    limit: usize,
+) -> Result<Vec<Document>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Text {
+        document: String,
+    }
+    let mut conditions: Vec<String> = Vec::new();
+    let mut values: Vec<Value> = Vec::new();
+    let mut bind = |value: Value| {
+        values.push(value);
+        values.len()
+    };
+    if let Some(customer) = filter.customer_id {
+        conditions.push(format!("customer_id = ${}", bind(customer.uuid().into())));
+    }
+    if let Some(status) = filter.status {
+        conditions.push(format!("status = ${}", bind(status_name(status).into())));
+    }
+    if let Some(search) = &filter.search {
+        let number = bind(begins_with(&search.to_ascii_uppercase()).into());
+        let email = bind(begins_with(&search.to_lowercase()).into());
+        conditions.push(format!("(number LIKE ${number} ESCAPE '!' OR email_key LIKE ${email} ESCAPE '!')"));
+    }
+    if let Some(After { placed_at, id }) = after {
+        let (placed_at, id) = (bind(placed_at.into()), bind(id.into()));
+        conditions.push(format!("(placed_at < ${placed_at} OR (placed_at = ${placed_at} AND id < ${id}))"));
+    }
+    let limit = bind(i64::try_from(limit).unwrap_or(i64::MAX).into());
+    let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let sql = format!("SELECT document FROM orders {condition} ORDER BY placed_at DESC, id DESC LIMIT ${limit}");
+    let rows: Vec<Text> = conn.all(&sql, values).await?;
+    rows.iter().map(|row| parse(&row.document)).collect()
+}
+
+/// A pattern for `LIKE ... ESCAPE '!'`.
+fn begins_with(text: &str) -> String {
+    let escaped: String =
+        text.chars().flat_map(|c| matches!(c, '!' | '%' | '_').then_some('!').into_iter().chain([c])).collect();
+    escaped + "%"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_search_for_is_no_pattern() {
+        assert_eq!(begins_with("a_b%c!"), "a!_b!%c!!%");
+    }
+}

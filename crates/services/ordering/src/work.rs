@@ -1,0 +1,313 @@
+//! A unit of work on one order: events, projection and messages that are kept together or not at all.
+
+use std::error::Error;
+
+use bookworm_contracts::{
+    commands::{AuthorisePayment, CapturePayment, ReleaseStock, ReserveStock, StockLine, VoidPayment},
+    events::ordering as published,
+    rest::ordering::Order as Document,
+};
+use bookworm_db::{DbError, Tx};
+use bookworm_eventstore::{Aggregate, AppendError, Loaded};
+use bookworm_http::Problem;
+use bookworm_kernel::{Cause, ErrorCode, FieldError, OrderId, Timestamp};
+use bookworm_messaging::{Message, ReactionError};
+
+use crate::{
+    OrderingService,
+    domain::{
+        checkout_saga::Action,
+        document,
+        order::{Decided, Order, OrderError, OrderEvent, Placement, status_name},
+    },
+    store,
+};
+
+/// Why a unit of work on an order was given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkError {
+    /// The rules do not permit it.
+    #[error(transparent)]
+    Refused(#[from] OrderError),
+    /// Somebody else changed the order at the same moment: load it and decide again.
+    #[error("somebody changed the order at the same moment")]
+    Conflict,
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    NoSuchOrder(OrderId),
+    /// The number was given to another order: draw again.
+    #[error("the order number is taken")]
+    NumberTaken,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<AppendError> for WorkError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Conflict { .. } => Self::Conflict,
+            AppendError::Db(error) => Self::Db(error),
+        }
+    }
+}
+
+impl From<WorkError> for Problem {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Refused(error @ OrderError::NotPermitted { status, .. }) => {
+                Self::new(ErrorCode::InvalidOrderState).detail(error.to_string()).with("status", status_name(status))
+            }
+            WorkError::Refused(error @ OrderError::NotPaid) => {
+                Self::new(ErrorCode::InvalidOrderState).detail(error.to_string())
+            }
+            WorkError::Refused(error @ OrderError::RefundAmount { .. }) => {
+                Self::validation(vec![FieldError::new("/amount", error)])
+            }
+            WorkError::Refused(error @ (OrderError::Inconsistent(_) | OrderError::Money(_))) => Self::internal(&error),
+            WorkError::Conflict | WorkError::NumberTaken => Self::new(ErrorCode::ConcurrentChange),
+            WorkError::NoSuchOrder(_) => Self::not_found("order"),
+            WorkError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<WorkError> for ReactionError {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Refused(_) | WorkError::NoSuchOrder(_) => Self::refuse(error.to_string()),
+            WorkError::Conflict | WorkError::NumberTaken => Self::retry(error.to_string()),
+            WorkError::Db(error) => error.into(),
+        }
+    }
+}
+
+/// One order within one unit of work. Loads it when it is first needed, applies and publishes what is decided, and
+/// [`Work::finish`] appends the events and brings the projection up to date.
+pub(crate) struct Work<'t> {
+    service: &'t OrderingService,
+    tx: &'t Tx,
+    cause: Cause,
+    now: Timestamp,
+    id: OrderId,
+    order: Option<Loaded<Order>>,
+    decided: Vec<OrderEvent>,
+}
+
+impl<'t> Work<'t> {
+    /// Work on an order that exists.
+    pub fn on(service: &'t OrderingService, tx: &'t Tx, cause: Cause, id: OrderId) -> Self {
+        Self { service, tx, cause, now: service.now(), id, order: None, decided: Vec::new() }
+    }
+
+    /// Places a new order.
+    pub async fn place(
+        service: &'t OrderingService,
+        tx: &'t Tx,
+        cause: Cause,
+        placement: Placement,
+    ) -> Result<Self, WorkError> {
+        let mut work = Self::on(service, tx, cause, placement.order_id);
+        work.order = Some(Loaded { state: Order::default(), version: 0 });
+        work.decide(|_| Order::place(placement)).await?;
+        Ok(work)
+    }
+
+    /// Lets the order decide.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn decide(&mut self, decide: impl FnOnce(&Order) -> Decided) -> Result<(), WorkError> {
+        let events = decide(self.order().await?)?;
+        for event in events {
+            let now = self.now;
+            let Some(order) = &mut self.order else { return Err(WorkError::NoSuchOrder(self.id)) };
+            order.state.apply(&event, now);
+            self.publish(&event).await?;
+            self.decided.push(event);
+        }
+        Ok(())
+    }
+
+    /// Lets the order note a fact that another service told. One that contradicts what the order knows is reported and
+    /// not noted: refusing it would not undo it, and reconciliation will show it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note(&mut self, note: impl FnOnce(&Order) -> Decided) -> Result<(), WorkError> {
+        match self.decide(note).await {
+            Err(WorkError::Refused(error)) => {
+                metrics::counter!("ordering_contradictions_total").increment(1);
+                tracing::error!(order_id = %self.id, error = &error as &dyn Error, "a fact contradicts the order");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Does what the checkout saga wants done.
+    pub async fn perform(&mut self, actions: Vec<Action>) -> Result<(), WorkError> {
+        let order_id = self.id;
+        for action in actions {
+            match action {
+                Action::SendReserve => {
+                    let lines = self.order().await?.placement().map_or_else(Vec::new, |placement| {
+                        let line = |line: &published::OrderedLine| StockLine {
+                            book_id: line.book_id,
+                            quantity: line.quantity,
+                        };
+                        placement.lines.iter().map(line).collect()
+                    });
+                    self.send(&ReserveStock { order_id, lines }).await?;
+                }
+                Action::SendAuthorise(charge) => {
+                    let command = AuthorisePayment {
+                        order_id,
+                        order_number: charge.order_number,
+                        customer_id: charge.customer_id,
+                        amount: charge.amount,
+                        token: charge.token,
+                        return_path: self.service.0.keys.link(order_id),
+                    };
+                    self.send(&command).await?;
+                }
+                Action::SendCapture => self.send(&CapturePayment { order_id }).await?,
+                Action::SendRelease => self.send(&ReleaseStock { order_id }).await?,
+                Action::SendVoid => self.send(&VoidPayment { order_id }).await?,
+                Action::ConfirmOrder => self.decide(Order::confirm).await?,
+                Action::RejectOrder { code, reason, short } => {
+                    self.decide(|order| order.reject(code.as_str(), &reason, &short)).await?;
+                }
+                Action::CancelOrder { reason, by } => self.decide(|order| order.cancel(&reason, by)).await?,
+                Action::FailCapture { reason } => self.decide(|order| order.fail_capture(&reason)).await?,
+                Action::NoteActionRequired { action_url } => {
+                    self.decide(|order| order.note_action_required(&action_url)).await?;
+                }
+                Action::NoteCaptured { amount } => self.note(|order| order.note_captured(amount)).await?,
+                Action::NoteVoided => self.note(Order::note_voided).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves a message in the outbox.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn send(&self, message: &impl Message) -> Result<(), WorkError> {
+        self.service.0.outbox.put(self.tx, &self.cause, message).await?;
+        Ok(())
+    }
+
+    /// Appends what was decided, brings the projection up to date, and tells those who wait for the order once all of
+    /// it is durable. Returns the order as the API shows it.
+    ///
+    /// # Errors
+    /// [`WorkError::Conflict`] and [`WorkError::NumberTaken`], upon which the unit of work must be tried again.
+    pub async fn finish(mut self) -> Result<Document, WorkError> {
+        self.order().await?;
+        let Some(Loaded { state, version: before }) = self.order else { return Err(WorkError::NoSuchOrder(self.id)) };
+        let stream = self.id.uuid();
+        let version =
+            bookworm_eventstore::append::<Order>(self.tx, stream, before, &self.decided, &self.cause, self.now).await?;
+        let order = Loaded { state, version };
+        let document =
+            document::document(&order.state, version).ok_or_else(|| DbError::Corrupt(format!("order {}", self.id)))?;
+        if version == before {
+            return Ok(document);
+        }
+        let row = store::orders::Row::of(&order, &document)?;
+        if before == 0 {
+            if !store::orders::insert(self.tx, row).await? {
+                return Err(WorkError::NumberTaken);
+            }
+        } else {
+            store::orders::update(self.tx, row).await?;
+        }
+        let (service, news) = (self.service.clone(), document.clone());
+        self.tx.after_commit(move || service.0.outcomes.tell(news));
+        Ok(document)
+    }
+
+    /// As [`Work::finish`]; an order about which nothing was decided is not even loaded.
+    ///
+    /// # Errors
+    /// As [`Work::finish`].
+    pub async fn finish_if_decided(self) -> Result<(), WorkError> {
+        if !self.decided.is_empty() {
+            self.finish().await?;
+        }
+        Ok(())
+    }
+
+    /// The order, with what was decided so far.
+    ///
+    /// # Errors
+    /// When there is none, or the database fails.
+    pub async fn order(&mut self) -> Result<&Order, WorkError> {
+        if self.order.is_none() {
+            let found: Option<Loaded<Order>> = bookworm_eventstore::load(self.tx, self.id.uuid()).await?;
+            let found = found.ok_or(WorkError::NoSuchOrder(self.id))?;
+            // History never runs backwards, even where the clocks of two machines disagree.
+            self.now = self.now.max(found.state.updated_at());
+            self.order = Some(found);
+        }
+        self.order.as_ref().map(|order| &order.state).ok_or(WorkError::NoSuchOrder(self.id))
+    }
+
+    /// Tells the other services. What happens inside a payment is finance's to tell.
+    async fn publish(&mut self, event: &OrderEvent) -> Result<(), WorkError> {
+        let link = self.service.0.keys.link(self.id);
+        let state = self.order().await?;
+        let summary = || {
+            document::summary(state, link).ok_or_else(|| DbError::Corrupt("an order that was never placed".to_owned()))
+        };
+        let name = match event {
+            OrderEvent::OrderCreated(_) => {
+                let order = summary()?;
+                self.send(&published::OrderCreated { order }).await?;
+                "created"
+            }
+            OrderEvent::OrderConfirmed => {
+                let order = summary()?;
+                self.send(&published::OrderConfirmed { order }).await?;
+                "confirmed"
+            }
+            OrderEvent::OrderRejected { code, reason, .. } => {
+                let order = summary()?;
+                self.send(&published::OrderRejected { order, code: code.clone(), reason: reason.clone() }).await?;
+                "rejected"
+            }
+            OrderEvent::OrderCancelled { reason, .. } => {
+                let order = summary()?;
+                self.send(&published::OrderCancelled { order, reason: reason.clone() }).await?;
+                "cancelled"
+            }
+            OrderEvent::OrderShipped { tracking } => {
+                let order = summary()?;
+                self.send(&published::OrderShipped { order, tracking: tracking.clone() }).await?;
+                "shipped"
+            }
+            OrderEvent::OrderCompleted => {
+                let order = summary()?;
+                self.send(&published::OrderCompleted { order }).await?;
+                "completed"
+            }
+            OrderEvent::OrderRefunded { refund_id, amount } => {
+                let reason = state.refund(*refund_id).map_or_else(String::new, |refund| refund.reason.clone());
+                let order = summary()?;
+                self.send(&published::OrderRefunded { order, amount: *amount, reason }).await?;
+                "refunded"
+            }
+            OrderEvent::PaymentActionRequired { .. }
+            | OrderEvent::PaymentAuthorised
+            | OrderEvent::PaymentCaptured { .. }
+            | OrderEvent::CaptureFailed { .. }
+            | OrderEvent::PaymentVoided
+            | OrderEvent::RefundRequested { .. }
+            | OrderEvent::RefundFailed { .. } => return Ok(()),
+        };
+        metrics::counter!("orders_total", "event" => name).increment(1);
+        Ok(())
+    }
+}
