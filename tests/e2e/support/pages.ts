@@ -1,0 +1,195 @@
+import { type Browser, type BrowserContextOptions, type Page, expect } from "@playwright/test";
+import { randomUUID } from "node:crypto";
+import { CARD, addToBasket, buy, fillAddress, openMail, payWith, placeOrder, signUp } from "./journey";
+import { type Book, shopUrl } from "./test";
+
+type State = Awaited<ReturnType<import("@playwright/test").BrowserContext["storageState"]>>;
+
+/** People and things that every kind of page needs to be shown. */
+export interface World {
+  /** A guest with three books in the basket. */
+  basket: State;
+  customer: State;
+  staff: State;
+  book: Book;
+  /** A confirmed order of a guest, and its link. */
+  order: { id: string; path: string };
+  /** An order of the customer that was cancelled, and one that is on its way. */
+  cancelled: string;
+  shipped: string;
+  rejected: string;
+  /** A payment that waits at the bank, and the order that waits for it. */
+  challenge: string;
+  waiting: string;
+  mail: string;
+}
+
+/** One kind of page: how it is reached, by whom, and with which status it answers. */
+export interface Kind {
+  name: string;
+  who?: "basket" | "customer" | "staff";
+  path: (world: World) => string;
+  status?: number;
+  /** What is done on the page before it is looked at. */
+  act?: (page: Page) => Promise<void>;
+}
+
+/** Every kind of page that the shop has. */
+export const KINDS: Kind[] = [
+  { name: "home", path: () => "/" },
+  { name: "books", path: () => "/books" },
+  { name: "books-filtered", path: () => "/books?language=en&price=1000-1999&in_stock=true&sort=-price" },
+  { name: "books-none", path: () => "/books?subject=No%20such%20subject&in_stock=true" },
+  { name: "search", path: () => "/search?q=the+sea" },
+  { name: "search-none", path: () => "/search?q=zzzqqqxxx" },
+  { name: "book", path: (world) => world.book.path },
+  { name: "book-added", path: (world) => world.book.path, act: add },
+  { name: "basket-empty", path: () => "/basket" },
+  { name: "basket", who: "basket", path: () => "/basket" },
+  { name: "checkout", who: "basket", path: () => "/checkout" },
+  { name: "checkout-errors", who: "basket", path: () => "/checkout", act: (page) => placeOrder(page).then(() => errors(page)) },
+  { name: "checkout-customer", who: "customer", path: () => "/checkout" },
+  { name: "order-confirmed", path: (world) => world.order.path },
+  { name: "order-waiting", path: (world) => world.waiting },
+  { name: "order-cancelled", who: "customer", path: (world) => `/orders/${world.cancelled}` },
+  { name: "order-shipped", who: "customer", path: (world) => `/orders/${world.shipped}` },
+  { name: "order-rejected", path: (world) => world.rejected },
+  { name: "bank", path: (world) => world.challenge },
+  { name: "bank-nothing", path: () => "/sandbox/challenge/01890000-0000-7000-8000-000000000000", status: 404 },
+  { name: "sign-in", path: () => "/sign-in" },
+  { name: "sign-in-errors", path: () => "/sign-in", act: (page) => press(page, "Sign in") },
+  { name: "sign-up", path: () => "/sign-up" },
+  { name: "sign-up-errors", path: () => "/sign-up", act: (page) => press(page, "Create account") },
+  { name: "account", who: "customer", path: () => "/account" },
+  { name: "account-empty", who: "staff", path: () => "/account" },
+  { name: "orders", who: "customer", path: () => "/orders" },
+  { name: "orders-empty", who: "staff", path: () => "/orders" },
+  { name: "about", path: () => "/about" },
+  { name: "shipping", path: () => "/shipping-and-returns" },
+  { name: "privacy", path: () => "/privacy" },
+  { name: "error-explained", path: () => "/errors/insufficient_stock" },
+  { name: "not-found", path: () => "/no/such/page", status: 404 },
+  { name: "staff-only", who: "customer", path: () => "/admin", status: 403 },
+  { name: "developers", path: () => "/docs" },
+  { name: "office", who: "staff", path: () => "/admin" },
+  { name: "office-orders", who: "staff", path: () => "/admin/orders" },
+  { name: "office-orders-none", who: "staff", path: () => "/admin/orders?q=nothing-has-this-number" },
+  { name: "office-order", who: "staff", path: (world) => `/admin/orders/${world.order.id}` },
+  { name: "office-order-open", who: "staff", path: (world) => `/admin/orders/${world.shipped}`, act: unfold },
+  { name: "office-books", who: "staff", path: () => "/admin/books" },
+  { name: "office-book-new", who: "staff", path: () => "/admin/books/new" },
+  { name: "office-book-errors", who: "staff", path: () => "/admin/books/new", act: (page) => press(page, "Save") },
+  { name: "office-book", who: "staff", path: (world) => `/admin/books/${world.book.id}` },
+  { name: "office-stock", who: "staff", path: () => "/admin/stock" },
+  { name: "office-stock-book", who: "staff", path: (world) => `/admin/stock/${world.book.id}` },
+  { name: "office-payments", who: "staff", path: () => "/admin/payments" },
+  { name: "office-reconciliation", who: "staff", path: () => "/admin/payments/reconciliation" },
+  { name: "office-mails", who: "staff", path: () => "/admin/mail" },
+  { name: "office-mail", who: "staff", path: (world) => world.mail },
+  { name: "office-dead-letters", who: "staff", path: () => "/admin/dead-letters" },
+];
+
+/** Makes what every kind of page needs. */
+export async function furnish(browser: Browser): Promise<World> {
+  const mark = randomUUID().slice(0, 8);
+  const open = async (options: BrowserContextOptions = {}): Promise<Page> => {
+    const context = await browser.newContext({ baseURL: shopUrl(), ...options });
+    return context.newPage();
+  };
+  const someone = (name: string) => ({ name, email: `${name.split(" ")[0]!.toLowerCase()}-${mark}@example.org`, password: `bread and butter ${mark}` });
+
+  const page = await open();
+  const list = await page.request.get("/api/v1/books?in_stock=true&limit=100&sort=rating");
+  const plenty = ((await list.json()) as { items: { id: string; title: string; available: number }[] }).items
+    .filter((book) => book.available >= 5)
+    .map(({ id, title }) => ({ id, title, path: `/books/${id}` }));
+  const [book, second, third] = plenty;
+  if (!book || !second || !third) throw new Error("too few books in stock");
+
+  const guest = someone("Mary Guest");
+  await addToBasket(page, book);
+  const order = await buy(page, guest);
+  for (const [place, one] of [book, second, third].entries()) await addToBasket(page, one, place + 1);
+  const basket = await page.context().storageState();
+
+  const bank = await open();
+  await addToBasket(bank, second);
+  await bank.goto("/checkout");
+  await fillAddress(bank, someone("Nora Waits"));
+  await payWith(bank, CARD.challenge);
+  await placeOrder(bank);
+  await expect(bank.getByRole("button", { name: "Approve payment" })).toBeVisible();
+  const challenge = new URL(bank.url()).pathname + new URL(bank.url()).search;
+  const back = await bank.locator("input[name=back]").inputValue();
+
+  const refused = await open();
+  await addToBasket(refused, third);
+  await refused.goto("/checkout");
+  await fillAddress(refused, someone("Otto Refused"));
+  await payWith(refused, CARD.challenge);
+  await placeOrder(refused);
+  await refused.getByRole("button", { name: "Decline" }).click();
+  const link = refused.getByRole("link", { name: "Back to the shop" });
+  await expect(link.or(refused.getByRole("region", { name: "Progress" }))).toBeVisible();
+  if (await link.isVisible()) await link.click();
+  await expect(refused.getByRole("region", { name: "Progress" })).toContainText("Order not accepted");
+  const rejected = new URL(refused.url()).pathname + new URL(refused.url()).search;
+
+  const regular = await open();
+  const customer = someone("Grace Regular");
+  await signUp(regular, customer);
+  await addToBasket(regular, second);
+  const cancelled = await buy(regular, customer, { guest: false });
+  await regular.getByRole("button", { name: "Cancel this order" }).click();
+  await addToBasket(regular, third);
+  const shipped = await buy(regular, customer, { guest: false });
+  await addToBasket(regular, book);
+
+  const office = await open({ storageState: process.env.SHOP_STAFF ?? "" });
+  await office.goto(`/admin/orders/${shipped.id}`);
+  await office.getByLabel("Tracking number").fill("JD 0146 0000 7");
+  await office.getByRole("button", { name: "Mark as shipped" }).click();
+  await openMail(office, guest.email, new RegExp(order.number));
+  const mail = new URL(office.url()).pathname;
+
+  const world = {
+    basket,
+    customer: await regular.context().storageState(),
+    staff: await office.context().storageState(),
+    book,
+    order,
+    cancelled: cancelled.id,
+    shipped: shipped.id,
+    rejected,
+    challenge,
+    waiting: back,
+    mail,
+  };
+  for (const one of [page, bank, refused, regular, office]) await one.context().close();
+  return world;
+}
+
+/** Goes to such a page and makes sure that it is the one. */
+export async function show(page: Page, kind: Kind, world: World): Promise<void> {
+  const answer = await page.goto(kind.path(world));
+  expect(answer?.status()).toBe(kind.status ?? 200);
+  await kind.act?.(page);
+}
+
+async function errors(page: Page): Promise<void> {
+  await expect(page.getByRole("alert")).toBeVisible();
+}
+
+async function press(page: Page, name: string): Promise<void> {
+  await page.getByRole("button", { name, exact: true }).click();
+  await errors(page);
+}
+
+async function add(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Add to basket" }).click();
+  await expect(page.getByRole("link", { name: "View basket" })).toBeVisible();
+}
+
+async function unfold(page: Page): Promise<void> {
+  await page.locator("details.event, .event details").first().locator("summary").click();
+}

@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+export const ADMIN = { email: "owner@shop.example", password: "a-shelf-of-good-books" };
+
+const BINARY = process.env.BOOKWORM_BIN ?? resolve(__dirname, "../../../target/debug/bookworm");
+
+/** The first start loads the demonstration catalogue, in a debug build, on a machine that may be busy. */
+const START_MS = 120_000;
+
+/** The real program on a free port, with a data folder of its own. */
+export class Server {
+  private constructor(
+    readonly url: string,
+    readonly dataDir: string,
+    readonly log: string,
+    private readonly child: ChildProcess,
+  ) {}
+
+  /** Starts it and waits until it answers. `port` 0 takes any; a `dataDir` that exists is used again. */
+  static async start({ port = 0, dataDir = mkdtempSync(join(tmpdir(), "bookworm-e2e-")) } = {}): Promise<Server> {
+    if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: build it with \`cargo build --bin bookworm\``);
+    const log = join(dataDir, "e2e.log");
+    const child = spawn(BINARY, ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", dataDir], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...process.env,
+        BOOKWORM_ADMIN__EMAIL: ADMIN.email,
+        BOOKWORM_ADMIN__PASSWORD: ADMIN.password,
+        BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED: "false",
+        BOOKWORM_IDENTITY__LOCKOUT__PER_ADDRESS_PER_MINUTE: "10000",
+      },
+    });
+    const file = createWriteStream(log, { flags: "a" });
+    child.stderr?.pipe(file, { end: false });
+    child.stdout?.pipe(file, { end: false });
+    const url = await new Promise<string>((done, fail) => {
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        fail(new Error(`the shop did not start in ${START_MS / 1000} s:\n${tail(log)}`));
+      }, START_MS);
+      let seen = "";
+      child.stdout?.on("data", (chunk: Buffer) => {
+        seen += chunk.toString();
+        const found = /listening on (http:\/\/\S+)/.exec(seen)?.[1];
+        if (found) {
+          clearTimeout(timer);
+          done(found);
+        }
+      });
+      child.on("exit", (code) => {
+        clearTimeout(timer);
+        fail(new Error(`the shop ended with ${code} before it answered:\n${seen}${tail(log)}`));
+      });
+    });
+    return new Server(url, dataDir, log, child);
+  }
+
+  /** Pulls the plug. */
+  async kill(): Promise<void> {
+    await this.end("SIGKILL");
+  }
+
+  /** Asks it to finish and gives its exit code; one that does not finish in time is killed. */
+  async stop(): Promise<number | null> {
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), 20_000);
+    const code = await this.end("SIGTERM");
+    clearTimeout(timer);
+    return code;
+  }
+
+  /** Removes its data. */
+  remove(): void {
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  private async end(signal: NodeJS.Signals): Promise<number | null> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return this.child.exitCode;
+    return new Promise((done) => {
+      this.child.once("exit", (code) => done(code));
+      this.child.kill(signal);
+    });
+  }
+}
+
+/** The last lines of a log. */
+export function tail(log: string, lines = 60): string {
+  return existsSync(log) ? readFileSync(log, "utf8").split("\n").slice(-lines).join("\n") : "";
+}
+
+/** A port that nobody listens on just now. */
+export async function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const probe = createServer();
+    probe.once("error", fail);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      const port = typeof address === "object" && address ? address.port : 0;
+      probe.close(() => done(port));
+    });
+  });
+}

@@ -1,0 +1,152 @@
+import { addToBasket, buy, openMail, progress, signUp } from "../support/journey";
+import { expect, test } from "../support/test";
+
+test("staff ship and complete an order, and the customer's page follows by itself", async ({ page, person, books, staff }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  const order = await buy(page, person);
+  // Any reload would forget this.
+  await page.evaluate(() => Object.assign(window, { untouched: true }));
+
+  await staff.goto("/admin");
+  await staff.getByRole("navigation", { name: "Back office" }).getByRole("link", { name: "Orders" }).click();
+  await staff.getByRole("link", { name: order.number }).click();
+  await staff.getByLabel("Tracking number").fill("JD 0146 0000 7");
+  await staff.getByRole("button", { name: "Mark as shipped" }).click();
+  await expect(staff.getByText("Marked as shipped; the customer gets a mail.")).toBeVisible();
+
+  await expect(progress(page)).toContainText("Handed to the carrier", { timeout: 20_000 });
+  await expect(progress(page).locator(".badge")).toHaveText("On its way", { timeout: 20_000 });
+  await expect(progress(page)).toContainText("JD 0146 0000 7");
+  expect(await page.evaluate(() => "untouched" in window)).toBe(true);
+
+  await staff.getByRole("button", { name: "Mark as delivered" }).click();
+  await expect(staff.getByText("Marked as delivered.")).toBeVisible();
+  await expect(progress(page).locator(".badge")).toHaveText("Delivered", { timeout: 20_000 });
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Delivered");
+  await openMail(staff, person.email, /on its way|shipped|sent/i);
+});
+
+test("staff cancel an order: the money and the copies go back", async ({ page, person, books, staff }) => {
+  const [book] = await books(1);
+  const inTheHouse = async (): Promise<string> => {
+    await staff.goto(`/admin/stock/${book!.id}`);
+    return staff.locator("dl.figures").innerText();
+  };
+  const before = await inTheHouse();
+  await addToBasket(page, book!);
+  const order = await buy(page, person);
+  await staff.goto(`/admin/orders/${order.id}`);
+  await staff.getByLabel("Reason (optional)").fill("Asked by phone");
+  await staff.getByRole("button", { name: "Cancel the order" }).click();
+  await expect(staff.getByText("Cancelled; stock and money go back.")).toBeVisible();
+  await expect(staff.getByRole("heading", { level: 1 })).toContainText("Cancelled");
+  await page.reload();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("This order is cancelled");
+  await expect(async () => expect(await inTheHouse()).toBe(before)).toPass({ timeout: 15_000 });
+  await openMail(staff, person.email, /cancel/i);
+});
+
+test("customers cancel their own orders until they are sent", async ({ page, person, books }) => {
+  const [book] = await books(1);
+  await signUp(page, person);
+  await addToBasket(page, book!);
+  await buy(page, person, { guest: false });
+  await page.getByRole("button", { name: "Cancel this order" }).click();
+  await expect(page.getByText("Your order is cancelled.")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Cancel this order" })).toHaveCount(0);
+  await expect(page.getByText("Payment: Refunded").or(page.getByText("Payment: Released"))).toBeVisible({ timeout: 20_000 });
+});
+
+test("staff refund a part of an order, once", async ({ page, person, books, staff }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  const order = await buy(page, person);
+  await staff.goto(`/admin/orders/${order.id}`);
+  await expect(async () => {
+    await staff.reload();
+    await expect(staff.getByText("Paid", { exact: true })).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 15_000 });
+  await staff.getByLabel(/^Amount in/).fill("1.50");
+  await staff.getByLabel("Reason", { exact: true }).fill("A bent corner");
+  await staff.getByRole("button", { name: "Refund" }).dblclick();
+  await expect(staff.getByText("The refund is on its way.")).toBeVisible();
+  await expect(async () => {
+    await staff.reload();
+    await expect(staff.getByText("Partly refunded")).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 15_000 });
+  await expect(staff.locator("dl.totals")).toContainText(/Refunded\s+−\D*1\.50/);
+  await openMail(staff, person.email, /refund|money/i);
+
+  await staff.goto("/admin/payments/reconciliation");
+  await expect(staff.getByRole("heading", { level: 1 })).toHaveText("Reconciliation");
+});
+
+test("staff adjust stock and are told why not", async ({ books, staff }) => {
+  const [book] = await books(1);
+  await staff.goto("/admin/stock");
+  await staff.getByLabel("Title, author or ISBN").fill(book!.title);
+  await staff.getByRole("button", { name: "Find" }).click();
+  await staff.getByRole("row").getByRole("link", { name: book!.title, exact: true }).first().click();
+  const figure = staff.locator("dl.figures dd").first();
+  const before = Number(await figure.innerText());
+  await staff.getByLabel("Copies").fill("12");
+  await staff.getByLabel("Reason").fill("A box from the publisher");
+  await staff.getByRole("button", { name: "Adjust" }).click();
+  await expect(staff.getByRole("status").filter({ hasText: "Adjusted" })).toContainText(`${before + 12}`);
+  await expect(figure).toHaveText(String(before + 12));
+
+  await staff.getByLabel("Copies").fill("-100000");
+  await staff.getByLabel("Reason").fill("A slip of the finger");
+  await staff.getByRole("button", { name: "Adjust" }).click();
+  await expect(staff.getByRole("alert")).toBeVisible();
+  await expect(figure).toHaveText(String(before + 12));
+});
+
+test("staff put a book on the shelves, change it and take it away", async ({ staff, page, person }) => {
+  const title = `A Book for ${person.name}`;
+  await staff.goto("/admin/books");
+  await staff.getByRole("link", { name: "A new book" }).click();
+  await staff.getByRole("button", { name: "Save" }).click();
+  await expect(staff.getByRole("alert")).toBeVisible();
+  await staff.getByLabel("Title", { exact: true }).fill(title);
+  await staff.getByLabel(/^Authors/).fill("Ann Author");
+  await staff.getByLabel("Price", { exact: true }).fill("12.50");
+  await staff.getByRole("button", { name: "Save" }).click();
+  await expect(staff.getByRole("status").first()).toBeVisible();
+  await staff.goto("/admin/books");
+  await staff.getByLabel("Title, author or ISBN").fill(title);
+  await staff.getByRole("button", { name: "Find" }).click();
+  await staff.getByRole("row").getByRole("link", { name: title }).click();
+  await staff.getByLabel("Price", { exact: true }).fill("9.75");
+  await staff.getByRole("button", { name: "Save" }).click();
+  const id = staff.url().split("/").pop()?.split("?")[0];
+  await expect(async () => {
+    await page.goto(`/books/${id}`);
+    await expect(page.locator(".buy__price")).toContainText("9.75", { timeout: 500 });
+  }).toPass({ timeout: 10_000 });
+  await staff.goto(`/admin/books/${id}`);
+  await staff.getByRole("button", { name: "Remove this book" }).click();
+  await expect(async () => {
+    const answer = await page.goto(`/books/${id}`);
+    expect(answer?.status()).toBe(404);
+  }).toPass({ timeout: 10_000 });
+});
+
+test("the office shows dead letters, payments and the ledger", async ({ staff }) => {
+  await staff.goto("/admin/dead-letters");
+  await expect(staff.getByRole("heading", { level: 2, name: "None" })).toBeVisible();
+  await staff.goto("/admin/payments");
+  await expect(staff.getByRole("heading", { level: 1 })).toHaveText("Payments");
+  await staff.goto("/admin");
+  await expect(staff.getByRole("region", { name: "Ledger" })).toBeVisible();
+});
+
+test("the office is for staff", async ({ page, person }) => {
+  await page.goto("/admin/orders");
+  await expect(page).toHaveURL(/\/sign-in\?next=%2Fadmin%2Forders/);
+  await signUp(page, person);
+  const answer = await page.goto("/admin/orders");
+  expect(answer?.status()).toBe(403);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("This door is for staff");
+});

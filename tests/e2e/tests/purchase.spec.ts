@@ -1,0 +1,256 @@
+import type { Page } from "@playwright/test";
+import {
+  ADDRESS,
+  CARD,
+  addToBasket,
+  basketLink,
+  buy,
+  expectBasketCount,
+  expectConfirmed,
+  fillAddress,
+  openMail,
+  payWith,
+  placeOrder,
+  progress,
+  readOrder,
+  settled,
+  signIn,
+  signUp,
+} from "../support/journey";
+import { expect, test } from "../support/test";
+
+test("a guest finds a book, buys it and is sent a mail", async ({ page, person, staff }) => {
+  await page.goto("/");
+  await page.getByRole("link", { name: "Browse all books" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("All books");
+  // A later card: the first ones may be sold out by other tests of this run.
+  await page.goto("/books?in_stock=true");
+  const card = page.getByRole("region", { name: "Books" }).getByRole("article").nth(7);
+  const title = await card.getByRole("heading").innerText();
+  await card.getByRole("link").first().click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(title);
+
+  await page.getByRole("button", { name: "Add to basket" }).click();
+  await expectBasketCount(page, 1);
+  await basketLink(page).click();
+  await expect(page.getByRole("heading", { level: 2, name: title })).toBeVisible();
+  await page.getByRole("link", { name: "Go to checkout" }).click();
+  await fillAddress(page, person);
+  await payWith(page, CARD.approved);
+  const total = await page.locator("[data-total]").innerText();
+  await placeOrder(page);
+
+  const order = await expectConfirmed(page);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Thank you, it is yours");
+  await expect(page.getByRole("region", { name: "What you ordered" })).toContainText(title);
+  await expect(page.getByRole("region", { name: "What you ordered" })).toContainText(total);
+  await expect(page.getByText(person.email)).toBeVisible();
+  await expectBasketCount(page, 0);
+  await page.goto("/basket");
+  await expect(page.getByRole("heading", { name: "Nothing in it yet" })).toBeVisible();
+
+  await openMail(staff, person.email, new RegExp(order.number));
+  await expect(staff.getByRole("region", { name: "Text" })).toContainText(title);
+  await expect(staff.getByRole("region", { name: "Text" })).toContainText(`/orders/${order.id}?key=`);
+});
+
+test("a guest's order is nobody else's to see", async ({ page, person, books, visit }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  const order = await buy(page, person);
+  const stranger = await visit();
+  const answer = await stranger.goto(`/orders/${order.id}`);
+  expect([401, 403, 404, 200]).toContain(answer?.status());
+  await expect(stranger.getByText(person.email)).toHaveCount(0);
+  await expect(stranger.getByText(ADDRESS.line1)).toHaveCount(0);
+  await stranger.goto(order.path);
+  await expect(progress(stranger)).toContainText("Order confirmed");
+});
+
+test("a customer signs up, buys, and finds the order in the account", async ({ page, person, books, staff }) => {
+  const [book] = await books(1);
+  await signUp(page, person);
+  await addToBasket(page, book!);
+  const order = await buy(page, person, { guest: false });
+
+  await page.getByRole("link", { name: /your account$/ }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello, ${person.name}`);
+  await expect(page.getByRole("link", { name: order.number })).toContainText(book!.title);
+  await page.getByRole("link", { name: "All orders" }).click();
+  await page.getByRole("link", { name: order.number }).click();
+  await expect(page).toHaveURL(new RegExp(`/orders/${order.id}$`));
+  await expect(progress(page)).toContainText("Order confirmed");
+  await openMail(staff, person.email, new RegExp(order.number));
+
+  await page.goto("/account");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page.getByRole("link", { name: "Sign in" })).toBeVisible();
+  await page.goto(`/orders/${order.id}`);
+  await expect(page.getByText(ADDRESS.line1)).toHaveCount(0);
+});
+
+test("a declined card says so, keeps what was typed and the basket; another card works", async ({ page, person, books }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  await page.goto("/checkout");
+  await fillAddress(page, person);
+  await page.getByLabel("Flat, floor, company").fill("Third floor");
+  await page.getByRole("radio", { name: "Express" }).check();
+  await payWith(page, CARD.declined);
+  await settled(page);
+  await placeOrder(page);
+
+  const alert = page.getByRole("alert");
+  await expect(alert).toContainText("declined");
+  await expect(alert).toContainText("Nothing was charged");
+  await expect(page).toHaveTitle(/^Error/);
+  await expect(page.getByLabel("E-mail")).toHaveValue(person.email);
+  await expect(page.getByLabel("Full name")).toHaveValue(person.name);
+  await expect(page.getByLabel("Flat, floor, company")).toHaveValue("Third floor");
+  await expect(page.getByRole("radio", { name: "Express" })).toBeChecked();
+  await expectBasketCount(page, 1);
+
+  await payWith(page, CARD.approved);
+  await placeOrder(page);
+  await expectConfirmed(page);
+  await expectBasketCount(page, 0);
+});
+
+test("a missing address is pointed at, field by field", async ({ page, books }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  await page.goto("/checkout");
+  await placeOrder(page);
+  const alert = page.getByRole("alert");
+  await expect(alert.getByRole("link")).toHaveText([
+    "Type an e-mail address, so that we can send the confirmation.",
+    "Type the name on the parcel.",
+    "Type street and number.",
+    "Type the town or city.",
+    "Type the postal code.",
+  ], { ignoreCase: true });
+  await alert.getByRole("link", { name: "Type street and number." }).click();
+  await expect(page.getByLabel("Street and number")).toBeFocused();
+  await expect(page.getByLabel("Street and number")).toHaveAccessibleDescription(/Type street and number/);
+});
+
+test("a payment that the bank asks about goes through when it is confirmed", async ({ page, person, books }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  await page.goto("/checkout");
+  await fillAddress(page, person);
+  await payWith(page, CARD.challenge);
+  await placeOrder(page);
+
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Confirm your payment");
+  await page.getByRole("button", { name: "Approve payment" }).click();
+  await backToShop(page);
+  await expectConfirmed(page);
+  await page.goto("/basket");
+  await expect(page.getByRole("heading", { name: "Nothing in it yet" })).toBeVisible();
+});
+
+test("a payment that is refused at the bank leaves the basket as it was", async ({ page, person, books }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  await page.goto("/checkout");
+  await fillAddress(page, person);
+  await payWith(page, CARD.challenge);
+  await placeOrder(page);
+  await page.getByRole("button", { name: "Decline" }).click();
+  await backToShop(page);
+
+  await expect(progress(page)).toContainText("Order not accepted");
+  await expect(progress(page)).toContainText("Nothing was charged");
+  await progress(page).getByRole("link", { name: "Back to checkout" }).click();
+  await expect(page.getByRole("region", { name: "Review" })).toContainText(book!.title);
+  await fillAddress(page, person);
+  await payWith(page, CARD.approved);
+  await placeOrder(page);
+  await expectConfirmed(page);
+});
+
+test("signing in keeps both baskets", async ({ page, person, books }) => {
+  const [before, after] = await books(2);
+  await signUp(page, person);
+  await addToBasket(page, before!);
+  await page.goto("/account");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.goto("/basket");
+  await expect(page.getByRole("heading", { name: "Nothing in it yet" })).toBeVisible();
+  await addToBasket(page, after!);
+
+  await page.getByRole("link", { name: "Sign in" }).click();
+  await signIn(page, person);
+  await expectBasketCount(page, 2);
+  await page.goto("/basket");
+  await expect(page.getByRole("heading", { level: 2, name: before!.title })).toBeVisible();
+  await expect(page.getByRole("heading", { level: 2, name: after!.title })).toBeVisible();
+});
+
+test("copies can be changed and removed in the basket", async ({ page, books }) => {
+  const [one, two] = await books(2);
+  await addToBasket(page, one!);
+  await addToBasket(page, two!, 2);
+  await page.goto("/basket");
+  const copies = page.getByLabel(`Copies of ${one!.title}`, { exact: true });
+  await copies.fill("3");
+  await copies.press("Enter");
+  await expectBasketCount(page, 4);
+  await expect(page.getByText("Subtotal (4 books)")).toBeVisible();
+  await page.getByRole("button", { name: `Remove ${two!.title}`, exact: true }).click();
+  await expectBasketCount(page, 3);
+  await expect(page.getByRole("heading", { level: 2, name: two!.title })).toHaveCount(0);
+  await page.reload();
+  await expect(page.getByLabel(`Copies of ${one!.title}`, { exact: true })).toHaveValue("3");
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  test(`pressing the button twice makes one order (scripts ${javaScriptEnabled ? "on" : "off"})`, async ({
+    visit,
+    person,
+    books,
+    staff,
+  }) => {
+    const [book] = await books(1);
+    const page = await visit({ javaScriptEnabled });
+    await page.goto(book!.path);
+    await page.getByRole("button", { name: "Add to basket" }).click();
+    await expectBasketCount(page, 1);
+    await page.goto("/checkout");
+    await fillAddress(page, person);
+    await payWith(page, CARD.approved);
+    await page.getByRole("button", { name: "Place order and pay" }).dblclick();
+    await expectConfirmed(page);
+
+    await staff.goto("/admin/orders");
+    await expect(staff.getByRole("row").filter({ hasText: person.name })).toHaveCount(1);
+  });
+}
+
+test("the total follows the address before anything is paid", async ({ page, person, books }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  await page.goto("/checkout");
+  await fillAddress(page, person);
+  const total = page.locator("[data-total]");
+  const before = await total.innerText();
+  await page.getByLabel("Country").selectOption({ label: "Japan" });
+  await expect(page.getByRole("radio", { name: "International" })).toBeVisible();
+  await expect(page.getByRole("radio", { name: "Standard" })).toHaveCount(0);
+  await settled(page);
+  await expect(total).not.toHaveText(before);
+  const shown = await total.innerText();
+  await payWith(page, CARD.approved);
+  await placeOrder(page);
+  await expectConfirmed(page);
+  await expect(page.getByRole("region", { name: "What you ordered" })).toContainText(shown);
+  expect((await readOrder(page)).number).not.toBe("");
+});
+
+/** From the bank's page to the order's: at once, or by its link. */
+async function backToShop(page: Page): Promise<void> {
+  const back = page.getByRole("link", { name: "Back to the shop" });
+  await expect(back.or(progress(page))).toBeVisible();
+  if (await back.isVisible()) await back.click();
+}
