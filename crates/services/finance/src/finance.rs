@@ -248,9 +248,7 @@ impl Finance {
         cause: Option<Cause>,
     ) -> Result<Option<Decision>, DbError> {
         let finance = self.clone();
-        self.db
-            .transact(move |tx| Box::pin(async move { finance.apply(tx, which, input, cause.as_ref()).await }))
-            .await
+        self.db.transact(move |tx| Box::pin(async move { finance.apply(tx, which, input, cause.as_ref()).await })).await
     }
 
     /// The present instant.
@@ -260,5 +258,6 @@ impl Finance {
 }
 
 fn decided(payment: &Payment, input: Input) -> Result<Decision, DbError> {
-    decide(payment, input).map_err(|error| DbError::Corrupt(format!("payment {} cannot be booked: {error}", payment.id)))
+    decide(payment, input)
+        .map_err(|error| DbError::Corrupt(format!("payment {} cannot be booked: {error}", payment.id)))
 }

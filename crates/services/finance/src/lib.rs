@@ -33,6 +33,7 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use crate::finance::Finance;
 pub use crate::{
     domain::reconciliation::OrderFacts,
     provider::{
@@ -40,7 +41,6 @@ pub use crate::{
         sandbox::{RouterSender, SandboxProvider, Webhook, WebhookSender},
     },
 };
-use crate::finance::Finance;
 
 /// The finance role. Cheap to clone.
 #[derive(Clone)]

@@ -398,8 +398,7 @@ impl Payment {
 /// # Errors
 /// [`Unbalanced`] when what the provider says cannot be booked: an amount of zero, or of another currency.
 pub fn decide(payment: &Payment, input: Input) -> Result<Decision, Unbalanced> {
-    let mut next =
-        Decision { payment: payment.clone(), facts: Vec::new(), book: Vec::new(), call: None, wait: false };
+    let mut next = Decision { payment: payment.clone(), facts: Vec::new(), book: Vec::new(), call: None, wait: false };
     match input {
         Input::Authorise { amount } => next.authorise(amount),
         Input::Capture => next.capture(),
@@ -560,7 +559,11 @@ impl Decision {
                     self.payment.status = Status::ActionRequired;
                     self.payment.action_url = Some(url.clone());
                     let void = self.payment.void_requested;
-                    self.facts.push(if void { Fact::Declined(CANCELLED.to_owned()) } else { Fact::ActionRequired(url) });
+                    self.facts.push(if void {
+                        Fact::Declined(CANCELLED.to_owned())
+                    } else {
+                        Fact::ActionRequired(url)
+                    });
                 }
             }
             ProviderState::Authorised => {
@@ -636,8 +639,11 @@ impl Decision {
         refund.status = RefundStatus::Done;
         let amount = refund.amount;
         payment.refunded = payment.refunded.checked_add(amount)?;
-        payment.status =
-            if payment.refunded.amount >= payment.captured.amount { Status::Refunded } else { Status::PartiallyRefunded };
+        payment.status = if payment.refunded.amount >= payment.captured.amount {
+            Status::Refunded
+        } else {
+            Status::PartiallyRefunded
+        };
         self.book.push(LedgerTransaction::refund(id, amount, payment.delivered)?);
         self.facts.push(Fact::Refunded(id, amount));
         if payment.void_requested && payment.status == Status::Refunded {
@@ -726,7 +732,8 @@ mod tests {
             (Failed, [Failed, Failed, Captured, Voided, Voided]),
         ];
         for (from, to) in table {
-            let states = [challenge(), ProviderState::Authorised, ProviderState::Captured, declined(), ProviderState::Voided];
+            let states =
+                [challenge(), ProviderState::Authorised, ProviderState::Captured, declined(), ProviderState::Voided];
             for (state, expected) in states.into_iter().zip(to) {
                 let payment = Payment { status: from, ..fresh() };
                 let next = decide(&payment, seen(state.clone())).unwrap();
@@ -758,7 +765,8 @@ mod tests {
     #[test]
     fn a_tombstone_refuses_without_asking_the_provider() {
         let tomb = Payment::tombstone(PaymentId::new(), OrderId::new(), Currency::USD, Timestamp::default());
-        let (payment, facts, calls) = run(tomb, vec![Input::Authorise { amount: usd(700) }, Input::Void, Input::Capture]);
+        let (payment, facts, calls) =
+            run(tomb, vec![Input::Authorise { amount: usd(700) }, Input::Void, Input::Capture]);
         assert_eq!(facts[..2], [Fact::Declined(CANCELLED.into()), Fact::Voided]);
         assert!(matches!(facts[2], Fact::CaptureFailed(_)));
         assert_eq!(calls, []);
@@ -790,7 +798,11 @@ mod tests {
         let (payment, _, _) = run(fresh(), vec![seen(ProviderState::Captured)]);
         let (payment, facts, calls) = run(
             payment,
-            vec![Input::Refund { id: refund, amount: usd(300), reason: "torn".into() }, seen_refunds(&[(refund, 300)]), Input::Void],
+            vec![
+                Input::Refund { id: refund, amount: usd(300), reason: "torn".into() },
+                seen_refunds(&[(refund, 300)]),
+                Input::Void,
+            ],
         );
         assert_eq!(facts, [Fact::Refunded(refund, usd(300))]);
         let Some(Call::Refund(rest)) = calls.last() else { panic!("{calls:?}") };
@@ -835,7 +847,8 @@ mod tests {
     fn income_is_booked_when_the_customer_has_the_goods() {
         let booked = |payment: &Payment, input| {
             let next = decide(payment, input).unwrap();
-            let book: Vec<_> = next.book.iter().map(|t| (t.kind(), t.entries()[0].account, t.entries()[0].amount)).collect();
+            let book: Vec<_> =
+                next.book.iter().map(|t| (t.kind(), t.entries()[0].account, t.entries()[0].amount)).collect();
             (next.payment, book)
         };
         let (captured, book) = booked(&fresh(), seen(ProviderState::Captured));

@@ -72,7 +72,10 @@ pub fn compare_order(order: &OrderFacts, payment: Option<&Payment>) -> Vec<Diffe
         differ("shipped_without_capture", "The goods left, but the payment is not captured.".to_owned());
     }
     if kept > 0 && !order.confirmed {
-        differ("captured_without_confirmed_order", format!("{} was taken for an order that was never confirmed.", payment.captured));
+        differ(
+            "captured_without_confirmed_order",
+            format!("{} was taken for an order that was never confirmed.", payment.captured),
+        );
     } else if kept > 0 && closed {
         let kept = Money::new(kept, payment.captured.currency);
         differ("captured_for_closed_order", format!("{kept} is kept for an order that is closed."));
@@ -124,7 +127,10 @@ pub fn compare_provider(payment: &Payment, view: &ProviderView) -> Vec<Differenc
     let refunded: i64 = seen.refunds.iter().map(|refund| refund.amount.amount).sum();
     let has_money = status == Status::Authorised || status.is_captured();
     if has_money && seen.amount != payment.amount {
-        differ("provider_amount_differs", format!("We asked for {}, the provider says {}.", payment.amount, seen.amount));
+        differ(
+            "provider_amount_differs",
+            format!("We asked for {}, the provider says {}.", payment.amount, seen.amount),
+        );
     }
     if seen.captured.amount != payment.captured.amount {
         let detail = format!("We took {}, the provider says {}.", payment.captured, seen.captured);
@@ -205,9 +211,21 @@ mod tests {
             (order(O::Pending, false), Some(payment(Status::Captured)), &["captured_without_confirmed_order"]),
             (order(O::Cancelled, true), Some(payment(Status::Captured)), &["captured_for_closed_order"]),
             (order(O::Rejected, false), Some(payment(Status::Authorised)), &["held_for_closed_order"]),
-            (OrderFacts { total: usd(1), ..order(O::Confirmed, true) }, Some(payment(Status::Captured)), &["total_differs"]),
-            (OrderFacts { refunded: usd(1), ..order(O::Confirmed, true) }, Some(payment(Status::Captured)), &["order_refunded_differs"]),
-            (OrderFacts { payment_captured: Some(true), ..order(O::Confirmed, true) }, Some(payment(Status::Authorised)), &["order_captured_differs"]),
+            (
+                OrderFacts { total: usd(1), ..order(O::Confirmed, true) },
+                Some(payment(Status::Captured)),
+                &["total_differs"],
+            ),
+            (
+                OrderFacts { refunded: usd(1), ..order(O::Confirmed, true) },
+                Some(payment(Status::Captured)),
+                &["order_refunded_differs"],
+            ),
+            (
+                OrderFacts { payment_captured: Some(true), ..order(O::Confirmed, true) },
+                Some(payment(Status::Authorised)),
+                &["order_captured_differs"],
+            ),
         ];
         for (order, payment, expected) in cases {
             assert_eq!(kinds(compare_order(order, payment.as_ref())), *expected, "{order:?} {payment:?}");
@@ -217,7 +235,13 @@ mod tests {
     #[test]
     fn payments_and_the_provider() {
         let holds = |state, captured| {
-            ProviderView::Holds(ProviderPayment { reference: "p".into(), state, amount: usd(1000), captured: usd(captured), refunds: vec![] })
+            ProviderView::Holds(ProviderPayment {
+                reference: "p".into(),
+                state,
+                amount: usd(1000),
+                captured: usd(captured),
+                refunds: vec![],
+            })
         };
         let cases: &[(Status, ProviderView, &[&str])] = &[
             (Status::Captured, holds(ProviderState::Captured, 1000), &[]),

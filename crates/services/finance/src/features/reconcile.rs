@@ -12,8 +12,8 @@ use bookworm_kernel::{OrderId, PaymentId, Timestamp};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 
 use crate::{
-    domain::{
-        reconciliation::{OrderFacts, ProviderView, compare_ledger, compare_order, compare_provider, without_order},
+    domain::reconciliation::{
+        OrderFacts, ProviderView, compare_ledger, compare_order, compare_provider, without_order,
     },
     finance::Finance,
     store::{
@@ -111,7 +111,11 @@ impl Comparison<'_> {
         }
         for id in ledger::orphans(sql, self.since).await? {
             let detail = format!("The transaction {id} belongs to no payment.");
-            self.found.push(Difference { kind: "ledger_transaction_without_payment".to_owned(), order_id: None, detail });
+            self.found.push(Difference {
+                kind: "ledger_transaction_without_payment".to_owned(),
+                order_id: None,
+                detail,
+            });
         }
         let mut differences = self.found;
         differences.sort_by(|a, b| (&a.kind, a.order_id).cmp(&(&b.kind, b.order_id)));

@@ -44,16 +44,7 @@ pub(crate) async fn note(
            confirmed = (order_facts.confirmed OR excluded.confirmed), \
            refunded = order_facts.refunded + excluded.refunded, \
            updated_at = excluded.updated_at",
-        values![
-            order.uuid(),
-            name,
-            rank,
-            total.amount,
-            total.currency.code(),
-            confirmed,
-            refunded,
-            now.micros()
-        ],
+        values![order.uuid(), name, rank, total.amount, total.currency.code(), confirmed, refunded, now.micros()],
     )
     .await?;
     Ok(())
@@ -98,7 +89,9 @@ pub(crate) async fn walk(
     let after = after.map_or(Uuid::nil(), OrderId::uuid);
     let rows: Vec<Row> = sql
         .all(
-            &format!("SELECT {COLUMNS} FROM order_facts WHERE updated_at >= $1 AND order_id > $2 ORDER BY order_id LIMIT $3"),
+            &format!(
+                "SELECT {COLUMNS} FROM order_facts WHERE updated_at >= $1 AND order_id > $2 ORDER BY order_id LIMIT $3"
+            ),
             values![since.micros(), after, limit],
         )
         .await?;

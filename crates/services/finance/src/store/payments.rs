@@ -144,10 +144,7 @@ impl Key {
 pub(crate) async fn hold(tx: &Tx, key: Key) -> Result<Option<Stored>, DbError> {
     let (column, id) = key.column();
     let row: Option<Row> = tx
-        .one(
-            &format!("UPDATE payments SET version = version + 1 WHERE {column} = $1 RETURNING {COLUMNS}"),
-            values![id],
-        )
+        .one(&format!("UPDATE payments SET version = version + 1 WHERE {column} = $1 RETURNING {COLUMNS}"), values![id])
         .await?;
     Ok(complete(tx, row.into_iter().collect()).await?.pop())
 }

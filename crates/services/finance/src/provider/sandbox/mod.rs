@@ -23,8 +23,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use self::webhooks::{RouterSender, Webhook, WebhookSender};
 use self::store::Row;
+pub use self::webhooks::{RouterSender, Webhook, WebhookSender};
 use super::{AuthoriseRequest, PaymentProvider, ProviderError, ProviderPayment, WebhookEvent};
 
 /// Where the sandbox posts its webhooks.
@@ -179,7 +179,13 @@ impl Sandbox {
     }
 
     /// Changes a payment that is there, under an idempotency key.
-    async fn change<F>(&self, key: &str, request: String, payment: PaymentId, change: F) -> Result<ProviderPayment, ProviderError>
+    async fn change<F>(
+        &self,
+        key: &str,
+        request: String,
+        payment: PaymentId,
+        change: F,
+    ) -> Result<ProviderPayment, ProviderError>
     where
         F: for<'t> FnOnce(&'t Tx, Option<Row>, Timestamp) -> BoxFuture<'t, Result<Row, SandboxError>> + Send + 'static,
     {
@@ -268,7 +274,8 @@ fn judge(request: &AuthoriseRequest, now: Timestamp, settings: &settings::Sandbo
             row.status = "action_required".to_owned();
             row.challenge_id = Some(Uuid::new_v4());
             row.challenge_secret = Some(secret());
-            row.challenge_expires_at = Some(now.plus(Duration::from_secs(60 * u64::from(settings.challenge_minutes))).micros());
+            row.challenge_expires_at =
+                Some(now.plus(Duration::from_secs(60 * u64::from(settings.challenge_minutes))).micros());
         }
         TOK_DECLINE => row.reason = Some("The card was declined.".to_owned()),
         _ => row.reason = Some("The card is not known.".to_owned()),
@@ -303,9 +310,21 @@ impl PaymentProvider for SandboxProvider {
         [
             (TOK_APPROVE, "Test card: approved", "The payment goes through at once."),
             (TOK_DECLINE, "Test card: declined", "The bank says no, and the order is rejected."),
-            (TOK_CHALLENGE, "Test card: confirm with your bank", "A page asks you to confirm the payment (3-D Secure)."),
-            (TOK_TIMEOUT, "Test card: no answer", "The bank never answers; the order is rejected after a while, and nothing is charged."),
-            (TOK_APPROVE_LATE_WEBHOOK, "Test card: approved, told twice", "Approved at once; the bank tells of it twice more, late. Nothing happens twice."),
+            (
+                TOK_CHALLENGE,
+                "Test card: confirm with your bank",
+                "A page asks you to confirm the payment (3-D Secure).",
+            ),
+            (
+                TOK_TIMEOUT,
+                "Test card: no answer",
+                "The bank never answers; the order is rejected after a while, and nothing is charged.",
+            ),
+            (
+                TOK_APPROVE_LATE_WEBHOOK,
+                "Test card: approved, told twice",
+                "Approved at once; the bank tells of it twice more, late. Nothing happens twice.",
+            ),
         ]
         .map(|(token, name, description)| PaymentMethod {
             token: token.to_owned(),
@@ -369,7 +388,10 @@ impl PaymentProvider for SandboxProvider {
             .change(key, format!("void {payment}"), payment, move |tx, known, now| {
                 Box::pin(async move {
                     let Some(mut row) = known else {
-                        let row = Row { reason: Some(crate::domain::payment::CANCELLED.to_owned()), ..new_row(payment, "voided") };
+                        let row = Row {
+                            reason: Some(crate::domain::payment::CANCELLED.to_owned()),
+                            ..new_row(payment, "voided")
+                        };
                         if !store::insert(tx, &row, now).await? {
                             return Err(SandboxError::Db(DbError::Busy));
                         }

@@ -117,8 +117,11 @@ pub(super) async fn snapshot(sql: &impl ConnectionTrait, row: &Row) -> Result<Pr
     let refunds: Vec<RefundRow> = if row.captured == 0 {
         Vec::new()
     } else {
-        sql.all("SELECT refund_id, amount FROM sandbox_refunds WHERE payment_id = $1 ORDER BY refund_id", values![row.payment_id])
-            .await?
+        sql.all(
+            "SELECT refund_id, amount FROM sandbox_refunds WHERE payment_id = $1 ORDER BY refund_id",
+            values![row.payment_id],
+        )
+        .await?
     };
     Ok(ProviderPayment {
         reference: row.reference.clone(),
@@ -293,7 +296,13 @@ pub(super) async fn due_webhooks(sql: &impl ConnectionTrait, now: Timestamp) -> 
 }
 
 /// Notes how a delivery went.
-pub(super) async fn set_webhook(tx: &Tx, seq: i64, status: &str, attempts: i64, due_at: Timestamp) -> Result<(), DbError> {
+pub(super) async fn set_webhook(
+    tx: &Tx,
+    seq: i64,
+    status: &str,
+    attempts: i64,
+    due_at: Timestamp,
+) -> Result<(), DbError> {
     tx.exec(
         "UPDATE sandbox_webhooks SET status = $2, attempts = $3, due_at = $4 WHERE seq = $1",
         values![seq, status, attempts, due_at.micros()],
