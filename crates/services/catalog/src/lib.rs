@@ -19,7 +19,7 @@ mod store;
 use std::sync::Arc;
 
 use bookworm_contracts::{events::catalog::BookChanged, grpc::catalog::catalog_server::CatalogServer};
-use bookworm_db::{Db, DbError, Migration, Tx};
+use bookworm_db::{Db, DbError, Migration, Sql, Tx};
 use bookworm_kernel::{BookId, Cause, Clock, Currency};
 use bookworm_messaging::{Consumer, Outbox};
 use futures::future::BoxFuture;
@@ -76,7 +76,7 @@ impl CatalogService {
     /// Queries of other services. They read the database and never an answer kept in memory, since checkout relies on
     /// them.
     pub fn grpc(&self) -> CatalogServer<Offers> {
-        CatalogServer::new(Offers(self.clone()))
+        CatalogServer::new(Offers::new(self))
     }
 
     /// The service's database.
@@ -87,6 +87,16 @@ impl CatalogService {
     /// Where its messages wait for the relay.
     pub fn outbox(&self) -> &Outbox {
         &self.0.outbox
+    }
+
+    /// Whether no book was ever put into the catalogue.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_empty(&self) -> Result<bool, DbError> {
+        let books: Option<i64> =
+            self.0.db.read().scalar("SELECT COUNT(*) FROM (SELECT 1 FROM books LIMIT 1) AS any_book", []).await?;
+        Ok(books == Some(0))
     }
 
     /// Drops what is kept of these books once the unit of work is durable.

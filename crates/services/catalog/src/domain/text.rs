@@ -125,10 +125,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folding_twice_changes_nothing(text in "\\PC{0,40}") {
+        fn folding_twice_changes_nothing(text in "[ -\u{1fff}一-龥あ-んア-ン]{0,40}") {
             let once = fold(&text);
-            // Exotic compatibility characters may decompose in steps; names of any living script do not.
-            prop_assume!(text.chars().all(|c| (c as u32) < 0x2000));
             prop_assert_eq!(fold(&once), once);
         }
 

@@ -14,7 +14,15 @@ const MAX_IDS: usize = 200;
 
 /// Answers `Catalog.GetBooks`: price and availability as the database has them now.
 #[derive(Clone)]
-pub struct Offers(pub(crate) CatalogService);
+pub struct Offers(CatalogService);
+
+impl Offers {
+    /// Answers for this catalogue.
+    #[must_use]
+    pub fn new(catalog: &CatalogService) -> Self {
+        Self(catalog.clone())
+    }
+}
 
 #[tonic::async_trait]
 impl Catalog for Offers {

@@ -61,13 +61,16 @@ impl Record {
     /// # Errors
     /// The reason, naming the member where there is one.
     pub(super) fn from_json(line: &[u8]) -> Result<Self, String> {
+        if !line.starts_with(b"{") {
+            return Err("the line is not a JSON object".to_owned());
+        }
         match serde_json::from_slice(line) {
             Ok(record) => Ok(record),
             Err(_) => {
                 let mut json = serde_json::Deserializer::from_slice(line);
                 let tracked: Result<Self, _> = serde_path_to_error::deserialize(&mut json);
                 Err(match tracked {
-                    Err(error) if error.path().iter().next().is_some() => {
+                    Err(error) if error.inner().is_data() && error.path().iter().next().is_some() => {
                         format!("{}: {}", error.path(), error.inner())
                     }
                     Err(error) => error.inner().to_string(),
@@ -281,7 +284,8 @@ mod tests {
             (r#"{"source_id":"a","title":"A","authors":["x",1]}"#, "authors[1]: invalid type: integer"),
             (r#"{"source_id":"a","title":"A","price":"cheap"}"#, "price: must be a number"),
             ("{\"title\":", "EOF"),
-            ("[]", "invalid"),
+            ("[]", "the line is not a JSON object"),
+            ("{\"title\":\"A\"} {}", "there is more after the end"),
         ] {
             let reason = check(json).unwrap_err();
             assert!(reason.starts_with(start), "{json}: {reason}");

@@ -233,3 +233,182 @@ pub(crate) async fn record(tx: &Tx, adjustment: &Adjustment) -> Result<()> {
 pub(crate) async fn recorded(tx: &Tx, id: Uuid) -> Result<Option<StockRow>> {
     tx.one("SELECT on_hand, reserved FROM stock_adjustments WHERE id = $1", values![id]).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, sync::Arc};
+
+    use bookworm_db::{Databases, Db};
+    use bookworm_kernel::{Currency, Quantity, SystemClock};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        CatalogService,
+        domain::{Draft, Rating},
+        store::books::{self, Names, Placed},
+    };
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// Order, and copies of each of three books (0: not on the order).
+        Reserve(usize, [u8; 3]),
+        Release(usize),
+        Commit(usize),
+        /// Book, copies.
+        Adjust(usize, i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => (0..5_usize, [0..5_u8, 0..5_u8, 0..5_u8]).prop_map(|(order, lines)| Step::Reserve(order, lines)),
+            1 => (0..5_usize).prop_map(Step::Release),
+            1 => (0..5_usize).prop_map(Step::Commit),
+            1 => (0..3_usize, -6..6_i64).prop_map(|(book, delta)| Step::Adjust(book, delta)),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    /// What the rules say, in memory.
+    #[derive(Default)]
+    struct Model {
+        on_hand: [i64; 3],
+        reserved: [i64; 3],
+        orders: HashMap<usize, (&'static str, [i64; 3])>,
+        came: i64,
+        sold: i64,
+    }
+
+    impl Model {
+        fn reserve(&mut self, order: usize, wanted: [i64; 3]) -> bool {
+            if let Some((status, _)) = self.orders.get(&order) {
+                return *status != "released";
+            }
+            let fits = (0..3).all(|b| self.on_hand[b] - self.reserved[b] >= wanted[b]);
+            if fits {
+                (0..3).for_each(|b| self.reserved[b] += wanted[b]);
+            }
+            self.orders.insert(order, (if fits { "held" } else { "released" }, wanted));
+            fits
+        }
+
+        fn release(&mut self, order: usize) {
+            let (status, wanted) = self.orders.entry(order).or_insert(("released", [0; 3]));
+            if *status == "held" {
+                *status = "released";
+                (0..3).for_each(|b| self.reserved[b] -= wanted[b]);
+            }
+        }
+
+        fn commit(&mut self, order: usize) {
+            if let Some((status, wanted)) = self.orders.get_mut(&order)
+                && *status == "held"
+            {
+                *status = "committed";
+                for (b, copies) in wanted.iter().enumerate() {
+                    self.reserved[b] -= copies;
+                    self.on_hand[b] -= copies;
+                    self.sold += copies;
+                }
+            }
+        }
+
+        fn adjust(&mut self, book: usize, delta: i64) -> bool {
+            let fits = self.on_hand[book] + delta >= self.reserved[book];
+            if fits {
+                self.on_hand[book] += delta;
+                self.came += delta;
+            }
+            fits
+        }
+    }
+
+    async fn three_books(db: &Db) -> Vec<BookId> {
+        db.transact::<_, DbError, _>(|tx| {
+            Box::pin(async move {
+                let mut ids = Vec::new();
+                for n in 0..3 {
+                    let draft = Draft { title: format!("Book {n}"), ..Draft::default() };
+                    let placed = Placed::new(BookId::new(), 1, draft, Rating::default(), &[&Names::default()])?;
+                    ids.push(placed.id);
+                    books::create(tx, &[(placed, 0)], Currency::USD, Timestamp::default()).await?;
+                }
+                Ok(ids)
+            })
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn follow(db: &Db, steps: Vec<Step>) {
+        let (books, mut model) = (three_books(db).await, Model::default());
+        let orders: Vec<OrderId> = (0..5).map(|_| OrderId::new()).collect();
+        let now = Timestamp::from_micros(1);
+        for step in steps {
+            match step {
+                Step::Reserve(n, wanted) => {
+                    let lines: Vec<StockLine> = books
+                        .iter()
+                        .zip(wanted)
+                        .filter_map(|(book, n)| {
+                            Some(StockLine { book_id: *book, quantity: Quantity::new(n.into()).ok()? })
+                        })
+                        .collect();
+                    let order = orders[n];
+                    let work = db.transact::<_, DbError, _>(move |tx| {
+                        Box::pin(async move { reserve(tx, order, &lines, now).await })
+                    });
+                    let held = work.await.unwrap() == Outcome::Held;
+                    assert_eq!(held, model.reserve(n, wanted.map(i64::from)));
+                }
+                Step::Release(n) => {
+                    let order = orders[n];
+                    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { release(tx, order, now).await }))
+                        .await
+                        .unwrap();
+                    model.release(n);
+                }
+                Step::Commit(n) => {
+                    let order = orders[n];
+                    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { commit(tx, order, now).await }))
+                        .await
+                        .unwrap();
+                    model.commit(n);
+                }
+                Step::Adjust(b, delta) => {
+                    let book = books[b];
+                    let work =
+                        db.transact::<_, DbError, _>(move |tx| Box::pin(async move { adjust(tx, book, delta).await }));
+                    assert_eq!(work.await.unwrap().is_some(), model.adjust(b, delta));
+                }
+            }
+            for (b, book) in books.iter().enumerate() {
+                let stock = of(db.read(), *book).await.unwrap().unwrap();
+                assert!(0 <= stock.reserved && stock.reserved <= stock.on_hand, "{stock:?}");
+                assert_eq!((stock.on_hand, stock.reserved), (model.on_hand[b], model.reserved[b]));
+            }
+            // No copy appears or vanishes: what came is in the house or sold.
+            assert_eq!(model.came, model.on_hand.iter().sum::<i64>() + model.sold);
+        }
+    }
+
+    /// Whatever happens in whatever order, the stock is what the rules say, and never negative.
+    #[test]
+    fn any_sequence_keeps_the_stock_true() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let db = runtime.block_on(async {
+            let db = Databases::Sqlite(folder.path().to_owned()).open(CatalogService::NAME).await.unwrap();
+            CatalogService::open(db.clone(), Currency::USD, Arc::new(SystemClock)).await.unwrap();
+            db
+        });
+        let mut runner =
+            proptest::test_runner::TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
+        runner
+            .run(&steps(), |steps| {
+                runtime.block_on(follow(&db, steps));
+                Ok(())
+            })
+            .unwrap();
+    }
+}
