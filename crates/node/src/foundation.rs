@@ -1,12 +1,6 @@
-use std::{
-    fs::File,
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::Router;
 use bookworm_config::{Secret, Settings};
 use bookworm_db::Databases;
 use bookworm_http::auth::TokenVerifier;
@@ -31,12 +25,8 @@ pub struct Foundation {
     pub verifier: Arc<TokenVerifier>,
     /// The shop's address as customers see it, without a slash at its end.
     pub origin: String,
-    /// The `iss` of tokens.
-    pub issuer: String,
     /// Cancelled when reactions and loops must end.
     pub stop_work: CancellationToken,
-    /// The door, once it is built: for parts that call the shop from outside, as a payment provider does.
-    pub door: Arc<OnceLock<Router>>,
     /// Held for as long as this process owns the data folder.
     _lock: Option<File>,
 }
@@ -59,13 +49,11 @@ impl Foundation {
         Ok(Self {
             origin: settings.public_origin(listening),
             verifier: Arc::new(TokenVerifier::new(&issuer, AUDIENCE, clock.clone())),
-            issuer,
             settings,
             clock,
             databases,
             bus: Arc::new(bus),
             stop_work: CancellationToken::new(),
-            door: Arc::default(),
             _lock: lock,
         })
     }

@@ -15,6 +15,7 @@ mod part;
 mod process;
 mod role;
 mod roles;
+mod secret;
 
 pub use crate::{
     process::{FirstAdmin, Shop},

@@ -19,6 +19,8 @@ pub struct Part {
     pub consumers: Vec<Consumer>,
     /// Its loops; each ends when the process shuts down.
     pub workers: Vec<BoxFuture<'static, ()>>,
+    /// What it does once the public API is there to be called.
+    pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
 }
 
 impl Part {
@@ -31,6 +33,7 @@ impl Part {
         self.outboxes.extend(other.outboxes);
         self.consumers.extend(other.consumers);
         self.workers.extend(other.workers);
+        self.on_api.extend(other.on_api);
         self
     }
 }

@@ -53,21 +53,23 @@ impl Shop {
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive).await?;
         let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
-        let Part { api, others, dbs, outboxes, consumers, workers, .. } = part;
+        let Part { api, others, dbs, outboxes, consumers, workers, on_api } = part;
 
         let stop_serving = CancellationToken::new();
-        let gateway =
-            GatewayService::new(foundation.settings.gateway.clone(), foundation.verifier.clone(), foundation.bus.clone());
+        let gateway = GatewayService::new(
+            foundation.settings.gateway.clone(),
+            foundation.verifier.clone(),
+            foundation.bus.clone(),
+        );
         let api = gateway.api(api);
+        on_api.into_iter().for_each(|connect| connect(api.clone()));
         let backends = Backends {
             pages: pages.map(|pages| pages(api.clone())),
             others,
             health: Health::new(checks(&dbs, &foundation), stop_serving.clone()),
             metrics: metrics(telemetry.clone(), &foundation),
         };
-        let router = if roles.has(Role::Gateway) { gateway.front(api, backends) } else { gateway.inside(api, backends) };
-        // Set once, here; parts that call the shop from outside wait for it.
-        let _ = foundation.door.set(router.clone());
+        let router = gateway.front(api, backends);
 
         let stop = &foundation.stop_work;
         let mut running = JoinSet::new();
@@ -95,17 +97,7 @@ impl Shop {
         for (db, outbox) in outboxes {
             relays.spawn(relay(db, outbox, foundation.bus.clone(), stop_relays.clone()));
         }
-        Ok(Self {
-            listener,
-            router,
-            workers: running,
-            relays,
-            stop_relays,
-            stop_serving,
-            dbs,
-            foundation,
-            first_admin,
-        })
+        Ok(Self { listener, router, workers: running, relays, stop_relays, stop_serving, dbs, foundation, first_admin })
     }
 
     /// The address that requests come to.

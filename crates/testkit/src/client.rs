@@ -46,8 +46,11 @@ impl Request {
 
     /// Sends it and reads the whole answer.
     pub async fn send(self) -> Answer {
-        let mut request =
-            http::Request::builder().method(self.method).uri(&self.path).body(Body::from(self.body)).expect("a valid path");
+        let mut request = http::Request::builder()
+            .method(self.method)
+            .uri(&self.path)
+            .body(Body::from(self.body))
+            .expect("a valid path");
         *request.headers_mut() = self.headers;
         let response = self.router.oneshot(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = response.into_parts();

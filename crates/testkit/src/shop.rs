@@ -7,8 +7,8 @@ use std::{
 
 use axum::Router;
 use bookworm_config::{Settings, Sources};
-use bookworm_db::{Databases, sea_orm::ConnectionTrait};
 use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenResponse, ordering::Order};
+use bookworm_db::{Databases, sea_orm::ConnectionTrait};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
 use http::{Method, StatusCode};
@@ -282,7 +282,8 @@ fn checkout_body(token: &str) -> Value {
 }
 
 async fn open(settings: &Settings) -> Shop {
-    let telemetry = bookworm_telemetry::init(bookworm_telemetry::LogFormat::Pretty, "warn").expect("the filter is valid");
+    let telemetry =
+        bookworm_telemetry::init(bookworm_telemetry::LogFormat::Pretty, "warn").expect("the filter is valid");
     Shop::open(settings.clone(), telemetry).await.expect("the shop opens")
 }
 

@@ -54,7 +54,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
     if roles.has(Role::Notification) {
         part = part.and(notification::build(foundation).await?);
     }
-    let pages = roles.has(Role::Web).then(|| web::build(foundation));
+    let pages = if roles.has(Role::Web) { Some(web::build(foundation)?) } else { None };
     Ok(Built { part, pages, first_admin })
 }
 

@@ -1,0 +1,28 @@
+//! The services that commands work on, opened without their loops. What asks another service is given a client that
+//! leads nowhere: commands never use it.
+
+use bookworm_contracts::grpc::{
+    Transport, basket::basket_client::BasketClient, catalog::catalog_client::CatalogClient,
+};
+use bookworm_ordering::OrderingService;
+use tonic::Status;
+use tower::{service_fn, util::BoxCloneSyncService};
+
+use crate::foundation::Foundation;
+
+/// Ordering over its database.
+pub async fn ordering(foundation: &Foundation) -> anyhow::Result<OrderingService> {
+    let service = OrderingService::open(
+        foundation.databases.open(OrderingService::NAME).await?,
+        foundation.settings.ordering.clone(),
+        foundation.clock.clone(),
+        BasketClient::new(nowhere()),
+        CatalogClient::new(nowhere()),
+    )
+    .await?;
+    Ok(service)
+}
+
+fn nowhere() -> Transport {
+    BoxCloneSyncService::new(service_fn(|_| async { Err(Status::unavailable("this process runs no such service")) }))
+}

@@ -1,0 +1,12 @@
+//! What the program does beside serving. One file for each command.
+
+mod books;
+mod import;
+mod reconcile;
+mod replay_orders;
+
+pub use self::{
+    import::{ImportProgress, ImportReport, import},
+    reconcile::{Reconciled, reconcile},
+    replay_orders::{Replayed, replay_orders},
+};

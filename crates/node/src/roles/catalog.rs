@@ -1,0 +1,46 @@
+use std::path::Path;
+
+use anyhow::Context;
+use bookworm_catalog::{CatalogService, import};
+use bookworm_contracts::grpc::{Transport, catalog::catalog_client::CatalogClient};
+
+use crate::{clients, foundation::Foundation, part::Part};
+
+pub type Client = CatalogClient<Transport>;
+
+/// The demonstration catalogue, loaded by the same importer that users use.
+const DEMO: &[u8] = include_bytes!("../../../../data/demo-catalogue.jsonl");
+
+pub async fn build(foundation: &Foundation) -> anyhow::Result<(Client, Part)> {
+    let settings = &foundation.settings;
+    let db = foundation.databases.open(CatalogService::NAME).await?;
+    let service = CatalogService::open(db, settings.ordering.currency, foundation.clock.clone()).await?;
+    if settings.demo {
+        load_demo(&service, &settings.data_dir).await?;
+    }
+    let part = Part {
+        api: service.api(),
+        dbs: vec![service.db().clone()],
+        outboxes: vec![(service.db().clone(), service.outbox().clone())],
+        consumers: service.consumers(),
+        workers: service.workers(foundation.stop_work.clone()),
+        ..Part::default()
+    };
+    Ok((CatalogClient::new(clients::local(service.grpc())), part))
+}
+
+/// Fills an empty catalogue. The file stays in the data folder until all of it is loaded, so that a first start that
+/// was interrupted is finished by the next.
+async fn load_demo(catalog: &CatalogService, data_dir: &Path) -> anyhow::Result<()> {
+    let file = data_dir.join("demo-catalogue.jsonl");
+    let unfinished = file.exists();
+    if !unfinished && !catalog.is_empty().await? {
+        return Ok(());
+    }
+    std::fs::write(&file, DEMO).with_context(|| format!("cannot write {}", file.display()))?;
+    let rejects = data_dir.join("demo-catalogue.rejects.jsonl");
+    let report =
+        import::run(catalog, &file, &rejects, |_| {}).await.context("cannot load the demonstration catalogue")?;
+    tracing::info!(books = report.added, rejected = report.rejected, "demonstration catalogue loaded");
+    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+}
