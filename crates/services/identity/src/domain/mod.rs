@@ -1,0 +1,15 @@
+//! The rules of accounts, sessions, keys and guessing, without I/O.
+
+mod account;
+mod guessing;
+mod keys;
+mod opaque;
+mod password;
+mod session;
+
+pub(crate) use account::{Account, with_customer};
+pub(crate) use guessing::{AddressLimit, Failures, Patience, network};
+pub(crate) use keys::{KeyRing, SigningKey};
+pub(crate) use opaque::{RefreshToken, fingerprint};
+pub(crate) use password::{check_length, check_password, readable_password};
+pub(crate) use session::{Presented, SessionRules, Verdict};

@@ -1,0 +1,50 @@
+use axum::extract::State;
+use bookworm_contracts::rest::identity::{Account as View, UpdateAccountRequest};
+use bookworm_db::DbError;
+use bookworm_http::{ApiJson, Result, Validator, auth::Signed, openapi::ProblemResponses};
+use bookworm_kernel::CustomerId;
+
+use super::{invalid_token, register::NAME};
+use crate::{IdentityService, domain::Account, store};
+
+impl IdentityService {
+    /// The account of a signed-in caller.
+    pub(crate) async fn account(&self, id: CustomerId) -> Result<Account> {
+        let account = store::by_id(self.db().read(), id).await?;
+        account.ok_or_else(|| invalid_token("The account does not exist any more."))
+    }
+}
+
+/// Shows the caller's account
+#[utoipa::path(
+    get, path = "/identity/me", tag = "identity",
+    responses((status = 200, description = "The account", body = View), ProblemResponses)
+)]
+pub(crate) async fn view_me(State(service): State<IdentityService>, Signed(caller): Signed) -> Result<ApiJson<View>> {
+    Ok(ApiJson(service.account(caller.id).await?.view()))
+}
+
+/// Changes the caller's name
+///
+/// Tokens name the old one until they are refreshed.
+#[utoipa::path(
+    patch, path = "/identity/me", tag = "identity", request_body = UpdateAccountRequest,
+    responses((status = 200, description = "The account", body = View), ProblemResponses)
+)]
+pub(crate) async fn update_me(
+    State(service): State<IdentityService>,
+    Signed(caller): Signed,
+    ApiJson(request): ApiJson<UpdateAccountRequest>,
+) -> Result<ApiJson<View>> {
+    let mut valid = Validator::new();
+    let name = valid.text("/name", &request.name, NAME);
+    valid.finish()?;
+    let mut account = service.account(caller.id).await?;
+    account.name.clone_from(&name);
+    let id = caller.id;
+    service
+        .db()
+        .transact::<_, DbError, _>(move |tx| Box::pin(async move { store::rename(tx, id, &name).await }))
+        .await?;
+    Ok(ApiJson(account.view()))
+}

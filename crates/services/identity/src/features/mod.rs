@@ -1,0 +1,42 @@
+//! One use case, one file.
+
+mod attempt;
+mod change_password;
+pub(crate) mod ensure_admin;
+mod list_accounts;
+mod me;
+mod merge_basket;
+mod refresh;
+mod register;
+pub(crate) mod rotate_keys;
+mod set_roles;
+mod sign_in;
+mod sign_out;
+pub(crate) mod tidy;
+mod token;
+pub(crate) mod well_known;
+
+use bookworm_http::Problem;
+use bookworm_kernel::ErrorCode;
+use http::{HeaderValue, header};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::IdentityService;
+
+pub(crate) fn routes() -> OpenApiRouter<IdentityService> {
+    OpenApiRouter::new()
+        .routes(routes!(register::register))
+        .routes(routes!(token::token))
+        .routes(routes!(sign_out::sign_out))
+        .routes(routes!(me::view_me, me::update_me))
+        .routes(routes!(change_password::change_password))
+        .routes(routes!(list_accounts::list_accounts))
+        .routes(routes!(set_roles::set_roles))
+}
+
+/// The token proves nothing: of an account that is gone, or a refresh token that is used up.
+fn invalid_token(detail: &str) -> Problem {
+    Problem::new(ErrorCode::InvalidToken)
+        .detail(detail)
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}

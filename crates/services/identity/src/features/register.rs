@@ -1,0 +1,68 @@
+use axum::extract::State;
+use bookworm_contracts::{
+    events::identity::CustomerRegistered,
+    rest::identity::{Account as View, RegisterRequest},
+};
+use bookworm_db::DbError;
+use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
+use bookworm_kernel::{CustomerId, Email, ErrorCode};
+use http::StatusCode;
+
+use crate::{
+    IdentityService,
+    client::GuestBasket,
+    domain::{Account, check_password, with_customer},
+    store,
+};
+
+/// The longest name.
+pub(crate) const NAME: std::ops::RangeInclusive<usize> = 1..=100;
+
+/// Makes an account
+///
+/// `email_taken` when there is one with this address. A password has 8 to 128 characters and is not among those that
+/// are tried first. A basket filled as a guest (`Basket-Token` or cookie `basket_token`) comes along. Sign in
+/// afterwards.
+#[utoipa::path(
+    post, path = "/identity/register", tag = "identity", request_body = RegisterRequest,
+    responses((status = 201, description = "The account", body = View), ProblemResponses)
+)]
+pub(crate) async fn register(
+    State(service): State<IdentityService>,
+    Origin(cause): Origin,
+    guest: GuestBasket,
+    ApiJson(request): ApiJson<RegisterRequest>,
+) -> Result<(StatusCode, ApiJson<View>)> {
+    let mut valid = Validator::new();
+    let email = valid.take("/email", Email::parse(&request.email));
+    valid.take("/password", check_password(&request.password, &request.email));
+    let name = valid.text("/name", &request.name, NAME);
+    valid.finish()?;
+    let Some(email) = email else { return Err(Problem::new(ErrorCode::ValidationFailed)) };
+    let taken = || Problem::new(ErrorCode::EmailTaken).detail("Sign in instead, or use another address.");
+    if store::by_email(service.db().read(), &email).await?.is_some() {
+        return Err(taken());
+    }
+    let password_hash = service.0.hasher.hash(request.password).await.map_err(|error| Problem::internal(&error))?;
+    let account = Account { id: CustomerId::new(), email, name, roles: with_customer([]), password_hash };
+    let (now, outbox, new) = (service.now(), service.outbox().clone(), account.clone());
+    let is_new = service
+        .db()
+        .transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                if !store::insert_account(tx, &new, now).await? {
+                    return Ok(false);
+                }
+                let event = CustomerRegistered { customer_id: new.id, email: new.email, name: new.name };
+                outbox.put(tx, &cause, &event).await?;
+                Ok(true)
+            })
+        })
+        .await?;
+    if !is_new {
+        return Err(taken());
+    }
+    metrics::counter!("identity_registrations_total").increment(1);
+    service.merge_basket(account.id, guest, &cause).await;
+    Ok((StatusCode::CREATED, ApiJson(account.view())))
+}

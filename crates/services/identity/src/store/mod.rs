@@ -1,0 +1,69 @@
+//! The tables of accounts, sessions, keys and failed attempts.
+
+mod accounts;
+mod attempts;
+mod keys;
+mod sessions;
+
+pub(crate) use accounts::{
+    AccountFilter, any_admin, by_email, by_id, insert_account, lock_admins, page, rename, set_password, set_roles,
+};
+pub(crate) use attempts::{forget_attempts, forget_failures, lock_failures, store_failures};
+pub(crate) use keys::{drop_keys, insert_key, keys};
+pub(crate) use sessions::{
+    NewToken, end_session, end_sessions_of, insert_session, insert_token, lock_token, mark_used, prune,
+};
+
+use bookworm_db::{DbBackend, Migration, Tx, sea_orm::ConnectionTrait};
+
+/// This service's own tables.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    name: "identity/0001_accounts",
+    sql: "CREATE TABLE accounts (
+            id UUID NOT NULL PRIMARY KEY,
+            email TEXT NOT NULL,
+            email_key TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL,
+            password_hash TEXT NOT NULL,
+            roles TEXT NOT NULL,
+            is_admin BOOLEAN NOT NULL,
+            created_at BIGINT NOT NULL
+          );
+          CREATE INDEX accounts_admins ON accounts (is_admin);
+          CREATE TABLE sessions (
+            id UUID NOT NULL PRIMARY KEY,
+            account_id UUID NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+            started_at BIGINT NOT NULL,
+            ended_at BIGINT
+          );
+          CREATE INDEX sessions_account ON sessions (account_id);
+          CREATE TABLE refresh_tokens (
+            hash TEXT NOT NULL PRIMARY KEY,
+            session_id UUID NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            expires_at BIGINT NOT NULL,
+            used_at BIGINT
+          );
+          CREATE INDEX refresh_tokens_session ON refresh_tokens (session_id);
+          CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expires_at);
+          CREATE TABLE signing_keys (
+            generation BIGINT NOT NULL PRIMARY KEY,
+            kid TEXT NOT NULL,
+            secret TEXT NOT NULL,
+            created_at BIGINT NOT NULL
+          );
+          CREATE TABLE failed_attempts (
+            account TEXT NOT NULL,
+            address TEXT NOT NULL,
+            failures BIGINT NOT NULL,
+            last_at BIGINT NOT NULL,
+            PRIMARY KEY (account, address)
+          );
+          CREATE INDEX failed_attempts_age ON failed_attempts (last_at);",
+}];
+
+/// PostgreSQL works on many units at once: rows read with this are locked until the unit ends. SQLite has one writer
+/// anyway.
+fn locking(tx: &Tx) -> &'static str {
+    if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+}
