@@ -1,6 +1,8 @@
 //! The finance role as the others see it: commands in, events out, provider and ledger in between. Every test runs on
 //! SQLite and, when `BOOKWORM_TEST_POSTGRES` names a server, on PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,

@@ -144,7 +144,6 @@ impl SandboxProvider {
     }
 
     /// The pages where customers confirm, under `/sandbox`.
-    #[must_use]
     pub fn pages(&self) -> Router {
         pages::router(self.0.clone())
     }
