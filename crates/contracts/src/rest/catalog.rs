@@ -112,7 +112,7 @@ pub struct BookInput {
     /// Higher than the price.
     #[serde(default)]
     pub list_price: Option<Money>,
-    /// Key in an import file, unique; up to 200 characters.
+    /// Key in an import file, unique; up to 300 characters.
     #[serde(default)]
     pub source_id: Option<String>,
     /// Copies in the house, for a new book only.

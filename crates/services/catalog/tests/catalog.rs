@@ -392,7 +392,7 @@ async fn bad_input_names_the_field_and_changes_nothing() {
         (with("publisher", long(201)), "/publisher"),
         (with("series", long(301)), "/series"),
         (with("description", long(20_001)), "/description"),
-        (with("source_id", long(201)), "/source_id"),
+        (with("source_id", long(301)), "/source_id"),
         (with("year", json!(3001)), "/year"),
         (with("year", json!(99_999_999_999_i64)), "/year"),
         (with("pages", json!(0)), "/pages"),

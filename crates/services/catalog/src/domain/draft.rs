@@ -18,7 +18,7 @@ pub(crate) const SERIES: usize = 300;
 /// The most characters of a description.
 pub(crate) const DESCRIPTION: usize = 20_000;
 /// The most characters of the key in an import file.
-pub(crate) const SOURCE_ID: usize = 200;
+pub(crate) const SOURCE_ID: usize = 300;
 /// Years from, to.
 pub(crate) const YEARS: std::ops::RangeInclusive<i64> = -5_000..=3_000;
 /// Pages from, to.

@@ -8,18 +8,18 @@ use bookworm_kernel::{AuthorId, BookId, Currency, Isbn13, Money, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    insert,
+    delete_in, insert,
     names::{self, Kind, KnownNames},
-    pieces, select_in,
+    select_in,
 };
 use crate::domain::{
     Draft, Rating, draft,
     text::{fold, indexed_words, sort_key},
 };
 
-/// What [`BookRow`] needs of `books b` and `stock s`.
+/// What [`BookRow`] needs of `books b`, `stock s` and `book_descriptions d`.
 pub(crate) const COLUMNS: &str = "b.id, b.source_id, b.isbn13, b.title, b.authors, b.subjects, b.publisher, b.year, \
-     b.language, b.pages, b.series, b.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
+     b.language, b.pages, b.series, d.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
      b.rating_count, s.on_hand - s.reserved AS available, b.version, b.updated_at";
 
 #[derive(Debug, Clone, FromQueryResult)]
@@ -86,8 +86,10 @@ impl BookRow {
 
 /// A book on sale.
 pub(crate) async fn by_id(db: &impl Sql, id: BookId) -> Result<Option<BookRow>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM books b JOIN stock s ON s.book_id = b.id WHERE b.id = $1 AND b.deleted = FALSE");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM books b JOIN stock s ON s.book_id = b.id LEFT JOIN book_descriptions d ON d.book_id = b.id \
+         WHERE b.id = $1 AND b.deleted = FALSE"
+    );
     db.one(&sql, values![id.uuid()]).await
 }
 
@@ -247,7 +249,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
         tx,
         "books (id, source_id, import_hash, isbn13, title, title_key, authors, subjects, publisher_id, publisher, year, \
          year_key, language, pages, series, price, list_price, currency, rating_hundredths, rating_count, rating_key, \
-         deleted, version, created_at, updated_at, description)",
+         deleted, version, created_at, updated_at)",
         "",
         books,
         |(book, _)| {
@@ -278,7 +280,6 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
                 book.version,
                 now.micros(),
                 now.micros(),
-                d.description.clone(),
             ]
             .to_vec()
         },
@@ -290,6 +291,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
     .await?;
     let books: Vec<&Placed> = books.iter().map(|(book, _)| book).collect();
     insert(tx, "book_search (book_id, title, words)", "", &books, |book| book.search_row()).await?;
+    describe(tx, &books).await?;
     link(tx, &books, Links::default()).await
 }
 
@@ -305,7 +307,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                 "UPDATE books SET source_id = $1, import_hash = COALESCE($2, import_hash), isbn13 = $3, title = $4, title_key = $5, authors = $6, \
                  subjects = $7, publisher_id = $8, publisher = $9, year = $10, year_key = $11, language = $12, pages = $13, \
                  series = $14, price = $15, list_price = $16, rating_hundredths = $17, rating_count = $18, rating_key = $19, \
-                 version = $20, updated_at = $21, description = $22 WHERE id = $23 AND version = $24 AND deleted = FALSE",
+                 version = $20, updated_at = $21 WHERE id = $22 AND version = $23 AND deleted = FALSE",
                 values![
                     d.source_id.clone(),
                     book.import_hash.clone(),
@@ -328,7 +330,6 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                     book.rating.key(),
                     book.version,
                     now.micros(),
-                    d.description.clone(),
                     book.id.uuid(),
                     book.version - 1,
                 ],
@@ -346,9 +347,21 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
         |book| book.search_row(),
     )
     .await?;
+    let keys: Vec<Value> = ids.iter().map(|id| Value::from(id.uuid())).collect();
+    delete_in(tx, "DELETE FROM book_descriptions WHERE book_id IN", &keys).await?;
+    describe(tx, books).await?;
     let old = Links { publishers, ..unlink(tx, &ids).await? };
     link(tx, books, old).await?;
     Ok(true)
+}
+
+async fn describe(tx: &Tx, books: &[&Placed]) -> Result<()> {
+    let described: Vec<(BookId, &String)> =
+        books.iter().filter_map(|book| Some((book.id, book.draft.description.as_ref()?))).collect();
+    insert(tx, "book_descriptions (book_id, description)", "", &described, |(id, description)| {
+        values![id.uuid(), description.as_str()].to_vec()
+    })
+    .await
 }
 
 #[derive(FromQueryResult)]
@@ -399,10 +412,7 @@ async fn unlink(tx: &Tx, books: &[BookId]) -> Result<Links> {
         for row in select_in::<LinkRow>(tx, &select, &ids, "").await? {
             *counts.entry(row.other).or_default() -= 1;
         }
-        for piece in pieces(&ids) {
-            let sql = format!("DELETE FROM {table} WHERE book_id IN ({})", bookworm_db::in_list(1, piece.len()));
-            tx.exec(&sql, piece.to_vec()).await?;
-        }
+        delete_in(tx, &format!("DELETE FROM {table} WHERE book_id IN"), &ids).await?;
     }
     Ok(links)
 }

@@ -17,7 +17,7 @@ use crate::domain::{
 
 /// A subject with at most this many books is read from its own index; one with more is looked for along the order of
 /// the list, where its books come soon.
-const FEW: i64 = 2_000;
+const FEW: i64 = 300;
 /// The most values of one facet.
 const FACET_VALUES: i64 = 20;
 /// Price ranges of the facet, in minor units: from this on, below the next.
@@ -239,7 +239,7 @@ pub(crate) async fn page(
     let ranked = if by_rank { "p.match_rank DESC, " } else { "" };
     sql.push(&format!(
         ") SELECT {COLUMNS}, p.match_rank FROM page p CROSS JOIN books b CROSS JOIN stock s \
-         WHERE b.id = p.id AND s.book_id = p.id ORDER BY {ranked}p.sort_key{direction}, p.id{direction}"
+         LEFT JOIN book_descriptions d ON d.book_id = b.id WHERE b.id = p.id AND s.book_id = p.id ORDER BY {ranked}p.sort_key{direction}, p.id{direction}"
     ));
     let rows: Vec<Ranked> = db.all(&sql.text, sql.values).await?;
     Ok(rows.into_iter().map(|row| Found { book: row.book, rank: row.match_rank }).collect())
@@ -262,16 +262,31 @@ pub(crate) async fn facets(db: &impl Sql, filter: &Filter) -> Result<(i64, Facet
         range.push_str(&format!(" WHEN price >= {from} THEN {i}"));
     }
     range.push_str(" ELSE 0 END");
+    // Counted by id; names are looked up for the few that are shown. Over the whole shop the counts are known.
+    let named = |facet: &str, table: &str, links: &str, column: &str| {
+        let counts = if *filter == Filter::default() {
+            format!(
+                "SELECT id, book_count AS n FROM {table} WHERE book_count > 0 ORDER BY book_count DESC, id DESC LIMIT {most}"
+            )
+        } else {
+            format!(
+                "SELECT l.{column} AS id, COUNT(*) AS n FROM hits h CROSS JOIN {links} l WHERE l.book_id = h.id \
+                 GROUP BY l.{column} ORDER BY 2 DESC, 1 DESC LIMIT {most}"
+            )
+        };
+        format!(
+            "SELECT '{facet}' AS facet, x.name AS value, c.n AS n FROM ({counts}) AS c CROSS JOIN {table} x WHERE x.id = c.id"
+        )
+    };
+    let (subjects, authors) = (
+        named("subject", "subjects", "book_subjects", "subject_id"),
+        named("author", "authors", "book_authors", "author_id"),
+    );
     sql.push(&format!(
         ") SELECT 'total' AS facet, '' AS value, COUNT(*) AS n FROM hits \
          UNION ALL SELECT * FROM (SELECT 'language' AS facet, language AS value, COUNT(*) AS n FROM hits \
            WHERE language IS NOT NULL GROUP BY language ORDER BY n DESC, value LIMIT {most}) AS languages \
-         UNION ALL SELECT * FROM (SELECT 'subject' AS facet, x.name AS value, COUNT(*) AS n \
-           FROM hits h CROSS JOIN book_subjects l CROSS JOIN subjects x WHERE l.book_id = h.id AND x.id = l.subject_id \
-           GROUP BY x.id, x.name ORDER BY n DESC, value LIMIT {most}) AS subjects \
-         UNION ALL SELECT * FROM (SELECT 'author' AS facet, x.name AS value, COUNT(*) AS n \
-           FROM hits h CROSS JOIN book_authors l CROSS JOIN authors x WHERE l.book_id = h.id AND x.id = l.author_id \
-           GROUP BY x.id, x.name ORDER BY n DESC, value LIMIT {most}) AS authors \
+         UNION ALL {subjects} UNION ALL {authors} \
          UNION ALL SELECT * FROM (SELECT 'price' AS facet, CAST(price_range AS TEXT) AS value, COUNT(*) AS n \
            FROM (SELECT {range} AS price_range FROM hits) AS ranges GROUP BY price_range) AS prices"
     ));
@@ -364,7 +379,7 @@ pub(crate) async fn similar(db: &impl Sql, id: Uuid, limit: i64) -> Result<Vec<B
         "WITH page AS (SELECT m.book_id AS id, CAST(SUM(m.weight) AS BIGINT) AS match_rank FROM ({}) AS m \
          WHERE m.book_id <> {id} GROUP BY m.book_id ORDER BY 2 DESC, 1 DESC LIMIT {limit}) \
          SELECT {COLUMNS} FROM page p CROSS JOIN books b CROSS JOIN stock s \
-         WHERE b.id = p.id AND s.book_id = p.id AND b.deleted = FALSE ORDER BY p.match_rank DESC, p.id DESC",
+         LEFT JOIN book_descriptions d ON d.book_id = b.id WHERE b.id = p.id AND s.book_id = p.id AND b.deleted = FALSE ORDER BY p.match_rank DESC, p.id DESC",
         sides.join(" UNION ALL ")
     );
     db.all(&text, sql.values).await

@@ -11,7 +11,7 @@ use bookworm_db::{Migration, Value};
 ///
 /// `*_key` columns hold folded text as bytes, so that both databases order and search it alike. `books.authors` and
 /// `books.subjects` repeat the names as JSON: a book is read with one indexed query. The link tables are for filtering
-/// and counting.
+/// and counting. Descriptions are apart, since they are most of the bytes: lists are narrowed without reading them.
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     name: "catalog/0001_catalog",
     sql: "CREATE TABLE authors (
@@ -63,8 +63,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             deleted BOOLEAN NOT NULL,
             version BIGINT NOT NULL,
             created_at BIGINT NOT NULL,
-            updated_at BIGINT NOT NULL,
-            description TEXT
+            updated_at BIGINT NOT NULL
+          );
+          CREATE TABLE book_descriptions (
+            book_id UUID PRIMARY KEY REFERENCES books (id),
+            description TEXT NOT NULL
           );
           CREATE UNIQUE INDEX books_isbn13 ON books (isbn13) WHERE deleted = FALSE;
           CREATE INDEX books_by_readers ON books (rating_count, id) WHERE deleted = FALSE;
@@ -214,6 +217,15 @@ async fn select_in<R: bookworm_db::FromQueryResult>(
         found.extend(db.all::<R>(&format!("{select} ({list}){rest}"), piece.to_vec()).await?);
     }
     Ok(found)
+}
+
+/// Deletes the rows of many keys: `<delete> (...)`.
+async fn delete_in(db: &impl bookworm_db::Sql, delete: &str, keys: &[Value]) -> bookworm_db::Result<()> {
+    for piece in pieces(keys) {
+        let list = bookworm_db::in_list(1, piece.len());
+        db.exec(&format!("{delete} ({list})"), piece.to_vec()).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
