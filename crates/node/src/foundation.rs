@@ -45,10 +45,15 @@ impl Foundation {
         };
         let lease = Duration::from_secs(settings.messaging.lease_seconds);
         let bus = DbBus::open(databases.open("bus").await?, clock.clone(), lease).await?;
-        let issuer = settings.token_issuer(listening);
+        // A shop without an address of its own may listen elsewhere tomorrow; its tokens stay good.
+        let issuer = settings
+            .identity
+            .issuer
+            .clone()
+            .or_else(|| settings.public_url.as_ref().map(|_| settings.token_issuer(listening)));
         Ok(Self {
             origin: settings.public_origin(listening),
-            verifier: Arc::new(TokenVerifier::new(&issuer, AUDIENCE, clock.clone())),
+            verifier: Arc::new(TokenVerifier::new(issuer.as_deref(), AUDIENCE, clock.clone())),
             settings,
             clock,
             databases,

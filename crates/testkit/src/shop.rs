@@ -216,7 +216,7 @@ impl TestShop {
     /// # Panics
     /// When a book cannot be put into the basket.
     pub async fn purchase(&self, books: &[(BookId, u32)], token: &str) -> Purchase {
-        let mut basket = None;
+        let mut basket: Option<String> = None;
         for (book, quantity) in books {
             let mut add = self.post("/api/v1/basket/items").json(&json!({"book_id": book, "quantity": quantity}));
             if let Some(secret) = &basket {

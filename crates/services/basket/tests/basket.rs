@@ -151,7 +151,7 @@ impl Shop {
         let db = databases.open(BasketService::NAME).await.unwrap();
         let service = BasketService::open(db, options, clock.clone(), shelf.client()).await.unwrap();
         let key = SigningKey::from_bytes(&[7; 32]);
-        let verifier = Arc::new(TokenVerifier::new("https://shop", "bookworm", clock.clone()));
+        let verifier = Arc::new(TokenVerifier::new(Some("https://shop"), "bookworm", clock.clone()));
         verifier.set_keys([("k1".to_owned(), key.verifying_key().to_bytes())]);
         let (api, _) = service.api().split_for_parts();
         let app = api.layer(Extension(verifier)).layer(middleware::from_fn(context::layer));

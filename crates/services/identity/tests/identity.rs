@@ -120,7 +120,7 @@ impl Shop {
         let service = IdentityService::open(db, settings, "https://shop.example/", clock.clone(), baskets.client())
             .await
             .unwrap();
-        let verifier = Arc::new(TokenVerifier::new(service.issuer(), AUDIENCE, clock.clone()));
+        let verifier = Arc::new(TokenVerifier::new(Some(service.issuer()), AUDIENCE, clock.clone()));
         verifier.set_keys(service.public_keys());
         let (api, _) = service.api().split_for_parts();
         let app = api

@@ -120,7 +120,6 @@ pub(crate) const COUNTRIES: &[(&str, &str)] = &[
     ("KZ", "Kazakhstan"),
     ("KE", "Kenya"),
     ("KI", "Kiribati"),
-    ("XK", "Kosovo"),
     ("KW", "Kuwait"),
     ("KG", "Kyrgyzstan"),
     ("LA", "Laos"),

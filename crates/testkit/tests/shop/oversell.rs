@@ -9,7 +9,8 @@ async fn the_last_ten_copies_are_sold_ten_times() {
     on_every_database(|database| async move {
         let mut shop = TestShop::start(database).await;
         let book = shop.book("The Last Copies", 1500, 10).await;
-        let purchases = join_all((0..200).map(|_| shop.purchase(&[(book.id, 1)], "tok_approve"))).await;
+        let one = [(book.id, 1)];
+        let purchases = join_all((0..200).map(|_| shop.purchase(&one, "tok_approve"))).await;
         let answers = join_all(purchases.iter().map(|purchase| shop.check_out(purchase))).await;
 
         let confirmed = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();

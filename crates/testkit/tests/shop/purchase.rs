@@ -29,7 +29,8 @@ async fn a_guest_buys_and_everybody_hears_of_it() {
         let answer = shop.check_out(&purchase).await.expect(StatusCode::CREATED);
         let order: Order = answer.read();
 
-        assert_eq!(answer.header("location"), Some(&*format!("/api/v1/orders/{}", order.id)));
+        let location = answer.header("location").expect("a new order has an address");
+        assert!(location.starts_with(&format!("/api/v1/orders/{}", order.id)), "{location}");
         assert_eq!(order.status, OrderStatus::Confirmed);
         assert_eq!(order.subtotal.amount, 2 * 1299 + 999);
         let tax = if order.tax_included { 0 } else { order.tax.amount };

@@ -78,7 +78,7 @@ pub struct Limits {
 }
 
 /// Where a checkout stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// The catalogue was asked to hold the books.
@@ -112,7 +112,7 @@ pub enum Step {
 }
 
 /// The two ways in which an order is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// It could not be confirmed.
@@ -472,6 +472,9 @@ fn pause(first_seconds: u64, attempt: u32) -> Duration {
 }
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 mod tests {
     use bookworm_kernel::Currency;
 
@@ -598,7 +601,56 @@ mod tests {
                 ));
             }
         }
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r"
+        reserving
+          StockReserved         authorising       authorise
+          StockRejected         rejected          REJECT
+          CancelRequested       compensating      CANCEL, release
+          TimedOut              compensating      REJECT, release
+        authorising
+          PaymentAuthorised     capturing         CONFIRM, capture
+          PaymentDeclined       compensating      REJECT, release
+          PaymentActionRequired awaiting_customer note action
+          PaymentVoided         compensating      REJECT, release
+          CancelRequested       compensating      CANCEL, release, void
+          TimedOut              compensating      REJECT, release, void
+        awaiting_customer
+          PaymentAuthorised     capturing         CONFIRM, capture
+          PaymentDeclined       compensating      REJECT, release
+          PaymentVoided         compensating      REJECT, release
+          CancelRequested       compensating      CANCEL, release, void
+          TimedOut              compensating      REJECT, release, void
+        capturing
+          PaymentVoided         compensating      FAIL, release
+          PaymentCaptured       done              note captured
+          PaymentFailed         compensating      FAIL, release
+          CancelRequested       compensating      CANCEL, release, void
+          TimedOut              capturing         capture
+        compensating release=true void=true
+          StockReserved         compensating      release
+          StockReleased         compensating      
+          PaymentAuthorised     compensating      void
+          PaymentActionRequired compensating      void
+          PaymentVoided         compensating      note voided
+          PaymentRefunded       compensating      
+          PaymentCaptured       compensating      note captured, void
+          TimedOut              compensating      release, void
+        compensating release=false void=true
+          StockReserved         compensating      release
+          PaymentAuthorised     compensating      void
+          PaymentActionRequired compensating      void
+          PaymentVoided         cancelled         note voided
+          PaymentRefunded       cancelled         
+          PaymentCaptured       compensating      note captured, void
+          TimedOut              compensating      void
+        compensating release=true void=false
+          StockReserved         compensating      release
+          StockReleased         rejected          
+          PaymentAuthorised     compensating      void
+          PaymentActionRequired compensating      void
+          PaymentCaptured       compensating      note captured, void
+          TimedOut              compensating      release
+        ");
     }
 
     #[test]

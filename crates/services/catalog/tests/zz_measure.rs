@@ -1,0 +1,1204 @@
+//! The catalogue from the outside: HTTP, gRPC, messages and import, on each database.
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::{collections::HashSet, future::Future, io::Write, path::Path, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use bookworm_catalog::{
+    CatalogService,
+    import::{self, ImportError, Progress, Report},
+};
+use bookworm_contracts::{
+    commands::{ReleaseStock, ReserveStock, StockLine},
+    events::{
+        catalog::{BookChanged, InventoryUpdated, StockRejected, StockReleased, StockReserved},
+        ordering::{OrderCompleted, OrderSummary},
+    },
+    grpc::catalog::{GetBooksRequest, catalog_server::Catalog},
+};
+use bookworm_db::{Databases, Db, DbError, Sql, values};
+use bookworm_http::auth::{AccountClaims, Caller, Role};
+use bookworm_kernel::{
+    BookId, Cause, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
+};
+use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus, relay};
+use http::{HeaderMap, Request, StatusCode, header};
+use proptest::{prelude::*, strategy::ValueTree};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// A catalogue on a database of its own.
+struct Shop {
+    catalog: CatalogService,
+    router: Router,
+    databases: Databases,
+    clock: Arc<dyn Clock>,
+    folder: tempfile::TempDir,
+    staff: Arc<AccountClaims>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Shop {
+    async fn open(databases: Option<Databases>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let databases = databases.unwrap_or_else(|| Databases::Sqlite(folder.path().to_owned()));
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
+        let db = databases.open(CatalogService::NAME).await.unwrap();
+        let catalog = CatalogService::open(db, Currency::USD, clock.clone()).await.unwrap();
+        let (router, _) = catalog.api().split_for_parts();
+        let staff = AccountClaims {
+            id: CustomerId::new(),
+            email: "staff@example.com".to_owned(),
+            name: "Staff".to_owned(),
+            roles: vec![Role::Staff],
+        };
+        Self { catalog, router, databases, clock, folder, staff: Arc::new(staff) }
+    }
+
+    fn db(&self) -> &Db {
+        self.catalog.db()
+    }
+
+    async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Answer { status, headers, body }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// As staff, with headers.
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request =
+            request.body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) }).unwrap();
+        request.extensions_mut().insert(Caller::Account(self.staff.clone()));
+        self.call(request).await
+    }
+
+    async fn create(&self, book: Value) -> Value {
+        let answer = self.send("POST", "/books", &[], book).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+        answer.body
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        self.db().read().scalar(&format!("SELECT COUNT(*) FROM {table}"), []).await.unwrap().unwrap()
+    }
+
+    async fn import(&self, name: &str, content: &[u8]) -> Report {
+        self.try_import(name, content).await.unwrap()
+    }
+
+    async fn try_import(&self, name: &str, content: &[u8]) -> Result<Report, ImportError> {
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        import::run(&self.catalog, &file, &self.rejects(), |_| {}).await
+    }
+
+    fn rejects(&self) -> std::path::PathBuf {
+        self.folder.path().join("rejects.jsonl")
+    }
+
+    /// Starts bus, relay and consumers.
+    async fn work(&self) -> Working {
+        let db = self.databases.open("bus").await.unwrap();
+        let bus: SharedBus = Arc::new(DbBus::open(db, self.clock.clone(), Duration::from_secs(30)).await.unwrap());
+        bus.subscribe(
+            "test",
+            &[
+                StockReserved::SUBJECT,
+                StockRejected::SUBJECT,
+                StockReleased::SUBJECT,
+                InventoryUpdated::SUBJECT,
+                BookChanged::SUBJECT,
+            ],
+        )
+        .await
+        .unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(relay(self.db().clone(), self.catalog.outbox().clone(), bus.clone(), stop.clone()));
+        for consumer in self.catalog.consumers() {
+            tokio::spawn(consumer.run(bus.clone(), self.clock.clone(), Policy::default(), stop.clone()));
+        }
+        // A consumer that subscribes later also gets what the bus keeps, so nothing need wait here.
+        Working { bus, stop, now: self.clock.now() }
+    }
+}
+
+struct Working {
+    bus: SharedBus,
+    stop: CancellationToken,
+    now: Timestamp,
+}
+
+impl Working {
+    async fn publish<M: Message>(&self, message: &M) {
+        self.bus.publish(&[Envelope::new(message, &Cause::start(), self.now).unwrap()]).await.unwrap();
+    }
+
+    /// The next `n` messages from the catalogue: subject and body.
+    async fn heard(&self, n: usize) -> Vec<(String, Value)> {
+        let mut heard = Vec::new();
+        let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+        while heard.len() < n {
+            assert!(tokio::time::Instant::now() < patience, "only {heard:?}");
+            for delivery in self.bus.receive("test", n - heard.len()).await.unwrap() {
+                self.bus.ack("test", &delivery).await.unwrap();
+                heard.push((delivery.envelope.subject.clone(), delivery.envelope.data.clone()));
+            }
+        }
+        heard
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Runs a test on SQLite, and on PostgreSQL when there is one.
+async fn on_each<F: Future<Output = ()>>(test: impl Fn(Shop) -> F) {
+    test(Shop::open(None).await).await;
+    match std::env::var("BOOKWORM_TEST_POSTGRES") {
+        Ok(url) => {
+            let prefix = format!("test_{}_", Uuid::now_v7().simple());
+            let databases = Databases::Postgres { url, max_connections: 8, prefix };
+            test(Shop::open(Some(databases.clone())).await).await;
+            for service in [CatalogService::NAME, "bus"] {
+                let Databases::Postgres { prefix, .. } = &databases else { continue };
+                let db = databases.open(service).await.unwrap();
+                let drop = format!("DROP SCHEMA \"{prefix}{service}\" CASCADE");
+                let dropped =
+                    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&drop, []).await })).await;
+                dropped.unwrap();
+                db.close().await;
+            }
+        }
+        Err(_) => {
+            eprintln!("SKIPPED on PostgreSQL: set BOOKWORM_TEST_POSTGRES to a postgres:// URL");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must run against PostgreSQL too");
+        }
+    }
+}
+
+fn usd(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "USD"})
+}
+
+fn dispossessed() -> Value {
+    json!({
+        "source_id": "demo:1", "isbn13": "0-06-051275-X", "title": "The Dispossessed",
+        "authors": ["Ursula K. Le Guin"], "publisher": "Harper & Row", "year": 1974, "language": "en", "pages": 341,
+        "subjects": ["Science Fiction", "Utopias"], "series": "Hainish Cycle", "description": "Two worlds, one wall.",
+        "price": usd(1299), "list_price": usd(1599), "stock": 3
+    })
+}
+
+/// The document with what differs each time hidden, at any depth.
+fn without(mut document: Value, members: &[&str]) -> Value {
+    match &mut document {
+        Value::Object(object) => {
+            for (name, value) in object.iter_mut() {
+                *value =
+                    if members.contains(&name.as_str()) { json!("[hidden]") } else { without(value.take(), members) };
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without(item.take(), members)),
+        _ => {}
+    }
+    document
+}
+
+fn ids(body: &Value) -> Vec<String> {
+    body["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn titles(body: &Value) -> Vec<&str> {
+    let book = |item: &'_ Value| if item["book"].is_object() { "book" } else { "" };
+    body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| if book(item).is_empty() { &item["title"] } else { &item["book"]["title"] })
+        .map(|title| title.as_str().unwrap())
+        .collect()
+}
+
+fn fields(answer: &Answer) -> Vec<&str> {
+    let errors = answer.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_book_is_added_read_edited_and_taken_from_sale() {
+    on_each(|shop| async move {
+        let answer = shop.send("POST", "/books", &[], dispossessed()).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        let id = answer.body["id"].as_str().unwrap().to_owned();
+        assert_eq!(answer.headers[header::LOCATION], format!("/api/v1/books/{id}"));
+        assert_eq!(answer.headers[header::ETAG], "\"1\"");
+        insta::allow_duplicates! {
+            insta::assert_json_snapshot!(without(answer.body.clone(), &["id", "cover_url"]), @r#"
+            {
+              "authors": [
+                {
+                  "id": "[hidden]",
+                  "name": "Ursula K. Le Guin"
+                }
+              ],
+              "available": 3,
+              "cover_url": "[hidden]",
+              "description": "Two worlds, one wall.",
+              "id": "[hidden]",
+              "isbn13": "9780060512750",
+              "language": "en",
+              "list_price": {
+                "amount": 1599,
+                "currency": "USD"
+              },
+              "pages": 341,
+              "price": {
+                "amount": 1299,
+                "currency": "USD"
+              },
+              "publisher": "Harper & Row",
+              "rating": {
+                "average": 0.0,
+                "count": 0
+              },
+              "series": "Hainish Cycle",
+              "source_id": "demo:1",
+              "subjects": [
+                "Science Fiction",
+                "Utopias"
+              ],
+              "title": "The Dispossessed",
+              "updated_at": "2026-03-01T12:00:00Z",
+              "version": 1,
+              "year": 1974
+            }
+            "#);
+        }
+        let path = format!("/books/{id}");
+        let read = shop.get(&path).await;
+        assert_eq!((read.status, &read.body), (StatusCode::OK, &answer.body));
+        assert_eq!(read.body["cover_url"], format!("/covers/{id}.svg?v=1"));
+        for isbn in ["9780060512750", "978-0-06-051275-0", "006051275X", "0-06-051275-X"] {
+            assert_eq!(shop.get(&format!("/books/isbn/{isbn}")).await.body, read.body, "{isbn}");
+        }
+        let again = Request::get(&path).header(header::IF_NONE_MATCH, "\"1\"").body(Body::empty()).unwrap();
+        assert_eq!(shop.call(again).await.status, StatusCode::NOT_MODIFIED);
+
+        let mut edited = dispossessed();
+        edited["title"] = json!("The Dispossessed: An Ambiguous Utopia");
+        edited["authors"] = json!(["Ursula K. Le Guin", "An Editor"]);
+        edited["subjects"] = json!(["science  FICTION"]);
+        edited.as_object_mut().unwrap().remove("stock");
+        edited.as_object_mut().unwrap().remove("source_id");
+        let put = shop.send("PUT", &path, &[], edited.clone()).await;
+        assert_eq!(
+            (put.status, put.body["code"].as_str()),
+            (StatusCode::PRECONDITION_REQUIRED, Some("precondition_required"))
+        );
+        let put = shop.send("PUT", &path, &[("if-match", "\"1\"")], edited.clone()).await;
+        assert_eq!((put.status, put.body["version"].as_i64()), (StatusCode::OK, Some(2)));
+        assert_eq!(put.body["subjects"], json!(["Science Fiction"]));
+        assert_eq!(put.body["source_id"], "demo:1");
+        assert_eq!(put.body["available"], 3);
+        // At once, although the old answer was kept in memory.
+        assert_eq!(shop.get(&path).await.body, put.body);
+        let put = shop.send("PUT", &path, &[("if-match", "\"1\"")], edited).await;
+        assert_eq!((put.status, put.body["code"].as_str()), (StatusCode::PRECONDITION_FAILED, Some("edit_conflict")));
+        let subjects = shop.get("/subjects?sort=name").await.body;
+        let counts: Vec<_> =
+            subjects["items"].as_array().unwrap().iter().map(|s| (s["name"].as_str(), s["books"].as_i64())).collect();
+        assert_eq!(counts, [(Some("Science Fiction"), Some(1)), (Some("Utopias"), Some(0))]);
+
+        assert_eq!(shop.send("DELETE", &path, &[], Value::Null).await.status, StatusCode::NO_CONTENT);
+        for path in [&path, &format!("{path}/stock"), &format!("{path}/similar"), "/books/isbn/9780060512750"] {
+            assert_eq!(shop.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        assert_eq!(ids(&shop.get("/books").await.body), Vec::<String>::new());
+        assert_eq!(shop.get("/search?q=dispossessed").await.body["total"], 0);
+        // The row stays, and its ISBN is free again.
+        assert_eq!(shop.count("books").await, 1);
+        let mut again = dispossessed();
+        again["source_id"] = json!("demo:2");
+        shop.create(again).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_book_is_refused() {
+    on_each(|shop| async move {
+        shop.create(dispossessed()).await;
+        let mut other = dispossessed();
+        other["source_id"] = json!("demo:2");
+        let answer = shop.send("POST", "/books", &[], other.clone()).await;
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str(), fields(&answer)),
+            (StatusCode::CONFLICT, Some("duplicate_value"), vec!["/isbn13"])
+        );
+        other["source_id"] = json!("demo:1");
+        other["isbn13"] = Value::Null;
+        let answer = shop.send("POST", "/books", &[], other).await;
+        assert_eq!((answer.status, fields(&answer)), (StatusCode::CONFLICT, vec!["/source_id"]));
+        assert_eq!((shop.count("books").await, shop.count("stock").await), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_input_names_the_field_and_changes_nothing() {
+    let shop = Shop::open(None).await;
+    let book = shop.create(dispossessed()).await;
+    let path = format!("/books/{}", book["id"].as_str().unwrap());
+    let with = |key: &str, value: Value| {
+        let mut input = dispossessed();
+        input[key] = value;
+        input
+    };
+    let long = |n: usize| Value::from("x".repeat(n));
+    for (input, field) in [
+        (json!({}), "/title"),
+        (json!({"title": "x"}), "/price"),
+        (with("title", json!("")), "/title"),
+        (with("title", long(501)), "/title"),
+        (with("title", json!(7)), "/title"),
+        (with("title", json!("a\u{0}b")), "/title"),
+        (with("authors", json!(["x", ""])), "/authors/1"),
+        (with("authors", json!([long(201)])), "/authors/0"),
+        (with("authors", json!(vec!["x"; 51])), "/authors"),
+        (with("subjects", json!([long(101)])), "/subjects/0"),
+        (with("isbn13", json!("9780441478126")), "/isbn13"),
+        (with("isbn13", json!("hello")), "/isbn13"),
+        (with("publisher", long(201)), "/publisher"),
+        (with("series", long(301)), "/series"),
+        (with("description", long(20_001)), "/description"),
+        (with("source_id", long(301)), "/source_id"),
+        (with("year", json!(3001)), "/year"),
+        (with("year", json!(99_999_999_999_i64)), "/year"),
+        (with("pages", json!(0)), "/pages"),
+        (with("pages", json!(-1)), "/pages"),
+        (with("language", json!("english")), "/language"),
+        (with("price", usd(-1)), "/price/amount"),
+        (json!({"title": "x", "price": usd(100_000_001)}), "/price/amount"),
+        (with("price", json!({"amount": 1, "currency": "EUR"})), "/price/currency"),
+        (with("price", json!({"amount": 1, "currency": "XXY"})), "/price/currency"),
+        (with("list_price", usd(1299)), "/list_price/amount"),
+        (with("stock", json!(-1)), "/stock"),
+        (with("stock", json!(1_000_000_001_i64)), "/stock"),
+        (with("nonsense", json!(1)), "/nonsense"),
+    ] {
+        let answer = shop.send("POST", "/books", &[], input.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{field}: {input}");
+        assert_eq!(fields(&answer), [field], "{}", answer.body);
+        let answer = shop.send("PUT", &path, &[("if-match", "*")], input).await;
+        assert!(answer.status.is_client_error() && !fields(&answer).is_empty(), "{field}: {}", answer.body);
+    }
+    let answer = shop.send("PUT", &path, &[("if-match", "*")], with("stock", json!(1))).await;
+    assert_eq!((answer.status, fields(&answer)), (StatusCode::BAD_REQUEST, vec!["/stock"]));
+
+    for (query, field) in [
+        ("limit=0", "/limit"),
+        ("limit=101", "/limit"),
+        ("limit=ten", "/limit"),
+        ("min_price=-1", "/min_price"),
+        ("min_price=99999999999999999999", "/min_price"),
+        ("max_price=1.5", "/max_price"),
+        ("min_price=2&max_price=1", "/max_price"),
+        ("in_stock=maybe", "/in_stock"),
+        ("sort=cheapest", "/sort"),
+        ("language=english", "/language"),
+        ("subject=a%00b", "/subject"),
+    ] {
+        for path in ["/books", "/search"] {
+            let answer = shop.get(&format!("{path}?{query}")).await;
+            assert_eq!((answer.status, fields(&answer)), (StatusCode::BAD_REQUEST, vec![field]), "{path}?{query}");
+        }
+    }
+    let words = "a%20".repeat(33);
+    for path in [
+        format!("/search?q={}", "x".repeat(201)),
+        format!("/search?q={words}"),
+        format!("/search/suggest?q={}", "x".repeat(201)),
+    ] {
+        let answer = shop.get(&path).await;
+        assert_eq!((answer.status, fields(&answer)), (StatusCode::BAD_REQUEST, vec!["/q"]), "{path}");
+    }
+    for path in [
+        "/books?cursor=nonsense",
+        "/search?cursor=nonsense",
+        "/authors?cursor=bnVsbA",
+        "/subjects?sort=name&cursor=WzEsMl0",
+    ] {
+        let answer = shop.get(path).await;
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (StatusCode::BAD_REQUEST, Some("invalid_cursor")),
+            "{path}"
+        );
+    }
+    for (path, status) in [
+        ("/books/not-an-id", StatusCode::NOT_FOUND),
+        ("/books/00000000-0000-0000-0000-000000000000", StatusCode::NOT_FOUND),
+        ("/books/isbn/1234", StatusCode::BAD_REQUEST),
+        ("/books/isbn/9780441478125", StatusCode::NOT_FOUND),
+        ("/authors/00000000-0000-0000-0000-000000000000", StatusCode::NOT_FOUND),
+        ("/authors?sort=age", StatusCode::BAD_REQUEST),
+        ("/authors?limit=0", StatusCode::BAD_REQUEST),
+        // Nobody of this name: an empty list and not an error, nor a hole for SQL.
+        ("/books?author=%27%20OR%201%3D1%20--", StatusCode::OK),
+        ("/search?q=%27%3B%20DROP%20TABLE%20books%3B%20%25_", StatusCode::OK),
+    ] {
+        assert_eq!(shop.get(path).await.status, status, "{path}");
+    }
+    assert_eq!(shop.get(&path).await.body, book);
+    assert_eq!(shop.count("books").await, 1);
+}
+
+#[tokio::test]
+async fn only_staff_may_edit() {
+    let shop = Shop::open(None).await;
+    let book = shop.create(dispossessed()).await;
+    let path = format!("/books/{}", book["id"].as_str().unwrap());
+    let adjustments = format!("{path}/stock/adjustments");
+    let customer = AccountClaims { roles: vec![Role::Customer], ..(*shop.staff).clone() };
+    for (method, path) in [
+        ("POST", "/books"),
+        ("PUT", path.as_str()),
+        ("DELETE", path.as_str()),
+        ("POST", adjustments.as_str()),
+        ("POST", "/authors"),
+        ("PUT", "/publishers/00000000-0000-0000-0000-000000000000"),
+        ("DELETE", "/subjects/00000000-0000-0000-0000-000000000000"),
+    ] {
+        let request = || Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        assert_eq!(shop.call(request()).await.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        let mut request = request();
+        request.extensions_mut().insert(Caller::Account(Arc::new(customer.clone())));
+        assert_eq!(shop.call(request).await.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+}
+
+/// Books that differ in everything one can filter and sort by.
+async fn fill(shop: &Shop) {
+    let lines: Vec<String> = [
+        json!({"source_id": "1", "title": "Émile, or On Education", "authors": ["Jean-Jacques Rousseau"], "year": 1762, "language": "fr", "price": 9.0, "subjects": ["Philosophy"], "stock": 1, "rating_avg": 3.7, "rating_count": 90}),
+        json!({"source_id": "2", "title": "Ender's Game", "authors": ["Orson Scott Card"], "year": 1985, "language": "en", "price": 8.0, "subjects": ["Science Fiction"], "stock": 5, "rating_avg": 4.3, "rating_count": 9000, "publisher": "Tor"}),
+        json!({"source_id": "3", "title": "The Left Hand of Darkness", "authors": ["Ursula K. Le Guin"], "year": 1969, "language": "en", "price": 12.0, "subjects": ["Science Fiction", "Classics"], "stock": 0, "rating_avg": 4.1, "rating_count": 800, "isbn13": "9780441478125", "publisher": "Ace"}),
+        json!({"source_id": "4", "title": "The Dispossessed", "authors": ["Ursula K. Le Guin"], "year": 1974, "language": "en", "price": 11.0, "subjects": ["Science Fiction", "Utopias"], "stock": 2, "rating_avg": 4.2, "rating_count": 700}),
+        json!({"source_id": "5", "title": "Cien años de soledad", "authors": ["Gabriel García Márquez"], "language": "es", "price": 15.0, "subjects": ["Classics"], "stock": 9}),
+        json!({"source_id": "6", "title": "Darkness at Noon", "authors": ["Arthur Koestler"], "year": 1940, "language": "en", "price": 40.0, "subjects": ["Classics"], "stock": 3, "rating_avg": 5.0, "rating_count": 1}),
+    ]
+    .iter()
+    .map(Value::to_string)
+    .collect();
+    let report = shop.import("fill.jsonl", lines.join("\n").as_bytes()).await;
+    assert_eq!((report.added, report.rejected, report.warnings), (6, 0, 0));
+}
+
+#[tokio::test]
+async fn lists_are_narrowed_and_sorted() {
+    on_each(|shop| async move {
+        fill(&shop).await;
+        let sources = async |query: &str| {
+            let answer = shop.get(&format!("/books?{query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+            let ids =
+                answer.body["items"].as_array().unwrap().iter().map(|b| b["source_id"].as_str().unwrap().to_owned());
+            ids.collect::<Vec<_>>().concat()
+        };
+        for (query, expected) in [
+            ("", "234165"),
+            ("sort=relevance", "234165"),
+            ("sort=price", "214356"),
+            ("sort=-price", "653412"),
+            ("sort=newest", "243615"),
+            ("sort=rating", "243165"),
+            ("sort=title", "561243"),
+            ("subject=science%20FICTION&sort=price", "243"),
+            ("author=ursula%20k.%20le%20guin&sort=price", "43"),
+            ("author=gabriel%20garcia%20marquez", "5"),
+            ("publisher=ace", "3"),
+            ("language=en&sort=title", "6243"),
+            ("language=EN-us&min_price=1100&max_price=1200&sort=price", "43"),
+            ("in_stock=true&subject=Classics&sort=price", "56"),
+            ("in_stock=false&subject=Classics&sort=price", "356"),
+            ("subject=Classics&author=Ursula%20K.%20Le%20Guin&language=en", "3"),
+            ("subject=Cooking", ""),
+            ("subject=&author=&min_price=&limit=&cursor=&sort=", "234165"),
+        ] {
+            assert_eq!(sources(query).await, expected, "{query}");
+        }
+        let subject = shop.get("/subjects?q=sci").await.body["items"][0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(sources(&format!("subject={subject}&sort=price")).await, "243");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn search_finds_every_word_and_ranks_titles_first() {
+    on_each(|shop| async move {
+        fill(&shop).await;
+        let found = async |query: &str| {
+            let answer = shop.get(&format!("/search?q={query}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+            (titles(&answer.body).join(" | "), answer.body["total"].as_i64().unwrap())
+        };
+        for (query, expected, total) in [
+            ("darkness", "Darkness at Noon | The Left Hand of Darkness", 2),
+            ("DARK%20guin", "The Left Hand of Darkness", 1),
+            ("garcia%20marquez", "Cien años de soledad", 1),
+            ("Garc%C3%ADa%20soledad", "Cien años de soledad", 1),
+            ("emile", "Émile, or On Education", 1),
+            ("enders%20game", "Ender's Game", 1),
+            ("Ender%E2%80%99s", "Ender's Game", 1),
+            ("978-0-441-47812-5", "The Left Hand of Darkness", 1),
+            ("0441478123", "The Left Hand of Darkness", 1),
+            ("97804414", "The Left Hand of Darkness", 1),
+            ("le%20guin", "The Left Hand of Darkness | The Dispossessed", 2),
+            ("le%20guin&in_stock=true", "The Dispossessed", 1),
+            ("le%20guin&sort=price", "The Dispossessed | The Left Hand of Darkness", 2),
+            ("arkness", "", 0),
+            ("%21%21%21", "", 0),
+        ] {
+            assert_eq!(found(query).await, (expected.to_owned(), total), "{query}");
+        }
+        assert_eq!(found("").await.1, 6);
+        let answer = shop.get("/search?q=the%20dispossessed").await;
+        assert_eq!(answer.headers["cache-status"], "catalog; fwd=miss");
+        assert_eq!(shop.get("/search?q=The%20Dispossessed").await.headers["cache-status"], "catalog; hit");
+        insta::allow_duplicates! {
+            insta::assert_json_snapshot!(without(answer.body, &["book", "took_ms"]), @r#"
+            {
+              "degraded": false,
+              "facets": {
+                "author": [
+                  {
+                    "count": 1,
+                    "value": "Ursula K. Le Guin"
+                  }
+                ],
+                "language": [
+                  {
+                    "count": 1,
+                    "value": "en"
+                  }
+                ],
+                "price": [
+                  {
+                    "count": 1,
+                    "value": "1000-1999"
+                  }
+                ],
+                "subject": [
+                  {
+                    "count": 1,
+                    "value": "Science Fiction"
+                  },
+                  {
+                    "count": 1,
+                    "value": "Utopias"
+                  }
+                ]
+              },
+              "items": [
+                {
+                  "book": "[hidden]",
+                  "matched": {
+                    "meaning": false,
+                    "text": true
+                  },
+                  "score": 3.411764705882353
+                }
+              ],
+              "next": null,
+              "took_ms": "[hidden]",
+              "total": 1
+            }
+            "#);
+        }
+        let first = shop.get("/search?q=d&limit=3").await.body;
+        let next = first["next"].as_str().unwrap();
+        let second = shop.get(&format!("/search?q=d&limit=3&cursor={next}")).await.body;
+        assert_eq!(titles(&second).len(), 1);
+        assert!(titles(&second).iter().all(|title| !titles(&first).contains(title)));
+        let other = shop.get(&format!("/books?cursor={next}")).await;
+        assert_eq!(other.body["code"], "invalid_cursor");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn suggestions_complete_and_similar_books_share_something() {
+    on_each(|shop| async move {
+        fill(&shop).await;
+        let items = shop.get("/search/suggest?q=%C3%89MI").await.body;
+        assert_eq!(
+            (&items["items"][0]["text"], &items["items"][0]["kind"]),
+            (&json!("Émile, or On Education"), &json!("title"))
+        );
+        let items = shop.get("/search/suggest?q=u").await.body;
+        let kinds: Vec<_> =
+            items["items"].as_array().unwrap().iter().map(|s| (s["text"].as_str(), s["kind"].as_str())).collect();
+        assert_eq!(kinds, [(Some("Utopias"), Some("subject")), (Some("Ursula K. Le Guin"), Some("author"))]);
+        assert_eq!(shop.get("/search/suggest?q=").await.body, json!({"items": []}));
+        let book = shop.get("/search?q=dispossessed").await.body["items"][0]["book"]["id"].as_str().unwrap().to_owned();
+        let similar = shop.get(&format!("/books/{book}/similar")).await.body;
+        assert_eq!(titles(&similar), ["The Left Hand of Darkness", "Ender's Game"]);
+        assert_eq!(similar["next"], Value::Null);
+        let lonely = shop.get("/search?q=rousseau").await.body["items"][0]["book"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(shop.get(&format!("/books/{lonely}/similar")).await.body, json!({"items": [], "next": null}));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn authors_publishers_and_subjects_are_renamed_everywhere_and_kept_while_in_use() {
+    on_each(|shop| async move {
+        fill(&shop).await;
+        for (kind, old, new) in [
+            ("authors", "Ursula K. Le Guin", "Ursula Kroeber Le \"Guin\""),
+            ("subjects", "Science Fiction", "SF \\ Speculative"),
+            ("publishers", "Ace", "Ace Books"),
+        ] {
+            let listed = shop.get(&format!("/{kind}?q={}", old.replace(' ', "%20").to_uppercase())).await.body;
+            let one = &listed["items"][0];
+            assert_eq!(one["name"], old);
+            let path = format!("/{kind}/{}", one["id"].as_str().unwrap());
+            let gone = shop.send("DELETE", &path, &[], Value::Null).await;
+            assert_eq!((gone.status, gone.body["code"].as_str()), (StatusCode::CONFLICT, Some("still_in_use")));
+            let renamed = shop.send("PUT", &path, &[("if-match", "\"1\"")], json!({"name": new})).await;
+            assert_eq!(
+                (renamed.status, &renamed.body["name"], &renamed.body["version"]),
+                (StatusCode::OK, &json!(new), &json!(2))
+            );
+            let stale = shop.send("PUT", &path, &[("if-match", "\"1\"")], json!({"name": "x"})).await;
+            assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+            let bad = shop.send("PUT", &path, &[("if-match", "\"2\"")], json!({"name": " "})).await;
+            assert_eq!((bad.status, fields(&bad)), (StatusCode::BAD_REQUEST, vec!["/name"]));
+            let taken = shop.send("POST", &format!("/{kind}"), &[], json!({"name": new.to_uppercase()})).await;
+            assert_eq!(
+                (taken.status, taken.body["code"].as_str(), fields(&taken)),
+                (StatusCode::CONFLICT, Some("duplicate_value"), vec!["/name"])
+            );
+            let added = shop.send("POST", &format!("/{kind}"), &[], json!({"name": "Nobody"})).await;
+            assert_eq!((added.status, &added.body["books"]), (StatusCode::CREATED, &json!(0)));
+            let path = format!("/{kind}/{}", added.body["id"].as_str().unwrap());
+            assert_eq!(shop.get(&path).await.body, added.body);
+            assert_eq!(shop.send("DELETE", &path, &[], Value::Null).await.status, StatusCode::NO_CONTENT);
+            assert_eq!(shop.get(&path).await.status, StatusCode::NOT_FOUND);
+        }
+        let book = shop.get("/books/isbn/9780441478125").await.body;
+        assert_eq!(book["authors"][0]["name"], "Ursula Kroeber Le \"Guin\"");
+        assert_eq!(book["subjects"], json!(["SF \\ Speculative", "Classics"]));
+        assert_eq!((&book["publisher"], &book["version"]), (&json!("Ace Books"), &json!(4)));
+        assert_eq!(shop.get("/search?q=kroeber").await.body["total"], 2);
+        let most = shop.get("/subjects?limit=2").await.body;
+        assert_eq!(most["items"][0]["books"], 3);
+        let rest = shop.get(&format!("/subjects?limit=2&cursor={}", most["next"].as_str().unwrap())).await.body;
+        assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (2, &Value::Null));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stock_is_adjusted_once_for_each_key() {
+    on_each(|shop| async move {
+        let book = shop.create(dispossessed()).await;
+        let id = book["id"].as_str().unwrap().to_owned();
+        let (path, stock) = (format!("/books/{id}/stock/adjustments"), format!("/books/{id}/stock"));
+        assert_eq!(shop.get(&stock).await.body, json!({"on_hand": 3, "reserved": 0, "available": 3}));
+        assert_eq!(shop.get(&format!("/books/{id}")).await.body["available"], 3);
+        let body = json!({"delta": 4, "reason": "delivery"});
+        for _ in 0..2 {
+            let answer = shop.send("POST", &path, &[("idempotency-key", "one")], body.clone()).await;
+            assert_eq!(
+                (answer.status, &answer.body),
+                (StatusCode::OK, &json!({"on_hand": 7, "reserved": 0, "available": 7}))
+            );
+        }
+        // At once, although the answer before was kept in memory.
+        assert_eq!(shop.get(&format!("/books/{id}")).await.body["available"], 7);
+        for (key, body, status, code, field) in [
+            (
+                Some("one"),
+                json!({"delta": 5, "reason": "delivery"}),
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                None,
+            ),
+            (None, body.clone(), StatusCode::BAD_REQUEST, "idempotency_key_required", None),
+            (
+                Some("two"),
+                json!({"delta": 0, "reason": "x"}),
+                StatusCode::BAD_REQUEST,
+                "validation_failed",
+                Some("/delta"),
+            ),
+            (
+                Some("two"),
+                json!({"delta": 1_000_001, "reason": "x"}),
+                StatusCode::BAD_REQUEST,
+                "validation_failed",
+                Some("/delta"),
+            ),
+            (
+                Some("two"),
+                json!({"delta": 1, "reason": ""}),
+                StatusCode::BAD_REQUEST,
+                "validation_failed",
+                Some("/reason"),
+            ),
+            (Some("two"), json!({"delta": -8, "reason": "lost"}), StatusCode::CONFLICT, "insufficient_stock", None),
+        ] {
+            let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
+            let answer = shop.send("POST", &path, &headers, body).await;
+            assert_eq!((answer.status, answer.body["code"].as_str().unwrap()), (status, code));
+            assert_eq!(fields(&answer).first().copied(), field, "{}", answer.body);
+        }
+        let unknown = format!("/books/{}/stock/adjustments", BookId::new());
+        assert_eq!(
+            shop.send("POST", &unknown, &[("idempotency-key", "three")], body).await.status,
+            StatusCode::NOT_FOUND
+        );
+        assert_eq!(shop.count("stock_adjustments").await, 1);
+    })
+    .await;
+}
+
+fn book_id(book: &Value) -> BookId {
+    book["id"].as_str().unwrap().parse().unwrap()
+}
+
+fn lines(book: BookId, quantity: i64) -> Vec<StockLine> {
+    vec![StockLine { book_id: book, quantity: Quantity::new(quantity).unwrap() }]
+}
+
+fn completed(order_id: OrderId) -> OrderCompleted {
+    let zero = Money::zero(Currency::USD);
+    OrderCompleted {
+        order: OrderSummary {
+            order_id,
+            number: "B-1".to_owned(),
+            customer_id: None,
+            email: Email::parse("reader@example.com").unwrap(),
+            name: "Reader".to_owned(),
+            basket_id: Uuid::now_v7(),
+            lines: Vec::new(),
+            subtotal: zero,
+            shipping: zero,
+            tax: zero,
+            total: zero,
+            link: String::new(),
+            placed_at: Timestamp::default(),
+        },
+    }
+}
+
+#[tokio::test]
+async fn an_order_holds_gives_back_and_takes_its_copies() {
+    on_each(|shop| async move {
+        let (one, mut other) = (shop.create(dispossessed()).await, dispossessed());
+        other["source_id"] = json!("demo:2");
+        other["isbn13"] = Value::Null;
+        let (one, other) = (book_id(&one), book_id(&shop.create(other).await));
+        let working = shop.work().await;
+        working.heard(2).await;
+        let stock = async |book: BookId| shop.get(&format!("/books/{book}/stock")).await.body;
+
+        // All lines or none.
+        let order = OrderId::new();
+        let wanted = [lines(one, 2), lines(other, 4)].concat();
+        working.publish(&ReserveStock { order_id: order, lines: wanted }).await;
+        let (subject, body) = working.heard(1).await.remove(0);
+        assert_eq!(subject, StockRejected::SUBJECT);
+        assert_eq!(body["short"], json!([{"book_id": other, "wanted": 4, "available": 3}]));
+        assert_eq!(stock(one).await["reserved"], 0);
+
+        // A repeat is answered again and holds nothing twice.
+        let order = OrderId::new();
+        for _ in 0..2 {
+            working.publish(&ReserveStock { order_id: order, lines: lines(one, 2) }).await;
+            assert_eq!(working.heard(1).await[0].0, StockReserved::SUBJECT);
+            assert_eq!(stock(one).await, json!({"on_hand": 3, "reserved": 2, "available": 1}));
+        }
+        working.publish(&completed(order)).await;
+        let (subject, body) = working.heard(1).await.remove(0);
+        assert_eq!(subject, InventoryUpdated::SUBJECT);
+        assert_eq!(body, json!({"book_id": one, "on_hand": 1, "reserved": 0, "order_id": order}));
+        // What was sold stays sold.
+        working.publish(&ReleaseStock { order_id: order }).await;
+        assert_eq!(working.heard(1).await[0].0, StockReleased::SUBJECT);
+        assert_eq!(stock(one).await, json!({"on_hand": 1, "reserved": 0, "available": 1}));
+
+        // Given back once, however often it is asked; a reservation that comes after its release is refused.
+        let (order, late) = (OrderId::new(), OrderId::new());
+        working.publish(&ReserveStock { order_id: order, lines: lines(other, 3) }).await;
+        assert_eq!(working.heard(1).await[0].0, StockReserved::SUBJECT);
+        for order_id in [order, order, late] {
+            working.publish(&ReleaseStock { order_id }).await;
+            assert_eq!(working.heard(1).await[0].0, StockReleased::SUBJECT);
+        }
+        assert_eq!(stock(other).await, json!({"on_hand": 3, "reserved": 0, "available": 3}));
+        for order_id in [order, late] {
+            working.publish(&ReserveStock { order_id, lines: lines(other, 1) }).await;
+            let (subject, body) = working.heard(1).await.remove(0);
+            assert_eq!((subject.as_str(), &body["short"]), (StockRejected::SUBJECT, &json!([])));
+        }
+
+        // A book that is no longer sold cannot be held, but what is held of it can be given back.
+        let order = OrderId::new();
+        working.publish(&ReserveStock { order_id: order, lines: lines(other, 1) }).await;
+        assert_eq!(working.heard(1).await[0].0, StockReserved::SUBJECT);
+        assert_eq!(
+            shop.send("DELETE", &format!("/books/{other}"), &[], Value::Null).await.status,
+            StatusCode::NO_CONTENT
+        );
+        assert_eq!(working.heard(1).await[0].0, BookChanged::SUBJECT);
+        working.publish(&ReserveStock { order_id: OrderId::new(), lines: lines(other, 1) }).await;
+        assert_eq!(working.heard(1).await[0].0, StockRejected::SUBJECT);
+        working.publish(&ReleaseStock { order_id: order }).await;
+        assert_eq!(working.heard(1).await[0].0, StockReleased::SUBJECT);
+
+        // An order that never held anything cannot be completed: somebody must look at it.
+        working.publish(&completed(OrderId::new())).await;
+        let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+        while working.bus.dead_letters(None, 10).await.unwrap().is_empty() {
+            assert!(tokio::time::Instant::now() < patience, "no dead letter");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_buyers_of_ten_copies_get_exactly_ten() {
+    on_each(|shop| async move {
+        let mut input = dispossessed();
+        input["stock"] = json!(10);
+        let book = book_id(&shop.create(input).await);
+        let working = shop.work().await;
+        working.heard(1).await;
+        let now = shop.clock.now();
+        let orders = (0..200).map(|_| {
+            let bus = working.bus.clone();
+            async move {
+                let command = ReserveStock { order_id: OrderId::new(), lines: lines(book, 1) };
+                bus.publish(&[Envelope::new(&command, &Cause::start(), now).unwrap()]).await.unwrap();
+            }
+        });
+        futures::future::join_all(orders).await;
+        let answers = working.heard(200).await;
+        let reserved = answers.iter().filter(|(subject, _)| subject == StockReserved::SUBJECT).count();
+        let rejected = answers.iter().filter(|(subject, _)| subject == StockRejected::SUBJECT).count();
+        assert_eq!((reserved, rejected), (10, 190));
+        let stock = shop.get(&format!("/books/{book}/stock")).await.body;
+        assert_eq!(stock, json!({"on_hand": 10, "reserved": 10, "available": 0}));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_services_learn_price_and_availability_of_this_moment() {
+    on_each(|shop| async move {
+        let book = shop.create(dispossessed()).await;
+        let id = book["id"].as_str().unwrap().to_owned();
+        let service = bookworm_catalog::Offers::new(&shop.catalog);
+        let ask = async |ids: Vec<String>| service.get_books(tonic::Request::new(GetBooksRequest { ids })).await;
+        // Somebody else's change, past every cache.
+        shop.get(&format!("/books/{id}")).await;
+        shop.db()
+            .transact::<_, DbError, _>(|tx| {
+                Box::pin(async move { tx.exec("UPDATE stock SET on_hand = $1", values![2_i64]).await })
+            })
+            .await
+            .unwrap();
+        let answer = ask(vec![id.clone(), BookId::new().to_string(), id.clone()]).await.unwrap().into_inner();
+        assert_eq!(answer.books.len(), 1);
+        let offer = &answer.books[0];
+        assert_eq!((offer.price, offer.currency.as_str(), offer.available), (1299, "USD", 2));
+        assert_eq!(
+            (offer.authors.join(","), &offer.cover_url),
+            ("Ursula K. Le Guin".to_owned(), &format!("/covers/{id}.svg?v=1"))
+        );
+        assert!(ask(vec![]).await.unwrap().into_inner().books.is_empty());
+        assert_eq!(ask(vec!["x".to_owned()]).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+        assert_eq!(ask(vec![id.clone(); 201]).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+        shop.send("DELETE", &format!("/books/{id}"), &[], Value::Null).await;
+        assert!(ask(vec![id]).await.unwrap().into_inner().books.is_empty());
+    })
+    .await;
+}
+
+/// `n` lines of JSON, with equal prices, years and titles among them.
+fn many(n: usize) -> String {
+    (0..n)
+        .map(|i| {
+            json!({
+                "source_id": format!("many:{i}"), "title": format!("Title {}", i % 7), "authors": [format!("Author {}", i % 11)],
+                "subjects": [format!("Subject {}", i % 3), "All"], "year": 1900 + i % 5, "price": (i % 4) as f64 + 0.5,
+                "rating_avg": 4.0, "rating_count": i % 3, "language": "en", "description": "Told at length."
+            })
+            .to_string()
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[tokio::test]
+async fn walking_all_pages_yields_each_book_once() {
+    on_each(|shop| async move {
+        shop.import("many.jsonl", many(60).as_bytes()).await;
+        let runner = std::cell::RefCell::new(proptest::test_runner::TestRunner::deterministic());
+        let choice = (
+            prop::sample::select(vec!["relevance", "newest", "price", "-price", "rating", "title"]),
+            1..25_usize,
+            prop::sample::select(vec!["/books?", "/search?", "/search?q=title&", "/books?subject=all&"]),
+        );
+        for _ in 0..24 {
+            let (sort, limit, list) = choice.new_tree(&mut runner.borrow_mut()).unwrap().current();
+            let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+            loop {
+                let body = shop.get(&format!("{list}sort={sort}&limit={limit}&cursor={cursor}")).await.body;
+                let items = body["items"].as_array().unwrap_or_else(|| panic!("{body}"));
+                let book = |item: &Value| if item["book"].is_object() { item["book"].clone() } else { item.clone() };
+                seen.extend(items.iter().map(|item| book(item)["source_id"].as_str().unwrap().to_owned()));
+                pages += 1;
+                match body["next"].as_str() {
+                    Some(next) => cursor = next.to_owned(),
+                    None => break,
+                }
+            }
+            let distinct: HashSet<_> = seen.iter().collect();
+            assert_eq!((seen.len(), distinct.len()), (60, 60), "{list} {sort} {limit}");
+            assert_eq!(pages, 60_usize.div_ceil(limit));
+        }
+    })
+    .await;
+}
+
+fn rejects(path: &Path) -> Vec<(u64, String)> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|reject| (reject["line"].as_u64().unwrap(), reject["reason"].as_str().unwrap().to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn bad_lines_are_reported_and_do_not_stop_the_rest() {
+    on_each(|shop| async move {
+        let file = [
+            "\u{feff}{\"source_id\":\"1\",\"title\":\"One\"}".as_bytes(),
+            b"",
+            b"not json",
+            b"{\"source_id\":\"2\",\"title\":\"\xff\"}",
+            b"{\"source_id\":\"3\",\"title\":\"Three\",\"isbn13\":\"9780441478126\"}",
+            b"  {\"source_id\":\"4\",\"title\":\"Four\",\"isbn13\":\"9780441478125\"}\r",
+            b"{\"source_id\":\"5\",\"title\":\"Five\",\"isbn13\":\"9780441478125\"}",
+            "x".repeat(1_100_000).as_bytes(),
+            b"{\"source_id\":\"4\",\"title\":\"Four again\",\"isbn13\":\"9780441478125\"}",
+        ]
+        .join(&b"\n"[..]);
+        let report = shop.import("bad.jsonl", &file).await;
+        assert_eq!((report.added, report.changed, report.unchanged, report.rejected, report.warnings), (3, 0, 1, 4, 2));
+        let reasons = rejects(&shop.rejects());
+        assert_eq!(reasons.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 4, 5, 8]);
+        assert!(reasons[2].1.starts_with("isbn13: the check digit is wrong"), "{reasons:?}");
+        let by_isbn = shop.get("/books/isbn/9780441478125").await.body;
+        // The first line that has it keeps it: a later one for the same book comes after its place in the file.
+        assert!(["4", "5"].contains(&by_isbn["source_id"].as_str().unwrap()));
+        // A clean import leaves no misleading rejects behind.
+        shop.import("good.jsonl", b"{\"source_id\":\"1\",\"title\":\"One\"}").await;
+        assert!(!shop.rejects().exists());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn importing_again_changes_only_what_changed() {
+    on_each(|shop| async move {
+        let file = many(700);
+        let first = shop.import("books.jsonl", file.as_bytes()).await;
+        assert_eq!((first.added, first.changed, first.unchanged), (700, 0, 0));
+        let again = shop.import("books.jsonl", file.as_bytes()).await;
+        assert_eq!((again.added, again.changed, again.unchanged), (0, 0, 700));
+        let edited = file.replacen("Author 3", "Somebody Else", 1).replacen("Subject 2", "Something Else", 1);
+        let report = shop.import("books.jsonl", edited.as_bytes()).await;
+        assert_eq!((report.added, report.changed, report.unchanged), (0, 2, 698));
+        for table in ["books", "stock", "book_search", "book_authors"] {
+            assert_eq!(shop.count(table).await, 700, "{table}");
+        }
+        assert_eq!(shop.count("outbox").await, 702);
+        // The counts are what the links say.
+        for (table, link, column) in
+            [("authors", "book_authors", "author_id"), ("subjects", "book_subjects", "subject_id"), ("publishers", "books", "publisher_id")]
+        {
+            let wrong: Option<i64> = shop
+                .db()
+                .read()
+                .scalar(
+                    &format!("SELECT COUNT(*) FROM {table} x WHERE book_count <> (SELECT COUNT(*) FROM {link} l WHERE l.{column} = x.id)"),
+                    [],
+                )
+                .await
+                .unwrap();
+            assert_eq!(wrong, Some(0), "{table}");
+        }
+        let books = shop.get("/books?author=somebody%20else").await.body;
+        assert_eq!((books["items"][0]["source_id"].as_str(), books["items"][0]["version"].as_i64()), (Some("many:3"), Some(2)));
+        // Staff took it from sale; the file does not bring it back.
+        let path = format!("/books/{}", books["items"][0]["id"].as_str().unwrap());
+        assert_eq!(shop.send("DELETE", &path, &[], Value::Null).await.status, StatusCode::NO_CONTENT);
+        let report = shop.import("books.jsonl", file.as_bytes()).await;
+        assert_eq!((report.added, report.changed, report.unchanged), (0, 1, 699));
+        assert_eq!(shop.get(&path).await.status, StatusCode::NOT_FOUND);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_staff_edited_stays_while_the_file_says_the_same() {
+    let shop = Shop::open(None).await;
+    shop.import("books.jsonl", b"{\"source_id\":\"1\",\"title\":\"One\",\"stock\":4}").await;
+    let book = shop.get("/books").await.body["items"][0].clone();
+    let path = format!("/books/{}", book["id"].as_str().unwrap());
+    let put = shop.send("PUT", &path, &[("if-match", "\"1\"")], json!({"title": "The One", "price": usd(100)})).await;
+    assert_eq!(put.status, StatusCode::OK);
+    let report = shop.import("books.jsonl", b"{\"source_id\":\"1\",\"title\":\"One\",\"stock\":9}").await;
+    assert_eq!((report.changed, report.unchanged), (0, 1));
+    assert_eq!(
+        (&shop.get(&path).await.body["title"], &shop.get(&path).await.body["available"]),
+        (&json!("The One"), &json!(4))
+    );
+    let report = shop.import("books.jsonl", b"{\"source_id\":\"1\",\"title\":\"One, revised\",\"stock\":9}").await;
+    assert_eq!(report.changed, 1);
+    let book = shop.get(&path).await.body;
+    assert_eq!((&book["title"], &book["version"], &book["available"]), (&json!("One, revised"), &json!(3), &json!(4)));
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[tokio::test]
+async fn reads_gzip_of_several_members_and_csv() {
+    let shop = Shop::open(None).await;
+    // As `cat a.gz b.gz > c.gz` makes it; the name does not tell.
+    let two = [gzip(b"{\"source_id\":\"1\",\"title\":\"One\"}\n"), gzip(b"{\"source_id\":\"2\",\"title\":\"Two\"}\n")]
+        .concat();
+    assert_eq!(shop.import("books.jsonl", &two).await.added, 2);
+
+    let csv = "Title,source_id,authors,subjects,price,stock,ISBN,pages\n\
+               \"Good Omens, a Novel\",3,Terry Pratchett;Neil Gaiman,Fantasy|Humour,9.99,7,0-06-085398-0,\n\
+               Short,4,,,,\n\
+               Bad,5,,,cheap,,,\n\
+               \"Two\nlines\",6,,,,,,12\n";
+    let report = shop.import("books.csv.gz", &gzip(csv.as_bytes())).await;
+    assert_eq!((report.added, report.rejected), (2, 2));
+    assert_eq!(
+        rejects(&shop.rejects()),
+        [(3, "there are 6 fields instead of 8".to_owned()), (4, "price: `cheap` is not a number".to_owned())]
+    );
+    let book = shop.get("/books/isbn/9780060853983").await.body;
+    assert_eq!(
+        (&book["title"], &book["price"], &book["available"]),
+        (&json!("Good Omens, a Novel"), &usd(999), &json!(7))
+    );
+    assert_eq!(book["authors"].as_array().unwrap().len(), 2);
+    assert_eq!(book["subjects"], json!(["Fantasy", "Humour"]));
+    assert!(matches!(shop.try_import("bad.csv", b"name,price\nx,1\n").await, Err(ImportError::Header)));
+}
+
+#[tokio::test]
+async fn an_import_that_stopped_is_finished_by_running_it_again() {
+    on_each(|shop| async move {
+        let file = many(1800);
+        let whole = gzip(file.as_bytes());
+        // Damaged in the middle: what came before stays.
+        let stopped = shop.try_import("books.jsonl.gz", &whole[..whole.len() / 2]).await;
+        assert!(matches!(stopped, Err(ImportError::Read(_))), "{stopped:?}");
+        let kept = shop.count("books").await;
+        assert!((500..1800).contains(&kept), "{kept}");
+        // Abandoned between two batches, as when the program is killed.
+        let path = shop.folder.path().join("books.jsonl.gz");
+        std::fs::write(&path, &whole).unwrap();
+        let (first, abandoned) = tokio::sync::oneshot::channel();
+        let (catalog, to, rejects) = (shop.catalog.clone(), path.clone(), shop.rejects());
+        let mut first = Some(first);
+        let running = tokio::spawn(async move {
+            import::run(&catalog, &to, &rejects, |_: Progress| {
+                if let Some(first) = first.take() {
+                    let _ = first.send(());
+                }
+            })
+            .await
+        });
+        abandoned.await.unwrap();
+        running.abort();
+        let _ = running.await;
+        let mut steps = Vec::new();
+        let report = import::run(&shop.catalog, &path, &shop.rejects(), |progress| steps.push(progress)).await.unwrap();
+        assert_eq!(report.added + report.unchanged, 1800);
+        for table in ["books", "stock", "book_search", "book_authors"] {
+            assert_eq!(shop.count(table).await, 1800, "{table}");
+        }
+        assert_eq!(shop.count("outbox").await, 1800);
+        assert!(steps.is_sorted_by_key(|step| step.done));
+        let last = steps.last().unwrap();
+        assert_eq!((last.done, last.read_bytes, last.total_bytes), (1800, whole.len() as u64, whole.len() as u64));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zz_measure() {
+    let shop = Shop::open(None).await;
+    let rss = || std::fs::read_to_string("/proc/self/status").unwrap().lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("VmHWM")).map(str::to_owned).collect::<Vec<_>>().join(" ");
+    eprintln!("{}", rss());
+    let file = std::path::PathBuf::from(std::env::var("IMPORT_FILE").unwrap());
+    let mut n = 0;
+    let report = import::run(&shop.catalog, &file, &shop.rejects(), |p| { n += 1; if n % 20 == 0 { eprintln!("{p:?}") } }).await.unwrap();
+    eprintln!("{report:?} {}", rss());
+    if shop.rejects().exists() { eprintln!("{}", std::fs::read_to_string(shop.rejects()).unwrap().chars().take(3000).collect::<String>()); }
+    let report = import::run(&shop.catalog, &file, &shop.rejects(), |_| {}).await.unwrap();
+    eprintln!("again {report:?} {}", rss());
+    for path in ["/books", "/books?sort=price", "/books?sort=title", "/books?sort=newest&in_stock=true", "/books?subject=Fiction", "/books?subject=Poetry&sort=rating", "/books?language=cs", "/books?language=cs&sort=price", "/books?author=stephen%20king", "/books?min_price=4000&sort=rating", "/search?q=harry%20potter", "/search?q=the", "/search?q=", "/search/suggest?q=a", "/search/suggest?q=harr", "/subjects", "/authors?q=ste", "/subjects?sort=name"] {
+        let started = std::time::Instant::now();
+        let answer = shop.get(path).await;
+        eprintln!("{:>8.2} ms {} {path} {}", started.elapsed().as_secs_f64() * 1e3, answer.status, answer.body["total"]);
+    }
+    { let (_, doc) = shop.catalog.api().split_for_parts(); for (path, item) in &doc.paths.paths { eprintln!("{path} {:?}", [&item.get, &item.post, &item.put, &item.delete].iter().filter_map(|o| o.as_ref()?.operation_id.clone()).collect::<Vec<_>>()); } eprintln!("{:?}", doc.components.as_ref().map(|c| c.schemas.keys().cloned().collect::<Vec<_>>())); }
+    let id = ids(&shop.get("/books").await.body)[0].clone();
+    for path in [format!("/books/{id}"), format!("/books/{id}/similar")] {
+        let started = std::time::Instant::now();
+        shop.get(&path).await;
+        eprintln!("{:>8.2} ms {path}", started.elapsed().as_secs_f64() * 1e3);
+    }
+    let started = std::time::Instant::now();
+    for _ in 0..2000 { shop.router.clone().oneshot(Request::get(format!("/books/{id}")).body(Body::empty()).unwrap()).await.unwrap(); }
+    eprintln!("cached detail {:?} each", started.elapsed() / 2000);
+    eprintln!("{}", rss());
+    std::fs::copy(shop.folder.path().join("catalog.db"), "/tmp/catalog_measure.db").unwrap();
+}

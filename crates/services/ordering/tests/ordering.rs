@@ -1,0 +1,1157 @@
+//! Ordering through its API, on every database, against a catalogue, a basket and a finance service that are played
+//! here: the questions by gRPC, the commands and answers over the real bus.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum::{Extension, Router, body::Body};
+use bookworm_config::{Ordering as Settings, ShippingMethod, TaxRule};
+use bookworm_contracts::{
+    commands::{AuthorisePayment, CapturePayment, RefundPayment, ReleaseStock, ReserveStock, VoidPayment},
+    events::{
+        catalog::{ShortLine, StockRejected, StockReleased, StockReserved},
+        finance::{
+            PaymentActionRequired, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded,
+            PaymentVoided, RefundFailed,
+        },
+        ordering::{
+            OrderCancelled, OrderCompleted, OrderConfirmed, OrderCreated, OrderRefunded, OrderRejected, OrderShipped,
+        },
+    },
+    grpc::{
+        Transport,
+        basket::{
+            self, GetBasketRequest, GetBasketResponse, MergeGuestRequest, MergeGuestResponse,
+            basket_client::BasketClient, basket_server::BasketServer, get_basket_request::Owner,
+        },
+        catalog::{
+            self, GetBooksRequest, GetBooksResponse, catalog_client::CatalogClient, catalog_server::CatalogServer,
+        },
+    },
+};
+use bookworm_db::{Databases, Db, DbError, Sql, values};
+use bookworm_http::auth::{Claims, Role, TokenVerifier};
+use bookworm_kernel::{BookId, Clock, Currency, CustomerId, Money, OrderId, PaymentId, SystemClock};
+use bookworm_messaging::{
+    Consumer, DbBus, Envelope, Message, Policy, Reaction, ReactionError, Received, SharedBus, relay,
+};
+use bookworm_ordering::OrderingService;
+use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{Response, Status};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+// --- the services around -------------------------------------------------------------------------------------------
+
+#[derive(Clone)]
+struct Book {
+    title: String,
+    price: i64,
+    available: i64,
+}
+
+/// The catalogue's and the basket's queries.
+#[derive(Default)]
+struct World {
+    books: Mutex<HashMap<BookId, Book>>,
+    baskets: Mutex<HashMap<String, Vec<basket::Line>>>,
+    /// The catalogue does not answer.
+    silent: Mutex<bool>,
+}
+
+#[derive(Clone)]
+struct Queries(Arc<World>);
+
+#[tonic::async_trait]
+impl catalog::catalog_server::Catalog for Queries {
+    async fn get_books(&self, request: tonic::Request<GetBooksRequest>) -> Result<Response<GetBooksResponse>, Status> {
+        if *self.0.silent.lock().unwrap() {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let known = self.0.books.lock().unwrap();
+        let ids = request.into_inner().ids;
+        let books = ids.iter().filter_map(|id| {
+            let book = known.get(&id.parse().ok()?)?;
+            Some(catalog::Book {
+                id: id.clone(),
+                title: book.title.clone(),
+                price: book.price,
+                currency: "USD".into(),
+                available: book.available,
+                ..catalog::Book::default()
+            })
+        });
+        Ok(Response::new(GetBooksResponse { books: books.collect() }))
+    }
+}
+
+#[tonic::async_trait]
+impl basket::basket_server::Basket for Queries {
+    async fn get_basket(
+        &self,
+        request: tonic::Request<GetBasketRequest>,
+    ) -> Result<Response<GetBasketResponse>, Status> {
+        let owner = match request.into_inner().owner {
+            Some(Owner::CustomerId(id)) => id,
+            Some(Owner::GuestToken(token)) => token,
+            None => return Err(Status::invalid_argument("no owner")),
+        };
+        let lines = self.0.baskets.lock().unwrap().get(&owner).cloned().unwrap_or_default();
+        Ok(Response::new(GetBasketResponse { basket_id: Uuid::now_v7().to_string(), lines, version: 1 }))
+    }
+
+    async fn merge_guest(
+        &self,
+        _request: tonic::Request<MergeGuestRequest>,
+    ) -> Result<Response<MergeGuestResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+}
+
+/// What the services that answer by message have seen and shall do.
+#[derive(Default)]
+struct Played {
+    /// Subjects of the commands that came, in order.
+    commands: Mutex<Vec<(OrderId, &'static str)>>,
+    /// The events that ordering published.
+    events: Mutex<Vec<(OrderId, &'static str, Value)>>,
+    captured: Mutex<HashMap<OrderId, Money>>,
+    authorised: Mutex<HashMap<OrderId, AuthorisePayment>>,
+    refused: Mutex<HashSet<BookId>>,
+    /// How many captures are swallowed.
+    swallow_captures: AtomicUsize,
+}
+
+impl Played {
+    fn note(&self, order: OrderId, subject: &'static str) {
+        self.commands.lock().unwrap().push((order, subject.split('.').nth(2).unwrap()));
+    }
+
+    fn commands(&self, order: OrderId) -> Vec<&'static str> {
+        self.commands.lock().unwrap().iter().filter(|(id, _)| *id == order).map(|(_, name)| *name).collect()
+    }
+
+    fn events(&self, order: OrderId) -> Vec<&'static str> {
+        self.events.lock().unwrap().iter().filter(|(id, ..)| *id == order).map(|(_, name, _)| *name).collect()
+    }
+}
+
+async fn say<C: Message, M: Message>(bus: &SharedBus, received: &Received<C>, message: M) -> Reaction {
+    let envelope = Envelope::new(&message, &received.cause, SystemClock.now()).unwrap();
+    bus.publish(&[envelope]).await.map_err(|error| ReactionError::retry(error.to_string()))
+}
+
+/// A catalogue that holds whatever it is asked for, but for the books in `refused`. Tokens say what finance does:
+/// `tok_approve`, `tok_decline`, `tok_challenge`, `tok_silent`, `tok_capture_fails`.
+fn players(bus: &SharedBus, played: &Arc<Played>) -> Vec<Consumer> {
+    macro_rules! on {
+        ($consumer:expr, $command:ty, |$bus:ident, $played:ident, $m:ident| $body:block) => {{
+            let (bus, played) = (bus.clone(), played.clone());
+            $consumer.on(move |$m: Received<$command>| {
+                let ($bus, $played) = (bus.clone(), played.clone());
+                async move {
+                    $played.note($m.body.order_id, <$command>::SUBJECT);
+                    $body
+                }
+            })
+        }};
+    }
+    let catalogue = on!(Consumer::new("test.catalog"), ReserveStock, |bus, played, m| {
+        let order_id = m.body.order_id;
+        let refused = played.refused.lock().unwrap().clone();
+        let short: Vec<ShortLine> = m
+            .body
+            .lines
+            .iter()
+            .filter(|line| refused.contains(&line.book_id))
+            .map(|line| ShortLine { book_id: line.book_id, wanted: line.quantity.get(), available: 1 })
+            .collect();
+        if m.body.lines.iter().any(|line| line.quantity.get() == 77) {
+            return Ok(()); // Nobody answers.
+        }
+        if short.is_empty() {
+            say(&bus, &m, StockReserved { order_id }).await
+        } else {
+            say(&bus, &m, StockRejected { order_id, short }).await
+        }
+    });
+    let catalogue = on!(catalogue, ReleaseStock, |bus, played, m| {
+        let _ = &played;
+        say(&bus, &m, StockReleased { order_id: m.body.order_id }).await
+    });
+    let finance = on!(Consumer::new("test.finance"), AuthorisePayment, |bus, played, m| {
+        let AuthorisePayment { order_id, amount, .. } = m.body;
+        played.authorised.lock().unwrap().insert(order_id, m.body.clone());
+        match m.body.token.as_str() {
+            "tok_decline" => say(&bus, &m, PaymentDeclined { order_id, reason: "Insufficient funds.".into() }).await,
+            "tok_challenge" => say(&bus, &m, PaymentActionRequired { order_id, action_url: "/pay/1".into() }).await,
+            "tok_silent" => Ok(()),
+            _ => say(&bus, &m, PaymentAuthorised { order_id, payment_id: PaymentId::new(), amount }).await,
+        }
+    });
+    let finance = on!(finance, CapturePayment, |bus, played, m| {
+        let order_id = m.body.order_id;
+        let swallowed = played.swallow_captures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        let asked = played.authorised.lock().unwrap().get(&order_id).cloned();
+        match asked {
+            _ if swallowed => Ok(()),
+            Some(asked) if asked.token == "tok_capture_fails" => {
+                say(&bus, &m, PaymentFailed { order_id, reason: "expired".into() }).await
+            }
+            Some(asked) => {
+                played.captured.lock().unwrap().insert(order_id, asked.amount);
+                let (payment_id, amount) = (PaymentId::new(), asked.amount);
+                say(&bus, &m, PaymentCaptured { order_id, payment_id, amount }).await
+            }
+            None => Err(ReactionError::refuse("nothing was authorised")),
+        }
+    });
+    let finance = on!(finance, VoidPayment, |bus, played, m| {
+        let order_id = m.body.order_id;
+        let captured = played.captured.lock().unwrap().get(&order_id).copied();
+        match captured {
+            Some(amount) => {
+                let refund_id = order_id.uuid();
+                say(&bus, &m, PaymentRefunded { order_id, refund_id, amount }).await
+            }
+            None => say(&bus, &m, PaymentVoided { order_id }).await,
+        }
+    });
+    let finance = on!(finance, RefundPayment, |bus, played, m| {
+        let _ = &played;
+        let RefundPayment { order_id, refund_id, amount, .. } = m.body;
+        if m.body.reason == "fail" {
+            return say(&bus, &m, RefundFailed { order_id, refund_id, reason: "card closed".into() }).await;
+        }
+        say(&bus, &m, PaymentRefunded { order_id, refund_id, amount }).await
+    });
+    vec![catalogue, finance, observer(played)]
+}
+
+fn observer(played: &Arc<Played>) -> Consumer {
+    macro_rules! observe {
+        ($($event:ty),*) => {{
+            let mut consumer = Consumer::new("test.observer");
+            $(
+                let seen = played.clone();
+                consumer = consumer.on(move |m: Received<$event>| {
+                    let name = <$event>::SUBJECT.split('.').nth(2).unwrap();
+                    let event = (m.body.order.order_id, name, serde_json::to_value(&m.body).unwrap());
+                    seen.events.lock().unwrap().push(event);
+                    async { Ok(()) }
+                });
+            )*
+            consumer
+        }};
+    }
+    observe!(OrderCreated, OrderConfirmed, OrderRejected, OrderCancelled, OrderShipped, OrderCompleted, OrderRefunded)
+}
+
+// --- the shop ------------------------------------------------------------------------------------------------------
+
+struct Shop {
+    on: &'static str,
+    service: OrderingService,
+    router: Router,
+    world: Arc<World>,
+    played: Arc<Played>,
+    bus: SharedBus,
+    bus_db: Db,
+    key: SigningKey,
+    shutdown: CancellationToken,
+    running: Vec<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Answer {
+    fn id(&self) -> OrderId {
+        let id = self.body["id"].as_str().or(self.body["order_id"].as_str());
+        id.unwrap_or_else(|| panic!("no id in {}", self.body)).parse().unwrap()
+    }
+
+    #[track_caller]
+    fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+
+    #[track_caller]
+    fn problem(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        self
+    }
+
+    fn timeline(&self) -> Vec<&str> {
+        self.body["timeline"].as_array().unwrap().iter().map(|entry| entry["status"].as_str().unwrap()).collect()
+    }
+}
+
+/// Calls that go straight into a server of this process.
+fn here<S>(server: S) -> Transport
+where
+    S: tower::Service<
+            Request<tonic::body::Body>,
+            Response = http::Response<tonic::body::Body>,
+            Error = std::convert::Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    Transport::new(server.map_err(|never| match never {}))
+}
+
+fn settings() -> Settings {
+    Settings {
+        shipping_methods: vec![ShippingMethod {
+            code: "standard".into(),
+            name: "Standard".into(),
+            price: 490,
+            free_from: Some(5000),
+            min_days: 3,
+            max_days: 5,
+            countries: vec!["US".into(), "DE".into()],
+        }],
+        tax: vec![TaxRule {
+            country: "US".into(),
+            region: Some("CA".into()),
+            rate_basis_points: 725,
+            inclusive: false,
+            shipping_taxed: false,
+        }],
+        reserve_timeout_seconds: 1,
+        payment_timeout_seconds: 1,
+        ..Settings::default()
+    }
+}
+
+/// A shop on each database there is.
+async fn shops() -> Vec<Shop> {
+    let mut shops = Vec::new();
+    let folder = tempfile::tempdir().unwrap();
+    shops.push(Shop::open("SQLite", Databases::Sqlite(folder.path().to_owned()), folder).await);
+    match std::env::var("BOOKWORM_TEST_POSTGRES") {
+        Ok(url) => {
+            let prefix = format!("ordering_{}_", Uuid::now_v7().simple());
+            let databases = Databases::Postgres { url, max_connections: 8, prefix };
+            shops.push(Shop::open("PostgreSQL", databases, tempfile::tempdir().unwrap()).await);
+        }
+        Err(_) => {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "BOOKWORM_TEST_POSTGRES must be set in CI");
+            eprintln!("SKIPPED on PostgreSQL: BOOKWORM_TEST_POSTGRES is not set");
+        }
+    }
+    shops
+}
+
+impl Shop {
+    async fn open(on: &'static str, databases: Databases, folder: tempfile::TempDir) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bus_db = databases.open("bus").await.unwrap();
+        let bus: SharedBus =
+            Arc::new(DbBus::open(bus_db.clone(), clock.clone(), Duration::from_secs(30)).await.unwrap());
+        let world = Arc::new(World::default());
+        let basket = BasketClient::new(here(BasketServer::new(Queries(world.clone()))));
+        let catalog = CatalogClient::new(here(CatalogServer::new(Queries(world.clone()))));
+        let db = databases.open(OrderingService::NAME).await.unwrap();
+        let service = OrderingService::open(db, settings(), clock.clone(), basket, catalog).await.unwrap();
+        let verifier = Arc::new(TokenVerifier::new(Some("https://shop"), "bookworm", clock.clone()));
+        let key = SigningKey::from_bytes(&[7; 32]);
+        verifier.set_keys([("k1".to_owned(), key.verifying_key().to_bytes())]);
+        let router: Router = service.api().split_for_parts().0.layer(Extension(verifier));
+        let (played, shutdown) = (Arc::new(Played::default()), CancellationToken::new());
+        let mut running = Vec::new();
+        for consumer in service.consumers().into_iter().chain(players(&bus, &played)) {
+            running.push(tokio::spawn(consumer.run(bus.clone(), clock.clone(), Policy::default(), shutdown.clone())));
+        }
+        let carry = relay(service.db().clone(), service.outbox().clone(), bus.clone(), shutdown.clone());
+        running.push(tokio::spawn(carry));
+        running.extend(service.workers(shutdown.clone()).into_iter().map(tokio::spawn));
+        Self { on, service, router, world, played, bus, bus_db, key, shutdown, running, _folder: folder }
+    }
+
+    async fn close(self) {
+        self.shutdown.cancel();
+        for task in self.running {
+            task.await.unwrap();
+        }
+        let letters = self.bus.dead_letters(None, 10).await.unwrap();
+        assert!(letters.is_empty(), "{}: dead letters {letters:#?}", self.on);
+        let replayed = self.service.replay().await.unwrap();
+        assert_eq!(replayed.differing, Vec::<String>::new(), "{}: the projection is what the events say", self.on);
+        self.service.db().close().await;
+        self.bus_db.close().await;
+    }
+
+    fn token(&self, id: CustomerId, roles: &[Role]) -> String {
+        let claims = Claims {
+            iss: "https://shop".into(),
+            aud: "bookworm".into(),
+            sub: id,
+            exp: SystemClock.now().seconds() + 900,
+            iat: SystemClock.now().seconds(),
+            jti: Uuid::now_v7(),
+            email: "ann@example.org".into(),
+            name: "Ann".into(),
+            roles: roles.to_vec(),
+        };
+        let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+        head.kid = Some("k1".into());
+        let der = self.key.to_pkcs8_der().unwrap();
+        let key = jsonwebtoken::EncodingKey::from_ed_der(der.as_bytes());
+        format!("Bearer {}", jsonwebtoken::encode(&head, &claims, &key).unwrap())
+    }
+
+    fn customer(&self) -> Buyer<'_> {
+        let id = CustomerId::new();
+        Buyer { shop: self, name: id.to_string(), head: vec![("authorization", self.token(id, &[Role::Customer]))] }
+    }
+
+    fn staff(&self) -> Buyer<'_> {
+        let id = CustomerId::new();
+        Buyer { shop: self, name: id.to_string(), head: vec![("authorization", self.token(id, &[Role::Staff]))] }
+    }
+
+    fn guest(&self) -> Buyer<'_> {
+        let token = format!("guest-{}", Uuid::now_v7());
+        Buyer { shop: self, name: token.clone(), head: vec![("basket-token", token)] }
+    }
+
+    fn nobody(&self) -> Buyer<'_> {
+        Buyer { shop: self, name: String::new(), head: Vec::new() }
+    }
+
+    fn book(&self, price: i64, available: i64) -> BookId {
+        let id = BookId::new();
+        let book = Book { title: format!("Book at {price}"), price, available };
+        self.world.books.lock().unwrap().insert(id, book);
+        id
+    }
+
+    /// Says what finance says later of its own.
+    async fn say(&self, message: impl Message) {
+        let cause = bookworm_kernel::Cause::start();
+        let envelope = Envelope::new(&message, &cause, SystemClock.now()).unwrap();
+        self.bus.publish(&[envelope]).await.unwrap();
+    }
+
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        for _ in 0..400 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("{}: never happened: {what}", self.on);
+    }
+}
+
+/// Somebody who asks.
+struct Buyer<'a> {
+    shop: &'a Shop,
+    name: String,
+    head: Vec<(&'static str, String)>,
+}
+
+impl Buyer<'_> {
+    fn put(&self, book: BookId, quantity: u32, seen_price: i64) {
+        let line = basket::Line { book_id: book.to_string(), quantity, seen_price, currency: "USD".into() };
+        self.shop.world.baskets.lock().unwrap().entry(self.name.clone()).or_default().push(line);
+    }
+
+    fn clear(&self) {
+        self.shop.world.baskets.lock().unwrap().remove(&self.name);
+    }
+
+    async fn send(&self, method: Method, path: &str, head: &[(&str, &str)], body: Option<String>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in self.head.iter().map(|(n, v)| (*n, v.as_str())).chain(head.iter().copied()) {
+            request = request.header(name, value);
+        }
+        let request = request.body(body.map_or_else(Body::empty, Body::from)).unwrap();
+        let response = self.shop.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, &[], Some(body.to_string())).await
+    }
+
+    async fn checkout(&self, key: &str, body: &Value) -> Answer {
+        let head = [("idempotency-key", key)];
+        self.send(Method::POST, "/orders/checkout", &head, Some(body.to_string())).await
+    }
+
+    /// Buys one copy of a book at 12.99 and waits until it is paid.
+    async fn buy(&self) -> Answer {
+        let book = self.shop.book(1299, 10);
+        self.put(book, 1, 1299);
+        let bought = self.checkout(&Uuid::now_v7().to_string(), &order("tok_approve")).await.expect(201);
+        self.clear();
+        self.paid(bought.id()).await;
+        bought
+    }
+
+    async fn paid(&self, id: OrderId) {
+        self.becomes(id, |order| order["payment"]["status"] == "captured").await;
+    }
+
+    async fn becomes(&self, id: OrderId, holds: impl Fn(&Value) -> bool) {
+        let staff = self.shop.staff();
+        let path = format!("/orders/{id}");
+        self.shop.until("the order changes", async || holds(&staff.get(&path).await.expect(200).body)).await;
+    }
+}
+
+fn order(token: &str) -> Value {
+    json!({
+        "email": "guest@example.org",
+        "shipping_address": {
+            "name": "Ann Reader", "line1": "1 Main Street", "city": "Springfield", "postal_code": "12345",
+            "country": "US", "region": "IL"
+        },
+        "shipping_method": "standard",
+        "payment": {"token": token}
+    })
+}
+
+fn path(answer: &Answer) -> String {
+    answer.headers[header::LOCATION].to_str().unwrap().strip_prefix("/api/v1").unwrap().to_owned()
+}
+
+// --- buying --------------------------------------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_buys_a_book() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 2, 1299);
+        let bought = guest.checkout("one", &order("tok_approve")).await.expect(201);
+        assert_eq!(bought.body["status"], "confirmed");
+        assert_eq!(bought.body["total"], json!({"amount": 2 * 1299 + 490, "currency": "USD"}));
+        assert_eq!(bought.body["lines"][0]["title"], "Book at 1299");
+        assert_eq!(bought.body["number"].as_str().unwrap().len(), 12);
+        assert!(bought.headers.contains_key(header::ETAG));
+
+        // The link in the mail opens the order, and nothing else does.
+        let (id, link) = (bought.id(), path(&bought));
+        guest.paid(id).await;
+        let read = shop.nobody().get(&link).await.expect(200);
+        assert_eq!(read.timeline(), ["pending", "confirmed", "payment_captured"]);
+        assert_eq!(read.body["access_key"], bought.body["access_key"]);
+        let key = bought.body["access_key"].as_str().unwrap();
+        shop.nobody().send(Method::GET, &format!("/orders/{id}"), &[("order-key", key)], None).await.expect(200);
+        for wrong in ["", "?key=", "?key=AAAAAAAAAAAAAAAAAAAAAA", &format!("?key={key}x")] {
+            shop.nobody().get(&format!("/orders/{id}{wrong}")).await.problem(404, "not_found");
+        }
+
+        assert_eq!(shop.played.commands(id), ["ReserveStock", "AuthorisePayment", "CapturePayment"]);
+        shop.until("events", async || shop.played.events(id).len() == 2).await;
+        let mut events = shop.played.events(id);
+        events.sort_unstable();
+        assert_eq!(events, ["OrderConfirmed", "OrderCreated"]);
+        let asked = shop.played.authorised.lock().unwrap()[&id].clone();
+        assert_eq!(asked.return_path, format!("/orders/{id}?key={key}"));
+        let summary = shop.played.events.lock().unwrap()[0].2.clone();
+        assert_eq!(summary["link"], asked.return_path.as_str());
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_orders_once() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        let body = order("tok_approve");
+        let answers = futures::future::join_all((0..8).map(|_| guest.checkout("same", &body))).await;
+        let ids: HashSet<OrderId> = answers.into_iter().map(|answer| answer.expect(201).id()).collect();
+        assert_eq!(ids.len(), 1, "{}: one order for one intention", shop.on);
+
+        // Later, with the basket cleared, the answer is still the order, as it is now.
+        guest.clear();
+        let again = guest.checkout("same", &body).await.expect(201);
+        assert!(ids.contains(&again.id()));
+        let mut other = body.clone();
+        other["payment"]["token"] = "tok_decline".into();
+        guest.checkout("same", &other).await.problem(422, "idempotency_key_reused");
+
+        // Somebody else's key of the same name is another key.
+        let stranger = shop.guest();
+        stranger.put(book, 1, 1299);
+        let theirs = stranger.checkout("same", &body).await.expect(201);
+        assert!(!ids.contains(&theirs.id()));
+        shop.until("two orders", async || shop.service.order_facts().await.unwrap().len() == 2).await;
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declined_card_costs_nothing() {
+    for shop in shops().await {
+        let customer = shop.customer();
+        let book = shop.book(1299, 10);
+        customer.put(book, 1, 1299);
+        let refused = customer.checkout("k", &order("tok_decline")).await.problem(402, "payment_declined");
+        assert_eq!(refused.body["detail"], "Insufficient funds.");
+        let id = refused.id();
+        customer.checkout("k", &order("tok_decline")).await.problem(402, "payment_declined");
+        shop.until("the stock is released", async || shop.played.commands(id).contains(&"ReleaseStock")).await;
+        let read = customer.get(&path(&refused)).await.expect(200);
+        assert_eq!((&read.body["status"], &read.body["payment"]["status"]), (&json!("rejected"), &json!("declined")));
+        assert_eq!(read.body["rejection"]["code"], "payment_declined");
+        assert!(!shop.played.commands(id).contains(&"CapturePayment"));
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenged_card_goes_on_when_the_bank_agrees() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        let asked = guest.checkout("k", &order("tok_challenge")).await.problem(402, "payment_action_required");
+        assert_eq!(asked.body["action_url"], "/pay/1");
+        let (id, link) = (asked.id(), path(&asked));
+        let waiting = shop.nobody().get(&link).await.expect(200);
+        assert_eq!(waiting.body["payment"]["action_url"], "/pay/1");
+        let amount = Money::new(1789, Currency::USD);
+        shop.say(PaymentAuthorised { order_id: id, payment_id: PaymentId::new(), amount }).await;
+        guest.paid(id).await;
+        let done = guest.checkout("k", &order("tok_challenge")).await.expect(201);
+        assert_eq!(done.timeline(), ["pending", "payment_action_required", "confirmed", "payment_captured"]);
+        assert_eq!(done.body["payment"].get("action_url"), None);
+
+        // News that comes again changes nothing.
+        shop.say(PaymentAuthorised { order_id: id, payment_id: PaymentId::new(), amount }).await;
+        shop.say(StockReserved { order_id: id }).await;
+        shop.until("nothing in flight", async || shop.bus.backlog().await.unwrap() == 0).await;
+        assert_eq!(shop.nobody().get(&link).await.expect(200).body["version"], done.body["version"]);
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_will_not_wait_gets_a_link() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        let head = [("idempotency-key", "k"), ("prefer", "respond-async, wait=0")];
+        let body = order("tok_silent").to_string();
+        let taken = guest.send(Method::POST, "/orders/checkout", &head, Some(body)).await.expect(202);
+        assert_eq!(taken.body["status"], "pending");
+        shop.nobody().get(&path(&taken)).await.expect(200);
+
+        // Finance never answers: the customer hears of it, and what was taken is let go.
+        guest.becomes(taken.id(), |order| order["status"] == "rejected").await;
+        guest.checkout("k", &order("tok_silent")).await.problem(504, "timeout");
+        guest.becomes(taken.id(), |order| order["payment"]["status"] == "voided").await;
+        let commands = shop.played.commands(taken.id());
+        assert!(commands.contains(&"ReleaseStock") && commands.contains(&"VoidPayment"), "{commands:?}");
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalogue_that_never_answers_ends_the_checkout() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1, 100);
+        guest.put(book, 77, 1);
+        let refused = guest.checkout("k", &order("tok_approve")).await.problem(504, "timeout");
+        assert!(refused.body["detail"].as_str().unwrap().contains("You have not been charged"), "{}", refused.body);
+        shop.until("release", async || shop.played.commands(refused.id()) == ["ReserveStock", "ReleaseStock"]).await;
+
+        // What was reserved after all is let go again.
+        shop.say(StockReserved { order_id: refused.id() }).await;
+        shop.until("nothing in flight", async || shop.bus.backlog().await.unwrap() == 0).await;
+        assert!(!shop.played.commands(refused.id()).contains(&"AuthorisePayment"));
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_capture_is_asked_for_again() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        shop.played.swallow_captures.store(1, SeqCst);
+        let bought = guest.checkout("k", &order("tok_approve")).await.expect(201);
+        let early = shop.staff().post(&format!("/orders/{}/ship", bought.id()), json!({})).await;
+        early.problem(409, "invalid_order_state");
+        guest.paid(bought.id()).await;
+        assert_eq!(shop.played.commands(bought.id()).iter().filter(|name| **name == "CapturePayment").count(), 2);
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_capture_that_fails_calls_the_order_off() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        let bought = guest.checkout("k", &order("tok_capture_fails")).await.expect(201);
+        guest.becomes(bought.id(), |order| order["status"] == "cancelled").await;
+        let read = shop.nobody().get(&path(&bought)).await.expect(200);
+        assert_eq!(read.body["payment"]["status"], "failed");
+        assert_eq!(read.timeline(), ["pending", "confirmed", "payment_failed", "cancelled"]);
+        shop.until("mail and stock", async || {
+            shop.played.events(bought.id()).contains(&"OrderCancelled")
+                && shop.played.commands(bought.id()).contains(&"ReleaseStock")
+        })
+        .await;
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_bought_is_refused_before_anything_is_ordered() {
+    for shop in shops().await {
+        let body = order("tok_approve");
+        shop.nobody().checkout("k", &body).await.problem(409, "basket_empty");
+        shop.guest().checkout("k", &body).await.problem(409, "basket_empty");
+
+        let guest = shop.guest();
+        guest.put(BookId::new(), 1, 1299);
+        guest.checkout("k", &body).await.problem(409, "book_unavailable");
+        guest.clear();
+
+        let (scarce, dear) = (shop.book(500, 2), shop.book(900, 9));
+        guest.put(scarce, 3, 500);
+        let refused = guest.checkout("k", &body).await.problem(409, "insufficient_stock");
+        let line = json!({"book_id": scarce.to_string(), "title": "Book at 500", "wanted": 3, "available": 2});
+        assert_eq!(refused.body["lines"], json!([line]));
+        guest.clear();
+
+        guest.put(dear, 1, 800);
+        let refused = guest.checkout("k", &body).await.problem(409, "price_changed");
+        assert_eq!(
+            (&refused.body["lines"][0]["old"]["amount"], &refused.body["lines"][0]["new"]["amount"]),
+            (&json!(800), &json!(900))
+        );
+        guest.clear();
+
+        guest.put(dear, 1, 900);
+        let mut changed = body.clone();
+        changed["expected_total"] = json!({"amount": 1, "currency": "USD"});
+        let refused = guest.checkout("k", &changed).await.problem(409, "total_changed");
+        assert_eq!(refused.body["total"]["amount"], 1390);
+        let mut far = body.clone();
+        far["shipping_address"]["country"] = "JP".into();
+        guest.checkout("k", &far).await.problem(422, "shipping_unavailable");
+        let mut odd = body.clone();
+        odd["shipping_method"] = "rocket".into();
+        guest.checkout("k", &odd).await.problem(422, "shipping_unavailable");
+
+        assert!(shop.service.order_facts().await.unwrap().is_empty(), "nothing was ordered");
+        // A key that ordered nothing is still free.
+        guest.checkout("k", &body).await.expect(201);
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_that_is_gone_at_the_last_moment_is_named() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(500, 5);
+        shop.played.refused.lock().unwrap().insert(book);
+        guest.put(book, 2, 500);
+        let refused = guest.checkout("k", &order("tok_approve")).await.problem(409, "insufficient_stock");
+        let line = json!({"book_id": book.to_string(), "title": "Book at 500", "wanted": 2, "available": 1});
+        assert_eq!(refused.body["lines"], json!([line]));
+        let again = guest.checkout("k", &order("tok_approve")).await.problem(409, "insufficient_stock");
+        assert_eq!(again.id(), refused.id());
+        shop.until("the rejection is told", async || shop.played.events(refused.id()).contains(&"OrderRejected")).await;
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_does_not_answer_is_named_in_time() {
+    let shop = shops().await.remove(0);
+    let guest = shop.guest();
+    let book = shop.book(500, 5);
+    guest.put(book, 1, 500);
+    *shop.world.silent.lock().unwrap() = true;
+    let refused = guest.checkout("k", &order("tok_approve")).await.problem(503, "unavailable");
+    assert!(refused.headers.contains_key(header::RETRY_AFTER));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_says_what_it_will_cost() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        guest.post("/orders/quote", json!({"country": "US"})).await.problem(409, "basket_empty");
+        let book = shop.book(1000, 10);
+        guest.put(book, 2, 1000);
+        let quote = guest.post("/orders/quote", json!({"country": "us", "region": "ca"})).await.expect(200);
+        assert_eq!(quote.body["tax"]["amount"], 145);
+        assert_eq!(quote.body["total"]["amount"], 2000 + 490 + 145);
+        assert_eq!(quote.body["shipping_method"], "standard");
+        guest.post("/orders/quote", json!({"country": "JP"})).await.problem(422, "shipping_unavailable");
+        guest.post("/orders/quote", json!({"country": "XX"})).await.problem(400, "validation_failed");
+        let methods = shop.nobody().get("/shipping-methods").await.expect(200);
+        assert_eq!(methods.body["items"][0]["free_from"]["amount"], 5000);
+        shop.close().await;
+    }
+}
+
+// --- what follows --------------------------------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_can_be_read() {
+    for shop in shops().await {
+        let customer = shop.customer();
+        let bought = customer.buy().await;
+        let (id, path) = (bought.id(), path(&bought));
+        let history = customer.get(&format!("{path}/events")).await.expect(200);
+        let items = history.body["items"].as_array().unwrap().clone();
+        let kinds: Vec<&str> = items.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["OrderCreated", "PaymentAuthorised", "OrderConfirmed", "PaymentCaptured"]);
+        assert_eq!(items[3]["data"]["amount"]["amount"], 1789);
+        let correlations: HashSet<&str> = items.iter().map(|event| event["correlation_id"].as_str().unwrap()).collect();
+        assert_eq!(correlations.len(), 1, "one request set all of it in motion");
+
+        let page = customer.get(&format!("{path}/events?limit=3")).await.expect(200);
+        let next = page.body["next"].as_str().unwrap();
+        let rest = customer.get(&format!("{path}/events?limit=3&cursor={next}")).await.expect(200);
+        assert_eq!((rest.body["items"][0]["version"].as_u64(), &rest.body["next"]), (Some(4), &Value::Null));
+
+        let placed_at = items[0]["at"].as_str().unwrap();
+        let then = customer.get(&format!("{path}?as_of={placed_at}")).await.expect(200);
+        assert_eq!((&then.body["status"], &then.body["version"]), (&json!("pending"), &json!(1)));
+        customer.get(&format!("{path}?as_of=2001-01-01T00:00:00Z")).await.problem(404, "not_found");
+        let bad = customer.get(&format!("{path}?as_of=yesterday")).await.problem(400, "validation_failed");
+        assert_eq!(bad.body["errors"][0]["field"], "/as_of");
+
+        let now = customer.get(&path).await.expect(200);
+        let tag = now.headers[header::ETAG].to_str().unwrap();
+        assert_eq!(tag, "\"4\"");
+        customer.send(Method::GET, &path, &[("if-none-match", tag)], None).await.expect(304);
+
+        // To others it does not exist.
+        for stranger in [shop.customer(), shop.guest(), shop.nobody()] {
+            stranger.get(&path).await.problem(404, "not_found");
+            stranger.get(&format!("{path}?as_of={placed_at}")).await.problem(404, "not_found");
+            stranger.get(&format!("{path}/events")).await.problem(404, "not_found");
+            stranger.post(&format!("{path}/cancel"), json!({})).await.problem(404, "not_found");
+        }
+        let seen = shop.staff().get(&path).await.expect(200);
+        assert_eq!(seen.body.get("access_key"), None, "staff need no key");
+        assert_eq!(seen.id(), id);
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_called_off_and_the_money_goes_back() {
+    for shop in shops().await {
+        let customer = shop.customer();
+        let bought = customer.buy().await;
+        let (id, path) = (bought.id(), path(&bought));
+        let off = customer.post(&format!("{path}/cancel"), json!({"reason": "changed my mind"})).await.expect(200);
+        assert_eq!(off.body["status"], "cancelled");
+        customer.becomes(id, |order| order["payment"]["status"] == "refunded").await;
+        let read = customer.get(&path).await.expect(200);
+        assert_eq!(read.body["status"], "cancelled");
+        assert_eq!(read.body["payment"]["refunded"]["amount"], 1789);
+        assert_eq!(read.timeline(), ["pending", "confirmed", "payment_captured", "cancelled", "refunded"]);
+        assert!(shop.played.commands(id).contains(&"ReleaseStock"));
+        customer.post(&format!("{path}/cancel"), json!({})).await.problem(409, "invalid_order_state");
+        shop.until("mails", async || {
+            let events = shop.played.events(id);
+            events.contains(&"OrderCancelled") && events.contains(&"OrderRefunded")
+        })
+        .await;
+
+        // A guest does so with the key, also while the bank is awaited, and without a body.
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        let waiting = guest.checkout("k", &order("tok_challenge")).await.problem(402, "payment_action_required");
+        let (id, key) = (waiting.id(), waiting.body["access_key"].as_str().unwrap().to_owned());
+        let cancel = format!("/orders/{id}/cancel?key={key}");
+        shop.nobody().send(Method::POST, &cancel, &[], None).await.expect(200);
+        guest.becomes(id, |order| order["payment"]["status"] == "voided").await;
+        guest.checkout("k", &order("tok_challenge")).await.problem(409, "invalid_order_state");
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn staff_ship_complete_and_refund() {
+    for shop in shops().await {
+        let (customer, staff) = (shop.customer(), shop.staff());
+        let bought = customer.buy().await;
+        let (id, path) = (bought.id(), path(&bought));
+        for action in ["ship", "complete", "refund"] {
+            let at = format!("{path}/{action}");
+            let head = [("idempotency-key", "k")];
+            let body = Some(json!({"reason": "x"}).to_string());
+            customer.send(Method::POST, &at, &head, body.clone()).await.problem(403, "forbidden");
+            shop.nobody().send(Method::POST, &at, &head, body).await.problem(401, "unauthenticated");
+        }
+        staff.post(&format!("{path}/complete"), json!({})).await.problem(409, "invalid_order_state");
+        let sent = staff.post(&format!("{path}/ship"), json!({"tracking": "1Z999"})).await.expect(200);
+        assert_eq!((&sent.body["status"], &sent.body["tracking"]), (&json!("shipped"), &json!("1Z999")));
+        let late = customer.post(&format!("{path}/cancel"), json!({})).await.problem(409, "invalid_order_state");
+        assert_eq!(late.body["detail"], "The order is shipped, so it cannot be cancelled.");
+        staff.send(Method::POST, &format!("{path}/complete"), &[], None).await.expect(200);
+
+        let refund = async |key: &'static str, body: Value| {
+            let head = [("idempotency-key", key)];
+            staff.send(Method::POST, &format!("{path}/refund"), &head, Some(body.to_string())).await
+        };
+        staff.post(&format!("{path}/refund"), json!({"reason": "x"})).await.problem(400, "idempotency_key_required");
+        let too_much = json!({"amount": {"amount": 1790, "currency": "USD"}, "reason": "torn"});
+        let refused = refund("a", too_much).await.problem(400, "validation_failed");
+        assert_eq!(refused.body["errors"][0]["field"], "/amount");
+        let some = json!({"amount": {"amount": 500, "currency": "USD"}, "reason": "torn page"});
+        refund("b", some.clone()).await.expect(202);
+        refund("b", some.clone()).await.expect(202);
+        refund("b", json!({"reason": "other"})).await.problem(422, "idempotency_key_reused");
+        customer.becomes(id, |order| order["payment"]["refunded"]["amount"] == 500).await;
+        assert_eq!(customer.get(&path).await.expect(200).body["payment"]["status"], "partially_refunded");
+
+        // A refund that the provider refuses can be asked for again.
+        refund("c", json!({"reason": "fail"})).await.expect(202);
+        customer.becomes(id, |order| order["timeline"].to_string().contains("refund_failed")).await;
+        refund("d", json!({"reason": "lost"})).await.expect(202);
+        customer.becomes(id, |order| order["status"] == "refunded").await;
+        let refunds = shop.played.commands(id).iter().filter(|name| **name == "RefundPayment").count();
+        assert_eq!(refunds, 3, "once for each key");
+        shop.until("events", async || shop.played.events(id).len() == 6).await;
+        let mut events = shop.played.events(id);
+        events.sort_unstable();
+        assert_eq!(
+            events,
+            ["OrderCompleted", "OrderConfirmed", "OrderCreated", "OrderRefunded", "OrderRefunded", "OrderShipped"]
+        );
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refunded_before_it_is_shipped_goes_back_to_the_shelf() {
+    for shop in shops().await {
+        let customer = shop.customer();
+        let bought = customer.buy().await;
+        let at = format!("{}/refund", path(&bought));
+        let body = Some(json!({"reason": "sorry"}).to_string());
+        shop.staff().send(Method::POST, &at, &[("idempotency-key", "k")], body).await.expect(202);
+        customer.becomes(bought.id(), |order| order["status"] == "refunded").await;
+        shop.until("release", async || shop.played.commands(bought.id()).contains(&"ReleaseStock")).await;
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_listed() {
+    for shop in shops().await {
+        let (ann, ben, staff) = (shop.customer(), shop.customer(), shop.staff());
+        let mut mine = Vec::new();
+        for _ in 0..3 {
+            mine.push(ann.buy().await.id().to_string());
+        }
+        let theirs = ben.buy().await;
+        mine.reverse();
+        let ids = |answer: &Answer| -> Vec<String> {
+            answer.body["items"].as_array().unwrap().iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(ids(&ann.get("/orders").await.expect(200)), mine);
+        let page = ann.get("/orders?limit=2").await.expect(200);
+        assert_eq!(ids(&page), mine[..2]);
+        let next = page.body["next"].as_str().unwrap();
+        assert_eq!(ids(&ann.get(&format!("/orders?limit=2&cursor={next}")).await.expect(200)), mine[2..]);
+        assert_eq!(ids(&staff.get("/orders").await.expect(200)).len(), 4);
+        assert_eq!(ids(&staff.get(&format!("/orders?customer_id={}", ann.name)).await.expect(200)), mine);
+        let number = theirs.body["number"].as_str().unwrap().to_lowercase();
+        assert_eq!(ids(&staff.get(&format!("/orders?q={number}")).await.expect(200)), [theirs.id().to_string()]);
+        assert_eq!(ids(&staff.get("/orders?q=Guest@&status=").await.expect(200)).len(), 4);
+        assert_eq!(ids(&staff.get("/orders?q=%25").await.expect(200)).len(), 0, "no patterns");
+        assert_eq!(ids(&ann.get("/orders?status=confirmed").await.expect(200)).len(), 3);
+        assert_eq!(ids(&ann.get("/orders?status=shipped").await.expect(200)).len(), 0);
+        ann.get(&format!("/orders?customer_id={}", ben.name)).await.problem(403, "forbidden");
+        shop.nobody().get("/orders").await.problem(401, "unauthenticated");
+        for bad in ["status=paid", "customer_id=7", "limit=0", "limit=101", "limit=x", "cursor=!"] {
+            staff.get(&format!("/orders?{bad}")).await.expect(400);
+        }
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_finds_and_repairs_what_differs() {
+    for shop in shops().await {
+        let customer = shop.customer();
+        let (one, two) = (customer.buy().await, customer.buy().await);
+        let clean = shop.service.replay().await.unwrap();
+        assert_eq!((clean.orders, clean.events, clean.differing.len()), (2, 8, 0));
+        let (tampered, lost, orphan) = (one.id().uuid(), two.id().uuid(), Uuid::now_v7());
+        let db = shop.service.db();
+        db.transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                tx.exec("UPDATE orders SET status = 'completed' WHERE id = $1", values![tampered]).await?;
+                tx.exec(
+                    "INSERT INTO orders (id, number, email_key, status, placed_at, updated_at, total, currency, version, document) \
+                     SELECT $1, 'BW-0000-0000', email_key, status, placed_at, updated_at, total, currency, version, document \
+                     FROM orders WHERE id = $2",
+                    values![orphan, lost],
+                )
+                .await?;
+                tx.exec("DELETE FROM orders WHERE id = $1", values![lost]).await
+            })
+        })
+        .await
+        .unwrap();
+        let found = shop.service.replay().await.unwrap();
+        assert_eq!(found.differing.len(), 3, "{found:?}");
+        for id in [tampered, lost, orphan] {
+            assert!(found.differing.iter().any(|line| line.contains(&id.to_string())), "{found:?}");
+        }
+        assert!(shop.service.replay().await.unwrap().differing.is_empty());
+        customer.get(&path(&two)).await.expect(200);
+
+        let facts = shop.service.order_facts().await.unwrap();
+        assert_eq!(facts.len(), 2);
+        assert!(facts.iter().all(|fact| fact.confirmed && fact.captured == fact.total && fact.refunded.amount == 0));
+        shop.close().await;
+    }
+}
+
+// --- bad input -----------------------------------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_names_every_bad_field_and_changes_nothing() {
+    for shop in shops().await {
+        let guest = shop.guest();
+        let book = shop.book(1299, 10);
+        guest.put(book, 1, 1299);
+        let long = "x".repeat(300);
+        let cases: Vec<(&str, Value, &str)> = vec![
+            ("/email", Value::Null, "/email"),
+            ("/email", json!("nobody"), "/email"),
+            ("/email", json!(format!("{long}@example.org")), "/email"),
+            ("/shipping_address/name", json!(""), "/shipping_address/name"),
+            ("/shipping_address/name", json!("a\u{0}b"), "/shipping_address/name"),
+            ("/shipping_address/line1", json!(long), "/shipping_address/line1"),
+            ("/shipping_address/line2", json!(long), "/shipping_address/line2"),
+            ("/shipping_address/city", json!("  "), "/shipping_address/city"),
+            ("/shipping_address/region", json!(long), "/shipping_address/region"),
+            ("/shipping_address/postal_code", json!("123456789012345678901"), "/shipping_address/postal_code"),
+            ("/shipping_address/country", json!("UK"), "/shipping_address/country"),
+            ("/shipping_address/country", json!(7), "/shipping_address/country"),
+            ("/shipping_address/planet", json!("Mars"), "/shipping_address/planet"),
+            ("/shipping_method", json!(""), "/shipping_method"),
+            ("/shipping_method", json!(long), "/shipping_method"),
+            ("/payment/token", json!(""), "/payment/token"),
+            ("/payment/token", json!("a b"), "/payment/token"),
+            ("/payment/token", json!(long), "/payment/token"),
+            ("/payment", json!("tok_approve"), "/payment"),
+            ("/expected_total", json!({"amount": -1, "currency": "USD"}), "/expected_total/amount"),
+            ("/expected_total", json!({"amount": 1, "currency": "???"}), "/expected_total/currency"),
+            ("/expected_total", json!({"amount": 1e30, "currency": "USD"}), "/expected_total/amount"),
+        ];
+        for (at, value, field) in cases {
+            let mut body = order("tok_approve");
+            let (parent, name) = at.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[name] = value.clone();
+            let refused = guest.checkout("k", &body).await.problem(400, "validation_failed");
+            assert_eq!(refused.body["errors"][0]["field"], field, "{at} = {value}: {}", refused.body);
+        }
+        let mut body = order("");
+        body["email"] = "x".into();
+        body["shipping_address"]["city"] = "".into();
+        let refused = guest.checkout("k", &body).await.problem(400, "validation_failed");
+        assert_eq!(refused.body["errors"].as_array().unwrap().len(), 3, "all at once");
+
+        let head = [("idempotency-key", "k")];
+        let raw = async |head: &[(&str, &str)], body: &str| {
+            guest.send(Method::POST, "/orders/checkout", head, Some(body.to_owned())).await
+        };
+        raw(&head, "{").await.problem(400, "malformed_body");
+        raw(&head, "[]").await.problem(400, "validation_failed");
+        raw(&[], "{}").await.problem(400, "idempotency_key_required");
+        raw(&[("idempotency-key", "a b")], "{}").await.problem(400, "validation_failed");
+        guest.send(Method::POST, "/orders/checkout", &head, None).await.problem(415, "unsupported_media_type");
+        let forged = [("idempotency-key", "k"), ("authorization", "Bearer forged")];
+        raw(&forged, &order("tok_approve").to_string()).await.problem(401, "invalid_token");
+
+        let staff = shop.staff();
+        let unknown = OrderId::new();
+        for at in ["not-an-id", &unknown.to_string(), "0", "%00"] {
+            staff.get(&format!("/orders/{at}")).await.problem(404, "not_found");
+            staff.get(&format!("/orders/{at}/events")).await.problem(404, "not_found");
+            for action in ["cancel", "ship", "complete", "refund"] {
+                let body = Some(json!({"reason": "x"}).to_string()).filter(|_| action != "ship");
+                staff
+                    .send(Method::POST, &format!("/orders/{at}/{action}"), &head, body)
+                    .await
+                    .problem(404, "not_found");
+            }
+        }
+        let bought = guest.checkout("good", &order("tok_approve")).await.expect(201);
+        let at = format!("/orders/{}", bought.id());
+        for (action, body, field) in [
+            ("cancel", json!({"reason": "x".repeat(501)}), "/reason"),
+            ("cancel", json!({"why": "x"}), "/why"),
+            ("ship", json!({"tracking": "x".repeat(101)}), "/tracking"),
+            ("ship", json!({"tracking": 1}), "/tracking"),
+            ("refund", json!({}), "/reason"),
+            ("refund", json!({"reason": ""}), "/reason"),
+            ("refund", json!({"reason": "x".repeat(501)}), "/reason"),
+            ("refund", json!({"reason": "x", "amount": {"amount": 0, "currency": "USD"}}), "/amount/amount"),
+            ("refund", json!({"reason": "x", "amount": {"amount": 1.5, "currency": "USD"}}), "/amount/amount"),
+        ] {
+            let body = Some(body.to_string());
+            let refused = staff.send(Method::POST, &format!("{at}/{action}"), &head, body).await;
+            let refused = refused.problem(400, "validation_failed");
+            assert_eq!(refused.body["errors"][0]["field"], field, "{action}: {}", refused.body);
+        }
+        assert_eq!(shop.service.order_facts().await.unwrap().len(), 1);
+
+        // Text is text: it comes back as it was sent.
+        let nasty = "'; DROP TABLE orders; -- <script>alert(1)</script>";
+        let mut body = order("tok_approve");
+        body["shipping_address"]["line1"] = nasty.into();
+        let kept = guest.checkout("nasty", &body).await.expect(201);
+        assert_eq!(kept.body["shipping_address"]["line1"], nasty);
+        shop.close().await;
+    }
+}

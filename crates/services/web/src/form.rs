@@ -1,0 +1,234 @@
+//! Forms as the browser sends them, and their fields as the page shows them.
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use bookworm_kernel::FieldError;
+use http::request::Parts;
+
+use crate::error::PageError;
+
+/// Names and values of a form or a query string. Nothing in it is trusted; a field that is missing is empty.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(crate) fn parse(encoded: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The value without the blanks around it.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.raw(name).trim()
+    }
+
+    /// The value as it was typed: for passwords.
+    pub(crate) fn raw(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The value, unless it is empty.
+    pub(crate) fn optional(&self, name: &str) -> Option<String> {
+        Some(self.get(name)).filter(|value| !value.is_empty()).map(str::to_owned)
+    }
+
+    /// Sets a field that the page fills in itself.
+    pub(crate) fn put(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The query string with one field set, or removed when the value is empty. The cursor goes: it belongs to the old
+    /// list.
+    pub(crate) fn with(&self, name: &str, value: &str) -> String {
+        let kept = self.0.iter().filter(|(known, value)| known != name && known != "cursor" && !value.is_empty());
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept);
+        if !value.is_empty() {
+            query.append_pair(name, value);
+        }
+        query.finish()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Fields {
+    type Rejection = PageError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get::<Self>().cloned().ok_or(PageError::Internal)
+    }
+}
+
+/// The query string of a page's address.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Query(pub(crate) Fields);
+
+impl std::ops::Deref for Query {
+    type Target = Fields;
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(Fields::parse(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+/// A labelled text field with its hint and its error, wired together for screen readers.
+#[derive(Template, Clone)]
+#[template(path = "parts/field.html")]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    label: &'static str,
+    kind: &'static str,
+    autocomplete: &'static str,
+    hint: &'static str,
+    inputmode: &'static str,
+    maxlength: u32,
+    rows: u32,
+    required: bool,
+    value: String,
+    error: String,
+    class: &'static str,
+}
+
+impl Field {
+    pub(crate) fn new(name: &'static str, label: &'static str) -> Self {
+        Self {
+            name,
+            label,
+            kind: "text",
+            autocomplete: "off",
+            hint: "",
+            inputmode: "",
+            maxlength: 200,
+            rows: 0,
+            required: true,
+            value: String::new(),
+            error: String::new(),
+            class: "",
+        }
+    }
+
+    pub(crate) fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) fn autocomplete(mut self, purpose: &'static str) -> Self {
+        self.autocomplete = purpose;
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    pub(crate) fn inputmode(mut self, mode: &'static str) -> Self {
+        self.inputmode = mode;
+        self
+    }
+
+    pub(crate) fn maxlength(mut self, characters: u32) -> Self {
+        self.maxlength = characters;
+        self
+    }
+
+    /// A text area of this many rows.
+    pub(crate) fn rows(mut self, rows: u32) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    pub(crate) fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+
+    pub(crate) fn class(mut self, class: &'static str) -> Self {
+        self.class = class;
+        self
+    }
+
+    pub(crate) fn value(mut self, value: impl Into<String>) -> Self {
+        self.value = value.into();
+        self
+    }
+
+    /// Takes what was typed and what is wrong with it.
+    pub(crate) fn fill(self, fields: &Fields, errors: &Errors) -> Self {
+        let (value, error) = (fields.get(self.name).to_owned(), errors.of(self.name).to_owned());
+        Self { value, error, ..self }
+    }
+}
+
+/// What is wrong with a form: at most one message for each field, and messages that belong to no field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Errors {
+    /// Name of the field on the page, and the message.
+    pub(crate) fields: Vec<(String, String)>,
+    /// About the whole form.
+    pub(crate) general: Vec<String>,
+}
+
+impl Errors {
+    pub(crate) fn general(message: impl Into<String>) -> Self {
+        Self { general: vec![message.into()], ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
+        if self.of(field).is_empty() {
+            self.fields.push((field.to_owned(), message.into()));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.general.is_empty()
+    }
+
+    pub(crate) fn of(&self, field: &str) -> &str {
+        self.fields.iter().find(|(known, _)| known == field).map_or("", |(_, message)| message)
+    }
+
+    /// From the API's list. The last part of the JSON Pointer is the field's name on our pages; one that the page does
+    /// not have becomes a general message.
+    pub(crate) fn from_api(errors: &[FieldError], known: &[&str]) -> Self {
+        let mut all = Self::default();
+        for error in errors {
+            let pointer = error.field.trim_start_matches('/');
+            let name = pointer.split('/').rfind(|part| part.parse::<u32>().is_err()).unwrap_or(pointer);
+            if known.contains(&name) {
+                all.add(name, error.message.clone());
+            } else {
+                all.general.push(format!("{}: {}", pointer.replace(['/', '_'], " "), error.message));
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_filter_starts_the_list_again() {
+        let fields = Fields::parse(b"subject=Sea+stories&cursor=abc&sort=price&language=");
+        assert_eq!(fields.with("sort", "title"), "subject=Sea+stories&sort=title");
+        assert_eq!(fields.with("subject", ""), "sort=price");
+    }
+
+    #[test]
+    fn errors_of_the_api_find_their_field() {
+        let errors = [
+            FieldError::new("/shipping_address/city", "must not be empty"),
+            FieldError::new("/authors/2", "is too long"),
+            FieldError::new("/something_else", "is wrong"),
+        ];
+        let errors = Errors::from_api(&errors, &["city", "authors"]);
+        assert_eq!(errors.of("city"), "must not be empty");
+        assert_eq!(errors.of("authors"), "is too long");
+        assert_eq!(errors.general, ["something else: is wrong"]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The frame around every page.
+
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{
+    assets,
+    error::{PageError, PageResult},
+    flash::Flash,
+    session::{Glimpse, Theme},
+};
+
+/// What the frame shows: see `templates/layout.html`.
+pub(crate) struct Shell {
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) shop: String,
+    pub(crate) theme: Theme,
+    pub(crate) account: Option<Glimpse>,
+    pub(crate) basket_count: u32,
+    pub(crate) csrf: String,
+    pub(crate) flash: Option<Flash>,
+    /// Which link of the navigation is the present page.
+    pub(crate) section: &'static str,
+    /// What the search box holds.
+    pub(crate) query: String,
+    pub(crate) here: String,
+    /// Whether search engines may list the page.
+    pub(crate) indexed: bool,
+    /// Where there is no script, the page reloads itself after this many seconds.
+    pub(crate) refresh_after: Option<u32>,
+}
+
+impl Shell {
+    pub(crate) fn section(mut self, section: &'static str) -> Self {
+        self.section = section;
+        self
+    }
+
+    /// Listed by search engines, with this description.
+    pub(crate) fn indexed(mut self, description: impl Into<String>) -> Self {
+        self.indexed = true;
+        self.description = description.into();
+        self
+    }
+
+    pub(crate) fn script(&self) -> &'static str {
+        assets::script_path()
+    }
+
+    pub(crate) fn styles(&self) -> &'static str {
+        assets::styles_path()
+    }
+}
+
+/// An answer of HTML.
+pub(crate) fn html(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => {
+            let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+            (status, kind, text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A page.
+pub(crate) fn page(page: &impl Template) -> PageResult {
+    page_with(StatusCode::OK, page)
+}
+
+/// A page that is not a plain success, e.g. a form with errors.
+pub(crate) fn page_with(status: StatusCode, page: &impl Template) -> PageResult {
+    let response = html(status, page);
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR { Err(PageError::Internal) } else { Ok(response) }
+}
+
+/// Keeps a page with personal data out of every cache.
+pub(crate) fn never_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,120 @@
+//! The back office. The API decides what somebody may do; these pages only spare others the sight.
+
+mod books;
+mod dead_letters;
+mod mail;
+mod orders;
+mod overview;
+mod payments;
+mod stock;
+
+use axum::{
+    Router,
+    extract::FromRequestParts,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use bookworm_kernel::ErrorCode;
+use http::request::Parts;
+
+use crate::{
+    Web,
+    api::{ApiError, ProblemBody},
+    error::{PageError, PageResult},
+    flash::Flash,
+    layout::Shell,
+    session::Visitor,
+    view::{encoded, sign_in_url},
+};
+
+/// Entries on one page of a table.
+pub(crate) const PAGE: &str = "50";
+
+/// Every page under `/admin`.
+pub(crate) fn router() -> Router<Web> {
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/orders", get(orders::list))
+        .route("/orders/{id}", get(orders::show))
+        .route("/orders/{id}/ship", post(orders::ship))
+        .route("/orders/{id}/complete", post(orders::complete))
+        .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/orders/{id}/refund", post(orders::refund))
+        .route("/stock", get(stock::list))
+        .route("/stock/{id}", get(stock::show).post(stock::adjust))
+        .route("/books", get(books::list))
+        .route("/books/new", get(books::blank).post(books::create))
+        .route("/books/{id}", get(books::edit).post(books::save))
+        .route("/books/{id}/delete", post(books::delete))
+        .route("/mail", get(mail::list))
+        .route("/mail/{id}", get(mail::show))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/payments", get(payments::list))
+        .route("/payments/reconciliation", get(payments::reconciliation))
+}
+
+/// Somebody whose token says staff.
+pub(crate) struct Staff(Visitor);
+
+impl std::ops::Deref for Staff {
+    type Target = Visitor;
+    fn deref(&self) -> &Visitor {
+        &self.0
+    }
+}
+
+impl Staff {
+    fn office(&self, title: impl Into<String>) -> Shell {
+        self.shell(title).section("admin")
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Staff {
+    type Rejection = Response;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let visitor = Visitor::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        match visitor.account() {
+            None => Err(Redirect::to(&sign_in_url(visitor.here())).into_response()),
+            Some(account) if account.is_staff() => Ok(Self(visitor)),
+            Some(_) => Err(PageError::Api(ApiError::Problem(Box::new(ProblemBody {
+                status: 403,
+                code: ErrorCode::Forbidden.as_str().to_owned(),
+                detail: Some("Your account has no key to the back office.".to_owned()),
+                ..ProblemBody::default()
+            })))
+            .into_response()),
+        }
+    }
+}
+
+/// Goes back with the good news, or with what the API said against it.
+fn settle(staff: &Staff, outcome: Result<(), ApiError>, done: &str, back: &str) -> PageResult {
+    match outcome {
+        Ok(()) => staff.tell(&Flash::success(done)),
+        Err(error) if error.status().is_client_error() && error.status() != http::StatusCode::UNAUTHORIZED => {
+            staff.tell(&Flash::problem(full_message(&error)));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Redirect::to(back).into_response())
+}
+
+/// What the API said, with each field.
+fn full_message(error: &ApiError) -> String {
+    let mut message = error.message().to_owned();
+    for field in error.problem().map(|problem| problem.errors.as_slice()).unwrap_or_default() {
+        message.push_str(&format!(" {}: {}.", field.field.trim_start_matches('/').replace('_', " "), field.message));
+    }
+    message
+}
+
+/// The address of the next page of a table.
+fn next_href(base: &str, filters: &[(&str, &str)], cursor: Option<&str>) -> Option<String> {
+    let cursor = cursor?;
+    let mut href = format!("{base}?cursor={}", encoded(cursor));
+    for (name, value) in filters.iter().filter(|(_, value)| !value.is_empty()) {
+        href.push_str(&format!("&{name}={}", encoded(value)));
+    }
+    Some(href)
+}

@@ -1,0 +1,45 @@
+//! What needs a hand today.
+
+use askama::Template;
+use axum::extract::State;
+use bookworm_contracts::rest::{finance::LedgerBalance, operations::DeadLetter, ordering::Order};
+
+use super::Staff;
+use crate::{
+    Web,
+    error::PageResult,
+    layout::{Shell, never_stored, page},
+};
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+struct Overview {
+    shell: Shell,
+    to_ship: Vec<Order>,
+    to_ship_more: bool,
+    waiting: Vec<Order>,
+    letters: Vec<DeadLetter>,
+    letters_more: bool,
+    ledger: Vec<LedgerBalance>,
+}
+
+/// `GET /admin`
+pub(crate) async fn show(State(web): State<Web>, staff: Staff) -> PageResult {
+    let caller = staff.caller();
+    let (to_ship, waiting, letters, ledger) = tokio::try_join!(
+        web.api.orders(caller, &[("status", "confirmed"), ("limit", "10")]),
+        web.api.orders(caller, &[("status", "pending"), ("limit", "5")]),
+        web.api.dead_letters(caller, &[("limit", "5")]),
+        web.api.ledger(caller),
+    )?;
+    page(&Overview {
+        shell: staff.office("Back office"),
+        to_ship_more: to_ship.next.is_some(),
+        to_ship: to_ship.items,
+        waiting: waiting.items,
+        letters_more: letters.next.is_some(),
+        letters: letters.items,
+        ledger,
+    })
+    .map(never_stored)
+}

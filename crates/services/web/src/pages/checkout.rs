@@ -1,0 +1,431 @@
+//! Checkout on one page.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use bookworm_contracts::rest::{
+    basket::{Basket, BasketLine},
+    ordering::{Address, CheckoutRequest, PaymentInput, PaymentMethod, Quote, QuoteRequest, ShippingMethod},
+};
+use bookworm_kernel::{Currency, ErrorCode, Money};
+use http::StatusCode;
+use uuid::Uuid;
+
+use crate::{
+    Web,
+    api::{ApiError, CheckoutAnswer, ProblemBody},
+    error::{PageError, PageResult},
+    flash::Flash,
+    form::{Errors, Field, Fields, Query},
+    layout::{Shell, never_stored, page_with},
+    names,
+    session::{Visitor, count},
+    view::encoded,
+};
+
+/// Names of the page's fields that an error can belong to.
+const KNOWN: &[&str] =
+    &["email", "name", "line1", "line2", "city", "region", "postal_code", "country", "shipping_method"];
+
+#[derive(Template)]
+#[template(path = "checkout.html")]
+struct CheckoutPage {
+    shell: Shell,
+    errors: Errors,
+    key: String,
+    email: Option<Field>,
+    address: Vec<Field>,
+    country: String,
+    country_error: String,
+    shipping: ShippingOptions,
+    payments: Vec<(PaymentMethod, bool)>,
+    payment_error: String,
+    summary: Summary,
+}
+
+/// How it can be sent: changes with the country.
+#[derive(Template)]
+#[template(path = "parts/shipping_options.html")]
+struct ShippingOptions {
+    methods: Vec<MethodChoice>,
+    country: String,
+    error: String,
+}
+
+struct MethodChoice {
+    code: String,
+    name: String,
+    days: String,
+    price: String,
+    chosen: bool,
+}
+
+/// What it costs: changes with country, region and shipping.
+#[derive(Template)]
+#[template(path = "parts/checkout_summary.html")]
+struct Summary {
+    lines: Vec<BasketLine>,
+    quote: Option<Quote>,
+    unquoted: String,
+    error: String,
+}
+
+/// `GET /checkout`
+pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
+    render(&web, &visitor, StatusCode::OK, &query, Errors::default(), &fresh_key()).await
+}
+
+/// `GET /checkout/summary?country=&region=&shipping_method=`: the parts that depend on the address, for the island.
+pub(crate) async fn summary(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
+    let (basket, methods) =
+        tokio::try_join!(web.api.basket(visitor.caller()), web.api.shipping_methods(visitor.caller()))?;
+    let country = chosen_country(&query);
+    let (shipping, summary) =
+        priced(&web, &visitor, basket.basket, &methods, &country, &query, &Errors::default()).await?;
+    let parts = [shipping.render(), summary.render()];
+    let parts: Result<Vec<String>, _> = parts.into_iter().collect();
+    let parts = parts.map_err(|_| PageError::Internal)?;
+    Ok(never_stored(Html(parts.concat()).into_response()))
+}
+
+/// `POST /checkout`
+pub(crate) async fn place(State(web): State<Web>, visitor: Visitor, fields: Fields) -> PageResult {
+    let key = match fields.get("idempotency_key").parse::<Uuid>() {
+        Ok(key) => key.to_string(),
+        Err(_) => fresh_key(),
+    };
+    if fields.get("action") == "update" {
+        return render(&web, &visitor, StatusCode::OK, &fields, Errors::default(), &key).await;
+    }
+    let errors = check(&visitor, &fields);
+    if !errors.is_empty() {
+        return render(&web, &visitor, StatusCode::BAD_REQUEST, &fields, errors, &key).await;
+    }
+    match web.api.checkout(visitor.caller(), &key, &request(&visitor, &fields)).await {
+        Ok(CheckoutAnswer::Order(order)) => {
+            visitor.keep_count(0);
+            visitor.tell(&Flash::success(format!("Thank you. Your order is {}.", order.number)));
+            let key = order.access_key.as_deref().filter(|_| visitor.account().is_none());
+            Ok(to_order(&order.id.to_string(), key))
+        }
+        Ok(CheckoutAnswer::Accepted { location }) => {
+            let (path, query) = location.split_once('?').unwrap_or((&location, ""));
+            let key = Fields::parse(query.as_bytes()).optional("key");
+            Ok(to_order(path.rsplit('/').next().unwrap_or_default(), key.as_deref()))
+        }
+        Err(ApiError::Problem(problem)) => refused(&web, &visitor, &fields, *problem, &key).await,
+        // Nobody knows whether the order was placed. The same key makes the next attempt find out.
+        Err(ApiError::Unreachable) => {
+            let errors = Errors::general(
+                "We did not hear back in time, so we cannot tell yet whether your order was placed. \
+                 Press the button again: an order that was placed will not be placed twice.",
+            );
+            render(&web, &visitor, StatusCode::SERVICE_UNAVAILABLE, &fields, errors, &key).await
+        }
+    }
+}
+
+fn fresh_key() -> String {
+    Uuid::new_v4().to_string()
+}
+
+fn to_order(id: &str, key: Option<&str>) -> Response {
+    let query = key.map(|key| format!("?key={}", encoded(key))).unwrap_or_default();
+    Redirect::to(&format!("/orders/{}{query}", encoded(id).replace("%2D", "-"))).into_response()
+}
+
+/// What the page can tell without asking: what is missing.
+fn check(visitor: &Visitor, fields: &Fields) -> Errors {
+    let mut errors = Errors::default();
+    if visitor.account().is_none() && !fields.get("email").contains('@') {
+        errors.add("email", "Type an e-mail address, so that we can send the confirmation.");
+    }
+    let required = [
+        ("name", "Type the name on the parcel."),
+        ("line1", "Type street and number."),
+        ("city", "Type the town or city."),
+        ("postal_code", "Type the postal code."),
+        ("country", "Choose the country."),
+        ("shipping_method", "Choose how to send it."),
+    ];
+    for (field, message) in required {
+        if fields.get(field).is_empty() {
+            errors.add(field, message);
+        }
+    }
+    if fields.get("payment_token").is_empty() {
+        errors.add("payment_token", "Choose how to pay.");
+    }
+    errors
+}
+
+fn request(visitor: &Visitor, fields: &Fields) -> CheckoutRequest {
+    let text = |name: &str| fields.get(name).to_owned();
+    let shown = Currency::parse(fields.get("expected_currency"))
+        .ok()
+        .and_then(|currency| fields.get("expected_amount").parse().ok().map(|amount| Money::new(amount, currency)));
+    CheckoutRequest {
+        email: if visitor.account().is_some() { None } else { fields.optional("email") },
+        shipping_address: Address {
+            name: text("name"),
+            line1: text("line1"),
+            line2: fields.optional("line2"),
+            city: text("city"),
+            region: fields.optional("region"),
+            postal_code: text("postal_code"),
+            country: text("country"),
+        },
+        shipping_method: text("shipping_method"),
+        payment: PaymentInput { token: text("payment_token") },
+        expected_total: shown,
+    }
+}
+
+/// Puts the refusal where it belongs on the page and keeps what was typed.
+async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: ProblemBody, key: &str) -> PageResult {
+    if problem.status == 401 {
+        return Err(ApiError::Problem(Box::new(problem)).into());
+    }
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut errors = Errors::from_api(&problem.errors, KNOWN);
+    // A definite no has used up the key: the same key would give the same no again.
+    let mut key = fresh_key_unless(status.is_server_error() || problem.status == 429, key);
+    match ErrorCode::parse(&problem.code) {
+        Some(ErrorCode::PaymentActionRequired) => {
+            if let Some(url) = problem.action_url.as_deref().and_then(payment_page) {
+                return Ok(Redirect::to(&url).into_response());
+            }
+            errors.add("payment_token", problem.message());
+        }
+        Some(ErrorCode::BasketEmpty) => {
+            visitor.keep_count(0);
+            visitor.tell(&Flash::problem(
+                "Your basket is empty. If you have just ordered, the confirmation is on its way to your mailbox.",
+            ));
+            return Ok(Redirect::to("/basket").into_response());
+        }
+        Some(ErrorCode::PaymentDeclined) => errors.add(
+            "payment_token",
+            format!("{} Nothing was charged. Try again or choose another way to pay.", sentence(problem.message())),
+        ),
+        Some(
+            ErrorCode::InsufficientStock
+            | ErrorCode::PriceChanged
+            | ErrorCode::BookUnavailable
+            | ErrorCode::BasketFull
+            | ErrorCode::TotalChanged,
+        ) => {
+            errors = Errors::default();
+            let mut told: Vec<String> = problem.lines.iter().filter_map(|line| line.sentence()).collect();
+            if told.is_empty() {
+                told.push(sentence(problem.message()));
+            }
+            if matches!(problem.code.as_str(), "price_changed" | "total_changed") {
+                told.push("The review shows the new amounts: please check them and order again.".to_owned());
+            }
+            errors.add("review", told.join(" "));
+        }
+        Some(ErrorCode::ShippingUnavailable) => errors.add("shipping_method", problem.message()),
+        Some(ErrorCode::IdempotencyKeyReused) => errors.general.push(
+            "This form was sent before with other details. Look whether you have a confirmation already; \
+             if not, order again."
+                .to_owned(),
+        ),
+        Some(ErrorCode::RequestInProgress) => {
+            fields.get("idempotency_key").clone_into(&mut key);
+            errors
+                .general
+                .push("Your order is being worked on. Wait a moment, then press the button again.".to_owned());
+        }
+        _ if errors.is_empty() => errors.general.push(problem.message().to_owned()),
+        _ => {}
+    }
+    render(web, visitor, status, fields, errors, &key).await
+}
+
+fn fresh_key_unless(keep: bool, key: &str) -> String {
+    if keep { key.to_owned() } else { fresh_key() }
+}
+
+/// Where to confirm a payment: a page of this shop, or the provider's over TLS. Anything else is not followed.
+fn payment_page(url: &str) -> Option<String> {
+    if crate::view::local_path(url) == url {
+        return Some(url.to_owned());
+    }
+    let parsed = url::Url::parse(url).ok()?;
+    matches!(parsed.scheme(), "https" | "http").then(|| url.to_owned())
+}
+
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+async fn render(
+    web: &Web,
+    visitor: &Visitor,
+    status: StatusCode,
+    typed: &Fields,
+    errors: Errors,
+    key: &str,
+) -> PageResult {
+    let caller = visitor.caller();
+    let (answer, methods, payments) =
+        tokio::try_join!(web.api.basket(caller), web.api.shipping_methods(caller), web.api.payment_methods(caller),)?;
+    visitor.keep_basket(&answer);
+    if answer.basket.items.is_empty() {
+        return Ok(Redirect::to("/basket").into_response());
+    }
+    let country = chosen_country(typed);
+    let basket_count = count(&answer.basket);
+    let (shipping, summary) = priced(web, visitor, answer.basket, &methods, &country, typed, &errors).await?;
+    let mut shell = visitor.shell(if errors.is_empty() { "Checkout" } else { "Error: checkout" });
+    shell.basket_count = basket_count;
+    let paid_with = typed.get("payment_token");
+    let form = CheckoutPage {
+        key: key.to_owned(),
+        email: visitor.account().is_none().then(|| email_field(typed, &errors)),
+        address: address_fields(visitor, typed, &errors),
+        country_error: errors.of("country").to_owned(),
+        payment_error: errors.of("payment_token").to_owned(),
+        payments: payments
+            .into_iter()
+            .enumerate()
+            .map(|(place, method)| {
+                let chosen = if paid_with.is_empty() { place == 0 } else { method.token == paid_with };
+                (method, chosen)
+            })
+            .collect(),
+        shell,
+        errors,
+        country,
+        shipping,
+        summary,
+    };
+    page_with(status, &form).map(never_stored)
+}
+
+fn email_field(typed: &Fields, errors: &Errors) -> Field {
+    Field::new("email", "E-mail")
+        .kind("email")
+        .autocomplete("email")
+        .inputmode("email")
+        .maxlength(254)
+        .hint("For the confirmation and the link to your order. Nothing else is sent.")
+        .fill(typed, errors)
+}
+
+fn address_fields(visitor: &Visitor, typed: &Fields, errors: &Errors) -> Vec<Field> {
+    let mut name =
+        Field::new("name", "Full name").autocomplete("name").maxlength(100).class("grid__all").fill(typed, errors);
+    if typed.get("name").is_empty()
+        && let Some(account) = visitor.account()
+    {
+        name = name.value(account.name.clone());
+    }
+    vec![
+        name,
+        Field::new("line1", "Street and number").autocomplete("address-line1").class("grid__all").fill(typed, errors),
+        Field::new("line2", "Flat, floor, company")
+            .autocomplete("address-line2")
+            .class("grid__all")
+            .optional()
+            .fill(typed, errors),
+        Field::new("postal_code", "Postal code").autocomplete("postal-code").maxlength(20).fill(typed, errors),
+        Field::new("city", "Town or city").autocomplete("address-level2").maxlength(100).fill(typed, errors),
+        Field::new("region", "State or province")
+            .autocomplete("address-level1")
+            .maxlength(100)
+            .optional()
+            .fill(typed, errors),
+    ]
+}
+
+fn chosen_country(typed: &Fields) -> String {
+    let chosen = typed.get("country");
+    if names::COUNTRIES.iter().any(|(code, _)| *code == chosen) { chosen.to_owned() } else { "US".to_owned() }
+}
+
+async fn priced(
+    web: &Web,
+    visitor: &Visitor,
+    basket: Basket,
+    methods: &[ShippingMethod],
+    country: &str,
+    typed: &Fields,
+    errors: &Errors,
+) -> Result<(ShippingOptions, Summary), PageError> {
+    let serving: Vec<&ShippingMethod> = methods
+        .iter()
+        .filter(|method| method.countries.is_empty() || method.countries.iter().any(|code| code == country))
+        .collect();
+    let wanted = typed.get("shipping_method");
+    let chosen =
+        serving.iter().find(|method| method.code == wanted).or(serving.first()).map(|method| method.code.clone());
+    let mut summary = Summary {
+        quote: None,
+        unquoted: "The total appears once there is a way to send it to your address.".to_owned(),
+        error: errors.of("review").to_owned(),
+        lines: Vec::new(),
+    };
+    if let Some(code) = &chosen {
+        let request = QuoteRequest {
+            shipping_method: Some(code.clone()),
+            country: country.to_owned(),
+            region: typed.optional("region"),
+        };
+        match web.api.quote(visitor.caller(), &request).await {
+            Ok(quote) => summary.quote = Some(quote),
+            Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) && problem.status != 401 => {
+                problem.message().clone_into(&mut summary.unquoted);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let subtotal = basket.subtotal;
+    summary.lines = basket.items;
+    let shipping = ShippingOptions {
+        methods: serving
+            .iter()
+            .map(|method| MethodChoice {
+                code: method.code.clone(),
+                name: method.name.clone(),
+                days: days(method),
+                price: price(method, subtotal),
+                chosen: chosen.as_deref() == Some(&method.code),
+            })
+            .collect(),
+        country: names::country(country).to_owned(),
+        error: errors.of("shipping_method").to_owned(),
+    };
+    Ok((shipping, summary))
+}
+
+fn days(method: &ShippingMethod) -> String {
+    match (method.min_days, method.max_days) {
+        (1, 1) => "The next working day".to_owned(),
+        (from, to) if from == to => format!("{to} working days"),
+        (from, to) => format!("{from} to {to} working days"),
+    }
+}
+
+fn price(method: &ShippingMethod, subtotal: Money) -> String {
+    let free = method.price.amount == 0
+        || method.free_from.is_some_and(|from| from.currency == subtotal.currency && subtotal.amount >= from.amount);
+    if free { "Free".to_owned() } else { method.price.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payment_page_is_ours_or_a_web_page() {
+        assert_eq!(payment_page("/sandbox/challenge/1?x=2").as_deref(), Some("/sandbox/challenge/1?x=2"));
+        assert_eq!(payment_page("https://pay.example/3ds").as_deref(), Some("https://pay.example/3ds"));
+        assert_eq!(payment_page("javascript:alert(1)"), None);
+        assert_eq!(payment_page("//evil.example"), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! One file for each page: its handler and what it shows.
+
+pub(crate) mod account;
+pub(crate) mod admin;
+pub(crate) mod basket;
+pub(crate) mod book;
+pub(crate) mod checkout;
+pub(crate) mod home;
+pub(crate) mod info;
+pub(crate) mod listing;
+pub(crate) mod order;
+pub(crate) mod sign_in;
+pub(crate) mod sign_up;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use crate::{Web, error::PageError};
+
+/// Every page.
+pub(crate) fn router() -> Router<Web> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/books", get(listing::browse))
+        .route("/search", get(listing::search))
+        .route("/books/{id}", get(book::show))
+        .route("/basket", get(basket::show))
+        .route("/basket/items", post(basket::add))
+        .route("/basket/items/{book_id}", post(basket::set))
+        .route("/checkout", get(checkout::show).post(checkout::place))
+        .route("/checkout/summary", get(checkout::summary))
+        .route("/orders", get(account::orders))
+        .route("/orders/{id}", get(order::show))
+        .route("/orders/{id}/timeline", get(order::timeline))
+        .route("/orders/{id}/cancel", post(order::cancel))
+        .route("/account", get(account::show))
+        .route("/sign-in", get(sign_in::show).post(sign_in::submit))
+        .route("/sign-up", get(sign_up::show).post(sign_up::submit))
+        .route("/sign-out", post(account::sign_out))
+        .route("/theme", post(info::theme))
+        .route("/about", get(info::about))
+        .route("/shipping-and-returns", get(info::shipping))
+        .route("/privacy", get(info::privacy))
+        .route("/errors/{code}", get(info::error_code))
+        .route("/robots.txt", get(info::robots))
+        .route("/site.webmanifest", get(info::manifest))
+        .nest("/admin", admin::router())
+        .fallback(async || PageError::NotFound)
+        .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
+}

@@ -1,0 +1,261 @@
+//! A small stand-in for the public API: enough for every page, and it remembers what it was asked.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, patch, post, put},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+pub const HOSTILE: &str = "<script>alert(\"x\")</script> & 'Co' ";
+pub const BOOK: &str = "01990000-0000-7000-8000-000000000001";
+pub const ORDER: &str = "01990000-0000-7000-8000-0000000000aa";
+const OTHER: &str = "01990000-0000-7000-8000-000000000099";
+
+/// A request that arrived.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub line: String,
+    pub headers: HeaderMap,
+}
+
+#[derive(Default)]
+pub struct Inner {
+    pub asked: Vec<Asked>,
+    /// What checkout answers: status and body.
+    pub checkout: Option<(u16, Value)>,
+    /// Everything fails with this status.
+    pub down: Option<u16>,
+    pub empty: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct FakeApi(pub Arc<Mutex<Inner>>);
+
+impl FakeApi {
+    pub fn asked(&self, start: &str) -> Vec<Asked> {
+        self.0.lock().unwrap().asked.iter().filter(|asked| asked.line.starts_with(start)).cloned().collect()
+    }
+
+    pub fn answer_checkout(&self, status: u16, body: Value) {
+        self.0.lock().unwrap().checkout = Some((status, body));
+    }
+}
+
+pub fn token(roles: &[&str]) -> String {
+    let claims = json!({"sub": OTHER, "name": "Ada <b>Reader</b>", "email": "ada@example.org", "roles": roles});
+    format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+pub fn money(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "USD"})
+}
+
+fn book(id: &str, title: &str) -> Value {
+    json!({
+        "id": id, "title": title, "authors": [{"id": OTHER, "name": "O'Brien <i>"}], "publisher": "P & Q",
+        "year": -380, "language": "en", "pages": 320, "subjects": ["Sea <stories>", "Classics"], "series": "S<1>",
+        "description": "First.\n\n<b>Second</b>", "price": money(1299), "list_price": money(1999),
+        "rating": {"average": 4.4, "count": 12345}, "available": 3, "cover_url": format!("/covers/{id}.svg?v=2"),
+        "version": 2, "updated_at": "2026-03-01T12:30:00Z", "isbn13": "9780061120084"
+    })
+}
+
+fn page(items: Vec<Value>) -> Json<Value> {
+    Json(json!({"items": items, "next": "c/u+r"}))
+}
+
+fn basket(empty: bool) -> Value {
+    let line = json!({
+        "book_id": BOOK, "title": HOSTILE, "authors": ["O'Brien"], "quantity": 2, "unit_price": money(1299),
+        "line_total": money(2598), "available": 9, "price_changed": true, "previous_price": money(999),
+        "cover_url": format!("/covers/{BOOK}.svg?v=2")
+    });
+    let items = if empty { vec![] } else { vec![line] };
+    json!({"items": items, "subtotal": money(2598), "version": 3})
+}
+
+pub fn order(status: &str) -> Value {
+    json!({
+        "id": ORDER, "number": "BW-7K3M-92QX", "status": status, "placed_at": "2026-03-01T12:30:00Z",
+        "lines": [{"book_id": BOOK, "title": HOSTILE, "quantity": 2, "unit_price": money(1299), "line_total": money(2598)}],
+        "subtotal": money(2598), "shipping": money(499), "tax": money(200), "tax_included": false, "discount": money(0),
+        "total": money(3297),
+        "shipping_address": {"name": "Ada <x>", "line1": "1 Main St", "city": "Town", "postal_code": "12345", "country": "US"},
+        "shipping_method": "standard", "email": "ada@example.org",
+        "payment": {"status": if status == "pending" { "action_required" } else { "captured" },
+            "action_url": "/sandbox/challenge/1", "refunded": money(0)},
+        "timeline": [{"status": "pending", "at": "2026-03-01T12:30:00Z"}, {"status": "confirmed", "at": "2026-03-01T12:30:01Z", "note": "<note>"}],
+        "version": 4, "access_key": "k/e+y"
+    })
+}
+
+fn problem(status: u16, code: &str, more: Value) -> Response {
+    let mut body =
+        json!({"type": "/errors/x", "title": "Title", "status": status, "code": code, "trace_id": "trace<1>"});
+    if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+        body.extend(more.clone());
+    }
+    (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+}
+
+async fn watch(State(api): State<FakeApi>, request: Request, next: Next) -> Response {
+    let line = format!("{} {}", request.method(), request.uri());
+    let down = {
+        let mut inner = api.0.lock().unwrap();
+        inner.asked.push(Asked { line, headers: request.headers().clone() });
+        inner.down
+    };
+    match down {
+        Some(status) => problem(status, "unavailable", json!({})),
+        None => next.run(request).await,
+    }
+}
+
+async fn get_book(Path(id): Path<String>) -> Response {
+    if id == OTHER || id.parse::<uuid::Uuid>().is_err() {
+        return problem(404, "not_found", json!({"detail": "There is no such book."}));
+    }
+    let mut response = Json(book(&id, HOSTILE)).into_response();
+    response.headers_mut().insert("etag", "\"2\"".parse().unwrap());
+    response
+}
+
+async fn basket_answer(State(api): State<FakeApi>, headers: HeaderMap) -> Response {
+    let mut response = Json(basket(api.0.lock().unwrap().empty)).into_response();
+    if !headers.contains_key("basket-token") && !headers.contains_key("authorization") {
+        response.headers_mut().insert("basket-token", "fresh-guest-secret".parse().unwrap());
+    }
+    response
+}
+
+async fn tokens(Json(body): Json<Value>) -> Response {
+    if body["grant_type"] == "refresh_token" {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        if body["refresh_token"] != "good-refresh" {
+            return problem(401, "invalid_token", json!({}));
+        }
+    } else if body["password"] != "correct horse" {
+        return problem(401, "invalid_credentials", json!({}));
+    }
+    let roles: &[&str] = if body["email"] == "staff@example.org" { &["customer", "staff"] } else { &["customer"] };
+    Json(json!({"access_token": token(roles), "token_type": "Bearer", "expires_in": 900, "refresh_token": "next-refresh"}))
+        .into_response()
+}
+
+async fn place(State(api): State<FakeApi>) -> Response {
+    match api.0.lock().unwrap().checkout.clone() {
+        Some((status, body)) if status >= 400 => problem(status, body["code"].as_str().unwrap(), body.clone()),
+        Some((status, body)) => (StatusCode::from_u16(status).unwrap(), Json(body)).into_response(),
+        None => (StatusCode::CREATED, Json(order("confirmed"))).into_response(),
+    }
+}
+
+async fn one_order(Query(query): Query<std::collections::HashMap<String, String>>, headers: HeaderMap) -> Response {
+    if query.get("key").map(String::as_str) != Some("k/e+y") && !headers.contains_key("authorization") {
+        return problem(404, "not_found", json!({}));
+    }
+    Json(order(if query.contains_key("as_of") { "pending" } else { "confirmed" })).into_response()
+}
+
+pub fn router(api: &FakeApi) -> Router {
+    let hit = json!({"book": book(BOOK, HOSTILE), "score": 1.0, "matched": {"text": true, "meaning": false}});
+    let found = json!({
+        "items": [hit], "next": null, "total": 1, "degraded": true, "took_ms": 3,
+        "facets": {"subject": [{"value": "Sea <stories>", "count": 5}], "language": [{"value": "en", "count": 2}],
+            "author": [{"value": "O'Brien <i>", "count": 1}], "price": [{"value": "0-999", "count": 1}]}
+    });
+    let mail = json!({"id": OTHER, "kind": "order_confirmed", "to": "ada@example.org", "subject": HOSTILE,
+        "text": HOSTILE, "html": "<p onclick=\"x\">Hi</p>", "status": "sent", "attempts": 1, "created_at": "2026-03-01T12:30:00Z"});
+    let letter = json!({"id": OTHER, "message_id": OTHER, "subject": "OrderConfirmed", "consumer": "notification",
+        "reason": HOSTILE, "attempts": 12, "message": {"a": HOSTILE}, "at": "2026-03-01T12:30:00Z"});
+    let payment = json!({"id": OTHER, "order_id": ORDER, "status": "captured", "amount": money(3297), "captured": money(3297),
+        "refunded": money(0), "provider": "sandbox", "provider_reference": HOSTILE, "created_at": "2026-03-01T12:30:00Z",
+        "updated_at": "2026-03-01T12:30:00Z"});
+    let event = json!({"version": 1, "type": "OrderCreated", "at": "2026-03-01T12:30:00Z", "data": {"t": HOSTILE},
+        "correlation_id": OTHER, "causation_id": OTHER});
+    let report = json!({"at": "2026-03-01T12:30:00Z", "orders": 1, "payments": 1, "transactions": 2,
+        "differences": [{"kind": "captured_twice", "order_id": ORDER, "detail": HOSTILE}]});
+    let stock = json!({"on_hand": 10, "reserved": 2, "available": 8});
+    let quote = json!({"subtotal": money(2598), "shipping": money(499), "tax": money(200), "tax_included": false,
+        "discount": money(0), "total": money(3297), "shipping_method": "standard"});
+    let methods = json!([{"code": "standard", "name": "Standard <i>", "price": money(499), "min_days": 3, "max_days": 5, "countries": ["US", "DE"]},
+        {"code": "express", "name": "Express", "price": money(1499), "min_days": 1, "max_days": 1, "countries": ["US"]}]);
+    let payments = json!({"items": [{"token": "tok_approve", "name": "Card that works", "description": "Approved."},
+        {"token": "tok_decline", "name": "Card that does not", "description": "Declined."}], "next": null});
+    let account = json!({"id": OTHER, "email": "ada@example.org", "name": "Ada <b>Reader</b>", "roles": ["customer"]});
+    let answer = |value: Value| get(move || async move { Json(value) });
+    let v1 = Router::new()
+        .route(
+            "/books",
+            get(|| async { page(vec![book(BOOK, HOSTILE), book(OTHER, "Plain title")]) })
+                .post(|| async { (StatusCode::CREATED, Json(book(BOOK, HOSTILE))) }),
+        )
+        .route(
+            "/books/{id}",
+            get(get_book).merge(put(|headers: HeaderMap| async move {
+                match headers.get("if-match").map(|tag| tag.as_bytes()) {
+                    Some(b"\"2\"") => Json(book(BOOK, HOSTILE)).into_response(),
+                    _ => problem(412, "edit_conflict", json!({})),
+                }
+            })),
+        )
+        .route("/books/{id}/stock", answer(stock.clone()))
+        .route("/books/{id}/stock/adjustments", post(move || async move { Json(stock) }))
+        .route(
+            "/subjects",
+            get(|| async { page(vec![json!({"id": OTHER, "name": "Sea <stories>", "books": 7, "version": 1})]) }),
+        )
+        .route("/search", answer(found))
+        .route("/basket", get(basket_answer))
+        .route("/basket/items", post(basket_answer))
+        .route("/basket/items/{id}", patch(basket_answer))
+        .route("/shipping-methods", answer(methods))
+        .route("/payment-methods", answer(payments))
+        .route("/orders/quote", post(move || async move { Json(quote) }))
+        .route("/orders/checkout", post(place))
+        .route("/orders", get(|| async { page(vec![order("confirmed"), order("pending")]) }))
+        .route("/orders/{id}", get(one_order))
+        .route("/orders/{id}/events", get(move || async move { page(vec![event]) }))
+        .route(
+            "/orders/{id}/{action}",
+            post(|Path((_, action)): Path<(String, String)>| async move {
+                if action == "ship" {
+                    return problem(409, "invalid_order_state", json!({"detail": "It was shipped already."}));
+                }
+                Json(order("cancelled")).into_response()
+            }),
+        )
+        .route("/identity/register", {
+            let account = account.clone();
+            post(|Json(body): Json<Value>| async move {
+                if body["email"] == "taken@example.org" {
+                    return problem(409, "email_taken", json!({}));
+                }
+                (StatusCode::CREATED, Json(account)).into_response()
+            })
+        })
+        .route("/identity/token", post(tokens))
+        .route("/identity/sign-out", post(|| async { StatusCode::NO_CONTENT }))
+        .route("/identity/me", answer(account))
+        .route("/admin/mail", {
+            let mail = mail.clone();
+            get(move || async move { page(vec![mail]) })
+        })
+        .route("/admin/mail/{id}", answer(mail))
+        .route("/admin/dead-letters", get(move || async move { page(vec![letter]) }))
+        .route("/admin/dead-letters/{id}/retry", post(|| async { StatusCode::NO_CONTENT }))
+        .route("/admin/payments", get(move || async move { page(vec![payment]) }))
+        .route(
+            "/admin/ledger",
+            get(|| async { page(vec![json!({"account": "provider_clearing", "balance": money(-3297)})]) }),
+        )
+        .route("/admin/reconciliation", answer(report));
+    Router::new().nest("/api/v1", v1).layer(middleware::from_fn_with_state(api.clone(), watch)).with_state(api.clone())
+}

@@ -1,0 +1,503 @@
+//! Every page over a stand-in for the API: what it shows, what it refuses, which cookies it sets.
+
+mod browser;
+mod fake_api;
+
+use browser::{Browser, Seen};
+use fake_api::{BOOK, ORDER};
+use http::{Request, StatusCode, header};
+use serde_json::json;
+
+const PUBLIC: &[&str] = &[
+    "/",
+    "/books",
+    "/books?subject=Sea&author=x&language=en&price=0-999&in_stock=true&sort=price&cursor=abc",
+    "/books?price=nonsense&sort=nonsense",
+    "/search?q=%3Cscript%3E",
+    "/search",
+    "/basket",
+    "/checkout",
+    "/sign-in",
+    "/sign-up",
+    "/about",
+    "/shipping-and-returns",
+    "/privacy",
+];
+
+const STAFF: &[&str] = &[
+    "/admin",
+    "/admin/orders",
+    "/admin/orders?status=confirmed&q=BW",
+    "/admin/stock",
+    "/admin/stock?q=x",
+    "/admin/books",
+    "/admin/books?q=x",
+    "/admin/books/new",
+    "/admin/mail",
+    "/admin/mail/1",
+    "/admin/dead-letters",
+    "/admin/payments",
+    "/admin/payments/reconciliation",
+];
+
+fn all() -> Vec<String> {
+    let mut all: Vec<String> = PUBLIC.iter().chain(STAFF).map(|path| (*path).to_owned()).collect();
+    all.extend([
+        format!("/books/{BOOK}"),
+        format!("/orders/{ORDER}?key=k%2Fe%2By"),
+        format!("/orders/{ORDER}"),
+        "/orders".to_owned(),
+        "/account".to_owned(),
+        format!("/admin/orders/{ORDER}"),
+        format!("/admin/orders/{ORDER}?as_of=2026-03-01T12:30:00Z"),
+        format!("/admin/stock/{BOOK}"),
+        format!("/admin/books/{BOOK}"),
+        "/nowhere".to_owned(),
+    ]);
+    all
+}
+
+fn checkout_form() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("email", "ada@example.org"),
+        ("name", "Ada <Reader>"),
+        ("line1", "1 Main St"),
+        ("city", "Town"),
+        ("postal_code", "12345"),
+        ("country", "US"),
+        ("shipping_method", "standard"),
+        ("payment_token", "tok_decline"),
+        ("expected_amount", "3297"),
+        ("expected_currency", "USD"),
+        ("idempotency_key", "01990000-0000-4000-8000-000000000001"),
+        ("action", "place"),
+    ]
+}
+
+#[tokio::test]
+async fn every_page_shows_hostile_words_as_words_and_is_well_formed() {
+    for roles in [&["customer"][..], &["customer", "staff"][..]] {
+        let mut browser = Browser::signed_in(roles);
+        for path in all() {
+            let seen = browser.get(&path).await;
+            if path.starts_with("/admin") && !roles.contains(&"staff") {
+                assert_eq!(seen.status, StatusCode::FORBIDDEN, "{path}");
+            } else if path != "/nowhere" {
+                assert_eq!(seen.status, StatusCode::OK, "{path}: {}", seen.body);
+            }
+            holds_up(&path, &seen);
+        }
+    }
+    let mut guest = Browser::new();
+    for path in PUBLIC {
+        let seen = guest.get(path).await;
+        assert_eq!(seen.status, StatusCode::OK, "{path}");
+        holds_up(path, &seen);
+    }
+}
+
+/// What must be true of every page.
+fn holds_up(path: &str, seen: &Seen) {
+    let body = &seen.body;
+    assert!(!body.contains("<script>alert"), "{path}: script of a title is live");
+    assert!(!body.contains("Ada <b>"), "{path}: markup of a name is live");
+    assert!(!body.contains("<stories>") && !body.contains("O'Brien <i>"), "{path}: markup of a name is live");
+    assert_eq!(body.matches("<h1").count(), 1, "{path}: one h1");
+    assert_eq!(body.matches("<main").count(), 1, "{path}: one main");
+    assert!(body.contains("<html lang=\"en\""), "{path}: language");
+    assert!(body.contains("class=\"skip\" href=\"#main\""), "{path}: skip link");
+    assert!(body.contains("Test &#38; Shop"), "{path}: the shop's name");
+    assert!(!body.contains(" style=\"") && !body.contains("<style"), "{path}: styles that the policy refuses");
+    assert!(!body.contains(" onclick=\""), "{path}: handlers that the policy refuses");
+    for script in body.split("<script").skip(1) {
+        assert!(script.starts_with(" src=\"/assets/") || script.starts_with(" type=\"application/ld+json\""), "{path}");
+    }
+    for form in body.split("<form").skip(1).filter(|form| form[..form.find('>').unwrap()].contains("method=\"post\"")) {
+        let form = &form[..form.find("</form>").unwrap()];
+        assert!(form.contains("name=\"_csrf\""), "{path}: a form without its token: {form}");
+    }
+    let mut ids: Vec<&str> = body.split(" id=\"").skip(1).map(|rest| &rest[..rest.find('"').unwrap()]).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "{path}: ids are unique");
+    for label in body.split("<label").skip(1) {
+        let target = label.split("for=\"").nth(1).map(|rest| &rest[..rest.find('"').unwrap()]).unwrap();
+        assert!(ids.binary_search(&target).is_ok(), "{path}: label for {target}");
+    }
+    assert!(!body.contains("https://") || path.starts_with("/books/"), "{path}: something of another host");
+}
+
+#[tokio::test]
+async fn a_form_without_its_token_changes_nothing() {
+    let mut browser = Browser::new();
+    browser.get("/").await;
+    let fields = format!("book_id={BOOK}&quantity=1");
+    for token in ["", "&_csrf=forged"] {
+        let seen = browser.send(Request::post("/basket/items"), format!("{fields}{token}")).await;
+        assert_eq!(seen.status, StatusCode::FORBIDDEN);
+        assert!(seen.body.contains("This form has expired"), "{}", seen.body);
+    }
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("origin", "null")] {
+        let seen = browser
+            .post_with("/basket/items", &[("book_id", BOOK), ("quantity", "1")], |request| request.header(name, value))
+            .await;
+        assert_eq!(seen.status, StatusCode::FORBIDDEN, "{name}: {value}");
+    }
+    let mut other = browser.clone();
+    other.cookies.clear();
+    let token = other.get("/").await.hidden("_csrf");
+    let seen = browser.send(Request::post("/basket/items"), format!("{fields}&_csrf={token}")).await;
+    assert_eq!(seen.status, StatusCode::FORBIDDEN, "the token of another browser");
+    assert!(browser.api.asked("POST").is_empty());
+}
+
+#[tokio::test]
+async fn a_guest_fills_a_basket_and_the_header_knows() {
+    let mut browser = Browser::new();
+    let seen = browser.post("/basket/items", &[("book_id", BOOK), ("quantity", "2")]).await;
+    assert_eq!((seen.status, seen.location()), (StatusCode::SEE_OTHER, "/basket"));
+    assert_eq!(browser.cookies["basket_token"], "fresh-guest-secret");
+    assert_eq!(browser.cookies["bw_count"], "2");
+    let seen = browser.get("/basket").await;
+    assert!(seen.body.contains("is in your basket"), "the message is shown");
+    assert!(seen.body.contains("data-basket-count>2<"), "{}", seen.body);
+    let asked = browser.api.asked("GET /api/v1/basket");
+    assert_eq!(asked[0].headers["basket-token"], "fresh-guest-secret");
+    let seen = browser.get("/about").await;
+    assert!(!seen.body.contains("is in your basket"), "once only");
+    assert!(seen.body.contains("data-basket-count>2<"), "without asking the API");
+}
+
+#[tokio::test]
+async fn an_island_gets_data_instead_of_a_redirect() {
+    let mut browser = Browser::new();
+    let fields = [("book_id", BOOK), ("quantity", "1")];
+    let seen =
+        browser.post_with("/basket/items", &fields, |request| request.header(header::ACCEPT, "application/json")).await;
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(body["count"], 2);
+    let path = format!("/basket/items/{BOOK}");
+    let seen = browser.post_with(&path, &[("quantity", "3")], |request| request.header("x-fragment", "basket")).await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert!(seen.body.contains("class=\"lines\"") && !seen.body.contains("<html"));
+    let seen = browser.get("/checkout/summary?country=DE&shipping_method=express").await;
+    assert!(seen.body.contains("id=\"f-review\"") && !seen.body.contains("<html"));
+    assert!(!seen.body.contains("Express"), "not offered to Germany");
+}
+
+#[tokio::test]
+async fn quantities_that_make_no_sense_are_refused_in_words() {
+    let mut browser = Browser::new();
+    for quantity in ["0", "-1", "100", "x", "", "99999999999999999999"] {
+        let seen = browser.post("/basket/items", &[("book_id", BOOK), ("quantity", quantity)]).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{quantity}");
+        assert!(seen.body.contains("Between 1 and 99"), "{quantity}: {}", seen.body);
+    }
+    let seen = browser.post("/basket/items", &[("book_id", "nonsense"), ("quantity", "1")]).await;
+    assert_eq!(seen.status, StatusCode::NOT_FOUND);
+    assert!(browser.api.asked("POST").is_empty());
+}
+
+#[tokio::test]
+async fn signing_in_sets_cookies_that_scripts_and_other_sites_cannot_use() {
+    let mut browser = Browser::with(true);
+    browser.cookies.insert("basket_token".to_owned(), "guest-secret".to_owned());
+    let seen = browser
+        .post("/sign-in", &[("email", "ada@example.org"), ("password", "correct horse"), ("next", "/checkout")])
+        .await;
+    assert_eq!((seen.status, seen.location()), (StatusCode::SEE_OTHER, "/checkout"));
+    let cookies: Vec<&str> =
+        seen.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap()).collect();
+    for name in ["__Host-bw_access=", "__Host-bw_refresh="] {
+        let cookie = cookies.iter().find(|cookie| cookie.starts_with(name)).unwrap();
+        for flag in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+            assert!(cookie.contains(flag), "{cookie}: {flag}");
+        }
+        assert!(!cookie.contains("Domain"), "{cookie}");
+    }
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("__Host-bw_access=") && cookie.contains("Max-Age=870")));
+    assert!(!browser.cookies.contains_key("basket_token"), "the guest's basket is the account's now");
+    assert_eq!(browser.api.asked("POST /api/v1/identity/token")[0].headers["basket-token"], "guest-secret");
+}
+
+#[tokio::test]
+async fn signing_in_never_leads_to_another_site_and_never_tells_what_was_wrong() {
+    let mut browser = Browser::new();
+    let right = [("email", "ada@example.org"), ("password", "correct horse"), ("next", "//evil.example")];
+    assert_eq!(browser.post("/sign-in", &right).await.location(), "/");
+    let mut browser = Browser::new();
+    let seen = browser.post("/sign-in", &[("email", "a\"b@example.org"), ("password", "wrong")]).await;
+    assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
+    assert!(seen.body.contains("E-mail or password is wrong"));
+    assert!(seen.body.contains("a&#34;b@example.org"), "what was typed is kept");
+    assert!(!seen.body.contains("value=\"wrong\""), "the password is not");
+}
+
+#[tokio::test]
+async fn signing_up_links_each_error_to_its_field() {
+    let mut browser = Browser::new();
+    let fields = [("name", "Ada"), ("email", "taken@example.org"), ("password", "long enough")];
+    let seen = browser.post("/sign-up", &fields).await;
+    assert_eq!(seen.status, StatusCode::CONFLICT);
+    assert!(seen.body.contains("href=\"#f-email\""), "the summary links to the field");
+    assert!(seen.body.contains("aria-invalid=\"true\" aria-describedby=\"e-email\""), "{}", seen.body);
+    assert!(seen.body.contains("<title>Error: "));
+    let seen = browser.post("/sign-up", &[("name", ""), ("email", ""), ("password", "short")]).await;
+    for field in ["name", "email", "password"] {
+        assert!(seen.body.contains(&format!("href=\"#f-{field}\"")), "{field}");
+    }
+    let fields = [("name", "Ada"), ("email", "ada@example.org"), ("password", "correct horse")];
+    assert_eq!(browser.post("/sign-up", &fields).await.location(), "/");
+    assert!(browser.cookies.contains_key("bw_access"));
+}
+
+#[tokio::test]
+async fn a_burst_of_pages_refreshes_the_session_once() {
+    let mut browser = Browser::new();
+    browser.cookies.insert("bw_refresh".to_owned(), "good-refresh".to_owned());
+    let burst = (0..8).map(|_| {
+        let mut browser = browser.clone();
+        async move { browser.get("/about").await }
+    });
+    let seen = futures_all(burst).await;
+    assert!(seen.iter().all(|seen| seen.body.contains("Ada")), "each page knows who is looking");
+    assert_eq!(browser.api.asked("POST /api/v1/identity/token").len(), 1);
+    assert!(seen.iter().all(|seen| {
+        seen.headers.get_all(header::SET_COOKIE).iter().any(|cookie| cookie.to_str().unwrap().starts_with("bw_access="))
+    }));
+}
+
+async fn futures_all<T: Send + 'static>(all: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let handles: Vec<_> = all.map(tokio::spawn).collect();
+    let mut out = Vec::new();
+    for handle in handles {
+        out.push(handle.await.unwrap());
+    }
+    out
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_leaves_a_guest() {
+    let mut browser = Browser::new();
+    browser.cookies.insert("bw_refresh".to_owned(), "stolen".to_owned());
+    let seen = browser.get("/").await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert!(!browser.cookies.contains_key("bw_refresh"));
+    let seen = browser.get("/account").await;
+    assert_eq!(seen.location(), "/sign-in?next=%2Faccount");
+    let seen = browser.get("/admin/orders?status=x").await;
+    assert_eq!(seen.location(), "/sign-in?next=%2Fadmin%2Forders%3Fstatus%3Dx");
+}
+
+#[tokio::test]
+async fn signing_out_forgets_everything() {
+    let mut browser = Browser::signed_in(&["customer"]);
+    browser.cookies.insert("bw_refresh".to_owned(), "good-refresh".to_owned());
+    browser.cookies.insert("bw_count".to_owned(), "4".to_owned());
+    let seen = browser.post("/sign-out", &[]).await;
+    assert_eq!(seen.location(), "/");
+    assert!(!browser.cookies.contains_key("bw_access") && !browser.cookies.contains_key("bw_refresh"));
+    assert_eq!(browser.cookies["bw_count"], "0");
+    assert_eq!(browser.api.asked("POST /api/v1/identity/sign-out").len(), 1);
+}
+
+#[tokio::test]
+async fn a_guest_orders_and_lands_on_the_order_with_its_key() {
+    let mut browser = Browser::new();
+    let seen = browser.post("/checkout", &checkout_form()).await;
+    assert_eq!(seen.location(), format!("/orders/{ORDER}?key=k%2Fe%2By"));
+    let asked = browser.api.asked("POST /api/v1/orders/checkout");
+    assert_eq!(asked[0].headers["idempotency-key"], "01990000-0000-4000-8000-000000000001");
+    let seen = browser.get(&format!("/orders/{ORDER}?key=k%2Fe%2By")).await;
+    assert!(seen.body.contains("BW-7K3M-92QX") && seen.body.contains("Your order is"));
+    let seen = browser.get(&format!("/orders/{ORDER}/timeline?key=k%2Fe%2By")).await;
+    assert!(seen.body.contains("id=\"progress\"") && !seen.body.contains("<html"));
+    assert_eq!(browser.get(&format!("/orders/{ORDER}")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_at_checkout_is_said_where_it_belongs_and_nothing_typed_is_lost() {
+    let line = json!({"title": "Book", "wanted": 3, "available": 1, "book_id": BOOK});
+    let dear = json!({"title": "Book", "old": fake_api::money(999), "new": fake_api::money(1299)});
+    for (status, body, field, words) in [
+        (
+            402,
+            json!({"code": "payment_declined", "detail": "The bank said no"}),
+            "payment_token",
+            "The bank said no. Nothing was charged",
+        ),
+        (
+            409,
+            json!({"code": "insufficient_stock", "lines": [line]}),
+            "review",
+            "Of “Book” you want 3 and 1 can be sent.",
+        ),
+        (409, json!({"code": "price_changed", "lines": [dear]}), "review", "“Book” now costs $12.99; it was $9.99."),
+        (
+            409,
+            json!({"code": "total_changed", "detail": "The total is now $40.00."}),
+            "review",
+            "The total is now $40.00.",
+        ),
+        (422, json!({"code": "shipping_unavailable", "detail": "Not there"}), "shipping_method", "Not there"),
+        (
+            400,
+            json!({"code": "validation_failed", "errors": [{"field": "/shipping_address/city", "message": "too odd"}]}),
+            "city",
+            "too odd",
+        ),
+    ] {
+        let mut browser = Browser::new();
+        browser.api.answer_checkout(status, body);
+        let seen = browser.post("/checkout", &checkout_form()).await;
+        assert_eq!(seen.status.as_u16(), status);
+        assert!(seen.body.contains(words), "{words}: {}", seen.body);
+        assert!(seen.body.contains(&format!("href=\"#f-{field}\"")), "{field}: the summary links to it");
+        assert!(seen.body.contains(&format!("id=\"f-{field}\"")), "{field}: it is there");
+        assert!(seen.body.contains(&format!("id=\"e-{field}\"")), "{field}: and says what is wrong");
+        assert!(seen.body.contains("value=\"Ada &#60;Reader&#62;\""), "what was typed is kept");
+        assert!(seen.body.contains("value=\"tok_decline\" checked"), "what was chosen is kept");
+        let key = seen.hidden("idempotency_key");
+        assert_ne!(key, "01990000-0000-4000-8000-000000000001", "the old key would give the old answer");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_may_have_been_placed_is_tried_again_under_the_same_key() {
+    for (status, body) in [(503, json!({"code": "unavailable"})), (409, json!({"code": "request_in_progress"}))] {
+        let mut browser = Browser::new();
+        browser.api.answer_checkout(status, body);
+        let seen = browser.post("/checkout", &checkout_form()).await;
+        assert_eq!(seen.hidden("idempotency_key"), "01990000-0000-4000-8000-000000000001");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_to_confirm_leads_to_the_bank_and_nowhere_else() {
+    let mut browser = Browser::new();
+    browser.api.answer_checkout(402, json!({"code": "payment_action_required", "action_url": "/sandbox/challenge/7"}));
+    assert_eq!(browser.post("/checkout", &checkout_form()).await.location(), "/sandbox/challenge/7");
+    browser.api.answer_checkout(402, json!({"code": "payment_action_required", "action_url": "javascript:alert(1)"}));
+    let seen = browser.post("/checkout", &checkout_form()).await;
+    assert_eq!((seen.status.as_u16(), seen.location()), (402, ""));
+}
+
+#[tokio::test]
+async fn what_is_missing_at_checkout_is_said_without_ordering() {
+    let mut browser = Browser::new();
+    let seen = browser.post("/checkout", &[("country", "US"), ("action", "place")]).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
+    for field in ["email", "name", "line1", "city", "postal_code", "shipping_method", "payment_token"] {
+        assert!(seen.body.contains(&format!("href=\"#f-{field}\"")), "{field}");
+    }
+    let seen = browser.post("/checkout", &[("country", "DE"), ("action", "update")]).await;
+    assert_eq!(seen.status, StatusCode::OK, "only new totals were asked for");
+    assert!(!seen.body.contains("id=\"errors\""));
+    assert!(browser.api.asked("POST /api/v1/orders/checkout").is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_basket_cannot_be_checked_out() {
+    let mut browser = Browser::new();
+    browser.api.0.lock().unwrap().empty = true;
+    assert_eq!(browser.get("/checkout").await.location(), "/basket");
+    assert!(browser.get("/basket").await.body.contains("Nothing in it yet"));
+}
+
+#[tokio::test]
+async fn an_edit_of_an_old_version_is_explained_and_not_lost() {
+    let mut browser = Browser::signed_in(&["staff"]);
+    let path = format!("/admin/books/{BOOK}");
+    let mut fields = vec![("title", "My title"), ("price", "12.50"), ("currency", "USD"), ("version", "1")];
+    let seen = browser.post(&path, &fields).await;
+    assert_eq!(seen.status, StatusCode::PRECONDITION_FAILED);
+    assert!(seen.body.contains("Somebody else saved this book") && seen.body.contains("value=\"My title\""));
+    fields[3] = ("version", "2");
+    assert_eq!(browser.post(&path, &fields).await.location(), path);
+    fields[1] = ("price", "a lot");
+    let seen = browser.post(&path, &fields).await;
+    assert!(seen.body.contains("href=\"#f-price\"") && seen.body.contains("value=\"a lot\""));
+}
+
+#[tokio::test]
+async fn staff_work_on_orders() {
+    let mut browser = Browser::signed_in(&["staff"]);
+    let path = format!("/admin/orders/{ORDER}");
+    assert_eq!(browser.post(&format!("{path}/cancel"), &[("reason", "x")]).await.location().replace("%2D", "-"), path);
+    assert!(browser.get(&path).await.body.contains("Cancelled; stock and money go back."));
+    browser.post(&format!("{path}/ship"), &[("tracking", "T1")]).await;
+    assert!(browser.get(&path).await.body.contains("It was shipped already."), "the API's refusal is shown");
+    browser.post(&format!("{path}/refund"), &[("amount", "x"), ("reason", "r")]).await;
+    assert!(browser.get(&path).await.body.contains("is not an amount"));
+    assert!(browser.api.asked(&format!("POST /api/v1/orders/{}/refund", ORDER.replace('-', "%2D"))).is_empty());
+}
+
+#[tokio::test]
+async fn a_shop_whose_parts_are_down_says_so() {
+    let mut browser = Browser::new();
+    browser.api.0.lock().unwrap().down = Some(503);
+    let seen = browser.get("/").await;
+    assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(seen.body.contains("does not answer") && seen.body.contains("trace&#60;1&#62;"));
+    assert_eq!(browser.get("/about").await.status, StatusCode::OK, "what needs no part goes on");
+}
+
+#[tokio::test]
+async fn unknown_addresses_and_methods_get_pages() {
+    let mut browser = Browser::new();
+    for path in ["/nowhere", "/books/nonsense", "/errors/nonsense", "/covers/x.svg", "/assets/x.js"] {
+        assert_eq!(browser.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let seen = browser.send(Request::delete("/basket"), String::new()).await;
+    assert_eq!(seen.status, StatusCode::METHOD_NOT_ALLOWED);
+    let seen = browser.send(Request::post("/basket/items"), "x".repeat(300_000)).await;
+    assert_eq!(seen.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn assets_and_covers_are_kept_for_ever_and_drawn_once() {
+    let mut browser = Browser::new();
+    let home = browser.get("/").await.body;
+    for kind in [".js", ".css"] {
+        let at = home.find("/assets/").map(|_| home.match_indices("/assets/")).unwrap();
+        let path = at.map(|(at, _)| home[at..].split('"').next().unwrap()).find(|path| path.ends_with(kind)).unwrap();
+        let plain = browser.get(path).await;
+        assert_eq!(plain.headers["cache-control"], "public, max-age=31536000, immutable");
+        assert!(!plain.headers.contains_key("set-cookie"), "assets are the same for everybody");
+        let packed = browser.send(Request::get(path).header("accept-encoding", "br, gzip"), String::new()).await;
+        assert_eq!(packed.headers["content-encoding"], "gzip");
+        if kind == ".js" {
+            assert!(plain.body.len() < 20_000, "scripts stay small");
+        }
+    }
+    let path = format!("/covers/{BOOK}.svg?v=2");
+    let seen = browser.get(&path).await;
+    assert_eq!(seen.headers["content-type"], "image/svg+xml; charset=utf-8");
+    assert_eq!(seen.headers["cache-control"], "public, max-age=31536000, immutable");
+    assert!(seen.body.contains("&lt;script&gt;") && !seen.body.contains("<script"));
+    browser.get(&path).await;
+    assert_eq!(browser.api.asked(&format!("GET /api/v1/books/{}", BOOK.replace('-', "%2D"))).len(), 1);
+    let old = browser.get(&format!("/covers/{BOOK}.svg?v=1")).await;
+    assert_eq!(old.headers["cache-control"], "public, max-age=3600", "another version than the book has");
+}
+
+#[tokio::test]
+async fn the_chosen_colours_are_kept() {
+    let mut browser = Browser::new();
+    let seen = browser.post("/theme", &[("theme", "dark"), ("next", "/books?sort=title")]).await;
+    assert_eq!(seen.location(), "/books?sort=title");
+    assert!(browser.get("/").await.body.contains("<html lang=\"en\" data-theme=\"dark\">"));
+}
+
+#[tokio::test]
+async fn machine_readable_metadata_cannot_break_out() {
+    let mut browser = Browser::new();
+    let body = browser.get(&format!("/books/{BOOK}")).await.body;
+    let start = body.find("<script type=\"application/ld+json\">").unwrap();
+    let json = &body[start + "<script type=\"application/ld+json\">".len()..];
+    let json = &json[..json.find("</script>").unwrap()];
+    let data: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(data["name"], fake_api::HOSTILE);
+    assert_eq!(data["offers"]["price"], "12.99");
+}
