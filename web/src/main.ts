@@ -1,0 +1,25 @@
+// Islands: each saves a reload on a page that works without it. An element names its island in `data-island`.
+import { addToBasket } from "./islands/add-to-basket";
+import { basket } from "./islands/basket";
+import { checkout } from "./islands/checkout";
+import { filters } from "./islands/filters";
+import { once } from "./islands/once";
+import { theme } from "./islands/theme";
+import { timeline } from "./islands/timeline";
+
+const islands: Record<string, (root: HTMLElement) => void> = {
+  "add-to-basket": (root) => addToBasket(root as HTMLFormElement),
+  basket,
+  checkout: (root) => checkout(root as HTMLFormElement),
+  filters: (root) => filters(root as HTMLDetailsElement),
+  theme: (root) => theme(root as HTMLFormElement),
+  timeline,
+};
+
+for (const root of document.querySelectorAll<HTMLElement>("[data-island]")) {
+  islands[root.dataset["island"] ?? ""]?.(root);
+}
+for (const form of document.querySelectorAll<HTMLFormElement>("form[data-once]")) {
+  once(form);
+}
+document.getElementById("errors")?.focus();
