@@ -1171,3 +1171,14 @@ async fn an_import_that_stopped_is_finished_by_running_it_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_demonstration_catalogue_is_taken_whole() {
+    let shop = Shop::open(None).await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../data/demo-catalogue.jsonl");
+    let report = import::run(&shop.catalog, Path::new(file), &shop.rejects(), |_| {}).await.unwrap();
+    assert_eq!((report.rejected, report.warnings, report.changed, report.unchanged), (0, 0, 0, 0));
+    assert!(report.added >= 300, "{report:?}");
+    let free = shop.db().read().scalar::<i64>("SELECT COUNT(*) FROM books WHERE price = 0 OR currency <> 'USD'", []);
+    assert_eq!(free.await.unwrap(), Some(0));
+}
