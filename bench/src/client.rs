@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use bookworm_kernel::OrderId;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -34,10 +35,20 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// A member of a problem, as text; empty when it is not there.
+    fn member(&self, name: &str) -> String {
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        problem[name].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The stable code of a problem; empty for anything else.
     pub fn code(&self) -> String {
-        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        problem["code"].as_str().unwrap_or_default().to_owned()
+        self.member("code")
+    }
+
+    /// The order that a problem speaks of: then the refusal is final, whatever its status.
+    pub fn refused_order(&self) -> Option<OrderId> {
+        self.member("order_id").parse().ok()
     }
 
     /// Status and the beginning of the body, for messages.

@@ -242,8 +242,7 @@ async fn prepare_stock(address: SocketAddr, books: &[BookId]) -> Result<BTreeMap
         let wanted = if n < SCARCE { FEW } else { PLENTY };
         if stock.on_hand != wanted {
             let adjustment = serde_json::json!({"delta": wanted - stock.on_hand, "reason": "stocktaking"});
-            let _: serde_json::Value =
-                admin.post(&format!("/api/v1/books/{book}/stock/adjustments"), &adjustment).await?;
+            admin.post_once(&format!("/api/v1/books/{book}/stock/adjustments"), &adjustment).await?;
         }
         stock_before.insert(*book, admin.get(&format!("/api/v1/books/{book}/stock")).await?);
     }
@@ -472,6 +471,10 @@ impl Buyer {
                         201 => purchase.ended = Ended::Confirmed,
                         402 | 409 if !is_passing(&answer) => purchase.ended = Ended::Refused(answer.code()),
                         401 if self.account.is_some() => self.sign_in().await?,
+                        // The order was made and rejected: asking again cannot change that.
+                        500.. if answer.refused_order().is_some() && answer.code() == "timeout" => {
+                            purchase.ended = Ended::Refused(answer.code());
+                        }
                         202 | 409 | 429 | 500.. => {}
                         _ => {
                             purchase.violations.push(format!("checkout was answered with {}", answer.excerpt()));
@@ -486,7 +489,7 @@ impl Buyer {
                 // Some clients repeat what was answered already.
                 if self.random.random_bool(0.2)
                     && let Ok(again) = self.visitor.checkout(&key, request).await
-                    && !again.status.is_server_error()
+                    && (!again.status.is_server_error() || again.refused_order().is_some())
                 {
                     self.note(purchase, &again);
                     let same = match &purchase.ended {
@@ -514,7 +517,7 @@ impl Buyer {
                 .ok()
                 .map(|order| order.id)
                 .or_else(|| answer.header("location")?.rsplit('/').next()?.split('?').next()?.parse().ok()),
-            _ => None,
+            _ => answer.refused_order(),
         };
         if let Some(order) = order
             && !purchase.acknowledged.contains(&order)

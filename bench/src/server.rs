@@ -53,7 +53,7 @@ impl Program {
             ("BOOKWORM_ADMIN__EMAIL".to_owned(), ADMIN.0.to_owned()),
             ("BOOKWORM_ADMIN__PASSWORD".to_owned(), ADMIN.1.to_owned()),
             // Many accounts sign in from this one address.
-            ("BOOKWORM_IDENTITY__LOCKOUT__PER_ADDRESS_PER_MINUTE".to_owned(), "100000".to_owned()),
+            ("BOOKWORM_IDENTITY__LOCKOUT__PER_ADDRESS_PER_MINUTE".to_owned(), "10000".to_owned()),
             ("BOOKWORM_TELEMETRY__LOG_FILTER".to_owned(), "warn".to_owned()),
         ];
         if let Some(url) = database_url {
@@ -89,13 +89,8 @@ impl Program {
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = timeout(START * 5, self.command(arguments)?.output()).await.context("it takes too long")??;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(
-            output.status.success(),
-            "bookworm {} ended with {}: {text}{}",
-            arguments.join(" "),
-            output.status,
-            self.log_tail()
-        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "bookworm {} ended with {}: {text}{said}", arguments.join(" "), output.status);
         Ok(text)
     }
 

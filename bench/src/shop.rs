@@ -132,6 +132,17 @@ impl Visitor {
         self.value(Method::POST, path, body.into()).await
     }
 
+    /// Posts a value that counts stock or money.
+    ///
+    /// # Errors
+    /// When there is no good answer.
+    pub async fn post_once(&mut self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::Lost(error.into()))?;
+        let key = uuid::Uuid::new_v4().to_string();
+        let answer = self.send(Method::POST, path, &[("idempotency-key", &key)], body.into()).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(Failure::Refused(answer)) }
+    }
+
     /// Reads every page of a list. `path` has no `limit` and no `cursor`.
     ///
     /// # Errors
