@@ -7,7 +7,7 @@ use crate::{Db, DbError, Result, Writes, group_commit::GroupCommitter};
 /// Connections that read a SQLite file side by side.
 const SQLITE_READERS: u32 = 4;
 /// How long to wait for a connection before the database counts as busy.
-const ACQUIRE: Duration = Duration::from_secs(5);
+const ACQUIRE: Duration = Duration::from_secs(10);
 
 /// Where the services' databases are: a folder with one SQLite file each, or a PostgreSQL database with one schema
 /// each.

@@ -55,7 +55,9 @@ fn the_domain_does_no_io() {
     for service in services.map(|entry| entry.unwrap().path()) {
         for file in rust_files(&service.join("src/domain")) {
             let text = std::fs::read_to_string(&file).unwrap();
-            for forbidden in ["async fn", ".await", "bookworm_db", "axum::", "tokio::", "sea_orm", "std::fs", "std::net"] {
+            for forbidden in
+                ["async fn", ".await", "bookworm_db", "axum::", "tokio::", "sea_orm", "std::fs", "std::net"]
+            {
                 if text.contains(forbidden) {
                     wrong.push(format!("{}: {forbidden}", file.display()));
                 }

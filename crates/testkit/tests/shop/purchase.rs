@@ -38,10 +38,8 @@ async fn a_guest_buys_and_everybody_hears_of_it() {
 
         // Stock is held, the basket is cleared, the mail is written, the money is taken.
         assert_eq!(shop.stock(dispossessed.id).await, (5, 2, 3));
-        until("the basket is empty", || async {
-            shop.basket(&purchase.basket).await.items.is_empty().then_some(())
-        })
-        .await;
+        until("the basket is empty", || async { shop.basket(&purchase.basket).await.items.is_empty().then_some(()) })
+            .await;
         let mail = until("the mail is there", || async {
             let mails: Page<Mail> = shop.get("/api/v1/admin/mail").bearer(shop.admin()).send().await.read();
             mails.items.into_iter().find(|mail| mail.kind == "order_confirmed")
@@ -65,8 +63,13 @@ async fn a_guest_buys_and_everybody_hears_of_it() {
         let events: Vec<OrderEvent> = serde_json::from_value(history["items"].clone()).unwrap();
         assert!(events.iter().enumerate().all(|(index, event)| event.version == index as u64 + 1));
         let first = &events[0];
-        let then: Order =
-            shop.get(&format!("{path}?as_of={}", first.at)).bearer(shop.admin()).send().await.expect(StatusCode::OK).read();
+        let then: Order = shop
+            .get(&format!("{path}?as_of={}", first.at))
+            .bearer(shop.admin())
+            .send()
+            .await
+            .expect(StatusCode::OK)
+            .read();
         assert_eq!((then.status, then.version), (OrderStatus::Pending, 1));
 
         // The books agree.
@@ -114,7 +117,8 @@ async fn a_declined_card_leaves_nothing_behind() {
         let declined = shop.check_out(&purchase).await;
         assert_eq!(declined.status, StatusCode::PAYMENT_REQUIRED);
         assert!(declined.is_problem("payment_declined"), "{:?}", declined.json());
-        until("the copies are for sale again", || async { (shop.stock(book.id).await == (3, 0, 3)).then_some(()) }).await;
+        until("the copies are for sale again", || async { (shop.stock(book.id).await == (3, 0, 3)).then_some(()) })
+            .await;
         // What was not bought stays in the basket.
         assert_eq!(shop.basket(&purchase.basket).await.items.len(), 1);
         // The same key gets the same answer; a new one with another card buys.
@@ -181,10 +185,8 @@ async fn staff_ship_complete_and_refund() {
         let too_much = json!({"amount": {"amount": order.total.amount, "currency": "USD"}, "reason": "all of it"});
         assert!(act("refund", too_much).await.status.is_client_error());
         assert!(act("refund", json!({"reason": "the rest"})).await.status.is_success());
-        until("all went back", || async {
-            (shop.order(order.id).await.status == OrderStatus::Refunded).then_some(())
-        })
-        .await;
+        until("all went back", || async { (shop.order(order.id).await.status == OrderStatus::Refunded).then_some(()) })
+            .await;
         let dead: Page<DeadLetter> = shop.get("/api/v1/admin/dead-letters").bearer(shop.admin()).send().await.read();
         assert_eq!(dead.items, []);
         shop.stop().await;
@@ -207,7 +209,8 @@ async fn a_cancelled_order_gives_everything_back() {
             .await
             .expect(StatusCode::OK);
         assert_eq!(cancelled.json()["status"], "cancelled");
-        until("the copies are for sale again", || async { (shop.stock(book.id).await == (2, 0, 2)).then_some(()) }).await;
+        until("the copies are for sale again", || async { (shop.stock(book.id).await == (2, 0, 2)).then_some(()) })
+            .await;
         until("nothing is paid", || async {
             let status = shop.order(order.id).await.payment.status;
             matches!(status, PaymentStatus::Voided | PaymentStatus::Refunded).then_some(())

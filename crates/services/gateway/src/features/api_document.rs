@@ -2,11 +2,37 @@
 
 use axum::{Router, response::Redirect, routing::get};
 use http::header;
-use utoipa::openapi::{
-    InfoBuilder, LicenseBuilder, OpenApi, ServerBuilder,
-    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+use utoipa::{
+    OpenApi as _,
+    openapi::{
+        InfoBuilder, LicenseBuilder, OpenApi, ServerBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// Types that handlers name only inside others, so that the generator does not see them.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(
+    bookworm_contracts::rest::catalog::BookSort,
+    bookworm_http::ProblemBody,
+    bookworm_kernel::AuthorId,
+    bookworm_kernel::BookId,
+    bookworm_kernel::CustomerId,
+    bookworm_kernel::FieldError,
+    bookworm_kernel::MessageId,
+    bookworm_kernel::OrderId,
+    bookworm_kernel::PaymentId,
+    bookworm_kernel::PublisherId,
+    bookworm_kernel::SubjectId,
+    bookworm_kernel::Currency,
+    bookworm_kernel::Email,
+    bookworm_kernel::Isbn13,
+    bookworm_kernel::Money,
+    bookworm_kernel::Quantity,
+    bookworm_kernel::Timestamp,
+)))]
+struct Shared;
 
 /// Completes the document that the services' handlers describe.
 pub fn complete(mut document: OpenApi) -> OpenApi {
@@ -20,6 +46,7 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         .license(Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()))
         .build();
     document.servers = Some(vec![ServerBuilder::new().url("/api/v1").build()]);
+    document.merge(Shared::openapi());
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
     document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
     document
