@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { KINDS, type World, furnish, show } from "./support/pages";
+import { KINDS, type World, show, theWorld } from "./support/pages";
 import { test } from "./support/test";
 
 const FOLDER = process.env.SHOTS_DIR ?? "/tmp/shots";
@@ -10,7 +10,7 @@ let world: World;
 
 test.beforeAll(async ({ browser }) => {
   test.setTimeout(180_000);
-  world = await furnish(browser);
+  world = await theWorld(browser);
   mkdirSync(FOLDER, { recursive: true });
 });
 

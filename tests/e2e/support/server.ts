@@ -27,7 +27,8 @@ export class Server {
     const child = spawn(BINARY, ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", dataDir], {
       stdio: ["ignore", "pipe", "pipe"],
       env: {
-        ...process.env,
+        // Settings of whoever runs the tests are not the tests' settings.
+        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("BOOKWORM_"))),
         BOOKWORM_ADMIN__EMAIL: ADMIN.email,
         BOOKWORM_ADMIN__PASSWORD: ADMIN.password,
         BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED: "false",
@@ -51,7 +52,7 @@ export class Server {
           done(found);
         }
       });
-      child.on("exit", (code) => {
+      child.on("close", (code) => {
         clearTimeout(timer);
         fail(new Error(`the shop ended with ${code} before it answered:\n${seen}${tail(log)}`));
       });

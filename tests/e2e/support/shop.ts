@@ -8,6 +8,7 @@ export default async function open(): Promise<() => Promise<void>> {
   process.env.SHOP_URL = server.url;
   process.env.SHOP_LOG = server.log;
   process.env.SHOP_STAFF = join(server.dataDir, "e2e-staff.json");
+  process.env.SHOP_WORLD = join(server.dataDir, "e2e-world.json");
   await signInOwner(server.url, process.env.SHOP_STAFF);
   return async () => {
     const code = await server.stop();

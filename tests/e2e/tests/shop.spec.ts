@@ -28,7 +28,7 @@ test("a book is bought with the keyboard alone", async ({ page, person }) => {
     await tabTo(page, page.getByLabel(label));
     await page.keyboard.type(text);
   }
-  await tabTo(page, page.getByRole("radio", { name: CARD.approved, exact: true }));
+  await tabTo(page, page.getByRole("radio", { name: CARD.approved }));
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowUp");
   await tabTo(page, page.getByRole("button", { name: "Place order and pay" }));
@@ -152,4 +152,10 @@ test("text that people type is shown as text", async ({ page, books, person }) =
   await page.goto("/account");
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello, <b>${person.name}</b>`);
   expect((await books(1)).length).toBe(1);
+});
+
+test("developers read the API's document and try it out", async ({ page }) => {
+  await page.goto("/about");
+  await page.getByRole("link", { name: "For developers" }).click();
+  await expect(page.getByText("/api/v1/orders/checkout").first()).toBeVisible({ timeout: 20_000 });
 });

@@ -91,6 +91,15 @@ impl Progress {
                 OrderStatus::Pending => Some(1_500),
                 OrderStatus::Confirmed if order.payment.status != PaymentStatus::Captured => Some(1_500),
                 OrderStatus::Confirmed | OrderStatus::Shipped => Some(10_000),
+                // The money of a cancelled order is on its way back.
+                OrderStatus::Cancelled
+                    if matches!(
+                        order.payment.status,
+                        PaymentStatus::Authorised | PaymentStatus::Captured | PaymentStatus::PartiallyRefunded
+                    ) =>
+                {
+                    Some(1_500)
+                }
                 _ => None,
             },
             id,
