@@ -423,7 +423,7 @@ impl Checkout {
     }
 
     fn reject_late(&self, reason: &str, owed: Owed) -> Decision<CheckoutSaga> {
-        self.reject(ErrorCode::Timeout, format!("{reason} You have not been charged."), owed)
+        self.reject(ErrorCode::CheckoutTimedOut, format!("{reason} You have not been charged."), owed)
     }
 
     fn reject(&self, code: ErrorCode, reason: String, owed: Owed) -> Decision<CheckoutSaga> {
