@@ -307,7 +307,7 @@ impl<'t> Work<'t> {
             | OrderEvent::RefundRequested { .. }
             | OrderEvent::RefundFailed { .. } => return Ok(()),
         };
-        metrics::counter!("orders_total", "event" => name).increment(1);
+        self.tx.after_commit(move || metrics::counter!("orders_total", "event" => name).increment(1));
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Ordering through its API, on every database, against a catalogue, a basket and a finance service that are played
 //! here: the questions by gRPC, the commands and answers over the real bus.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -319,7 +321,14 @@ where
     Transport::new(server.map_err(|never| match never {}))
 }
 
-fn settings() -> Settings {
+/// How long a checkout waits for stock and for payment, in seconds.
+#[derive(Clone, Copy)]
+struct Patience {
+    reserve: u64,
+    payment: u64,
+}
+
+fn settings(patience: Patience) -> Settings {
     Settings {
         shipping_methods: vec![ShippingMethod {
             code: "standard".into(),
@@ -337,22 +346,26 @@ fn settings() -> Settings {
             inclusive: false,
             shipping_taxed: false,
         }],
-        reserve_timeout_seconds: 1,
-        payment_timeout_seconds: 1,
+        reserve_timeout_seconds: patience.reserve,
+        payment_timeout_seconds: patience.payment,
         ..Settings::default()
     }
 }
 
 /// A shop on each database there is.
 async fn shops() -> Vec<Shop> {
+    shops_with(Patience { reserve: 30, payment: 30 }).await
+}
+
+async fn shops_with(patience: Patience) -> Vec<Shop> {
     let mut shops = Vec::new();
     let folder = tempfile::tempdir().unwrap();
-    shops.push(Shop::open("SQLite", Databases::Sqlite(folder.path().to_owned()), folder).await);
+    shops.push(Shop::open("SQLite", Databases::Sqlite(folder.path().to_owned()), folder, patience).await);
     match std::env::var("BOOKWORM_TEST_POSTGRES") {
         Ok(url) => {
             let prefix = format!("ordering_{}_", Uuid::now_v7().simple());
             let databases = Databases::Postgres { url, max_connections: 8, prefix };
-            shops.push(Shop::open("PostgreSQL", databases, tempfile::tempdir().unwrap()).await);
+            shops.push(Shop::open("PostgreSQL", databases, tempfile::tempdir().unwrap(), patience).await);
         }
         Err(_) => {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "BOOKWORM_TEST_POSTGRES must be set in CI");
@@ -363,7 +376,7 @@ async fn shops() -> Vec<Shop> {
 }
 
 impl Shop {
-    async fn open(on: &'static str, databases: Databases, folder: tempfile::TempDir) -> Self {
+    async fn open(on: &'static str, databases: Databases, folder: tempfile::TempDir, patience: Patience) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let bus_db = databases.open("bus").await.unwrap();
         let bus: SharedBus =
@@ -372,7 +385,7 @@ impl Shop {
         let basket = BasketClient::new(here(BasketServer::new(Queries(world.clone()))));
         let catalog = CatalogClient::new(here(CatalogServer::new(Queries(world.clone()))));
         let db = databases.open(OrderingService::NAME).await.unwrap();
-        let service = OrderingService::open(db, settings(), clock.clone(), basket, catalog).await.unwrap();
+        let service = OrderingService::open(db, settings(patience), clock.clone(), basket, catalog).await.unwrap();
         let verifier = Arc::new(TokenVerifier::new(Some("https://shop"), "bookworm", clock.clone()));
         let key = SigningKey::from_bytes(&[7; 32]);
         verifier.set_keys([("k1".to_owned(), key.verifying_key().to_bytes())]);
@@ -664,7 +677,7 @@ async fn a_challenged_card_goes_on_when_the_bank_agrees() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_will_not_wait_gets_a_link() {
-    for shop in shops().await {
+    for shop in shops_with(Patience { reserve: 30, payment: 1 }).await {
         let guest = shop.guest();
         let book = shop.book(1299, 10);
         guest.put(book, 1, 1299);
@@ -676,7 +689,7 @@ async fn whoever_will_not_wait_gets_a_link() {
 
         // Finance never answers: the customer hears of it, and what was taken is let go.
         guest.becomes(taken.id(), |order| order["status"] == "rejected").await;
-        guest.checkout("k", &order("tok_silent")).await.problem(504, "timeout");
+        guest.checkout("k", &order("tok_silent")).await.problem(409, "checkout_timed_out");
         guest.becomes(taken.id(), |order| order["payment"]["status"] == "voided").await;
         let commands = shop.played.commands(taken.id());
         assert!(commands.contains(&"ReleaseStock") && commands.contains(&"VoidPayment"), "{commands:?}");
@@ -686,11 +699,11 @@ async fn whoever_will_not_wait_gets_a_link() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_catalogue_that_never_answers_ends_the_checkout() {
-    for shop in shops().await {
+    for shop in shops_with(Patience { reserve: 1, payment: 30 }).await {
         let guest = shop.guest();
         let book = shop.book(1, 100);
         guest.put(book, 77, 1);
-        let refused = guest.checkout("k", &order("tok_approve")).await.problem(504, "timeout");
+        let refused = guest.checkout("k", &order("tok_approve")).await.problem(409, "checkout_timed_out");
         assert!(refused.body["detail"].as_str().unwrap().contains("You have not been charged"), "{}", refused.body);
         shop.until("release", async || shop.played.commands(refused.id()) == ["ReserveStock", "ReleaseStock"]).await;
 
@@ -704,7 +717,7 @@ async fn a_catalogue_that_never_answers_ends_the_checkout() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_capture_is_asked_for_again() {
-    for shop in shops().await {
+    for shop in shops_with(Patience { reserve: 30, payment: 2 }).await {
         let guest = shop.guest();
         let book = shop.book(1299, 10);
         guest.put(book, 1, 1299);

@@ -188,6 +188,10 @@ impl World {
             }
             Move::Cancel => self.cancel(),
         }
+        if self.over {
+            // An ended checkout hears nothing more, so what would only be told to it makes no difference.
+            self.in_flight.retain(|message| *message <= Message::Void || *message == Message::Refunded);
+        }
     }
 
     /// As the cancel feature does it.
@@ -409,8 +413,7 @@ fn every_reachable_state_leads_to_an_allowed_end() {
     ] {
         states += search(Behaviour { in_stock: true, bank, captures });
     }
-    eprintln!("STATES {states}");
-    assert!(states > 1000, "the search must not be trivial: {states}");
+    assert!(states > 10_000, "the search must not be trivial: {states}");
 }
 
 #[test]
