@@ -76,7 +76,10 @@ pub enum Until {
 /// What came out.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Steps that ended while it was measured.
     pub done: u64,
+    /// All steps, the warm-up's too.
+    pub steps: u64,
     pub took: Duration,
     /// In microseconds, ascending.
     latencies: Vec<u32>,
@@ -140,17 +143,18 @@ pub async fn run(address: SocketAddr, scenario: Scenario, connections: usize, un
         let (plan, left) = (plan.clone(), left.clone());
         async move {
             let mut buyer = Buyer::new(address, n as u64);
-            let mut latencies = Vec::new();
+            let (mut latencies, mut steps) = (Vec::new(), 0_u64);
             while Instant::now() < stop_at && left.get() > 0 {
                 left.set(left.get() - 1);
                 let started = Instant::now();
                 buyer.step(&plan).await?;
+                steps += 1;
                 let ended = Instant::now();
-                if started >= measure_from && ended <= stop_at {
+                if ended >= measure_from && ended <= stop_at {
                     latencies.push(u32::try_from((ended - started).as_micros()).unwrap_or(u32::MAX));
                 }
             }
-            Ok::<_, anyhow::Error>(latencies)
+            Ok::<_, anyhow::Error>((latencies, steps))
         }
     });
     let results = join_all(connections).await;
@@ -158,13 +162,15 @@ pub async fn run(address: SocketAddr, scenario: Scenario, connections: usize, un
         Until::Time(time) => time,
         Until::Count(_) => began.elapsed(),
     };
-    let mut latencies = Vec::new();
+    let (mut latencies, mut steps) = (Vec::new(), 0);
     for result in results {
-        latencies.extend(result.with_context(|| scenario.title())?);
+        let (of_one, done) = result.with_context(|| scenario.title())?;
+        latencies.extend(of_one);
+        steps += done;
     }
     latencies.sort_unstable();
     ensure!(!latencies.is_empty(), "{}: nothing was done", scenario.title());
-    Ok(Outcome { done: latencies.len() as u64, took, latencies })
+    Ok(Outcome { done: latencies.len() as u64, steps, took, latencies })
 }
 
 struct Plan {
