@@ -5,7 +5,7 @@ SHELL := bash
 ADDRESS ?= 127.0.0.1:8080
 DATA_DIR ?= bookworm-data
 
-.PHONY: help run build web test test-rust test-e2e check format lint deny bench crash clean
+.PHONY: help run build web test test-rust test-crash test-e2e check format lint deny bench crash clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,10 +20,15 @@ web: ## Bundle styles and scripts of the pages
 	@scripts/require node npm
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
-test: tools test-rust test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
+test: tools test-rust test-crash test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
 	scripts/with-postgres cargo test --workspace --locked
+
+test-crash: web ## Kill the shop five times while people buy, on both databases (make crash: fifty times)
+	cargo build --locked --bin bookworm --bin bookworm-bench
+	./target/debug/bookworm-bench crash --bin target/debug/bookworm --kills 5
+	scripts/with-postgres scripts/crash-on-postgres ./target/debug 5
 
 test-e2e: web ## Buy books in a real browser
 	scripts/with-browser scripts/e2e
@@ -53,7 +58,7 @@ KILLS ?= 50
 crash: build ## Kill the shop 50 times while people buy, on SQLite and on PostgreSQL, and count the books after
 	cargo build --release --locked --bin bookworm-bench
 	./target/release/bookworm-bench crash --bin target/release/bookworm --kills $(KILLS)
-	scripts/with-postgres bash -c './target/release/bookworm-bench crash --bin target/release/bookworm --kills $(KILLS) --database-url "$$BOOKWORM_TEST_POSTGRES"'
+	scripts/with-postgres scripts/crash-on-postgres ./target/release $(KILLS)
 
 clean: ## Remove what was built (not the shop's data)
 	cargo clean

@@ -46,8 +46,8 @@ use crate::{
 /// A key is remembered for seven days. Refused before anything is ordered: `basket_empty`, `book_unavailable`,
 /// `insufficient_stock` and `price_changed` with the `lines`, `total_changed` with the `total`, `shipping_unavailable`,
 /// `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
-/// (`order_id`): `payment_declined`, `insufficient_stock`, `checkout_timed_out`; nothing is charged. `payment_action_required`: the
-/// customer confirms at `action_url`, and the order goes on by itself.
+/// (`order_id`): `payment_declined`, `insufficient_stock`, `checkout_timed_out`; nothing is charged.
+/// `payment_action_required`: the customer confirms at `action_url`, and the order goes on by itself.
 #[utoipa::path(
     post, path = "/orders/checkout", tag = "ordering", request_body = CheckoutRequest,
     params(
