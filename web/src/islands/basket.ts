@@ -74,7 +74,7 @@ function step(id: string, sign: string, label: string, by: number, disabled: boo
   const button = document.createElement("button");
   button.type = "button";
   button.id = id;
-  button.className = "stepper__step";
+  button.className = `stepper__step stepper__step--${by < 0 ? "less" : "more"}`;
   button.dataset["by"] = String(by);
   button.textContent = sign;
   button.setAttribute("aria-label", label);

@@ -56,7 +56,7 @@ struct ErrorPage {
     code: String,
     explained: bool,
     trace_id: Option<String>,
-    retry: bool,
+    retry: Option<String>,
     sign_in: bool,
 }
 
@@ -99,7 +99,8 @@ impl PageError {
             code: self.code().to_owned(),
             explained: crate::pages::info::has_error_page(self.code()),
             trace_id: problem.and_then(|problem| problem.trace_id.clone()),
-            retry: status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
+            retry: (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+                .then(|| visitor.back().to_owned()),
             sign_in: status == StatusCode::FORBIDDEN && !matches!(self, Self::Csrf) && visitor.account().is_none(),
         };
         let mut response = html(status, &page);

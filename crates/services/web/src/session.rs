@@ -108,6 +108,8 @@ struct Inner {
     csrf: String,
     flash: Option<Flash>,
     here: String,
+    /// Where to come back to: this page, or the page whose form was sent here.
+    back: String,
     wants_json: bool,
     fragment: bool,
     web: Web,
@@ -139,6 +141,11 @@ impl Visitor {
     /// Path and query of this page.
     pub(crate) fn here(&self) -> &str {
         &self.0.here
+    }
+
+    /// Where to come back to after signing in or a failure: this page, or the one whose form was sent here.
+    pub(crate) fn back(&self) -> &str {
+        &self.0.back
     }
 
     /// Whether an island asks, which shows the outcome without a reload.
@@ -327,6 +334,9 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
     let seed = seed.unwrap_or_else(csrf::fresh_seed);
     let session = Session::resume(&web, &parts.headers, &cookies).await;
 
+    let here = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+    let back = if parts.method == Method::POST { referring_page(&parts.headers) } else { here.clone() };
+
     let visitor = Visitor(Arc::new(Inner {
         account: session.caller.access_token.as_deref().and_then(Glimpse::of),
         refresh_token: session.refresh_token,
@@ -335,7 +345,8 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
         theme: Theme::parse(cookies.get(THEME).unwrap_or_default()),
         csrf: csrf::token(&web.settings.secret, &seed),
         flash: cookies.get(FLASH).and_then(|text| Flash::from_cookie(&web.settings.secret, text)),
-        here: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        here,
+        back,
         wants_json: accepts_json(&parts.headers),
         fragment: parts.headers.contains_key("x-fragment"),
         web: web.clone(),
@@ -382,6 +393,14 @@ async fn check_form(visitor: &Visitor, headers: &HeaderMap, body: Body) -> Resul
     if own { Ok(fields) } else { Err(PageError::Csrf) }
 }
 
+/// Path and query of the page that the browser says it comes from. Only the path is used, so it is always one of ours.
+fn referring_page(headers: &HeaderMap) -> String {
+    let referer = headers.get(header::REFERER).and_then(|referer| referer.to_str().ok());
+    let Some(url) = referer.and_then(|referer| url::Url::parse(referer).ok()) else { return "/".to_owned() };
+    let page = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    crate::view::local_path(&page).to_owned()
+}
+
 fn accepts_json(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT)
@@ -397,7 +416,7 @@ fn explain(visitor: &Visitor, failure: &PageError) -> Response {
         if visitor.caller().access_token.is_some() {
             visitor.forget(ACCESS);
         }
-        return Redirect::to(&crate::view::sign_in_url(visitor.here())).into_response();
+        return Redirect::to(&crate::view::sign_in_url(visitor.back())).into_response();
     }
     failure.page(visitor)
 }

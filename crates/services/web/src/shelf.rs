@@ -21,6 +21,8 @@ pub(crate) struct Shelf {
 pub(crate) enum Row {
     /// What readers rate best.
     WellLoved,
+    /// What readers rate best of the books in this language.
+    WellLovedIn(String),
     /// The latest.
     New,
     /// With this subject.
@@ -44,12 +46,14 @@ impl Shelf {
     /// Up to twelve books.
     pub(crate) async fn row(&self, api: &ApiClient, caller: &Caller, row: Row) -> ApiResult<Arc<Vec<Book>>> {
         let load = async {
-            let filter = match &row {
-                Row::WellLoved => ("sort", "rating"),
-                Row::New => ("sort", "newest"),
-                Row::About(subject) => ("subject", subject.as_str()),
+            let (sort, name, value) = match &row {
+                Row::WellLoved => ("rating", "", ""),
+                Row::WellLovedIn(language) => ("rating", "language", language.as_str()),
+                Row::New => ("newest", "", ""),
+                Row::About(subject) => ("", "subject", subject.as_str()),
             };
-            api.books(caller, &[filter, ("limit", "12")]).await.map(|page| Arc::new(page.items))
+            let filters = [("sort", sort), (name, value), ("limit", "12")];
+            api.books(caller, &filters).await.map(|page| Arc::new(page.items))
         };
         self.rows.try_get_with(row.clone(), load).await.map_err(|error| (*error).clone())
     }

@@ -411,7 +411,7 @@ fn label(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
 
 fn hills(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Chance) {
     let (title, subtitle) = split(words.title);
-    let (x, y, radius) = (chance.between(110.0, 300.0), chance.between(300.0, 360.0), chance.between(44.0, 78.0));
+    let (x, y, radius) = (chance.between(110.0, 300.0), chance.between(340.0, 376.0), chance.between(40.0, 62.0));
     put(svg, format_args!(r#"<circle cx="{x:.0}" cy="{y:.0}" r="{radius:.0}" fill="{}"/>"#, palette.accent));
     for ring in 1..4 {
         put(

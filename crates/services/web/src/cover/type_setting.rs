@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn lines_are_evened_out() {
-        let lines = balance("Pride and Prejudice", 9.9, 0.0);
-        assert_eq!(lines, ["Pride and", "Prejudice"]);
+        let lines = balance("One Two Three Four", 8.0, 0.0);
+        assert_eq!(lines, ["One Two", "Three Four"], "rather than three words and one");
     }
 }

@@ -106,7 +106,6 @@ pub(crate) async fn place(State(web): State<Web>, visitor: Visitor, fields: Fiel
     match web.api.checkout(visitor.caller(), &key, &request(&visitor, &fields)).await {
         Ok(CheckoutAnswer::Order(order)) => {
             visitor.keep_count(0);
-            visitor.tell(&Flash::success(format!("Thank you. Your order is {}.", order.number)));
             let key = order.access_key.as_deref().filter(|_| visitor.account().is_none());
             Ok(to_order(&order.id.to_string(), key))
         }

@@ -310,7 +310,7 @@ async fn a_guest_orders_and_lands_on_the_order_with_its_key() {
     let asked = browser.api.asked("POST /api/v1/orders/checkout");
     assert_eq!(asked[0].headers["idempotency-key"], "01990000-0000-4000-8000-000000000001");
     let seen = browser.get(&format!("/orders/{ORDER}?key=k%2Fe%2By")).await;
-    assert!(seen.body.contains("BW-7K3M-92QX") && seen.body.contains("Your order is"));
+    assert!(seen.body.contains("BW-7K3M-92QX") && seen.body.contains("Thank you, it is yours"));
     let seen = browser.get(&format!("/orders/{ORDER}/timeline?key=k%2Fe%2By")).await;
     assert!(seen.body.contains("id=\"progress\"") && !seen.body.contains("<html"));
     assert_eq!(browser.get(&format!("/orders/{ORDER}")).await.status, StatusCode::NOT_FOUND);
@@ -441,6 +441,13 @@ async fn a_shop_whose_parts_are_down_says_so() {
     assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(seen.body.contains("does not answer") && seen.body.contains("trace&#60;1&#62;"));
     assert_eq!(browser.get("/about").await.status, StatusCode::OK, "what needs no part goes on");
+    let fields = [("book_id", BOOK), ("quantity", "1")];
+    let seen = browser
+        .post_with("/basket/items", &fields, |request| {
+            request.header("referer", "http://shop.example/books?sort=title")
+        })
+        .await;
+    assert!(seen.body.contains("href=\"/books?sort=title\">Try again"), "back to the page of the form: {}", seen.body);
 }
 
 #[tokio::test]
