@@ -202,7 +202,10 @@ fn purchase_adds_up(
             violations.push(format!("{mark}: was refused with {code}, and order {} is {:?}", order.id, order.status));
         }
         (Ended::Refused(code), _) => {
-            if !matches!(code.as_str(), "payment_declined" | "insufficient_stock" | "book_unavailable" | "checkout_timed_out") {
+            if !matches!(
+                code.as_str(),
+                "payment_declined" | "insufficient_stock" | "book_unavailable" | "checkout_timed_out"
+            ) {
                 violations.push(format!("{mark}: was refused with {code}"));
             }
         }
