@@ -54,7 +54,6 @@ pub(crate) struct Web {
 }
 
 /// All pages, over this API.
-#[must_use]
 pub fn router(api: ApiClient, settings: WebSettings) -> Router {
     let web = Web {
         api,

@@ -1,5 +1,7 @@
 //! Every page over a stand-in for the API: what it shows, what it refuses, which cookies it sets.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod browser;
 mod fake_api;
 
