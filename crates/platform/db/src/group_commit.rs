@@ -115,6 +115,10 @@ async fn batch(
             return None;
         }
     };
+    if orders.is_empty() {
+        alone(name, outer, first, started).await;
+        return None;
+    }
     let (mut answers, mut hooks, mut closing, mut units) = (Vec::new(), Vec::new(), None, 0_u32);
     let mut next = Some(first);
     while let Some(job) = next.take() {
@@ -137,9 +141,7 @@ async fn batch(
         }
     }
     let committed = outer.commit().await.map_err(DbError::from);
-    metrics::histogram!("db_commit_seconds", "database" => name.to_string()).record(started.elapsed().as_secs_f64());
-    metrics::counter!("db_units_total", "database" => name.to_string()).increment(u64::from(units));
-    metrics::counter!("db_commits_total", "database" => name.to_string()).increment(1);
+    count(name, units, started);
     match &committed {
         Ok(()) => hooks.into_iter().for_each(Hooks::run),
         Err(error) => tracing::error!(database = %name, error = error as &dyn std::error::Error, "a commit failed"),
@@ -150,9 +152,37 @@ async fn batch(
     closing
 }
 
+/// Runs a unit that nobody else waits behind: the transaction is its own, and it needs no savepoint in it.
+async fn alone(name: &Arc<str>, outer: DatabaseTransaction, job: Job, started: Instant) {
+    let ended = match run(Tx::new(outer, DbBackend::Sqlite), job).await {
+        Ok((answer, hooks)) => {
+            if let Some(hooks) = hooks {
+                hooks.run();
+            }
+            answer(Ok(()));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    count(name, 1, started);
+    if let Err(error) = ended {
+        tracing::error!(database = %name, error = &error as &dyn std::error::Error, "a unit of work was undone");
+    }
+}
+
+fn count(name: &Arc<str>, units: u32, started: Instant) {
+    metrics::histogram!("db_commit_seconds", "database" => name.to_string()).record(started.elapsed().as_secs_f64());
+    metrics::counter!("db_units_total", "database" => name.to_string()).increment(u64::from(units));
+    metrics::counter!("db_commits_total", "database" => name.to_string()).increment(1);
+}
+
 /// Runs one unit in a savepoint.
 async fn unit(outer: &DatabaseTransaction, job: Job) -> Result<(Answer, Option<Hooks>)> {
-    let tx = Tx::new(outer.begin().await?, DbBackend::Sqlite);
+    run(Tx::new(outer.begin().await?, DbBackend::Sqlite), job).await
+}
+
+/// Runs one unit and keeps or undoes what it did. When keeping fails, its caller hears `Aborted`.
+async fn run(tx: Tx, job: Job) -> Result<(Answer, Option<Hooks>)> {
     let outcome = tokio::time::timeout(LIMIT, AssertUnwindSafe(job(&tx)).catch_unwind()).await;
     match outcome {
         Ok(Ok((true, answer))) => {

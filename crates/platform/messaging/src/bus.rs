@@ -65,8 +65,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Leases up to `max` messages to a consumer. Waits for the first at most about a second; may return none.
     async fn receive(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, BusError>;
 
-    /// The message is dealt with.
-    async fn ack(&self, consumer: &'static str, delivery: &Delivery) -> Result<(), BusError>;
+    /// The messages are dealt with.
+    async fn ack(&self, consumer: &'static str, deliveries: &[Delivery]) -> Result<(), BusError>;
 
     /// The message shall come again, not before `after`.
     async fn retry(&self, consumer: &'static str, delivery: &Delivery, after: Duration) -> Result<(), BusError>;

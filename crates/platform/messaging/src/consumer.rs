@@ -4,11 +4,14 @@ use bookworm_db::{Db, DbError, Tx};
 use bookworm_kernel::{Cause, Clock, Timestamp};
 use futures::future::BoxFuture;
 use rand::Rng;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{BusError, Delivery, Envelope, Message, Receipt, SharedBus};
+use crate::{Delivery, Envelope, Message, Receipt, SharedBus};
 
 /// Why a reaction did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,10 @@ impl Policy {
     }
 }
 
+/// How many messages are acknowledged together, and how often at most.
+const ACKS: usize = 256;
+const ACK_EVERY: Duration = Duration::from_millis(50);
+
 /// A durable consumer: a name, and a reaction for each kind of message it wants.
 ///
 /// Reactions of one consumer run side by side, and messages may come again or out of order. A reaction makes itself
@@ -164,6 +171,8 @@ impl Consumer {
             }
         }
         let (name, handlers) = (self.name, Arc::new(self.handlers));
+        let (acks, done) = mpsc::unbounded_channel();
+        let acknowledging = tokio::spawn(acknowledge(name, bus.clone(), done));
         let slots = Arc::new(Semaphore::new(policy.workers));
         let mut working = JoinSet::new();
         while !shutdown.is_cancelled() {
@@ -180,8 +189,12 @@ impl Consumer {
                     for delivery in deliveries {
                         let Ok(slot) = slots.clone().acquire_owned().await else { break };
                         let (bus, clock, handlers) = (bus.clone(), clock.clone(), handlers.clone());
+                        let acks = acks.clone();
                         working.spawn(async move {
-                            deliver(name, &handlers, &bus, clock.now(), policy, delivery).await;
+                            if deliver(name, &handlers, &bus, clock.now(), policy, &delivery).await {
+                                // The receiver lives as long as this sender does.
+                                let _ = acks.send(delivery);
+                            }
                             drop(slot);
                         });
                     }
@@ -193,17 +206,33 @@ impl Consumer {
             }
         }
         while working.join_next().await.is_some() {}
+        drop(acks);
+        let _ = acknowledging.await;
     }
 }
 
+/// Acknowledges messages some at a time. Nobody waits for it: the effect is kept already, and should the process die
+/// first, the message comes again and the inbox knows it.
+async fn acknowledge(consumer: &'static str, bus: SharedBus, mut done: mpsc::UnboundedReceiver<Delivery>) {
+    let mut deliveries = Vec::new();
+    while done.recv_many(&mut deliveries, ACKS).await > 0 {
+        if let Err(error) = bus.ack(consumer, &deliveries).await {
+            tracing::warn!(consumer, error = &error as &dyn std::error::Error, "the bus did not take acknowledgements");
+        }
+        deliveries.clear();
+        tokio::time::sleep(ACK_EVERY).await;
+    }
+}
+
+/// Reacts to a message; says whether it is dealt with and to be acknowledged.
 async fn deliver(
     consumer: &'static str,
     handlers: &HashMap<&'static str, Handler>,
     bus: &SharedBus,
     now: Timestamp,
     policy: Policy,
-    delivery: Delivery,
-) {
+    delivery: &Delivery,
+) -> bool {
     let envelope = &delivery.envelope;
     let span = tracing::info_span!(
         "reaction",
@@ -223,32 +252,14 @@ async fn deliver(
             // Left over from a subscription of an earlier release.
             None => Ok(()),
         };
-        let settled = settle(consumer, bus, policy, &delivery, outcome).await;
-        if let Err(error) = settled {
-            // Nothing is lost: the lease ends and the message comes again.
-            tracing::warn!(error = &error as &dyn std::error::Error, "the bus did not take the answer");
-        }
-    }
-    .instrument(span)
-    .await;
-}
-
-async fn settle(
-    consumer: &'static str,
-    bus: &SharedBus,
-    policy: Policy,
-    delivery: &Delivery,
-    outcome: Reaction,
-) -> Result<(), BusError> {
-    let count = |outcome: &'static str| {
-        metrics::counter!("reactions_total", "consumer" => consumer, "outcome" => outcome).increment(1);
-    };
-    match outcome {
-        Ok(()) => {
+        let count = |outcome: &'static str| {
+            metrics::counter!("reactions_total", "consumer" => consumer, "outcome" => outcome).increment(1);
+        };
+        let Err(error) = outcome else {
             count("done");
-            bus.ack(consumer, delivery).await
-        }
-        Err(error @ ReactionError::Retry(..)) if delivery.attempt < policy.max_attempts => {
+            return true;
+        };
+        let settled = if matches!(error, ReactionError::Retry(..)) && delivery.attempt < policy.max_attempts {
             count("retried");
             let after = policy.backoff(delivery.attempt);
             tracing::warn!(
@@ -257,13 +268,19 @@ async fn settle(
                 "a reaction failed and will be tried again"
             );
             bus.retry(consumer, delivery, after).await
-        }
-        Err(error) => {
+        } else {
             count("given_up");
             tracing::error!(error = &error as &dyn std::error::Error, "a message goes to the dead letters");
             bus.give_up(consumer, delivery, &error.to_string()).await
+        };
+        if let Err(error) = settled {
+            // Nothing is lost: the lease ends and the message comes again.
+            tracing::warn!(error = &error as &dyn std::error::Error, "the bus did not take the answer");
         }
+        false
     }
+    .instrument(span)
+    .await
 }
 
 /// Forgets, once an hour until `shutdown`, what inboxes and bus no longer need to remember.

@@ -120,13 +120,22 @@ impl DbBus {
         self.local().subscribers.get(subject).cloned().unwrap_or_default()
     }
 
+    /// Whether a consumer has anything to do: most looks find nothing and should not take the writer.
+    async fn is_due(&self, consumer: &'static str) -> Result<bool, DbError> {
+        let due: Option<i64> = self
+            .db
+            .read()
+            .scalar(
+                "SELECT seq FROM bus_deliveries WHERE consumer = $1 AND due_at <= $2 LIMIT 1",
+                values![consumer, self.clock.now().micros()],
+            )
+            .await?;
+        Ok(due.is_some())
+    }
+
     async fn claim(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, DbError> {
         let now = self.clock.now();
         let due = "SELECT seq FROM bus_deliveries WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3";
-        let waiting: Vec<Seq> = self.db.read().all(due, values![consumer, now.micros(), max as i64]).await?;
-        if waiting.is_empty() {
-            return Ok(Vec::new());
-        }
         let lock = if self.db.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
         let claim = format!(
             "UPDATE bus_deliveries SET attempts = attempts + 1, due_at = $4 \
@@ -166,12 +175,6 @@ impl DbBus {
             })
             .collect()
     }
-}
-
-#[derive(FromQueryResult)]
-struct Seq {
-    #[expect(dead_code, reason = "only whether there are any matters")]
-    seq: i64,
 }
 
 fn parse(envelope: &str) -> Result<Envelope, DbError> {
@@ -277,20 +280,27 @@ impl Bus for DbBus {
 
     async fn receive(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, BusError> {
         let notify = self.local().consumers.entry(consumer).or_default().clone();
-        let deliveries = self.claim(consumer, max).await?;
-        if !deliveries.is_empty() {
-            return Ok(deliveries);
+        if !self.is_due(consumer).await? {
+            // Notify keeps a permit, so what was published since the look above is not slept through.
+            let woken = tokio::time::timeout(POLL, notify.notified()).await.is_ok();
+            if !woken && !self.is_due(consumer).await? {
+                return Ok(Vec::new());
+            }
         }
-        // Notify keeps a permit, so what was published since the look above is not slept through.
-        let _ = tokio::time::timeout(POLL, notify.notified()).await;
         Ok(self.claim(consumer, max).await?)
     }
 
-    async fn ack(&self, consumer: &'static str, delivery: &Delivery) -> Result<(), BusError> {
-        let delivery = delivery.clone();
-        self.db
-            .transact::<_, DbError, _>(move |tx| Box::pin(async move { settle(tx, consumer, &delivery).await }))
-            .await?;
+    async fn ack(&self, consumer: &'static str, deliveries: &[Delivery]) -> Result<(), BusError> {
+        if deliveries.is_empty() {
+            return Ok(());
+        }
+        let delete = format!(
+            "DELETE FROM bus_deliveries WHERE consumer = $1 AND seq IN ({})",
+            bookworm_db::in_list(2, deliveries.len())
+        );
+        let mut bound = vec![consumer.into()];
+        bound.extend(deliveries.iter().map(|delivery| delivery.tag.into()));
+        self.db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&delete, bound).await })).await?;
         Ok(())
     }
 

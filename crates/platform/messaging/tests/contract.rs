@@ -118,7 +118,7 @@ async fn drain(bus: &DbBus, consumer: &'static str) -> Vec<u64> {
             return all;
         }
         for delivery in &deliveries {
-            bus.ack(consumer, delivery).await.unwrap();
+            bus.ack(consumer, std::slice::from_ref(delivery)).await.unwrap();
         }
         all.extend(numbers(&deliveries));
     }
@@ -258,10 +258,10 @@ async fn a_lease_that_ends_brings_the_message_back(home: &Home) {
     assert_eq!((second.len(), second[0].attempt), (1, 2));
     assert_eq!(second[0].envelope, first[0].envelope);
     // The first worker was only slow: its answer settles the message all the same.
-    bus.ack("a", &first[0]).await.unwrap();
+    bus.ack("a", std::slice::from_ref(&first[0])).await.unwrap();
     clock.advance(LEASE);
     assert!(bus.receive("a", 10).await.unwrap().is_empty());
-    bus.ack("a", &second[0]).await.unwrap();
+    bus.ack("a", std::slice::from_ref(&second[0])).await.unwrap();
 }
 
 async fn a_retried_message_comes_after_its_pause(home: &Home) {
@@ -392,7 +392,7 @@ async fn given_up_messages_are_listed_and_can_be_revived(home: &Home) {
     assert!(!bus.revive(Uuid::now_v7()).await.unwrap());
     let delivery = bus.receive("a", 10).await.unwrap().remove(0);
     assert_eq!((&delivery.envelope, delivery.attempt), (&dead.envelope, 1));
-    bus.ack("a", &delivery).await.unwrap();
+    bus.ack("a", std::slice::from_ref(&delivery)).await.unwrap();
     assert_eq!(bus.dead_letters(None, 10).await.unwrap().len(), 2);
 
     // A consumer that left and came back gets the message anew; reviving it then must not trip over that.
@@ -408,7 +408,7 @@ async fn pruning_keeps_what_is_not_settled(home: &Home) {
     bus.publish(&[counted(1), counted(2), counted(3)]).await.unwrap();
     let deliveries = bus.receive("a", 10).await.unwrap();
     let by_number = |n: u64| deliveries.iter().find(|d| d.envelope.data["n"] == n).unwrap();
-    bus.ack("a", by_number(1)).await.unwrap();
+    bus.ack("a", std::slice::from_ref(by_number(1))).await.unwrap();
     bus.give_up("a", by_number(2), "on purpose").await.unwrap();
     assert_eq!(bus.prune(start()).await.unwrap(), 0, "nothing is that old");
     clock.advance(LEASE);
@@ -496,8 +496,8 @@ impl Bus for Unreliable {
     async fn receive(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, BusError> {
         self.inner.receive(consumer, max).await
     }
-    async fn ack(&self, consumer: &'static str, delivery: &Delivery) -> Result<(), BusError> {
-        self.inner.ack(consumer, delivery).await
+    async fn ack(&self, consumer: &'static str, deliveries: &[Delivery]) -> Result<(), BusError> {
+        self.inner.ack(consumer, deliveries).await
     }
     async fn retry(&self, consumer: &'static str, delivery: &Delivery, after: Duration) -> Result<(), BusError> {
         self.inner.retry(consumer, delivery, after).await

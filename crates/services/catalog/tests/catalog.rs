@@ -158,7 +158,7 @@ impl Working {
         while heard.len() < n {
             assert!(tokio::time::Instant::now() < patience, "only {heard:?}");
             for delivery in self.bus.receive("test", n - heard.len()).await.unwrap() {
-                self.bus.ack("test", &delivery).await.unwrap();
+                self.bus.ack("test", std::slice::from_ref(&delivery)).await.unwrap();
                 heard.push((delivery.envelope.subject.clone(), delivery.envelope.data.clone()));
             }
         }
