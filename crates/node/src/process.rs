@@ -114,7 +114,6 @@ impl Shop {
     }
 
     /// The router behind the door, to call without a socket.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -1,5 +1,7 @@
 //! What every service may rely on, whichever database it runs on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 #[macro_use]
 mod support;
 

@@ -1,5 +1,7 @@
 //! What an event-sourced aggregate may rely on, whichever database its events are in.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 #[macro_use]
 #[path = "../../db/tests/support/mod.rs"]
 mod support;

@@ -1,5 +1,7 @@
 //! What every service may rely on when it publishes and reacts, whichever database the bus runs on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 #[macro_use]
 #[path = "../../db/tests/support/mod.rs"]
 mod support;

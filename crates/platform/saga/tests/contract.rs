@@ -1,5 +1,7 @@
 //! What a saga may rely on, whichever database it is remembered in.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 #[macro_use]
 #[path = "../../db/tests/support/mod.rs"]
 mod support;

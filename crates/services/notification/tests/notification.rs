@@ -1,5 +1,7 @@
 //! Mails: written once for each event, delivered with patience, readable by staff only.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -1,5 +1,7 @@
 //! The shop as a whole: every role in one process, called through its door.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod architecture;
 mod bad_input;
 mod document;
