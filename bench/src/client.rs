@@ -46,7 +46,7 @@ impl Answer {
         self.member("code")
     }
 
-    /// The order that a problem speaks of: then the refusal is final, whatever its status.
+    /// The order that a problem speaks of: it was made, and rejected.
     pub fn refused_order(&self) -> Option<OrderId> {
         self.member("order_id").parse().ok()
     }

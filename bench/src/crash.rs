@@ -481,10 +481,6 @@ impl Buyer {
                         201 => purchase.ended = Ended::Confirmed,
                         402 | 409 if !is_passing(&answer) => purchase.ended = Ended::Refused(answer.code()),
                         401 if self.account.is_some() => self.sign_in().await?,
-                        // The order was made and rejected: asking again cannot change that.
-                        500.. if answer.refused_order().is_some() && answer.code() == "timeout" => {
-                            purchase.ended = Ended::Refused(answer.code());
-                        }
                         202 | 409 | 429 | 500.. => {}
                         _ => {
                             purchase.violations.push(format!("checkout was answered with {}", answer.excerpt()));
@@ -499,7 +495,7 @@ impl Buyer {
                 // Some clients repeat what was answered already.
                 if self.random.random_bool(0.2)
                     && let Ok(again) = self.visitor.checkout(&key, request).await
-                    && (!again.status.is_server_error() || again.refused_order().is_some())
+                    && !again.status.is_server_error()
                 {
                     self.note(purchase, &again);
                     let same = match &purchase.ended {
