@@ -1,6 +1,10 @@
 //! What a person who runs the shop notices about its configuration.
 
-#![allow(clippy::unwrap_used, clippy::field_reassign_with_default, reason = "a test may panic, and breaks one limit a line")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::field_reassign_with_default,
+    reason = "a test may panic, and breaks one limit a line"
+)]
 
 use std::io::Write;
 
