@@ -5,8 +5,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bookworm_db::{Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, sea_orm::ConnectionTrait, values};
+use bookworm_db::{
+    Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, Value, sea_orm::ConnectionTrait, values,
+};
 use bookworm_kernel::{Clock, MessageId, Timestamp};
+use futures::FutureExt;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -75,12 +78,12 @@ struct Local {
 struct Claimed {
     seq: i64,
     attempts: i64,
+    envelope: String,
 }
 
 #[derive(FromQueryResult)]
-struct Stored {
+struct Seq {
     seq: i64,
-    envelope: String,
 }
 
 #[derive(FromQueryResult)]
@@ -139,37 +142,25 @@ impl DbBus {
         let lock = if self.db.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
         let claim = format!(
             "UPDATE bus_deliveries SET attempts = attempts + 1, due_at = $4 \
-             WHERE consumer = $1 AND seq IN ({due}{lock}) RETURNING seq, attempts"
+             WHERE consumer = $1 AND seq IN ({due}{lock}) RETURNING seq, attempts, \
+             (SELECT m.envelope FROM bus_messages m WHERE m.seq = bus_deliveries.seq) AS envelope"
         );
         let until = now.plus(self.lease);
-        let (claimed, stored) = self
+        let mut claimed: Vec<Claimed> = self
             .db
             .transact::<_, DbError, _>(move |tx| {
-                Box::pin(async move {
-                    let claimed: Vec<Claimed> =
-                        tx.all(&claim, values![consumer, now.micros(), max as i64, until.micros()]).await?;
-                    let stored: Vec<Stored> = if claimed.is_empty() {
-                        Vec::new()
-                    } else {
-                        let seqs = claimed.iter().map(|row| row.seq.into());
-                        let list = bookworm_db::in_list(1, claimed.len());
-                        tx.all(
-                            &format!("SELECT seq, envelope FROM bus_messages WHERE seq IN ({list}) ORDER BY seq"),
-                            seqs,
-                        )
-                        .await?
-                    };
-                    Ok((claimed, stored))
-                })
+                Box::pin(
+                    async move { tx.all(&claim, values![consumer, now.micros(), max as i64, until.micros()]).await },
+                )
             })
             .await?;
-        let attempts: HashMap<i64, i64> = claimed.into_iter().map(|row| (row.seq, row.attempts)).collect();
-        stored
+        claimed.sort_by_key(|row| row.seq);
+        claimed
             .into_iter()
             .map(|row| {
                 Ok(Delivery {
                     envelope: parse(&row.envelope)?,
-                    attempt: attempts.get(&row.seq).map_or(1, |n| u32::try_from(*n).unwrap_or(u32::MAX)),
+                    attempt: u32::try_from(row.attempts).unwrap_or(u32::MAX),
                     tag: row.seq,
                 })
             })
@@ -202,32 +193,39 @@ impl Bus for DbBus {
     async fn publish(&self, messages: &[Envelope]) -> Result<(), BusError> {
         let now = self.clock.now().micros();
         let mut wakers: Vec<Arc<Notify>> = Vec::new();
-        let mut rows = Vec::with_capacity(messages.len());
+        let (mut rows, mut bound): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
         for message in messages {
             wakers.extend(self.wakers(&message.subject));
             let text = serde_json::to_string(message).map_err(|error| DbError::Corrupt(error.to_string()))?;
-            rows.push((message.id, message.subject.clone(), text));
+            rows.push(format!("({})", bookworm_db::in_list(bound.len() + 1, 4)));
+            bound.extend(values![message.id.uuid(), message.subject.as_str(), text, now]);
         }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let insert = format!(
+            "INSERT INTO bus_messages (id, subject, envelope, published_at) VALUES {} \
+             ON CONFLICT (id) DO NOTHING RETURNING seq",
+            rows.join(", ")
+        );
         self.db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     keep_apart(tx, false).await?;
-                    for (id, subject, envelope) in rows {
-                        let seq: Option<i64> = tx
-                            .scalar(
-                                "INSERT INTO bus_messages (id, subject, envelope, published_at) VALUES ($1, $2, $3, $4) \
-                                 ON CONFLICT (id) DO NOTHING RETURNING seq",
-                                values![id.uuid(), subject.clone(), envelope, now],
-                            )
-                            .await?;
-                        if let Some(seq) = seq {
-                            tx.exec(
+                    let new: Vec<Seq> = tx.all(&insert, bound).await?;
+                    if !new.is_empty() {
+                        let seqs = bookworm_db::in_list(2, new.len());
+                        let mut bound = vec![now.into()];
+                        bound.extend(new.iter().map(|row| row.seq.into()));
+                        tx.exec(
+                            &format!(
                                 "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
-                                 SELECT consumer, $1, 0, $2 FROM bus_subscriptions WHERE subject = $3",
-                                values![seq, now, subject],
-                            )
-                            .await?;
-                        }
+                                 SELECT s.consumer, m.seq, 0, $1 FROM bus_messages m \
+                                 JOIN bus_subscriptions s ON s.subject = m.subject WHERE m.seq IN ({seqs})"
+                            ),
+                            bound,
+                        )
+                        .await?;
                     }
                     tx.after_commit(move || wakers.iter().for_each(|waker| waker.notify_one()));
                     Ok(())
@@ -280,7 +278,9 @@ impl Bus for DbBus {
 
     async fn receive(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, BusError> {
         let notify = self.local().consumers.entry(consumer).or_default().clone();
-        if !self.is_due(consumer).await? {
+        // A permit that waits already says that there is something.
+        let called = notify.notified().now_or_never().is_some();
+        if !called && !self.is_due(consumer).await? {
             // Notify keeps a permit, so what was published since the look above is not slept through.
             let woken = tokio::time::timeout(POLL, notify.notified()).await.is_ok();
             if !woken && !self.is_due(consumer).await? {

@@ -72,7 +72,8 @@ pub async fn relay(db: Db, outbox: Outbox, bus: SharedBus, shutdown: Cancellatio
     let mut pause = Duration::from_millis(100);
     loop {
         match carry(&db, &bus).await {
-            Ok(0) => {
+            // Fewer than a batch: that was all, and whoever puts more wakes us.
+            Ok(carried) if carried < BATCH as usize && !(carried > 0 && shutdown.is_cancelled()) => {
                 pause = Duration::from_millis(100);
                 if shutdown.is_cancelled() {
                     return;
