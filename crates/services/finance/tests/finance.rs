@@ -83,8 +83,8 @@ impl Bus for TestBus {
         }
         Ok(taken)
     }
-    async fn ack(&self, _: &'static str, _: &Delivery) -> Result<(), BusError> {
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+    async fn ack(&self, _: &'static str, deliveries: &[Delivery]) -> Result<(), BusError> {
+        self.under_way.fetch_sub(deliveries.len(), Ordering::SeqCst);
         Ok(())
     }
     async fn retry(&self, consumer: &'static str, delivery: &Delivery, _: Duration) -> Result<(), BusError> {
