@@ -118,9 +118,7 @@ export function watch(context: BrowserContext): string[] {
   context.on("weberror", (error) => complaints.push(`an exception: ${error.error()}`));
   context.on("console", (message) => {
     const answered = message.text().startsWith("Failed to load resource: the server responded");
-    // The office shows mails in a frame that keeps their styles out, which the browser reports each time.
-    const inMail = message.location().url === "about:srcdoc";
-    if (message.type() === "error" && !answered && !inMail) complaints.push(`on the console: ${message.text()}`);
+    if (message.type() === "error" && !answered) complaints.push(`on the console: ${message.text()}`);
   });
   return complaints;
 }
