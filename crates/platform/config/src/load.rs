@@ -10,8 +10,9 @@ use crate::{Settings, validate::Invalid};
 
 /// Before every environment variable of ours.
 const PREFIX: &str = "BOOKWORM_";
-/// Not settings: which file to read, and what tests and tools ask for.
-const NOT_SETTINGS: [&str; 4] = ["CONFIG", "TEST_", "BENCH_", "CRASH_"];
+
+/// Keys of the outermost level that have no default, and so do not show in the defaults.
+const OPTIONAL: [&str; 1] = ["public_url"];
 
 /// Why the configuration cannot be used. Its text names the key and the source.
 #[derive(Debug, thiserror::Error)]
@@ -129,10 +130,13 @@ impl Sources {
             merged.file(path)?;
         }
         for (name, value) in &self.environment {
-            if let Some(rest) =
-                name.strip_prefix(PREFIX).filter(|rest| NOT_SETTINGS.iter().all(|other| !rest.starts_with(other)))
-            {
+            if let Some(rest) = name.strip_prefix(PREFIX) {
                 let key = rest.to_ascii_lowercase().replace("__", ".");
+                // A name of one part that is no key belongs to whoever runs us, like BOOKWORM_HOME in a script. With
+                // sections in it, it can only be meant for us.
+                if !key.contains('.') && !merged.is_key(&key) {
+                    continue;
+                }
                 merged.text(&key, value, Origin::Environment(name.clone()))?;
             }
         }
@@ -202,6 +206,11 @@ impl Merged {
             Some(Value::String(_) | Value::Datetime(_)) | None => Value::String(text.to_owned()),
         };
         self.put(key, value, origin)
+    }
+
+    /// Whether a name is a key of the outermost level.
+    fn is_key(&self, name: &str) -> bool {
+        self.shape.get(name).is_some() || OPTIONAL.contains(&name)
     }
 
     fn shape_of(&self, key: &str) -> Option<&Value> {
