@@ -23,7 +23,7 @@ web: ## Bundle styles and scripts of the pages
 test: tools test-rust test-crash test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
-	scripts/with-postgres cargo test --workspace --locked
+	scripts/with-postgres cargo test --workspace --locked --no-fail-fast
 
 test-crash: web ## Kill the shop five times while people buy, on both databases (make crash: fifty times)
 	cargo build --locked --bin bookworm --bin bookworm-bench

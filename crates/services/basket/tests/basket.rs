@@ -42,6 +42,20 @@ use tonic::{Response, Status};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use uuid::Uuid;
 
+/// As `insta::assert_json_snapshot`, for a test that runs on every database: each run must say the same.
+macro_rules! assert_json_snapshot {
+    ($($assertion:tt)*) => {
+        insta::allow_duplicates! { insta::assert_json_snapshot!($($assertion)*); }
+    };
+}
+
+/// As `insta::assert_snapshot`, for a test that runs on every database: each run must say the same.
+macro_rules! assert_snapshot {
+    ($($assertion:tt)*) => {
+        insta::allow_duplicates! { insta::assert_snapshot!($($assertion)*); }
+    };
+}
+
 const NOW: i64 = 1_800_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -238,7 +252,7 @@ async fn a_guest_gets_a_basket_and_keeps_it_by_header_or_cookie() {
     on_each_database(Options { secure_cookies: true, ..Options::default() }, |shop| async move {
         shop.shelf.put(1, 1299, 7);
         let empty = shop.basket(&[]).await;
-        insta::assert_json_snapshot!(empty.body, @r#"
+        assert_json_snapshot!(empty.body, @r#"
         {
           "items": [],
           "subtotal": {
@@ -252,7 +266,7 @@ async fn a_guest_gets_a_basket_and_keeps_it_by_header_or_cookie() {
 
         let added = shop.add(&[], 1, 2).await;
         assert_eq!(added.status, 200);
-        insta::assert_json_snapshot!(added.body, @r#"
+        assert_json_snapshot!(added.body, @r#"
         {
           "items": [
             {
@@ -359,7 +373,7 @@ async fn the_limits_are_99_a_line_and_100_lines() {
         let headers = [("basket-token", token.as_str())];
         let refused = shop.add(&headers, 1, 2).await;
         assert_eq!((refused.status, &refused.body["code"]), (StatusCode::BAD_REQUEST, &json!("validation_failed")));
-        insta::assert_json_snapshot!(refused.body["errors"], @r#"
+        assert_json_snapshot!(refused.body["errors"], @r#"
         [
           {
             "field": "/quantity",
@@ -437,7 +451,7 @@ async fn bad_input_is_named_and_changes_nothing() {
             let answer = shop.ask(Method::PATCH, &format!("/basket/items/{path}"), &headers, Some(body.clone())).await;
             answers.push(summary("PATCH", &body.to_string(), &answer));
         }
-        insta::assert_snapshot!(answers.join("\n"), @r#"
+        assert_snapshot!(answers.join("\n"), @r#"
         POST  -> 400 malformed_body
         POST { -> 400 malformed_body
         POST [] -> 400 validation_failed
