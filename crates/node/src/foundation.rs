@@ -4,12 +4,10 @@ use anyhow::{Context, bail};
 use bookworm_config::{Secret, Settings};
 use bookworm_db::Databases;
 use bookworm_http::auth::TokenVerifier;
+use bookworm_identity::AUDIENCE;
 use bookworm_kernel::{Clock, SystemClock};
 use bookworm_messaging::{DbBus, SharedBus};
 use tokio_util::sync::CancellationToken;
-
-/// Whom access tokens are for.
-pub const AUDIENCE: &str = "bookworm";
 
 /// What every role stands on.
 pub struct Foundation {
