@@ -40,6 +40,11 @@ pub mod grpc {
     pub mod catalog {
         tonic::include_proto!("bookworm.catalog.v1");
     }
+    /// Sentence embeddings.
+    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+    pub mod ai {
+        tonic::include_proto!("bookworm.ai.v1");
+    }
     /// The basket's queries.
     #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
     pub mod basket {

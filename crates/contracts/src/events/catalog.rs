@@ -66,3 +66,12 @@ message! {
         pub deleted: bool,
     }
 }
+
+message! {
+    /// Searches find these books as they are now. Told after the index has them, so that who keeps answers can ask
+    /// again.
+    "events.catalog.SearchIndexUpdated.v1" SearchIndexUpdated {
+        /// The books that were added, edited or taken away; empty when there were too many to name.
+        pub book_ids: Vec<BookId>,
+    }
+}

@@ -198,6 +198,45 @@ pub struct SearchHit {
     pub score: f64,
     /// How it was found.
     pub matched: Matched,
+    /// Where the query's words stand in it: parts of its title, authors or description, as they are printed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub highlights: Vec<Highlight>,
+    /// Why it stands where it does: for staff who asked with `explain=true`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub explanation: Option<Explanation>,
+}
+
+/// A part of a book's text, with the words that match.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Highlight {
+    /// `title`, `authors` or `description`.
+    pub field: String,
+    /// The text, in pieces: joined, they are the whole part. Plain text, never markup.
+    pub pieces: Vec<Piece>,
+}
+
+/// A stretch of text that matches, or does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// Whether the query asked for it.
+    pub hit: bool,
+}
+
+/// How a hit's score came to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    /// Place on the text side, counted from 1; null when the words did not find it.
+    pub text_rank: Option<u32>,
+    /// BM25 score on the text side.
+    pub text_score: Option<f64>,
+    /// Place on the meaning side, counted from 1; null when it was not near.
+    pub meaning_rank: Option<u32>,
+    /// Cosine similarity, -1 to 1.
+    pub meaning_score: Option<f64>,
+    /// What the score is made of, one sentence for each part.
+    pub reasons: Vec<String>,
 }
 
 /// Which side of the search found a book.
@@ -242,6 +281,12 @@ pub struct SearchResponse {
     pub facets: Facets,
     /// How many books match.
     pub total: i64,
+    /// The query with its spelling corrected, when that would find more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub did_you_mean: Option<String>,
+    /// Nothing has the query's words: these are the nearest by meaning.
+    #[serde(default)]
+    pub nearest: bool,
     /// Whether a part of the search did not take part.
     pub degraded: bool,
     /// How long it took, in milliseconds.
@@ -276,4 +321,62 @@ pub struct Suggestion {
 pub struct Suggestions {
     /// At most ten.
     pub items: Vec<Suggestion>,
+}
+
+/// `GET /recommendations`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Recommendations {
+    /// Best first; one page only.
+    pub items: Vec<Book>,
+    /// What they are made from.
+    pub basis: RecommendationBasis,
+}
+
+/// What recommendations are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecommendationBasis {
+    /// What this customer bought and looked at.
+    Yours,
+    /// What sells.
+    Popular,
+}
+
+/// `GET` and `PUT /search/synonyms`: words that mean the same to a search.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Synonyms {
+    /// Up to 1,000 groups of 2 to 20 words or phrases, each 1 to 60 characters.
+    pub groups: Vec<Vec<String>>,
+}
+
+/// `GET /admin/search`: how the search is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SearchStatus {
+    /// Books on sale.
+    pub books: i64,
+    /// Of these, those that a search finds by their words.
+    pub indexed: i64,
+    /// Of these, those that a search finds by their meaning.
+    pub with_meaning: i64,
+    /// The model that turns texts into vectors; null when there is none.
+    pub model: Option<String>,
+    /// Whether searches by meaning are answered.
+    pub meaning: MeaningState,
+    /// What went wrong last, in words for staff; null when nothing did.
+    pub last_error: Option<String>,
+}
+
+/// Whether searches by meaning are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MeaningState {
+    /// No model is there: texts only.
+    Off,
+    /// They are, for the books that have a vector by now.
+    Building,
+    /// They are, for every book.
+    Ready,
+    /// The model fails: texts only until it answers again (the circuit breaker is open or trying).
+    Failing,
 }

@@ -44,11 +44,29 @@ pub(crate) async fn search_books(
                 // As the list is ordered: how well it matches, then how many rated it.
                 let score = found.rank as f64 + readers / (readers + 1_000.0);
                 let matched = Matched { text: listing.filter.words.is_some(), meaning: false };
-                Ok(SearchHit { book: found.book.into_book()?, score, matched })
+                Ok(SearchHit {
+                    book: found.book.into_book()?,
+                    score,
+                    matched,
+                    highlights: Vec::new(),
+                    explanation: None,
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        answer(0, &SearchResponse { items, next, facets, total, degraded: false, took_ms })
+        answer(
+            0,
+            &SearchResponse {
+                items,
+                next,
+                facets,
+                total,
+                did_you_mean: None,
+                nearest: false,
+                degraded: false,
+                took_ms,
+            },
+        )
     });
     Ok(send(found.await?))
 }
