@@ -1,0 +1,254 @@
+//! From text to words: Unicode words, lower case, diacritics folded.
+//!
+//! - Letters are brought to lower case and lose their marks (Latin, Greek, Cyrillic); `ß` becomes `ss`, `æ` `ae`, `ø`
+//!   `o`, `ł` `l` and so on; compatibility forms (ligatures, full width) become plain (Unicode NFKD).
+//! - A word with an apostrophe is found joined and in its parts: `l'étranger` as `letranger` and `etranger`, `ender's`
+//!   as `enders` and `ender`. Parts of one letter are left out.
+//! - Words joined by a hyphen are words of their own; the first is also found as the whole (`spider-man`: `spider` or
+//!   `spiderman`, then `man`).
+//! - Chinese, Japanese and Korean runs become overlapping pairs of characters, and single characters when indexed, so
+//!   that a query of one character finds too.
+
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
+
+use crate::limits::WORD_BYTES;
+
+/// One word of a text and the forms under which it can be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Folded forms; the first is the word itself.
+    pub forms: Vec<String>,
+    /// Which word of the text it is, from 0.
+    pub position: usize,
+    /// Where it begins in the text, in bytes.
+    pub start: usize,
+    /// Where it ends in the text, in bytes.
+    pub end: usize,
+}
+
+/// The words of a query.
+#[must_use]
+pub fn words(text: &str) -> Vec<Word> {
+    let mut found = Vec::new();
+    scan(text, false, &mut found);
+    found
+}
+
+/// The words of a text that is put in: also the single characters of Chinese, Japanese and Korean.
+#[must_use]
+pub fn indexed_words(text: &str) -> Vec<Word> {
+    let mut found = Vec::new();
+    scan(text, true, &mut found);
+    found
+}
+
+/// The text's words, folded and joined by single spaces; apostrophes leave no gap. Two texts that a reader would call
+/// the same have the same.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut gap = false;
+    for c in text.chars() {
+        if is_word(c) {
+            if gap && !out.is_empty() {
+                out.push(' ');
+            }
+            gap = false;
+            fold_char(c, &mut out);
+        } else if !is_apostrophe(c) {
+            gap = true;
+        }
+    }
+    out
+}
+
+fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '\u{2019}' | '\u{2018}' | '\u{2bc}' | '\u{ff07}' | '`' | '\u{b4}')
+}
+
+fn is_hyphen(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}' | '\u{2011}')
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c)
+}
+
+/// Scripts written without spaces between words, and Hangul, whose words carry endings.
+fn is_cjk(c: char) -> bool {
+    matches!(u32::from(c),
+        0x1100..=0x11ff | 0x2e80..=0x2fdf | 0x3005..=0x3007 | 0x3040..=0x30ff | 0x3100..=0x318f | 0x31a0..=0x31ff
+        | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xa960..=0xa97f | 0xac00..=0xd7ff | 0xf900..=0xfaff
+        | 0xff66..=0xff9f | 0x20000..=0x3ffff)
+}
+
+fn fold_char(c: char, out: &mut String) {
+    if c.is_ascii() {
+        out.push(c.to_ascii_lowercase());
+        return;
+    }
+    if matches!(u32::from(c), 0xac00..=0xd7a3 | 0x3040..=0x30ff) {
+        out.push(c);
+        return;
+    }
+    decompose_compatible(c, |part| {
+        if is_folded_mark(part) {
+            return;
+        }
+        for lower in part.to_lowercase() {
+            match lower {
+                'ß' => out.push_str("ss"),
+                'æ' => out.push_str("ae"),
+                'œ' => out.push_str("oe"),
+                'ø' => out.push('o'),
+                'đ' | 'ð' => out.push('d'),
+                'þ' => out.push_str("th"),
+                'ł' => out.push('l'),
+                'ħ' => out.push('h'),
+                'ı' => out.push('i'),
+                'ŋ' => out.push('n'),
+                'ŧ' => out.push('t'),
+                'ĸ' => out.push('k'),
+                'ς' => out.push('σ'),
+                'ə' => out.push('e'),
+                other if is_folded_mark(other) => {}
+                other => out.push(other),
+            }
+        }
+    });
+}
+
+/// Marks that readers leave out when they type: accents, and the points of Hebrew and Arabic.
+fn is_folded_mark(c: char) -> bool {
+    matches!(u32::from(c),
+        0x300..=0x36f | 0x483..=0x487 | 0x591..=0x5bd | 0x5bf | 0x5c1..=0x5c2 | 0x5c4..=0x5c5 | 0x5c7
+        | 0x610..=0x61a | 0x64b..=0x65f | 0x670 | 0x640 | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff
+        | 0xfe20..=0xfe2f)
+}
+
+/// A part of a word between apostrophes or hyphens.
+struct Part {
+    folded: String,
+    start: usize,
+    end: usize,
+}
+
+fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
+    let mut position = 0;
+    let mut chars = text.char_indices().peekable();
+    let mut run: Vec<(usize, char)> = Vec::new();
+    while let Some(&(start, c)) = chars.peek() {
+        if !is_word(c) {
+            chars.next();
+            continue;
+        }
+        if is_cjk(c) {
+            run.clear();
+            while let Some(&(at, c)) = chars.peek() {
+                if !is_cjk(c) {
+                    break;
+                }
+                run.push((at, c));
+                chars.next();
+            }
+            push_run(&run, singles, &mut position, found);
+            continue;
+        }
+        // Words that hyphens hold together, each in parts that apostrophes hold together.
+        let mut compound: Vec<Vec<Part>> = vec![Vec::new()];
+        let mut folded = String::new();
+        let mut part_start = start;
+        let mut end = start;
+        while let Some(&(at, c)) = chars.peek() {
+            if is_word(c) && !is_cjk(c) {
+                fold_char(c, &mut folded);
+                end = at + c.len_utf8();
+                chars.next();
+                continue;
+            }
+            let joins = is_apostrophe(c) || is_hyphen(c);
+            let mut ahead = chars.clone();
+            ahead.next();
+            let next = ahead.peek().copied();
+            let continues = joins && next.is_some_and(|(_, next)| is_word(next) && !is_cjk(next));
+            let parts = compound.last_mut().expect("it begins with one and only grows");
+            parts.push(Part { folded: std::mem::take(&mut folded), start: part_start, end });
+            if !continues {
+                break;
+            }
+            chars.next();
+            part_start = at + c.len_utf8();
+            end = part_start;
+            if is_hyphen(c) {
+                compound.push(Vec::new());
+            }
+        }
+        if !folded.is_empty() {
+            let parts = compound.last_mut().expect("it begins with one and only grows");
+            parts.push(Part { folded, start: part_start, end });
+        }
+        push_compound(&compound, &mut position, found);
+    }
+}
+
+fn push_run(run: &[(usize, char)], singles: bool, position: &mut usize, found: &mut Vec<Word>) {
+    let folded: Vec<String> = run
+        .iter()
+        .map(|(_, c)| {
+            let mut out = String::new();
+            fold_char(*c, &mut out);
+            out
+        })
+        .collect();
+    for (index, (start, c)) in run.iter().enumerate() {
+        let end = start + c.len_utf8();
+        let mut word = Word { forms: Vec::new(), position: *position, start: *start, end };
+        if let Some((next_start, next)) = run.get(index + 1) {
+            word.forms.push(format!("{}{}", folded[index], folded[index + 1]));
+            if singles {
+                word.forms.push(folded[index].clone());
+            } else {
+                word.end = next_start + next.len_utf8();
+            }
+        } else if singles || run.len() == 1 {
+            word.forms.push(folded[index].clone());
+        } else {
+            continue;
+        }
+        word.forms.retain(|form| !form.is_empty());
+        if !word.forms.is_empty() {
+            found.push(word);
+            *position += 1;
+        }
+    }
+}
+
+fn push_compound(compound: &[Vec<Part>], position: &mut usize, found: &mut Vec<Word>) {
+    let whole = (compound.len() > 1 && compound.len() <= 4)
+        .then(|| compound.iter().flatten().map(|part| part.folded.as_str()).collect::<String>());
+    for (index, parts) in compound.iter().enumerate() {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { continue };
+        let mut forms: Vec<String> = Vec::with_capacity(1);
+        let mut add = |form: String| {
+            if !form.is_empty() && form.len() <= WORD_BYTES && !forms.contains(&form) {
+                forms.push(form);
+            }
+        };
+        add(parts.iter().map(|part| part.folded.as_str()).collect());
+        if parts.len() > 1 {
+            for part in parts.iter().filter(|part| part.folded.chars().nth(1).is_some()) {
+                add(part.folded.clone());
+            }
+        }
+        if index == 0
+            && let Some(whole) = &whole
+        {
+            add(whole.clone());
+        }
+        if forms.is_empty() {
+            continue;
+        }
+        found.push(Word { forms, position: *position, start: first.start, end: last.end });
+        *position += 1;
+    }
+}

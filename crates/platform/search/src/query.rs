@@ -1,0 +1,277 @@
+//! What is asked: a tree that the caller builds. Nothing a person typed is ever parsed as a language.
+
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
+
+use crate::analysis;
+
+/// What a document must be like to match, and what its match is worth.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// Every document, with score 1.
+    All,
+    /// No document.
+    None,
+    /// Documents with these words. See [`Words`].
+    Words(Words),
+    /// Documents in which these words stand one after the other.
+    Phrase(Phrase),
+    /// Documents with one of these values in a keyword field. Score 1.
+    Keyword {
+        /// The keyword field.
+        field: String,
+        /// Values, compared byte for byte.
+        any_of: Vec<String>,
+    },
+    /// Documents whose number is in the range. Score 1.
+    Number {
+        /// The number field.
+        field: String,
+        /// Both ends belong to it.
+        range: RangeInclusive<i64>,
+    },
+    /// Documents that match any of these; the score is the best one's plus `tie` times the others'.
+    DisMax {
+        /// The alternatives.
+        queries: Vec<Query>,
+        /// 0: the best alone counts. 1: their sum.
+        tie: f32,
+    },
+    /// Documents that match all of `must`, none of `must_not`, and at least `minimum_should` of `should`; the score is
+    /// the sum of what matched of `must` and `should`.
+    Bool {
+        /// All of these.
+        must: Vec<Query>,
+        /// These are worth something.
+        should: Vec<Query>,
+        /// None of these.
+        must_not: Vec<Query>,
+        /// How many of `should` at least. With an empty `must`, at least 1 is meant.
+        minimum_should: usize,
+    },
+    /// The same documents with their score multiplied.
+    Boost(Box<Query>, f32),
+    /// The same documents, all with this score.
+    Constant(Box<Query>, f32),
+}
+
+impl Query {
+    /// This query with its score multiplied.
+    #[must_use]
+    pub fn boost(self, factor: f32) -> Self {
+        Self::Boost(Box::new(self), factor)
+    }
+
+    /// This query with one score for all that match.
+    #[must_use]
+    pub fn constant(self, score: f32) -> Self {
+        Self::Constant(Box::new(self), score)
+    }
+
+    /// All of these must match.
+    #[must_use]
+    pub fn all(queries: Vec<Query>) -> Self {
+        Self::Bool { must: queries, should: Vec::new(), must_not: Vec::new(), minimum_should: 0 }
+    }
+
+    /// At least one of these must match.
+    #[must_use]
+    pub fn any(queries: Vec<Query>) -> Self {
+        Self::Bool { must: Vec::new(), should: queries, must_not: Vec::new(), minimum_should: 1 }
+    }
+}
+
+impl From<Words> for Query {
+    fn from(words: Words) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl From<Phrase> for Query {
+    fn from(phrase: Phrase) -> Self {
+        Self::Phrase(phrase)
+    }
+}
+
+/// Words in a row, in one of some fields that remember positions.
+#[derive(Clone, Debug)]
+pub struct Phrase {
+    /// The words; analysed like a field's text. Stop words belong to a phrase.
+    pub text: String,
+    /// Fields and their boosts; empty: every field with positions, with the schema's boosts.
+    pub fields: Vec<(String, f32)>,
+}
+
+impl Phrase {
+    /// A phrase in any field with positions.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), fields: Vec::new() }
+    }
+
+    /// Looks in this field too; the first call narrows it down from all fields.
+    #[must_use]
+    pub fn field(mut self, name: &str, boost: f32) -> Self {
+        self.fields.push((name.to_owned(), boost));
+        self
+    }
+}
+
+/// How many of the words a document must have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Minimum {
+    /// One is enough.
+    Any,
+    /// Every one.
+    All,
+    /// So many, or all when there are fewer.
+    Count(usize),
+    /// This share of the words, 0 to 1, weighed by how rare they are, so that a missing rare word is missed more.
+    Share(f32),
+}
+
+/// When a word may stand for one that is spelt like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fuzziness {
+    /// Never.
+    Never,
+    /// Words that no fuzzy field knows; and when fewer than so many documents match, every word of 4 or more letters.
+    /// What matches as typed is always worth more than what matches by likeness.
+    WhenFewer(usize),
+    /// Every word of 4 or more letters.
+    Always,
+}
+
+/// Words to look for in several fields at once.
+///
+/// Every word is worth its inverse document frequency times BM25's term frequency (Robertson and Zaragoza 2009, "The
+/// Probabilistic Relevance Framework", eq. 3.15) in the field where that is highest, plus [`tie`](Self::tie) times the
+/// others: so "dune herbert" finds the book with one word in its title and the other in its author. A word's frequency
+/// is that of its commonest field, so that a field where a word is unusual gains nothing from that alone.
+///
+/// The settings that [`new`](Self::new) gives were tuned on a bookstore's queries; the README says how.
+#[derive(Clone, Debug)]
+pub struct Words {
+    /// What was typed. Any text at all: it is analysed, never parsed.
+    pub text: String,
+    /// Fields and their boosts; empty: every text field, with the schema's boosts.
+    pub fields: Vec<(String, f32)>,
+    /// How many of the words must be there.
+    pub minimum: Minimum,
+    /// Tolerance of misspellings.
+    pub fuzziness: Fuzziness,
+    /// The last word may be the beginning of a longer one.
+    pub prefix: bool,
+    /// What fields beside a word's best one add, 0 to 1.
+    pub tie: f32,
+    /// Added, times the sum of the words' frequencies weights, when all words stand in a row in a field with positions
+    /// and `fuzzy` or `exact`; half of it for each pair of neighbours. 0 turns it off.
+    pub phrase: f32,
+    /// Added, times the sum of the words' frequency weights, when a field with `exact` says this and nothing else.
+    pub exact: f32,
+    /// Not looked for, unless there is no other word.
+    pub stop_words: StopWords,
+    /// Other words for what was typed.
+    pub synonyms: Vec<Synonym>,
+    /// What a match by synonym is worth, of a match by the word itself.
+    pub synonym_weight: f32,
+}
+
+impl Words {
+    /// Words with settings that suit names and descriptions: most of the words must be there, misspellings are looked
+    /// for when few documents match.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            fields: Vec::new(),
+            minimum: Minimum::Share(0.5),
+            fuzziness: Fuzziness::WhenFewer(3),
+            prefix: false,
+            tie: 0.2,
+            phrase: 0.5,
+            exact: 1.0,
+            stop_words: StopWords::default(),
+            synonyms: Vec::new(),
+            synonym_weight: 0.8,
+        }
+    }
+
+    /// Looks in this field too; the first call narrows it down from all fields.
+    #[must_use]
+    pub fn field(mut self, name: &str, boost: f32) -> Self {
+        self.fields.push((name.to_owned(), boost));
+        self
+    }
+
+    /// How many of the words must be there.
+    #[must_use]
+    pub fn minimum(mut self, minimum: Minimum) -> Self {
+        self.minimum = minimum;
+        self
+    }
+
+    /// Tolerance of misspellings.
+    #[must_use]
+    pub fn fuzziness(mut self, fuzziness: Fuzziness) -> Self {
+        self.fuzziness = fuzziness;
+        self
+    }
+
+    /// The last word may be the beginning of a longer one.
+    #[must_use]
+    pub fn prefix(mut self, prefix: bool) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// Words not to look for.
+    #[must_use]
+    pub fn stop_words(mut self, words: &StopWords) -> Self {
+        self.stop_words = words.clone();
+        self
+    }
+
+    /// Other words for what was typed.
+    #[must_use]
+    pub fn synonyms(mut self, synonyms: Vec<Synonym>) -> Self {
+        self.synonyms = synonyms;
+        self
+    }
+}
+
+/// Words of a query, and what may stand for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Synonym {
+    /// One or more words in a row, as they may stand in the query ("sci fi"). Analysed.
+    pub words: String,
+    /// What else to look for in their place, each one or more words ("science fiction"): those then all count, as a
+    /// phrase where the field has positions.
+    pub alternatives: Vec<String>,
+}
+
+/// Words too common to look for. Cheap to clone; folded like all text.
+#[derive(Clone, Debug, Default)]
+pub struct StopWords(pub(crate) Arc<HashSet<String>>);
+
+impl StopWords {
+    /// From a list of words.
+    pub fn new<I>(words: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut folded = HashSet::new();
+        for word in words {
+            for token in analysis::words(word.as_ref()) {
+                folded.extend(token.forms);
+            }
+        }
+        Self(Arc::new(folded))
+    }
+
+    /// Whether a folded word is one of them.
+    #[must_use]
+    pub fn contains(&self, word: &str) -> bool {
+        self.0.contains(word)
+    }
+}
