@@ -1,0 +1,2 @@
+//! Vectors of meaning.
+pub mod local;

@@ -1,0 +1,72 @@
+//! Sentence vectors from a BERT model in this process: no server, no key, no library beside the program.
+
+mod bert;
+mod matrix;
+mod tensors;
+mod tokens;
+
+use std::path::Path;
+
+use bert::{Bert, Scratch};
+use tokens::WordPiece;
+
+/// The file with the weights.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The file with the vocabulary and its rules.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file cannot be read.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// A file is not what it should be.
+    #[error("is not a model that this program understands: {0}")]
+    Malformed(String),
+}
+
+/// A loaded model. Threads may share it; each brings its own [`Workspace`].
+pub struct Model {
+    bert: Bert,
+    tokenizer: WordPiece,
+    max_tokens: usize,
+}
+
+/// Memory that one thread works in, kept between calls.
+#[derive(Default)]
+pub struct Workspace(Scratch);
+
+impl Model {
+    /// Whether a folder has a model's files.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        [WEIGHTS, TOKENIZER].iter().all(|file| folder.join(file).is_file())
+    }
+
+    /// Loads a BERT model, e.g. all-MiniLM-L6-v2, from a folder with `model.safetensors` and `tokenizer.json`. Texts are
+    /// cut after `max_tokens` tokens, or what the model can take if that is less.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not such a model.
+    pub fn load(folder: &Path, max_tokens: usize) -> Result<Self, LoadError> {
+        let bert = Bert::load(&folder.join(WEIGHTS))?;
+        let tokenizer = WordPiece::load(&folder.join(TOKENIZER))?;
+        let max_tokens = max_tokens.clamp(2, bert.longest());
+        Ok(Self { bert, tokenizer, max_tokens })
+    }
+
+    /// Numbers in a vector.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        self.bert.dimensions()
+    }
+
+    /// One vector of length 1 for each text. The batch needs memory in proportion to its tokens: some 20 KB each.
+    #[must_use]
+    pub fn embed(&self, texts: &[&str], workspace: &mut Workspace) -> Vec<Vec<f32>> {
+        let tokens: Vec<_> = texts.iter().map(|text| self.tokenizer.tokens(text, self.max_tokens)).collect();
+        let tokens: Vec<_> = tokens.iter().map(Vec::as_slice).collect();
+        self.bert.embed(&tokens, &mut workspace.0)
+    }
+}
