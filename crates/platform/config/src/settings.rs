@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    Admin, Basket, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Sources, Telemetry,
-    Web,
+    Admin, Basket, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search, Sources,
+    Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub gateway: Gateway,
     /// Baskets.
     pub basket: Basket,
+    /// Searching the catalogue.
+    pub search: Search,
     /// Checkout, shipping and tax.
     pub ordering: Ordering,
     /// The payment provider.
@@ -71,6 +73,7 @@ impl Default for Settings {
             identity: Identity::default(),
             gateway: Gateway::default(),
             basket: Basket::default(),
+            search: Search::default(),
             ordering: Ordering::default(),
             payment: Payment::default(),
             mail: Mail::default(),
@@ -107,6 +110,7 @@ impl Settings {
         v.section("identity", &self.identity);
         v.section("gateway", &self.gateway);
         v.section("basket", &self.basket);
+        v.section("search", &self.search);
         v.section("ordering", &self.ordering);
         v.section("payment", &self.payment);
         v.section("mail", &self.mail);

@@ -116,8 +116,8 @@ fn errors_name_the_key_and_the_source() {
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
     gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
-    gatway: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `ordering`, `payment`, `mail`, `web` (environment BOOKWORM_GATWAY__CONCURRENCY)
-    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `ordering`, `payment`, `mail`, `web` (environment BOOKWORM_CONFIG__COLOUR)
+    gatway: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     the configuration is not valid:
@@ -222,6 +222,8 @@ fn every_broken_limit_is_named_at_once() {
     settings.gateway.rate_limit.burst = 0;
     settings.basket.guest_days = 0;
     settings.basket.max_lines = 1001;
+    settings.search.meaning_timeout_ms = 0;
+    settings.search.nearest_percent = 101;
     settings.ordering.checkout_wait_seconds = 121;
     settings.ordering.reserve_timeout_seconds = 0;
     settings.ordering.payment_timeout_seconds = 0;
@@ -276,6 +278,8 @@ fn every_broken_limit_is_named_at_once() {
     gateway.rate_limit.burst: must be 1 to 1000000, not 0
     basket.guest_days: must be 1 to 365, not 0
     basket.max_lines: must be 1 to 1000, not 1001
+    search.meaning_timeout_ms: must be 1 to 10000, not 0
+    search.nearest_percent: must be 0 to 100, not 101
     ordering.checkout_wait_seconds: must be 0 to 120, not 121
     ordering.checkout_wait_seconds: must not be above ordering.max_wait_seconds
     ordering.reserve_timeout_seconds: must be 1 to 3600, not 0

@@ -21,6 +21,8 @@ pub struct Gateway {
     pub cors: Cors,
     /// How often one client may ask.
     pub rate_limit: RateLimit,
+    /// Answers that are kept for others who ask the same.
+    pub cache: Cache,
 }
 
 /// Cross-origin requests (Fetch standard).
@@ -46,6 +48,21 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+/// Answers to searches, suggestions, similar books and a stranger's recommendations, kept in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Whether any are kept. Default true.
+    pub enabled: bool,
+    /// Memory for answers, in MiB: 1 to 65536. Default 32, some 1,000 pages of results.
+    pub capacity_mib: u32,
+    /// How many seconds an answer is fresh: 1 to 86400. Default 30. Changes of books are seen sooner, copies held for
+    /// orders only then.
+    pub ttl_seconds: u32,
+    /// For how many seconds after that it is still given while a new one is fetched: 0 to 86400. Default 300.
+    pub stale_seconds: u32,
+}
+
 impl Default for Gateway {
     fn default() -> Self {
         Self {
@@ -55,7 +72,14 @@ impl Default for Gateway {
             trust_forwarded_for: false,
             cors: Cors::default(),
             rate_limit: RateLimit::default(),
+            cache: Cache::default(),
         }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { enabled: true, capacity_mib: 32, ttl_seconds: 30, stale_seconds: 300 }
     }
 }
 
@@ -72,6 +96,15 @@ impl Validate for Gateway {
         v.range("concurrency", self.concurrency, 1..=100_000);
         v.section("cors", &self.cors);
         v.section("rate_limit", &self.rate_limit);
+        v.section("cache", &self.cache);
+    }
+}
+
+impl Validate for Cache {
+    fn validate(&self, v: &mut Validation) {
+        v.range("capacity_mib", self.capacity_mib, 1..=65_536);
+        v.range("ttl_seconds", self.ttl_seconds, 1..=86_400);
+        v.range("stale_seconds", self.stale_seconds, 0..=86_400);
     }
 }
 
@@ -89,5 +122,30 @@ impl Validate for RateLimit {
         v.range("per_client_per_minute", self.per_client_per_minute, 1..=1_000_000);
         v.range("per_account_per_minute", self.per_account_per_minute, 1..=1_000_000);
         v.range("burst", self.burst, 1..=1_000_000);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_of_the_cache_are_named() {
+        let refused = |cache: Cache| {
+            let mut validation = Validation::default();
+            validation.section("gateway", &Gateway { cache, ..Gateway::default() });
+            validation.finish().err().into_iter().flatten().map(|invalid| invalid.to_string()).collect::<Vec<_>>()
+        };
+        assert!(refused(Cache::default()).is_empty());
+        assert!(refused(Cache { stale_seconds: 0, ..Cache::default() }).is_empty());
+        let none = Cache { enabled: true, capacity_mib: 0, ttl_seconds: 0, stale_seconds: 86_401 };
+        assert_eq!(
+            refused(none),
+            [
+                "gateway.cache.capacity_mib: must be 1 to 65536, not 0",
+                "gateway.cache.ttl_seconds: must be 1 to 86400, not 0",
+                "gateway.cache.stale_seconds: must be 0 to 86400, not 86401",
+            ]
+        );
     }
 }

@@ -9,5 +9,6 @@ pub(crate) mod mail;
 pub(crate) mod messaging;
 pub(crate) mod ordering;
 pub(crate) mod payment;
+pub(crate) mod search;
 pub(crate) mod telemetry;
 pub(crate) mod web;
