@@ -3,7 +3,9 @@ import { addToBasket } from "./islands/add-to-basket";
 import { basket } from "./islands/basket";
 import { checkout } from "./islands/checkout";
 import { filters } from "./islands/filters";
+import { find } from "./islands/find";
 import { once } from "./islands/once";
+import { status } from "./islands/status";
 import { theme } from "./islands/theme";
 import { timeline } from "./islands/timeline";
 
@@ -12,6 +14,8 @@ const islands: Record<string, (root: HTMLElement) => void> = {
   basket,
   checkout: (root) => checkout(root as HTMLFormElement),
   filters: (root) => filters(root as HTMLDetailsElement),
+  find: (root) => find(root as HTMLFormElement),
+  status,
   theme: (root) => theme(root as HTMLFormElement),
   timeline,
 };

@@ -47,6 +47,31 @@ export function swap(html: string, ids: string[]): void {
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
+/** What became of a look at something that changes by itself. */
+export type Look = "same" | "changed" | "over";
+
+/**
+ * Looks again and again, `wait` ms after the look before, as long as that is not over: slower when nothing happens, much
+ * slower when it fails, and not at all while nobody sees the page. `first` is the pace after something changed.
+ */
+export function poll(look: () => Promise<Look>, first: () => number): void {
+  let wait = first();
+  const again = async (): Promise<void> => {
+    if (!document.hidden) {
+      try {
+        const seen = await look();
+        if (seen === "over") return;
+        if (seen === "changed") wait = first();
+      } catch {
+        wait *= 2;
+      }
+    }
+    wait = Math.min(wait * 1.05, 30_000);
+    setTimeout(again, wait);
+  };
+  setTimeout(again, wait);
+}
+
 /** Shows how many books are in the basket, in the header of the page. */
 export function showCount(count: number): void {
   const badge = document.querySelector<HTMLElement>("[data-basket-count]");

@@ -86,18 +86,6 @@ test("the list goes on, and no book comes twice", async ({ page }) => {
   expect(second.filter((href) => first.includes(href))).toEqual([]);
 });
 
-test("the header finds a book by its title", async ({ page, books }) => {
-  const [book] = await books(1);
-  await page.goto("/about");
-  await page.getByRole("searchbox", { name: "Search books" }).fill(book!.title);
-  await page.keyboard.press("Enter");
-  await expect(page).toHaveURL(/\/search\?q=/);
-  await expect(page.getByRole("region", { name: "Books" }).getByRole("heading", { name: book!.title, exact: true }).first()).toBeVisible();
-  await page.getByRole("searchbox", { name: "Search books" }).fill("zzzqqqxxx");
-  await page.getByRole("button", { name: "Search" }).click();
-  await expect(page.getByRole("heading", { name: "Nothing on this shelf" })).toBeVisible();
-});
-
 test("a page that does not exist says so", async ({ page }) => {
   for (const path of ["/no/such/page", "/books/01890000-0000-7000-8000-000000000000", "/books/nonsense"]) {
     const answer = await page.goto(path);

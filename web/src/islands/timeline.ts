@@ -1,36 +1,30 @@
-import { announce, part, swap } from "../page";
+import { announce, part, poll, swap } from "../page";
 
-/** Asks for the order's progress again and again while it can still change. Slows down when nothing happens. */
+/** Asks for the order's progress again and again while it can still change. */
 export function timeline(first: HTMLElement): void {
   const { src } = first.dataset;
-  if (!src) return;
-  let wait = Number(first.dataset["every"]);
+  let every = Number(first.dataset["every"]);
   let status = first.dataset["status"];
+  if (!src || !every) return;
 
-  const look = async (): Promise<void> => {
-    if (!document.hidden) {
-      try {
-        const html = await part(src, AbortSignal.timeout(10_000));
-        swap(html, ["progress"]);
-        const now = document.getElementById("progress");
-        const every = Number(now?.dataset["every"]);
-        if (now?.dataset["status"] !== status) {
-          status = now?.dataset["status"];
-          wait = every;
-          announce(`Your order: ${status ?? ""}`);
-          // The page around the progress tells the same story; what it says has to be read from the server.
-          if (!every || !now) return location.reload();
-          title();
-        }
-        if (!every) return;
-      } catch {
-        wait = Math.min(wait * 2, 30_000);
+  poll(
+    async () => {
+      swap(await part(src, AbortSignal.timeout(10_000)), ["progress"]);
+      const now = document.getElementById("progress");
+      every = Number(now?.dataset["every"]);
+      const changed = now?.dataset["status"] !== status;
+      if (changed) {
+        status = now?.dataset["status"];
+        announce(`Your order: ${status ?? ""}`);
+        // The page around the progress tells the same story; what it says has to be read from the server.
+        if (!every) location.reload();
+        else title();
       }
-    }
-    wait = Math.min(wait * 1.05, 30_000);
-    setTimeout(look, wait);
-  };
-  if (wait) setTimeout(look, wait);
+      if (!every) return "over";
+      return changed ? "changed" : "same";
+    },
+    () => every,
+  );
 }
 
 /** Fetches heading and lead anew, which change with the status. */

@@ -6,7 +6,9 @@ use axum::body::{Body, to_bytes};
 use bookworm_contracts::rest::{
     Page,
     basket::{AddItem, Basket, SetQuantity},
-    catalog::{Book, BookInput, SearchResponse, Stock, StockAdjustment, Subject},
+    catalog::{
+        Book, BookInput, Recommendations, SearchResponse, SearchStatus, Stock, StockAdjustment, Subject, Synonyms,
+    },
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{Account, RegisterRequest, SignOutRequest, TokenRequest, TokenResponse},
     operations::{DeadLetter, Mail},
@@ -71,7 +73,7 @@ impl Caller {
     }
 
     /// The same request, made for nobody in particular: what the catalogue answers is the same for all.
-    fn anonymous(&self) -> Self {
+    pub(crate) fn anonymous(&self) -> Self {
         Self { passed_on: self.passed_on.clone(), ..Self::default() }
     }
 }
@@ -354,6 +356,39 @@ impl ApiClient {
     /// `GET /search`
     pub(crate) async fn search(&self, caller: &Caller, filters: &[Pair<'_>]) -> ApiResult<SearchResponse> {
         self.fetch(Call::get(&caller.anonymous(), "/search").query(filters)).await
+    }
+
+    /// `GET /books/{id}/similar`
+    pub(crate) async fn similar(&self, caller: &Caller, id: &str, limit: &str) -> ApiResult<Page<Book>> {
+        let path = format!("/books/{}/similar", encoded(id));
+        self.fetch(Call::get(&caller.anonymous(), path).query(&[("limit", limit)])).await
+    }
+
+    /// `GET /recommendations`, for whoever asks.
+    pub(crate) async fn recommendations(&self, caller: &Caller, limit: &str) -> ApiResult<Recommendations> {
+        self.fetch(Call::get(caller, "/recommendations").query(&[("limit", limit)])).await
+    }
+
+    /// `POST /books/{id}/views`
+    pub(crate) async fn view_book(&self, caller: &Caller, id: &str) -> ApiResult<()> {
+        self.send(Call::post(caller, format!("/books/{}/views", encoded(id)))).await.map(drop)
+    }
+
+    /// `GET /admin/search`
+    pub(crate) async fn search_status(&self, caller: &Caller) -> ApiResult<SearchStatus> {
+        self.fetch(Call::get(caller, "/admin/search")).await
+    }
+
+    /// `GET /search/synonyms`, with their `ETag`.
+    pub(crate) async fn synonyms(&self, caller: &Caller) -> ApiResult<(Synonyms, String)> {
+        let answer = self.send(Call::get(caller, "/search/synonyms")).await?;
+        Ok((answer.parse()?, answer.header(&header::ETAG).unwrap_or_default()))
+    }
+
+    /// `PUT /search/synonyms` over those with this `ETag`.
+    pub(crate) async fn save_synonyms(&self, caller: &Caller, etag: &str, synonyms: &Synonyms) -> ApiResult<()> {
+        let call = Call::new(Method::PUT, caller, "/search/synonyms").header(header::IF_MATCH, etag).json(synonyms);
+        self.send(call).await.map(drop)
     }
 
     /// `GET /subjects`, those with most books first.

@@ -36,10 +36,11 @@ impl Fields {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The query string with one field set, or removed when the value is empty. The cursor goes: it belongs to the old
-    /// list.
+    /// The query string with one field set, or removed when the value is empty. Cursor and page number go: they belong
+    /// to the old list.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
-        let kept = self.0.iter().filter(|(known, value)| known != name && known != "cursor" && !value.is_empty());
+        let goes = |known: &str| known == name || matches!(known, "cursor" | "page");
+        let kept = self.0.iter().filter(|(known, value)| !goes(known) && !value.is_empty());
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(kept);
         if !value.is_empty() {
@@ -156,6 +157,11 @@ impl Field {
         self
     }
 
+    pub(crate) fn error(mut self, message: impl Into<String>) -> Self {
+        self.error = message.into();
+        self
+    }
+
     /// Takes what was typed and what is wrong with it.
     pub(crate) fn fill(self, fields: &Fields, errors: &Errors) -> Self {
         let (value, error) = (fields.get(self.name).to_owned(), errors.of(self.name).to_owned());
@@ -214,9 +220,10 @@ mod tests {
 
     #[test]
     fn a_changed_filter_starts_the_list_again() {
-        let fields = Fields::parse(b"subject=Sea+stories&cursor=abc&sort=price&language=");
+        let fields = Fields::parse(b"subject=Sea+stories&cursor=abc&page=3&sort=price&language=");
         assert_eq!(fields.with("sort", "title"), "subject=Sea+stories&sort=title");
         assert_eq!(fields.with("subject", ""), "sort=price");
+        assert_eq!(fields.with("page", "4"), "subject=Sea+stories&sort=price&page=4");
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(crate) struct Web {
     pub(crate) refreshes: Refreshes,
     pub(crate) shelf: Shelf,
     pub(crate) covers: cover::Covers,
+    pub(crate) views: pages::book::Views,
 }
 
 /// All pages, over this API.
@@ -61,6 +62,7 @@ pub fn router(api: ApiClient, settings: WebSettings) -> Router {
         refreshes: Refreshes::new(),
         shelf: Shelf::new(),
         covers: cover::Covers::new(),
+        views: pages::book::Views::new(),
     };
     pages::router()
         .layer(axum::middleware::from_fn_with_state(web.clone(), session::visit))

@@ -8,6 +8,10 @@ use crate::api::{ApiClient, ApiResult, Caller};
 
 /// How long a copy is shown.
 const FRESH_FOR: Duration = Duration::from_secs(20);
+/// How long a page waits for a row that it can do without.
+pub(crate) const MOMENT: Duration = Duration::from_millis(800);
+/// Books of a row.
+pub(crate) const ROW: &str = "12";
 
 /// Subjects and rows of books.
 #[derive(Clone)]
@@ -25,8 +29,26 @@ pub(crate) enum Row {
     WellLovedIn(String),
     /// The latest.
     New,
-    /// With this subject.
-    About(String),
+    /// What sells.
+    Popular,
+    /// Like the book with this id.
+    Similar(String),
+}
+
+impl Row {
+    async fn load(&self, api: &ApiClient, caller: &Caller) -> ApiResult<Arc<Vec<Book>>> {
+        let (sort, language) = match self {
+            Self::WellLoved => ("rating", ""),
+            Self::WellLovedIn(language) => ("rating", language.as_str()),
+            Self::New => ("newest", ""),
+            Self::Popular => {
+                return api.recommendations(&caller.anonymous(), ROW).await.map(|found| Arc::new(found.items));
+            }
+            Self::Similar(id) => return api.similar(caller, id, ROW).await.map(|page| Arc::new(page.items)),
+        };
+        let filters = [("sort", sort), ("language", language), ("limit", ROW)];
+        api.books(caller, &filters).await.map(|page| Arc::new(page.items))
+    }
 }
 
 impl Shelf {
@@ -45,16 +67,19 @@ impl Shelf {
 
     /// Up to twelve books.
     pub(crate) async fn row(&self, api: &ApiClient, caller: &Caller, row: Row) -> ApiResult<Arc<Vec<Book>>> {
-        let load = async {
-            let (sort, name, value) = match &row {
-                Row::WellLoved => ("rating", "", ""),
-                Row::WellLovedIn(language) => ("rating", "language", language.as_str()),
-                Row::New => ("newest", "", ""),
-                Row::About(subject) => ("", "subject", subject.as_str()),
-            };
-            let filters = [("sort", sort), (name, value), ("limit", "12")];
-            api.books(caller, &filters).await.map(|page| Arc::new(page.items))
-        };
+        let load = row.load(api, caller);
         self.rows.try_get_with(row.clone(), load).await.map_err(|error| (*error).clone())
     }
+
+    /// Up to twelve books of a row that a page can do without: none when they are not to be had within a moment, and
+    /// then for a while, so that nobody else waits for them either.
+    pub(crate) async fn bonus(&self, api: &ApiClient, caller: &Caller, row: Row) -> Arc<Vec<Book>> {
+        let load = async { within_a_moment(row.load(api, caller)).await.unwrap_or_default() };
+        self.rows.get_with(row.clone(), load).await
+    }
+}
+
+/// What the API answers, unless it fails or takes its time.
+pub(crate) async fn within_a_moment<T>(asked: impl Future<Output = ApiResult<T>>) -> Option<T> {
+    tokio::time::timeout(MOMENT, asked).await.ok()?.ok()
 }

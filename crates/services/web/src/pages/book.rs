@@ -1,13 +1,18 @@
 //! The page of a book.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use bookworm_contracts::rest::catalog::Book;
 use bookworm_kernel::Money;
+use http::HeaderMap;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::{
     Web,
+    api::{ApiClient, Caller},
     error::PageResult,
     layout::{Shell, page},
     session::Visitor,
@@ -28,22 +33,50 @@ struct BookPage {
     paragraphs: Vec<String>,
     json_ld: String,
     most: i64,
-    related: Vec<Book>,
+    similar: Arc<Vec<Book>>,
     book: Book,
 }
 
+/// Views on their way to the catalogue at one time; further ones are not counted.
+const VIEWS_UNDER_WAY: usize = 64;
+
+/// Tells the catalogue which books a customer looks at. The page never waits for it, and nothing depends on it.
+#[derive(Clone)]
+pub(crate) struct Views(Arc<Semaphore>);
+
+impl Views {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(VIEWS_UNDER_WAY)))
+    }
+
+    fn note(&self, api: &ApiClient, caller: &Caller, id: &str) {
+        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return };
+        let (api, caller, id) = (api.clone(), caller.clone(), id.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = api.view_book(&caller, &id).await {
+                tracing::debug!(%error, "a view is not counted");
+            }
+            drop(permit);
+        });
+    }
+}
+
 /// `GET /books/{id}`
-pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>) -> PageResult {
-    let book = web.api.book(visitor.caller(), &id).await?;
+pub(crate) async fn show(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> PageResult {
+    let caller = visitor.caller();
     // The row below the book is a bonus: the page does not fail with it.
-    let related = match book.subjects.first() {
-        Some(subject) => {
-            let row = Row::About(subject.clone());
-            let row = web.shelf.row(&web.api, visitor.caller(), row).await.unwrap_or_default();
-            row.iter().filter(|other| other.id != book.id).take(6).cloned().collect()
-        }
-        None => Vec::new(),
-    };
+    let similar = web.shelf.bonus(&web.api, caller, Row::Similar(id.clone()));
+    let (book, similar) = tokio::join!(web.api.book(caller, &id), similar);
+    let book = book?;
+    // A browser that fetches ahead shows the page to nobody yet.
+    if visitor.account().is_some() && !headers.contains_key("sec-purpose") {
+        web.views.note(&web.api, caller, &id);
+    }
     let by = view::authors(&book);
     let description = match &book.description {
         Some(text) => text.chars().take(160).collect(),
@@ -57,7 +90,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Pat
         paragraphs: paragraphs(book.description.as_deref().unwrap_or_default()),
         json_ld: metadata(&book),
         most: book.available.clamp(1, OFFERED),
-        related,
+        similar,
         book,
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use bookworm_contracts::rest::catalog::Book;
+use bookworm_contracts::rest::catalog::{Book, RecommendationBasis};
 use http::{HeaderMap, header};
 
 use crate::{
@@ -13,47 +13,72 @@ use crate::{
     error::PageResult,
     layout::{Shell, page},
     session::Visitor,
-    shelf::Row,
+    shelf::{ROW, Row, within_a_moment},
 };
 
 /// How many subjects the index lists.
 const INDEXED: usize = 36;
 /// How many books the shelf and the row below it need.
 const ENOUGH: usize = 11;
+/// How many of the favourites stand on the shelf beside the welcome.
+const ON_THE_SHELF: usize = 5;
+/// How many books a row shows.
+const IN_A_ROW: usize = 6;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage {
     shell: Shell,
-    loved: Arc<Vec<Book>>,
+    favourites: Vec<Book>,
+    recommended: Arc<Vec<Book>>,
+    /// Whether they are recommended to this customer, or to everybody.
+    yours: bool,
+    loved: Vec<Book>,
     /// Whether readers have rated these books, or they are merely the first of the shelf.
     rated: bool,
     fresh: Arc<Vec<Book>>,
     subjects: Vec<(String, i64)>,
 }
 
-/// How many of the favourites the row leaves out, because they stand on the shelf above it already.
-pub(crate) fn rest(loved: &[Book]) -> usize {
-    if loved.len() >= ENOUGH { 5 } else { 0 }
-}
-
 /// `GET /`
 pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, headers: HeaderMap) -> PageResult {
     let caller = visitor.caller();
     let language = preferred_language(&headers);
-    let (loved, fresh, subjects) = tokio::try_join!(
-        well_loved(&web, caller, language),
-        web.shelf.row(&web.api, caller, Row::New),
-        web.shelf.subjects(&web.api, caller),
-    )?;
+    let shelves = async {
+        tokio::try_join!(
+            well_loved(&web, caller, language),
+            web.shelf.row(&web.api, caller, Row::New),
+            web.shelf.subjects(&web.api, caller),
+        )
+    };
+    let (shelves, (recommended, yours)) = tokio::join!(shelves, recommended(&web, &visitor));
+    let (all_loved, fresh, subjects) = shelves?;
     let mut subjects: Vec<(String, i64)> =
         subjects.iter().take(INDEXED).map(|subject| (subject.name.clone(), subject.books)).collect();
     subjects.sort_by_key(|(name, _)| name.to_lowercase());
     let shell = visitor
         .shell("Good books, honestly sold")
         .indexed("An independent bookshop: new and classic titles with honest prices and stock you can trust.");
-    let rated = loved.iter().any(|book| book.rating.count > 0);
-    page(&HomePage { shell, loved, rated, fresh, subjects })
+    let rated = all_loved.iter().any(|book| book.rating.count > 0);
+    let favourites: Vec<Book> = all_loved.iter().take(ON_THE_SHELF).cloned().collect();
+    // What stands on the shelf or is recommended is not shown once more, where there are enough others.
+    let on_the_shelf = if all_loved.len() >= ENOUGH { ON_THE_SHELF } else { 0 };
+    let seen = |book: &&Book| recommended.iter().take(IN_A_ROW).any(|other| other.id == book.id);
+    let rest = all_loved.iter().skip(on_the_shelf);
+    let loved = rest.filter(|book| !seen(book)).take(IN_A_ROW).cloned().collect();
+    page(&HomePage { shell, favourites, recommended, yours, loved, rated, fresh, subjects })
+}
+
+/// What may please this visitor, and whether it is meant for them alone. A bonus: none when it is not to be had.
+async fn recommended(web: &Web, visitor: &Visitor) -> (Arc<Vec<Book>>, bool) {
+    let caller = visitor.caller();
+    if visitor.account().is_none() {
+        return (web.shelf.bonus(&web.api, caller, Row::Popular).await, false);
+    }
+    match within_a_moment(web.api.recommendations(caller, ROW)).await {
+        Some(found) => (Arc::new(found.items), found.basis == RecommendationBasis::Yours),
+        None => (Arc::default(), false),
+    }
 }
 
 /// The favourites in the visitor's language; those of all languages where these are too few for a row.

@@ -1,24 +1,25 @@
-//! Browsing and searching: a filtered list whose address can be shared.
+//! Browsing: a filtered list whose address can be shared. What it has in common with search is here too.
 
 use askama::Template;
 use axum::extract::State;
-use bookworm_contracts::rest::catalog::{Book, Facets};
-use bookworm_kernel::{Currency, Money};
+use bookworm_contracts::rest::{Page, catalog::Book};
+use bookworm_kernel::{Currency, ErrorCode, Money};
+use http::StatusCode;
 
 use crate::{
     Web,
+    api::{ApiError, ApiResult, ProblemBody},
     error::PageResult,
     form::Query,
-    layout::{Shell, page},
+    layout::{Shell, page_with},
     names,
     session::Visitor,
 };
 
 /// Books on one page: whole rows at 2, 3, 4 and 6 columns.
 const PAGE: &str = "24";
-/// Values shown of one facet.
-const LINKS: usize = 10;
 
+/// How a list can be sorted, with the words for it.
 const SORTS: &[(&str, &str)] = &[
     ("", "Most fitting"),
     ("rating", "Best rated"),
@@ -37,9 +38,10 @@ const LANGUAGES: &[&str] = &[
     "tr", "zh",
 ];
 
-struct Chip {
-    label: String,
-    href: String,
+/// A filter in use, and the list without it.
+pub(super) struct Chip {
+    pub(super) label: String,
+    pub(super) href: String,
 }
 
 struct Select {
@@ -48,22 +50,11 @@ struct Select {
     options: Vec<Choice>,
 }
 
-struct Choice {
-    value: String,
-    label: String,
-    chosen: bool,
-}
-
-struct Facet {
-    name: &'static str,
-    label: &'static str,
-    links: Vec<FacetLink>,
-}
-
-struct FacetLink {
-    label: String,
-    href: String,
-    count: String,
+/// One of several values.
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) label: String,
+    pub(super) chosen: bool,
 }
 
 #[derive(Template)]
@@ -71,30 +62,30 @@ struct FacetLink {
 struct ListPage {
     shell: Shell,
     heading: String,
-    lead: String,
-    degraded: bool,
-    searching: bool,
-    action: &'static str,
+    notices: Vec<String>,
+    refusals: Vec<String>,
     chips: Vec<Chip>,
-    clear_href: String,
+    clear_href: &'static str,
     selects: Vec<Select>,
     author: String,
     in_stock: bool,
-    facets: Vec<Facet>,
     books: Vec<Book>,
-    paged: bool,
     first_href: Option<String>,
     next_href: Option<String>,
 }
 
 /// `GET /books`
 pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
-    let filters = Filters::read(&query);
-    let sent = filters.to_api();
-    let (list, subjects) =
-        tokio::try_join!(web.api.books(visitor.caller(), &sent), web.shelf.subjects(&web.api, visitor.caller()),)?;
-    let currency = currency_of(&list.items);
-    let (heading, lead) = browse_words(&query);
+    let filters = Filters::read(&query, LISTS);
+    let mut sent = filters.to_api();
+    sent.extend([("cursor", query.get("cursor")), ("limit", PAGE)]);
+    let caller = visitor.caller();
+    let (list, subjects) = tokio::join!(web.api.books(caller, &sent), web.shelf.subjects(&web.api, caller));
+    let subjects = subjects?;
+    let (list, refusals) = accept(list)?;
+    let Page { items: books, next } = list.unwrap_or(Page { items: Vec::new(), next: None });
+    let currency = currency_of(&books);
+    let heading = browse_words(&query);
     let section = match (query.get("sort"), filters.is_empty()) {
         ("newest", true) => "newest",
         ("rating", true) => "rating",
@@ -105,99 +96,99 @@ pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Quer
     if query.get("cursor").is_empty() {
         shell = shell.indexed(format!("{heading} at {}.", web.settings.shop_name));
     }
-    page(&ListPage {
+    let status = if refusals.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let list = ListPage {
         heading,
-        lead,
-        degraded: false,
-        searching: false,
-        action: "/books",
         chips: chips("/books", &query, currency),
-        clear_href: "/books".to_owned(),
-        selects: selects(&query, subjects.iter().map(|subject| subject.name.as_str()), currency, false),
+        clear_href: "/books",
+        selects: selects(&query, subjects.iter().map(|subject| subject.name.as_str()), currency),
         author: query.get("author").to_owned(),
         in_stock: filters.in_stock,
-        facets: Vec::new(),
-        books: list.items,
-        paged: list.next.is_some() || !query.get("cursor").is_empty(),
-        first_href: first_href("/books", &query),
-        next_href: list.next.map(|cursor| next_href("/books", &query, &cursor)),
-        shell,
-    })
-}
-
-/// `GET /search?q=`
-pub(crate) async fn search(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
-    let words: String = query.get("q").chars().take(200).collect();
-    if words.is_empty() {
-        return browse(State(web), visitor, query).await;
-    }
-    let filters = Filters::read(&query);
-    let mut sent = vec![("q", words.as_str())];
-    sent.extend(filters.to_api());
-    let (found, subjects) =
-        tokio::try_join!(web.api.search(visitor.caller(), &sent), web.shelf.subjects(&web.api, visitor.caller()),)?;
-    let books: Vec<Book> = found.items.into_iter().map(|hit| hit.book).collect();
-    let currency = currency_of(&books);
-    let heading = format!("“{words}”");
-    let lead = match found.total {
-        0 => "No books found".to_owned(),
-        1 => "One book found".to_owned(),
-        total => format!("{} books found", crate::view::number(&total)),
-    };
-    let mut shell = visitor.shell(format!("{heading}: {lead}"));
-    shell.query.clone_from(&words);
-    page(&ListPage {
-        shell,
-        lead,
-        heading,
-        degraded: found.degraded,
-        searching: true,
-        action: "/search",
-        chips: chips("/search", &query, currency),
-        clear_href: format!("/search?q={}", crate::view::encoded(&words)),
-        selects: selects(&query, subjects.iter().map(|subject| subject.name.as_str()), currency, true),
-        author: query.get("author").to_owned(),
-        in_stock: filters.in_stock,
-        facets: facets(&query, &found.facets, currency),
         books,
-        paged: found.next.is_some() || !query.get("cursor").is_empty(),
-        first_href: first_href("/search", &query),
-        next_href: found.next.map(|cursor| next_href("/search", &query, &cursor)),
-    })
+        first_href: (!query.get("cursor").is_empty()).then(|| format!("/books?{}", query.with("cursor", ""))),
+        next_href: next.map(|cursor| format!("/books?{}", query.with("cursor", &cursor))),
+        notices: filters.notices,
+        refusals,
+        shell,
+    };
+    page_with(status, &list)
 }
 
-/// The filters of a page's address, as the API takes them. What makes no sense is left out rather than refused: an old
-/// or mistyped link still shows books.
-struct Filters<'a> {
+/// The answer to a list; or none, and why not, when the API refuses what the page's address asks for.
+pub(super) fn accept<T>(answer: ApiResult<T>) -> Result<(Option<T>, Vec<String>), ApiError> {
+    match answer {
+        Ok(list) => Ok((Some(list), Vec::new())),
+        Err(ApiError::Problem(problem)) if problem.status == 400 => Ok((None, refusals(&problem))),
+        Err(error) => Err(error),
+    }
+}
+
+fn refusals(problem: &ProblemBody) -> Vec<String> {
+    if problem.code == ErrorCode::InvalidCursor.as_str() {
+        return vec!["The place in the list that this link names is not known any more.".to_owned()];
+    }
+    if problem.errors.is_empty() {
+        return vec![problem.message().to_owned()];
+    }
+    let name = |field: &str| match field.trim_start_matches('/') {
+        "q" => "What to search for".to_owned(),
+        other => other.replace('_', " "),
+    };
+    problem.errors.iter().map(|error| format!("{}: {}.", name(&error.field), error.message)).collect()
+}
+
+/// What sort of list the unsorted one is called.
+pub(super) struct Unsorted {
+    /// As an option to choose.
+    label: &'static str,
+    /// As the end of a sentence.
+    words: &'static str,
+}
+
+/// Lists of the shelves.
+const LISTS: &Unsorted = &Unsorted { label: "Our order", words: "our order" };
+/// Results of a search.
+pub(super) const RESULTS: &Unsorted = &Unsorted { label: SORTS[0].1, words: "the order of fit" };
+
+/// The filters of a page's address, as the API takes them. What makes no sense is left out rather than refused, and
+/// said: an old or mistyped link still shows books.
+pub(super) struct Filters<'a> {
     plain: Vec<(&'static str, &'a str)>,
     prices: Option<(&'a str, &'a str)>,
-    in_stock: bool,
+    /// Whether only books in stock are wanted.
+    pub(super) in_stock: bool,
     sort: &'a str,
-    cursor: &'a str,
+    /// What was left out.
+    pub(super) notices: Vec<String>,
 }
 
 impl<'a> Filters<'a> {
-    fn read(query: &'a Query) -> Self {
+    pub(super) fn read(query: &'a Query, unsorted: &Unsorted) -> Self {
         let plain = ["subject", "author", "language"]
             .into_iter()
             .map(|name| (name, query.get(name)))
-            .filter(|(_, value)| !value.is_empty() && value.chars().count() <= 200)
+            .filter(|(_, value)| !value.is_empty())
             .collect();
-        let sort = query.get("sort");
-        Self {
-            plain,
-            prices: price_range(query.get("price")),
-            in_stock: query.get("in_stock") == "true",
-            sort: if SORTS.iter().any(|(known, _)| *known == sort) { sort } else { "" },
-            cursor: query.get("cursor"),
+        let mut notices = Vec::new();
+        let (sort, price) = (query.get("sort"), query.get("price"));
+        let known = matches!(sort, "" | "relevance") || SORTS.iter().any(|(known, _)| *known == sort);
+        if !known {
+            notices.push(format!("Books cannot be sorted by “{}”; they are in {}.", short(sort), unsorted.words));
         }
+        let prices = price_range(price);
+        if prices.is_none() && !price.is_empty() {
+            notices.push(format!("“{}” is no range of prices; books of every price are shown.", short(price)));
+        }
+        let in_stock = query.get("in_stock") == "true";
+        Self { plain, prices, in_stock, sort: if known { sort } else { "" }, notices }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.prices.is_none() && !self.in_stock
     }
 
-    fn to_api(&self) -> Vec<(&'static str, &'a str)> {
+    /// Filters and order.
+    pub(super) fn to_api(&self) -> Vec<(&'static str, &'a str)> {
         let mut all = self.plain.clone();
         if let Some((from, to)) = self.prices {
             all.extend([("min_price", from), ("max_price", to)]);
@@ -205,19 +196,31 @@ impl<'a> Filters<'a> {
         if self.in_stock {
             all.push(("in_stock", "true"));
         }
-        all.extend([("sort", self.sort), ("cursor", self.cursor), ("limit", PAGE)]);
+        all.push(("sort", self.sort));
         all
+    }
+}
+
+/// The beginning of something that was typed, to be repeated in a sentence.
+pub(crate) fn short(text: &str) -> String {
+    const LONGEST: usize = 40;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
 /// `1000-1999` or `3000-`, in minor units.
 fn price_range(text: &str) -> Option<(&str, &str)> {
     let (from, to) = text.split_once('-')?;
-    let is_number = |text: &str| text.len() <= 9 && text.chars().all(|c| c.is_ascii_digit());
-    (is_number(from) && is_number(to) && !(from.is_empty() && to.is_empty())).then_some((from, to))
+    let number = |text: &str| (text.len() <= 9).then(|| text.parse::<u32>().ok()).flatten();
+    let is_number = |text: &str| text.is_empty() || number(text).is_some();
+    let is_upside_down = number(from).zip(number(to)).is_some_and(|(from, to)| from > to);
+    (is_number(from) && is_number(to) && !is_upside_down && text.len() > 1).then_some((from, to))
 }
 
-fn price_label(range: &str, currency: Currency) -> Option<String> {
+/// A range of prices in words; nothing when it is none.
+pub(super) fn price_label(range: &str, currency: Currency) -> Option<String> {
     let (from, to) = price_range(range)?;
     let money = |text: &str, add: i64| text.parse::<i64>().ok().map(|amount| Money::new(amount + add, currency));
     Some(match (money(from, 0).filter(|from| from.amount > 0), money(to, 1)) {
@@ -229,13 +232,13 @@ fn price_label(range: &str, currency: Currency) -> Option<String> {
 }
 
 /// The shop has one currency; any book shows which.
-fn currency_of(books: &[Book]) -> Currency {
-    books.first().map_or(Currency::USD, |book| book.price.currency)
+pub(super) fn currency_of<'a>(books: impl IntoIterator<Item = &'a Book>) -> Currency {
+    books.into_iter().next().map_or(Currency::USD, |book| book.price.currency)
 }
 
-fn browse_words(query: &Query) -> (String, String) {
+fn browse_words(query: &Query) -> String {
     let (subject, author, language) = (query.get("subject"), query.get("author"), query.get("language"));
-    let heading = match (subject, author, language) {
+    match (subject, author, language) {
         ("", "", "") => match query.get("sort") {
             "newest" => "Newest books",
             "rating" => "Best rated books",
@@ -246,11 +249,11 @@ fn browse_words(query: &Query) -> (String, String) {
         ("", author, _) => format!("Books by {author}"),
         (subject, "", _) => subject.to_owned(),
         (subject, author, _) => format!("{subject} by {author}"),
-    };
-    (heading, String::new())
+    }
 }
 
-fn chips(action: &str, query: &Query, currency: Currency) -> Vec<Chip> {
+/// The filters in use, each with the address of the list without it.
+pub(super) fn chips(action: &str, query: &Query, currency: Currency) -> Vec<Chip> {
     let label = |name: &str, value: &str| match name {
         "language" => Some(names::language(value).to_owned()),
         "price" => price_label(value, currency),
@@ -267,12 +270,17 @@ fn chips(action: &str, query: &Query, currency: Currency) -> Vec<Chip> {
         .collect()
 }
 
-fn selects<'a>(
-    query: &Query,
-    subjects: impl Iterator<Item = &'a str>,
-    currency: Currency,
-    searching: bool,
-) -> Vec<Select> {
+/// Ways to sort, of which one is chosen.
+pub(super) fn sorts(query: &Query, unsorted: &Unsorted) -> Vec<Choice> {
+    let choice = |(value, label): &(&str, &str)| Choice {
+        value: (*value).to_owned(),
+        label: if value.is_empty() { unsorted.label } else { label }.to_owned(),
+        chosen: query.get("sort") == *value,
+    };
+    SORTS.iter().map(choice).collect()
+}
+
+fn selects<'a>(query: &Query, subjects: impl Iterator<Item = &'a str>, currency: Currency) -> Vec<Select> {
     let choice = |name: &str, value: &str, label: String| Choice {
         value: value.to_owned(),
         label,
@@ -293,15 +301,8 @@ fn selects<'a>(
         keep_chosen(&mut prices, query.get("price"), |range| price_label(range, currency).unwrap_or_default());
     }
     prices.insert(0, choice("price", "", "Any price".to_owned()));
-    let sorts = SORTS
-        .iter()
-        .map(|(value, label)| {
-            let label = if value.is_empty() && !searching { "Our order" } else { label };
-            choice("sort", value, label.to_owned())
-        })
-        .collect();
     vec![
-        Select { name: "sort", label: "Sort", options: sorts },
+        Select { name: "sort", label: "Sort", options: sorts(query, LISTS) },
         Select { name: "subject", label: "Subject", options: subjects },
         Select { name: "language", label: "Language", options: languages },
         Select { name: "price", label: "Price", options: prices },
@@ -315,46 +316,6 @@ fn keep_chosen(choices: &mut Vec<Choice>, value: &str, label: impl Fn(&str) -> S
     }
 }
 
-fn facets(query: &Query, facets: &Facets, currency: Currency) -> Vec<Facet> {
-    let all = [
-        ("subject", "Subject", &facets.subject),
-        ("author", "Author", &facets.author),
-        ("language", "Language", &facets.language),
-        ("price", "Price", &facets.price),
-    ];
-    all.into_iter()
-        .map(|(name, label, values)| Facet {
-            name,
-            label,
-            links: values
-                .iter()
-                .filter(|value| value.value != query.get(name))
-                .take(LINKS)
-                .filter_map(|value| {
-                    Some(FacetLink {
-                        label: match name {
-                            "language" => names::language(&value.value).to_owned(),
-                            "price" => price_label(&value.value, currency)?,
-                            _ => value.value.clone(),
-                        },
-                        href: format!("/search?{}", query.with(name, &value.value)),
-                        count: crate::view::number(&value.count),
-                    })
-                })
-                .collect(),
-        })
-        .filter(|facet| !facet.links.is_empty())
-        .collect()
-}
-
-fn first_href(action: &str, query: &Query) -> Option<String> {
-    (!query.get("cursor").is_empty()).then(|| format!("{action}?{}", query.with("cursor", "")))
-}
-
-fn next_href(action: &str, query: &Query, cursor: &str) -> String {
-    format!("{action}?{}", query.with("cursor", cursor))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,7 +325,7 @@ mod tests {
         assert_eq!(price_label("0-999", Currency::USD).unwrap(), "Under $10.00");
         assert_eq!(price_label("1000-1999", Currency::USD).unwrap(), "$10.00 to $20.00");
         assert_eq!(price_label("3000-", Currency::EUR).unwrap(), "€30.00 and more");
-        for bad in ["", "-", "a-b", "1", "-5-10", "99999999999-"] {
+        for bad in ["", "-", "a-b", "1", "-5-10", "99999999999-", "900-100"] {
             assert_eq!(price_label(bad, Currency::USD), None, "{bad}");
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod home;
 pub(crate) mod info;
 pub(crate) mod listing;
 pub(crate) mod order;
+pub(crate) mod search;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
 
@@ -24,7 +25,7 @@ pub(crate) fn router() -> Router<Web> {
     Router::new()
         .route("/", get(home::show))
         .route("/books", get(listing::browse))
-        .route("/search", get(listing::search))
+        .route("/search", get(search::show))
         .route("/books/{id}", get(book::show))
         .route("/basket", get(basket::show))
         .route("/basket/items", post(basket::add))

@@ -33,6 +33,12 @@ pub struct Inner {
     /// Everything fails with this status.
     pub down: Option<u16>,
     pub empty: bool,
+    /// What search answers; a hit with hostile words when there is none.
+    pub search: Option<(u16, Value)>,
+    /// Paths under `/api/v1` that fail, and how.
+    pub broken: Vec<(&'static str, u16)>,
+    /// Synonyms as they are saved, and their version.
+    pub synonyms: (Value, u32),
 }
 
 #[derive(Clone, Default)]
@@ -41,6 +47,14 @@ pub struct FakeApi(pub Arc<Mutex<Inner>>);
 impl FakeApi {
     pub fn asked(&self, start: &str) -> Vec<Asked> {
         self.0.lock().unwrap().asked.iter().filter(|asked| asked.line.starts_with(start)).cloned().collect()
+    }
+
+    pub fn answer_search(&self, status: u16, body: Value) {
+        self.0.lock().unwrap().search = Some((status, body));
+    }
+
+    pub fn break_path(&self, path: &'static str, status: u16) {
+        self.0.lock().unwrap().broken.push((path, status));
     }
 
     pub fn answer_checkout(&self, status: u16, body: Value) {
@@ -109,8 +123,10 @@ async fn watch(State(api): State<FakeApi>, request: Request, next: Next) -> Resp
     let line = format!("{} {}", request.method(), request.uri());
     let down = {
         let mut inner = api.0.lock().unwrap();
+        let path = request.uri().path().trim_start_matches("/api/v1");
+        let broken = inner.broken.iter().find(|(start, _)| path.starts_with(start)).map(|(_, status)| *status);
         inner.asked.push(Asked { line, headers: request.headers().clone() });
-        inner.down
+        inner.down.or(broken)
     };
     match down {
         Some(status) => problem(status, "unavailable", json!({})),
@@ -125,6 +141,57 @@ async fn get_book(Path(id): Path<String>) -> Response {
     let mut response = Json(book(&id, HOSTILE)).into_response();
     response.headers_mut().insert("etag", "\"2\"".parse().unwrap());
     response
+}
+
+/// Results, `total` of them, with everything that a search can tell.
+pub fn found(total: i64) -> Value {
+    let highlights = json!([
+        {"field": "title", "pieces": [{"text": "<script>alert(\"x\")</script>", "hit": true}, {"text": " & 'Co' ", "hit": false}]},
+        {"field": "description", "pieces": [{"text": "<b>Second", "hit": true}, {"text": "</b>", "hit": false}]}]);
+    let hit = json!({"book": book(BOOK, HOSTILE), "score": 1.0, "matched": {"text": true, "meaning": false},
+        "highlights": highlights});
+    let near =
+        json!({"book": book(BOOK, "A lamp by the sea"), "score": 0.5, "matched": {"text": false, "meaning": true}});
+    json!({
+        "items": if total > 0 { vec![hit, near] } else { vec![] }, "next": null, "total": total, "degraded": false, "took_ms": 3,
+        "facets": {"subject": [{"value": "Sea <stories>", "count": 5}], "language": [{"value": "en", "count": 2}],
+            "author": [{"value": "O'Brien <i>", "count": 1}], "price": [{"value": "0-999", "count": 1}]}
+    })
+}
+
+async fn search(State(api): State<FakeApi>) -> Response {
+    match api.0.lock().unwrap().search.clone() {
+        Some((status, body)) if status >= 400 => problem(status, "validation_failed", body),
+        Some((_, body)) => Json(body).into_response(),
+        None => Json(found(1_234)).into_response(),
+    }
+}
+
+async fn synonyms(State(api): State<FakeApi>) -> Response {
+    let (groups, version) = api.0.lock().unwrap().synonyms.clone();
+    let groups = if groups.is_null() { json!([["sea", "<ocean>"]]) } else { groups };
+    let mut response = Json(json!({"groups": groups})).into_response();
+    response.headers_mut().insert("etag", format!("\"{version}\"").parse().unwrap());
+    response
+}
+
+async fn save_synonyms(State(api): State<FakeApi>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if body["groups"][0][0] == "refused" {
+        let errors = json!({"errors": [{"field": "/groups/0/1", "message": "is not a word"}]});
+        return problem(400, "validation_failed", errors);
+    }
+    let Some(tag) = headers.get("if-match").and_then(|tag| tag.to_str().ok()) else {
+        return problem(428, "precondition_required", json!({}));
+    };
+    let saved = {
+        let mut inner = api.0.lock().unwrap();
+        let fits = tag == format!("\"{}\"", inner.synonyms.1);
+        if fits {
+            inner.synonyms = (body["groups"].clone(), inner.synonyms.1 + 1);
+        }
+        fits
+    };
+    if saved { synonyms(State(api)).await } else { problem(412, "edit_conflict", json!({})) }
 }
 
 async fn basket_answer(State(api): State<FakeApi>, headers: HeaderMap) -> Response {
@@ -165,12 +232,6 @@ async fn one_order(Query(query): Query<std::collections::HashMap<String, String>
 }
 
 pub fn router(api: &FakeApi) -> Router {
-    let hit = json!({"book": book(BOOK, HOSTILE), "score": 1.0, "matched": {"text": true, "meaning": false}});
-    let found = json!({
-        "items": [hit], "next": null, "total": 1, "degraded": true, "took_ms": 3,
-        "facets": {"subject": [{"value": "Sea <stories>", "count": 5}], "language": [{"value": "en", "count": 2}],
-            "author": [{"value": "O'Brien <i>", "count": 1}], "price": [{"value": "0-999", "count": 1}]}
-    });
     let mail = json!({"id": OTHER, "kind": "order_confirmed", "to": "ada@example.org", "subject": HOSTILE,
         "text": HOSTILE, "html": "<p onclick=\"x\">Hi</p>", "status": "sent", "attempts": 1, "created_at": "2026-03-01T12:30:00Z"});
     let letter = json!({"id": OTHER, "message_id": OTHER, "subject": "OrderConfirmed", "consumer": "notification",
@@ -190,6 +251,8 @@ pub fn router(api: &FakeApi) -> Router {
     let payments = json!({"items": [{"token": "tok_approve", "name": "Card that works", "description": "Approved."},
         {"token": "tok_decline", "name": "Card that does not", "description": "Declined."}], "next": null});
     let account = json!({"id": OTHER, "email": "ada@example.org", "name": "Ada <b>Reader</b>", "roles": ["customer"]});
+    let status = json!({"books": 2000, "indexed": 2000, "with_meaning": 1234, "model": "m<1>", "meaning": "building",
+        "last_error": HOSTILE});
     let answer = |value: Value| get(move || async move { Json(value) });
     let v1 = Router::new()
         .route(
@@ -212,7 +275,18 @@ pub fn router(api: &FakeApi) -> Router {
             "/subjects",
             get(|| async { page(vec![json!({"id": OTHER, "name": "Sea <stories>", "books": 7, "version": 1})]) }),
         )
-        .route("/search", answer(found))
+        .route("/books/{id}/similar", get(|| async { page(vec![book(OTHER, "Much like it")]) }))
+        .route("/books/{id}/views", post(|| async { StatusCode::NO_CONTENT }))
+        .route("/search", get(search))
+        .route("/search/synonyms", get(synonyms).put(save_synonyms))
+        .route(
+            "/recommendations",
+            get(|headers: HeaderMap| async move {
+                let basis = if headers.contains_key("authorization") { "yours" } else { "popular" };
+                Json(json!({"items": [book(OTHER, "A likely book"), book(BOOK, HOSTILE)], "basis": basis}))
+            }),
+        )
+        .route("/admin/search", answer(status))
         .route("/basket", get(basket_answer))
         .route("/basket/items", post(basket_answer))
         .route("/basket/items/{id}", patch(basket_answer))

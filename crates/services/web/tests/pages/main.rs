@@ -16,6 +16,8 @@ const PUBLIC: &[&str] = &[
     "/books?subject=Sea&author=x&language=en&price=0-999&in_stock=true&sort=price&cursor=abc",
     "/books?price=nonsense&sort=nonsense",
     "/search?q=%3Cscript%3E",
+    "/search?q=sea&subject=Sea&author=x&language=en&price=0-999&in_stock=true&sort=price&page=2",
+    "/search?q=sea&price=nonsense&sort=nonsense&page=nonsense&cursor=nonsense",
     "/search",
     "/basket",
     "/checkout",
@@ -38,6 +40,7 @@ const STAFF: &[&str] = &[
     "/admin/mail",
     "/admin/mail/1",
     "/admin/dead-letters",
+    "/admin/search",
     "/admin/payments",
     "/admin/payments/reconciliation",
 ];
@@ -509,4 +512,206 @@ async fn machine_readable_metadata_cannot_break_out() {
     let data: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!(data["name"], fake_api::HOSTILE);
     assert_eq!(data["offers"]["price"], "12.99");
+}
+
+#[tokio::test]
+async fn results_mark_the_words_that_match() {
+    let mut browser = Browser::new();
+    let body = browser.get("/search?q=sea&in_stock=true").await.body;
+    assert!(body.contains("<h1>About 1,234 books for “sea”</h1>"), "{body}");
+    assert!(
+        body.contains("<mark>&#60;script&#62;alert(&#34;x&#34;)&#60;/script&#62;</mark> &#38; &#39;Co&#39;"),
+        "{body}"
+    );
+    assert!(body.contains("… <mark>&#60;b&#62;Second</mark>&#60;/b&#62;</p>"), "the matching part of the description");
+    assert!(body.contains("First. &#60;b&#62;Second&#60;/b&#62;</p>"), "its beginning where nothing matches");
+    assert!(body.contains("Not in these words, but near in meaning"));
+    assert!(body.contains("value=\"sea\" maxlength"), "the query stays in the box");
+    assert!(body.contains("href=\"/search?q=sea&#38;in_stock=true&#38;language=en\""), "facets combine: {body}");
+    assert!(body.contains("Remove filter: </span>In stock"));
+}
+
+#[tokio::test]
+async fn results_come_in_pages_that_can_be_shared() {
+    let mut browser = Browser::new();
+    let body = browser.get("/search?q=sea&sort=price&page=3").await.body;
+    assert!(!browser.api.asked("GET /api/v1/search?q=sea&sort=price&limit=20&page=3").is_empty());
+    assert!(body.contains("aria-current=\"page\"><span class=\"hidden\">Page </span>3<"), "{body}");
+    assert!(body.contains("rel=\"prev\" href=\"/search?q=sea&#38;sort=price&#38;page=2\""), "{body}");
+    assert!(body.contains("rel=\"next\" href=\"/search?q=sea&#38;sort=price&#38;page=4\""));
+    assert!(body.contains("<ol class=\"hits\" start=\"41\">") && body.contains("Only the first 1,000 books"));
+    let first = browser.get("/search?q=sea&page=2").await.body;
+    assert!(first.contains("rel=\"prev\" href=\"/search?q=sea\""), "the first page has one address");
+}
+
+#[tokio::test]
+async fn odd_addresses_of_results_are_explained() {
+    let mut browser = Browser::new();
+    for (query, status, words) in [
+        (
+            "q=sea&page=51",
+            404,
+            "There is no page 51 of these results: they have <a href=\"/search?q=sea&#38;page=50\">50 pages</a>",
+        ),
+        ("q=sea&page=99999999999999999999", 404, "There is no page 4294967295"),
+        ("q=sea&page=0", 200, "There is no page “0”; this is the first."),
+        ("q=sea&page=%3Cb%3E", 200, "There is no page “&#60;b&#62;”"),
+        ("q=sea&page=-1", 200, "There is no page “-1”"),
+        ("q=sea&cursor=abc", 200, "This link is an old one"),
+        ("q=sea&sort=odd", 200, "Books cannot be sorted by “odd”; they are in the order of fit."),
+        ("q=sea&price=9-1", 200, "“9-1” is no range of prices"),
+    ] {
+        let seen = browser.get(&format!("/search?{query}")).await;
+        assert_eq!(seen.status.as_u16(), status, "{query}");
+        assert!(seen.body.contains(words), "{query}: {}", seen.body);
+    }
+    let long = format!("/search?q={}", "a%00b".repeat(4_000));
+    let seen = browser.get(&long).await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert!(seen.body.contains("the first 200 characters were searched for") && !seen.body.contains('\0'));
+
+    browser.api.answer_search(400, json!({"errors": [{"field": "/language", "message": "must be an ISO 639 code"}]}));
+    let seen = browser.get("/search?q=sea&language=klingon").await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
+    assert!(seen.body.contains("language: must be an ISO 639 code."), "{}", seen.body);
+    assert!(seen.body.contains("value=\"sea\" maxlength"), "the query stays in the box");
+}
+
+#[tokio::test]
+async fn a_dead_end_shows_ways_on() {
+    let mut browser = Browser::new();
+    let mut none = fake_api::found(0);
+    none["did_you_mean"] = json!("frankenstein & <co>");
+    browser.api.answer_search(200, none.clone());
+    let body = browser.get("/search?q=frankenstien&language=en").await.body;
+    assert!(body.contains("<h1>No books for “frankenstien”</h1>"), "{body}");
+    assert!(
+        body.contains("Did you mean <a href=\"/search?language=en&#38;q=frankenstein+%26+%3Cco%3E\">frankenstein &#38; &#60;co&#62;</a>?"),
+        "{body}"
+    );
+    assert!(body.contains("search without filters") && body.contains("/books?subject=Sea%20%3Cstories%3E"));
+
+    let mut near = fake_api::found(2);
+    near["nearest"] = json!(true);
+    near["degraded"] = json!(true);
+    browser.api.answer_search(200, near);
+    let body = browser.get("/search?q=sorrow+of+a+lamp").await.body;
+    assert!(body.contains("Nothing has these words. These come nearest in meaning:"), "{body}");
+    assert!(!body.contains("Not in these words"), "said once, above");
+    assert!(body.contains("these are the matches by word"));
+    browser.api.answer_search(200, none);
+    let seen = browser.get("/search?q=sea&page=2").await;
+    assert_eq!(seen.status, StatusCode::NOT_FOUND);
+    assert!(seen.body.contains("they have <a href=\"/search?q=sea\">one page</a>"), "{}", seen.body);
+}
+
+#[tokio::test]
+async fn a_list_whose_place_is_lost_says_so() {
+    let mut browser = Browser::new();
+    browser.api.break_path("/books", 400);
+    let seen = browser.get("/books?cursor=odd").await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
+    assert!(
+        seen.body.contains("This list cannot be shown") && seen.body.contains("Back to the start"),
+        "{}",
+        seen.body
+    );
+}
+
+#[tokio::test]
+async fn recommendations_are_for_whoever_looks_and_never_in_the_way() {
+    let mut guest = Browser::new();
+    assert!(guest.get("/").await.body.contains(">What readers buy</h2>"));
+    let mut customer = Browser::signed_in(&["customer"]);
+    let body = customer.get("/").await.body;
+    assert!(body.contains(">For you</h2>") && body.contains("A likely book"), "{body}");
+    assert!(customer.get(&format!("/books/{BOOK}")).await.body.contains("Much like it"));
+
+    for status in [404, 503] {
+        for mut browser in [Browser::new(), Browser::signed_in(&["customer"])] {
+            browser.api.break_path("/recommendations", status);
+            browser.api.break_path("/books/01990000%2D0000%2D7000%2D8000%2D000000000001/", status);
+            for path in ["/".to_owned(), format!("/books/{BOOK}")] {
+                let seen = browser.get(&path).await;
+                assert_eq!(seen.status, StatusCode::OK, "{path} without its bonus");
+                assert!(!seen.body.contains("id=\"recommended\"") && !seen.body.contains("id=\"similar\""), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_customers_look_at_is_told_to_the_catalogue() {
+    let path = format!("/books/{BOOK}");
+    let views = format!("POST /api/v1/books/{}/views", BOOK.replace('-', "%2D"));
+    let mut guest = Browser::new();
+    guest.get(&path).await;
+    let mut customer = Browser::signed_in(&["customer"]);
+    customer.get("/books/01990000-0000-7000-8000-000000000099").await;
+    customer.send(Request::get(&path).header("sec-purpose", "prefetch"), String::new()).await;
+    customer.get(&path).await;
+    for _ in 0..1_000 {
+        if !customer.api.asked(&views).is_empty() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        customer.api.asked("POST").len(),
+        1,
+        "books that are not there, and pages nobody sees yet, do not count"
+    );
+    assert!(customer.api.asked(&views)[0].headers.contains_key("authorization"));
+    assert!(guest.api.asked("POST").is_empty());
+}
+
+#[tokio::test]
+async fn staff_see_how_the_search_is() {
+    let mut browser = Browser::signed_in(&["staff"]);
+    let body = browser.get("/admin/search").await.body;
+    assert!(body.contains("max=\"2000\" value=\"1234\">1,234 of 2,000</progress>"), "{body}");
+    assert!(body.contains("Being built") && body.contains("m&#60;1&#62;"));
+    let part = browser.get("/admin/search/status").await.body;
+    assert!(part.starts_with("<section") && part.contains("data-every=\"2000\""), "{part}");
+    for status in [404, 503] {
+        let mut browser = Browser::signed_in(&["staff"]);
+        browser.api.break_path("/admin/search", status);
+        let seen = browser.get("/admin/search").await;
+        assert_eq!(seen.status, StatusCode::OK);
+        assert!(seen.body.contains("cannot be told just now") && seen.body.contains("name=\"groups\""));
+        browser.api.break_path("/search/synonyms", status);
+        let seen = browser.get("/admin/search").await;
+        assert!(seen.body.contains("The synonyms cannot be read just now"), "{}", seen.body);
+    }
+}
+
+#[tokio::test]
+async fn staff_edit_synonyms_and_nobodys_work_is_lost() {
+    let mut browser = Browser::signed_in(&["staff"]);
+    let body = browser.get("/admin/search").await.body;
+    assert!(
+        body.contains("sea, &#60;ocean&#62;</textarea>") && body.contains("name=\"etag\" value=\"&#34;0&#34;\""),
+        "{body}"
+    );
+    let mine = [("groups", "crime, whodunit\n\nsf, science fiction"), ("etag", "\"0\"")];
+    let seen = browser.post("/admin/search", &mine).await;
+    assert_eq!(seen.location(), "/admin/search");
+    assert!(browser.get("/admin/search").await.body.contains("Saved: 2 groups of synonyms"));
+
+    let late = [("groups", "crime, whodunit\nsea, ocean"), ("etag", "\"0\"")];
+    let seen = browser.post("/admin/search", &late).await;
+    assert_eq!(seen.status, StatusCode::PRECONDITION_FAILED);
+    assert!(seen.body.contains("crime, whodunit\nsf, science fiction</textarea>"), "what is saved: {}", seen.body);
+    assert!(seen.body.contains("crime, whodunit\nsea, ocean</textarea>"), "what was typed");
+    assert!(seen.body.contains("<li>sf, science fiction</li>") && seen.body.contains("<li>sea, ocean</li>"));
+    assert!(seen.body.contains("name=\"etag\" value=\"&#34;1&#34;\""), "saving now is a decision");
+    holds_up("/admin/search", &seen);
+
+    let wrong = [("groups", "sea, ocean\nalone\n"), ("etag", "\"1\"")];
+    let seen = browser.post("/admin/search", &wrong).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
+    assert!(seen.body.contains("<a href=\"#f-groups\">Line 2: “alone” stands alone"), "{}", seen.body);
+    let seen = browser.post("/admin/search", &[("groups", "\nrefused, b"), ("etag", "\"1\"")]).await;
+    assert!(seen.body.contains("Line 2: “b” is not a word."), "{}", seen.body);
+    assert!(seen.body.contains("refused, b</textarea>"), "what was typed is kept");
 }

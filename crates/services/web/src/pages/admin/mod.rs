@@ -6,6 +6,7 @@ mod mail;
 mod orders;
 mod overview;
 mod payments;
+mod search;
 mod stock;
 
 use axum::{
@@ -50,6 +51,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/mail/{id}", get(mail::show))
         .route("/dead-letters", get(dead_letters::list))
         .route("/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/search", get(search::show).post(search::save))
+        .route("/search/status", get(search::status))
         .route("/payments", get(payments::list))
         .route("/payments/reconciliation", get(payments::reconciliation))
 }

@@ -1,0 +1,421 @@
+//! Searching: what was found, with the matching words marked, and ways to narrow it, all in an address to share.
+
+use std::ops::Range;
+
+use askama::Template;
+use axum::extract::State;
+use bookworm_contracts::rest::catalog::{Book, Facets, Highlight, Piece, SearchHit, SearchResponse};
+use bookworm_kernel::Currency;
+use http::StatusCode;
+
+use super::listing::{self, Chip, Choice, Filters, RESULTS, accept, chips, currency_of, price_label, short, sorts};
+use crate::{
+    Web,
+    error::PageResult,
+    form::Query,
+    layout::{Shell, page_with},
+    names,
+    session::Visitor,
+    view,
+};
+
+/// Hits on one page.
+const PAGE: u32 = 20;
+/// Hits that can be paged through; the API gives no more.
+const MOST: u32 = 1_000;
+/// Characters of a query; the API takes no more.
+const LONGEST: usize = 200;
+/// Values shown of one facet.
+const LINKS: usize = 10;
+/// Subjects shown where nothing was found.
+const WAYS_ON: usize = 12;
+/// Characters of a book's description beside it, when no part of it matches.
+const EXCERPT: usize = 180;
+
+#[derive(Template)]
+#[template(path = "search.html")]
+struct SearchPage {
+    shell: Shell,
+    heading: String,
+    notices: Vec<String>,
+    refusals: Vec<String>,
+    did_you_mean: Option<Link>,
+    nearest: bool,
+    degraded: bool,
+    /// The page that was asked for and is not there.
+    beyond: Option<Beyond>,
+    chips: Vec<Chip>,
+    clear_href: String,
+    facets: Vec<Facet>,
+    /// What the form that sorts hands on.
+    kept: Vec<(&'static str, String)>,
+    sorts: Vec<Choice>,
+    in_stock: bool,
+    hits: Vec<Hit>,
+    /// Counts the first hit of the page, from 1.
+    start: u32,
+    pager: Pager,
+    /// More books match than can be paged through.
+    capped: bool,
+    subjects: Vec<String>,
+}
+
+struct Link {
+    label: String,
+    href: String,
+}
+
+struct Beyond {
+    asked: u32,
+    last: Link,
+}
+
+struct Facet {
+    name: &'static str,
+    label: &'static str,
+    links: Vec<FacetLink>,
+}
+
+struct FacetLink {
+    label: String,
+    href: String,
+    count: String,
+}
+
+struct Hit {
+    book: Book,
+    title: Vec<Piece>,
+    authors: Vec<Vec<Piece>>,
+    about: Vec<Piece>,
+    /// Found by its meaning alone, among books that were found by their words.
+    by_meaning: bool,
+}
+
+/// Links to the pages of a result.
+struct Pager {
+    previous: Option<String>,
+    pages: Vec<Step>,
+    next: Option<String>,
+}
+
+/// A page's number and address; nothing where numbers are left out.
+type Step = Option<PageLink>;
+
+struct PageLink {
+    number: u32,
+    href: String,
+    current: bool,
+}
+
+/// `GET /search?q=`
+pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
+    let words = clean(query.get("q"));
+    if words.is_empty() {
+        return listing::browse(State(web), visitor, query).await;
+    }
+    let mut filters = Filters::read(&query, RESULTS);
+    if query.get("q").chars().count() > LONGEST {
+        filters.notices.push(format!("That was long: the first {LONGEST} characters were searched for."));
+    }
+    let wanted = wanted_page(&query, &mut filters.notices);
+    // A page that cannot be there is not asked for; the first one says how many there are.
+    let asked = if wanted > MOST / PAGE { 1 } else { wanted };
+    let (limit, number) = (PAGE.to_string(), asked.to_string());
+    let mut sent = vec![("q", words.as_str())];
+    sent.extend(filters.to_api());
+    sent.extend([("limit", limit.as_str()), ("page", number.as_str())]);
+    let caller = visitor.caller();
+    let (found, subjects) = tokio::join!(web.api.search(caller, &sent), web.shelf.subjects(&web.api, caller));
+    let (found, refusals) = accept(found)?;
+    let found = found.unwrap_or_else(nothing);
+    let currency = currency_of(found.items.iter().map(|hit| &hit.book));
+    let last = last_page(found.total);
+    let is_beyond = wanted > 1 && refusals.is_empty() && (asked != wanted || found.items.is_empty());
+    let href = |page: u32| page_href(&query, page);
+    let heading = heading(&found, &words);
+    let mut shell = visitor.shell(if wanted > 1 { format!("{heading}, page {wanted}") } else { heading.clone() });
+    shell.query.clone_from(&words);
+    let status = match (refusals.is_empty(), is_beyond) {
+        (false, _) => StatusCode::BAD_REQUEST,
+        (_, true) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    };
+    let results = SearchPage {
+        shell,
+        heading,
+        notices: filters.notices,
+        refusals,
+        did_you_mean: found
+            .did_you_mean
+            .map(|meant| Link { href: format!("/search?{}", query.with("q", &meant)), label: meant }),
+        nearest: found.nearest,
+        degraded: found.degraded,
+        beyond: is_beyond
+            .then(|| Beyond { asked: wanted, last: Link { label: number_of_pages(last), href: href(last) } }),
+        chips: chips("/search", &query, currency),
+        clear_href: format!("/search?q={}", view::encoded(&words)),
+        facets: facets(&query, &found.facets, currency),
+        kept: ["subject", "author", "language", "price"]
+            .into_iter()
+            .map(|name| (name, query.get(name).to_owned()))
+            .filter(|(_, value)| !value.is_empty())
+            .collect(),
+        sorts: sorts(&query, RESULTS),
+        in_stock: filters.in_stock,
+        hits: if is_beyond {
+            Vec::new()
+        } else {
+            found.items.into_iter().map(|hit| Hit::new(hit, found.nearest)).collect()
+        },
+        start: (wanted - 1).saturating_mul(PAGE).saturating_add(1),
+        pager: Pager::new(if is_beyond { 0 } else { wanted }, last, href),
+        capped: found.total > i64::from(MOST),
+        // Ways on from a dead end are a bonus.
+        subjects: subjects
+            .map(|all| all.iter().take(WAYS_ON).map(|subject| subject.name.clone()).collect())
+            .unwrap_or_default(),
+    };
+    page_with(status, &results)
+}
+
+/// What to search for: one line, of a length that the API takes.
+fn clean(typed: &str) -> String {
+    let line: String = typed.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.trim().to_owned()
+}
+
+/// The page's number, from 1; what is no number is the first page, and said.
+fn wanted_page(query: &Query, notices: &mut Vec<String>) -> u32 {
+    let text = query.get("page");
+    if !query.get("cursor").is_empty() {
+        notices.push("This link is an old one: its place in the list is not known any more.".to_owned());
+    }
+    if text.is_empty() {
+        return 1;
+    }
+    let digits = text.chars().all(|c| c.is_ascii_digit());
+    match (digits, text.parse::<u32>()) {
+        (true, Ok(0)) | (false, _) => {
+            notices.push(format!("There is no page “{}”; this is the first.", short(text)));
+            1
+        }
+        (true, number) => number.unwrap_or(u32::MAX),
+    }
+}
+
+/// What a refused search found.
+fn nothing() -> SearchResponse {
+    SearchResponse {
+        items: Vec::new(),
+        next: None,
+        facets: Facets::default(),
+        total: 0,
+        did_you_mean: None,
+        nearest: false,
+        degraded: false,
+        took_ms: 0,
+    }
+}
+
+fn last_page(total: i64) -> u32 {
+    u32::try_from(total.clamp(0, i64::from(MOST))).unwrap_or(MOST).div_ceil(PAGE).max(1)
+}
+
+fn number_of_pages(pages: u32) -> String {
+    if pages == 1 { "one page".to_owned() } else { format!("{pages} pages") }
+}
+
+fn page_href(query: &Query, page: u32) -> String {
+    let number = if page > 1 { page.to_string() } else { String::new() };
+    format!("/search?{}", query.with("page", &number))
+}
+
+fn heading(found: &SearchResponse, words: &str) -> String {
+    match found.total {
+        _ if found.nearest => format!("Nearest to “{words}”"),
+        total if total <= 0 => format!("No books for “{words}”"),
+        1 => format!("One book for “{words}”"),
+        total @ 2..100 => format!("{total} books for “{words}”"),
+        // The nearest in meaning are counted with those that have the words: the border between them is soft.
+        total => format!("About {} books for “{words}”", view::number(&total)),
+    }
+}
+
+fn facets(query: &Query, facets: &Facets, currency: Currency) -> Vec<Facet> {
+    let all = [
+        ("subject", "Subject", &facets.subject),
+        ("author", "Author", &facets.author),
+        ("language", "Language", &facets.language),
+        ("price", "Price", &facets.price),
+    ];
+    all.into_iter()
+        .map(|(name, label, values)| Facet {
+            name,
+            label,
+            links: values
+                .iter()
+                .filter(|value| value.count > 0 && value.value != query.get(name))
+                .take(LINKS)
+                .filter_map(|value| {
+                    Some(FacetLink {
+                        label: match name {
+                            "language" => names::language(&value.value).to_owned(),
+                            "price" => price_label(&value.value, currency)?,
+                            _ => value.value.clone(),
+                        },
+                        href: format!("/search?{}", query.with(name, &value.value)),
+                        count: view::number(&value.count),
+                    })
+                })
+                .collect(),
+        })
+        .filter(|facet| !facet.links.is_empty())
+        .collect()
+}
+
+impl Hit {
+    fn new(hit: SearchHit, nearest: bool) -> Self {
+        let parts = |field| hit.highlights.iter().filter(move |part| part.field == field);
+        Self {
+            title: marked(&hit.book.title, parts("title")),
+            authors: hit.book.authors.iter().map(|author| marked(&author.name, parts("authors"))).collect(),
+            about: about(&hit.book, parts("description").next()),
+            by_meaning: hit.matched.meaning && !hit.matched.text && !nearest,
+            book: hit.book,
+        }
+    }
+}
+
+/// A text with the matches in it that any of these parts of the book has: a part may hold the text among others.
+fn marked<'a>(text: &str, parts: impl Iterator<Item = &'a Highlight>) -> Vec<Piece> {
+    for part in parts {
+        let whole: String = part.pieces.iter().map(|piece| piece.text.as_str()).collect();
+        if let Some(at) = whole.find(text)
+            && !text.is_empty()
+        {
+            return cut(&part.pieces, at..at + text.len());
+        }
+    }
+    vec![Piece { text: text.to_owned(), hit: false }]
+}
+
+/// The pieces within a range of bytes of what they are joined.
+fn cut(pieces: &[Piece], range: Range<usize>) -> Vec<Piece> {
+    let mut begin = 0;
+    let mut inside = Vec::new();
+    for piece in pieces {
+        let end = begin + piece.text.len();
+        let (from, to) = (range.start.max(begin), range.end.min(end));
+        if from < to {
+            inside.push(Piece { text: piece.text[from - begin..to - begin].to_owned(), hit: piece.hit });
+        }
+        begin = end;
+    }
+    inside
+}
+
+/// The part of a description that matches, or its beginning; dots stand where it goes on.
+fn about(book: &Book, part: Option<&Highlight>) -> Vec<Piece> {
+    let Some(description) = book.description.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+        return Vec::new();
+    };
+    let plain = |text: &str| Piece { text: text.to_owned(), hit: false };
+    let Some(part) = part.filter(|part| !part.pieces.is_empty()) else {
+        let line = description.split_whitespace().collect::<Vec<_>>().join(" ");
+        return match line.char_indices().nth(EXCERPT) {
+            Some((end, _)) => {
+                let end = line[..end].rfind(' ').unwrap_or(end);
+                vec![plain(&line[..end]), plain(" …")]
+            }
+            None => vec![plain(&line)],
+        };
+    };
+    let whole: String = part.pieces.iter().map(|piece| piece.text.as_str()).collect();
+    let mut pieces = Vec::with_capacity(part.pieces.len() + 2);
+    if !description.starts_with(whole.trim()) {
+        pieces.push(plain("… "));
+    }
+    pieces.extend(part.pieces.iter().cloned());
+    if !description.ends_with(whole.trim()) {
+        pieces.push(plain(" …"));
+    }
+    pieces
+}
+
+impl Pager {
+    /// Links to the first page, the last, and those around the present one; `current` 0 is none of them.
+    fn new(current: u32, last: u32, href: impl Fn(u32) -> String) -> Self {
+        if last <= 1 {
+            return Self { previous: None, pages: Vec::new(), next: None };
+        }
+        let around = current.saturating_sub(1)..=current + 1;
+        let shown: Vec<u32> = (1..=last).filter(|page| *page == 1 || *page == last || around.contains(page)).collect();
+        let mut pages = Vec::new();
+        let mut before = 0;
+        for number in shown {
+            // Where one number alone would be left out, it takes no more room than the gap.
+            match number - before {
+                0 | 1 => {}
+                2 => pages.push(Some(before + 1)),
+                _ => pages.push(None),
+            }
+            pages.push(Some(number));
+            before = number;
+        }
+        let link = |number: u32| PageLink { number, href: href(number), current: number == current };
+        Self {
+            previous: (current > 1).then(|| href(current - 1)),
+            next: (1..last).contains(&current).then(|| href(current + 1)),
+            pages: pages.into_iter().map(|number| number.map(link)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(text: &str, hit: bool) -> Piece {
+        Piece { text: text.to_owned(), hit }
+    }
+
+    fn numbers(current: u32, last: u32) -> String {
+        let pager = Pager::new(current, last, |page| format!("/{page}"));
+        let pages = pager.pages.iter().map(|step| match step {
+            Some(page) if page.current => format!("[{}]", page.number),
+            Some(page) => page.number.to_string(),
+            None => "…".to_owned(),
+        });
+        let pages: Vec<String> = pages.collect();
+        format!("{}{}{}", pager.previous.unwrap_or_default(), pages.join(" "), pager.next.unwrap_or_default())
+    }
+
+    #[test]
+    fn the_pager_shows_first_last_and_neighbours() {
+        assert_eq!(numbers(1, 1), "");
+        assert_eq!(numbers(1, 3), "[1] 2 3/2");
+        assert_eq!(numbers(1, 50), "[1] 2 … 50/2");
+        assert_eq!(numbers(4, 50), "/31 2 3 [4] 5 … 50/5");
+        assert_eq!(numbers(25, 50), "/241 … 24 [25] 26 … 50/26");
+        assert_eq!(numbers(50, 50), "/491 … 49 [50]");
+        assert_eq!(numbers(0, 4), "1 … 4", "none of them is shown");
+    }
+
+    #[test]
+    fn pages_end_where_the_api_ends() {
+        let pages: Vec<u32> = [-1, 0, 1, 20, 21, 999, 1_000, 67_560].map(last_page).to_vec();
+        assert_eq!(pages, [1, 1, 1, 1, 2, 50, 50, 50]);
+    }
+
+    #[test]
+    fn a_name_among_others_keeps_its_matches() {
+        let part = Highlight {
+            field: "authors".to_owned(),
+            pieces: vec![piece("Jane ", false), piece("Austen", true), piece(", Émile Zola", false)],
+        };
+        assert_eq!(marked("Jane Austen", [&part].into_iter()), [piece("Jane ", false), piece("Austen", true)]);
+        assert_eq!(marked("Émile Zola", [&part].into_iter()), [piece("Émile Zola", false)]);
+        assert_eq!(marked("Somebody Else", [&part].into_iter()), [piece("Somebody Else", false)]);
+        assert_eq!(marked("", [&part].into_iter()), [piece("", false)]);
+    }
+}

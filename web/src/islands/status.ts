@@ -1,0 +1,28 @@
+import { announce, part, poll, swap } from "../page";
+
+/** Keeps a part of the back office up to date. Says only what changes in words, not every figure. */
+export function status(first: HTMLElement): void {
+  const { id } = first;
+  const { src } = first.dataset;
+  let said = first.dataset["said"];
+  let every = Number(first.dataset["every"]);
+  if (!src || !every) return;
+  const quiet = (): void => first.ownerDocument.querySelector<HTMLElement>(`#${id} [data-again]`)?.setAttribute("hidden", "");
+  quiet();
+
+  poll(
+    async () => {
+      const before = document.getElementById(id)?.innerText;
+      swap(await part(src, AbortSignal.timeout(10_000)), [id]);
+      quiet();
+      const now = document.getElementById(id);
+      every = Number(now?.dataset["every"]) || every;
+      if (now?.dataset["said"] !== said) {
+        said = now?.dataset["said"];
+        announce(said || "The state of the index cannot be told just now.");
+      }
+      return now?.innerText === before ? "same" : "changed";
+    },
+    () => every,
+  );
+}
