@@ -1,10 +1,29 @@
 //! The index: one folder, opened once.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError, RwLock},
+};
 
+use serde::{Deserialize, Serialize};
+use tantivy::{
+    IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term,
+    indexer::{IndexWriterOptions, LogMergePolicy},
+};
 use uuid::Uuid;
 
-use crate::{Batch, Filter, Request, Response, Result, Schema, Similar, StopWords, Suggestion};
+use crate::{
+    Batch, Document, Filter, Request, Response, Result, Schema, SearchError, Similar, StopWords, Suggestion, analysis,
+    completions,
+    evaluate::cut,
+    limits::{KEYWORD_BYTES, QUERY_WORDS, SUGGESTIONS},
+    lock::{lock, read, write},
+    search::Searching,
+    snapshot::{Shared, Snapshot},
+    tokens::{Handles, engine_schema},
+    vectors::Vectors,
+};
 
 /// The model whose vectors an index keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +110,124 @@ pub struct Index {
 }
 
 struct Inner {
+    folder: PathBuf,
+    schema: Schema,
+    options: Options,
+    handles: Handles,
+    shared: Shared,
+    engine: tantivy::Index,
+    reader: IndexReader,
     opened: Opened,
+    snapshot: RwLock<Arc<Snapshot>>,
+    checkpoint: RwLock<Option<String>>,
+    writer: Mutex<Writer>,
+    /// Whether a bulk is on its way, and the bell for those who wait for its end.
+    bulk: (Mutex<bool>, Condvar),
+    vectors: Vectors,
+    /// Held as long as the index is open.
+    _lock: File,
+}
+
+/// The engine's writer, made when it is first needed.
+#[derive(Default)]
+struct Writer {
+    engine: Option<IndexWriter>,
+    bulk: bool,
+}
+
+/// What a commit says of itself.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    /// The analysis' and the caller's versions.
+    version: String,
+    checkpoint: Option<String>,
+}
+
+/// Raised whenever the analysis, or what is kept of a document, changes.
+const FORMAT: u32 = 1;
+/// What the engine gathers before it writes out, in small batches.
+const SMALL_MEMORY: usize = 16 << 20;
+
+fn version(schema: &Schema) -> String {
+    format!("{FORMAT}.{}", schema.0.version)
+}
+
+/// A text index that can be used.
+struct Engine {
+    shared: Shared,
+    engine: tantivy::Index,
+    reader: IndexReader,
+    snapshot: Snapshot,
+    checkpoint: Option<String>,
+    /// It has been committed to.
+    used: bool,
+}
+
+impl Engine {
+    fn open(path: &Path, schema: &Schema, verify: bool) -> std::result::Result<(Self, Handles), String> {
+        let attempt = std::panic::catch_unwind(|| Self::try_open(path, schema, verify));
+        match attempt {
+            Ok(Ok(engine)) => Ok(engine),
+            Ok(Err(reason)) => Err(reason),
+            Err(_) => Err("reading it made the engine stop".to_owned()),
+        }
+    }
+
+    fn try_open(path: &Path, schema: &Schema, verify: bool) -> std::result::Result<(Self, Handles), String> {
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let (handles, tokenizers) = engine_schema(schema);
+        let mut engine = tantivy::Index::open_in_dir(path).map_err(|error| said(&error))?;
+        engine.set_tokenizers(tokenizers);
+        let metas = engine.load_metas().map_err(|error| said(&error))?;
+        if engine.schema() != handles.schema {
+            return Err("its fields are others".to_owned());
+        }
+        let (checkpoint, used) = match &metas.payload {
+            None if metas.segments.is_empty() => (None, false),
+            None => return Err("its last commit does not say what it is".to_owned()),
+            Some(payload) => {
+                let payload: Payload = serde_json::from_str(payload).map_err(|error| said(&error))?;
+                if payload.version != version(schema) {
+                    return Err(format!("it is of version {}, and {} is wanted", payload.version, version(schema)));
+                }
+                (payload.checkpoint, true)
+            }
+        };
+        if verify {
+            let damaged = engine.validate_checksum().map_err(|error| said(&error))?;
+            if let Some(file) = damaged.iter().min() {
+                return Err(format!("{} is damaged", file.display()));
+            }
+        }
+        let found = Self::from(engine, schema, &handles, checkpoint, used).map_err(|error| said(&error))?;
+        Ok((found, handles))
+    }
+
+    fn create(path: &Path, schema: &Schema) -> Result<(Self, Handles)> {
+        std::fs::create_dir_all(path)?;
+        let (handles, tokenizers) = engine_schema(schema);
+        let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
+        let engine = tantivy::Index::builder()
+            .schema(handles.schema.clone())
+            .settings(settings)
+            .tokenizers(tokenizers)
+            .create_in_dir(path)?;
+        Ok((Self::from(engine, schema, &handles, None, false)?, handles))
+    }
+
+    fn from(
+        engine: tantivy::Index,
+        schema: &Schema,
+        handles: &Handles,
+        checkpoint: Option<String>,
+        used: bool,
+    ) -> Result<Self> {
+        let reader =
+            engine.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(32).try_into()?;
+        let shared = Shared::new(schema);
+        let snapshot = Snapshot::build(reader.searcher(), schema, handles, &shared, None)?;
+        Ok(Self { shared, engine, reader, snapshot, checkpoint, used })
+    }
 }
 
 impl Index {
@@ -101,12 +237,53 @@ impl Index {
     /// so: the caller puts everything again. Vectors live in a file of their own and stay.
     ///
     /// # Errors
-    /// [`SearchError::Locked`](crate::SearchError::Locked) when the folder is open elsewhere,
-    /// [`SearchError::Io`](crate::SearchError::Io) when the folder cannot be made or written.
+    /// [`SearchError::Locked`] when the folder is open elsewhere, [`SearchError::Io`] when the folder cannot be made or
+    /// written.
     pub fn open(folder: &Path, schema: Schema, options: Options) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let _ = (schema, options);
-        Ok(Self { inner: Arc::new(Inner { opened: Opened::Created }) })
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SearchError::Locked(folder.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let path = folder.join("text");
+        let (found, handles, opened) = if path.exists() {
+            match Engine::open(&path, &schema, options.verify) {
+                Ok((engine, handles)) => {
+                    let opened = if engine.used { Opened::Resumed } else { Opened::Created };
+                    (engine, handles, opened)
+                }
+                Err(reason) => {
+                    std::fs::remove_dir_all(&path)?;
+                    let (engine, handles) = Engine::create(&path, &schema)?;
+                    (engine, handles, Opened::Rebuilt { reason })
+                }
+            }
+        } else {
+            let (engine, handles) = Engine::create(&path, &schema)?;
+            (engine, handles, Opened::Created)
+        };
+        let Engine { shared, engine, reader, snapshot, checkpoint, .. } = found;
+        let vectors = Vectors::open(folder, options.model.as_ref(), &shared.ids)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                folder: folder.to_owned(),
+                schema,
+                options,
+                handles,
+                shared,
+                engine,
+                reader,
+                opened,
+                snapshot: RwLock::new(Arc::new(snapshot)),
+                checkpoint: RwLock::new(checkpoint),
+                writer: Mutex::default(),
+                bulk: (Mutex::new(false), Condvar::new()),
+                vectors,
+                _lock: lock,
+            }),
+        })
     }
 
     /// In what state the text index was found.
@@ -118,13 +295,19 @@ impl Index {
     /// In what state the vectors were found, when they were opened last (see [`use_model`](Self::use_model)).
     #[must_use]
     pub fn vectors_opened(&self) -> VectorsOpened {
-        VectorsOpened::Created
+        self.inner.vectors.opened()
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.folder
     }
 
     /// Where the last commit said its caller was. `None` when everything must be put again.
     #[must_use]
     pub fn checkpoint(&self) -> Option<String> {
-        None
+        read(&self.inner.checkpoint).clone()
     }
 
     /// Makes changes: they are durable and visible when this returns, with the checkpoint. After a crash, all of them
@@ -134,12 +317,13 @@ impl Index {
     /// one that is there.
     ///
     /// # Errors
-    /// [`SearchError::UnknownField`](crate::SearchError::UnknownField) when a document has a field that the schema has
-    /// not (nothing is changed then); [`SearchError::Io`](crate::SearchError::Io) and
-    /// [`SearchError::Engine`](crate::SearchError::Engine) when writing failed.
+    /// [`SearchError::UnknownField`] when a document has a field that the schema has not (nothing is changed then);
+    /// [`SearchError::Io`] and [`SearchError::Engine`] when writing failed: nothing is changed then, and what a bulk
+    /// has not committed is lost.
     pub fn apply(&self, batch: Batch, checkpoint: Option<&str>) -> Result<()> {
-        let _ = (batch, checkpoint);
-        Ok(())
+        let mut writer = lock(&self.inner.writer);
+        self.inner.stage(&mut writer, batch)?;
+        self.inner.commit(&mut writer, checkpoint)
     }
 
     /// Begins to put many documents: what is added becomes durable and visible with [`Bulk::commit`].
@@ -150,7 +334,19 @@ impl Index {
     /// # Errors
     /// As [`apply`](Self::apply).
     pub fn bulk(&self) -> Result<Bulk> {
-        Ok(Bulk { index: self.clone() })
+        let (busy, bell) = &self.inner.bulk;
+        let mut taken = lock(busy);
+        while *taken {
+            taken = bell.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        }
+        *taken = true;
+        drop(taken);
+        let bulk = Bulk { index: self.clone() };
+        let mut writer = lock(&self.inner.writer);
+        self.inner.settle(&mut writer)?;
+        writer.bulk = true;
+        drop(writer);
+        Ok(bulk)
     }
 
     /// Removes every document and the checkpoint. Vectors stay.
@@ -158,127 +354,281 @@ impl Index {
     /// # Errors
     /// As [`apply`](Self::apply).
     pub fn clear(&self) -> Result<()> {
-        Ok(())
+        let mut writer = lock(&self.inner.writer);
+        self.inner.engine(&mut writer)?.delete_all_documents()?;
+        *write(&self.inner.checkpoint) = None;
+        self.inner.commit(&mut writer, None)
     }
 
     /// Whether the document is there.
     #[must_use]
     pub fn contains(&self, id: Uuid) -> bool {
-        let _ = id;
-        false
+        let snapshot = self.inner.snapshot();
+        self.inner.shared.ids.get(id).and_then(|number| snapshot.document(number)).is_some()
     }
 
     /// All documents' ids, in no order.
     #[must_use]
     pub fn ids(&self) -> Vec<Uuid> {
-        Vec::new()
+        let snapshot = self.inner.snapshot();
+        let numbers = snapshot.alive.iter().map(|document| snapshot.id_number(document));
+        self.inner.shared.ids.with(|ids| numbers.map(|number| ids[number as usize]).collect())
     }
 
     /// What is in the index.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let snapshot = self.inner.snapshot();
+        let (vectors, vector_bytes) = self.inner.vectors.size();
+        Stats {
+            documents: snapshot.living,
+            vectors,
+            segments: snapshot.segments.len(),
+            vector_bytes,
+            vocabulary: read(&self.inner.shared.vocabulary).len(),
+        }
     }
 
     /// The model whose vectors are kept.
     #[must_use]
     pub fn model(&self) -> Option<VectorModel> {
-        None
+        self.inner.vectors.model()
     }
 
     /// Keeps this model's vectors from now on. Does nothing when it is the present one; else the present vectors are
     /// thrown away.
     ///
     /// # Errors
-    /// [`SearchError::Vector`](crate::SearchError::Vector) when the model's numbers are out of range, and
-    /// [`SearchError::Io`](crate::SearchError::Io).
+    /// [`SearchError::Vector`] when the model's numbers are out of range, and [`SearchError::Io`].
     pub fn use_model(&self, model: &VectorModel) -> Result<VectorsOpened> {
-        let _ = model;
-        Ok(VectorsOpened::Created)
+        self.inner.vectors.use_model(model)
     }
 
     /// Keeps vectors: durable and used when this returns. Each takes the place of the one with the same id; the
-    /// document need not be there (yet). They are kept at unit length.
+    /// document need not be there (yet). They are kept at unit length. Give many at once: each call waits for the disk.
     ///
     /// A fingerprint is the caller's mark of what the vector was made from, so that an unchanged text is not embedded
     /// again.
     ///
     /// # Errors
-    /// [`SearchError::Vector`](crate::SearchError::Vector) when there is no model yet or a vector is not usable
-    /// (nothing is kept then), and [`SearchError::Io`](crate::SearchError::Io).
+    /// [`SearchError::Vector`] when there is no model yet or a vector is not usable (nothing is kept then), and
+    /// [`SearchError::Io`].
     pub fn put_vectors(&self, vectors: &[(Uuid, u64, Vec<f32>)]) -> Result<()> {
-        let _ = vectors;
-        Ok(())
+        self.inner.vectors.put(vectors, &self.inner.shared.ids)
     }
 
     /// Forgets vectors. Those of documents that are removed stay until this is called.
     ///
     /// # Errors
-    /// [`SearchError::Io`](crate::SearchError::Io).
+    /// [`SearchError::Io`].
     pub fn remove_vectors(&self, ids: &[Uuid]) -> Result<()> {
-        let _ = ids;
-        Ok(())
+        self.inner.vectors.remove(ids, &self.inner.shared.ids)
     }
 
     /// The mark of what the document's vector was made from.
     #[must_use]
     pub fn fingerprint(&self, id: Uuid) -> Option<u64> {
-        let _ = id;
-        None
+        self.inner.vectors.fingerprint(self.inner.shared.ids.get(id)?)
     }
 
     /// The document's vector, at unit length.
     ///
     /// # Errors
-    /// [`SearchError::Io`](crate::SearchError::Io).
+    /// [`SearchError::Io`].
     pub fn vector(&self, id: Uuid) -> Result<Option<Vec<f32>>> {
-        let _ = id;
-        Ok(None)
+        self.inner.shared.ids.get(id).map_or(Ok(None), |number| self.inner.vectors.vector(number))
     }
 
     /// Searches.
     ///
     /// # Errors
-    /// [`SearchError::UnknownField`](crate::SearchError::UnknownField) when the request names a field that is not there
-    /// with that kind, [`SearchError::TooMuch`](crate::SearchError::TooMuch) when it is over a limit,
-    /// [`SearchError::Vector`](crate::SearchError::Vector) when its vector is not usable. What people type is never an
-    /// error.
+    /// [`SearchError::UnknownField`] when the request names a field that is not there with that kind,
+    /// [`SearchError::TooMuch`] when it is over a limit, [`SearchError::Vector`] when its vector is not usable. What
+    /// people type is never an error.
     pub fn search(&self, request: &Request) -> Result<Response> {
-        let _ = request;
-        Ok(Response::default())
+        self.inner.searching(&self.inner.snapshot()).search(request)
     }
 
-    /// What was probably meant ("did you mean"): the same text with words that no fuzzy field knows replaced by the
-    /// likeliest known ones. `None` when there is nothing to correct.
+    /// What was probably meant ("did you mean"): the same words with those that no fuzzy field knows replaced by the
+    /// likeliest known ones, folded. `None` when there is nothing to correct.
     ///
-    /// Likeness is Damerau-Levenshtein distance (one edit for 3 to 5 letters, two for longer words) with cheaper vowels
+    /// Likeness is Damerau-Levenshtein distance (one edit for 3 or 4 letters, two for longer words) with cheaper vowels
     /// and doubled letters; the commoner word wins among equals.
     #[must_use]
     pub fn correct(&self, text: &str, stop_words: &StopWords) -> Option<String> {
-        let _ = (text, stop_words);
-        None
+        let vocabulary = read(&self.inner.shared.vocabulary);
+        let text = cut(text);
+        let mut corrected = String::with_capacity(text.len());
+        let mut at = 0;
+        let mut changed = false;
+        for word in analysis::words(text).iter().take(QUERY_WORDS) {
+            if stop_words.contains(&word.forms[0]) || word.forms.iter().any(|form| vocabulary.count(form) > 0) {
+                continue;
+            }
+            if let Some(alike) = vocabulary.alike(&word.forms[0], 1).into_iter().next() {
+                corrected.push_str(&text[at..word.start.max(at)]);
+                corrected.push_str(&alike.word);
+                at = word.end.max(at);
+                changed = true;
+            }
+        }
+        corrected.push_str(&text[at..]);
+        changed.then_some(corrected)
     }
 
     /// Documents like this one: by meaning when there is a vector, and by the words that mark it out among the others.
-    /// Empty when the document is not there.
+    /// At most 100. Empty when the document is not there.
     ///
     /// # Errors
     /// As [`search`](Self::search).
     pub fn more_like(&self, id: Uuid, limit: usize, filters: &[Filter]) -> Result<Vec<Similar>> {
-        let _ = (id, limit, filters);
-        Ok(Vec::new())
+        self.inner.searching(&self.inner.snapshot()).more_like(id, limit, filters)
     }
 
     /// Completions of what was typed so far, of these kinds (empty: of all): those that begin with it first, then those
     /// where another word does, heavier ones first. When there is none, those that begin with something like it.
+    /// At most [`SUGGESTIONS`]. Texts of one kind that read the same are proposed once.
     #[must_use]
     pub fn suggest(&self, typed: &str, kinds: &[u8], limit: usize) -> Vec<Suggestion> {
-        let _ = (typed, kinds, limit);
-        Vec::new()
+        read(&self.inner.shared.completions).suggest(typed, kinds, limit.min(SUGGESTIONS))
     }
 }
 
-/// Many documents on their way in. Dropping it leaves what is not committed to the next commit.
+impl Inner {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&read(&self.snapshot))
+    }
+
+    fn searching<'a>(&'a self, snapshot: &'a Snapshot) -> Searching<'a> {
+        Searching {
+            snapshot,
+            schema: &self.schema,
+            handles: &self.handles,
+            shared: &self.shared,
+            vectors: &self.vectors,
+        }
+    }
+
+    /// The engine's writer of the present kind.
+    fn engine<'a>(&self, writer: &'a mut Writer) -> Result<&'a mut IndexWriter> {
+        if writer.engine.is_none() {
+            let options = if writer.bulk {
+                let threads = self.options.bulk_threads.clamp(1, 8);
+                let each = (self.options.bulk_memory / threads).clamp(SMALL_MEMORY, 1 << 30);
+                IndexWriterOptions::builder().num_worker_threads(threads).memory_budget_per_thread(each)
+            } else {
+                IndexWriterOptions::builder().num_worker_threads(1).memory_budget_per_thread(SMALL_MEMORY)
+            };
+            let engine = self.engine.writer_with_options(options.num_merge_threads(1).build())?;
+            engine.set_merge_policy(Box::new(merge_policy(writer.bulk)));
+            writer.engine = Some(engine);
+        }
+        Ok(writer.engine.as_mut().expect("it was made a moment ago"))
+    }
+
+    /// Ends the engine's writer once its merges are done.
+    fn settle(&self, writer: &mut Writer) -> Result<()> {
+        if let Some(engine) = writer.engine.take() {
+            engine.wait_merging_threads()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the engine the changes; nothing is durable or visible yet.
+    fn stage(&self, writer: &mut Writer, batch: Batch) -> Result<()> {
+        let put = batch.put.iter().map(|document| self.document(document)).collect::<Result<Vec<_>>>()?;
+        let engine = self.engine(writer)?;
+        let result = (|| -> Result<()> {
+            for (document, put) in batch.put.iter().zip(put) {
+                engine.delete_term(Term::from_field_bytes(self.handles.id, document.id.as_bytes()));
+                engine.add_document(put)?;
+            }
+            for id in &batch.remove {
+                engine.delete_term(Term::from_field_bytes(self.handles.id, id.as_bytes()));
+            }
+            Ok(())
+        })();
+        if result.is_err() {
+            // Dropping the writer forgets what it was given.
+            writer.engine = None;
+        }
+        result
+    }
+
+    fn document(&self, document: &Document) -> Result<TantivyDocument> {
+        let mut out = TantivyDocument::new();
+        out.add_bytes(self.handles.id, document.id.as_bytes());
+        for (field, value) in &document.texts {
+            let handles = &self.handles.texts[self.schema.text(field)?];
+            out.add_text(handles.words, value);
+            if let Some(stems) = handles.stems {
+                out.add_text(stems, value);
+            }
+            if let Some(whole) = handles.whole {
+                out.add_text(whole, value);
+            }
+        }
+        for (field, value) in &document.keywords {
+            let field = self.schema.keyword(field)?;
+            if value.len() <= KEYWORD_BYTES {
+                out.add_text(self.handles.keywords[field], value);
+            }
+        }
+        let mut numbers: Vec<Option<i64>> = vec![None; self.handles.numbers.len()];
+        for (field, value) in &document.numbers {
+            numbers[self.schema.number(field)?] = Some(*value);
+        }
+        for (field, number) in self.handles.numbers.iter().zip(numbers) {
+            if let Some(number) = number {
+                out.add_i64(*field, number);
+            }
+        }
+        for completion in &document.completions {
+            out.add_bytes(self.handles.completions, &completions::encode(completion));
+        }
+        Ok(out)
+    }
+
+    /// Makes what was staged durable and visible.
+    fn commit(&self, writer: &mut Writer, checkpoint: Option<&str>) -> Result<()> {
+        let checkpoint = checkpoint.map_or_else(|| read(&self.checkpoint).clone(), |text| Some(text.to_owned()));
+        let payload = Payload { version: version(&self.schema), checkpoint: checkpoint.clone() };
+        let payload = serde_json::to_string(&payload).map_err(|error| SearchError::Engine(error.to_string()))?;
+        let engine = self.engine(writer)?;
+        let committed = engine.prepare_commit().and_then(|mut prepared| {
+            prepared.set_payload(&payload);
+            prepared.commit()
+        });
+        if let Err(error) = committed {
+            writer.engine = None;
+            return Err(error.into());
+        }
+        *write(&self.checkpoint) = checkpoint;
+        self.look()
+    }
+
+    /// Makes the last commit visible. The caller holds the writer.
+    fn look(&self) -> Result<()> {
+        self.reader.reload()?;
+        let before = self.snapshot();
+        let now = Snapshot::build(self.reader.searcher(), &self.schema, &self.handles, &self.shared, Some(&before))?;
+        *write(&self.snapshot) = Arc::new(now);
+        Ok(())
+    }
+}
+
+/// Small batches make small segments, which are merged five at a time, each layer four times the one below; a segment
+/// of which three in ten documents are dead is written anew.
+fn merge_policy(bulk: bool) -> LogMergePolicy {
+    let mut policy = LogMergePolicy::default();
+    policy.set_min_num_segments(if bulk { 4 } else { 5 });
+    policy.set_min_layer_size(if bulk { 10_000 } else { 100 });
+    policy.set_level_log_size(2.0);
+    policy.set_del_docs_ratio_before_merge(0.3);
+    policy
+}
+
+/// Many documents on their way in. Dropping it forgets what is not committed.
 pub struct Bulk {
     index: Index,
 }
@@ -289,8 +639,8 @@ impl Bulk {
     /// # Errors
     /// As [`Index::apply`].
     pub fn add(&mut self, batch: Batch) -> Result<()> {
-        let _ = (batch, &self.index);
-        Ok(())
+        let inner = &self.index.inner;
+        inner.stage(&mut lock(&inner.writer), batch)
     }
 
     /// Makes what was added so far durable and visible, with the checkpoint (`None`: the one that is there). Every
@@ -299,15 +649,32 @@ impl Bulk {
     /// # Errors
     /// As [`Index::apply`].
     pub fn commit(&mut self, checkpoint: Option<&str>) -> Result<()> {
-        let _ = checkpoint;
-        Ok(())
+        let inner = &self.index.inner;
+        inner.commit(&mut lock(&inner.writer), checkpoint)
     }
 
-    /// Commits, and goes back to small batches: gives the memory back.
+    /// Commits, and goes back to small batches: merges what is worth it and gives the memory back.
     ///
     /// # Errors
     /// As [`Index::apply`].
-    pub fn finish(mut self, checkpoint: Option<&str>) -> Result<()> {
-        self.commit(checkpoint)
+    pub fn finish(self, checkpoint: Option<&str>) -> Result<()> {
+        let inner = &self.index.inner;
+        let mut writer = lock(&inner.writer);
+        inner.commit(&mut writer, checkpoint)?;
+        inner.settle(&mut writer)?;
+        inner.look()
+    }
+}
+
+impl Drop for Bulk {
+    fn drop(&mut self) {
+        let inner = &self.index.inner;
+        let mut writer = lock(&inner.writer);
+        // Dropping the engine's writer forgets what it was given.
+        writer.engine = None;
+        writer.bulk = false;
+        drop(writer);
+        *lock(&inner.bulk.0) = false;
+        inner.bulk.1.notify_one();
     }
 }

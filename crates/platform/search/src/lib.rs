@@ -1,14 +1,25 @@
 #![doc = include_str!("../README.md")]
 
 pub mod analysis;
+mod bits;
+mod completions;
 mod document;
 mod error;
+mod evaluate;
 pub mod fusion;
+mod highlight;
+mod ids;
 mod index;
 pub mod limits;
+mod lock;
 mod query;
 mod request;
 mod schema;
+mod search;
+mod snapshot;
+mod tokens;
+mod vectors;
+mod vocabulary;
 
 pub use crate::{
     document::{Batch, Completion, Document},

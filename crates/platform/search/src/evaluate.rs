@@ -1,0 +1,967 @@
+//! From a query to the documents that match it and what they are worth.
+//!
+//! Terms are taken one at a time, each adding to a number for every document (term-at-a-time with accumulators): for
+//! collections that fit in a processor's cache this needs a few nanoseconds for each posting, and every word can be
+//! judged over all fields at once.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
+
+use rust_stemmers::Stemmer;
+use tantivy::{
+    DocSet,
+    postings::{Postings, SegmentPostings, TermInfo},
+    schema::IndexRecordOption,
+};
+
+use crate::{
+    Fuzziness, Minimum, Phrase, Query, Reason, Result, Schema, SearchError, Words,
+    analysis::{self, Word},
+    bits::Bits,
+    limits::{EXPANSIONS, FILTER_VALUES, QUERY_CHARACTERS, QUERY_DEPTH, QUERY_NODES, QUERY_WORDS},
+    lock::read,
+    snapshot::{Inverted, K1, MISSING, Shared, Snapshot},
+    tokens::WHOLE_BYTES,
+};
+
+/// Words of a query beyond which neighbours are no longer looked at: it is prose then, not a name.
+const NEIGHBOURS: usize = 12;
+/// What a match by a form that is not the word itself is worth: a part of a word with an apostrophe, a hyphenated whole.
+const FORM: f32 = 0.9;
+/// What a match by the beginning of a longer word is worth.
+const PREFIX: f32 = 0.7;
+/// What a match by likeness is worth before its edits are counted; always less than an exact one.
+const FUZZY: f32 = 0.85;
+/// Terms that are looked through for the commonest ones with a prefix.
+const PREFIX_SCAN: usize = 2_000;
+
+/// Documents in order, and their scores.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Matches {
+    pub documents: Vec<u32>,
+    pub scores: Vec<f32>,
+}
+
+impl Matches {
+    pub(crate) fn score_of(&self, document: u32) -> Option<f32> {
+        self.documents.binary_search(&document).ok().map(|at| self.scores[at])
+    }
+}
+
+/// Words whose occurrences a reader wants to see.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    pub words: HashSet<String>,
+    pub stems: HashSet<String>,
+}
+
+/// Numbers for every document, kept from query to query on each thread. All zero between queries.
+#[derive(Default)]
+struct Scratch {
+    best: Vec<f32>,
+    sum: Vec<f32>,
+    total: Vec<f32>,
+    mass: Vec<f32>,
+    touched: Vec<u32>,
+    matched: Vec<u32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// A term of a field that counts for a word.
+struct Clause {
+    field: usize,
+    stems: bool,
+    term: String,
+    weight: f32,
+    how: How,
+    /// By segment, where the segment has it.
+    lists: Vec<(usize, TermInfo)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Typed,
+    Stem,
+    Prefix,
+    Fuzzy,
+    Synonym,
+}
+
+/// A word of the query and everything that counts for it.
+struct Concept {
+    word: String,
+    clauses: Vec<Clause>,
+    /// Phrases that stand for it: documents, weight, what they say.
+    phrases: Vec<(Vec<u32>, f32, String)>,
+    idf: f32,
+    /// In how many documents of its commonest field, as typed or by synonym.
+    frequency: u64,
+}
+
+/// Turns words into terms that count, and terms into scores.
+pub(crate) struct Evaluator<'a> {
+    pub snapshot: &'a Snapshot,
+    pub schema: &'a Schema,
+    pub shared: &'a Shared,
+    pub marks: Marks,
+    pub tolerated: Vec<(String, Vec<String>)>,
+    nodes: usize,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, schema: &'a Schema, shared: &'a Shared) -> Self {
+        Self { snapshot, schema, shared, marks: Marks::default(), tolerated: Vec::new(), nodes: 0 }
+    }
+
+    /// Every living document that matches.
+    pub(crate) fn evaluate(&mut self, query: &Query) -> Result<Matches> {
+        self.node(query, 0)
+    }
+
+    fn node(&mut self, query: &Query, depth: usize) -> Result<Matches> {
+        self.nodes += 1;
+        if depth > QUERY_DEPTH || self.nodes > QUERY_NODES {
+            return Err(SearchError::TooMuch(format!(
+                "a query is at most {QUERY_DEPTH} deep and has at most {QUERY_NODES} parts"
+            )));
+        }
+        match query {
+            Query::All => Ok(constant(self.snapshot.alive.iter().collect(), 1.0)),
+            Query::None => Ok(Matches::default()),
+            Query::Words(words) => self.words(words),
+            Query::Phrase(phrase) => self.phrase(phrase),
+            Query::Keyword { field, any_of } => {
+                let documents = self.keyword(self.schema.keyword(field)?, any_of)?;
+                Ok(constant(documents.iter().collect(), 1.0))
+            }
+            Query::Number { field, range } => {
+                let documents = self.number(self.schema.number(field)?, *range.start(), *range.end());
+                Ok(constant(documents.iter().collect(), 1.0))
+            }
+            Query::DisMax { queries, tie } => {
+                let found = queries.iter().map(|query| self.node(query, depth + 1)).collect::<Result<Vec<_>>>()?;
+                Ok(combine(&found, self.snapshot.length, |scores| {
+                    let best = scores.iter().copied().fold(0.0_f32, f32::max);
+                    best + tie.clamp(0.0, 1.0) * (scores.iter().sum::<f32>() - best)
+                }))
+            }
+            Query::Bool { must, should, must_not, minimum_should } => {
+                self.boolean(must, should, must_not, *minimum_should, depth)
+            }
+            Query::Boost(inner, factor) => {
+                let mut found = self.node(inner, depth + 1)?;
+                let factor = if factor.is_finite() { factor.max(0.0) } else { 0.0 };
+                found.scores.iter_mut().for_each(|score| *score *= factor);
+                Ok(found)
+            }
+            Query::Constant(inner, score) => {
+                let mut found = self.node(inner, depth + 1)?;
+                found.scores.fill(if score.is_finite() { score.max(0.0) } else { 0.0 });
+                Ok(found)
+            }
+        }
+    }
+
+    fn boolean(
+        &mut self,
+        must: &[Query],
+        should: &[Query],
+        must_not: &[Query],
+        minimum: usize,
+        depth: usize,
+    ) -> Result<Matches> {
+        let minimum = if must.is_empty() { minimum.max(1) } else { minimum };
+        let musts = must.iter().map(|query| self.node(query, depth + 1)).collect::<Result<Vec<_>>>()?;
+        let shoulds = should.iter().map(|query| self.node(query, depth + 1)).collect::<Result<Vec<_>>>()?;
+        let nots = must_not.iter().map(|query| self.node(query, depth + 1)).collect::<Result<Vec<_>>>()?;
+        let mut counts: HashMap<u32, (usize, usize, f32)> = HashMap::new();
+        for found in &musts {
+            for (document, score) in found.documents.iter().zip(&found.scores) {
+                let entry = counts.entry(*document).or_default();
+                entry.0 += 1;
+                entry.2 += score;
+            }
+        }
+        for found in &shoulds {
+            for (document, score) in found.documents.iter().zip(&found.scores) {
+                let entry = counts.entry(*document).or_default();
+                entry.1 += 1;
+                entry.2 += score;
+            }
+        }
+        for document in nots.iter().flat_map(|found| &found.documents) {
+            counts.remove(document);
+        }
+        let mut kept: Vec<(u32, f32)> = counts
+            .into_iter()
+            .filter(|(_, (musts, shoulds, _))| *musts == must.len() && *shoulds >= minimum)
+            .map(|(document, (_, _, score))| (document, score))
+            .collect();
+        kept.sort_unstable_by_key(|(document, _)| *document);
+        let (documents, scores) = kept.into_iter().unzip();
+        Ok(Matches { documents, scores })
+    }
+
+    /// The living documents with one of these values.
+    pub(crate) fn keyword(&self, field: usize, any_of: &[String]) -> Result<Bits> {
+        if any_of.len() > FILTER_VALUES {
+            return Err(SearchError::TooMuch(format!("a filter has at most {FILTER_VALUES} values")));
+        }
+        let mut found = Bits::none(self.snapshot.length);
+        for segment in &self.snapshot.segments {
+            let terms = &segment.data.keywords[field];
+            for value in any_of {
+                let Some(info) = terms.terms().get(value)? else { continue };
+                let mut block = terms.read_block_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+                while block.block_len() > 0 {
+                    block.docs().iter().for_each(|document| found.insert(segment.base + document));
+                    block.advance();
+                }
+            }
+        }
+        found.intersect(&self.snapshot.alive);
+        Ok(found)
+    }
+
+    /// The living documents with a number in the range, both ends included.
+    pub(crate) fn number(&self, field: usize, from: i64, to: i64) -> Bits {
+        let mut found = Bits::none(self.snapshot.length);
+        for segment in &self.snapshot.segments {
+            for (document, number) in (segment.base..).zip(&segment.data.numbers[field]) {
+                if *number != MISSING && (from..=to).contains(number) {
+                    found.insert(document);
+                }
+            }
+        }
+        found.intersect(&self.snapshot.alive);
+        found
+    }
+
+    /// Fields and their boosts, or all with the schema's.
+    fn fields(&self, asked: &[(String, f32)]) -> Result<Vec<(usize, f32)>> {
+        if asked.is_empty() {
+            return Ok(self.schema.0.texts.iter().enumerate().map(|(at, text)| (at, text.options.boost)).collect());
+        }
+        let mut fields = Vec::new();
+        for (name, boost) in asked {
+            let field = self.schema.text(name)?;
+            if boost.is_finite() && *boost > 0.0 {
+                fields.push((field, *boost));
+            }
+        }
+        Ok(fields)
+    }
+
+    // ------------------------------------------------------------------------------------------------- phrases
+
+    fn phrase(&mut self, phrase: &Phrase) -> Result<Matches> {
+        let words = analysis::words(cut(&phrase.text));
+        let slots: Vec<&Word> = words.iter().take(QUERY_WORDS).collect();
+        let Some(first) = slots.first() else { return Ok(Matches::default()) };
+        let rows: Vec<(usize, Vec<String>)> =
+            slots.iter().map(|word| (word.position - first.position, word.forms.clone())).collect();
+        for word in &slots {
+            self.marks.words.extend(word.forms.iter().cloned());
+        }
+        let mut found = Vec::new();
+        for (field, boost) in self.fields(&phrase.fields)? {
+            if !self.schema.0.texts[field].options.positions {
+                continue;
+            }
+            let mut documents = self.in_a_row(field, &rows)?;
+            documents.retain(|document| self.snapshot.alive.contains(*document));
+            #[allow(clippy::cast_precision_loss, reason = "a weight")]
+            let idf = idf(self.snapshot.length, documents.len() as u64);
+            found.push(constant(documents, boost * idf));
+        }
+        Ok(combine(&found, self.snapshot.length, |scores| scores.iter().copied().fold(0.0, f32::max)))
+    }
+
+    /// The documents in whose field the slots' forms stand at these distances from each other, in order.
+    fn in_a_row(&self, field: usize, slots: &[(usize, Vec<String>)]) -> Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for segment in &self.snapshot.segments {
+            let view = &segment.data.texts[field].words;
+            let mut infos: Vec<Vec<TermInfo>> = Vec::with_capacity(slots.len());
+            for (_, forms) in slots {
+                let mut slot = Vec::with_capacity(forms.len());
+                for form in forms {
+                    slot.extend(view.find(form)?);
+                }
+                infos.push(slot);
+            }
+            let rarest = infos.iter().min_by_key(|slot| slot.iter().map(|info| u64::from(info.doc_freq)).sum::<u64>());
+            let Some(rarest) = rarest else { continue };
+            if infos.iter().any(Vec::is_empty) {
+                continue;
+            }
+            let mut candidates = Vec::new();
+            for info in rarest {
+                let mut block = view.terms.read_block_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+                while block.block_len() > 0 {
+                    candidates.extend_from_slice(block.docs());
+                    block.advance();
+                }
+            }
+            candidates.sort_unstable();
+            candidates.dedup();
+            let mut postings: Vec<Vec<SegmentPostings>> = Vec::with_capacity(infos.len());
+            for slot in &infos {
+                let open =
+                    |info| view.terms.read_postings_from_terminfo(info, IndexRecordOption::WithFreqsAndPositions);
+                postings.push(slot.iter().map(open).collect::<Result<_, _>>()?);
+            }
+            let (mut starts, mut here, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+            for document in candidates {
+                starts.clear();
+                for (index, (slot, (distance, _))) in postings.iter_mut().zip(slots).enumerate() {
+                    here.clear();
+                    let distance = u32::try_from(*distance).unwrap_or(u32::MAX);
+                    for list in slot.iter_mut() {
+                        if list.doc() < document {
+                            list.seek(document);
+                        }
+                        if list.doc() == document {
+                            list.positions(&mut buffer);
+                            here.extend(buffer.iter().filter_map(|position| position.checked_sub(distance)));
+                        }
+                    }
+                    if index == 0 {
+                        starts.append(&mut here);
+                    } else {
+                        starts.retain(|start| here.contains(start));
+                    }
+                    if starts.is_empty() {
+                        break;
+                    }
+                }
+                if !starts.is_empty() {
+                    found.push(segment.base + document);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    // --------------------------------------------------------------------------------------------------- words
+
+    fn words(&mut self, words: &Words) -> Result<Matches> {
+        let Some(mut plan) = self.plan(words)? else { return Ok(Matches::default()) };
+        let found = self.run(words, &plan)?;
+        let too_few = match words.fuzziness {
+            Fuzziness::WhenFewer(enough) => found.documents.len() < enough,
+            Fuzziness::Never | Fuzziness::Always => false,
+        };
+        let found = if too_few && self.tolerate(&mut plan, Which::All)? { self.run(words, &plan)? } else { found };
+        self.mark(&plan);
+        Ok(found)
+    }
+
+    /// Why a document has the score that it has from these words.
+    pub(crate) fn explain(&mut self, query: &Query, document: u32) -> Result<Vec<Reason>> {
+        let mut reasons = Vec::new();
+        self.reasons(query, document, 1.0, &mut reasons)?;
+        Ok(reasons)
+    }
+
+    fn reasons(&mut self, query: &Query, document: u32, factor: f32, out: &mut Vec<Reason>) -> Result<()> {
+        match query {
+            Query::Words(words) => {
+                let Some(mut plan) = self.plan(words)? else { return Ok(()) };
+                if let Fuzziness::WhenFewer(enough) = words.fuzziness
+                    && self.run(words, &plan)?.documents.len() < enough
+                {
+                    self.tolerate(&mut plan, Which::All)?;
+                }
+                self.word_reasons(words, &plan, document, factor, out)
+            }
+            Query::Boost(inner, by) => self.reasons(inner, document, factor * by, out),
+            Query::DisMax { queries, .. } => {
+                queries.iter().try_for_each(|query| self.reasons(query, document, factor, out))
+            }
+            Query::Bool { must, should, .. } => {
+                must.iter().chain(should).try_for_each(|query| self.reasons(query, document, factor, out))
+            }
+            leaf => {
+                if let Some(score) = self.node(leaf, 0)?.score_of(document) {
+                    let what = match leaf {
+                        Query::All => "everything".to_owned(),
+                        Query::Keyword { field, .. } | Query::Number { field, .. } => field.clone(),
+                        Query::Phrase(phrase) => format!("phrase {:?}", phrase.text),
+                        _ => "constant".to_owned(),
+                    };
+                    out.push(Reason { what, score: score * factor });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn word_reasons(
+        &self,
+        words: &Words,
+        plan: &Plan,
+        document: u32,
+        factor: f32,
+        out: &mut Vec<Reason>,
+    ) -> Result<()> {
+        let (segment, local) = self.snapshot.locate(document);
+        for concept in &plan.concepts {
+            let mut found: Vec<(String, f32)> = Vec::new();
+            for clause in &concept.clauses {
+                for (at, info) in clause.lists.iter().filter(|(at, _)| *at == segment) {
+                    let view = self.view(*at, clause);
+                    let mut list = view.terms.read_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
+                    if list.doc() < local {
+                        list.seek(local);
+                    }
+                    if list.doc() != local {
+                        continue;
+                    }
+                    let norm = self.norms(clause)[usize::from(view.lengths.fieldnorm_id(local))];
+                    let name = &self.schema.0.texts[clause.field].name;
+                    let what = match clause.how {
+                        How::Typed => format!("{name}: {}", clause.term),
+                        How::Stem => format!("{name}: {} (stem {})", concept.word, clause.term),
+                        How::Prefix => format!("{name}: {}... {}", concept.word, clause.term),
+                        How::Fuzzy => format!("{name}: {} ~ {}", concept.word, clause.term),
+                        How::Synonym => format!("{name}: {} = {}", concept.word, clause.term),
+                    };
+                    found.push((what, clause.weight * saturated(list.term_freq(), norm)));
+                }
+            }
+            for (documents, weight, says) in &concept.phrases {
+                if documents.binary_search(&document).is_ok() {
+                    found.push((format!("{} = {says}", concept.word), *weight));
+                }
+            }
+            found.sort_by(|a, b| b.1.total_cmp(&a.1));
+            for (at, (what, score)) in found.into_iter().enumerate() {
+                let share = if at == 0 { 1.0 } else { words.tie };
+                out.push(Reason { what, score: score * share * concept.idf * factor });
+            }
+        }
+        for (what, documents, score) in &self.bonuses(words, plan)? {
+            if documents.binary_search(&document).is_ok() {
+                out.push(Reason { what: what.clone(), score: score * factor });
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that counts for the words. `None` when there are no words.
+    fn plan(&mut self, words: &Words) -> Result<Option<Plan>> {
+        let typed = analysis::words(cut(&words.text));
+        let fields = self.fields(&words.fields)?;
+        if typed.is_empty() || fields.is_empty() {
+            return Ok(None);
+        }
+        let is_stop = |word: &Word| words.stop_words.contains(&word.forms[0]);
+        let only_stops = typed.iter().all(is_stop);
+        let mut kept: Vec<usize> = Vec::new();
+        for (at, word) in typed.iter().enumerate() {
+            let said = kept.iter().any(|other: &usize| typed[*other].forms == word.forms);
+            if (only_stops || !is_stop(word)) && !said {
+                kept.push(at);
+            }
+        }
+        let mut concepts = Vec::with_capacity(kept.len());
+        for at in &kept {
+            concepts.push(self.concept(&typed[*at], &fields)?);
+        }
+        self.expand_synonyms(words, &typed, &kept, &fields, &mut concepts)?;
+        if words.prefix
+            && let (Some(last), Some(concept)) = (typed.last(), concepts.last_mut())
+            && kept.last() == Some(&(typed.len() - 1))
+        {
+            self.expand_prefix(&last.forms[0], &fields, concept)?;
+        }
+        if concepts.len() > QUERY_WORDS {
+            concepts.sort_by_key(|concept| (concept.frequency == 0, concept.frequency));
+            concepts.truncate(QUERY_WORDS);
+        }
+        let mut plan = Plan { typed, fields, concepts };
+        match words.fuzziness {
+            Fuzziness::Never => {}
+            Fuzziness::Always => {
+                self.tolerate(&mut plan, Which::All)?;
+            }
+            Fuzziness::WhenFewer(_) => {
+                let rare = 1 + self.snapshot.length as u64 / 10_000;
+                self.tolerate(&mut plan, Which::Unknown { rare })?;
+            }
+        }
+        self.weigh(&mut plan);
+        Ok(Some(plan))
+    }
+
+    fn commonest(&self, clauses: &[Clause]) -> u64 {
+        let frequency = |clause: &Clause| clause.lists.iter().map(|(_, info)| u64::from(info.doc_freq)).sum::<u64>();
+        clauses.iter().map(frequency).max().unwrap_or(0)
+    }
+
+    fn concept(&self, word: &Word, fields: &[(usize, f32)]) -> Result<Concept> {
+        let mut clauses = Vec::new();
+        for (at, form) in word.forms.iter().enumerate() {
+            let weight = if at == 0 { 1.0 } else { FORM };
+            self.clauses(form, fields, weight, How::Typed, true, &mut clauses)?;
+        }
+        let typed: Vec<&Clause> = clauses.iter().filter(|clause| !clause.stems).collect();
+        let frequency = |clause: &Clause| clause.lists.iter().map(|(_, info)| u64::from(info.doc_freq)).sum::<u64>();
+        let frequency = typed.into_iter().map(frequency).max().unwrap_or(0);
+        Ok(Concept { word: word.forms[0].clone(), clauses, phrases: Vec::new(), idf: 0.0, frequency })
+    }
+
+    /// The term in every field, by the word and by its stem.
+    fn clauses(
+        &self,
+        term: &str,
+        fields: &[(usize, f32)],
+        weight: f32,
+        how: How,
+        with_stems: bool,
+        out: &mut Vec<Clause>,
+    ) -> Result<()> {
+        for (field, boost) in fields {
+            let options = &self.schema.0.texts[*field].options;
+            let mut lists = Vec::new();
+            for (at, segment) in self.snapshot.segments.iter().enumerate() {
+                lists.extend(segment.data.texts[*field].words.find(term)?.map(|info| (at, info)));
+            }
+            if !lists.is_empty() {
+                let term = term.to_owned();
+                out.push(Clause { field: *field, stems: false, term, weight: weight * boost, how, lists });
+            }
+            let Some(language) = options.stem.filter(|_| with_stems) else { continue };
+            let stem = Stemmer::create(language).stem(term).into_owned();
+            let mut lists = Vec::new();
+            for (at, segment) in self.snapshot.segments.iter().enumerate() {
+                if let Some(stems) = &segment.data.texts[*field].stems {
+                    lists.extend(stems.find(&stem)?.map(|info| (at, info)));
+                }
+            }
+            let same = out.iter().any(|clause| clause.stems && clause.field == *field && clause.term == stem);
+            if !lists.is_empty() && !same {
+                let how = if how == How::Typed { How::Stem } else { how };
+                let weight = weight * boost * options.stem_weight;
+                out.push(Clause { field: *field, stems: true, term: stem, weight, how, lists });
+            }
+        }
+        Ok(())
+    }
+
+    fn expand_synonyms(
+        &self,
+        words: &Words,
+        typed: &[Word],
+        kept: &[usize],
+        fields: &[(usize, f32)],
+        concepts: &mut [Concept],
+    ) -> Result<()> {
+        for synonym in &words.synonyms {
+            let said = analysis::words(cut(&synonym.words));
+            if said.is_empty() || said.len() > typed.len() {
+                continue;
+            }
+            let same = |window: &[Word]| window.iter().zip(&said).all(|(a, b)| a.forms[0] == b.forms[0]);
+            for at in (0..=typed.len() - said.len()).filter(|at| same(&typed[*at..at + said.len()])) {
+                let spans: Vec<usize> =
+                    (0..kept.len()).filter(|index| (at..at + said.len()).contains(&kept[*index])).collect();
+                for alternative in &synonym.alternatives {
+                    let other = analysis::words(cut(alternative));
+                    let Some(first) = other.first() else { continue };
+                    if other.len() == 1 {
+                        for index in &spans {
+                            let clauses = &mut concepts[*index].clauses;
+                            self.clauses(&first.forms[0], fields, words.synonym_weight, How::Synonym, true, clauses)?;
+                        }
+                        continue;
+                    }
+                    let rows: Vec<(usize, Vec<String>)> =
+                        other.iter().map(|word| (word.position - first.position, word.forms.clone())).collect();
+                    for (field, boost) in fields {
+                        if !self.schema.0.texts[*field].options.positions {
+                            continue;
+                        }
+                        let documents = self.in_a_row(*field, &rows)?;
+                        if documents.is_empty() {
+                            continue;
+                        }
+                        for index in &spans {
+                            let weight = boost * words.synonym_weight;
+                            concepts[*index].phrases.push((documents.clone(), weight, alternative.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn expand_prefix(&self, prefix: &str, fields: &[(usize, f32)], concept: &mut Concept) -> Result<()> {
+        let mut counts: HashMap<String, u64> = HashMap::new();
+        let fields: Vec<(usize, f32)> =
+            fields.iter().copied().filter(|(field, _)| self.schema.0.texts[*field].options.prefix).collect();
+        for (field, _) in &fields {
+            for segment in &self.snapshot.segments {
+                let terms = segment.data.texts[*field].words.terms.terms();
+                let mut stream = terms.range().ge(prefix).into_stream()?;
+                let mut looked = 0;
+                while looked < PREFIX_SCAN
+                    && let Some((term, info)) = stream.next()
+                    && term.starts_with(prefix.as_bytes())
+                {
+                    looked += 1;
+                    if let Ok(term) = std::str::from_utf8(term)
+                        && term != prefix
+                    {
+                        *counts.entry(term.to_owned()).or_default() += u64::from(info.doc_freq);
+                    }
+                }
+            }
+        }
+        let mut common: Vec<(String, u64)> = counts.into_iter().collect();
+        common.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        for (term, _) in common.into_iter().take(EXPANSIONS) {
+            self.clauses(&term, &fields, PREFIX, How::Prefix, false, &mut concept.clauses)?;
+        }
+        Ok(())
+    }
+
+    /// Lets words that are alike count too. Whether any came in.
+    fn tolerate(&mut self, plan: &mut Plan, which: Which) -> Result<bool> {
+        let fields: Vec<(usize, f32)> =
+            plan.fields.iter().copied().filter(|(field, _)| self.schema.0.texts[*field].options.fuzzy).collect();
+        if fields.is_empty() {
+            return Ok(false);
+        }
+        let mut any = false;
+        for at in 0..plan.concepts.len() {
+            let concept = &plan.concepts[at];
+            if concept.clauses.iter().any(|clause| clause.how == How::Fuzzy) {
+                continue;
+            }
+            let alike = {
+                let vocabulary = read(&self.shared.vocabulary);
+                let known = vocabulary.count(&concept.word) > 0;
+                let due = match which {
+                    Which::Unknown { rare } => !known && concept.frequency <= rare,
+                    Which::All => !known || concept.word.chars().nth(3).is_some(),
+                };
+                if due { vocabulary.alike(&concept.word, EXPANSIONS) } else { Vec::new() }
+            };
+            let mut stood = Vec::new();
+            for other in alike {
+                let weight = FUZZY / (1.0 + 0.5 * other.cost);
+                let clauses = &mut plan.concepts[at].clauses;
+                let before = clauses.len();
+                self.clauses(&other.word, &fields, weight, How::Fuzzy, false, clauses)?;
+                if clauses.len() > before {
+                    stood.push(other.word);
+                }
+            }
+            if !stood.is_empty() {
+                any = true;
+                let word = plan.concepts[at].word.clone();
+                self.tolerated.retain(|(other, _)| *other != word);
+                self.tolerated.push((word, stood));
+            }
+        }
+        self.weigh(plan);
+        Ok(any)
+    }
+
+    /// Sets every word's weight by how many documents its commonest term has.
+    fn weigh(&self, plan: &mut Plan) {
+        for concept in &mut plan.concepts {
+            // What is only alike decides where nothing is as typed.
+            let commonest = if concept.frequency > 0 { concept.frequency } else { self.commonest(&concept.clauses) };
+            let by_phrase = concept.phrases.iter().map(|(documents, ..)| documents.len() as u64).max().unwrap_or(0);
+            concept.idf = idf(self.snapshot.length, commonest.max(by_phrase));
+        }
+    }
+
+    fn mark(&mut self, plan: &Plan) {
+        for concept in &plan.concepts {
+            self.marks.words.insert(concept.word.clone());
+            for clause in &concept.clauses {
+                let marks = if clause.stems { &mut self.marks.stems } else { &mut self.marks.words };
+                marks.insert(clause.term.clone());
+            }
+            for (_, _, says) in &concept.phrases {
+                self.marks.words.extend(analysis::words(says).into_iter().flat_map(|word| word.forms));
+            }
+        }
+    }
+
+    fn view(&self, segment: usize, clause: &Clause) -> &Inverted {
+        let text = &self.snapshot.segments[segment].data.texts[clause.field];
+        match &text.stems {
+            Some(stems) if clause.stems => stems,
+            _ => &text.words,
+        }
+    }
+
+    fn norms(&self, clause: &Clause) -> &[f32; 256] {
+        let (words, stems) = &self.snapshot.lengths[clause.field];
+        if clause.stems { &stems.0 } else { &words.0 }
+    }
+
+    /// What is added to documents in which words stand together, or which say exactly this: what it is, the documents
+    /// in order, how much.
+    fn bonuses(&self, words: &Words, plan: &Plan) -> Result<Vec<(String, Vec<u32>, f32)>> {
+        let mut bonuses = Vec::new();
+        let boost = plan.fields.iter().map(|(_, boost)| *boost).fold(0.0_f32, f32::max);
+        if plan.typed.len() > NEIGHBOURS || boost == 0.0 {
+            return Ok(bonuses);
+        }
+        let idf_of = |word: &Word| {
+            let concept = plan.concepts.iter().find(|concept| concept.word == word.forms[0]);
+            concept.map_or(0.1, |concept| concept.idf)
+        };
+        let options = |field: usize| &self.schema.0.texts[field].options;
+        if words.phrase > 0.0 {
+            for pair in plan.typed.windows(2) {
+                let [left, right] = pair else { continue };
+                let distance = right.position - left.position;
+                let slots = [(0, left.forms.clone()), (distance, right.forms.clone())];
+                for (field, boost) in &plan.fields {
+                    if !options(*field).positions || !(options(*field).fuzzy || options(*field).exact) {
+                        continue;
+                    }
+                    let documents = self.in_a_row(*field, &slots)?;
+                    if !documents.is_empty() {
+                        let name = &self.schema.0.texts[*field].name;
+                        let what = format!("{name}: {} {} in a row", left.forms[0], right.forms[0]);
+                        bonuses.push((what, documents, words.phrase * boost * 0.5 * (idf_of(left) + idf_of(right))));
+                    }
+                }
+            }
+        }
+        if words.exact > 0.0 {
+            let whole = analysis::folded(cut(&words.text));
+            let sum: f32 = plan.typed.iter().map(idf_of).sum();
+            for (field, boost) in plan.fields.iter().filter(|_| whole.len() <= WHOLE_BYTES) {
+                let documents = self.saying_exactly(*field, &whole)?;
+                if !documents.is_empty() {
+                    let name = &self.schema.0.texts[*field].name;
+                    bonuses.push((format!("{name}: exactly {whole}"), documents, words.exact * boost * sum));
+                }
+            }
+        }
+        Ok(bonuses)
+    }
+
+    fn saying_exactly(&self, field: usize, whole: &str) -> Result<Vec<u32>> {
+        let mut documents = Vec::new();
+        for segment in &self.snapshot.segments {
+            let Some(terms) = &segment.data.texts[field].whole else { continue };
+            let Some(info) = terms.terms().get(whole)? else { continue };
+            let mut block = terms.read_block_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+            while block.block_len() > 0 {
+                documents.extend(block.docs().iter().map(|document| segment.base + document));
+                block.advance();
+            }
+        }
+        Ok(documents)
+    }
+
+    fn run(&self, words: &Words, plan: &Plan) -> Result<Matches> {
+        let bonuses = self.bonuses(words, plan)?;
+        SCRATCH.with_borrow_mut(|scratch| {
+            let result = self.accumulate(words, plan, &bonuses, scratch);
+            if result.is_err() {
+                *scratch = Scratch::default();
+            }
+            result
+        })
+    }
+
+    fn accumulate(
+        &self,
+        words: &Words,
+        plan: &Plan,
+        bonuses: &[(String, Vec<u32>, f32)],
+        scratch: &mut Scratch,
+    ) -> Result<Matches> {
+        let Scratch { best, sum, total, mass, touched, matched } = scratch;
+        for numbers in [&mut *best, &mut *sum, &mut *total, &mut *mass] {
+            if numbers.len() < self.snapshot.length {
+                numbers.resize(self.snapshot.length, 0.0);
+            }
+        }
+        let tie = if words.tie.is_finite() { words.tie.clamp(0.0, 1.0) } else { 0.0 };
+        let by_rarity = matches!(words.minimum, Minimum::Share(_));
+        for concept in &plan.concepts {
+            let mut add = |document: u32, score: f32| {
+                let (best, sum) = (&mut best[document as usize], &mut sum[document as usize]);
+                if *sum == 0.0 {
+                    touched.push(document);
+                }
+                *sum += score;
+                *best = best.max(score);
+            };
+            for clause in &concept.clauses {
+                let norms = self.norms(clause);
+                for (at, info) in &clause.lists {
+                    let view = self.view(*at, clause);
+                    let base = self.snapshot.segments[*at].base;
+                    let mut block = view.terms.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
+                    while block.block_len() > 0 {
+                        for (document, frequency) in block.docs().iter().zip(block.freqs()) {
+                            let norm = norms[usize::from(view.lengths.fieldnorm_id(*document))];
+                            add(base + document, clause.weight * saturated(*frequency, norm));
+                        }
+                        block.advance();
+                    }
+                }
+            }
+            for (documents, weight, _) in &concept.phrases {
+                documents.iter().for_each(|document| add(*document, *weight));
+            }
+            let weight = if by_rarity { concept.idf } else { 1.0 };
+            for document in touched.drain(..) {
+                let at = document as usize;
+                if mass[at] == 0.0 {
+                    matched.push(document);
+                }
+                total[at] += concept.idf * (best[at] + tie * (sum[at] - best[at]));
+                mass[at] += weight;
+                (best[at], sum[at]) = (0.0, 0.0);
+            }
+        }
+        let known = |concept: &&Concept| !concept.clauses.is_empty() || !concept.phrases.is_empty();
+        #[allow(clippy::cast_precision_loss, reason = "words are few")]
+        let needed = match words.minimum {
+            Minimum::Any => 0.0,
+            Minimum::All => plan.concepts.len() as f32,
+            Minimum::Count(count) => count.min(plan.concepts.len()) as f32,
+            Minimum::Share(share) => {
+                let all: f32 = plan.concepts.iter().filter(known).map(|concept| concept.idf).sum();
+                all * if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+            }
+        } - 1e-4;
+        for (_, documents, score) in bonuses {
+            for document in documents {
+                if mass[*document as usize] > 0.0 {
+                    total[*document as usize] += score;
+                }
+            }
+        }
+        matched.sort_unstable();
+        let mut found = Matches::default();
+        for document in matched.drain(..) {
+            let at = document as usize;
+            if mass[at] >= needed && self.snapshot.alive.contains(document) {
+                found.documents.push(document);
+                found.scores.push(total[at]);
+            }
+            (total[at], mass[at]) = (0.0, 0.0);
+        }
+        Ok(found)
+    }
+
+    /// Documents that share the words that mark this one out, by the texts that are stored of it.
+    pub(crate) fn alike(&self, texts: &[(usize, String)], terms: usize) -> Result<Matches> {
+        let mut weights: HashMap<(usize, String), f32> = HashMap::new();
+        for (field, text) in texts {
+            for word in analysis::words(text) {
+                let form = word.forms.into_iter().next().unwrap_or_default();
+                *weights.entry((*field, form)).or_default() += 1.0;
+            }
+        }
+        let mut concepts = Vec::new();
+        for ((field, term), count) in weights {
+            let boost = self.schema.0.texts[field].options.boost;
+            let mut clauses = Vec::new();
+            self.clauses(&term, &[(field, boost)], 1.0, How::Typed, false, &mut clauses)?;
+            let frequency = self.commonest(&clauses);
+            // A word that only this document has leads nowhere.
+            if frequency < 2 {
+                continue;
+            }
+            let idf = idf(self.snapshot.length, frequency);
+            concepts.push((
+                idf * boost * (1.0 + f32::ln(count)),
+                Concept { word: term, clauses, phrases: Vec::new(), idf, frequency },
+            ));
+        }
+        concepts.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.word.cmp(&b.1.word)));
+        let concepts = concepts.into_iter().take(terms).map(|(_, concept)| concept).collect();
+        let words = Words { minimum: Minimum::Any, tie: 1.0, ..Words::new("") };
+        let plan = Plan { typed: Vec::new(), fields: Vec::new(), concepts };
+        self.run(&words, &plan)
+    }
+}
+
+/// Which words may be misspelt.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Those that no fuzzy field has, and hardly another.
+    Unknown {
+        /// In how many documents at most.
+        rare: u64,
+    },
+    /// Every one that is long enough.
+    All,
+}
+
+struct Plan {
+    typed: Vec<Word>,
+    fields: Vec<(usize, f32)>,
+    concepts: Vec<Concept>,
+}
+
+/// The text up to the limit.
+pub(crate) fn cut(text: &str) -> &str {
+    text.char_indices().nth(QUERY_CHARACTERS).map_or(text, |(at, _)| &text[..at])
+}
+
+/// BM25's saturated frequency.
+#[allow(clippy::cast_precision_loss, reason = "frequencies are small")]
+fn saturated(frequency: u32, norm: f32) -> f32 {
+    let frequency = frequency as f32;
+    frequency * (K1 + 1.0) / (frequency + norm)
+}
+
+/// The weight of a word that so many of all documents have (Robertson and Zaragoza 2009, with 1 added so that it is
+/// never negative, as Lucene does).
+#[allow(clippy::cast_precision_loss, reason = "a weight")]
+fn idf(documents: usize, frequency: u64) -> f32 {
+    let (documents, frequency) = (documents as f32, (frequency as f32).min(documents as f32));
+    (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
+}
+
+fn constant(documents: Vec<u32>, score: f32) -> Matches {
+    let scores = vec![score; documents.len()];
+    Matches { documents, scores }
+}
+
+/// The documents of all, with a score made of what each says.
+fn combine(found: &[Matches], length: usize, score: impl Fn(&[f32]) -> f32) -> Matches {
+    if let [only] = found {
+        return only.clone();
+    }
+    let mut set = Bits::none(length);
+    found.iter().flat_map(|matches| &matches.documents).for_each(|document| set.insert(*document));
+    let mut cursors = vec![0; found.len()];
+    let mut said = Vec::with_capacity(found.len());
+    let mut all = Matches::default();
+    for document in set.iter() {
+        said.clear();
+        for (cursor, matches) in cursors.iter_mut().zip(found) {
+            if matches.documents.get(*cursor) == Some(&document) {
+                said.push(matches.scores[*cursor]);
+                *cursor += 1;
+            }
+        }
+        all.documents.push(document);
+        all.scores.push(score(&said));
+    }
+    all
+}

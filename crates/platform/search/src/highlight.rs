@@ -1,0 +1,105 @@
+//! Pieces of a text, those that match marked.
+
+use rust_stemmers::Stemmer;
+
+use crate::{Highlighted, Language, Piece, analysis, evaluate::Marks};
+
+/// A document's text with its matching words marked; of a long one the passage with the most different ones, at most
+/// `most` characters.
+pub(crate) fn highlight(field: &str, text: &str, stems: Option<Language>, marks: &Marks, most: usize) -> Highlighted {
+    let stemmer = stems.map(Stemmer::create);
+    let words = analysis::words(text);
+    let hits: Vec<(usize, usize, &str)> = words
+        .iter()
+        .filter(|word| {
+            word.forms.iter().any(|form| {
+                marks.words.contains(form)
+                    || stemmer.as_ref().is_some_and(|stemmer| marks.stems.contains(stemmer.stem(form).as_ref()))
+            })
+        })
+        .map(|word| (word.start, word.end, word.forms[0].as_str()))
+        .collect();
+    let (from, to) = passage(text, &hits, most.max(1));
+    let mut pieces = Vec::new();
+    let mut at = from;
+    let mut push = |text: &str, hit: bool| {
+        if !text.is_empty() {
+            pieces.push(Piece { text: text.to_owned(), hit });
+        }
+    };
+    for (start, end, _) in hits.iter().filter(|(start, end, _)| *start >= from && *end <= to) {
+        // Pairs of Chinese characters overlap.
+        let start = (*start).max(at);
+        if start >= *end {
+            continue;
+        }
+        push(&text[at..start], false);
+        push(&text[start..*end], true);
+        at = *end;
+    }
+    push(&text[at..to], false);
+    Highlighted { field: field.to_owned(), pieces, cut_before: from > 0, cut_after: to < text.len() }
+}
+
+/// The bytes of the passage, at borders of words where there are any.
+fn passage(text: &str, hits: &[(usize, usize, &str)], most: usize) -> (usize, usize) {
+    if text.len() <= most || text.chars().nth(most).is_none() {
+        return (0, text.len());
+    }
+    // Bytes for characters: right for Latin, and shorter than allowed elsewhere.
+    let mut best = (0, 0);
+    for (at, (start, _, _)) in hits.iter().enumerate() {
+        let mut different: Vec<&str> = Vec::new();
+        let mut score = 0;
+        for (_, _, word) in hits[at..].iter().take_while(|(_, end, _)| end - start <= most * 3 / 4) {
+            score += if different.contains(word) { 1 } else { 4 };
+            different.push(word);
+        }
+        if score > best.0 {
+            best = (score, *start);
+        }
+    }
+    let wanted = best.1.saturating_sub(most / 8);
+    let mut from = if wanted == 0 { 0 } else { text.ceil_char_boundary(wanted) };
+    if from > 0
+        && let Some(space) = text[from..best.1.max(from)].find(' ')
+    {
+        from += space + 1;
+    }
+    let mut to = text[from..].char_indices().nth(most).map_or(text.len(), |(at, _)| from + at);
+    if to < text.len()
+        && let Some(space) = text[from..to].rfind(' ').filter(|space| *space > most / 2)
+    {
+        to = from + space;
+    }
+    (from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(words: &[&str]) -> Marks {
+        Marks { words: words.iter().map(|word| (*word).to_owned()).collect(), ..Marks::default() }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_around_its_matches() {
+        let text = format!("{} the lighthouse keeper lived alone {}", "word ".repeat(200), "more ".repeat(200));
+        let found = highlight("about", &text, None, &marks(&["lighthouse", "keeper"]), 80);
+        assert!(found.cut_before && found.cut_after);
+        let whole: String = found.pieces.iter().map(|piece| piece.text.as_str()).collect();
+        assert!(text.contains(&whole) && whole.chars().count() <= 80, "{whole:?}");
+        let hits: Vec<&str> = found.pieces.iter().filter(|piece| piece.hit).map(|piece| piece.text.as_str()).collect();
+        assert_eq!(hits, ["lighthouse", "keeper"]);
+    }
+
+    #[test]
+    fn a_short_text_is_whole_and_accents_stay() {
+        let found = highlight("title", "L'Étranger <b>", None, &marks(&["etranger"]), 80);
+        assert_eq!(
+            found.pieces,
+            [Piece { text: "L'Étranger".to_owned(), hit: true }, Piece { text: " <b>".to_owned(), hit: false }]
+        );
+    }
+}

@@ -1,0 +1,508 @@
+//! One search over one snapshot.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use tantivy::{TantivyDocument, schema::Value};
+use uuid::Uuid;
+
+use crate::{
+    Facet, FacetCounts, FacetOf, Filter, Highlighted, Hit, Prior, Reason, Request, Response, Result, Schema,
+    SearchError, Side, Similar, Sort,
+    bits::Bits,
+    evaluate::{Evaluator, Matches},
+    fusion::{Fusion, Opinion, Span},
+    highlight::highlight,
+    limits::{CANDIDATES, FACET_VALUES, FILTER_VALUES, WINDOW},
+    lock::read,
+    snapshot::{MISSING, Shared, Snapshot},
+    tokens::Handles,
+    vectors::Vectors,
+};
+
+/// How deep the text's ranking goes into the fusion at least: pages within it never disagree.
+const DEPTH: usize = 1_000;
+/// Words that mark a document out, for likeness by text.
+const ALIKE_TERMS: usize = 25;
+/// Neighbours that each side of a likeness proposes.
+const ALIKE: usize = 100;
+
+/// What a search needs.
+pub(crate) struct Searching<'a> {
+    pub snapshot: &'a Snapshot,
+    pub schema: &'a Schema,
+    pub handles: &'a Handles,
+    pub shared: &'a Shared,
+    pub vectors: &'a Vectors,
+}
+
+/// A document in the run for a place.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    document: u32,
+    score: f32,
+    text: Option<Opinion>,
+    meaning: Option<Opinion>,
+}
+
+impl Searching<'_> {
+    pub(crate) fn search(&self, request: &Request) -> Result<Response> {
+        let window = request.offset.saturating_add(request.limit);
+        if window > WINDOW {
+            return Err(SearchError::TooMuch(format!("offset and limit are at most {WINDOW} together")));
+        }
+        let filters = request.filters.iter().map(|filter| self.filter(filter)).collect::<Result<Vec<_>>>()?;
+        let mut allowed = self.snapshot.alive.clone();
+        filters.iter().for_each(|filter| allowed.intersect(filter));
+        let priors = self.priors(&request.priors)?;
+
+        let mut evaluator = Evaluator::new(self.snapshot, self.schema, self.shared);
+        let everything = request.text.is_none() && request.meaning.is_none();
+        let unfiltered = match &request.text {
+            Some(query) => evaluator.evaluate(query)?,
+            None if everything => {
+                Matches { documents: self.snapshot.alive.iter().collect(), scores: vec![1.0; self.snapshot.living] }
+            }
+            None => Matches::default(),
+        };
+        let needs_unfiltered = !filters.is_empty() && request.facets.iter().any(|facet| facet.without_own_filters);
+        let (mut matches, unfiltered) = if filters.is_empty() {
+            (unfiltered, None)
+        } else {
+            let mut kept = Matches::default();
+            for (document, score) in unfiltered.documents.iter().zip(&unfiltered.scores) {
+                if allowed.contains(*document) {
+                    kept.documents.push(*document);
+                    kept.scores.push(*score);
+                }
+            }
+            (kept, needs_unfiltered.then_some(unfiltered))
+        };
+        for (document, score) in matches.documents.iter().zip(&mut matches.scores) {
+            *score *= self.prior(&priors, *document, |prior| prior.text);
+        }
+
+        let near = self.near(request, &matches, &allowed, &priors)?;
+        let only_near: Vec<u32> =
+            near.iter().map(|(document, _)| *document).filter(|d| matches.score_of(*d).is_none()).collect();
+        let mut response = Response {
+            total: matches.documents.len() + only_near.len(),
+            text_total: matches.documents.len(),
+            meaning_only: only_near.len(),
+            ..Response::default()
+        };
+        for facet in &request.facets {
+            response.facets.push(self.facet(facet, request, &filters, &matches, unfiltered.as_ref(), &only_near)?);
+        }
+
+        let page = match &request.sort {
+            Sort::Relevance => self.by_relevance(request, &matches, &near, window),
+            sort => self.by_field(sort, &matches, &near, &only_near, window)?,
+        };
+        for candidate in page.into_iter().skip(request.offset).take(request.limit) {
+            response.hits.push(self.hit(request, &mut evaluator, &priors, candidate)?);
+        }
+        if let Some(query) = request.text.as_ref().filter(|_| request.explain) {
+            for hit in &mut response.hits {
+                let document = self.shared.ids.get(hit.id).and_then(|number| self.snapshot.document(number));
+                if let (Some(document), Some(_)) = (document, hit.text) {
+                    let mut reasons = evaluator.explain(query, document)?;
+                    reasons.append(&mut hit.reasons);
+                    hit.reasons = reasons;
+                }
+            }
+        }
+        response.tolerated = evaluator.tolerated;
+        Ok(response)
+    }
+
+    // ------------------------------------------------------------------------------------------- filters, priors
+
+    /// The living documents that pass.
+    fn filter(&self, filter: &Filter) -> Result<Bits> {
+        match filter {
+            Filter::Keyword { field, any_of } => {
+                let evaluator = Evaluator::new(self.snapshot, self.schema, self.shared);
+                evaluator.keyword(self.schema.keyword(field)?, any_of)
+            }
+            Filter::Number { field, range } => {
+                let evaluator = Evaluator::new(self.snapshot, self.schema, self.shared);
+                Ok(evaluator.number(self.schema.number(field)?, *range.start(), *range.end()))
+            }
+            Filter::Ids(ids) => {
+                if ids.len() > FILTER_VALUES {
+                    return Err(SearchError::TooMuch(format!("a filter has at most {FILTER_VALUES} values")));
+                }
+                let mut found = Bits::none(self.snapshot.length);
+                for id in ids {
+                    if let Some(document) = self.shared.ids.get(*id).and_then(|n| self.snapshot.document(n)) {
+                        found.insert(document);
+                    }
+                }
+                Ok(found)
+            }
+            Filter::Not(inner) => {
+                if matches!(**inner, Filter::Not(_)) {
+                    return Err(SearchError::TooMuch("a filter is negated once at most".to_owned()));
+                }
+                Ok(self.filter(inner)?.complement(&self.snapshot.alive))
+            }
+        }
+    }
+
+    fn priors<'p>(&self, priors: &'p [Prior]) -> Result<Vec<(usize, &'p Prior)>> {
+        priors.iter().map(|prior| Ok((self.schema.number(&prior.field)?, prior))).collect()
+    }
+
+    fn prior(&self, priors: &[(usize, &Prior)], document: u32, weight: impl Fn(&Prior) -> f32) -> f32 {
+        priors.iter().fold(1.0, |product, (field, prior)| {
+            product * (1.0 + weight(prior) * prior.curve.at(self.snapshot.number(*field, document)))
+        })
+    }
+
+    // ------------------------------------------------------------------------------------------------- rankings
+
+    /// The candidates by meaning, best first, with their similarities under the priors.
+    fn near(
+        &self,
+        request: &Request,
+        matches: &Matches,
+        allowed: &Bits,
+        priors: &[(usize, &Prior)],
+    ) -> Result<Vec<(u32, f32)>> {
+        let Some(meaning) = &request.meaning else { return Ok(Vec::new()) };
+        if meaning.candidates > CANDIDATES {
+            return Err(SearchError::TooMuch(format!("at most {CANDIDATES} candidates by meaning")));
+        }
+        let passes = |number: u32| self.snapshot.document(number).is_some_and(|document| allowed.contains(document));
+        let mut near: Vec<(u32, f32)> = self
+            .vectors
+            .nearest(&meaning.vector, meaning.candidates, passes)?
+            .into_iter()
+            .filter_map(|(number, similarity)| Some((self.snapshot.document(number)?, similarity)))
+            .filter(|(document, similarity)| *similarity >= meaning.minimum || matches.score_of(*document).is_some())
+            .collect();
+        for (document, similarity) in &mut near {
+            *similarity *= self.prior(priors, *document, |prior| prior.meaning);
+        }
+        self.shared.ids.with(|ids| {
+            near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| self.by_id(ids, a.0, b.0)));
+        });
+        Ok(near)
+    }
+
+    fn by_id(&self, ids: &[Uuid], a: u32, b: u32) -> Ordering {
+        ids[self.snapshot.id_number(a) as usize].cmp(&ids[self.snapshot.id_number(b) as usize])
+    }
+
+    /// The best `depth` of the text's side, best first.
+    fn best_by_text(&self, matches: &Matches, depth: usize) -> Vec<(u32, f32)> {
+        let mut ranked: Vec<(u32, f32)> =
+            matches.documents.iter().copied().zip(matches.scores.iter().copied()).collect();
+        self.shared.ids.with(|ids| {
+            let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then_with(|| self.by_id(ids, a.0, b.0));
+            if ranked.len() > depth && depth > 0 {
+                ranked.select_nth_unstable_by(depth - 1, order);
+            }
+            ranked.truncate(depth);
+            ranked.sort_unstable_by(order);
+        });
+        ranked
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "ranks are small")]
+    fn by_relevance(&self, request: &Request, matches: &Matches, near: &[(u32, f32)], window: usize) -> Vec<Candidate> {
+        if request.meaning.is_none() {
+            return (1..)
+                .zip(self.best_by_text(matches, window))
+                .map(|(rank, (document, score))| Candidate {
+                    document,
+                    score,
+                    text: Some(Opinion { rank, score }),
+                    meaning: None,
+                })
+                .collect();
+        }
+        let text = self.best_by_text(matches, window.max(DEPTH));
+        let span = |low: Option<f32>, high: Option<f32>| Span { low: low.unwrap_or(0.0), high: high.unwrap_or(0.0) };
+        let text_span = span(text.last().map(|last| last.1), text.first().map(|first| first.1));
+        let near_span = span(near.last().map(|last| last.1), near.first().map(|first| first.1));
+        let mut candidates: HashMap<u32, (Option<Opinion>, Option<Opinion>)> =
+            HashMap::with_capacity(text.len() + near.len());
+        for (rank, (document, score)) in (1..).zip(text) {
+            candidates.entry(document).or_default().0 = Some(Opinion { rank, score });
+        }
+        for (rank, (document, score)) in (1..).zip(near) {
+            let entry = candidates.entry(*document).or_default();
+            entry.1 = Some(Opinion { rank, score: *score });
+            if entry.0.is_none() {
+                entry.0 = matches.score_of(*document).map(|score| Opinion { rank: 0, score });
+            }
+        }
+        let mut ranked: Vec<Candidate> = candidates
+            .into_iter()
+            .map(|(document, (text, meaning))| Candidate {
+                document,
+                score: request.fusion.score(text, meaning, text_span, near_span),
+                text,
+                meaning,
+            })
+            .collect();
+        self.shared.ids.with(|ids| {
+            ranked.sort_unstable_by(|a, b| {
+                b.score.total_cmp(&a.score).then_with(|| self.by_id(ids, a.document, b.document))
+            });
+        });
+        ranked.truncate(window);
+        ranked
+    }
+
+    fn by_field(
+        &self,
+        sort: &Sort,
+        matches: &Matches,
+        near: &[(u32, f32)],
+        only_near: &[u32],
+        window: usize,
+    ) -> Result<Vec<Candidate>> {
+        let mut documents: Vec<u32> = matches.documents.iter().chain(only_near).copied().collect();
+        match sort {
+            Sort::Number { field, descending } => {
+                let field = self.schema.number(field)?;
+                let key = |document: u32| {
+                    let number = self.snapshot.number(field, document);
+                    // The missing ones last, either way.
+                    (number == MISSING, if *descending { number.saturating_neg() } else { number })
+                };
+                self.shared.ids.with(|ids| {
+                    first(&mut documents, window, |a, b| key(*a).cmp(&key(*b)).then_with(|| self.by_id(ids, *a, *b)));
+                });
+            }
+            Sort::Keyword { field, descending } => {
+                let field = self.schema.facet(field)?;
+                let values = read(&self.shared.values[field]);
+                let key = |document: u32| {
+                    let (segment, local) = self.snapshot.locate(document);
+                    let numbers = self.snapshot.segments[segment].data.values[field].of(local);
+                    numbers.first().map(|number| &values.list[*number as usize])
+                };
+                self.shared.ids.with(|ids| {
+                    first(&mut documents, window, |a, b| {
+                        let order = match (key(*a), key(*b)) {
+                            (Some(a), Some(b)) if *descending => b.cmp(a),
+                            (Some(a), Some(b)) => a.cmp(b),
+                            (None, None) => Ordering::Equal,
+                            (None, Some(_)) => Ordering::Greater,
+                            (Some(_), None) => Ordering::Less,
+                        };
+                        order.then_with(|| self.by_id(ids, *a, *b))
+                    });
+                });
+            }
+            Sort::Relevance => {}
+        }
+        let page = documents.into_iter().map(|document| {
+            let text = matches.score_of(document).map(|score| Opinion { rank: 0, score });
+            let meaning = (1..).zip(near).find(|(_, (other, _))| *other == document);
+            let meaning = meaning.map(|(rank, (_, score))| Opinion { rank, score: *score });
+            Candidate { document, score: text.or(meaning).map_or(0.0, |opinion| opinion.score), text, meaning }
+        });
+        Ok(page.collect())
+    }
+
+    // ---------------------------------------------------------------------------------------------------- facets
+
+    fn facet(
+        &self,
+        facet: &Facet,
+        request: &Request,
+        filters: &[Bits],
+        matches: &Matches,
+        unfiltered: Option<&Matches>,
+        only_near: &[u32],
+    ) -> Result<FacetCounts> {
+        let own = |filter: &Filter| filter.field() == Some(facet.field.as_str());
+        let widened = unfiltered.filter(|_| facet.without_own_filters && request.filters.iter().any(own));
+        match widened {
+            None => {
+                let documents = matches.documents.iter().chain(only_near).copied();
+                self.count(facet, documents)
+            }
+            Some(unfiltered) => {
+                let others: Vec<&Bits> = request
+                    .filters
+                    .iter()
+                    .zip(filters)
+                    .filter(|(filter, _)| !own(filter))
+                    .map(|(_, bits)| bits)
+                    .collect();
+                let passes = |document: &u32| others.iter().all(|bits| bits.contains(*document));
+                let documents = unfiltered.documents.iter().copied().filter(passes).chain(only_near.iter().copied());
+                self.count(facet, documents)
+            }
+        }
+    }
+
+    fn count(&self, facet: &Facet, documents: impl Iterator<Item = u32>) -> Result<FacetCounts> {
+        let mut counted = FacetCounts { field: facet.field.clone(), values: Vec::new(), ranges: Vec::new() };
+        match &facet.counts {
+            FacetOf::Values { limit } => {
+                let field = self.schema.facet(&facet.field)?;
+                let values = read(&self.shared.values[field]);
+                let mut counts = vec![0_u32; values.list.len()];
+                self.in_segments(documents, |segment, local| {
+                    for value in self.snapshot.segments[segment].data.values[field].of(local) {
+                        counts[*value as usize] += 1;
+                    }
+                });
+                let mut found: Vec<(u32, &str)> = (counts.iter().zip(&values.list))
+                    .filter(|(count, _)| **count > 0)
+                    .map(|(count, value)| (*count, &**value))
+                    .collect();
+                let limit = (*limit).min(FACET_VALUES);
+                first(&mut found, limit, |a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+                counted.values = found.into_iter().map(|(count, value)| (value.to_owned(), u64::from(count))).collect();
+            }
+            FacetOf::Ranges(ranges) => {
+                let field = self.schema.number(&facet.field)?;
+                counted.ranges = vec![0; ranges.len()];
+                self.in_segments(documents, |segment, local| {
+                    let number = self.snapshot.segments[segment].data.numbers[field][local as usize];
+                    for (count, range) in counted.ranges.iter_mut().zip(ranges) {
+                        *count += u64::from(number != MISSING && range.contains(&number));
+                    }
+                });
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Calls with the segment and the number in it; cheap where documents come in order.
+    fn in_segments(&self, documents: impl Iterator<Item = u32>, mut each: impl FnMut(usize, u32)) {
+        let mut segment = 0;
+        for document in documents {
+            let present = &self.snapshot.segments[segment];
+            if document < present.base || document - present.base >= present.documents {
+                segment = self.snapshot.locate(document).0;
+            }
+            each(segment, document - self.snapshot.segments[segment].base);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------ hits
+
+    fn hit(
+        &self,
+        request: &Request,
+        evaluator: &mut Evaluator<'_>,
+        priors: &[(usize, &Prior)],
+        candidate: Candidate,
+    ) -> Result<Hit> {
+        let document = candidate.document;
+        let side = |opinion: Opinion| Side { rank: opinion.rank, score: opinion.score };
+        let mut hit = Hit {
+            id: self.shared.ids.id(self.snapshot.id_number(document)),
+            score: candidate.score,
+            text: candidate.text.map(side),
+            meaning: candidate.meaning.map(side),
+            highlights: Vec::new(),
+            reasons: Vec::new(),
+        };
+        if let Some(wanted) = &request.highlight {
+            let stored: TantivyDocument = self.snapshot.searcher.doc(self.snapshot.address(document))?;
+            for (name, most) in &wanted.fields {
+                let field = self.schema.text(name)?;
+                let stems = self.schema.0.texts[field].options.stem;
+                let values = stored.get_all(self.handles.texts[field].words);
+                let marked: Vec<Highlighted> = values
+                    .filter_map(|value| value.as_str())
+                    .map(|text| highlight(name, text, stems, &evaluator.marks, *most))
+                    .collect();
+                hit.highlights.extend(marked);
+            }
+        }
+        if request.explain {
+            for (field, prior) in priors {
+                let value = prior.curve.at(self.snapshot.number(*field, document));
+                let mut say = |side: &str, weight: f32| {
+                    if weight != 0.0 {
+                        let what = format!("prior {} on {side}", prior.field);
+                        hit.reasons.push(Reason { what, score: 1.0 + weight * value });
+                    }
+                };
+                if hit.text.is_some() {
+                    say("text", prior.text);
+                }
+                if hit.meaning.is_some() {
+                    say("meaning", prior.meaning);
+                }
+            }
+        }
+        Ok(hit)
+    }
+
+    // -------------------------------------------------------------------------------------------------- likeness
+
+    pub(crate) fn more_like(&self, id: Uuid, limit: usize, filters: &[Filter]) -> Result<Vec<Similar>> {
+        let limit = limit.min(ALIKE);
+        let number = self.shared.ids.get(id);
+        let Some((number, document)) = number.and_then(|number| Some((number, self.snapshot.document(number)?))) else {
+            return Ok(Vec::new());
+        };
+        let mut allowed = self.snapshot.alive.clone();
+        for filter in filters {
+            allowed.intersect(&self.filter(filter)?);
+        }
+        allowed.remove(document);
+
+        let near = match self.vectors.vector(number)? {
+            Some(vector) => self.vectors.nearest(&vector, ALIKE, |number| {
+                self.snapshot.document(number).is_some_and(|document| allowed.contains(document))
+            })?,
+            None => Vec::new(),
+        };
+        let stored: TantivyDocument = self.snapshot.searcher.doc(self.snapshot.address(document))?;
+        let mut texts = Vec::new();
+        for (field, handle) in self.handles.texts.iter().enumerate() {
+            let values = stored.get_all(handle.words).filter_map(|value| value.as_str().map(str::to_owned));
+            texts.extend(values.map(|text| (field, text)));
+        }
+        let mut matches = Evaluator::new(self.snapshot, self.schema, self.shared).alike(&texts, ALIKE_TERMS)?;
+        let mut kept = Matches::default();
+        for (document, score) in matches.documents.drain(..).zip(matches.scores.drain(..)) {
+            if allowed.contains(document) {
+                kept.documents.push(document);
+                kept.scores.push(score);
+            }
+        }
+        let mut candidates: HashMap<u32, (Option<Opinion>, Option<Opinion>)> = HashMap::new();
+        for (rank, (document, score)) in (1..).zip(self.best_by_text(&kept, ALIKE)) {
+            candidates.entry(document).or_default().0 = Some(Opinion { rank, score });
+        }
+        for (rank, (number, score)) in (1..).zip(near) {
+            if let Some(document) = self.snapshot.document(number) {
+                candidates.entry(document).or_default().1 = Some(Opinion { rank, score });
+            }
+        }
+        let fusion = Fusion::default();
+        let span = Span::default();
+        let mut similar: Vec<Similar> = candidates
+            .into_iter()
+            .map(|(document, (text, meaning))| Similar {
+                id: self.shared.ids.id(self.snapshot.id_number(document)),
+                score: fusion.score(text, meaning, span, span),
+                similarity: meaning.map(|opinion| opinion.score),
+            })
+            .collect();
+        first(&mut similar, limit, |a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+        Ok(similar)
+    }
+}
+
+/// Keeps the first `count` in order.
+fn first<T>(items: &mut Vec<T>, count: usize, order: impl Fn(&T, &T) -> Ordering) {
+    if items.len() > count && count > 0 {
+        items.select_nth_unstable_by(count - 1, &order);
+    }
+    items.truncate(count);
+    items.sort_unstable_by(order);
+}

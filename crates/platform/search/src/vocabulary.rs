@@ -1,0 +1,265 @@
+//! The words that misspellings are compared with.
+//!
+//! Every word of the fuzzy fields, with the number of documents' fields it stands in. A word's neighbours are found by
+//! looking at all words: a set of letters and a length rule out nearly all in a nanosecond each, the rest is measured.
+
+use std::collections::HashMap;
+
+/// Words shorter than this are not tolerated to be misspelt.
+const SHORTEST: usize = 3;
+/// Words longer than this neither.
+const LONGEST: usize = 32;
+
+#[derive(Default)]
+pub(crate) struct Vocabulary {
+    numbers: HashMap<Box<str>, u32>,
+    words: Vec<Entry>,
+}
+
+struct Entry {
+    /// Which letters occur; 26 for a-z, the others share 6 bits.
+    letters: u32,
+    length: u8,
+    /// In how many documents, summed over the fuzzy fields.
+    count: u32,
+    word: Box<str>,
+}
+
+/// A word like another.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Alike {
+    pub word: String,
+    /// Edits.
+    pub distance: u8,
+    /// Edits weighed by how easily they happen.
+    pub cost: f32,
+    pub count: u32,
+}
+
+fn letters(word: &[char]) -> u32 {
+    word.iter().fold(0, |set, c| {
+        set | match c {
+            'a'..='z' => 1 << (u32::from(*c) - u32::from('a')),
+            other => 1 << (26 + u32::from(*other) % 6),
+        }
+    })
+}
+
+/// How many edits a word of so many letters may be off.
+pub(crate) fn tolerance(length: usize) -> u8 {
+    match length {
+        0..SHORTEST => 0,
+        SHORTEST..=4 => 1,
+        _ => 2,
+    }
+}
+
+impl Vocabulary {
+    /// The word's number; a new one gets a new number.
+    pub(crate) fn intern(&mut self, word: &str) -> u32 {
+        if let Some(number) = self.numbers.get(word) {
+            return *number;
+        }
+        let number = u32::try_from(self.words.len()).expect("memory holds fewer words than a u32 counts");
+        let chars: Vec<char> = word.chars().collect();
+        self.numbers.insert(word.into(), number);
+        self.words.push(Entry {
+            letters: letters(&chars),
+            length: u8::try_from(chars.len()).unwrap_or(u8::MAX),
+            count: 0,
+            word: word.into(),
+        });
+        number
+    }
+
+    pub(crate) fn add(&mut self, number: u32, count: u32) {
+        self.words[number as usize].count += count;
+    }
+
+    pub(crate) fn subtract(&mut self, number: u32, count: u32) {
+        let entry = &mut self.words[number as usize];
+        entry.count = entry.count.saturating_sub(count);
+    }
+
+    /// In how many documents, summed over the fuzzy fields.
+    pub(crate) fn count(&self, word: &str) -> u32 {
+        self.numbers.get(word).map_or(0, |number| self.words[*number as usize].count)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.words.iter().filter(|entry| entry.count > 0).count()
+    }
+
+    /// Words like this one, the likeliest first: fewer edits, then cheaper ones, then commoner words. The word itself
+    /// is not among them.
+    pub(crate) fn alike(&self, word: &str, limit: usize) -> Vec<Alike> {
+        let chars: Vec<char> = word.chars().collect();
+        let most = tolerance(chars.len());
+        if most == 0 || chars.len() > LONGEST || chars.iter().all(|c| c.is_numeric()) {
+            return Vec::new();
+        }
+        let set = letters(&chars);
+        let length = chars.len();
+        let mut found = Vec::new();
+        let mut other: Vec<char> = Vec::with_capacity(LONGEST);
+        for entry in &self.words {
+            let far = usize::from(entry.length).abs_diff(length) > usize::from(most)
+                || (entry.letters ^ set).count_ones() > 2 * u32::from(most);
+            if far || entry.count == 0 {
+                continue;
+            }
+            other.clear();
+            other.extend(entry.word.chars());
+            // A short word is not the result of two edits.
+            let allowed = most.min(tolerance(other.len()).max(1));
+            let Some(distance) = distance(&chars, &other, allowed) else { continue };
+            if distance > 0 {
+                found.push((entry, distance, cost(&chars, &other)));
+            }
+        }
+        let worth = |entry: &Entry, cost: f32| {
+            #[allow(clippy::cast_precision_loss, reason = "a weight")]
+            let common = (entry.count as f32).ln_1p();
+            cost - 0.06 * common
+        };
+        found
+            .sort_unstable_by(|a, b| worth(a.0, a.2).total_cmp(&worth(b.0, b.2)).then_with(|| a.0.word.cmp(&b.0.word)));
+        found.truncate(limit);
+        found
+            .into_iter()
+            .map(|(entry, distance, cost)| Alike { word: entry.word.to_string(), distance, cost, count: entry.count })
+            .collect()
+    }
+}
+
+/// The restricted Damerau-Levenshtein distance (optimal string alignment: insertions, deletions, substitutions,
+/// transpositions of neighbours), when it is at most `most`.
+fn distance(a: &[char], b: &[char], most: u8) -> Option<u8> {
+    let most = usize::from(most);
+    if a.len().abs_diff(b.len()) > most {
+        return None;
+    }
+    let width = b.len() + 1;
+    let mut rows = [[0_usize; LONGEST + 4]; 3];
+    if width > rows[0].len() {
+        return None;
+    }
+    for (column, cell) in rows[0].iter_mut().enumerate().take(width) {
+        *cell = column;
+    }
+    for i in 1..=a.len() {
+        let (before_last, last, now) = ((i + 1) % 3, (i + 2) % 3, i % 3);
+        rows[now][0] = i;
+        let mut smallest = i;
+        for j in 1..=b.len() {
+            let substitution = rows[last][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = substitution.min(rows[last][j] + 1).min(rows[now][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[before_last][j - 2] + 1);
+            }
+            rows[now][j] = best;
+            smallest = smallest.min(best);
+        }
+        if smallest > most {
+            return None;
+        }
+    }
+    let distance = rows[a.len() % 3][b.len()];
+    (distance <= most).then(|| u8::try_from(distance).expect("at most two"))
+}
+
+fn is_vowel(c: char) -> bool {
+    matches!(c, 'a' | 'e' | 'i' | 'o' | 'u' | 'y')
+}
+
+/// Letters that sound alike in many European spellings.
+fn sounds_alike(a: char, b: char) -> bool {
+    let pair = |x, y| (a == x && b == y) || (a == y && b == x);
+    (is_vowel(a) && is_vowel(b))
+        || pair('c', 'k')
+        || pair('c', 's')
+        || pair('s', 'z')
+        || pair('f', 'v')
+        || pair('g', 'j')
+        || pair('k', 'q')
+        || pair('m', 'n')
+        || pair('d', 't')
+        || pair('b', 'p')
+        || pair('v', 'w')
+        || pair('i', 'j')
+}
+
+/// The same distance with cheaper edits where people slip: doubled letters 0.5, vowels and letters that sound alike
+/// 0.7, transpositions 0.8; 0.3 more when the first letter differs.
+fn cost(a: &[char], b: &[char]) -> f32 {
+    let mut rows = [[0.0_f32; LONGEST + 4]; 3];
+    let gap = |word: &[char], at: usize| {
+        let c = word[at];
+        if (at > 0 && word[at - 1] == c) || word.get(at + 1) == Some(&c) {
+            0.5
+        } else if is_vowel(c) || c == 'h' {
+            0.8
+        } else {
+            1.0
+        }
+    };
+    for j in 1..=b.len() {
+        rows[0][j] = rows[0][j - 1] + gap(b, j - 1);
+    }
+    for i in 1..=a.len() {
+        let (before_last, last, now) = ((i + 1) % 3, (i + 2) % 3, i % 3);
+        rows[now][0] = if i == 1 { gap(a, 0) } else { rows[last][0] + gap(a, i - 1) };
+        for j in 1..=b.len() {
+            let (x, y) = (a[i - 1], b[j - 1]);
+            let change = if x == y {
+                0.0
+            } else if sounds_alike(x, y) {
+                0.7
+            } else {
+                1.0
+            };
+            let mut best =
+                (rows[last][j - 1] + change).min(rows[last][j] + gap(a, i - 1)).min(rows[now][j - 1] + gap(b, j - 1));
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[before_last][j - 2] + 0.8);
+            }
+            rows[now][j] = best;
+        }
+    }
+    rows[a.len() % 3][b.len()] + if a.first() == b.first() { 0.0 } else { 0.3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn off(a: &str, b: &str) -> Option<u8> {
+        distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>(), 2)
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(off("tolkein", "tolkien"), Some(1));
+        assert_eq!(off("hobit", "hobbit"), Some(1));
+        assert_eq!(off("obbit", "hobbit"), Some(1));
+        assert_eq!(off("neuromancer", "neuromancer"), Some(0));
+        assert_eq!(off("harry", "hairy"), Some(1));
+        assert_eq!(off("abcd", "badc"), Some(2));
+        assert_eq!(off("abcdef", "uvwxyz"), None);
+    }
+
+    #[test]
+    fn the_likeliest_word_comes_first() {
+        let mut vocabulary = Vocabulary::default();
+        for (word, count) in [("tolkien", 100), ("tolken", 1), ("talking", 40), ("taken", 300)] {
+            let number = vocabulary.intern(word);
+            vocabulary.add(number, count);
+        }
+        let alike = vocabulary.alike("tolkein", 10);
+        assert_eq!(alike[0].word, "tolkien");
+        assert!(alike.iter().all(|alike| alike.word != "taken"), "three edits are too many");
+        let number = vocabulary.intern("tolkien");
+        vocabulary.subtract(number, 100);
+        assert_eq!(vocabulary.alike("tolkein", 1)[0].word, "tolken", "a word that is gone is not proposed");
+    }
+}
