@@ -60,6 +60,8 @@ impl Shop {
             foundation.settings.gateway.clone(),
             foundation.verifier.clone(),
             foundation.bus.clone(),
+            foundation.clock.clone(),
+            None,
         );
         let api = gateway.api(api);
         on_api.into_iter().for_each(|connect| connect(api.clone()));
@@ -77,7 +79,7 @@ impl Shop {
             running.spawn(worker);
         }
         let policy = policy(&foundation.settings);
-        for consumer in consumers {
+        for consumer in consumers.into_iter().chain(gateway.consumers()) {
             running.spawn(consumer.run(foundation.bus.clone(), foundation.clock.clone(), policy, stop.clone()));
         }
         let retention = Duration::from_secs(u64::from(foundation.settings.messaging.retention_days) * 24 * 3600);

@@ -3,7 +3,8 @@
 //!
 //! From the outside in, a request meets: correlation and log ([`bookworm_http::context`]), security headers, CORS,
 //! compression, protection from panics, the limit on requests at once, the client's true address, rate limits, the
-//! time limit, the size limit; for the API then authentication; and at last the service's own route.
+//! time limit, the size limit; for the API then authentication and the cache of answers; and at last the service's own
+//! route.
 
 mod features;
 
@@ -12,7 +13,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use bookworm_config::Gateway;
 use bookworm_http::{auth::TokenVerifier, context, fallback};
-use bookworm_messaging::SharedBus;
+use bookworm_kernel::Clock;
+use bookworm_messaging::{Consumer, SharedBus};
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -24,9 +26,10 @@ use tower_http::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::features::{
-    api_document, authenticate, client_address, cors, dead_letters, load, panic, rate_limit, security,
+    api_document, authenticate, cache, client_address, cors, dead_letters, load, panic, rate_limit, security,
 };
 pub use crate::features::{
+    cache::shared::{Found, SharedCache, SharedCacheError},
     health::{Check, Health},
     metrics::Metrics,
 };
@@ -41,6 +44,7 @@ pub struct GatewayService {
     verifier: Arc<TokenVerifier>,
     bus: SharedBus,
     limiter: Arc<rate_limit::Limiter>,
+    cache: Arc<cache::AnswerCache>,
 }
 
 /// What stands behind the door beside the API.
@@ -59,11 +63,20 @@ impl GatewayService {
     /// The role's name.
     pub const NAME: &str = "gateway";
 
-    /// A gateway that trusts the tokens that `verifier` does.
+    /// A gateway that trusts the tokens that `verifier` does. It keeps answers in memory, and in `shared` as well when
+    /// there is one; the shop needs none.
     #[must_use]
-    pub fn new(settings: Gateway, verifier: Arc<TokenVerifier>, bus: SharedBus) -> Self {
+    pub fn new(
+        settings: Gateway,
+        verifier: Arc<TokenVerifier>,
+        bus: SharedBus,
+        clock: Arc<dyn Clock>,
+        shared: Option<Arc<dyn SharedCache>>,
+    ) -> Self {
         let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit));
-        Self { settings: Arc::new(settings), verifier, bus, limiter }
+        let patience = Duration::from_secs(settings.request_timeout_seconds);
+        let cache = cache::AnswerCache::new(&settings.cache, settings.concurrency as usize, patience, shared, clock);
+        Self { settings: Arc::new(settings), verifier, bus, limiter, cache: Arc::new(cache) }
     }
 
     /// The whole API of these services, from `/api/v1` on, with its document: what the pages call, and what
@@ -73,6 +86,7 @@ impl GatewayService {
         let routes = services.merge(api_document::routes(document));
         Router::new()
             .nest(API, fallback::install(routes))
+            .layer(middleware::from_fn_with_state(self.cache.clone(), cache::layer))
             .layer(middleware::from_fn(authenticate::layer))
             .layer(Extension(self.verifier.clone()))
             .layer(DefaultBodyLimit::max(self.settings.body_limit_kib as usize * 1024))
@@ -103,8 +117,17 @@ impl GatewayService {
             .layer(middleware::from_fn(context::layer))
     }
 
-    /// What runs beside the requests: forgets clients that have not come for a while.
+    /// What it wants to hear, so that no answer outlives what it tells.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        vec![cache::reactions::consumer(&self.cache)]
+    }
+
+    /// What runs beside the requests: forgets clients that have not come for a while, and keeps the cache's figures.
     pub fn workers(&self, shutdown: CancellationToken) -> Vec<futures::future::BoxFuture<'static, ()>> {
-        vec![Box::pin(rate_limit::tidy(self.limiter.clone(), shutdown))]
+        vec![
+            Box::pin(rate_limit::tidy(self.limiter.clone(), shutdown.clone())),
+            Box::pin(self.cache.clone().tend(shutdown)),
+        ]
     }
 }

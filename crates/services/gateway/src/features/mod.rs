@@ -1,5 +1,6 @@
 pub mod api_document;
 pub mod authenticate;
+pub mod cache;
 pub mod client_address;
 pub mod cors;
 pub mod dead_letters;

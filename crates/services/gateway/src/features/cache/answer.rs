@@ -1,0 +1,448 @@
+//! An answer: what is kept of it, for how long, and how it is sent again.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use bookworm_kernel::{Clock, Timestamp};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
+use serde::{Deserialize, Serialize};
+
+use super::tags::Tag;
+
+/// RFC 9211.
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// The books that an answer shows, as ids with spaces between: services set it, nobody outside sees it.
+pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+/// The longest body that is kept, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+/// What an answer takes beside its body, headers and tags.
+const OVERHEAD: usize = 512;
+
+/// Who may be given an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// Everybody who asks the same, while it is fresh, and while it is stale and a new one is on its way.
+    Keep {
+        /// How long it is fresh.
+        fresh: Duration,
+        /// How long it may be given after that (RFC 5861).
+        stale: Duration,
+    },
+    /// Those who are waiting for it now: failures, and what is known to be less than it should be.
+    Once,
+    /// Only who asked.
+    Never,
+}
+
+/// How long answers are kept when they do not ask for less.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// How long they are fresh.
+    pub fresh: Duration,
+    /// How long they are of use after that, while a new one is fetched.
+    pub stale: Duration,
+}
+
+/// An answer, with all that decides who else may have it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    status: StatusCode,
+    /// As they are sent, without those that are made each time.
+    headers: HeaderMap,
+    body: Bytes,
+    /// What caches behind us said (RFC 9211).
+    behind: Option<HeaderValue>,
+    /// The request's headers that it depends on, as they were.
+    varies: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// What it depends on.
+    pub tags: Vec<Tag>,
+    /// The tick of [`Marks`](super::tags::Marks) before it was asked for.
+    pub since: u64,
+    /// When it was asked for, or made if a cache behind us kept it.
+    made_at: Timestamp,
+    pub reuse: Reuse,
+}
+
+/// How old an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// Give it.
+    Fresh,
+    /// Give it, and fetch a new one.
+    Stale,
+    /// Do not give it.
+    Expired,
+}
+
+/// A question as it was put: what its answer is measured against.
+#[derive(Debug)]
+pub struct Put<'a> {
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// What the question itself depends on.
+    pub tags: &'a [Tag],
+    /// The tick before it was put.
+    pub since: u64,
+    /// When it was put.
+    pub at: Timestamp,
+}
+
+impl Answer {
+    /// Reads a service's answer (RFC 9111, 3 and 4.2).
+    ///
+    /// It may ask to be kept for less than `lifetimes`, never for longer: what an operator bounds stays bounded.
+    pub fn new(parts: Parts, body: Bytes, put: &Put<'_>, lifetimes: Lifetimes) -> Self {
+        let Parts { status, mut headers, .. } = parts;
+        let age = number(headers.remove(header::AGE).as_ref().and_then(|age| age.to_str().ok()));
+        let books = headers.remove(SURROGATE_KEY);
+        let behind = listed(&headers, &CACHE_STATUS);
+        headers.remove(CACHE_STATUS);
+        headers.remove(header::CONTENT_LENGTH);
+        let varies = varies(&headers, put.headers);
+        let mut reuse = reuse(status, &headers, lifetimes);
+        let mut tags = put.tags.to_vec();
+        match books.as_ref().map(tags_of) {
+            Some(Some(books)) => tags.extend(books),
+            // It names something that no change will ever name.
+            Some(None) => reuse = reuse.at_most_once(),
+            None => tags.push(Tag::AnyBook),
+        }
+        if varies.is_none() {
+            reuse = Reuse::Never;
+        }
+        if body.len() > MAX_BODY {
+            reuse = reuse.at_most_once();
+        }
+        Self {
+            status,
+            headers,
+            body,
+            behind,
+            varies: varies.unwrap_or_default(),
+            tags,
+            since: put.since,
+            made_at: put.at.minus(age.unwrap_or_default()),
+            reuse,
+        }
+    }
+
+    /// Whether a request with these headers would have got it.
+    pub fn fits(&self, headers: &HeaderMap) -> bool {
+        self.varies.iter().all(|(name, value)| headers.get(name) == value.as_ref())
+    }
+
+    /// The names of the request's headers that it depends on.
+    pub fn varies_on(&self) -> impl Iterator<Item = &HeaderName> {
+        self.varies.iter().map(|(name, _)| name)
+    }
+
+    /// Whether it is an error, or a redirection: nothing that depends on books.
+    pub fn failed(&self) -> bool {
+        self.status != StatusCode::OK
+    }
+
+    /// How old it is.
+    pub fn age(&self, clock: &dyn Clock) -> Age {
+        let Reuse::Keep { fresh, stale } = self.reuse else { return Age::Expired };
+        match clock.now().since(self.made_at) {
+            age if age < fresh => Age::Fresh,
+            age if age < fresh.saturating_add(stale) => Age::Stale,
+            _ => Age::Expired,
+        }
+    }
+
+    /// How long it is of any use from now on.
+    pub fn left(&self, clock: &dyn Clock) -> Duration {
+        let Reuse::Keep { fresh, stale } = self.reuse else { return Duration::ZERO };
+        fresh.saturating_add(stale).saturating_sub(clock.now().since(self.made_at))
+    }
+
+    /// Bytes in memory, about.
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 48).sum();
+        self.body.len() + headers + self.tags.len() * size_of::<Tag>() + OVERHEAD
+    }
+
+    /// The answer to send, kept since a while: with `Age`, and a `Cache-Status` of a hit.
+    pub fn reused(&self, clock: &dyn Clock, detail: Option<&str>) -> Response {
+        let age = clock.now().since(self.made_at).as_secs();
+        let fresh = if let Reuse::Keep { fresh, .. } = self.reuse { fresh.as_secs() } else { 0 };
+        // Negative: how long it is stale.
+        let ttl = i128::from(fresh) - i128::from(age);
+        let mut response = match detail {
+            Some(detail) => self.send(format_args!("bookworm; hit; ttl={ttl}; detail={detail}")),
+            None => self.send(format_args!("bookworm; hit; ttl={ttl}")),
+        };
+        response.headers_mut().insert(header::AGE, HeaderValue::from(age));
+        response
+    }
+
+    /// The answer to send, with this as our part of `Cache-Status`: the cache nearest to the origin comes first.
+    pub fn send(&self, status: std::fmt::Arguments<'_>) -> Response {
+        let mut response = Response::new(axum::body::Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.clone_from(&self.headers);
+        add_status(headers, self.behind.as_ref(), status);
+        response
+    }
+
+    /// As bytes for the second level. `None` for what cannot be written down.
+    pub fn encode(&self) -> Option<Bytes> {
+        let Reuse::Keep { fresh, stale } = self.reuse else { return None };
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let optional = |value: &Option<HeaderValue>| match value {
+            Some(value) => text(value).map(Some),
+            None => Some(None),
+        };
+        let mut head = Head {
+            made_at: self.made_at.micros(),
+            fresh_micros: u64::try_from(fresh.as_micros()).ok()?,
+            stale_micros: u64::try_from(stale.as_micros()).ok()?,
+            headers: Vec::new(),
+            behind: optional(&self.behind)?,
+            varies: Vec::new(),
+            tags: self.tags.iter().map(ToString::to_string).collect(),
+        };
+        for (name, value) in &self.headers {
+            head.headers.push((name.to_string(), text(value)?));
+        }
+        for (name, value) in &self.varies {
+            head.varies.push((name.to_string(), optional(value)?));
+        }
+        let head = serde_json::to_vec(&head).ok()?;
+        let mut bytes = Vec::with_capacity(5 + head.len() + self.body.len());
+        bytes.push(FORMAT);
+        bytes.extend(u32::try_from(head.len()).ok()?.to_be_bytes());
+        bytes.extend(head);
+        bytes.extend_from_slice(&self.body);
+        Some(bytes.into())
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; it holds from this tick on. `None` when another release wrote it.
+    pub fn decode(bytes: &Bytes, since: u64) -> Option<Self> {
+        let (format, rest) = bytes.split_first()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (head, body) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        if *format != FORMAT {
+            return None;
+        }
+        let head: Head = serde_json::from_slice(head).ok()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in head.headers {
+            headers.append(HeaderName::try_from(name).ok()?, value.try_into().ok()?);
+        }
+        let mut varies = Vec::new();
+        for (name, value) in head.varies {
+            varies.push((name.try_into().ok()?, value.map(HeaderValue::try_from).transpose().ok()?));
+        }
+        Some(Self {
+            status: StatusCode::OK,
+            headers,
+            body: bytes.slice_ref(body),
+            behind: head.behind.map(HeaderValue::try_from).transpose().ok()?,
+            varies,
+            tags: head.tags.iter().map(|tag| tag.parse().ok()).collect::<Option<_>>()?,
+            since,
+            made_at: Timestamp::from_micros(head.made_at),
+            reuse: Reuse::Keep {
+                fresh: Duration::from_micros(head.fresh_micros),
+                stale: Duration::from_micros(head.stale_micros),
+            },
+        })
+    }
+}
+
+impl Reuse {
+    fn at_most_once(self) -> Self {
+        if self == Self::Never { Self::Never } else { Self::Once }
+    }
+}
+
+/// The form of what the second level keeps: the first byte.
+const FORMAT: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    made_at: i64,
+    fresh_micros: u64,
+    stale_micros: u64,
+    headers: Vec<(String, String)>,
+    behind: Option<String>,
+    varies: Vec<(String, Option<String>)>,
+    tags: Vec<String>,
+}
+
+/// Puts our part of `Cache-Status` behind what caches behind us said.
+pub fn add_status(headers: &mut HeaderMap, behind: Option<&HeaderValue>, status: std::fmt::Arguments<'_>) {
+    let value = match behind.and_then(|behind| behind.to_str().ok()) {
+        Some(behind) => format!("{behind}, {status}"),
+        None => status.to_string(),
+    };
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(CACHE_STATUS, value);
+    }
+}
+
+/// All values of a list header as one.
+pub fn listed(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    if values.is_empty() { None } else { HeaderValue::from_bytes(&values.join(b", ".as_slice())).ok() }
+}
+
+/// The members of a list header, in lower case, each with the value after `=`.
+pub fn directives(headers: &HeaderMap, name: &HeaderName) -> Vec<(String, Option<String>)> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let members = values.flat_map(|value| value.split(',')).map(str::trim).filter(|member| !member.is_empty());
+    members
+        .map(|member| match member.split_once('=') {
+            Some((name, value)) => (name.trim().to_ascii_lowercase(), Some(value.trim().trim_matches('"').to_owned())),
+            None => (member.to_ascii_lowercase(), None),
+        })
+        .collect()
+}
+
+fn tags_of(surrogate_key: &HeaderValue) -> Option<Vec<Tag>> {
+    surrogate_key.to_str().ok()?.split_ascii_whitespace().map(|tag| tag.parse().ok()).collect()
+}
+
+fn number(text: Option<&str>) -> Option<Duration> {
+    text?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn reuse(status: StatusCode, headers: &HeaderMap, lifetimes: Lifetimes) -> Reuse {
+    let directives = directives(headers, &header::CACHE_CONTROL);
+    let has = |name: &str| directives.iter().any(|(directive, _)| directive == name);
+    let seconds = |name: &str| {
+        let (_, value) = directives.iter().find(|(directive, _)| directive == name)?;
+        // What cannot be read counts as nothing (RFC 9111, 4.2.1).
+        Some(number(value.as_deref()).unwrap_or_default())
+    };
+    if headers.contains_key(header::SET_COOKIE) || has("private") {
+        return Reuse::Never;
+    }
+    if status != StatusCode::OK || has("no-store") || has("no-cache") {
+        return Reuse::Once;
+    }
+    let asked = seconds("s-maxage").or_else(|| seconds("max-age"));
+    let fresh = asked.map_or(lifetimes.fresh, |asked| asked.min(lifetimes.fresh));
+    let stale = match seconds("stale-while-revalidate") {
+        Some(asked) => asked.min(lifetimes.stale),
+        None if has("must-revalidate") || has("proxy-revalidate") || has("s-maxage") => Duration::ZERO,
+        None => lifetimes.stale,
+    };
+    if fresh.is_zero() { Reuse::Once } else { Reuse::Keep { fresh, stale } }
+}
+
+/// What `Vary` names, as the request had it; `None` when no other request can be known to be alike.
+fn varies(answer: &HeaderMap, request: &HeaderMap) -> Option<Vec<(HeaderName, Option<HeaderValue>)>> {
+    let mut varies = Vec::new();
+    for (name, _) in directives(answer, &header::VARY) {
+        // `*` is no name of a header.
+        let name = if name == "*" { None } else { HeaderName::try_from(name).ok() }?;
+        varies.push((name.clone(), request.get(&name).cloned()));
+    }
+    Some(varies)
+}
+
+#[cfg(test)]
+mod tests {
+    use bookworm_kernel::{BookId, ManualClock};
+
+    use super::*;
+
+    const LIFETIMES: Lifetimes = Lifetimes { fresh: Duration::from_secs(30), stale: Duration::from_secs(300) };
+    const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn answer(headers: &[(&str, &str)], request: &HeaderMap) -> Answer {
+        let response =
+            headers.iter().fold(http::Response::builder(), |builder, (name, value)| builder.header(*name, *value));
+        let (parts, ()) = response.body(()).unwrap().into_parts();
+        let put = Put { headers: request, tags: &[Tag::Everything], since: 7, at: START };
+        Answer::new(parts, Bytes::from_static(b"{}"), &put, LIFETIMES)
+    }
+
+    fn plain(headers: &[(&str, &str)]) -> Answer {
+        answer(headers, &HeaderMap::new())
+    }
+
+    fn keep(fresh: u64, stale: u64) -> Reuse {
+        Reuse::Keep { fresh: Duration::from_secs(fresh), stale: Duration::from_secs(stale) }
+    }
+
+    #[test]
+    fn an_answer_may_ask_for_less_and_never_for_more() {
+        for (control, reuse) in [
+            ("", keep(30, 300)),
+            ("max-age=10", keep(10, 300)),
+            ("Max-Age=\"10\"", keep(10, 300)),
+            ("max-age=100", keep(30, 300)),
+            ("max-age=10, s-maxage=20", keep(20, 0)),
+            ("max-age=10, stale-while-revalidate=5", keep(10, 5)),
+            ("max-age=10, must-revalidate", keep(10, 0)),
+            ("stale-while-revalidate=9999", keep(30, 300)),
+            ("max-age=0", Reuse::Once),
+            ("max-age=nonsense", Reuse::Once),
+            ("no-store", Reuse::Once),
+            ("no-cache", Reuse::Once),
+            ("private, max-age=10", Reuse::Never),
+            ("public", keep(30, 300)),
+        ] {
+            assert_eq!(plain(&[("cache-control", control)]).reuse, reuse, "{control}");
+        }
+        assert_eq!(plain(&[("set-cookie", "a=b")]).reuse, Reuse::Never);
+        assert_eq!(plain(&[("vary", "Accept, *")]).reuse, Reuse::Never);
+        assert_eq!(plain(&[("surrogate-key", "nonsense")]).reuse, Reuse::Once, "nothing would ever drop it");
+    }
+
+    #[test]
+    fn books_become_tags_and_are_not_told() {
+        let (one, two) = (BookId::new(), BookId::new());
+        let tagged = plain(&[("surrogate-key", &format!("{one} {two}"))]);
+        assert_eq!(tagged.tags, [Tag::Everything, Tag::Book(one), Tag::Book(two)]);
+        let sent = tagged.send(format_args!("bookworm; fwd=miss"));
+        assert!(!sent.headers().contains_key(SURROGATE_KEY));
+        assert_eq!(plain(&[("surrogate-key", "")]).tags, [Tag::Everything], "it shows no book");
+        assert_eq!(plain(&[]).tags, [Tag::Everything, Tag::AnyBook], "it does not say");
+    }
+
+    #[test]
+    fn ages_are_counted_from_when_it_was_made() {
+        let clock = ManualClock::at(START);
+        let kept = plain(&[("age", "10"), ("cache-status", "catalog; hit")]);
+        let seen = |clock: &ManualClock| {
+            let sent = kept.reused(clock, None);
+            let text = |name: &str| sent.headers()[name].to_str().unwrap().to_owned();
+            (kept.age(clock), text("age"), text("cache-status"))
+        };
+        assert_eq!(seen(&clock), (Age::Fresh, "10".into(), "catalog; hit, bookworm; hit; ttl=20".into()));
+        clock.advance(Duration::from_secs(20));
+        assert_eq!(seen(&clock), (Age::Stale, "30".into(), "catalog; hit, bookworm; hit; ttl=0".into()));
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(kept.age(&clock), Age::Expired);
+        assert_eq!(kept.left(&clock), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_second_level_gives_back_what_it_was_given() {
+        let request: HeaderMap = [(header::ACCEPT_LANGUAGE, "de".parse().unwrap())].into_iter().collect();
+        let kept = answer(
+            &[
+                ("content-type", "application/json"),
+                ("vary", "accept-language, prefer"),
+                ("cache-status", "catalog; hit"),
+            ],
+            &request,
+        );
+        let bytes = kept.encode().unwrap();
+        let back = Answer::decode(&bytes, 9).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{:?}", Answer { since: 9, ..kept }));
+        assert!(back.fits(&request));
+        assert!(!back.fits(&HeaderMap::new()));
+        for broken in [&b""[..], b"\x01", b"\x01\0\0\0\xff{}", b"\x01\0\0\0\x02{}", b"\x02\0\0\0\x02{}"] {
+            assert!(Answer::decode(&Bytes::copy_from_slice(broken), 9).is_none(), "{broken:?}");
+        }
+        assert!(plain(&[("cache-control", "no-store")]).encode().is_none());
+    }
+}

@@ -1,0 +1,48 @@
+//! What the catalogue tells, and which answers do not hold after it.
+
+use std::sync::Arc;
+
+use bookworm_contracts::events::catalog::{BookChanged, InventoryUpdated, SearchIndexUpdated};
+use bookworm_messaging::Consumer;
+
+use super::{AnswerCache, tags::Tag};
+
+/// A consumer that keeps `cache` true. Repeats do no harm, so it needs no inbox.
+///
+/// A message goes to one of those who share a consumer's name. One gateway owns the data folder, so that is the one;
+/// several would each need a name of their own, for each has a first level of its own.
+pub fn consumer(cache: &Arc<AnswerCache>) -> Consumer {
+    let on_inventory = cache.clone();
+    let on_book = cache.clone();
+    let on_index = cache.clone();
+    Consumer::new("gateway.cache")
+        .on::<InventoryUpdated, _, _>(move |received| {
+            let cache = on_inventory.clone();
+            async move {
+                cache.changed("inventory_updated", &[Tag::Book(received.body.book_id), Tag::Stock, Tag::AnyBook]).await;
+                Ok(())
+            }
+        })
+        .on::<BookChanged, _, _>(move |received| {
+            let cache = on_book.clone();
+            async move {
+                // Listings too: without an index, searches read the database, and that has the change already.
+                cache.changed("book_changed", &[Tag::Book(received.body.book_id), Tag::Listings, Tag::AnyBook]).await;
+                Ok(())
+            }
+        })
+        .on::<SearchIndexUpdated, _, _>(move |received| {
+            let cache = on_index.clone();
+            async move {
+                let books = received.body.book_ids;
+                if books.is_empty() {
+                    cache.changed("search_index_updated", &[Tag::Everything]).await;
+                } else {
+                    let mut tags = vec![Tag::Listings, Tag::AnyBook];
+                    tags.extend(books.into_iter().map(Tag::Book));
+                    cache.changed("search_index_updated", &tags).await;
+                }
+                Ok(())
+            }
+        })
+}
