@@ -8,7 +8,7 @@ use std::{
 use axum::Router;
 use bookworm_config::{Settings, Sources};
 use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenResponse, ordering::Order};
-use bookworm_db::{Databases, sea_orm::ConnectionTrait};
+use bookworm_db::{Databases, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
 use http::{Method, StatusCode};
@@ -293,7 +293,7 @@ async fn own_database(server: &str) -> String {
     let name = format!("shop_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let there = Databases::Postgres { url: server.to_owned(), max_connections: 1, prefix: String::new() };
     let db = there.open("testkit").await.expect("the server answers");
-    db.read().execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("the server makes databases");
+    db.read().batch(&format!("CREATE DATABASE {name}")).await.expect("the server makes databases");
     db.close().await;
     let (host, _) = server.rsplit_once('/').expect("the address names a database");
     format!("{host}/{name}")

@@ -6,14 +6,12 @@
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures::{FutureExt, future::BoxFuture};
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use futures::{FutureExt, executor::block_on, future::BoxFuture};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     DbError, Result,
+    sqlite_writer::SqliteWriter,
     tx::{Hooks, LIMIT, TOO_LONG, Tx},
 };
 
@@ -40,10 +38,17 @@ pub(crate) struct GroupCommitter {
 
 impl GroupCommitter {
     /// Takes over the only connection that writes.
-    pub(crate) fn start(name: Arc<str>, writer: DatabaseConnection) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(name: Arc<str>, writer: SqliteWriter) -> std::io::Result<Self> {
         let (queue, orders) = mpsc::channel(QUEUE);
-        tokio::spawn(write(name.clone(), writer, orders));
-        Self { queue, name }
+        let (runtime, database) = (tokio::runtime::Handle::current(), name.clone());
+        std::thread::Builder::new().name(format!("{name} writer")).spawn(move || {
+            let _timers = runtime.enter();
+            write(&database, writer, orders);
+        })?;
+        Ok(Self { queue, name })
     }
 
     pub(crate) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -78,52 +83,40 @@ impl GroupCommitter {
     }
 }
 
-async fn write(name: Arc<str>, writer: DatabaseConnection, mut orders: mpsc::Receiver<Order>) {
+fn write(name: &Arc<str>, writer: SqliteWriter, mut orders: mpsc::Receiver<Order>) {
+    let writer = Arc::new(writer);
     let mut closing = None;
     while closing.is_none() {
-        let Some(first) = orders.recv().await else { break };
-        match first {
-            Order::Run(job) => closing = batch(&name, &writer, job, &mut orders).await,
-            Order::Close(done) => closing = Some(done),
-        }
+        closing = match orders.blocking_recv() {
+            Some(Order::Run(job)) => batch(name, &writer, job, &mut orders),
+            Some(Order::Close(done)) => Some(done),
+            None => break,
+        };
     }
-    if let Err(error) = writer.close().await {
-        tracing::warn!(database = %name, %error, "closing the writer failed");
-    }
+    drop(writer);
     if let Some(done) = closing {
         let _ = done.send(());
     }
 }
 
 /// Runs `first` and what queues up behind it, then commits once. Returns the order to close, if it came meanwhile.
-async fn batch(
+fn batch(
     name: &Arc<str>,
-    writer: &DatabaseConnection,
+    writer: &Arc<SqliteWriter>,
     first: Job,
     orders: &mut mpsc::Receiver<Order>,
 ) -> Option<oneshot::Sender<()>> {
     let started = Instant::now();
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
     // A job that is dropped unrun answers its caller with `Aborted`.
-    let outer = match writer.begin_with_options(options).await {
-        Ok(outer) => outer,
-        Err(error) => {
-            tracing::error!(database = %name, %error, "cannot begin a transaction");
-            return None;
-        }
-    };
-    if orders.is_empty() {
-        alone(name, outer, first, started).await;
+    if let Err(error) = writer.control("BEGIN IMMEDIATE") {
+        tracing::error!(database = %name, error = &error as &dyn std::error::Error, "cannot begin a transaction");
         return None;
     }
     let (mut answers, mut hooks, mut closing, mut units) = (Vec::new(), Vec::new(), None, 0_u32);
     let mut next = Some(first);
     while let Some(job) = next.take() {
         units += 1;
-        match unit(&outer, job).await {
+        match unit(writer, job) {
             Ok((answer, after)) => {
                 answers.push(answer);
                 hooks.extend(after);
@@ -132,7 +125,7 @@ async fn batch(
                 tracing::error!(database = %name, error = &error as &dyn std::error::Error, "a unit of work was undone")
             }
         }
-        if answers.len() < MAX_BATCH {
+        if answers.len() < MAX_BATCH && writer.in_transaction() {
             match orders.try_recv() {
                 Ok(Order::Run(job)) => next = Some(job),
                 Ok(Order::Close(done)) => closing = Some(done),
@@ -140,8 +133,15 @@ async fn batch(
             }
         }
     }
-    let committed = outer.commit().await.map_err(DbError::from);
-    count(name, units, started);
+    let committed = if writer.in_transaction() {
+        // Nothing of it may be left open for the next batch.
+        writer.control("COMMIT").inspect_err(|_| drop(writer.control("ROLLBACK")))
+    } else {
+        Err(DbError::Aborted("SQLite undid the transaction: the disk is full, or a statement took too long"))
+    };
+    metrics::histogram!("db_commit_seconds", "database" => name.to_string()).record(started.elapsed().as_secs_f64());
+    metrics::counter!("db_units_total", "database" => name.to_string()).increment(u64::from(units));
+    metrics::counter!("db_commits_total", "database" => name.to_string()).increment(1);
     match &committed {
         Ok(()) => hooks.into_iter().for_each(Hooks::run),
         Err(error) => tracing::error!(database = %name, error = error as &dyn std::error::Error, "a commit failed"),
@@ -152,54 +152,34 @@ async fn batch(
     closing
 }
 
-/// Runs a unit that nobody else waits behind: the transaction is its own, and it needs no savepoint in it.
-async fn alone(name: &Arc<str>, outer: DatabaseTransaction, job: Job, started: Instant) {
-    let ended = match run(Tx::new(outer, DbBackend::Sqlite), job).await {
-        Ok((answer, hooks)) => {
-            if let Some(hooks) = hooks {
-                hooks.run();
-            }
-            answer(Ok(()));
-            Ok(())
-        }
-        Err(error) => Err(error),
+/// Runs one unit in a savepoint, and keeps or undoes what it did.
+fn unit(writer: &Arc<SqliteWriter>, job: Job) -> Result<(Answer, Option<Hooks>)> {
+    writer.control("SAVEPOINT unit")?;
+    let tx = Tx::sqlite(writer.clone());
+    writer.limit(Some(LIMIT));
+    // Statements run where they are called, so the unit is most often done at the first poll.
+    let outcome = block_on(tokio::time::timeout(LIMIT, AssertUnwindSafe(job(&tx)).catch_unwind()));
+    writer.limit(None);
+    let undo = || match writer.in_transaction() {
+        true => writer.control("ROLLBACK TO unit").and_then(|()| writer.control("RELEASE unit")),
+        false => Ok(()),
     };
-    count(name, 1, started);
-    if let Err(error) = ended {
-        tracing::error!(database = %name, error = &error as &dyn std::error::Error, "a unit of work was undone");
-    }
-}
-
-fn count(name: &Arc<str>, units: u32, started: Instant) {
-    metrics::histogram!("db_commit_seconds", "database" => name.to_string()).record(started.elapsed().as_secs_f64());
-    metrics::counter!("db_units_total", "database" => name.to_string()).increment(u64::from(units));
-    metrics::counter!("db_commits_total", "database" => name.to_string()).increment(1);
-}
-
-/// Runs one unit in a savepoint.
-async fn unit(outer: &DatabaseTransaction, job: Job) -> Result<(Answer, Option<Hooks>)> {
-    run(Tx::new(outer.begin().await?, DbBackend::Sqlite), job).await
-}
-
-/// Runs one unit and keeps or undoes what it did. When keeping fails, its caller hears `Aborted`.
-async fn run(tx: Tx, job: Job) -> Result<(Answer, Option<Hooks>)> {
-    let outcome = tokio::time::timeout(LIMIT, AssertUnwindSafe(job(&tx)).catch_unwind()).await;
     match outcome {
-        Ok(Ok((true, answer))) => {
-            let hooks = tx.commit().await?;
-            Ok((answer, Some(hooks)))
+        Ok(Ok((true, answer))) if writer.in_transaction() => {
+            writer.control("RELEASE unit")?;
+            Ok((answer, Some(tx.into_hooks())))
         }
-        Ok(Ok((false, answer))) => {
-            tx.rollback().await?;
+        Ok(Ok((_, answer))) => {
+            undo()?;
             Ok((answer, None))
         }
         Ok(Err(panic)) => {
-            tx.rollback().await?;
+            undo()?;
             tracing::error!(panic = message(&*panic), "a unit of work panicked");
             Err(DbError::Aborted("it panicked"))
         }
         Err(_) => {
-            tx.rollback().await?;
+            undo()?;
             Err(DbError::Aborted(TOO_LONG))
         }
     }

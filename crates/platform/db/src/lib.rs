@@ -4,13 +4,19 @@ mod error;
 mod group_commit;
 mod migrate;
 mod open;
+mod row;
 mod sql;
+mod sqlite_writer;
 mod tx;
+
+// The derive names this crate from outside and from inside alike.
+extern crate self as bookworm_db;
 
 use std::sync::Arc;
 
+pub use bookworm_db_derive::FromRow;
 use futures::future::BoxFuture;
-pub use sea_orm::{self, DbBackend, FromQueryResult, QueryResult, Value};
+pub use sea_orm::{self, DbBackend, Value, prelude::Uuid};
 use sea_orm::{DatabaseConnection, TransactionTrait};
 
 use crate::group_commit::GroupCommitter;
@@ -18,6 +24,7 @@ pub use crate::{
     error::DbError,
     migrate::Migration,
     open::Databases,
+    row::{Column, FromRow, Row},
     sql::{Sql, in_list},
     tx::Tx,
 };
@@ -51,7 +58,7 @@ impl Db {
     /// Which database this is. Only [`Sql`] texts that cannot be written portably need to ask.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
-        sea_orm::ConnectionTrait::get_database_backend(&self.reads)
+        self.reads.get_database_backend()
     }
 
     /// For reading outside a unit of work. Sees everything committed. On SQLite it refuses to write.
@@ -78,9 +85,9 @@ impl Db {
         match &self.writes {
             Writes::Sqlite(committer) => committer.run(work).await,
             Writes::Postgres => {
-                let (pool, backend) = (self.reads.clone(), self.backend());
+                let pool = self.reads.clone();
                 let unit = tokio::spawn(async move {
-                    let tx = Tx::new(pool.begin().await.map_err(DbError::from)?, backend);
+                    let tx = Tx::postgres(pool.begin().await.map_err(DbError::from)?);
                     match tokio::time::timeout(tx::LIMIT, work(&tx)).await {
                         Ok(Ok(value)) => {
                             tx.commit().await?.run();

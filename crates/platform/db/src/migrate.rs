@@ -1,7 +1,8 @@
 use std::{collections::HashSet, sync::Arc};
 
+use bookworm_db_derive::FromRow;
 use bookworm_kernel::Timestamp;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult};
+use sea_orm::DbBackend;
 
 use crate::{Db, DbError, Result, Sql, Tx, values};
 
@@ -18,7 +19,7 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Applied {
     name: String,
 }
@@ -38,28 +39,26 @@ impl Db {
 async fn apply(tx: &Tx, migrations: &[Migration], now: Timestamp) -> Result<()> {
     let failed = |name: &str| {
         let name = name.to_owned();
-        move |source: DbErr| DbError::Migration { name, source: Arc::new(source) }
+        move |source: DbError| DbError::Migration { name, source: Arc::new(source) }
     };
-    if tx.get_database_backend() == DbBackend::Postgres {
+    if tx.backend() == DbBackend::Postgres {
         // One process migrates a schema at a time; the lock ends with the transaction.
-        tx.execute_unprepared("SELECT pg_advisory_xact_lock(hashtext(current_schema()))").await?;
+        tx.batch("SELECT pg_advisory_xact_lock(hashtext(current_schema()))").await?;
     }
-    tx.execute_unprepared(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)",
-    )
-    .await
-    .map_err(failed("schema_migrations"))?;
+    tx.batch("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)")
+        .await
+        .map_err(failed("schema_migrations"))?;
     let applied: HashSet<String> =
         tx.all::<Applied>("SELECT name FROM schema_migrations", []).await?.into_iter().map(|row| row.name).collect();
     if let Some(unknown) = applied.iter().find(|name| migrations.iter().all(|m| m.name != name.as_str())) {
         return Err(DbError::FromTheFuture(unknown.clone()));
     }
-    let serial = match tx.get_database_backend() {
+    let serial = match tx.backend() {
         DbBackend::Postgres => "BIGSERIAL PRIMARY KEY",
         _ => "INTEGER PRIMARY KEY AUTOINCREMENT",
     };
     for migration in migrations.iter().filter(|m| !applied.contains(m.name)) {
-        tx.execute_unprepared(&migration.sql.replace("{serial}", serial)).await.map_err(failed(migration.name))?;
+        tx.batch(&migration.sql.replace("{serial}", serial)).await.map_err(failed(migration.name))?;
         tx.exec(
             "INSERT INTO schema_migrations (name, applied_at) VALUES ($1, $2)",
             values![migration.name, now.micros()],

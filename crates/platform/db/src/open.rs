@@ -1,8 +1,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
 
-use crate::{Db, DbError, Result, Writes, group_commit::GroupCommitter};
+use crate::{Db, DbError, Result, Writes, group_commit::GroupCommitter, sqlite_writer::SqliteWriter};
 
 /// Connections that read a SQLite file side by side.
 const SQLITE_READERS: u32 = 4;
@@ -51,41 +51,45 @@ impl Databases {
     }
 }
 
+/// How every connection to a SQLite file behaves.
+const PRAGMAS: [(&str, &str); 6] = [
+    ("busy_timeout", "10000"),
+    ("journal_mode", "WAL"),
+    // FULL flushes the log at each commit: what was acknowledged survives a power cut.
+    ("synchronous", "FULL"),
+    ("foreign_keys", "ON"),
+    ("temp_store", "MEMORY"),
+    ("cache_size", "-8192"),
+];
+
 async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
     let name: Arc<str> = service.into();
-    let connect = |connections: u32, query_only: &'static str| {
-        let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
-        options
-            .max_connections(connections)
-            .min_connections(1)
-            .acquire_timeout(ACQUIRE)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .sqlx_logging(false)
-            .record_stmt_in_spans(false)
-            .map_sqlx_sqlite_opts(move |options| {
-                options
-                    .pragma("journal_mode", "WAL")
-                    // FULL flushes the log at each commit: what was acknowledged survives a power cut.
-                    .pragma("synchronous", "FULL")
-                    .pragma("foreign_keys", "ON")
-                    .pragma("busy_timeout", "10000")
-                    .pragma("temp_store", "MEMORY")
-                    .pragma("cache_size", "-8192")
-                    .pragma("query_only", query_only)
-                    .statement_cache_capacity(256)
-            });
-        Database::connect(options)
-    };
-    let failed = |source| DbError::Open(file.display().to_string(), Arc::new(source));
-    let writer: DatabaseConnection = connect(1, "OFF").await.map_err(failed)?;
-    let reads = connect(SQLITE_READERS, "ON").await.map_err(failed)?;
-    Ok(Db { writes: Writes::Sqlite(GroupCommitter::start(name.clone(), writer)), name, reads })
+    let failed = |source: Arc<dyn std::error::Error + Send + Sync>| DbError::Open(file.display().to_string(), source);
+    let writer = SqliteWriter::open(&file, &PRAGMAS).map_err(|error| failed(Arc::new(error)))?;
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", file.display()));
+    options
+        .max_connections(SQLITE_READERS)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_sqlite_opts(|options| {
+            PRAGMAS
+                .into_iter()
+                .fold(options, |options, (name, value)| options.pragma(name, value))
+                .pragma("query_only", "ON")
+                .statement_cache_capacity(256)
+        });
+    let reads = Database::connect(options).await.map_err(|error| failed(Arc::new(error)))?;
+    let committer = GroupCommitter::start(name.clone(), writer).map_err(|error| failed(Arc::new(error)))?;
+    Ok(Db { writes: Writes::Sqlite(committer), name, reads })
 }
 
 async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str) -> Result<Db> {
-    let failed = |source| DbError::Open(format!("schema {schema} of the PostgreSQL server"), Arc::new(source));
+    let failed = |source: DbErr| DbError::Open(format!("schema {schema} of the PostgreSQL server"), Arc::new(source));
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).acquire_timeout(ACQUIRE).sqlx_logging(false);
     let once = Database::connect(options.clone()).await.map_err(failed)?;

@@ -1,59 +1,112 @@
 use std::future::Future;
 
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
 
-use crate::{DbError, Result};
+use crate::{
+    DbError, Result,
+    row::{Column, FromRow, Row},
+};
 
 /// Plain SQL on a [`Tx`](crate::Tx) or on [`Db::read`](crate::Db::read). Placeholders are `$1`, `$2`, ... on every
 /// database.
-pub trait Sql: ConnectionTrait {
+pub trait Sql: Sync {
+    /// Which database this is. Only texts that cannot be written portably need to ask.
+    fn backend(&self) -> DbBackend;
+
     /// Runs a statement; returns how many rows it changed.
-    fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
-        let statement = Statement::from_sql_and_values(self.get_database_backend(), sql, values);
-        async move { Ok(self.execute_raw(statement).await.map_err(DbError::from)?.rows_affected()) }
-    }
+    fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Runs statements without values, each ended by a semicolon.
+    fn batch(&self, sql: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Up to `limit` rows.
+    #[doc(hidden)]
+    fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Row>>> + Send;
 
     /// The first row, if there is one.
-    fn one<T: FromQueryResult>(
+    fn one<T: FromRow>(
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> impl Future<Output = Result<Option<T>>> + Send {
-        let statement = Statement::from_sql_and_values(self.get_database_backend(), sql, values);
-        async move {
-            let row = self.query_one_raw(statement).await.map_err(DbError::from)?;
-            row.map(|row| T::from_query_result(&row, "")).transpose().map_err(|e| DbError::Corrupt(e.to_string()))
-        }
+        let rows = self.rows(sql, values, 1);
+        async move { rows.await?.first().map(T::from_row).transpose() }
     }
 
     /// Every row. The statement must bound how many there can be.
-    fn all<T: FromQueryResult>(
+    fn all<T: FromRow>(
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> impl Future<Output = Result<Vec<T>>> + Send {
-        let statement = Statement::from_sql_and_values(self.get_database_backend(), sql, values);
-        async move {
-            let rows = self.query_all_raw(statement).await.map_err(DbError::from)?;
-            rows.iter().map(|row| T::from_query_result(row, "").map_err(|e| DbError::Corrupt(e.to_string()))).collect()
-        }
+        let rows = self.rows(sql, values, usize::MAX);
+        async move { rows.await?.iter().map(T::from_row).collect() }
     }
 
-    /// The first column, named `value`, of the first row: for counts and sums.
-    fn scalar<T: sea_orm::TryGetable>(
+    /// The first column of the first row: for counts and sums.
+    fn scalar<T: Column>(
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> impl Future<Output = Result<Option<T>>> + Send {
-        let statement = Statement::from_sql_and_values(self.get_database_backend(), sql, values);
-        async move {
-            let row = self.query_one_raw(statement).await.map_err(DbError::from)?;
-            row.map(|row| row.try_get_by_index::<T>(0)).transpose().map_err(|e| DbError::Corrupt(e.to_string()))
-        }
+        let rows = self.rows(sql, values, 1);
+        async move { rows.await?.first().map(Row::first).transpose() }
     }
 }
 
-impl<C: ConnectionTrait + ?Sized> Sql for C {}
+impl Sql for DatabaseConnection {
+    fn backend(&self) -> DbBackend {
+        self.get_database_backend()
+    }
+
+    fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
+        exec(self, sql, values)
+    }
+
+    fn batch(&self, sql: &str) -> impl Future<Output = Result<()>> + Send {
+        async move { Ok(self.execute_unprepared(sql).await.map(drop)?) }
+    }
+
+    fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Row>>> + Send {
+        rows(self, sql, values, limit)
+    }
+}
+
+pub(crate) fn exec<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> impl Future<Output = Result<u64>> + Send {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    async move { Ok(connection.execute_raw(statement).await.map_err(DbError::from)?.rows_affected()) }
+}
+
+pub(crate) fn rows<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+    limit: usize,
+) -> impl Future<Output = Result<Vec<Row>>> + Send {
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    async move {
+        let rows = if limit == 1 {
+            connection.query_one_raw(statement).await?.into_iter().collect()
+        } else {
+            connection.query_all_raw(statement).await?
+        };
+        Ok(rows.into_iter().map(Row::pool).collect())
+    }
+}
 
 /// The values of a statement: `values![id.uuid(), title, price.amount]`.
 #[macro_export]

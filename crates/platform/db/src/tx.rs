@@ -1,11 +1,13 @@
 use std::{
-    sync::{Mutex, PoisonError},
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use futures::future::Either;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
 
-use crate::Result;
+use crate::{Result, Sql, row::Row, sql, sqlite_writer::SqliteWriter};
 
 /// The longest a unit of work may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -15,9 +17,14 @@ type Hook = Box<dyn FnOnce() + Send>;
 
 /// An open unit of work: reads its own writes, and is kept or undone as a whole.
 pub struct Tx {
-    inner: DatabaseTransaction,
-    backend: DbBackend,
+    inner: Inner,
     hooks: Mutex<Vec<Hook>>,
+}
+
+enum Inner {
+    /// The writer's thread begins and ends it.
+    Sqlite(Arc<SqliteWriter>),
+    Postgres(DatabaseTransaction),
 }
 
 impl std::fmt::Debug for Tx {
@@ -27,8 +34,12 @@ impl std::fmt::Debug for Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, backend: DbBackend) -> Self {
-        Self { inner, backend, hooks: Mutex::default() }
+    pub(crate) fn sqlite(writer: Arc<SqliteWriter>) -> Self {
+        Self { inner: Inner::Sqlite(writer), hooks: Mutex::default() }
+    }
+
+    pub(crate) fn postgres(transaction: DatabaseTransaction) -> Self {
+        Self { inner: Inner::Postgres(transaction), hooks: Mutex::default() }
     }
 
     /// Runs `hook` once this unit of work is durable, and never when it is undone. For waking workers and dropping
@@ -37,13 +48,25 @@ impl Tx {
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
-    pub(crate) async fn commit(self) -> Result<Hooks> {
-        self.inner.commit().await?;
-        Ok(Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    pub(crate) fn into_hooks(self) -> Hooks {
+        Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Keeps what was done on PostgreSQL.
+    pub(crate) async fn commit(self) -> Result<Hooks> {
+        let hooks = Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if let Inner::Postgres(transaction) = self.inner {
+            transaction.commit().await?;
+        }
+        Ok(hooks)
+    }
+
+    /// Undoes what was done on PostgreSQL.
     pub(crate) async fn rollback(self) -> Result<()> {
-        Ok(self.inner.rollback().await?)
+        if let Inner::Postgres(transaction) = self.inner {
+            transaction.rollback().await?;
+        }
+        Ok(())
     }
 }
 
@@ -58,21 +81,39 @@ impl Hooks {
     }
 }
 
-#[sea_orm::prelude::async_trait::async_trait]
-impl ConnectionTrait for Tx {
-    fn get_database_backend(&self) -> DbBackend {
-        self.backend
+impl Sql for Tx {
+    fn backend(&self) -> DbBackend {
+        match self.inner {
+            Inner::Sqlite(_) => DbBackend::Sqlite,
+            Inner::Postgres(_) => DbBackend::Postgres,
+        }
     }
-    async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
-        self.inner.execute_raw(stmt).await
+
+    fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
+        match &self.inner {
+            Inner::Sqlite(writer) => Either::Left(std::future::ready(writer.exec(sql, values))),
+            Inner::Postgres(transaction) => Either::Right(sql::exec(transaction, sql, values)),
+        }
     }
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.inner.execute_unprepared(sql).await
+
+    fn batch(&self, sql: &str) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            match &self.inner {
+                Inner::Sqlite(writer) => writer.batch(sql),
+                Inner::Postgres(transaction) => Ok(transaction.execute_unprepared(sql).await.map(drop)?),
+            }
+        }
     }
-    async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.inner.query_one_raw(stmt).await
-    }
-    async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.inner.query_all_raw(stmt).await
+
+    fn rows(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Row>>> + Send {
+        match &self.inner {
+            Inner::Sqlite(writer) => Either::Left(std::future::ready(writer.rows(sql, values, limit))),
+            Inner::Postgres(transaction) => Either::Right(sql::rows(transaction, sql, values, limit)),
+        }
     }
 }

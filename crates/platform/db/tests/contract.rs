@@ -375,7 +375,7 @@ async fn values_come_back_as_they_went_in(home: &Home) {
     })
     .await
     .unwrap();
-    #[derive(bookworm_db::FromQueryResult, Debug, PartialEq)]
+    #[derive(bookworm_db::FromRow, Debug, PartialEq)]
     struct Row {
         id: Uuid,
         name: String,

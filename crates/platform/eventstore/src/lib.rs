@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use bookworm_db::{Db, DbError, FromQueryResult, Migration, Sql, Tx, values};
+use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{Cause, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -75,14 +75,14 @@ pub enum AppendError {
     Db(#[from] DbError),
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     version: i64,
     data: String,
     at: i64,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct FullRow {
     version: i64,
     r#type: String,
@@ -198,7 +198,7 @@ pub async fn history(conn: &impl Sql, stream: Uuid) -> Result<Vec<Recorded>, DbE
         .collect()
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct StreamEvent {
     stream_id: Uuid,
     version: i64,

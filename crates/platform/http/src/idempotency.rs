@@ -1,7 +1,7 @@
 //! The same request twice does its work once: `Idempotency-Key`, and the table that remembers it.
 
 use axum::extract::FromRequestParts;
-use bookworm_db::{DbError, FromQueryResult, Migration, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{ErrorCode, FieldError, Timestamp};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -87,7 +87,7 @@ pub enum Claim {
     Different,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     fingerprint: String,
     resource_id: Uuid,

@@ -5,9 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bookworm_db::{
-    Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, Value, sea_orm::ConnectionTrait, values,
-};
+use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, Value, values};
 use bookworm_kernel::{Clock, MessageId, Timestamp};
 use futures::FutureExt;
 use tokio::sync::Notify;
@@ -74,19 +72,19 @@ struct Local {
     consumers: HashMap<&'static str, Arc<Notify>>,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Claimed {
     seq: i64,
     attempts: i64,
     envelope: String,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Seq {
     seq: i64,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Dead {
     id: Uuid,
     consumer: String,
@@ -176,10 +174,9 @@ fn parse(envelope: &str) -> Result<Envelope, DbError> {
 /// side by side: else the publisher would not see the new consumer, nor the new consumer the message. Publishers do
 /// not wait for each other. The lock ends with the transaction.
 async fn keep_apart(tx: &Tx, subscribing: bool) -> Result<(), DbError> {
-    if tx.get_database_backend() == DbBackend::Postgres {
+    if tx.backend() == DbBackend::Postgres {
         let shared = if subscribing { "" } else { "_shared" };
-        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock{shared}(hashtext(current_schema() || '.bus'))"))
-            .await?;
+        tx.batch(&format!("SELECT pg_advisory_xact_lock{shared}(hashtext(current_schema() || '.bus'))")).await?;
     }
     Ok(())
 }

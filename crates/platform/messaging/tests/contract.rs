@@ -168,7 +168,7 @@ fn recorder(name: &'static str, db: &Db, fail: impl Fn(u32, u32) -> bool + Send 
 }
 
 async fn effects(db: &Db, consumer: &str) -> HashMap<i64, i64> {
-    #[derive(bookworm_db::FromQueryResult)]
+    #[derive(bookworm_db::FromRow)]
     struct Effect {
         n: i64,
         times: i64,

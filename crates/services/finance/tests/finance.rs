@@ -21,7 +21,7 @@ use bookworm_contracts::{
     events::ordering::{OrderCompleted, OrderConfirmed, OrderCreated, OrderRejected, OrderSummary},
     rest::ordering::{OrderStatus, PaymentMethod},
 };
-use bookworm_db::{Databases, Db, DbError, FromQueryResult, Sql};
+use bookworm_db::{Databases, Db, DbError, FromRow, Sql};
 use bookworm_finance::{
     FinanceService, OrderFacts, PaymentProvider, RouterSender, SandboxProvider,
     domain::signature,
@@ -273,7 +273,7 @@ impl Shop {
     }
 
     async fn events(&self, order: OrderId) -> Vec<Envelope> {
-        #[derive(FromQueryResult)]
+        #[derive(FromRow)]
         struct Row {
             envelope: String,
         }

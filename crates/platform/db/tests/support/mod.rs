@@ -2,7 +2,7 @@
 //!
 //! Shared by the platform crates that stand on `bookworm-db`.
 
-use bookworm_db::{Databases, FromQueryResult, Sql, sea_orm};
+use bookworm_db::{Databases, FromRow, Sql, sea_orm};
 use uuid::Uuid;
 
 /// Empty databases for one test: a folder of its own, or schemas of its own.
@@ -11,7 +11,7 @@ pub struct Home {
     folder: Option<tempfile::TempDir>,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Schema {
     name: String,
 }

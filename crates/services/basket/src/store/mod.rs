@@ -1,7 +1,7 @@
 //! The baskets' table: one row for each basket, its lines as one JSON document. A basket is small, is always wanted
 //! whole, and then costs one statement to read and one to write.
 
-use bookworm_db::{DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, sea_orm::ConnectionTrait, values};
+use bookworm_db::{DbBackend, DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Timestamp};
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ pub(crate) struct Stored {
     pub merged_into: Option<Uuid>,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     id: Uuid,
     merged_into: Option<Uuid>,
@@ -80,7 +80,7 @@ async fn select(sql: &impl Sql, owner: &Owner, suffix: &str) -> Result<Option<St
 
 /// PostgreSQL works on many units at once: the row is locked until this one ends. SQLite has one writer anyway.
 fn locking(tx: &Tx) -> &'static str {
-    if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+    if tx.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
 }
 
 /// Reads a basket to show it.

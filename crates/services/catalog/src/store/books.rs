@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bookworm_contracts::rest::catalog::{AuthorRef, Book};
-use bookworm_db::{DbError, FromQueryResult, Result, Sql, Tx, Value, values};
+use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
 use bookworm_kernel::{AuthorId, BookId, Currency, Isbn13, Money, Timestamp};
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ pub(crate) const COLUMNS: &str = "b.id, b.source_id, b.isbn13, b.title, b.author
      b.language, b.pages, b.series, d.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
      b.rating_count, s.on_hand - s.reserved AS available, b.version, b.updated_at";
 
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct BookRow {
     pub(crate) id: Uuid,
     pub(crate) source_id: Option<String>,
@@ -93,7 +93,7 @@ pub(crate) async fn by_id(db: &impl Sql, id: BookId) -> Result<Option<BookRow>> 
     db.one(&sql, values![id.uuid()]).await
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct IdRow {
     id: Uuid,
 }
@@ -111,7 +111,7 @@ pub(crate) async fn by_source(db: &impl Sql, source_id: &str) -> Result<Option<B
     Ok(row.map(|row| BookId::from_uuid(row.id)))
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 pub(crate) struct Offer {
     pub(crate) id: Uuid,
     pub(crate) title: String,
@@ -364,7 +364,7 @@ async fn describe(tx: &Tx, books: &[&Placed]) -> Result<()> {
     .await
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct PublisherRow {
     publisher_id: Option<Uuid>,
 }
@@ -397,7 +397,7 @@ struct Links {
     publishers: BTreeMap<Uuid, i64>,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct LinkRow {
     other: Uuid,
 }
@@ -448,7 +448,7 @@ async fn link(tx: &Tx, books: &[&Placed], mut counts: Links) -> Result<()> {
 }
 
 /// What the importer must know of a book that is there.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct Imported {
     pub(crate) id: Uuid,
     pub(crate) source_id: String,
@@ -465,7 +465,7 @@ pub(crate) async fn imported(tx: &Tx, source_ids: &[&str]) -> Result<HashMap<Str
     Ok(rows.into_iter().map(|row| (row.source_id.clone(), row)).collect())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct IsbnRow {
     id: Uuid,
     isbn13: String,
@@ -492,7 +492,7 @@ pub(crate) struct Renamed {
     pub(crate) version: i64,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct RenamedRow {
     id: Uuid,
     version: i64,

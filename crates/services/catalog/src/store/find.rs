@@ -1,7 +1,7 @@
 //! Lists of books: filters, words, order, pages, counts.
 
 use bookworm_contracts::rest::catalog::{BookSort, FacetValue, Facets};
-use bookworm_db::{FromQueryResult, Result, Sql, values};
+use bookworm_db::{FromRow, Result, Sql, values};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -104,9 +104,9 @@ impl Found {
     }
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Ranked {
-    #[sea_orm(nested)]
+    #[row(nested)]
     book: BookRow,
     match_rank: i64,
 }
@@ -245,7 +245,7 @@ pub(crate) async fn page(
     Ok(rows.into_iter().map(|row| Found { book: row.book, rank: row.match_rank }).collect())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct FacetRow {
     facet: String,
     value: String,
@@ -318,7 +318,7 @@ pub(crate) async fn facets(db: &impl Sql, filter: &Filter) -> Result<(i64, Facet
 }
 
 /// A completion of what is being typed.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct Completion {
     pub(crate) id: Uuid,
     pub(crate) text: String,
@@ -332,7 +332,7 @@ pub(crate) async fn titles(db: &impl Sql, prefix: &str, limit: i64) -> Result<Ve
     db.all(&sql.text, sql.values).await
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Shared {
     id: Uuid,
     book_count: i64,

@@ -205,7 +205,7 @@ async fn insert<T>(
 }
 
 /// The rows for many keys: `<select> (...)<rest>`, in as many statements as it takes.
-async fn select_in<R: bookworm_db::FromQueryResult>(
+async fn select_in<R: bookworm_db::FromRow>(
     db: &impl bookworm_db::Sql,
     select: &str,
     keys: &[Value],

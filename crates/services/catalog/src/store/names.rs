@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bookworm_db::{DbError, FromQueryResult, Result, Sql, Tx, Value, values};
+use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
 use uuid::Uuid;
 
 use super::{Statement, insert, pieces, select_in};
@@ -34,7 +34,7 @@ impl Kind {
     }
 }
 
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct NameRow {
     pub(crate) id: Uuid,
     pub(crate) name: String,

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use bookworm_contracts::{commands::StockLine, events::catalog::ShortLine, rest::catalog::Stock};
-use bookworm_db::{DbError, FromQueryResult, Result, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Result, Sql, Tx, values};
 use bookworm_kernel::{BookId, CustomerId, OrderId, Timestamp};
 use uuid::Uuid;
 
 use crate::domain::draft::COPIES;
 
-#[derive(Debug, Clone, Copy, FromQueryResult)]
+#[derive(Debug, Clone, Copy, FromRow)]
 pub(crate) struct StockRow {
     pub(crate) on_hand: i64,
     pub(crate) reserved: i64,
@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
     Refused(Vec<ShortLine>),
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Reservation {
     status: String,
     short: String,
@@ -125,7 +125,7 @@ async fn turn(tx: &Tx, order: OrderId, status: &str, now: Timestamp) -> Result<b
     Ok(turned == 1)
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 struct LineRow {
     book_id: Uuid,
     quantity: i64,

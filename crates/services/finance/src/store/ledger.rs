@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, Value, in_list, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Money, PaymentId, Timestamp};
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::money;
@@ -46,8 +45,8 @@ pub(crate) async fn book(
 }
 
 /// The balance of every account that was ever used, in each of its currencies.
-pub(crate) async fn balances(sql: &impl ConnectionTrait) -> Result<Vec<(String, Money)>, DbError> {
-    #[derive(FromQueryResult)]
+pub(crate) async fn balances(sql: &impl Sql) -> Result<Vec<(String, Money)>, DbError> {
+    #[derive(FromRow)]
     struct Row {
         account: String,
         currency: String,
@@ -64,11 +63,8 @@ pub(crate) async fn balances(sql: &impl ConnectionTrait) -> Result<Vec<(String, 
 }
 
 /// What the ledger says about these payments.
-pub(crate) async fn facts(
-    sql: &impl ConnectionTrait,
-    payments: &[PaymentId],
-) -> Result<HashMap<PaymentId, LedgerFacts>, DbError> {
-    #[derive(FromQueryResult)]
+pub(crate) async fn facts(sql: &impl Sql, payments: &[PaymentId]) -> Result<HashMap<PaymentId, LedgerFacts>, DbError> {
+    #[derive(FromRow)]
     struct Row {
         payment_id: Uuid,
         kind: String,
@@ -96,15 +92,15 @@ pub(crate) async fn facts(
 }
 
 /// How many transactions there are since then.
-pub(crate) async fn count(sql: &impl ConnectionTrait, since: Timestamp) -> Result<i64, DbError> {
+pub(crate) async fn count(sql: &impl Sql, since: Timestamp) -> Result<i64, DbError> {
     let count: Option<i64> =
         sql.scalar("SELECT COUNT(*) FROM ledger_transactions WHERE at >= $1", values![since.micros()]).await?;
     Ok(count.unwrap_or(0))
 }
 
 /// Transactions since then that do not sum to zero in one currency, or have fewer than two entries.
-pub(crate) async fn unbalanced(sql: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<Uuid>, DbError> {
-    #[derive(FromQueryResult)]
+pub(crate) async fn unbalanced(sql: &impl Sql, since: Timestamp) -> Result<Vec<Uuid>, DbError> {
+    #[derive(FromRow)]
     struct Row {
         id: Uuid,
     }
@@ -121,8 +117,8 @@ pub(crate) async fn unbalanced(sql: &impl ConnectionTrait, since: Timestamp) -> 
 }
 
 /// Transactions since then of payments that do not exist.
-pub(crate) async fn orphans(sql: &impl ConnectionTrait, since: Timestamp) -> Result<Vec<Uuid>, DbError> {
-    #[derive(FromQueryResult)]
+pub(crate) async fn orphans(sql: &impl Sql, since: Timestamp) -> Result<Vec<Uuid>, DbError> {
+    #[derive(FromRow)]
     struct Row {
         id: Uuid,
     }

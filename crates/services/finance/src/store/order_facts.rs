@@ -1,9 +1,8 @@
 //! What finance has heard about orders: only to hold it against payments and ledger.
 
 use bookworm_contracts::rest::ordering::OrderStatus;
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, Value, in_list, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Money, OrderId, Timestamp};
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::money;
@@ -50,7 +49,7 @@ pub(crate) async fn note(
     Ok(())
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     order_id: Uuid,
     status: String,
@@ -81,7 +80,7 @@ impl Row {
 
 /// Orders that changed at or after `since`, and when, by id, from those after `after` on.
 pub(crate) async fn walk(
-    sql: &impl ConnectionTrait,
+    sql: &impl Sql,
     since: Timestamp,
     after: Option<OrderId>,
     limit: i64,
@@ -99,10 +98,7 @@ pub(crate) async fn walk(
 }
 
 /// What is known of these orders, and since when.
-pub(crate) async fn of_orders(
-    sql: &impl ConnectionTrait,
-    orders: &[OrderId],
-) -> Result<Vec<(OrderFacts, Timestamp)>, DbError> {
+pub(crate) async fn of_orders(sql: &impl Sql, orders: &[OrderId]) -> Result<Vec<(OrderFacts, Timestamp)>, DbError> {
     if orders.is_empty() {
         return Ok(Vec::new());
     }

@@ -2,9 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, Value, in_list, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Cause, OrderId, PaymentId, Timestamp};
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::money;
@@ -27,7 +26,7 @@ pub(crate) struct Stored {
     pub updated_at: Timestamp,
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     id: Uuid,
     order_id: Uuid,
@@ -80,7 +79,7 @@ impl Row {
     }
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct RefundRow {
     id: Uuid,
     payment_id: Uuid,
@@ -103,7 +102,7 @@ impl RefundRow {
 }
 
 /// Reads the refunds that belong to these payments. Payments that have not been captured may have refused ones.
-async fn complete(sql: &impl ConnectionTrait, rows: Vec<Row>) -> Result<Vec<Stored>, DbError> {
+async fn complete(sql: &impl Sql, rows: Vec<Row>) -> Result<Vec<Stored>, DbError> {
     let mut refunds: HashMap<Uuid, Vec<Refund>> = HashMap::new();
     if !rows.is_empty() {
         let ids: Vec<Value> = rows.iter().map(|row| Value::from(row.id)).collect();
@@ -150,7 +149,7 @@ pub(crate) async fn hold(tx: &Tx, key: Key) -> Result<Option<Stored>, DbError> {
 }
 
 /// A payment, to look at.
-pub(crate) async fn find(sql: &impl ConnectionTrait, key: Key) -> Result<Option<Stored>, DbError> {
+pub(crate) async fn find(sql: &impl Sql, key: Key) -> Result<Option<Stored>, DbError> {
     let (column, id) = key.column();
     let row: Option<Row> = sql.one(&format!("SELECT {COLUMNS} FROM payments WHERE {column} = $1"), values![id]).await?;
     Ok(complete(sql, row.into_iter().collect()).await?.pop())
@@ -257,7 +256,7 @@ pub(crate) async fn update(
 
 /// Payments, latest first, from those after `after` on.
 pub(crate) async fn list(
-    sql: &impl ConnectionTrait,
+    sql: &impl Sql,
     status: Option<Status>,
     after: Option<Uuid>,
     limit: usize,
@@ -279,7 +278,7 @@ pub(crate) async fn list(
 
 /// Payments that changed at or after `since`, by id, from those after `after` on: to walk through all of them.
 pub(crate) async fn walk(
-    sql: &impl ConnectionTrait,
+    sql: &impl Sql,
     since: Timestamp,
     after: Option<Uuid>,
     limit: i64,
@@ -294,7 +293,7 @@ pub(crate) async fn walk(
 }
 
 /// The payments of these orders.
-pub(crate) async fn of_orders(sql: &impl ConnectionTrait, orders: &[OrderId]) -> Result<Vec<Stored>, DbError> {
+pub(crate) async fn of_orders(sql: &impl Sql, orders: &[OrderId]) -> Result<Vec<Stored>, DbError> {
     if orders.is_empty() {
         return Ok(Vec::new());
     }
@@ -304,7 +303,7 @@ pub(crate) async fn of_orders(sql: &impl ConnectionTrait, orders: &[OrderId]) ->
 }
 
 /// Payments that have been open for too long.
-pub(crate) async fn due(sql: &impl ConnectionTrait, now: Timestamp, limit: i64) -> Result<Vec<Stored>, DbError> {
+pub(crate) async fn due(sql: &impl Sql, now: Timestamp, limit: i64) -> Result<Vec<Stored>, DbError> {
     let rows: Vec<Row> = sql
         .all(
             &format!("SELECT {COLUMNS} FROM payments WHERE is_open AND check_at <= $1 ORDER BY check_at LIMIT $2"),

@@ -1,14 +1,14 @@
 use std::collections::BTreeSet;
 
 use bookworm_contracts::rest::identity::Role;
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, Value, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, Value, values};
 use bookworm_kernel::{CustomerId, Email, Timestamp};
 use uuid::Uuid;
 
 use super::locking;
 use crate::domain::Account;
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     id: Uuid,
     email: String,
@@ -110,7 +110,7 @@ pub(crate) async fn any_admin(sql: &impl Sql) -> Result<bool, DbError> {
     Ok(admins.unwrap_or(0) > 0)
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Id {
     id: Uuid,
 }

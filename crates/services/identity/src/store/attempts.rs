@@ -1,10 +1,10 @@
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, values};
 use bookworm_kernel::Timestamp;
 
 use super::locking;
 use crate::domain::Failures;
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     failures: i64,
     last_at: i64,

@@ -1,10 +1,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, values};
 use bookworm_kernel::Timestamp;
 
 use crate::domain::SigningKey;
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     generation: i64,
     kid: String,

@@ -14,7 +14,7 @@ pub(crate) use sessions::{
     NewToken, end_session, end_sessions_of, insert_session, insert_token, lock_token, mark_used, prune,
 };
 
-use bookworm_db::{DbBackend, Migration, Tx, sea_orm::ConnectionTrait};
+use bookworm_db::{DbBackend, Migration, Sql, Tx};
 
 /// This service's own tables.
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
@@ -65,5 +65,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
 /// PostgreSQL works on many units at once: rows read with this are locked until the unit ends. SQLite has one writer
 /// anyway.
 fn locking(tx: &Tx) -> &'static str {
-    if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+    if tx.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
 }

@@ -1,11 +1,11 @@
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Timestamp};
 use uuid::Uuid;
 
 use super::locking;
 use crate::domain::Presented;
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct Row {
     session_id: Uuid,
     account_id: Uuid,

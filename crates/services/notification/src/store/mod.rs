@@ -1,9 +1,7 @@
 //! The queue of mails, which is also the mailbox that staff read.
 
 use bookworm_contracts::rest::operations::Mail;
-use bookworm_db::{
-    Db, DbBackend, DbError, FromQueryResult, Migration, Sql, Tx, Value, sea_orm::ConnectionTrait, values,
-};
+use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, Value, values};
 use bookworm_kernel::Timestamp;
 use uuid::Uuid;
 
@@ -34,7 +32,7 @@ const COLUMNS: &str =
     "id, kind, recipient, subject, text, html, status, attempts, error, order_id, created_at, sent_at";
 
 /// A mail as it is stored. `due_at` is null once there is nothing left to do.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub struct Row {
     pub id: Uuid,
     pub kind: String,
@@ -100,7 +98,7 @@ pub async fn lease(db: &Db, now: Timestamp, until: Timestamp, limit: i64) -> Res
     }
     db.transact(move |tx| {
         Box::pin(async move {
-            let lock = if tx.get_database_backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+            let lock = if tx.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
             let lease = format!(
                 "UPDATE mails SET attempts = attempts + 1, due_at = $3 WHERE id IN ({due}{lock}) RETURNING {COLUMNS}"
             );

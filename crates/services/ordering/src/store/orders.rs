@@ -1,7 +1,7 @@
 //! The projection: one row for each order, equal at any time to what its events say.
 
 use bookworm_contracts::rest::ordering::{Order as Document, OrderStatus};
-use bookworm_db::{DbError, FromQueryResult, Sql, Tx, Value, values};
+use bookworm_db::{DbError, FromRow, Sql, Tx, Value, values};
 use bookworm_eventstore::Loaded;
 use bookworm_kernel::{CustomerId, OrderId};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ const COLUMNS: &str =
     "id, number, customer_id, email_key, status, placed_at, updated_at, total, currency, version, document";
 
 /// A row of the projection.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub(crate) struct Row {
     pub id: Uuid,
     number: String,
@@ -110,7 +110,7 @@ pub(crate) async fn row(conn: &impl Sql, id: Uuid) -> Result<Option<Row>, DbErro
 
 /// The ids of rows without events, at most 1000.
 pub(crate) async fn orphans(conn: &impl Sql) -> Result<Vec<Uuid>, DbError> {
-    #[derive(FromQueryResult)]
+    #[derive(FromRow)]
     struct Id {
         id: Uuid,
     }
@@ -124,7 +124,7 @@ pub(crate) async fn orphans(conn: &impl Sql) -> Result<Vec<Uuid>, DbError> {
 }
 
 /// An order as it was found, and whose it is.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, FromRow)]
 pub(crate) struct Found {
     pub customer_id: Option<Uuid>,
     document: String,
@@ -176,7 +176,7 @@ pub(crate) async fn list(
     after: Option<After>,
     limit: usize,
 ) -> Result<Vec<Document>, DbError> {
-    #[derive(FromQueryResult)]
+    #[derive(FromRow)]
     struct Text {
         document: String,
     }

@@ -1,8 +1,7 @@
 //! The sandbox's own books.
 
-use bookworm_db::{DbError, FromQueryResult, Migration, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{Currency, Money, PaymentId, Timestamp};
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::provider::{ProviderPayment, ProviderRefund, ProviderState};
@@ -60,7 +59,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
 const SWEEP: i64 = 100;
 
 /// A payment in the sandbox's books.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub(super) struct Row {
     pub payment_id: Uuid,
     pub reference: String,
@@ -105,14 +104,14 @@ impl Row {
     }
 }
 
-#[derive(FromQueryResult)]
+#[derive(FromRow)]
 struct RefundRow {
     refund_id: Uuid,
     amount: i64,
 }
 
 /// The payment as the sandbox's customers see it.
-pub(super) async fn snapshot(sql: &impl ConnectionTrait, row: &Row) -> Result<ProviderPayment, DbError> {
+pub(super) async fn snapshot(sql: &impl Sql, row: &Row) -> Result<ProviderPayment, DbError> {
     let amount = row.money()?;
     let refunds: Vec<RefundRow> = if row.captured == 0 {
         Vec::new()
@@ -190,17 +189,17 @@ pub(super) async fn hold(tx: &Tx, payment: PaymentId) -> Result<Option<Row>, DbE
 }
 
 /// A payment, to look at.
-pub(super) async fn find(sql: &impl ConnectionTrait, payment: PaymentId) -> Result<Option<Row>, DbError> {
+pub(super) async fn find(sql: &impl Sql, payment: PaymentId) -> Result<Option<Row>, DbError> {
     sql.one(&format!("SELECT {COLUMNS} FROM sandbox_payments WHERE payment_id = $1"), values![payment.uuid()]).await
 }
 
 /// The payment of a challenge.
-pub(super) async fn find_challenge(sql: &impl ConnectionTrait, challenge: Uuid) -> Result<Option<Row>, DbError> {
+pub(super) async fn find_challenge(sql: &impl Sql, challenge: Uuid) -> Result<Option<Row>, DbError> {
     sql.one(&format!("SELECT {COLUMNS} FROM sandbox_payments WHERE challenge_id = $1"), values![challenge]).await
 }
 
 /// Payments whose time to confirm is over.
-pub(super) async fn expired(sql: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Row>, DbError> {
+pub(super) async fn expired(sql: &impl Sql, now: Timestamp) -> Result<Vec<Row>, DbError> {
     sql.all(
         &format!(
             "SELECT {COLUMNS} FROM sandbox_payments WHERE status = 'action_required' AND challenge_expires_at <= $1 \
@@ -234,7 +233,7 @@ pub(super) async fn refunded(tx: &Tx, payment: Uuid) -> Result<i64, DbError> {
 
 /// The amount and payment of a refund, if it was made.
 pub(super) async fn find_refund(tx: &Tx, refund: Uuid) -> Result<Option<(Uuid, i64)>, DbError> {
-    #[derive(FromQueryResult)]
+    #[derive(FromRow)]
     struct Known {
         payment_id: Uuid,
         amount: i64,
@@ -261,7 +260,7 @@ pub(super) async fn insert_refund(
 }
 
 /// A webhook that waits to be delivered.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone, FromRow)]
 pub(super) struct Waiting {
     pub seq: i64,
     pub body: String,
@@ -286,7 +285,7 @@ pub(super) async fn insert_webhook(
 }
 
 /// Webhooks whose time has come.
-pub(super) async fn due_webhooks(sql: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<Waiting>, DbError> {
+pub(super) async fn due_webhooks(sql: &impl Sql, now: Timestamp) -> Result<Vec<Waiting>, DbError> {
     sql.all(
         "SELECT seq, body, attempts FROM sandbox_webhooks WHERE status = 'waiting' AND due_at <= $1 \
          ORDER BY due_at, seq LIMIT $2",

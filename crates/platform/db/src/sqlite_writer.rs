@@ -1,0 +1,145 @@
+//! The one connection of a SQLite file that writes, used on the thread that holds it.
+//!
+//! The pool's driver keeps each connection on a thread of its own, so a statement is two thread switches; for the many
+//! small statements of a purchase that was more than half of its cost. Here a whole unit of work runs on the writer's
+//! thread and each statement is a plain call. Reading outside a unit of work still goes through the pool.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{
+    CachedStatement, Connection,
+    types::{ToSqlOutput, Value as Cell, ValueRef},
+};
+use sea_orm::Value;
+
+use crate::{DbError, Result, row::Row};
+
+/// Prepared statements that are kept.
+const STATEMENTS: usize = 256;
+/// SQLite looks at the deadline once in so many steps of its virtual machine: some 100 µs.
+const STEPS: i32 = 10_000;
+
+/// A connection that may write. Statements run where they are called.
+#[derive(Debug)]
+pub(crate) struct SqliteWriter {
+    connection: Mutex<Connection>,
+    deadline: Arc<Deadline>,
+}
+
+/// When statements are to be interrupted.
+#[derive(Debug)]
+struct Deadline {
+    since: Instant,
+    /// Milliseconds after `since`; `u64::MAX` for never.
+    at: AtomicU64,
+}
+
+impl SqliteWriter {
+    pub(crate) fn open(file: &Path, pragmas: &[(&str, &str)]) -> rusqlite::Result<Self> {
+        let connection = Connection::open(file)?;
+        for (name, value) in pragmas {
+            connection.pragma_update(None, name, value)?;
+        }
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let deadline = Arc::new(Deadline { since: Instant::now(), at: AtomicU64::new(u64::MAX) });
+        let watched = deadline.clone();
+        let late = move || watched.since.elapsed().as_millis() >= u128::from(watched.at.load(Ordering::Relaxed));
+        connection.progress_handler(STEPS, Some(late))?;
+        Ok(Self { connection: Mutex::new(connection), deadline })
+    }
+
+    /// Interrupts what still runs after this long; `None`: nothing is interrupted.
+    pub(crate) fn limit(&self, after: Option<Duration>) {
+        let at = after.map_or(u64::MAX, |after| {
+            u64::try_from((self.deadline.since.elapsed() + after).as_millis()).unwrap_or(u64::MAX)
+        });
+        self.deadline.at.store(at, Ordering::Relaxed);
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `BEGIN`, `COMMIT` and the like.
+    pub(crate) fn control(&self, sql: &str) -> Result<()> {
+        Ok(self.connection().prepare_cached(sql)?.raw_execute().map(drop)?)
+    }
+
+    /// Whether a transaction is open. A full disk or an interrupted statement makes SQLite end it by itself.
+    pub(crate) fn in_transaction(&self) -> bool {
+        !self.connection().is_autocommit()
+    }
+
+    /// Statements without values.
+    pub(crate) fn batch(&self, sql: &str) -> Result<()> {
+        Ok(self.connection().execute_batch(sql)?)
+    }
+
+    /// A statement; returns how many rows it changed.
+    pub(crate) fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+        let connection = self.connection();
+        let mut prepared = prepare(&connection, sql, values)?;
+        let mut rows = prepared.raw_query();
+        while rows.next()?.is_some() {}
+        drop(rows);
+        Ok(connection.changes())
+    }
+
+    /// Up to `limit` rows of a statement.
+    pub(crate) fn rows(&self, sql: &str, values: impl IntoIterator<Item = Value>, limit: usize) -> Result<Vec<Row>> {
+        let connection = self.connection();
+        let mut prepared = prepare(&connection, sql, values)?;
+        let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
+        let mut found = Vec::new();
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns.len()).map(|place| row.get::<_, Cell>(place)).collect::<rusqlite::Result<_>>()?;
+            found.push(Row::writer(columns.clone(), cells));
+            // What a statement changes, it has changed before it gives its first row.
+            if found.len() == limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn prepare<'c>(
+    connection: &'c Connection,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<CachedStatement<'c>> {
+    let mut prepared = connection.prepare_cached(sql)?;
+    let values: Vec<Value> = values.into_iter().collect();
+    for place in 1..=prepared.parameter_count() {
+        // SQLite takes `$2` for a name and counts names as they come, so the number in the name says which value.
+        let number = prepared.parameter_name(place).and_then(|name| name.get(1..)?.parse::<usize>().ok());
+        let value = number.and_then(|number| values.get(number.checked_sub(1)?));
+        let value = value.ok_or_else(|| DbError::Corrupt(format!("no value for parameter {place}")))?;
+        prepared.raw_bind_parameter(place, stored(value)?)?;
+    }
+    Ok(prepared)
+}
+
+/// A value as SQLite keeps it, the same as the pool's driver reads it.
+fn stored(value: &Value) -> Result<ToSqlOutput<'_>> {
+    let integer = |value: Option<i64>| value.map_or(ValueRef::Null, ValueRef::Integer);
+    Ok(ToSqlOutput::Borrowed(match value {
+        Value::Bool(value) => integer(value.map(i64::from)),
+        Value::Int(value) => integer(value.map(i64::from)),
+        Value::Unsigned(value) => integer(value.map(i64::from)),
+        Value::BigInt(value) => integer(*value),
+        Value::Double(value) => value.map_or(ValueRef::Null, ValueRef::Real),
+        Value::String(value) => value.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
+        Value::Bytes(value) => value.as_ref().map_or(ValueRef::Null, |bytes| ValueRef::Blob(bytes)),
+        Value::Uuid(value) => value.as_ref().map_or(ValueRef::Null, |id| ValueRef::Blob(id.as_bytes())),
+        other => return Err(DbError::Corrupt(format!("a {other:?} has no column type"))),
+    }))
+}
