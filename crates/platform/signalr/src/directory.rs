@@ -1,0 +1,186 @@
+//! Who is here: the connections of one hub on this node, by token, id, user and group.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::connection::{Connection, lock};
+use crate::error::GroupError;
+
+/// To whom a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Every connection, but for these.
+    All {
+        /// Ids of connections that are left out.
+        except: Vec<String>,
+    },
+    /// These connections; an id that nobody has is passed over.
+    Connections(Vec<String>),
+    /// Every connection that is in one of these groups, once for each group it is in.
+    Groups {
+        /// Names of groups, compared exactly.
+        names: Vec<String>,
+        /// Ids of connections that are left out.
+        except: Vec<String>,
+    },
+    /// Every connection of these users.
+    Users(Vec<String>),
+}
+
+type Members = HashMap<Arc<str>, Arc<Connection>>;
+
+#[derive(Default)]
+pub(crate) struct Directory {
+    tables: RwLock<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_token: Members,
+    by_id: Members,
+    users: HashMap<Arc<str>, Members>,
+    groups: HashMap<Arc<str>, Members>,
+}
+
+impl Directory {
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds a place for a connection that begins. `false`: there are `limit` already.
+    pub fn reserve(&self, connection: &Arc<Connection>, limit: usize) -> bool {
+        let mut tables = self.write();
+        if tables.by_token.len() >= limit {
+            return false;
+        }
+        tables.by_token.insert(Arc::clone(&connection.token), Arc::clone(connection));
+        true
+    }
+
+    pub fn by_token(&self, token: &str) -> Option<Arc<Connection>> {
+        self.read().by_token.get(token).cloned()
+    }
+
+    pub fn forget(&self, connection: &Connection) {
+        self.write().by_token.remove(&connection.token);
+    }
+
+    /// From now on messages reach it. `false`: its user has `limit` connections already.
+    pub fn enter(&self, connection: &Arc<Connection>, limit: usize) -> bool {
+        let mut tables = self.write();
+        if let Some(user) = connection.user_id() {
+            let connections = tables.users.entry(user.into()).or_default();
+            if connections.len() >= limit {
+                return false;
+            }
+            connections.insert(Arc::clone(&connection.id), Arc::clone(connection));
+        }
+        tables.by_id.insert(Arc::clone(&connection.id), Arc::clone(connection));
+        true
+    }
+
+    pub fn user_connections(&self, user: &str) -> usize {
+        self.read().users.get(user).map_or(0, HashMap::len)
+    }
+
+    /// From now on no message reaches it.
+    pub fn leave(&self, connection: &Connection) {
+        let mut tables = self.write();
+        if tables.by_id.remove(&connection.id).is_none() {
+            return;
+        }
+        if let Some(user) = connection.user_id() {
+            remove_member(&mut tables.users, user, &connection.id);
+        }
+        for group in lock(&connection.groups).drain() {
+            remove_member(&mut tables.groups, &group, &connection.id);
+        }
+    }
+
+    pub fn connection(&self, id: &str) -> Option<Arc<Connection>> {
+        self.read().by_id.get(id).cloned()
+    }
+
+    /// Adds a connection to a group; again changes nothing. `false`: no such connection here.
+    pub fn join(&self, id: &str, group: &str, limit: usize) -> Result<bool, GroupError> {
+        let mut tables = self.write();
+        let Some(connection) = tables.by_id.get(id).cloned() else { return Ok(false) };
+        let mut groups = lock(&connection.groups);
+        if groups.contains(group) {
+            return Ok(true);
+        }
+        if groups.len() >= limit {
+            return Err(GroupError::TooMany(limit));
+        }
+        let name: Arc<str> = group.into();
+        groups.insert(Arc::clone(&name));
+        tables.groups.entry(name).or_default().insert(Arc::clone(&connection.id), Arc::clone(&connection));
+        Ok(true)
+    }
+
+    pub fn quit(&self, id: &str, group: &str) -> bool {
+        let mut tables = self.write();
+        let Some(connection) = tables.by_id.get(id).cloned() else { return false };
+        lock(&connection.groups).remove(group);
+        remove_member(&mut tables.groups, group, id);
+        true
+    }
+
+    /// Calls `each` for everybody in the audience.
+    pub fn for_each(&self, audience: &Audience, mut each: impl FnMut(&Arc<Connection>)) {
+        let tables = self.read();
+        let mut members = |members: &Members, except: &HashSet<&str>| {
+            for (id, connection) in members {
+                if !except.contains(id.as_ref()) {
+                    each(connection);
+                }
+            }
+        };
+        match audience {
+            Audience::All { except } => members(&tables.by_id, &set(except)),
+            Audience::Groups { names, except } => {
+                let except = set(except);
+                for group in names.iter().filter_map(|name| tables.groups.get(name.as_str())) {
+                    members(group, &except);
+                }
+            }
+            Audience::Users(users) => {
+                for user in users.iter().filter_map(|user| tables.users.get(user.as_str())) {
+                    members(user, &HashSet::new());
+                }
+            }
+            Audience::Connections(ids) => {
+                for connection in ids.iter().filter_map(|id| tables.by_id.get(id.as_str())) {
+                    each(connection);
+                }
+            }
+        }
+    }
+
+    /// Everybody who holds a place, in whatever phase.
+    pub fn everybody(&self) -> Vec<Arc<Connection>> {
+        self.read().by_token.values().cloned().collect()
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.read().by_id.len()
+    }
+}
+
+fn set(ids: &[String]) -> HashSet<&str> {
+    ids.iter().map(String::as_str).collect()
+}
+
+fn remove_member(sets: &mut HashMap<Arc<str>, Members>, name: &str, id: &str) {
+    if let Some(members) = sets.get_mut(name) {
+        members.remove(id);
+        if members.is_empty() {
+            sets.remove(name);
+        }
+    }
+}
