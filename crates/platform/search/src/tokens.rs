@@ -119,7 +119,7 @@ pub(crate) const COMPLETIONS: &str = "_completions";
 
 /// The engine's schema for ours, and the tokenizers it names.
 pub(crate) fn engine_schema(schema: &Schema) -> (Handles, TokenizerManager) {
-    let tokenizers = TokenizerManager::new();
+    let tokenizers = TokenizerManager::default();
     tokenizers.register("words", Analyser(Kind::Words));
     tokenizers.register("whole", Analyser(Kind::Whole));
     let mut stemmers: HashMap<String, ()> = HashMap::new();
