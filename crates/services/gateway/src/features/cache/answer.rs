@@ -111,7 +111,7 @@ impl Answer {
         if varies.is_none() {
             reuse = Reuse::Never;
         }
-        if body.len() > MAX_BODY {
+        if body.len() > MAX_BODY || (matches!(reuse, Reuse::Keep { .. }) && is_degraded(&headers, &body)) {
             reuse = reuse.at_most_once();
         }
         Self {
@@ -303,6 +303,17 @@ pub fn directives(headers: &HeaderMap, name: &HeaderName) -> Vec<(String, Option
         .collect()
 }
 
+/// Whether the body says of itself that a part of the service did not take part: the next answer may be whole again.
+fn is_degraded(headers: &HeaderMap, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Says {
+        #[serde(default)]
+        degraded: bool,
+    }
+    let json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    json && serde_json::from_slice::<Says>(body).is_ok_and(|says| says.degraded)
+}
+
 fn tags_of(surrogate_key: &HeaderValue) -> Option<Vec<Tag>> {
     surrogate_key.to_str().ok()?.split_ascii_whitespace().map(|tag| tag.parse().ok()).collect()
 }
@@ -394,6 +405,19 @@ mod tests {
         assert_eq!(plain(&[("set-cookie", "a=b")]).reuse, Reuse::Never);
         assert_eq!(plain(&[("vary", "Accept, *")]).reuse, Reuse::Never);
         assert_eq!(plain(&[("surrogate-key", "nonsense")]).reuse, Reuse::Once, "nothing would ever drop it");
+    }
+
+    #[test]
+    fn what_says_that_it_is_degraded_is_not_kept() {
+        let reuse = |body: &'static str| {
+            let response = http::Response::builder().header("content-type", "application/json").body(()).unwrap();
+            let put = Put { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
+            Answer::new(response.into_parts().0, Bytes::from_static(body.as_bytes()), &put, LIFETIMES).reuse
+        };
+        assert_eq!(reuse(r#"{"items":[{"degraded":false}],"degraded":true,"took_ms":3}"#), Reuse::Once);
+        for whole in [r#"{"items":[{"degraded":true}],"degraded":false}"#, r#"{"items":[]}"#, "[]", "nonsense"] {
+            assert_eq!(reuse(whole), keep(30, 300), "{whole}");
+        }
     }
 
     #[test]

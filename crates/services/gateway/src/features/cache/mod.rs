@@ -47,7 +47,7 @@ use tracing::Instrument;
 use self::{
     answer::{Age, Answer, CACHE_STATUS, Lifetimes, Put, Reuse, SURROGATE_KEY, add_status, directives, listed},
     flights::{Boarding, Flights, Ticket},
-    question::{Asked, Question, Route},
+    question::{Asked, MAX_TARGET, Question, Route},
     shared::{SecondLevel, SharedCache},
     tags::{Marks, Tag},
 };
@@ -60,7 +60,7 @@ const MAX_VARY: usize = 4;
 /// The longest value of such a header, in bytes.
 const MAX_VARY_VALUE: usize = 256;
 /// The longest key, in bytes.
-const MAX_KEY: usize = 3072;
+const MAX_KEY: usize = MAX_TARGET + 1024;
 /// How often the figures are brought up to date.
 const TEND: Duration = Duration::from_secs(5);
 /// How often somebody waits for another's answer before asking alone.

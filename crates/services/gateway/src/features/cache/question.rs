@@ -7,8 +7,9 @@ use url::form_urlencoded;
 use super::tags::Tag;
 use crate::API;
 
-/// The longest path and query that is kept, in bytes. A search with every filter at its longest is shorter.
-pub const MAX_TARGET: usize = 2048;
+/// The longest path and query that is kept, in bytes: room for the longest query that the catalogue takes, 4,000
+/// characters, as long as most of them are Latin.
+pub const MAX_TARGET: usize = 8192;
 
 /// A parameter with any of these names asks for something else than the answer that everybody gets: how a result came
 /// about, or one side of the search alone.

@@ -45,7 +45,7 @@ pub struct Found {
 /// anywhere finds a value that has one of the tags and was put with an earlier tick, whether it was put before or is
 /// put after. That is what keeps an answer out that was fetched before a change and comes to be put after it.
 ///
-/// Keys are up to some 3,000 bytes, values up to about a megabyte, tags are short words or UUIDs.
+/// Keys are up to some 9,000 bytes, values up to about a megabyte, tags are short words or UUIDs.
 #[async_trait]
 pub trait SharedCache: Send + Sync + 'static {
     /// Looks for a value.
