@@ -16,6 +16,7 @@ pub use crate::{
     secret::Secret,
     sections::{
         admin::Admin,
+        ai::{Ai, AiProvider},
         basket::Basket,
         database::Database,
         gateway::{Cache, Cors, Gateway, RateLimit},

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    Admin, Basket, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search, Sources,
+    Admin, Ai, Basket, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search, Sources,
     Telemetry, Web,
     validate::{Invalid, Validation},
 };
@@ -55,6 +55,8 @@ pub struct Settings {
     pub mail: Mail,
     /// The storefront.
     pub web: Web,
+    /// The model that turns texts into vectors of meaning.
+    pub ai: Ai,
 }
 
 impl Default for Settings {
@@ -78,6 +80,7 @@ impl Default for Settings {
             payment: Payment::default(),
             mail: Mail::default(),
             web: Web::default(),
+            ai: Ai::default(),
         }
     }
 }
@@ -115,6 +118,7 @@ impl Settings {
         v.section("payment", &self.payment);
         v.section("mail", &self.mail);
         v.section("web", &self.web);
+        v.section("ai", &self.ai);
         v.finish()
     }
 

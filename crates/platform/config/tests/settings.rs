@@ -172,9 +172,10 @@ fn no_secret_is_ever_printed() {
     settings.ordering.guest_link_secret = secret();
     settings.payment.webhook_secret = secret();
     settings.mail.smtp.password = secret();
+    settings.ai.api_key = secret();
     let printed = format!("{}{settings:?}", settings.redacted_toml());
     assert!(!printed.contains("hunter2"), "{printed}");
-    assert_eq!(settings.redacted_toml().matches("********").count(), 5);
+    assert_eq!(settings.redacted_toml().matches("********").count(), 6);
     // Not even by the error about a secret that was put under the wrong key or in the wrong shape.
     for name in ["BOOKWORM_LISTEN", "BOOKWORM_DATABASE__URL", "BOOKWORM_GATEWAY__CONCURRENCY"] {
         let text = error(env(name, "hunter2"));
@@ -244,6 +245,13 @@ fn every_broken_limit_is_named_at_once() {
     settings.mail.smtp.port = 0;
     settings.mail.smtp.username = Some("shop".into());
     settings.web.shop_name = String::new();
+    settings.ai.provider = bookworm_config::AiProvider::Openai;
+    settings.ai.model_dir = Some("".into());
+    settings.ai.max_tokens = 513;
+    settings.ai.threads = 257;
+    settings.ai.timeout_ms = 99;
+    settings.ai.batch = 0;
+    settings.ai.queue = 63;
     let lines: Vec<_> = settings.validate().unwrap_err().iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @"
     shutdown_grace_seconds: must be 0 to 600, not 601
@@ -301,6 +309,14 @@ fn every_broken_limit_is_named_at_once() {
     mail.smtp.port: must be 1 to 65535, not 0
     mail.smtp.password: must be set exactly when mail.smtp.username is
     web.shop_name: must be 1 to 60 characters, without control characters
+    ai.max_tokens: must be 8 to 512, not 513
+    ai.threads: must be 0 to 256, not 257
+    ai.timeout_ms: must be 100 to 120000, not 99
+    ai.batch: must be 1 to 2048, not 0
+    ai.queue: must be 64 to 100000, not 63
+    ai.model_dir: must not be empty
+    ai.url: must be set for the provider openai
+    ai.model: must be set for the provider openai
     ");
 }
 
@@ -325,4 +341,17 @@ fn some_shipping_method_serves_every_country() {
     };
     assert_eq!(serving("DE"), ["standard", "express", "international"]);
     assert_eq!(serving("JP"), ["international"]);
+}
+
+#[test]
+fn a_url_chooses_the_endpoint_and_a_folder_with_files_the_local_model() {
+    use bookworm_config::AiProvider;
+    let mut ai = Settings::default().ai;
+    assert_eq!((ai.chosen(|| true), ai.chosen(|| false)), (AiProvider::Local, AiProvider::Auto));
+    ai.url = Some("https://models.example/v1/embeddings".parse().unwrap());
+    assert_eq!(ai.chosen(|| true), AiProvider::Openai);
+    ai.provider = AiProvider::Off;
+    assert_eq!(ai.chosen(|| true), AiProvider::Off);
+    let text = error(env("BOOKWORM_AI__URL", "ftp://models.example"));
+    assert!(text.contains("ai.url: must be http:// or https://") && text.contains("ai.model"), "{text}");
 }

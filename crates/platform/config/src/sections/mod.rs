@@ -1,6 +1,7 @@
 //! Each section of the settings, with its defaults and limits.
 
 pub(crate) mod admin;
+pub(crate) mod ai;
 pub(crate) mod basket;
 pub(crate) mod database;
 pub(crate) mod gateway;

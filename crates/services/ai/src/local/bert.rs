@@ -94,6 +94,14 @@ impl Bert {
         self.hidden
     }
 
+    /// A hash (FNV-1a) of the weights that every training changes: the layers' norms and biases.
+    pub fn fingerprint(&self) -> u32 {
+        let norms = self.layers.iter().flat_map(|layer| [&layer.output_norm.scale, &layer.output_norm.shift]);
+        let biases = self.layers.iter().map(|layer| &layer.narrow.bias);
+        let bytes = norms.chain(biases).flatten().flat_map(|value| value.to_le_bytes());
+        bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    }
+
     /// The most tokens of a text.
     pub fn longest(&self) -> usize {
         self.positions.len() / self.hidden

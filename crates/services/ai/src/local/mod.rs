@@ -62,6 +62,12 @@ impl Model {
         self.bert.dimensions()
     }
 
+    /// Tells models apart: the same for the same weights, almost surely another for others.
+    #[must_use]
+    pub fn fingerprint(&self) -> u32 {
+        self.bert.fingerprint()
+    }
+
     /// One vector of length 1 for each text. The batch needs memory in proportion to its tokens: some 20 KB each.
     #[must_use]
     pub fn embed(&self, texts: &[&str], workspace: &mut Workspace) -> Vec<Vec<f32>> {
