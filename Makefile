@@ -20,7 +20,7 @@ web: ## Bundle styles and scripts of the pages
 	@scripts/require node npm
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
-test: tools test-rust test-crash test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
+test: tools test-rust test-crash test-signalr test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
 	scripts/with-postgres cargo test --workspace --locked --no-fail-fast
@@ -29,6 +29,10 @@ test-crash: web ## Kill the shop five times while people buy, on both databases 
 	cargo build --locked --bin bookworm --bin bookworm-bench
 	./target/debug/bookworm-bench crash --bin target/debug/bookworm --kills 5
 	scripts/with-postgres scripts/crash-on-postgres ./target/debug 5
+
+.PHONY: test-signalr
+test-signalr: ## Drive the SignalR server with the clients that other people wrote
+	scripts/test-signalr
 
 test-e2e: web ## Buy books in a real browser
 	scripts/with-browser scripts/e2e
