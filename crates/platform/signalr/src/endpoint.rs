@@ -1,5 +1,7 @@
 //! The HTTP side of a hub: negotiation, the start of each transport, posts and the end.
 
+#![expect(clippy::result_large_err, reason = "a refusal is a response, made once for a request and never kept")]
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

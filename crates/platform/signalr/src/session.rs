@@ -622,14 +622,15 @@ impl Session {
         let id = job.invocation.invocation_id.clone();
         let started = match &method {
             Some(method) => self.prepare(method, job, turn),
-            None => Err((
+            None => Err(Box::new((
                 job.invocation,
                 "Failed to invoke '{}' due to an error on the server. HubException: Method does not exist.".to_owned(),
-            )),
+            ))),
         };
         match started {
             Ok(call) => self.calls.push(call),
-            Err((invocation, text)) => {
+            Err(refused) => {
+                let (invocation, text) = *refused;
                 if let Some(method) = &method {
                     method.metrics.refused.increment(1);
                 }
@@ -650,7 +651,7 @@ impl Session {
         method: &Arc<Method>,
         job: Job,
         turn: bool,
-    ) -> Result<BoxFuture<'static, Done>, (Invocation, String)> {
+    ) -> Result<BoxFuture<'static, Done>, Box<(Invocation, String)>> {
         let hub = &self.hub;
         let Job { invocation, cancellation, uploads, .. } = job;
         let detailed = hub.options.detailed_errors;
@@ -660,20 +661,20 @@ impl Session {
         };
         let values = match invocation.arguments.values(method.takes.0) {
             Ok(values) => values.to_vec(),
-            Err(error) => return Err((invocation, unbound(&error))),
+            Err(error) => return Err(Box::new((invocation, unbound(&error)))),
         };
         let call = Call::new(Arc::clone(hub), Arc::clone(&self.connection), cancellation, false, false);
         if method.authorized.as_ref().is_some_and(|authorized| !authorized(call.clone())) {
-            return Err((invocation, "Failed to invoke '{}' because user is unauthorized".to_owned()));
+            return Err(Box::new((invocation, "Failed to invoke '{}' because user is unauthorized".to_owned())));
         }
         match (invocation.streaming, method.is_streaming()) {
             (false, true) => {
                 let text = "The client attempted to invoke the streaming '{}' method with a non-streaming invocation.";
-                return Err((invocation, text.to_owned()));
+                return Err(Box::new((invocation, text.to_owned())));
             }
             (true, false) => {
                 let text = "The client attempted to invoke the non-streaming '{}' method with a streaming invocation.";
-                return Err((invocation, text.to_owned()));
+                return Err(Box::new((invocation, text.to_owned())));
             }
             _ => {}
         }
@@ -681,7 +682,7 @@ impl Session {
             let error = BindingError::Streams { given: uploads.len(), expected: method.takes.1 };
             let text = HubError::new(error.to_string())
                 .told("An unexpected error occurred invoking '{}' on the server.", detailed);
-            return Err((invocation, text));
+            return Err(Box::new((invocation, text)));
         }
         if turn {
             self.connection.slots.fetch_add(1, Ordering::AcqRel);
@@ -709,7 +710,7 @@ impl Session {
         bound.map_err(|error: BindingError| {
             tracing::debug!(parent: &span, %error, detail = ?error, "arguments do not fit");
             call.release_slot();
-            (invocation, unbound(&error))
+            Box::new((invocation, unbound(&error)))
         })
     }
 
@@ -794,17 +795,23 @@ impl Session {
             connection.over.cancel();
             let all = async { while calls.next().await.is_some() {} };
             let _ = tokio::time::timeout(hub.options.handler_grace, all).await;
+            calls.clear();
         };
-        futures::join!(goodbye, settled);
-        drop(calls);
-        if connected && let Some(disconnected) = &hub.on_disconnected {
+        let told = async {
+            settled.await;
+            if !connected {
+                return;
+            }
+            let Some(disconnected) = &hub.on_disconnected else { return };
             let token = connection.over.child_token();
             let call = Call::new(Arc::clone(&hub), Arc::clone(&connection), token, false, true);
-            let work = AssertUnwindSafe(disconnected(call, end.reason)).catch_unwind();
+            let work = AssertUnwindSafe(disconnected(call, end.reason.clone())).catch_unwind();
             if tokio::time::timeout(hub.options.handler_grace, work).await.is_err() {
                 tracing::warn!("on_disconnected was dropped: it ran longer than it may");
             }
-        }
+        };
+        // The hub need not wait until the peer has closed its side.
+        futures::join!(goodbye, told);
         hub.metrics.closed(connection.transport_kind());
         hub.finished(&connection);
     }
