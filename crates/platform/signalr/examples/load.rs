@@ -247,7 +247,7 @@ async fn echo(server: &Server) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Sends broadcasts from one client to many, and tells how long each delivery took. Gives the readers back running.
+/// Sends broadcasts from one client to many, and tells how long each delivery took.
 async fn broadcasts(
     server: &Server,
     streams: Vec<TcpStream>,
@@ -275,7 +275,8 @@ async fn broadcasts(
                     }
                 }
             }
-            Ok::<_, AnyError>(times)
+            // Kept open: the end of many connections is not what is timed.
+            Ok::<_, AnyError>((times, stream))
         });
     }
     let mut speaker = connect(&server.address).await?;
@@ -290,9 +291,11 @@ async fn broadcasts(
             let _ = tokio::time::timeout(pause, read_messages(&mut speaker, &mut [0; 16 * 1024])).await;
         }
     }
-    let mut times = Vec::new();
+    let (mut times, mut still_open) = (Vec::new(), Vec::new());
     while let Some(reader) = readers.join_next().await {
-        times.extend(reader??);
+        let (heard, stream) = reader??;
+        times.extend(heard);
+        still_open.push(stream);
     }
     times.sort_unstable();
     Ok(times)

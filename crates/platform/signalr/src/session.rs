@@ -111,6 +111,7 @@ pub(crate) async fn run(hub: Arc<HubCore>, connection: Arc<Connection>, wire: Wi
     );
     hub.metrics.opened(connection.transport_kind());
     let mut session = Session::new(hub, connection, wire);
+    session.take_early_posts();
     async move {
         let end = std::future::poll_fn(|cx| session.poll(cx)).await;
         tracing::debug!(reason = ?end.reason, "connection ends");
@@ -138,6 +139,16 @@ impl Session {
             ending: None,
             grace: None,
             connected: false,
+        }
+    }
+
+    /// What was posted before a WebSocket came is the beginning of its stream.
+    fn take_early_posts(&mut self) {
+        if let (Some(Wire::WebSocket(_)), Some(pipe)) = (&self.wire, self.connection.existing_pipe()) {
+            while let Some(data) = pipe.take_incoming() {
+                self.framing.push(&data);
+            }
+            pipe.end();
         }
     }
 

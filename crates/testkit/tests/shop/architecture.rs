@@ -49,6 +49,17 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn the_signalr_server_stands_alone() {
+    let manifest: toml::Table =
+        std::fs::read_to_string(root().join("crates/platform/signalr/Cargo.toml")).unwrap().parse().unwrap();
+    for table in ["dependencies", "dev-dependencies"] {
+        let needs = manifest[table].as_table().unwrap();
+        let ours: Vec<_> = needs.keys().filter(|name| name.starts_with("bookworm")).collect();
+        assert!(ours.is_empty(), "it is for everybody, and needs nothing of ours: {ours:?}");
+    }
+}
+
+#[test]
 fn the_domain_does_no_io() {
     let mut wrong = Vec::new();
     let services = std::fs::read_dir(root().join("crates/services")).unwrap();

@@ -92,6 +92,16 @@ async fn requests_about_connections_that_are_not() {
 }
 
 #[tokio::test]
+async fn what_is_posted_before_a_web_socket_comes_first() {
+    let (server, _) = start(Options::default()).await;
+    let token = server.token().await;
+    assert_eq!(server.post(&format!("/hub?id={token}"), HANDSHAKE).await.status, 200);
+    let mut socket = server.socket(&format!("?id={token}")).await;
+    assert_eq!(socket.hear().await, json!({}));
+    assert_eq!(socket.invoke("Echo", json!(["x"])).await["result"], "x");
+}
+
+#[tokio::test]
 async fn long_polling() {
     let (server, shared) = start(Options { poll_timeout: Duration::from_millis(300), ..Options::default() }).await;
     let path = format!("/hub?id={}", server.token().await);
@@ -230,6 +240,26 @@ async fn who_may() {
         assert_eq!(socket.hear().await["target"], "hello");
     }
     assert_eq!(other.invoke("Who", json!([])).await["result"], "bob", "bob heard nothing");
+    // The limit counts connections that are open, however they came.
     let third = server.post(&format!("{path}&access_token=ann"), "").await;
     assert_eq!(third.text(), r#"{"error":"The limit of 2 connections for one user is reached."}"#);
+}
+
+#[tokio::test]
+async fn a_principal_that_expires_ends_its_connection_when_that_is_asked_for() {
+    let hub = |close: bool| {
+        Hub::builder("test", ())
+            .authenticate(async |_| Ok(Principal::user("ann").expiring_in(Duration::from_millis(50))))
+            .on("Echo", async |_: Context<()>, text: String| Ok(text))
+            .build(Options {
+                close_on_authentication_expiration: close,
+                heartbeat_interval: Duration::from_millis(20),
+                ..Options::default()
+            })
+    };
+    let (closing, keeping) = (Server::start(hub(true)).await, Server::start(hub(false)).await);
+    let (mut closed, mut kept) = (closing.connect().await, keeping.connect().await);
+    assert_eq!(closed.hear().await, json!({"type":7,"allowReconnect":true}));
+    assert_eq!(closed.hear_or_end().await, None);
+    assert_eq!(kept.invoke("Echo", json!(["still here"])).await["result"], "still here");
 }

@@ -194,3 +194,35 @@ async fn a_handler_that_never_ends_is_dropped_after_its_grace() {
     until("it is over", || left.lock().unwrap().is_some()).await;
     assert_eq!(*left.lock().unwrap(), Some(Disconnect::Lost));
 }
+
+#[tokio::test]
+async fn invocations_wait_for_their_turn_and_then_the_reader_waits() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (opening, counting) = (Arc::clone(&gate), Arc::clone(&running));
+    let hub = Hub::builder("test", ())
+        .on("Pass", move |_: Context<()>, number: u32| {
+            let (gate, running) = (Arc::clone(&gate), Arc::clone(&running));
+            async move {
+                running.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                gate.acquire().await?.forget();
+                Ok(number)
+            }
+        })
+        .build(Options { maximum_parallel_invocations: 2, maximum_waiting_invocations: 3, ..Options::default() });
+    let server = Server::start(hub).await;
+    let mut socket = server.connect().await;
+    for number in 0..20 {
+        socket.say(json!({"type":1,"invocationId":number.to_string(),"target":"Pass","arguments":[number]})).await;
+    }
+    until("two run", || counting.load(std::sync::atomic::Ordering::SeqCst) == 2).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(counting.load(std::sync::atomic::Ordering::SeqCst), 2, "and no more than two");
+    opening.add_permits(20);
+    let mut heard: Vec<u64> = Vec::new();
+    while heard.len() < 20 {
+        heard.push(socket.hear().await["result"].as_u64().unwrap());
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, (0..20).collect::<Vec<_>>());
+}
