@@ -256,6 +256,34 @@ describe("negotiation", () => {
   });
 });
 
+// Below the hub protocol: bytes there and back. The class is not exported, and still what the hub's client stands on.
+const { HttpConnection } = require("@microsoft/signalr/dist/cjs/HttpConnection");
+const { TransferFormat } = signalR;
+
+for (const [name, transport] of [
+  ["WebSockets", WebSockets],
+  ["ServerSentEvents", ServerSentEvents],
+  ["LongPolling", LongPolling],
+]) {
+  for (const format of transport === ServerSentEvents ? ["Text"] : ["Text", "Binary"]) {
+    test(`raw ${format} over ${name}`, { timeout: 30_000 }, async () => {
+      // This client's WebSockets follow no redirects.
+      const path = transport === WebSockets ? "/echo" : "/echoredirect";
+      const connection = new HttpConnection(base + path, { transport, logger: signalR.NullLogger.instance });
+      const end = new Promise((resolve) => (connection.onclose = resolve));
+      const heard = new Promise((resolve) => (connection.onreceive = resolve));
+      await connection.start(TransferFormat[format]);
+      const sent = format === "Text" ? "Hello, wörld" : new Uint8Array([0, 1, 0x1e, 255]).buffer;
+      await connection.send(sent);
+      const data = await heard;
+      if (format === "Text") assert.equal(data, sent);
+      else assert.deepEqual([...new Uint8Array(data)], [0, 1, 0x1e, 255]);
+      await connection.stop();
+      assert.equal(await end, undefined);
+    });
+  }
+}
+
 // A WebSocket whose cable can be pulled.
 function cuttable() {
   const sockets = [];

@@ -81,11 +81,18 @@ fn thrown(message: String) -> HubError {
     HubError::internal("InvalidOperationException", message)
 }
 
+/// A header of the request that started the transport.
 fn header_value(ctx: &Caller, name: &str) -> Option<String> {
-    [ctx.request(), ctx.negotiate_request()]
-        .into_iter()
-        .flatten()
-        .find_map(|request| Some(request.headers().get(name)?.to_str().ok()?.to_owned()))
+    Some(ctx.request()?.headers().get(name)?.to_str().ok()?.to_owned())
+}
+
+/// The content type of the negotiation; who skipped that has the transport's.
+fn content_type(ctx: &Caller) -> Option<String> {
+    let negotiated = ctx.negotiate_request().and_then(|request| request.headers().get(header::CONTENT_TYPE));
+    negotiated
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+        .or_else(|| header_value(ctx, header::CONTENT_TYPE.as_str()))
 }
 
 fn test_hub(name: &str, options: Options) -> Hub {
@@ -142,7 +149,7 @@ fn test_hub(name: &str, options: Options) -> Hub {
         .on("GetCookie", async |ctx: Caller, name: String| {
             Ok(ctx.request().and_then(|request| request.cookie(&name)).map(str::to_owned))
         })
-        .on("GetContentTypeHeader", async |ctx: Caller| Ok(header_value(&ctx, "content-type")))
+        .on("GetContentTypeHeader", async |ctx: Caller| Ok(content_type(&ctx)))
         .build(options)
 }
 
@@ -223,18 +230,14 @@ fn application(scheme: &'static str) -> Router {
             let asked = query.split('&').find_map(|pair| pair.strip_prefix("baseUrl="));
             let base = match asked {
                 Some(base) => percent_encoding::percent_decode_str(base).decode_utf8_lossy().into_owned(),
-                None => {
-                    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-                    let authority = request.uri().authority().map(|authority| authority.as_str());
-                    format!("{scheme}://{}", host.or(authority).unwrap_or_default())
-                }
+                None => base_of(scheme, &request),
             };
             axum::Json(serde_json::json!({ "url": format!("{base}/testHub?numRedirects={count}") }))
         }
     });
-    let echo_redirect = any(async |uri: Uri| {
-        let path = uri.path_and_query().map_or("", |path| path.as_str());
-        let location = path.replacen("/echoredirect", "/echo", 1);
+    let echo_redirect = any(async move |request: Request| {
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        let location = format!("{}{}", base_of(scheme, &request), path.replacen("/echoredirect", "/echo", 1));
         (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)])
     });
     let bad = any(async || (StatusCode::BAD_REQUEST, "Some response from server"));
@@ -256,6 +259,13 @@ fn application(scheme: &'static str) -> Router {
         .merge(client_result)
         .layer(from_fn(test_cookies))
         .layer(from_fn(cross_origin))
+}
+
+/// The address that the client used.
+fn base_of(scheme: &str, request: &Request) -> String {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    format!("{scheme}://{}", host.or(authority).unwrap_or_default())
 }
 
 async fn ask_client(State(hub): State<HubHandle>, Path(connection_id): Path<String>) -> String {

@@ -143,7 +143,8 @@ async fn an_upload_waits_for_its_reader_and_holds_little() {
 
 #[tokio::test]
 async fn a_slow_reader_is_closed_and_nobody_else_feels_it() {
-    let (server, shared) = start(Options { send_queue_size: 256 * 1024, ..quick() }).await;
+    let (server, shared) =
+        start(Options { send_queue_size: 256 * 1024, send_timeout: Duration::from_secs(600), ..quick() }).await;
     let slow = server.connect().await;
     let mut quick = server.connect().await;
     until("both are here", || server.handle.connections() == 2).await;
