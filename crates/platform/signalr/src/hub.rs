@@ -234,7 +234,7 @@ impl HubHandle {
         Clients { hub: Arc::clone(&self.core), from: None }
     }
 
-    /// Adds a connection of any node to a group. `false` never: an id that nobody has is passed over.
+    /// Adds a connection of any node to a group. An id that nobody has is passed over.
     ///
     /// # Errors
     /// [`GroupError`] for an empty name, too many groups, or other nodes that cannot be told.

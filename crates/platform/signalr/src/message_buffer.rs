@@ -95,6 +95,8 @@ impl MessageBuffer {
     /// What a new transport is told first: where we begin, and all that was not acknowledged.
     pub fn replay(&mut self, protocol: Protocol) -> Vec<u8> {
         self.waits_for_sequence = true;
+        // The last acknowledgement may have been lost with the transport: it is due again.
+        self.acknowledged = 0;
         let mut bytes = protocol.write(&Message::Sequence { sequence_id: self.first }).to_vec();
         for message in &self.sent {
             bytes.extend_from_slice(message);
@@ -139,6 +141,7 @@ mod tests {
         assert!(buffer.resume_at(4).is_err() && buffer.resume_at(0).is_err());
         buffer.resume_at(2).unwrap();
         assert!(!buffer.admits(&counted()), "2 was seen");
+        assert_eq!(buffer.due_acknowledgement(), Some(Message::Ack { sequence_id: 2 }), "once more: it may be lost");
         assert!(buffer.admits(&counted()), "3 is new");
         assert_eq!(buffer.due_acknowledgement(), Some(Message::Ack { sequence_id: 3 }));
     }
