@@ -1,7 +1,11 @@
 //! Several nodes with one hub: what they tell each other.
 //!
 //! A hub serves its own connections first and at once, then tells the backplane, which brings it to the other nodes.
-//! [`Local`] is a hub by itself; [`InProcess`] joins the hubs of one process, which is what the contract's tests use.
+//! [`Local`] is a hub by itself; [`InProcess`] joins the hubs of one process. What every implementation must do is a suite:
+//! `backplane::contract::run`, with the feature `contract`.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
