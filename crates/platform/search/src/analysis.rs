@@ -6,6 +6,7 @@
 //!   as `enders` and `ender`. Parts of one letter are left out.
 //! - Words joined by a hyphen are words of their own; the first is also found as the whole (`spider-man`: `spider` or
 //!   `spiderman`, then `man`).
+//! - Initials are found one by one and together: `J.R.R.` as `j` or `jrr`, then `r`, `r`.
 //! - Chinese, Japanese and Korean runs become overlapping pairs of characters, and single characters when indexed, so
 //!   that a query of one character finds too.
 
@@ -166,7 +167,9 @@ fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
                 chars.next();
                 continue;
             }
-            let joins = is_apostrophe(c) || is_hyphen(c);
+            // Initials: J.R.R.
+            let initial = c == '.' && folded.chars().nth(1).is_none() && !folded.is_empty();
+            let joins = is_apostrophe(c) || is_hyphen(c) || initial;
             let mut ahead = chars.clone();
             ahead.next();
             let next = ahead.peek().copied();
@@ -179,7 +182,7 @@ fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
             chars.next();
             part_start = at + c.len_utf8();
             end = part_start;
-            if is_hyphen(c) {
+            if !is_apostrophe(c) {
                 compound.push(Vec::new());
             }
         }
@@ -250,5 +253,37 @@ fn push_compound(compound: &[Vec<Part>], position: &mut usize, found: &mut Vec<W
         }
         found.push(Word { forms, position: *position, start: first.start, end: last.end });
         *position += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forms(text: &str) -> Vec<String> {
+        words(text).into_iter().map(|word| word.forms.join("|")).collect()
+    }
+
+    #[test]
+    fn words_have_the_forms_that_people_type() {
+        assert_eq!(forms("L'Étranger, d’hiver"), ["letranger|etranger", "dhiver|hiver"]);
+        assert_eq!(forms("Ender's GAME"), ["enders|ender", "game"]);
+        assert_eq!(forms("Spider-Man (2nd ed.)"), ["spider|spiderman", "man", "2nd", "ed"]);
+        assert_eq!(forms("J.R.R. Tolkien"), ["j|jrr", "r", "r", "tolkien"]);
+        assert_eq!(forms("end.Start 3.14"), ["end", "start", "3|314", "14"]);
+        assert_eq!(forms("Straße Œuvre Ærø Łódź Øre"), ["strasse", "oeuvre", "aero", "lodz", "ore"]);
+        assert_eq!(forms("Ἀθῆναι Ёлка ΛΟΓΟΣ"), ["αθηναι", "елка", "λογοσ"]);
+        assert_eq!(forms("ﬁn ＡＢＣ"), ["fin", "abc"]);
+        assert_eq!(forms("猫 吾輩は 日本"), ["猫", "吾輩", "輩は", "日本"]);
+        assert_eq!(forms(" -- ' \0 "), [""; 0]);
+    }
+
+    #[test]
+    fn words_know_where_they_stand() {
+        let text = "«Le L'Étranger»";
+        let found = words(text);
+        assert_eq!(&text[found[1].start..found[1].end], "L'Étranger");
+        assert_eq!(found[1].position, 1);
+        assert_eq!(folded(text), "le letranger");
     }
 }

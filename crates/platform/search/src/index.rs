@@ -144,7 +144,7 @@ struct Payload {
 }
 
 /// Raised whenever the analysis, or what is kept of a document, changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// What the engine gathers before it writes out, in small batches.
 const SMALL_MEMORY: usize = 16 << 20;
 

@@ -163,10 +163,12 @@ pub struct Words {
     pub prefix: bool,
     /// What fields beside a word's best one add, 0 to 1.
     pub tie: f32,
-    /// Added, times the sum of the words' frequencies weights, when all words stand in a row in a field with positions
-    /// and `fuzzy` or `exact`; half of it for each pair of neighbours. 0 turns it off.
+    /// Added for each two neighbours that stand together in a field with positions and `fuzzy` or `exact`, times the
+    /// field's boost and the mean of their frequency weights (an ordered window of two: Metzler and Croft 2005, "A
+    /// Markov Random Field Model for Term Dependencies"). Not for more than 12 words. 0 turns it off.
     pub phrase: f32,
-    /// Added, times the sum of the words' frequency weights, when a field with `exact` says this and nothing else.
+    /// Added when a field with `exact` says this and nothing else, times the field's boost and the sum of the words'
+    /// frequency weights. Not for more than 12 words. 0 turns it off.
     pub exact: f32,
     /// Not looked for, unless there is no other word.
     pub stop_words: StopWords,
@@ -177,17 +179,17 @@ pub struct Words {
 }
 
 impl Words {
-    /// Words with settings that suit names and descriptions: most of the words must be there, misspellings are looked
-    /// for when few documents match.
+    /// Words with settings that suit names and descriptions together: a fifth of the words must be there, weighed by
+    /// rarity, and misspellings are looked for when few documents match.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             fields: Vec::new(),
-            minimum: Minimum::Share(0.5),
+            minimum: Minimum::Share(0.2),
             fuzziness: Fuzziness::WhenFewer(3),
             prefix: false,
-            tie: 0.2,
+            tie: 0.1,
             phrase: 0.5,
             exact: 1.0,
             stop_words: StopWords::default(),

@@ -1,5 +1,7 @@
 //! What users of the library rely on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -610,7 +612,8 @@ fn one_process_at_a_time() {
 
 #[test]
 fn a_damaged_index_is_rebuilt_and_says_so() {
-    let damages: [(&str, fn(&Path)); 5] = [
+    type Damage = (&'static str, fn(&Path));
+    let damages: [Damage; 5] = [
         ("garbage", |file| std::fs::write(file, b"{not json").unwrap()),
         ("truncated", |file| {
             let length = std::fs::metadata(file).unwrap().len();
@@ -712,10 +715,13 @@ proptest! {
     }
 }
 
+/// A document: its number, words, subject, year and vector.
+type Small = (u8, Vec<&'static str>, &'static str, i64, [i8; 4]);
+
 /// A world of small documents, and one question.
 #[derive(Clone, Debug)]
 struct World {
-    documents: Vec<(u8, Vec<&'static str>, &'static str, i64, [i8; 4])>,
+    documents: Vec<Small>,
     text: Vec<&'static str>,
     vector: [i8; 4],
     subjects: Vec<&'static str>,
