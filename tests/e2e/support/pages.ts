@@ -43,7 +43,12 @@ export const KINDS: Kind[] = [
   { name: "books-filtered", path: () => "/books?language=en&price=1000-1999&in_stock=true&sort=-price" },
   { name: "books-none", path: () => "/books?subject=No%20such%20subject&in_stock=true" },
   { name: "search", path: () => "/search?q=the+sea" },
+  { name: "search-narrowed", path: () => "/search?q=the&in_stock=true&sort=price&page=2" },
   { name: "search-none", path: () => "/search?q=zzzqqqxxx" },
+  { name: "search-none-filtered", path: () => "/search?q=zzzqqqxxx&language=la&in_stock=true" },
+  { name: "search-beyond", path: () => "/search?q=the&page=999", status: 404 },
+  { name: "search-refused", path: () => "/search?q=the&language=klingon&sort=odd", status: 400 },
+  { name: "search-suggestions", path: () => "/", act: suggestions },
   { name: "book", path: (world) => world.book.path },
   { name: "book-added", path: (world) => world.book.path, act: add },
   { name: "basket-empty", path: () => "/basket" },
@@ -83,6 +88,7 @@ export const KINDS: Kind[] = [
   { name: "office-book", who: "staff", path: (world) => `/admin/books/${world.book.id}` },
   { name: "office-stock", who: "staff", path: () => "/admin/stock" },
   { name: "office-stock-book", who: "staff", path: (world) => `/admin/stock/${world.book.id}` },
+  { name: "office-search", who: "staff", path: () => "/admin/search" },
   { name: "office-payments", who: "staff", path: () => "/admin/payments" },
   { name: "office-reconciliation", who: "staff", path: () => "/admin/payments/reconciliation" },
   { name: "office-mails", who: "staff", path: () => "/admin/mail" },
@@ -203,6 +209,12 @@ async function press(page: Page, name: string): Promise<void> {
 async function add(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Add to basket" }).click();
   await expect(page.getByRole("link", { name: "View basket" })).toBeVisible();
+}
+
+async function suggestions(page: Page): Promise<void> {
+  await page.getByRole("combobox", { name: "Search books" }).pressSequentially("the s");
+  await expect(page.getByRole("listbox", { name: "Suggestions" })).toBeVisible();
+  await page.keyboard.press("ArrowDown");
 }
 
 async function unfold(page: Page): Promise<void> {

@@ -20,6 +20,8 @@ const REST = 120;
 const PATIENCE = 8_000;
 /** How long typing rests before the number of suggestions is said, in ms. */
 const SPOKEN = 700;
+/** Who types more describes a book, and no title or name begins so. */
+const LONGEST = 80;
 /** How many answers are kept for those who type back and forth. */
 const KEPT = 60;
 
@@ -166,7 +168,7 @@ export function find(form: HTMLFormElement): void {
     mark(-1);
     const items = text === "" ? [] : (known.get(text) ?? shown.filter((one) => fits(one.text, text)));
     show(items, text);
-    if (text === "") return;
+    if (text === "" || text.length > LONGEST) return;
     if (known.has(text)) say();
     else resting = setTimeout(ask, REST);
   }
@@ -248,7 +250,7 @@ export function find(form: HTMLFormElement): void {
 
   /** Opens the list for what stands in the box, and goes to an option of it. */
   async function reopen(place: number): Promise<void> {
-    if (typed() === "") return;
+    if (typed() === "" || typed().length > LONGEST) return;
     if (shownFor !== typed() || !known.has(shownFor)) await ask();
     if (shownFor !== typed()) return;
     open();
@@ -296,7 +298,10 @@ function highlight(text: string, typed: string): Node[] {
   const characters = [...text];
   const whole = folded(text);
   const marked = new Set<number>();
-  for (const word of typed.split(" ").filter(Boolean).map(folded)) {
+  // All of it where it stands together, else each of its words.
+  const phrase = folded(typed);
+  const words = places(whole, phrase).length > 0 ? [phrase] : typed.split(" ").filter(Boolean).map(folded);
+  for (const word of words) {
     for (const at of places(whole, word)) word.forEach((_, offset) => marked.add(at + offset));
   }
   const nodes: Node[] = [];

@@ -111,6 +111,11 @@ impl Field {
         }
     }
 
+    pub(crate) fn label(mut self, label: &'static str) -> Self {
+        self.label = label;
+        self
+    }
+
     pub(crate) fn kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self

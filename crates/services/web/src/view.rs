@@ -192,14 +192,17 @@ pub(crate) fn step(status: &str) -> String {
         "rejected" => "Order not accepted".to_owned(),
         "partially_refunded" => "Part of the money sent back".to_owned(),
         "refunded" => "Money sent back".to_owned(),
-        other => {
-            let mut words = other.replace('_', " ");
-            if let Some(first) = words.get_mut(0..1) {
-                first.make_ascii_uppercase();
-            }
-            words
-        }
+        other => capitalised(&other.replace('_', " ")),
     }
+}
+
+/// With its first letter in upper case, as at the beginning of a sentence.
+pub(crate) fn capitalised(words: &str) -> String {
+    let mut words = words.to_owned();
+    if let Some(first) = words.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    words
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     layout::{Shell, page_with},
     names,
     session::Visitor,
+    view::capitalised,
 };
 
 /// Books on one page: whole rows at 2, 3, 4 and 6 columns.
@@ -131,8 +132,8 @@ fn refusals(problem: &ProblemBody) -> Vec<String> {
         return vec![problem.message().to_owned()];
     }
     let name = |field: &str| match field.trim_start_matches('/') {
-        "q" => "What to search for".to_owned(),
-        other => other.replace('_', " "),
+        "q" => "Words".to_owned(),
+        other => capitalised(&other.replace('_', " ")),
     };
     problem.errors.iter().map(|error| format!("{}: {}.", name(&error.field), error.message)).collect()
 }
@@ -203,7 +204,7 @@ impl<'a> Filters<'a> {
 
 /// The beginning of something that was typed, to be repeated in a sentence.
 pub(crate) fn short(text: &str) -> String {
-    const LONGEST: usize = 40;
+    const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -24,7 +24,7 @@ const PAGE: u32 = 20;
 /// Hits that can be paged through; the API gives no more.
 const MOST: u32 = 1_000;
 /// Characters of a query; the API takes no more.
-const LONGEST: usize = 200;
+const LONGEST: usize = 4_000;
 /// Values shown of one facet.
 const LINKS: usize = 10;
 /// Subjects shown where nothing was found.
@@ -68,6 +68,7 @@ struct Link {
 struct Beyond {
     asked: u32,
     last: Link,
+    first_href: String,
 }
 
 struct Facet {
@@ -115,7 +116,10 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     }
     let mut filters = Filters::read(&query, RESULTS);
     if query.get("q").chars().count() > LONGEST {
-        filters.notices.push(format!("That was long: the first {LONGEST} characters were searched for."));
+        filters.notices.push(format!(
+            "That was long: the first {} characters were searched for.",
+            view::number(&(LONGEST as i64))
+        ));
     }
     let wanted = wanted_page(&query, &mut filters.notices);
     // A page that cannot be there is not asked for; the first one says how many there are.
@@ -131,8 +135,8 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     let currency = currency_of(found.items.iter().map(|hit| &hit.book));
     let last = last_page(found.total);
     let is_beyond = wanted > 1 && refusals.is_empty() && (asked != wanted || found.items.is_empty());
-    let href = |page: u32| page_href(&query, page);
-    let heading = heading(&found, &words);
+    let (href, told) = (|page: u32| page_href(&query, page), short(&words));
+    let heading = if refusals.is_empty() { heading(&found, &told) } else { format!("Searching for “{told}”") };
     let mut shell = visitor.shell(if wanted > 1 { format!("{heading}, page {wanted}") } else { heading.clone() });
     shell.query.clone_from(&words);
     let status = match (refusals.is_empty(), is_beyond) {
@@ -150,8 +154,11 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
             .map(|meant| Link { href: format!("/search?{}", query.with("q", &meant)), label: meant }),
         nearest: found.nearest,
         degraded: found.degraded,
-        beyond: is_beyond
-            .then(|| Beyond { asked: wanted, last: Link { label: number_of_pages(last), href: href(last) } }),
+        beyond: is_beyond.then(|| Beyond {
+            asked: wanted,
+            last: Link { label: format!("page {last}"), href: href(last) },
+            first_href: href(1),
+        }),
         chips: chips("/search", &query, currency),
         clear_href: format!("/search?q={}", view::encoded(&words)),
         facets: facets(&query, &found.facets, currency),
@@ -219,10 +226,6 @@ fn nothing() -> SearchResponse {
 
 fn last_page(total: i64) -> u32 {
     u32::try_from(total.clamp(0, i64::from(MOST))).unwrap_or(MOST).div_ceil(PAGE).max(1)
-}
-
-fn number_of_pages(pages: u32) -> String {
-    if pages == 1 { "one page".to_owned() } else { format!("{pages} pages") }
 }
 
 fn page_href(query: &Query, page: u32) -> String {

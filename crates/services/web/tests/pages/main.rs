@@ -551,7 +551,7 @@ async fn odd_addresses_of_results_are_explained() {
         (
             "q=sea&page=51",
             404,
-            "There is no page 51 of these results: they have <a href=\"/search?q=sea&#38;page=50\">50 pages</a>",
+            "There is no page 51 of these results; they end on <a href=\"/search?q=sea&#38;page=50\">page 50</a>",
         ),
         ("q=sea&page=99999999999999999999", 404, "There is no page 4294967295"),
         ("q=sea&page=0", 200, "There is no page “0”; this is the first."),
@@ -568,12 +568,12 @@ async fn odd_addresses_of_results_are_explained() {
     let long = format!("/search?q={}", "a%00b".repeat(4_000));
     let seen = browser.get(&long).await;
     assert_eq!(seen.status, StatusCode::OK);
-    assert!(seen.body.contains("the first 200 characters were searched for") && !seen.body.contains('\0'));
+    assert!(seen.body.contains("the first 4,000 characters were searched for") && !seen.body.contains('\0'));
 
     browser.api.answer_search(400, json!({"errors": [{"field": "/language", "message": "must be an ISO 639 code"}]}));
     let seen = browser.get("/search?q=sea&language=klingon").await;
     assert_eq!(seen.status, StatusCode::BAD_REQUEST);
-    assert!(seen.body.contains("language: must be an ISO 639 code."), "{}", seen.body);
+    assert!(seen.body.contains("Language: must be an ISO 639 code."), "{}", seen.body);
     assert!(seen.body.contains("value=\"sea\" maxlength"), "the query stays in the box");
 }
 
@@ -602,7 +602,7 @@ async fn a_dead_end_shows_ways_on() {
     browser.api.answer_search(200, none);
     let seen = browser.get("/search?q=sea&page=2").await;
     assert_eq!(seen.status, StatusCode::NOT_FOUND);
-    assert!(seen.body.contains("they have <a href=\"/search?q=sea\">one page</a>"), "{}", seen.body);
+    assert!(seen.body.contains("they end on <a href=\"/search?q=sea\">page 1</a>"), "{}", seen.body);
 }
 
 #[tokio::test]

@@ -230,7 +230,8 @@ async fn conflict(web: &Web, staff: &Staff, typed: &str, yours: &Synonyms) -> Pa
         only_saved: theirs.difference(&mine).cloned().collect(),
         only_yours: mine.difference(&theirs).cloned().collect(),
     };
-    let form = SynonymsForm { etag, field: field(typed.to_owned()), conflict: Some(conflict) };
+    let field = field(typed.to_owned()).label("Your version").hint("Change it as you like.");
+    let form = SynonymsForm { etag, field, conflict: Some(conflict) };
     let errors = Errors::general(
         "Somebody else saved synonyms while you were editing. Both versions are below: take over what you need from \
          the saved one, then save yours.",
