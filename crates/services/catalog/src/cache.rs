@@ -6,9 +6,14 @@
 //! began before the commit can only ever be stored where nobody looks any more. A change made by another process is
 //! seen within the second. Of many who ask for the same at once, one reads the database and all get its answer.
 //!
+//! Searches show the same books in ever new orders. They take the books one by one from a third cache, whose entries
+//! live longer: what another process changed is dropped when the search index hears of it, and only counts of copies may
+//! be older than that.
+//!
 //! Checkout does not come this way: the gRPC query reads the database.
 
 use std::{
+    collections::HashMap,
     future::Future,
     hash::Hash,
     sync::{
@@ -18,13 +23,21 @@ use std::{
     time::Duration,
 };
 
+use bookworm_db::Sql;
 use bookworm_http::Problem;
 use bookworm_kernel::BookId;
 use bytes::Bytes;
 use moka::future::Cache as Moka;
+use serde_json::value::RawValue;
+
+use crate::store::books;
 
 /// How long an answer may be out of date when another process changed the book.
 const TTL: Duration = Duration::from_secs(1);
+/// How long a search may show an old count of copies, when another process sold some.
+const SHOWN_TTL: Duration = Duration::from_secs(10);
+/// Bytes for the books that searches show.
+const SHOWN_CAPACITY: u64 = 32 * 1024 * 1024;
 /// Bytes for books, and as much again for lists.
 const CAPACITY: u64 = 16 * 1024 * 1024;
 /// Generations: books share them by their id, so that a sale of one leaves most others cached.
@@ -51,10 +64,14 @@ pub(crate) enum Lookup {
 /// What a list answers to: every parameter, in one normal form.
 pub(crate) type ListKey = String;
 
+/// Books as searches show them.
+type Shown = moka::sync::Cache<(BookId, u64), Arc<RawValue>>;
+
 #[derive(Clone)]
 pub(crate) struct Cache {
     books: Moka<(BookId, u64), Answer>,
     lists: Moka<(ListKey, u64), Answer>,
+    shown: Shown,
     generations: Arc<[AtomicU64]>,
     any: Arc<AtomicU64>,
 }
@@ -64,6 +81,11 @@ impl Cache {
         Self {
             books: bounded(|_| 0),
             lists: bounded(|key: &(ListKey, u64)| key.0.len()),
+            shown: moka::sync::Cache::builder()
+                .weigher(|_, json: &Arc<RawValue>| u32::try_from(json.get().len() + OVERHEAD).unwrap_or(u32::MAX))
+                .max_capacity(SHOWN_CAPACITY)
+                .time_to_live(SHOWN_TTL)
+                .build(),
             generations: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             any: Arc::default(),
         }
@@ -85,6 +107,34 @@ impl Cache {
     {
         let generation = self.any.load(Ordering::Acquire);
         get("list", &self.lists, (key, generation), load).await
+    }
+
+    /// The JSON of these books, as far as they are on sale; those that are not there are read together.
+    pub(crate) async fn shown(&self, db: &impl Sql, ids: &[BookId]) -> Result<HashMap<BookId, Arc<RawValue>>, Problem> {
+        let mut found = HashMap::with_capacity(ids.len());
+        let (mut missing, mut generations) = (Vec::new(), HashMap::new());
+        for id in ids {
+            let generation = self.generation(*id).load(Ordering::Acquire);
+            match self.shown.get(&(*id, generation)) {
+                Some(json) => {
+                    found.insert(*id, json);
+                }
+                None => {
+                    missing.push(*id);
+                    generations.insert(*id, generation);
+                }
+            }
+        }
+        for row in books::by_ids(db, &missing).await? {
+            let id = BookId::from_uuid(row.id);
+            let json = serde_json::value::to_raw_value(&row.into_book()?).map_err(|error| Problem::internal(&error))?;
+            let json: Arc<RawValue> = Arc::from(json);
+            if let Some(generation) = generations.get(&id) {
+                self.shown.insert((id, *generation), json.clone());
+            }
+            found.insert(id, json);
+        }
+        Ok(found)
     }
 
     /// Forgets these books and every list. Call it when the change is durable.

@@ -7,6 +7,7 @@
 //! | how lists and searches are read | `store/find.rs` |
 //! | what follows from other services' messages | `reactions/` |
 //! | how files are imported | `import/` |
+//! | what a search finds, and in which order | `search/`, `domain/understand.rs` |
 //! | what is kept in memory, and for how long | `cache.rs` |
 
 mod cache;
@@ -14,6 +15,7 @@ mod domain;
 mod features;
 pub mod import;
 mod reactions;
+mod search;
 mod store;
 
 use std::sync::Arc;
@@ -26,8 +28,8 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::cache::Cache;
-pub use crate::features::get_offers::Offers;
+use crate::{cache::Cache, search::Search, store::feed};
+pub use crate::{features::get_offers::Offers, search::SearchOptions};
 
 /// The catalogue. Cheap to clone.
 #[derive(Clone)]
@@ -39,23 +41,43 @@ struct Inner {
     clock: Arc<dyn Clock>,
     currency: Currency,
     cache: Cache,
+    search: Search,
 }
 
 impl CatalogService {
     /// The role's name, also of its database.
     pub const NAME: &'static str = "catalog";
 
-    /// Brings the database up to date and starts with empty caches. Every price is in `currency`.
+    /// Brings the database up to date and starts with empty caches. Every price is in `currency`. It opens no index:
+    /// searches are answered by the database's simple match.
     ///
     /// # Errors
     /// When a migration fails.
     pub async fn open(db: Db, currency: Currency, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        Self::with(db, currency, clock, Search::off()).await
+    }
+
+    /// As [`CatalogService::open`], with an index of its own. The index is opened, made and kept up to date by
+    /// [`CatalogService::workers`]; until then the database answers.
+    ///
+    /// # Errors
+    /// When a migration fails.
+    pub async fn open_with_search(
+        db: Db,
+        currency: Currency,
+        clock: Arc<dyn Clock>,
+        search: SearchOptions,
+    ) -> Result<Self, DbError> {
+        Self::with(db, currency, clock, Search::new(search)).await
+    }
+
+    async fn with(db: Db, currency: Currency, clock: Arc<dyn Clock>, search: Search) -> Result<Self, DbError> {
         let mut migrations: Vec<Migration> = bookworm_messaging::MIGRATIONS.to_vec();
         migrations.push(bookworm_http::idempotency::MIGRATION);
         migrations.extend(store::MIGRATIONS);
         db.migrate(&migrations, clock.now()).await?;
         let outbox = Outbox::new(clock.clone());
-        Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new() })))
+        Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new(), search })))
     }
 
     /// The routes, without `/api/v1`.
@@ -70,7 +92,11 @@ impl CatalogService {
 
     /// Loops that run until `shutdown`.
     pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        vec![Box::pin(features::adjust_stock::forget_keys(self.clone(), shutdown))]
+        vec![
+            Box::pin(features::adjust_stock::forget_keys(self.clone(), shutdown.clone())),
+            Box::pin(search::follow::run(self.clone(), shutdown.clone())),
+            Box::pin(search::meaning::run(self.clone(), shutdown)),
+        ]
     }
 
     /// Queries of other services. They read the database and never an answer kept in memory, since checkout relies on
@@ -103,6 +129,14 @@ impl CatalogService {
     fn changed_with(&self, tx: &Tx, books: Vec<BookId>) {
         let cache = self.0.cache.clone();
         tx.after_commit(move || cache.changed(&books));
+    }
+
+    /// Notes that searches show these books otherwise now. The last thing that a unit of work does.
+    async fn search_changed(&self, tx: &Tx, books: &[BookId]) -> Result<(), DbError> {
+        feed::note(tx, books, self.0.clock.now()).await?;
+        let search = self.0.search.clone();
+        tx.after_commit(move || search.wake());
+        Ok(())
     }
 
     /// Tells everybody that a book was added, edited or taken from sale, with this unit of work.

@@ -434,12 +434,7 @@ async fn bad_input_names_the_field_and_changes_nothing() {
             assert_eq!((answer.status, fields(&answer)), (StatusCode::BAD_REQUEST, vec![field]), "{path}?{query}");
         }
     }
-    let words = "a%20".repeat(33);
-    for path in [
-        format!("/search?q={}", "x".repeat(201)),
-        format!("/search?q={words}"),
-        format!("/search/suggest?q={}", "x".repeat(201)),
-    ] {
+    for path in [format!("/search?q={}", "x".repeat(4_001)), format!("/search/suggest?q={}", "x".repeat(201))] {
         let answer = shop.get(&path).await;
         assert_eq!((answer.status, fields(&answer)), (StatusCode::BAD_REQUEST, vec!["/q"]), "{path}");
     }
@@ -555,7 +550,7 @@ async fn lists_are_narrowed_and_sorted() {
 }
 
 #[tokio::test]
-async fn search_finds_every_word_and_ranks_titles_first() {
+async fn without_an_index_the_database_finds_every_word_and_ranks_titles_first() {
     on_each(|shop| async move {
         fill(&shop).await;
         let found = async |query: &str| {
@@ -584,12 +579,11 @@ async fn search_finds_every_word_and_ranks_titles_first() {
         }
         assert_eq!(found("").await.1, 6);
         let answer = shop.get("/search?q=the%20dispossessed").await;
-        assert_eq!(answer.headers["cache-status"], "catalog; fwd=miss");
-        assert_eq!(shop.get("/search?q=The%20Dispossessed").await.headers["cache-status"], "catalog; hit");
+        assert_eq!(answer.headers["surrogate-key"], answer.body["items"][0]["book"]["id"].as_str().unwrap());
         insta::allow_duplicates! {
             insta::assert_json_snapshot!(without(answer.body, &["book", "took_ms"]), @r#"
             {
-              "degraded": false,
+              "degraded": true,
               "facets": {
                 "author": [
                   {
@@ -630,6 +624,7 @@ async fn search_finds_every_word_and_ranks_titles_first() {
                   "score": 3.411764705882353
                 }
               ],
+              "nearest": false,
               "next": null,
               "took_ms": "[hidden]",
               "total": 1

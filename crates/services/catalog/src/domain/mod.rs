@@ -4,5 +4,6 @@ pub(crate) mod draft;
 pub(crate) mod estimate;
 pub(crate) mod rating;
 pub(crate) mod text;
+pub(crate) mod understand;
 
 pub(crate) use self::{draft::Draft, rating::Rating};

@@ -106,6 +106,10 @@ pub(crate) async fn adjust_stock(
                 InventoryUpdated { book_id: id, on_hand: after.on_hand, reserved: after.reserved, order_id: None };
             service.0.outbox.put(tx, &cause, &updated).await?;
             service.changed_with(tx, vec![id]);
+            let free = after.on_hand - after.reserved;
+            if (free > 0) != (free - delta > 0) {
+                service.search_changed(tx, &[id]).await?;
+            }
             Ok(after)
         })
     });

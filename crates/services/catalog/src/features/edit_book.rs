@@ -231,5 +231,6 @@ async fn changed(
 ) -> Result<()> {
     catalog.tell_changed(tx, cause, id, version, deleted).await?;
     catalog.changed_with(tx, vec![id]);
+    catalog.search_changed(tx, &[id]).await?;
     Ok(())
 }

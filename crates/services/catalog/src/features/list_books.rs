@@ -55,14 +55,31 @@ pub(crate) struct Listing {
 }
 
 impl BookParams {
+    /// The cursor, unless it is blank.
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        present(&self.cursor)
+    }
+
     /// Checks every parameter.
     ///
     /// # Errors
     /// 400 `validation_failed` with every parameter that is not valid, or `invalid_cursor`.
-    pub(crate) fn check(&self, query: Option<&str>) -> Result<Listing> {
+    pub(crate) fn check(&self) -> Result<Listing> {
+        let listing = self.check_without_cursor()?;
+        let after: Option<Position> = self.cursor().map(cursor::decode).transpose()?;
+        if after.as_ref().is_some_and(|position| !position.fits(listing.sort)) {
+            return Err(Problem::new(ErrorCode::InvalidCursor).detail("The cursor belongs to a list of another order."));
+        }
+        Ok(Listing { after, ..listing })
+    }
+
+    /// Checks every parameter but the cursor.
+    ///
+    /// # Errors
+    /// 400 `validation_failed` with every parameter that is not valid.
+    pub(crate) fn check_without_cursor(&self) -> Result<Listing> {
         let mut valid = Validator::new();
-        let page =
-            PageParams { limit: self.limit.clone().filter(|limit| !limit.is_empty()), cursor: self.cursor.clone() };
+        let page = PageParams { limit: self.limit.clone().filter(|limit| !limit.is_empty()), cursor: None };
         let limit = match page.limit() {
             Ok(limit) => limit,
             Err(problem) => {
@@ -114,35 +131,13 @@ impl BookParams {
             }
         };
         let filter = Filter { subject, author, publisher, language, min_price, max_price, in_stock, words: None };
-        let filter = match query {
-            Some(query) => {
-                let filter = filter.with_words(query);
-                valid.check(
-                    "/q",
-                    query.chars().count() <= MAX_QUERY,
-                    format!("must be at most {MAX_QUERY} characters"),
-                );
-                let words = filter.words.as_ref().map_or(0, Vec::len);
-                valid.check("/q", words <= MAX_WORDS, format!("must be at most {MAX_WORDS} words"));
-                filter
-            }
-            None => filter,
-        };
         valid.finish()?;
-        let after: Option<Position> = page.after()?;
-        if after.as_ref().is_some_and(|position| !position.fits(sort, filter.words.is_some())) {
-            return Err(Problem::new(ErrorCode::InvalidCursor).detail("The cursor belongs to a list of another order."));
-        }
-        Ok(Listing { filter, sort, limit, after })
+        Ok(Listing { filter, sort, limit, after: None })
     }
 }
 
-/// The most characters of a query.
-pub(crate) const MAX_QUERY: usize = 200;
-/// The most words of a query.
-const MAX_WORDS: usize = 32;
-
-fn present(text: &Option<String>) -> Option<&str> {
+/// The text of a parameter, unless it is blank.
+pub(crate) fn present(text: &Option<String>) -> Option<&str> {
     text.as_deref().map(str::trim).filter(|text| !text.is_empty())
 }
 
@@ -156,8 +151,7 @@ impl Listing {
     pub(crate) async fn read(&self, catalog: &CatalogService) -> Result<(Vec<Found>, Option<String>)> {
         let limit = self.limit as i64 + 1;
         let rows = find::page(catalog.0.db.read(), &self.filter, self.sort, self.after.as_ref(), limit).await?;
-        let searching = self.filter.words.is_some();
-        Ok(cursor::page(rows, self.limit, |last| last.position(self.sort, searching)))
+        Ok(cursor::page(rows, self.limit, |last| last.position(self.sort)))
     }
 }
 
@@ -171,7 +165,7 @@ pub(crate) async fn list_books(
     State(catalog): State<CatalogService>,
     ApiQuery(params): ApiQuery<BookParams>,
 ) -> Result<Response> {
-    let listing = params.check(None)?;
+    let listing = params.check()?;
     let found = catalog.0.cache.list(listing.key("books"), async {
         let (rows, next) = listing.read(&catalog).await?;
         let items = rows.into_iter().map(|found| found.book.into_book()).collect::<Result<Vec<Book>, _>>()?;

@@ -154,7 +154,8 @@ async fn rename<Id: Serialize>(
                 service.tell_changed(tx, &cause, book.id, book.version, false).await?;
             }
             let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
-            service.changed_with(tx, ids);
+            service.changed_with(tx, ids.clone());
+            service.search_changed(tx, &ids).await?;
             Ok(NameRow { name, version: old.version + 1, ..old })
         })
     });

@@ -2,16 +2,21 @@
 
 pub(crate) mod adjust_stock;
 mod edit_book;
+mod edit_synonyms;
 pub(crate) mod get_offers;
 mod list_books;
 mod manage_names;
 mod read_book;
+mod recommend;
 mod search_books;
+mod search_status;
 mod similar_books;
 mod suggest;
+mod view_book;
 
 use axum::response::{IntoResponse, Response};
 use bookworm_http::{Problem, etag};
+use bookworm_kernel::BookId;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -32,6 +37,10 @@ pub(crate) fn routes() -> OpenApiRouter<CatalogService> {
         .routes(routes!(adjust_stock::adjust_stock))
         .routes(routes!(search_books::search_books))
         .routes(routes!(suggest::suggest))
+        .routes(routes!(edit_synonyms::get_synonyms, edit_synonyms::put_synonyms))
+        .routes(routes!(search_status::search_status))
+        .routes(routes!(recommend::recommend))
+        .routes(routes!(view_book::view_book))
         .routes(routes!(manage_names::authors::list, manage_names::authors::create))
         .routes(routes!(manage_names::authors::get, manage_names::authors::rename, manage_names::authors::delete))
         .routes(routes!(manage_names::publishers::list, manage_names::publishers::create))
@@ -46,6 +55,22 @@ pub(crate) fn routes() -> OpenApiRouter<CatalogService> {
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Names the books that an answer shows, so that who keeps it knows when to ask again.
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+
+/// JSON that others may keep until one of these books changes.
+fn fresh<T: Serialize>(body: &T, books: impl IntoIterator<Item = BookId>) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
+    let mut response = (StatusCode::OK, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let keys: Vec<String> = books.into_iter().map(|book| book.to_string()).collect();
+    if let Ok(keys) = HeaderValue::try_from(keys.join(" ")) {
+        headers.insert(SURROGATE_KEY, keys);
+    }
+    Ok(response)
+}
 
 fn answer<T: Serialize>(version: i64, body: &T) -> Result<Answer, Problem> {
     let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;

@@ -1,72 +1,456 @@
-use std::time::Instant;
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::catalog::{Matched, SearchHit, SearchResponse};
-use bookworm_http::{ApiQuery, ProblemBody, Result};
-use bookworm_kernel::Isbn13;
-use serde::Deserialize;
+use bookworm_contracts::rest::catalog::{
+    BookSort, Explanation, FacetValue, Facets, Highlight, Matched, Piece, SearchResponse,
+};
+use bookworm_http::{ApiQuery, Problem, ProblemBody, Result, Validator, auth::Caller, cursor};
+use bookworm_kernel::{BookId, ErrorCode};
+use bookworm_search::{Hit, Side, Sort, limits};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::{answer, list_books::BookParams, send};
-use crate::{CatalogService, store::find};
+use super::{
+    fresh,
+    list_books::{BookParams, Listing, present},
+};
+use crate::{
+    CatalogService,
+    domain::{
+        text::fold,
+        understand::{MAX_CHARS, Understood, understand},
+    },
+    search::{
+        NoMeaning,
+        plan::{self, Mode, PRICES, Wanted},
+    },
+    store::{
+        find,
+        names::{self, Kind},
+    },
+};
+
+/// How many results have page numbers.
+const NUMBERED: usize = 1_000;
+/// The most words that the database looks for when there is no index.
+const SIMPLE_WORDS: usize = 32;
+/// With fewer books than this a better spelling is looked for.
+const FEW: usize = 3;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct SearchParams {
     q: Option<String>,
+    page: Option<String>,
+    explain: Option<String>,
+    mode: Option<String>,
     #[serde(flatten)]
     books: BookParams,
 }
 
-/// Books whose title, authors or ISBN have every word of the query, or words that begin so. Case and diacritics do not
-/// matter. Titles that begin with the query come first, then titles that have every word. Without a query: every book.
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct From {
+    sort: BookSort,
+    from: usize,
+}
+
+/// A search, checked.
+struct Search {
+    query: String,
+    listing: Listing,
+    from: usize,
+    mode: Mode,
+    explain: bool,
+}
+
+#[derive(Serialize)]
+struct Found {
+    book: Arc<RawValue>,
+    score: f64,
+    matched: Matched,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    highlights: Vec<Highlight>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
+}
+
+/// [`SearchResponse`] whose books are JSON already.
+#[derive(Serialize)]
+struct Answer {
+    items: Vec<Found>,
+    next: Option<String>,
+    facets: Facets,
+    total: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<String>,
+    nearest: bool,
+    degraded: bool,
+    took_ms: u64,
+}
+
+impl SearchParams {
+    fn check(&self, caller: &Caller) -> Result<Search> {
+        let mut valid = Validator::new();
+        let query = self.q.clone().unwrap_or_default();
+        valid.check("/q", query.chars().count() <= MAX_CHARS, format!("must be at most {MAX_CHARS} characters"));
+        let explain = match present(&self.explain) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                valid.error("/explain", "must be true or false");
+                false
+            }
+        };
+        let mode = match present(&self.mode) {
+            None | Some("hybrid") => Mode::Hybrid,
+            Some("text") => Mode::Text,
+            Some("meaning") => Mode::Meaning,
+            Some(_) => {
+                valid.error("/mode", "must be hybrid, text or meaning");
+                Mode::Hybrid
+            }
+        };
+        let page = present(&self.page).map(|text| {
+            let page = text.parse::<usize>().ok().filter(|page| *page > 0);
+            valid.check("/page", page.is_some(), "must be a whole number from 1 on");
+            page.unwrap_or(1)
+        });
+        let cursor: Option<From> = match self.books.cursor() {
+            Some(_) if page.is_some() => {
+                valid.error("/page", "must not be sent together with cursor");
+                None
+            }
+            Some(text) => Some(cursor::decode(text)?),
+            None => None,
+        };
+        let listing = match self.books.check_without_cursor() {
+            Ok(listing) => Some(listing),
+            Err(problem) => {
+                problem.errors().iter().for_each(|error| valid.error(&error.field, &error.message));
+                None
+            }
+        };
+        if let (Some(listing), Some(page)) = (&listing, page) {
+            let last = NUMBERED / listing.limit;
+            let message = format!("must be at most {last}: the first {NUMBERED} results have page numbers");
+            valid.check("/page", page <= last.max(1), message);
+        }
+        valid.finish()?;
+        let Some(listing) = listing else { return Err(Problem::new(ErrorCode::ValidationFailed)) };
+        if (explain || self.mode.is_some()) && !caller.is_staff() {
+            return Err(Problem::new(ErrorCode::Forbidden).detail("`explain` and `mode` are for staff."));
+        }
+        let from = match (cursor, page) {
+            (Some(cursor), _) if cursor.sort != listing.sort || cursor.from > limits::WINDOW - listing.limit => {
+                return Err(
+                    Problem::new(ErrorCode::InvalidCursor).detail("The cursor belongs to a list of another order.")
+                );
+            }
+            (Some(cursor), _) => cursor.from,
+            (None, Some(page)) => (page - 1) * listing.limit,
+            (None, None) => 0,
+        };
+        Ok(Search { query, listing, from, mode, explain })
+    }
+}
+
+/// Books, by words and by meaning.
+///
+/// Words are looked for in titles, authors, series, subjects and descriptions; case and diacritics do not matter, and a
+/// misspelt word finds what is spelt like it. The meaning of the whole query finds books that say it in other words. An
+/// ISBN, in any notation, finds its book. `"words in quotes"` must stand so; `author:`, `title:`, `subject:`,
+/// `language:` and `year:` (`1984` or `1980-1989`) narrow. Without a query: every book, most read first.
+///
+/// `total` and the facets count every book that matches. Pages are reached by `cursor`, or by `page` for the first 1,000
+/// results.
 #[utoipa::path(get, path = "/search", tag = "catalog",
-    params(("q" = Option<String>, Query, description = "Words, or an ISBN in any notation; up to 200 characters"), BookParams),
+    params(
+        ("q" = Option<String>, Query, description = "What to look for; up to 4,000 characters"),
+        ("page" = Option<u32>, Query, description = "Page number from 1, instead of `cursor`; the first 1,000 results"),
+        ("explain" = Option<bool>, Query, description = "Why each hit stands where it does; for staff"),
+        ("mode" = Option<String>, Query, description = "`hybrid` (when left out), `text` or `meaning`; for staff"),
+        BookParams),
     responses(
         (status = 200, body = SearchResponse, description = "One page of hits, with the facets of the whole result"),
         (status = 400, body = ProblemBody, description = "`validation_failed` naming the parameter, or `invalid_cursor`"),
+        (status = 403, body = ProblemBody, description = "`forbidden`: `explain` and `mode` are for staff"),
     ))]
 pub(crate) async fn search_books(
     State(catalog): State<CatalogService>,
+    caller: Caller,
     ApiQuery(params): ApiQuery<SearchParams>,
 ) -> Result<Response> {
-    let query = params.q.as_deref().unwrap_or_default();
-    // An ISBN is stored as 13 digits, whatever the notation in which it is asked for.
-    let isbn = Isbn13::parse(query).ok().map(|isbn| isbn.to_string());
-    let listing = params.books.check(Some(isbn.as_deref().unwrap_or(query)))?;
-    let found = catalog.0.cache.list(listing.key("search"), async {
-        let started = Instant::now();
-        let ((rows, next), (total, facets)) = futures::try_join!(listing.read(&catalog), async {
-            Ok(find::facets(catalog.0.db.read(), &listing.filter).await?)
-        })?;
-        let items = rows
-            .into_iter()
-            .map(|found| {
-                let readers = found.book.rating_count as f64;
-                // As the list is ordered: how well it matches, then how many rated it.
-                let score = found.rank as f64 + readers / (readers + 1_000.0);
-                let matched = Matched { text: listing.filter.words.is_some(), meaning: false };
-                Ok(SearchHit {
-                    book: found.book.into_book()?,
-                    score,
-                    matched,
-                    highlights: Vec::new(),
-                    explanation: None,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        answer(
-            0,
-            &SearchResponse {
-                items,
-                next,
-                facets,
-                total,
-                did_you_mean: None,
-                nearest: false,
-                degraded: false,
-                took_ms,
-            },
-        )
+    let started = Instant::now();
+    let search = params.check(&caller)?;
+    let understood = understand(&search.query);
+    let answer = match from_index(&catalog, &search, &understood).await? {
+        Some(answer) => answer,
+        None => from_database(&catalog, &search, &understood).await?,
+    };
+    let (mut answer, books) = answer;
+    answer.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    fresh(&answer, books)
+}
+
+/// What the index answered.
+struct Indexed {
+    response: bookworm_search::Response,
+    did_you_mean: Option<String>,
+    nearest: bool,
+}
+
+/// Asks the index; `None` when it cannot answer.
+async fn from_index(
+    catalog: &CatalogService,
+    search: &Search,
+    understood: &Understood,
+) -> Result<Option<(Answer, Vec<BookId>)>> {
+    let engine = &catalog.0.search;
+    if !engine.is_whole() {
+        return Ok(None);
+    }
+    let Some(filters) = index_filters(catalog, &search.listing.filter).await? else {
+        return Ok(Some((Answer::nothing(), Vec::new())));
+    };
+    if understood.is_empty() && !search.query.trim().is_empty() {
+        return Ok(Some((Answer::nothing(), Vec::new())));
+    }
+    let (vector, degraded) = query_vector(catalog, search, understood).await;
+    let (listing, searching) = (&search.listing, !understood.is_empty());
+    let wanted = Wanted {
+        mode: search.mode,
+        filters: filters.clone(),
+        sort: sort(listing.sort, searching),
+        offset: search.from,
+        limit: listing.limit,
+        explain: search.explain,
+        vector: vector.clone(),
+        synonyms: engine.synonyms(&understood.all),
+    };
+    let floor = f32::from(engine.settings().nearest_percent) / 100.0;
+    let (hybrid, offset, limit) = (search.mode == Mode::Hybrid, search.from, listing.limit);
+    let understood = understood.clone();
+    let indexed = engine.ask(move |index| {
+        let response = index.search(&plan::request(&understood, wanted))?;
+        let checked = searching && !understood.is_description() && !understood.is_only_isbn();
+        let did_you_mean = if checked && (response.text_total < FEW || !response.tolerated.is_empty()) {
+            index.correct(&understood.text, plan::stop_words(&understood))
+        } else {
+            None
+        };
+        let did_you_mean = did_you_mean.filter(|better| fold(better) != fold(&understood.text));
+        match vector {
+            Some(vector) if hybrid && response.text_total == 0 => {
+                let response = index.search(&plan::nearest(vector, filters, floor, offset, limit))?;
+                let nearest = response.total > 0;
+                Ok(Indexed { response, did_you_mean, nearest })
+            }
+            _ => Ok(Indexed { response, did_you_mean, nearest: false }),
+        }
     });
-    Ok(send(found.await?))
+    let Ok(Indexed { response, did_you_mean, nearest }) = indexed.await else { return Ok(None) };
+    let ids: Vec<BookId> = response.hits.iter().map(|hit| BookId::from_uuid(hit.id)).collect();
+    let rows = catalog.0.cache.shown(catalog.0.db.read(), &ids).await?;
+    let end = search.from + listing.limit;
+    let more = response.total > end && end + listing.limit <= limits::WINDOW;
+    let answer = Answer {
+        next: more.then(|| cursor::encode(&From { sort: listing.sort, from: end })),
+        facets: facets(&response),
+        total: i64::try_from(response.total).unwrap_or(i64::MAX),
+        did_you_mean,
+        nearest,
+        degraded,
+        took_ms: 0,
+        // A book that was taken from sale at this very moment is left out.
+        items: response.hits.into_iter().filter_map(|hit| found(hit, &rows, search.explain)).collect(),
+    };
+    Ok(Some((answer, ids)))
+}
+
+/// The query's vector when meaning takes part, and whether it should have but could not.
+async fn query_vector(catalog: &CatalogService, search: &Search, understood: &Understood) -> (Option<Vec<f32>>, bool) {
+    let engine = &catalog.0.search;
+    let wanted =
+        search.mode != Mode::Text && search.listing.sort == BookSort::Relevance && plan::has_meaning(understood);
+    let Some(embedder) = engine.embedder().filter(|_| wanted) else { return (None, false) };
+    match embedder.query(&understood.text).await {
+        Ok(embedded) => {
+            // Vectors of different models cannot be compared: until the books have theirs, words alone count.
+            let model = engine.index().and_then(|index| index.model());
+            let same =
+                model.is_some_and(|model| model.name == embedded.model && model.dimensions == embedded.vector.len());
+            (same.then(|| embedded.vector.clone()), false)
+        }
+        Err(NoMeaning::Off | NoMeaning::Refused) => (None, false),
+        Err(NoMeaning::Failing) => (None, true),
+    }
+}
+
+/// The conditions as the index knows them; `None` when no book can meet them.
+async fn index_filters(
+    catalog: &CatalogService,
+    filter: &find::Filter,
+) -> Result<Option<Vec<bookworm_search::Filter>>> {
+    use bookworm_search::Filter;
+
+    let db = catalog.0.db.read();
+    let mut filters = Vec::new();
+    for (field, kind, wanted) in [
+        ("author_key", Kind::Author, &filter.author),
+        ("subject_key", Kind::Subject, &filter.subject),
+        ("publisher_key", Kind::Publisher, &filter.publisher),
+    ] {
+        let Some(wanted) = wanted else { continue };
+        let name = match wanted.parse() {
+            Ok(id) => names::by_id(db, kind, id).await?.map(|row| row.name),
+            Err(_) => Some(wanted.clone()),
+        };
+        let Some(name) = name else { return Ok(None) };
+        filters.push(Filter::keyword(field, [fold(&name)]));
+    }
+    if let Some(language) = &filter.language {
+        filters.push(Filter::keyword("language", [language.as_str()]));
+    }
+    if filter.min_price.is_some() || filter.max_price.is_some() {
+        filters.push(Filter::number("price", filter.min_price, filter.max_price));
+    }
+    if filter.in_stock {
+        filters.push(Filter::number("in_stock", Some(1), None));
+    }
+    Ok(Some(filters))
+}
+
+fn sort(sort: BookSort, searching: bool) -> Sort {
+    let number = |field: &str, descending| Sort::Number { field: field.to_owned(), descending };
+    match sort {
+        BookSort::Relevance if searching => Sort::Relevance,
+        BookSort::Relevance => number("readers", true),
+        BookSort::Newest => number("year", true),
+        BookSort::Price => number("price", false),
+        BookSort::PriceDescending => number("price", true),
+        BookSort::Rating => number("rating_key", true),
+        BookSort::Title => Sort::Keyword { field: "title_key".to_owned(), descending: false },
+    }
+}
+
+fn facets(response: &bookworm_search::Response) -> Facets {
+    let mut facets = Facets::default();
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    for counted in &response.facets {
+        let values =
+            || counted.values.iter().map(|(value, n)| FacetValue { value: value.clone(), count: count(*n) }).collect();
+        match counted.field.as_str() {
+            "subject" => facets.subject = values(),
+            "language" => facets.language = values(),
+            "author" => facets.author = values(),
+            _ => {
+                let ranges = counted.ranges.iter().enumerate().filter(|(_, n)| **n > 0);
+                facets.price = ranges
+                    .map(|(i, n)| FacetValue { value: find::price_range(&PRICES, i), count: count(*n) })
+                    .collect();
+            }
+        }
+    }
+    facets
+}
+
+fn found(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Option<Found> {
+    let book = rows.get(&BookId::from_uuid(hit.id))?.clone();
+    let marked = hit.highlights.into_iter().filter(|text| text.pieces.iter().any(|piece| piece.hit));
+    let highlights = marked
+        .map(|text| {
+            let mut pieces: Vec<Piece> =
+                text.pieces.into_iter().map(|piece| Piece { text: piece.text, hit: piece.hit }).collect();
+            if text.cut_before {
+                pieces.insert(0, Piece { text: "… ".to_owned(), hit: false });
+            }
+            if text.cut_after {
+                pieces.push(Piece { text: " …".to_owned(), hit: false });
+            }
+            Highlight { field: text.field, pieces }
+        })
+        .collect();
+    let rank = |side: Option<Side>| side.map(|side| side.rank).filter(|rank| *rank > 0);
+    let score = |side: Option<Side>| side.map(|side| f64::from(side.score));
+    let explanation = explain.then(|| Explanation {
+        text_rank: rank(hit.text),
+        text_score: score(hit.text),
+        meaning_rank: rank(hit.meaning),
+        meaning_score: score(hit.meaning),
+        reasons: hit.reasons.iter().map(|reason| format!("{}: {:.3}", reason.what, reason.score)).collect(),
+    });
+    let matched = Matched { text: hit.text.is_some(), meaning: hit.meaning.is_some() };
+    Some(Found { book, score: f64::from(hit.score), matched, highlights, explanation })
+}
+
+impl Answer {
+    fn nothing() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+            facets: Facets::default(),
+            total: 0,
+            did_you_mean: None,
+            nearest: false,
+            degraded: false,
+            took_ms: 0,
+        }
+    }
+}
+
+/// The database's simple match: every word must begin a word of title, author or ISBN. Titles that begin with the query
+/// come first, then titles that have every word.
+async fn from_database(
+    catalog: &CatalogService,
+    search: &Search,
+    understood: &Understood,
+) -> Result<(Answer, Vec<BookId>)> {
+    let listing = &search.listing;
+    let mut filter = listing.filter.clone();
+    if let Some(language) = &understood.language {
+        filter.language.get_or_insert_with(|| language.clone());
+    }
+    filter.words = (!search.query.trim().is_empty()).then(|| match understood.isbn {
+        Some(isbn) => vec![isbn.to_string()],
+        None => {
+            let named = understood.title.iter().chain(&understood.author);
+            let mut words = if understood.is_description() { understood.words.clone() } else { understood.all.clone() };
+            words.extend(named.flat_map(|value| value.split(' ')).map(str::to_owned));
+            words.truncate(SIMPLE_WORDS);
+            words
+        }
+    });
+    // A query of conditions alone, such as `language:fr`, asks for every book that meets them.
+    if filter.words.as_ref().is_some_and(|words| words.is_empty() && !understood.is_empty()) {
+        filter.words = None;
+    }
+    let searching = filter.words.is_some();
+    let db = catalog.0.db.read();
+    let through = search.from + listing.limit;
+    let (rows, (total, facets)) = if search.from >= NUMBERED {
+        (Vec::new(), (0, Facets::default()))
+    } else {
+        futures::try_join!(find::page(db, &filter, listing.sort, None, through as i64 + 1), find::facets(db, &filter))?
+    };
+    let more = rows.len() > through && through < NUMBERED;
+    let mut items = Vec::new();
+    let mut books = Vec::new();
+    for row in rows.into_iter().skip(search.from).take(listing.limit) {
+        let readers = row.book.rating_count as f64;
+        // As the list is ordered: how well it matches, then how many rated it.
+        let score = row.rank as f64 + readers / (readers + 1_000.0);
+        books.push(BookId::from_uuid(row.book.id));
+        let book =
+            serde_json::value::to_raw_value(&row.book.into_book()?).map_err(|error| Problem::internal(&error))?;
+        items.push(Found {
+            book: Arc::from(book),
+            score,
+            matched: Matched { text: searching, meaning: false },
+            highlights: Vec::new(),
+            explanation: None,
+        });
+    }
+    let next = more.then(|| cursor::encode(&From { sort: listing.sort, from: through }));
+    Ok((Answer { items, next, facets, total, degraded: true, ..Answer::nothing() }, books))
 }

@@ -1,16 +1,27 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::{Page, catalog::Book};
 use bookworm_http::{ApiPath, ApiQuery, PageParams, Problem, ProblemBody, Result};
 use bookworm_kernel::BookId;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::{answer, send};
+use super::fresh;
 use crate::{
     CatalogService,
     store::{books, find},
 };
 
-/// Books that share authors and subjects with this one, those that share most first. A rare subject counts more than a
-/// common one. One page only.
+/// A list of books that are JSON already.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    pub(super) items: Vec<Arc<RawValue>>,
+    pub(super) next: Option<String>,
+}
+
+/// Books like this one, by what they are about and by the words that mark them out; most alike first. Without the
+/// search index: those that share authors and subjects. One page only.
 #[utoipa::path(get, path = "/books/{id}/similar", tag = "catalog",
     params(("id" = BookId, Path, description = "The book"),
         ("limit" = Option<u32>, Query, description = "1 to 100; 20 when left out")),
@@ -25,12 +36,25 @@ pub(crate) async fn similar_books(
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Response> {
     let limit = params.limit()?;
-    let found = catalog.0.cache.list(format!("similar {id} {limit}"), async {
-        let db = catalog.0.db.read();
-        books::by_id(db, id).await?.ok_or_else(|| Problem::not_found("book"))?;
-        let rows = find::similar(db, id.uuid(), limit as i64).await?;
-        let items = rows.into_iter().map(books::BookRow::into_book).collect::<Result<Vec<Book>, _>>()?;
-        answer(0, &Page { items, next: None })
-    });
-    Ok(send(found.await?))
+    let db = catalog.0.db.read();
+    if !books::is_on_sale(db, id).await? {
+        return Err(Problem::not_found("book"));
+    }
+    let search = &catalog.0.search;
+    let like = if search.is_whole() {
+        let like = search.ask(move |index| index.more_like(id.uuid(), limit, &[])).await;
+        like.unwrap_or_default().into_iter().map(|book| BookId::from_uuid(book.id)).collect()
+    } else {
+        Vec::new()
+    };
+    let ids = if like.is_empty() { find::similar(db, id.uuid(), limit as i64).await? } else { like };
+    let (items, shown) = show(&catalog, &ids).await?;
+    fresh(&Shown { items, next: None }, shown.into_iter().chain([id]))
+}
+
+/// These books as JSON, in this order, as far as they are on sale.
+pub(super) async fn show(catalog: &CatalogService, ids: &[BookId]) -> Result<(Vec<Arc<RawValue>>, Vec<BookId>)> {
+    let rows = catalog.0.cache.shown(catalog.0.db.read(), ids).await?;
+    let on_sale = ids.iter().filter_map(|id| Some((rows.get(id)?.clone(), *id)));
+    Ok(on_sale.unzip())
 }

@@ -107,7 +107,9 @@ async fn write_in(catalog: &CatalogService, tx: &Tx, entries: &[Entry], names: &
     }
     let distinct: HashSet<BookId> = touched.iter().map(|(id, _)| *id).collect();
     debug_assert_eq!(distinct.len(), touched.len(), "each book is written once");
-    catalog.changed_with(tx, touched.into_iter().map(|(id, _)| id).collect());
+    let ids: Vec<BookId> = touched.into_iter().map(|(id, _)| id).collect();
+    catalog.changed_with(tx, ids.clone());
+    catalog.search_changed(tx, &ids).await?;
     written.added = new.len() as u64;
     written.changed = changed.len() as u64;
     Ok(written)

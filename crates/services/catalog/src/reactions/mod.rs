@@ -1,24 +1,27 @@
 //! What the catalogue does when others ask or tell.
 
 mod order_completed;
+mod order_confirmed;
 mod release_stock;
 mod reserve_stock;
 
 use bookworm_contracts::{
     commands::{ReleaseStock, ReserveStock},
-    events::ordering::OrderCompleted,
+    events::ordering::{OrderCompleted, OrderConfirmed},
 };
 use bookworm_messaging::Consumer;
 
 use crate::CatalogService;
 
 pub(crate) fn consumers(catalog: &CatalogService) -> Vec<Consumer> {
-    let (reserve, release, complete) = (catalog.clone(), catalog.clone(), catalog.clone());
+    let (reserve, release, complete, confirm) = (catalog.clone(), catalog.clone(), catalog.clone(), catalog.clone());
     vec![
         Consumer::new("catalog.stock")
             .on::<ReserveStock, _, _>(move |message| reserve_stock::react(reserve.clone(), message))
             .on::<ReleaseStock, _, _>(move |message| release_stock::react(release.clone(), message)),
         Consumer::new("catalog.inventory")
             .on::<OrderCompleted, _, _>(move |message| order_completed::react(complete.clone(), message)),
+        Consumer::new("catalog.shoppers")
+            .on::<OrderConfirmed, _, _>(move |message| order_confirmed::react(confirm.clone(), message)),
     ]
 }

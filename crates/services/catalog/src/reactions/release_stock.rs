@@ -8,9 +8,10 @@ pub(crate) async fn react(catalog: CatalogService, message: Received<ReleaseStoc
     let (service, cause, order_id) = (catalog.clone(), message.cause, message.body.order_id);
     let done = message.once(&catalog.0.db, move |tx| {
         Box::pin(async move {
-            let books = stock::release(tx, order_id, service.0.clock.now()).await?;
+            let released = stock::release(tx, order_id, service.0.clock.now()).await?;
             service.0.outbox.put(tx, &cause, &StockReleased { order_id }).await?;
-            service.changed_with(tx, books);
+            service.changed_with(tx, released.books);
+            service.search_changed(tx, &released.back).await?;
             Ok::<_, ReactionError>(())
         })
     });

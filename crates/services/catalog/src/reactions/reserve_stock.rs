@@ -16,9 +16,10 @@ pub(crate) async fn react(catalog: CatalogService, message: Received<ReserveStoc
         Box::pin(async move {
             let order_id = command.order_id;
             match stock::reserve(tx, order_id, &command.lines, service.0.clock.now()).await? {
-                Outcome::Held => {
+                Outcome::Held(sold_out) => {
                     service.0.outbox.put(tx, &cause, &StockReserved { order_id }).await?;
                     service.changed_with(tx, command.lines.iter().map(|line| line.book_id).collect());
+                    service.search_changed(tx, &sold_out).await?;
                 }
                 Outcome::Refused(short) => {
                     service.0.outbox.put(tx, &cause, &StockRejected { order_id, short }).await?;

@@ -93,6 +93,48 @@ pub(crate) async fn by_id(db: &impl Sql, id: BookId) -> Result<Option<BookRow>> 
     db.one(&sql, values![id.uuid()]).await
 }
 
+/// Rows of one statement of [`by_ids`].
+const TOGETHER: usize = 128;
+
+/// The books on sale among these, in no particular order.
+pub(crate) async fn by_ids(db: &impl Sql, ids: &[BookId]) -> Result<Vec<BookRow>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for piece in ids.chunks(TOGETHER) {
+        // Repeating the last id gives the statement one of few lengths, so that it stays prepared.
+        let length = piece.len().next_power_of_two();
+        let last = piece[piece.len() - 1];
+        let padded = piece.iter().copied().chain(std::iter::repeat(last)).take(length).map(|id| Value::from(id.uuid()));
+        let sql = format!(
+            "SELECT {COLUMNS} FROM books b JOIN stock s ON s.book_id = b.id \
+             LEFT JOIN book_descriptions d ON d.book_id = b.id WHERE b.id IN ({}) AND b.deleted = FALSE",
+            bookworm_db::in_list(1, length)
+        );
+        found.extend(db.all::<BookRow>(&sql, padded).await?);
+    }
+    Ok(found)
+}
+
+/// The books on sale in the order of their ids, after `after`; at most `limit`.
+pub(crate) async fn all(db: &impl Sql, after: Uuid, limit: i64) -> Result<Vec<BookRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM books b JOIN stock s ON s.book_id = b.id \
+         LEFT JOIN book_descriptions d ON d.book_id = b.id WHERE b.id > $1 AND b.deleted = FALSE ORDER BY b.id LIMIT $2"
+    );
+    db.all(&sql, values![after, limit]).await
+}
+
+/// How many books are on sale.
+pub(crate) async fn count(db: &impl Sql) -> Result<i64> {
+    Ok(db.scalar("SELECT COUNT(*) FROM books WHERE deleted = FALSE", []).await?.unwrap_or(0))
+}
+
+/// Whether this book is on sale.
+pub(crate) async fn is_on_sale(db: &impl Sql, id: BookId) -> Result<bool> {
+    let row: Option<IdRow> =
+        db.one("SELECT id FROM books WHERE id = $1 AND deleted = FALSE", values![id.uuid()]).await?;
+    Ok(row.is_some())
+}
+
 #[derive(FromRow)]
 struct IdRow {
     id: Uuid,

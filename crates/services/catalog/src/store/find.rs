@@ -2,6 +2,7 @@
 
 use bookworm_contracts::rest::catalog::{BookSort, FacetValue, Facets};
 use bookworm_db::{FromRow, Result, Sql, values};
+use bookworm_kernel::BookId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,9 +11,9 @@ use super::{
     books::{BookRow, COLUMNS},
     names::{self, Kind},
 };
-use crate::domain::{
-    draft::year_key,
-    text::{query_words, sort_key},
+use crate::{
+    domain::{draft::year_key, text::sort_key},
+    search::plan::PRICES,
 };
 
 /// A subject with at most this many books is read from its own index; one with more is looked for along the order of
@@ -20,8 +21,6 @@ use crate::domain::{
 const FEW: i64 = 300;
 /// The most values of one facet.
 const FACET_VALUES: i64 = 20;
-/// Price ranges of the facet, in minor units: from this on, below the next.
-const PRICES: [i64; 5] = [0, 1_000, 2_000, 3_000, 5_000];
 
 /// What a list is narrowed by. All conditions hold together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,14 +43,6 @@ pub(crate) struct Filter {
     pub(crate) words: Option<Vec<String>>,
 }
 
-impl Filter {
-    /// The words of a query; a blank one is no condition.
-    pub(crate) fn with_words(mut self, query: &str) -> Self {
-        self.words = (!query.trim().is_empty()).then(|| query_words(query));
-        self
-    }
-}
-
 /// The last book of a page: where the next begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
@@ -64,19 +55,16 @@ pub(crate) struct Position {
 #[serde(untagged)]
 enum Key {
     Number(i64),
-    /// How well it matches; then how many rated.
-    Match(i64, i64),
     Text(String),
 }
 
 impl Position {
     /// Whether it was made by a list of this order.
-    pub(crate) fn fits(&self, sort: BookSort, searching: bool) -> bool {
+    pub(crate) fn fits(&self, sort: BookSort) -> bool {
         self.sort == sort
             && match self.key {
-                Key::Match(..) => sort == BookSort::Relevance && searching,
                 Key::Text(_) => sort == BookSort::Title,
-                Key::Number(_) => sort != BookSort::Title && !(sort == BookSort::Relevance && searching),
+                Key::Number(_) => sort != BookSort::Title,
             }
     }
 }
@@ -90,10 +78,9 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    pub(crate) fn position(&self, sort: BookSort, searching: bool) -> Position {
+    pub(crate) fn position(&self, sort: BookSort) -> Position {
         let book = &self.book;
         let key = match sort {
-            BookSort::Relevance if searching => Key::Match(self.rank, book.rating_count),
             BookSort::Relevance => Key::Number(book.rating_count),
             BookSort::Newest => Key::Number(year_key(book.year)),
             BookSort::Price | BookSort::PriceDescending => Key::Number(book.price),
@@ -111,14 +98,9 @@ struct Ranked {
     match_rank: i64,
 }
 
-/// `FROM ... WHERE ...` of a list, and the expression of how well a book matches.
-struct Source {
-    sql: Statement,
-    rank: String,
-}
-
-/// Builds the source; `None` when no book can match.
-async fn source(db: &impl Sql, filter: &Filter, select: &str) -> Result<Option<Source>> {
+/// `<select> FROM ... WHERE ...` of a list; `{rank}` in the selection becomes how well a book matches. `None` when no
+/// book can match.
+async fn source(db: &impl Sql, filter: &Filter, select: &str) -> Result<Option<Statement>> {
     let mut resolved = Vec::new();
     for (kind, text) in
         [(Kind::Author, &filter.author), (Kind::Subject, &filter.subject), (Kind::Publisher, &filter.publisher)]
@@ -198,10 +180,10 @@ async fn source(db: &impl Sql, filter: &Filter, select: &str) -> Result<Option<S
     }
     let select = select.replace("{rank}", &rank);
     sql.text = format!("{select} FROM {} WHERE {}", from.join(" CROSS JOIN "), conditions.join(" AND "));
-    Ok(Some(Source { sql, rank }))
+    Ok(Some(sql))
 }
 
-/// One page of books in this order, after `after`; at most `limit`.
+/// One page of books in this order, after `after` (not with words); at most `limit`.
 pub(crate) async fn page(
     db: &impl Sql,
     filter: &Filter,
@@ -221,12 +203,9 @@ pub(crate) async fn page(
     let (than, direction) = if ascending { (">", "") } else { ("<", " DESC") };
     let by_rank = searching && sort == BookSort::Relevance;
     let select = format!("WITH page AS (SELECT b.id AS id, {{rank}} AS match_rank, {key} AS sort_key");
-    let Some(Source { mut sql, rank }) = source(db, filter, &select).await? else { return Ok(Vec::new()) };
+    let Some(mut sql) = source(db, filter, &select).await? else { return Ok(Vec::new()) };
     if let Some(position) = after {
         let (keys, values) = match &position.key {
-            Key::Match(matched, readers) => {
-                (format!("{rank}, {key}"), format!("{}, {}", sql.value(*matched), sql.value(*readers)))
-            }
             Key::Number(number) => (key.to_owned(), sql.value(*number)),
             Key::Text(text) => (key.to_owned(), sql.value(text.clone().into_bytes())),
         };
@@ -255,7 +234,7 @@ struct FacetRow {
 /// How many books match, and what they can be narrowed by: one scan of the words.
 pub(crate) async fn facets(db: &impl Sql, filter: &Filter) -> Result<(i64, Facets)> {
     let select = "WITH hits AS MATERIALIZED (SELECT b.id AS id, b.language AS language, b.price AS price";
-    let Some(Source { mut sql, .. }) = source(db, filter, select).await? else { return Ok((0, Facets::default())) };
+    let Some(mut sql) = source(db, filter, select).await? else { return Ok((0, Facets::default())) };
     let most = sql.value(FACET_VALUES);
     let mut range = String::from("CASE");
     for (i, from) in PRICES.iter().enumerate().skip(1).rev() {
@@ -306,15 +285,14 @@ pub(crate) async fn facets(db: &impl Sql, filter: &Filter) -> Result<(i64, Facet
         facet.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
     }
     prices.sort_unstable();
-    facets.price = prices
-        .into_iter()
-        .map(|(i, count)| {
-            let from = PRICES.get(i).copied().unwrap_or(0);
-            let value = PRICES.get(i + 1).map_or_else(|| format!("{from}-"), |next| format!("{from}-{}", next - 1));
-            FacetValue { value, count }
-        })
-        .collect();
+    facets.price = prices.into_iter().map(|(i, count)| FacetValue { value: price_range(&PRICES, i), count }).collect();
     Ok((total, facets))
+}
+
+/// How a price range is written: `0-999`, and `5000-` for the last.
+pub(crate) fn price_range(bounds: &[i64], i: usize) -> String {
+    let from = bounds.get(i).copied().unwrap_or(0);
+    bounds.get(i + 1).map_or_else(|| format!("{from}-"), |next| format!("{from}-{}", next - 1))
 }
 
 /// A completion of what is being typed.
@@ -339,7 +317,7 @@ struct Shared {
 }
 
 /// Books that share authors and subjects with this one: an author weighs most, a rare subject more than a common one.
-pub(crate) async fn similar(db: &impl Sql, id: Uuid, limit: i64) -> Result<Vec<BookRow>> {
+pub(crate) async fn similar(db: &impl Sql, id: Uuid, limit: i64) -> Result<Vec<BookId>> {
     const AUTHOR: i64 = 400;
     // A subject of half the shop says little and costs much.
     const COMMON: i64 = 5_000;
@@ -378,9 +356,14 @@ pub(crate) async fn similar(db: &impl Sql, id: Uuid, limit: i64) -> Result<Vec<B
     let text = format!(
         "WITH page AS (SELECT m.book_id AS id, CAST(SUM(m.weight) AS BIGINT) AS match_rank FROM ({}) AS m \
          WHERE m.book_id <> {id} GROUP BY m.book_id ORDER BY 2 DESC, 1 DESC LIMIT {limit}) \
-         SELECT {COLUMNS} FROM page p CROSS JOIN books b CROSS JOIN stock s \
-         LEFT JOIN book_descriptions d ON d.book_id = b.id WHERE b.id = p.id AND s.book_id = p.id AND b.deleted = FALSE ORDER BY p.match_rank DESC, p.id DESC",
+         SELECT b.id FROM page p JOIN books b ON b.id = p.id WHERE b.deleted = FALSE ORDER BY p.match_rank DESC, p.id DESC",
         sides.join(" UNION ALL ")
     );
-    db.all(&text, sql.values).await
+    let rows: Vec<IdRow> = db.all(&text, sql.values).await?;
+    Ok(rows.into_iter().map(|row| BookId::from_uuid(row.id)).collect())
+}
+
+#[derive(FromRow)]
+struct IdRow {
+    id: Uuid,
 }

@@ -1,9 +1,12 @@
 //! The catalogue's tables and every statement on them.
 
 pub(crate) mod books;
+pub(crate) mod feed;
 pub(crate) mod find;
 pub(crate) mod names;
+pub(crate) mod shoppers;
 pub(crate) mod stock;
+pub(crate) mod synonyms;
 
 use bookworm_db::{Migration, Value};
 
@@ -12,9 +15,10 @@ use bookworm_db::{Migration, Value};
 /// `*_key` columns hold folded text as bytes, so that both databases order and search it alike. `books.authors` and
 /// `books.subjects` repeat the names as JSON: a book is read with one indexed query. The link tables are for filtering
 /// and counting. Descriptions are apart, since they are most of the bytes: lists are narrowed without reading them.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "catalog/0001_catalog",
-    sql: "CREATE TABLE authors (
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "catalog/0001_catalog",
+        sql: "CREATE TABLE authors (
             id UUID PRIMARY KEY,
             name TEXT NOT NULL,
             name_key BYTEA NOT NULL UNIQUE,
@@ -124,7 +128,44 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             adjusted_at BIGINT NOT NULL
           );
           CREATE INDEX stock_adjustments_by_book ON stock_adjustments (book_id, id);",
-}];
+    },
+    Migration {
+        name: "catalog/0002_search",
+        sql: "CREATE TABLE book_changes (
+            seq {serial},
+            book_id UUID NOT NULL,
+            at BIGINT NOT NULL
+          );
+          CREATE TABLE search_feed (
+            place BIGINT PRIMARY KEY CHECK (place = 1),
+            id UUID NOT NULL,
+            pruned_through BIGINT NOT NULL
+          );
+          CREATE TABLE search_synonyms (
+            place BIGINT PRIMARY KEY CHECK (place = 1),
+            words TEXT NOT NULL,
+            version BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL
+          );
+          CREATE TABLE book_sales (
+            book_id UUID PRIMARY KEY REFERENCES books (id),
+            copies BIGINT NOT NULL
+          );
+          CREATE INDEX book_sales_by_copies ON book_sales (copies);
+          CREATE TABLE customer_purchases (
+            customer_id UUID NOT NULL,
+            book_id UUID NOT NULL REFERENCES books (id),
+            at BIGINT NOT NULL,
+            PRIMARY KEY (customer_id, book_id)
+          );
+          CREATE TABLE customer_views (
+            customer_id UUID NOT NULL,
+            book_id UUID NOT NULL REFERENCES books (id),
+            at BIGINT NOT NULL,
+            PRIMARY KEY (customer_id, book_id)
+          );",
+    },
+];
 
 /// A statement that grows: text and values together, so that no value is ever written into the text.
 #[derive(Debug, Default)]

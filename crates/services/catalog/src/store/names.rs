@@ -108,6 +108,14 @@ pub(crate) fn within(sql: &mut Statement, column: &str, prefix: &str) {
     }
 }
 
+/// The ids of the names with these folded forms.
+pub(crate) async fn ids(db: &impl Sql, kind: Kind, keys: &[String]) -> Result<Vec<(String, Uuid)>> {
+    let keys: Vec<Value> = keys.iter().map(|key| Value::from(key.clone().into_bytes())).collect();
+    let select = format!("SELECT {COLUMNS} FROM {} WHERE name_key IN", kind.table());
+    let known = known(select_in(db, &select, &keys, "").await?)?;
+    Ok(known.into_iter().map(|(key, name)| (key, name.id)).collect())
+}
+
 /// The stored names for these, making those that are new. `names` may repeat.
 pub(crate) async fn resolve(tx: &Tx, kind: Kind, names: impl IntoIterator<Item = String>) -> Result<KnownNames> {
     let wanted: BTreeMap<String, String> = names.into_iter().map(|name| (fold(&name), name)).collect();

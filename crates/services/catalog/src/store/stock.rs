@@ -35,8 +35,8 @@ pub(crate) async fn of(db: &impl Sql, id: BookId) -> Result<Option<StockRow>> {
 /// What became of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All copies are held.
-    Held,
+    /// All copies are held, by this call or an earlier one. The books of which none is left to sell since this call.
+    Held(Vec<BookId>),
     /// None is. The lines that were short; none when the order had given its copies back before.
     Refused(Vec<ShortLine>),
 }
@@ -59,7 +59,7 @@ pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: T
                 serde_json::from_str(&known.short)
                     .map_err(|_| DbError::Corrupt(format!("short lines of reservation {order}")))?,
             )),
-            _ => Ok(Outcome::Held),
+            _ => Ok(Outcome::Held(Vec::new())),
         };
     }
     // Everybody takes books in the order of their ids: on PostgreSQL two orders can wait for each other only one way.
@@ -67,17 +67,21 @@ pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: T
     for line in lines {
         *wanted.entry(line.book_id).or_default() += i64::from(line.quantity.get());
     }
-    let (mut held, mut short) = (Vec::new(), Vec::new());
+    let (mut held, mut short, mut sold_out) = (Vec::new(), Vec::new(), Vec::new());
     for (&book, &quantity) in &wanted {
-        let taken = tx
-            .exec(
+        let taken: Option<StockRow> = tx
+            .one(
                 "UPDATE stock SET reserved = reserved + $1 WHERE book_id = $2 AND on_hand - reserved >= $1 \
-                 AND EXISTS (SELECT 1 FROM books b WHERE b.id = stock.book_id AND b.deleted = FALSE)",
+                 AND EXISTS (SELECT 1 FROM books b WHERE b.id = stock.book_id AND b.deleted = FALSE) \
+                 RETURNING on_hand, reserved",
                 values![quantity, book.uuid()],
             )
             .await?;
-        if taken == 1 {
+        if let Some(left) = taken {
             held.push((book, quantity));
+            if left.on_hand == left.reserved {
+                sold_out.push(book);
+            }
         } else {
             let available = of(tx, book).await?.map_or(0, |stock| stock.on_hand - stock.reserved);
             let pieces = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
@@ -92,7 +96,7 @@ pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: T
             )
             .await?;
         }
-        return Ok(Outcome::Held);
+        return Ok(Outcome::Held(sold_out));
     }
     for (book, quantity) in held {
         tx.exec("UPDATE stock SET reserved = reserved - $1 WHERE book_id = $2", values![quantity, book.uuid()]).await?;
@@ -139,19 +143,36 @@ async fn lines(tx: &Tx, order: OrderId) -> Result<Vec<LineRow>> {
     .await
 }
 
-/// Gives back what an order holds, or notes that it may not hold anything any more. Returns the books whose stock
-/// changed. What left the house with a completed order stays gone.
-pub(crate) async fn release(tx: &Tx, order: OrderId, now: Timestamp) -> Result<Vec<BookId>> {
+/// What came back with a release.
+#[derive(Debug, Default)]
+pub(crate) struct Released {
+    /// The books whose stock changed.
+    pub(crate) books: Vec<BookId>,
+    /// Of these, those of which none could be bought before.
+    pub(crate) back: Vec<BookId>,
+}
+
+/// Gives back what an order holds, or notes that it may not hold anything any more. What left the house with a
+/// completed order stays gone.
+pub(crate) async fn release(tx: &Tx, order: OrderId, now: Timestamp) -> Result<Released> {
+    let mut released = Released::default();
     if begin(tx, order, "released", now).await? || !turn(tx, order, "released", now).await? {
-        return Ok(Vec::new());
+        return Ok(released);
     }
-    let mut books = Vec::new();
     for line in lines(tx, order).await? {
-        tx.exec("UPDATE stock SET reserved = reserved - $1 WHERE book_id = $2", values![line.quantity, line.book_id])
+        let stock: Option<StockRow> = tx
+            .one(
+                "UPDATE stock SET reserved = reserved - $1 WHERE book_id = $2 RETURNING on_hand, reserved",
+                values![line.quantity, line.book_id],
+            )
             .await?;
-        books.push(BookId::from_uuid(line.book_id));
+        let book = BookId::from_uuid(line.book_id);
+        released.books.push(book);
+        if stock.is_some_and(|stock| stock.on_hand - stock.reserved == line.quantity) {
+            released.back.push(book);
+        }
     }
-    Ok(books)
+    Ok(released)
 }
 
 /// What became of a commit.
@@ -358,7 +379,7 @@ mod tests {
                     let work = db.transact::<_, DbError, _>(move |tx| {
                         Box::pin(async move { reserve(tx, order, &lines, now).await })
                     });
-                    let held = work.await.unwrap() == Outcome::Held;
+                    let held = matches!(work.await.unwrap(), Outcome::Held(_));
                     assert_eq!(held, model.reserve(n, wanted.map(i64::from)));
                 }
                 Step::Release(n) => {

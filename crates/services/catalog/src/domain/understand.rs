@@ -1,0 +1,495 @@
+//! What a reader means by a query, as far as its form tells.
+//!
+//! Pure: no index, no database. Nothing here is an error: an unbalanced quote is a blank, an unknown prefix is a word.
+//! What a query names for certain (`author:`, `language:`) narrows; what it only hints at (a year, "in French") may be
+//! a title as well (*1984*), so it does no more than help a book up.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use bookworm_kernel::Isbn13;
+
+use super::{
+    draft,
+    text::{fold, query_words},
+};
+
+/// The most characters of a query. A reader who describes a half-forgotten book at length stays far below.
+pub(crate) const MAX_CHARS: usize = 4_000;
+
+/// The most values of one prefix; more are plain words.
+const MAX_VALUES: usize = 8;
+/// The most quoted phrases; more are plain words.
+const MAX_PHRASES: usize = 8;
+
+/// A query, understood.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Understood {
+    /// The query in plain words, without prefixes, quotes and control characters: what is compared by meaning, and what
+    /// spelling is checked of.
+    pub(crate) text: String,
+    /// An ISBN that stands in it, in any notation.
+    pub(crate) isbn: Option<Isbn13>,
+    /// Every folded word of [`Self::text`] in order, repeats and stop words included.
+    pub(crate) all: Vec<String>,
+    /// The words that tell something: without stop words and repeats, unless nothing else is left.
+    pub(crate) words: Vec<String>,
+    /// Quoted phrases, folded, each of one word or more: a book must have them.
+    pub(crate) phrases: Vec<String>,
+    /// Values of `title:`.
+    pub(crate) title: Vec<String>,
+    /// Values of `author:`.
+    pub(crate) author: Vec<String>,
+    /// Values of `subject:`.
+    pub(crate) subject: Vec<String>,
+    /// ISO 639 code of `language:`.
+    pub(crate) language: Option<String>,
+    /// First and last year of `year:`.
+    pub(crate) years: Option<(i64, i64)>,
+    /// Title and author of "X by Y", folded.
+    pub(crate) by: Option<(String, String)>,
+    /// A number that may be a year.
+    pub(crate) year_hint: Option<i64>,
+    /// ISO 639 code of a language that may be the book's.
+    pub(crate) language_hint: Option<String>,
+    /// Which of [`STOP_WORDS`] the query is written in.
+    pub(crate) stop_words: usize,
+}
+
+impl Understood {
+    /// Whether it asks for nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.isbn.is_none()
+            && self.all.is_empty()
+            && self.phrases.is_empty()
+            && self.title.is_empty()
+            && self.author.is_empty()
+            && self.subject.is_empty()
+            && self.language.is_none()
+            && self.years.is_none()
+    }
+
+    /// Whether it describes a book rather than naming it.
+    pub(crate) fn is_description(&self) -> bool {
+        self.all.len() >= DESCRIPTION
+    }
+
+    /// Whether it is an ISBN and nothing else that would tell anything.
+    pub(crate) fn is_only_isbn(&self) -> bool {
+        self.isbn.is_some() && self.all.is_empty() && self.phrases.is_empty()
+    }
+}
+
+/// From this many words on a query describes a book instead of naming it.
+const DESCRIPTION: usize = 9;
+
+/// The words of each of the shop's languages that say nothing about a book. English comes first.
+pub(crate) static STOP_WORDS: LazyLock<[HashSet<String>; 7]> = LazyLock::new(|| {
+    [
+        include_str!("../../data/stopwords/en.txt"),
+        include_str!("../../data/stopwords/de.txt"),
+        include_str!("../../data/stopwords/es.txt"),
+        include_str!("../../data/stopwords/fr.txt"),
+        include_str!("../../data/stopwords/it.txt"),
+        include_str!("../../data/stopwords/nl.txt"),
+        include_str!("../../data/stopwords/pt.txt"),
+    ]
+    .map(|list| query_words(list).into_iter().collect())
+});
+
+/// Words of those who describe a book ("looking for a novel"), in every language: they say nothing there, but may well
+/// be part of a title.
+pub(crate) static DESCRIBING: LazyLock<HashSet<String>> =
+    LazyLock::new(|| query_words(include_str!("../../data/descriptions.txt")).into_iter().collect());
+
+/// The stop words of the language that these words are most likely of. One language at a time, since `war` and `die` are
+/// stop words in German and titles in English; another language than English needs two different ones to be believed.
+fn stop_words(words: &[String]) -> usize {
+    let distinct: HashSet<&str> = words.iter().map(String::as_str).collect();
+    let (mut best, mut most) = (0, 0);
+    for (place, list) in STOP_WORDS.iter().enumerate() {
+        let n = distinct.iter().filter(|word| list.contains(**word)).count();
+        if n > most.max(usize::from(place > 0)) {
+            (best, most) = (place, n);
+        }
+    }
+    best
+}
+
+/// The code of a language by one of its folded names.
+fn language_named(word: &str) -> Option<&'static str> {
+    include_str!("../../data/languages.txt").lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let mut parts = line.split(' ');
+        let code = parts.next()?;
+        parts.any(|name| name == word).then_some(code)
+    })
+}
+
+/// A piece of a query.
+#[derive(Debug, PartialEq)]
+enum Piece {
+    Word(String),
+    Quoted(String),
+    /// `name:value` or `name:"value"`.
+    Prefixed(Prefix, String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Prefix {
+    Author,
+    Subject,
+    Title,
+    Language,
+    Year,
+}
+
+impl Prefix {
+    fn parse(name: &str) -> Option<Self> {
+        match fold(name).as_str() {
+            "author" => Some(Self::Author),
+            "subject" => Some(Self::Subject),
+            "title" => Some(Self::Title),
+            "language" => Some(Self::Language),
+            "year" => Some(Self::Year),
+            _ => None,
+        }
+    }
+}
+
+/// Understands a query. Of one with more than [`MAX_CHARS`] characters the beginning counts.
+pub(crate) fn understand(query: &str) -> Understood {
+    let cleaned: String = query.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { quote(c) }).collect();
+    let (isbn, rest) = take_isbn(&cleaned);
+    let mut understood = Understood { isbn, ..Understood::default() };
+    let mut plain: Vec<String> = Vec::new();
+    for piece in pieces(&rest) {
+        match piece {
+            Piece::Word(word) => plain.push(word),
+            Piece::Quoted(phrase) => {
+                let words = query_words(&phrase);
+                if !words.is_empty() && understood.phrases.len() < MAX_PHRASES {
+                    understood.phrases.push(words.join(" "));
+                }
+                plain.push(phrase);
+            }
+            Piece::Prefixed(prefix, value) => {
+                if !take_prefixed(&mut understood, prefix, &value) {
+                    plain.push(value);
+                }
+            }
+        }
+    }
+    understood.text = plain.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    understood.all = query_words(&understood.text);
+    if isbn.is_some() {
+        // "ISBN-13: 978-..." asks for nothing beside the number.
+        understood.all.retain(|word| !matches!(word.as_str(), "isbn" | "isbn10" | "isbn13" | "ean" | "10" | "13"));
+        if understood.all.is_empty() {
+            understood.text.clear();
+        }
+    }
+    understood.stop_words = stop_words(&understood.all);
+    understood.words = telling(&understood);
+    understood.by = by(&understood.text);
+    understood.year_hint = year_hint(&understood.all);
+    understood.language_hint = language_hint(&understood.all);
+    understood
+}
+
+/// The words that tell something, each once.
+fn telling(understood: &Understood) -> Vec<String> {
+    let (stop, describing) = (&STOP_WORDS[understood.stop_words], understood.is_description());
+    let distinct = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let mut seen = HashSet::new();
+        understood.all.iter().filter(|word| keep(word) && seen.insert(word.as_str())).cloned().collect()
+    };
+    let telling = distinct(&|word| !(stop.contains(word) || (describing && DESCRIBING.contains(word))));
+    if telling.is_empty() { distinct(&|_| true) } else { telling }
+}
+
+/// One kind of double quotes for all.
+fn quote(c: char) -> char {
+    match c {
+        '“' | '”' | '„' | '‟' | '«' | '»' | '＂' | '″' => '"',
+        c => c,
+    }
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        if let Some(inner) = rest.strip_prefix('"') {
+            // Without its partner a quote is a blank.
+            match inner.split_once('"') {
+                Some((phrase, after)) => {
+                    pieces.push(Piece::Quoted(phrase.to_owned()));
+                    rest = after.trim_start();
+                }
+                None => rest = inner.trim_start(),
+            }
+            continue;
+        }
+        let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let prefixed = word.split_once(':').and_then(|(name, value)| Some((Prefix::parse(name)?, value)));
+        match prefixed {
+            Some((prefix, "")) => {
+                if let Some((value, after)) = after.strip_prefix('"').and_then(|inner| inner.split_once('"')) {
+                    pieces.push(Piece::Prefixed(prefix, value.to_owned()));
+                    rest = after.trim_start();
+                    continue;
+                }
+                pieces.push(Piece::Word(word.to_owned()));
+            }
+            Some((prefix, value)) => pieces.push(Piece::Prefixed(prefix, value.to_owned())),
+            None => pieces.push(Piece::Word(word.to_owned())),
+        }
+        rest = after.trim_start();
+    }
+    pieces
+}
+
+/// Notes a prefixed value; `false` when it cannot be one.
+fn take_prefixed(understood: &mut Understood, prefix: Prefix, value: &str) -> bool {
+    let names = match prefix {
+        Prefix::Author => &mut understood.author,
+        Prefix::Subject => &mut understood.subject,
+        Prefix::Title => &mut understood.title,
+        Prefix::Language => {
+            let folded = fold(value);
+            let code = language_named(&folded).map(str::to_owned).or_else(|| draft::language(value));
+            let taken = code.is_some();
+            understood.language = code.or(understood.language.take());
+            return taken;
+        }
+        Prefix::Year => {
+            let (from, to) = value.split_once("..").or_else(|| value.split_once('-')).unwrap_or((value, value));
+            let (Ok(from), Ok(to)) = (from.parse::<i64>(), to.parse::<i64>()) else { return false };
+            if !draft::YEARS.contains(&from) || !draft::YEARS.contains(&to) || from > to {
+                return false;
+            }
+            understood.years = Some((from, to));
+            return true;
+        }
+    };
+    let words = query_words(value);
+    if words.is_empty() || names.len() == MAX_VALUES {
+        return false;
+    }
+    names.push(words.join(" "));
+    true
+}
+
+/// Finds an ISBN, whatever stands around it. Returns what is left of the text.
+fn take_isbn(text: &str) -> (Option<Isbn13>, String) {
+    let digit = |c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X');
+    let joins = |c: char| matches!(c, ' ' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let chars: Vec<(usize, char)> = text.char_indices().collect();
+    let mut start = 0;
+    while start < chars.len() {
+        let boundary = start == 0 || !chars[start - 1].1.is_alphanumeric();
+        if !chars[start].1.is_ascii_digit() || !boundary {
+            start += 1;
+            continue;
+        }
+        // The longest run that begins here and reads as an ISBN: thirteen digits before ten.
+        let mut count = 0;
+        let mut best = None;
+        for (at, (_, c)) in chars.iter().enumerate().skip(start) {
+            if digit(*c) {
+                count += 1;
+                let ends = chars.get(at + 1).is_none_or(|(_, next)| !next.is_alphanumeric());
+                if (count == 10 || count == 13) && ends {
+                    let end = chars.get(at + 1).map_or(text.len(), |(end, _)| *end);
+                    if let Ok(isbn) = Isbn13::parse(&text[chars[start].0..end]) {
+                        best = Some((isbn, end));
+                    }
+                }
+                if count == 13 {
+                    break;
+                }
+            } else if !joins(*c) {
+                break;
+            }
+        }
+        if let Some((isbn, end)) = best {
+            return (Some(isbn), format!("{} {}", &text[..chars[start].0], &text[end..]));
+        }
+        while start < chars.len() && chars[start].1.is_alphanumeric() {
+            start += 1;
+        }
+    }
+    (None, text.to_owned())
+}
+
+/// "X by Y" in a short query: the last "by" with words on both sides.
+fn by(text: &str) -> Option<(String, String)> {
+    let words: Vec<String> = query_words(text);
+    if words.len() > 14 {
+        return None;
+    }
+    let at = words.iter().rposition(|word| word == "by")?;
+    let (title, author) = (&words[..at], &words[at + 1..]);
+    (!title.is_empty() && (1..=5).contains(&author.len())).then(|| (title.join(" "), author.join(" ")))
+}
+
+fn year_hint(words: &[String]) -> Option<i64> {
+    words.iter().filter(|word| word.len() == 4).find_map(|word| word.parse().ok().filter(|y| (1000..=2100).contains(y)))
+}
+
+/// "in French", "French edition", "French novels": one of a few fixed forms, in a query that is not a long description.
+fn language_hint(words: &[String]) -> Option<String> {
+    const AFTER: [&str; 9] =
+        ["edition", "editions", "translation", "language", "version", "novel", "novels", "book", "books"];
+    const BEFORE: [&str; 4] = ["in", "auf", "en", "em"];
+    if words.len() > 12 {
+        return None;
+    }
+    words.iter().enumerate().find_map(|(i, word)| {
+        let code = language_named(word)?;
+        let before = i > 0 && BEFORE.contains(&words[i - 1].as_str());
+        let after = words.get(i + 1).is_some_and(|next| AFTER.contains(&next.as_str()));
+        (before || after).then(|| code.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn isbn(text: &str) -> Option<String> {
+        understand(text).isbn.map(|isbn| isbn.to_string())
+    }
+
+    #[test]
+    fn finds_an_isbn_in_any_notation_and_any_company() {
+        for text in [
+            "9780441478125",
+            "978-0-441-47812-5",
+            "978 0 441 47812 5",
+            "0-441-47812-3",
+            "0441478123",
+            "ISBN 0441478123",
+            "isbn:978-0-441-47812-5",
+            "ISBN-13: 9780441478125",
+            "  978\u{2011}0\u{2011}441\u{2011}47812\u{2011}5  ",
+            "do you have 0-441-47812-3 in stock?",
+            "(9780441478125)",
+        ] {
+            assert_eq!(isbn(text).as_deref(), Some("9780441478125"), "{text}");
+        }
+        assert_eq!(isbn("080442957X").as_deref(), Some("9780804429573"));
+        assert!(understand("ISBN-13: 9780441478125").is_only_isbn());
+        assert!(!understand("9780441478125 darkness").is_only_isbn());
+        for text in ["1984", "catch 22", "9780441478126", "2001 a space odyssey", "12345", "x0441478123", "04414781234"]
+        {
+            assert_eq!(isbn(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_prefixes_with_and_without_quotes() {
+        let u = understand("author:\"Ursula K. Le Guin\" subject:utopias language:French year:1970..1979 wall");
+        assert_eq!(u.author, ["ursula k le guin"]);
+        assert_eq!(u.subject, ["utopias"]);
+        assert_eq!((u.language.as_deref(), u.years), (Some("fr"), Some((1970, 1979))));
+        assert_eq!((u.words, u.text), (vec!["wall".to_owned()], "wall".to_owned()));
+        assert_eq!(understand("language:pt-BR").language.as_deref(), Some("pt"));
+        assert_eq!(understand("TITLE:Emma").title, ["emma"]);
+        // What cannot be a value, and what is no prefix of ours, is words.
+        let u = understand("year:soon language:? editor:Gaiman author: Lem title:!!");
+        assert_eq!((u.years, u.language, u.author.len(), u.title.len()), (None, None, 0, 0));
+        assert_eq!(u.words, ["soon", "editor", "gaiman", "author", "lem"].map(String::from));
+    }
+
+    #[test]
+    fn keeps_phrases_and_tolerates_a_lone_quote() {
+        let u = understand("„good omens“ pratchett");
+        assert_eq!(u.phrases, ["good omens"]);
+        assert_eq!(u.words, ["good", "omens", "pratchett"]);
+        for text in ["\"good omens", "good \" omens", "good omens\""] {
+            let u = understand(text);
+            assert_eq!((u.phrases.len(), u.words.as_slice()), (0, ["good".to_owned(), "omens".to_owned()].as_slice()));
+        }
+        assert!(understand("\"\" \" \" \"!\"").is_empty());
+        assert!(understand(" \u{0}\t ").is_empty());
+    }
+
+    #[test]
+    fn stop_words_go_unless_nothing_else_is_left() {
+        assert_eq!(understand("the name of the rose").words, ["name", "rose"]);
+        assert_eq!(understand("Der Name der Rose und das Buch").words, ["name", "rose", "buch"]);
+        assert_eq!(understand("war and peace").words, ["war", "peace"]);
+        assert_eq!(understand("Die Hard").words, ["die", "hard"]);
+        assert_eq!(understand("the book thief").words, ["book", "thief"]);
+        let described = understand("I am looking for a book about a girl who steals books in Germany");
+        assert_eq!(described.words, ["girl", "steals", "germany"]);
+        assert_eq!(understand("It").words, ["it"]);
+        assert_eq!(understand("The Who").words, ["the", "who"]);
+    }
+
+    #[test]
+    fn hints_stay_words() {
+        let u = understand("1984");
+        assert_eq!((u.year_hint, u.words.as_slice()), (Some(1984), ["1984".to_owned()].as_slice()));
+        assert_eq!(understand("novels in French").language_hint.as_deref(), Some("fr"));
+        assert_eq!(understand("German edition of Momo").language_hint.as_deref(), Some("de"));
+        assert_eq!(understand("Der Prozess auf Deutsch").language_hint.as_deref(), Some("de"));
+        assert_eq!(understand("The English Patient").language_hint, None);
+    }
+
+    #[test]
+    fn splits_title_and_author() {
+        let by = |text: &str| understand(text).by;
+        assert_eq!(by("The Outsider by Stephen King"), Some(("the outsider".into(), "stephen king".into())));
+        assert_eq!(by("Stand by Me by Stephen King"), Some(("stand by me".into(), "stephen king".into())));
+        for text in ["by Stephen King", "Side by", "dune"] {
+            assert_eq!(by(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_understood(query in "\\PC{0,200}") {
+            let u = understand(&query);
+            prop_assert!(u.words.len() <= u.all.len());
+            prop_assert!(u.all.is_empty() == u.words.is_empty());
+            prop_assert!(u.all.iter().chain(&u.words).all(|word| word.chars().all(char::is_alphanumeric)));
+            prop_assert!(u.phrases.iter().all(|phrase| !phrase.trim().is_empty()));
+        }
+
+        #[test]
+        fn operators_of_query_languages_are_words_or_nothing(query in "[a-c\":()*~^+\\-!&|\\[\\]{}/\\\\ ]{0,60}") {
+            let u = understand(&query);
+            prop_assert!(u.isbn.is_none());
+            prop_assert!(u.author.is_empty() && u.years.is_none());
+        }
+
+        #[test]
+        fn every_notation_of_an_isbn_is_found(number in 0_u64..1_000_000_000, before in "[a-z ]{0,12}", hyphens in any::<u16>(), ten in any::<bool>()) {
+            let nine = format!("{number:09}");
+            let sum: u32 = nine.bytes().zip((2..=10).rev()).map(|(b, weight)| u32::from(b - b'0') * weight).sum();
+            let check = char::from_digit((11 - sum % 11) % 11, 10).unwrap_or('X');
+            let as_ten = Isbn13::parse(&format!("{nine}{check}")).expect("the check digit is right");
+            let digits = if ten { format!("{nine}{check}") } else { as_ten.to_string() };
+            let mut spelt = String::new();
+            for (i, c) in digits.chars().enumerate() {
+                if i > 0 && hyphens >> i & 1 == 1 {
+                    spelt.push('-');
+                }
+                spelt.push(c);
+            }
+            let u = understand(&format!("{before} {spelt} end"));
+            prop_assert_eq!(u.isbn, Some(as_ten));
+            prop_assert!(!u.all.contains(&digits.to_lowercase()));
+        }
+
+        #[test]
+        fn understanding_plain_words_again_changes_nothing(words in proptest::collection::vec("[a-z]{1,8}", 0..8)) {
+            let once = understand(&words.join(" "));
+            prop_assert_eq!(understand(&once.text), once);
+        }
+    }
+}

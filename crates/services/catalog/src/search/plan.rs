@@ -1,0 +1,253 @@
+//! From an understood query to a request to the index: what must match, what helps, what weighs how much.
+//!
+//! Every number here was chosen by measuring, on queries of many kinds; `docs/search.md` tells how, and what each rule
+//! is worth.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use bookworm_search::{
+    Curve, Facet, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Prior, Query, Request, Sort,
+    StopWords, Synonym, Words,
+};
+
+use crate::domain::understand::{self, Understood};
+
+/// Which sides of the search take part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    /// Both.
+    #[default]
+    Hybrid,
+    /// Words alone.
+    Text,
+    /// Meaning alone.
+    Meaning,
+}
+
+/// Price ranges of the facet, in minor units: from this on, below the next.
+pub(crate) const PRICES: [i64; 5] = [0, 1_000, 2_000, 3_000, 5_000];
+/// The most values of one facet.
+pub(crate) const FACET_VALUES: usize = 10;
+
+/// What is asked of the index beside the query itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) mode: Mode,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) sort: Sort,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+    pub(crate) explain: bool,
+    /// The query's vector, when there is one.
+    pub(crate) vector: Option<Vec<f32>>,
+    pub(crate) synonyms: Vec<Synonym>,
+}
+
+/// How long a query is decides how it is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shape {
+    /// How many of the words a book must have.
+    minimum: Minimum,
+    /// Weights of the two sides.
+    text: f32,
+    meaning: f32,
+    /// Bonus of words that stand together.
+    phrase: f32,
+    /// How much what many readers rated is preferred, on the sides.
+    prior_text: f32,
+    prior_meaning: f32,
+    /// How near a book must be that only meaning finds.
+    floor: f32,
+}
+
+/// Names: titles, authors, a subject.
+const NAME: Shape = Shape {
+    minimum: Minimum::Share(0.6),
+    text: 1.0,
+    meaning: 0.35,
+    phrase: 0.5,
+    prior_text: 0.25,
+    prior_meaning: 0.15,
+    floor: 0.35,
+};
+/// A few words about it.
+const TOPIC: Shape = Shape {
+    minimum: Minimum::Share(0.4),
+    text: 1.0,
+    meaning: 0.8,
+    phrase: 0.3,
+    prior_text: 0.15,
+    prior_meaning: 0.1,
+    floor: 0.3,
+};
+/// A description.
+const DESCRIPTION: Shape = Shape {
+    minimum: Minimum::Share(0.15),
+    text: 0.6,
+    meaning: 1.0,
+    phrase: 0.2,
+    prior_text: 0.15,
+    prior_meaning: 0.1,
+    floor: 0.2,
+};
+
+fn shape(understood: &Understood) -> Shape {
+    match understood.words.len() {
+        ..=4 => NAME,
+        5..=8 => TOPIC,
+        _ => DESCRIPTION,
+    }
+}
+
+/// Whether meaning may take part. What is quoted or prefixed is meant to the letter.
+pub(crate) fn has_meaning(understood: &Understood) -> bool {
+    understood.phrases.is_empty()
+        && understood.author.is_empty()
+        && understood.subject.is_empty()
+        && understood.title.is_empty()
+        && !understood.all.is_empty()
+}
+
+/// The request that answers the query.
+pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
+    let shape = shape(understood);
+    let mut filters = wanted.filters;
+    if let Some(language) = &understood.language {
+        filters.push(Filter::keyword("language", [language.as_str()]));
+    }
+    if let Some((from, to)) = understood.years {
+        filters.push(Filter::number("year", Some(from), Some(to)));
+    }
+    let meaning = wanted
+        .vector
+        .filter(|_| wanted.mode != Mode::Text && has_meaning(understood))
+        .map(|vector| Meaning { vector, candidates: CANDIDATES, minimum: shape.floor });
+    let text = match wanted.mode {
+        Mode::Meaning if meaning.is_some() => None,
+        _ => text(understood, shape, wanted.synonyms),
+    };
+    let asks = text.is_some() || meaning.is_some();
+    Request {
+        text,
+        meaning,
+        filters,
+        fusion: Fusion::Weighted { text_weight: shape.text, meaning_weight: shape.meaning },
+        priors: vec![Prior {
+            field: "readers".to_owned(),
+            curve: Curve::Log { full: 5_000_000.0 },
+            text: if asks { shape.prior_text } else { 1.0 },
+            meaning: shape.prior_meaning,
+        }],
+        sort: wanted.sort,
+        offset: wanted.offset,
+        limit: wanted.limit,
+        facets: facets(),
+        highlight: asks.then(highlighting),
+        explain: wanted.explain,
+    }
+}
+
+/// The nearest by meaning, when no book has the words.
+pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offset: usize, limit: usize) -> Request {
+    Request {
+        meaning: Some(Meaning { vector, candidates: NEAREST, minimum }),
+        filters,
+        offset,
+        limit,
+        facets: facets(),
+        ..Request::default()
+    }
+}
+
+/// How many of the nearest take part.
+const CANDIDATES: usize = 200;
+/// How many are offered when nothing has the words.
+const NEAREST: usize = 20;
+
+fn facets() -> Vec<Facet> {
+    let ranges = PRICES.iter().enumerate().map(|(i, from)| *from..=PRICES.get(i + 1).map_or(i64::MAX, |next| next - 1));
+    vec![
+        Facet::values("subject", FACET_VALUES),
+        Facet::values("language", FACET_VALUES),
+        Facet::values("author", FACET_VALUES),
+        Facet::ranges("price", ranges.collect()),
+    ]
+}
+
+fn highlighting() -> Highlighting {
+    Highlighting {
+        fields: [("title", 300), ("authors", 200), ("description", 240)].map(|(f, n)| (f.to_owned(), n)).to_vec(),
+    }
+}
+
+/// The side of the words; `None` when there are none.
+fn text(understood: &Understood, shape: Shape, synonyms: Vec<Synonym>) -> Option<Query> {
+    let mut must = Vec::new();
+    for phrase in &understood.phrases {
+        must.push(Query::from(Phrase::new(phrase.as_str())));
+    }
+    for (field, values) in
+        [("title", &understood.title), ("authors", &understood.author), ("subjects", &understood.subject)]
+    {
+        for value in values {
+            let words = Words::new(value.as_str()).field(field, 1.0).minimum(Minimum::All);
+            must.push(Query::from(words.fuzziness(Fuzziness::WhenFewer(1))));
+        }
+    }
+    let mut should = Vec::new();
+    if !understood.all.is_empty() {
+        let mut words = Words::new(understood.text.as_str())
+            .minimum(shape.minimum)
+            .stop_words(&STOP_WORDS[understood.stop_words][usize::from(understood.is_description())])
+            .synonyms(synonyms);
+        words.phrase = shape.phrase;
+        // Within quotes and beside prefixes the words are there to rank.
+        if must.is_empty() {
+            must.push(Query::from(words))
+        } else {
+            should.push(Query::from(words))
+        }
+        if let Some((title, author)) = &understood.by {
+            should.push(Query::all(vec![
+                Words::new(title.as_str()).field("title", 1.0).minimum(Minimum::All).into(),
+                Words::new(author.as_str()).field("authors", 1.0).minimum(Minimum::All).into(),
+            ]));
+        }
+        if let Some(language) = &understood.language_hint {
+            should.push(Query::Keyword { field: "language".to_owned(), any_of: vec![language.clone()] }.constant(6.0));
+        }
+        if let Some(year) = understood.year_hint {
+            should.push(Query::Number { field: "year".to_owned(), range: year..=year }.constant(2.0));
+        }
+    }
+    let isbn = understood.isbn.map(|isbn| Query::Keyword { field: "isbn".to_owned(), any_of: vec![isbn.to_string()] });
+    if must.is_empty() {
+        return isbn;
+    }
+    let text = if should.is_empty() && must.len() == 1 {
+        must.remove(0)
+    } else {
+        Query::Bool { must, should, must_not: Vec::new(), minimum_should: 0 }
+    };
+    // The number names one book, whatever else was typed.
+    Some(match isbn {
+        Some(isbn) => Query::any(vec![isbn.constant(1_000.0), text]),
+        None => text,
+    })
+}
+
+/// For each language the words that say nothing, in names and in descriptions.
+static STOP_WORDS: LazyLock<Vec<[StopWords; 2]>> = LazyLock::new(|| {
+    understand::STOP_WORDS
+        .iter()
+        .map(|list| {
+            let both: HashSet<&String> = list.iter().chain(understand::DESCRIBING.iter()).collect();
+            [StopWords::new(list), StopWords::new(both)]
+        })
+        .collect()
+});
+
+/// The words that spelling is not checked of.
+pub(crate) fn stop_words(understood: &Understood) -> &'static StopWords {
+    &STOP_WORDS[understood.stop_words][usize::from(understood.is_description())]
+}
