@@ -2,7 +2,7 @@
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Fields, parse_macro_input};
+use syn::{Data, DeriveInput, Error, Fields, ext::IdentExt, parse_macro_input};
 
 /// Reads each field of a struct from the column of its name; a field with `#[row(nested)]` from the whole row, as a
 /// struct of its own.
@@ -18,7 +18,7 @@ pub fn from_row(input: TokenStream) -> TokenStream {
     let name = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     let fields = fields.named.iter().map(|field| {
-        let (ident, column) = (&field.ident, field.ident.as_ref().map(ToString::to_string));
+        let (ident, column) = (&field.ident, field.ident.as_ref().map(|ident| ident.unraw().to_string()));
         match field.attrs.iter().find(|attribute| attribute.path().is_ident("row")) {
             None => quote!(#ident: row.get(#column)?),
             Some(attribute) => match attribute.parse_args::<syn::Ident>() {
