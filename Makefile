@@ -11,6 +11,7 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: build ## Build, and start the whole shop at http://localhost:8080 with a demonstration catalogue
+	@scripts/model || echo "WITHOUT A MODEL: search goes by words alone, not by meaning (try scripts/model later)" >&2
 	./target/release/bookworm serve --listen $(ADDRESS) --data-dir $(DATA_DIR)
 
 build: tools web ## Build the program, optimised
@@ -23,6 +24,7 @@ web: ## Bundle styles and scripts of the pages
 test: tools test-rust test-crash test-signalr test-e2e ## Run every test (PostgreSQL and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
+	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
 	scripts/with-postgres cargo test --workspace --locked --no-fail-fast
 
 test-crash: web ## Kill the shop five times while people buy, on both databases (make crash: fifty times)
