@@ -5,7 +5,7 @@ SHELL := bash
 ADDRESS ?= 127.0.0.1:8080
 DATA_DIR ?= bookworm-data
 
-.PHONY: help run build web test test-rust test-crash test-e2e check format lint deny bench crash clean
+.PHONY: search-quality search-speed help run build web test test-rust test-crash test-e2e check format lint deny bench crash clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,15 @@ lint: web ## Clippy and TypeScript; warnings are errors
 deny: ## Licences, duplicate versions and sources of every dependency
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --offline check bans licenses sources
+
+DATA ?= ../shared/data
+search-quality: build ## Score the search on judged queries (DATA=folder; see docs/search.md)
+	cargo build --release --locked --bin bookworm-bench
+	./target/release/bookworm-bench search-quality --data $(DATA)
+
+search-speed: build ## Time the search on the same shop of many books
+	cargo build --release --locked --bin bookworm-bench
+	./target/release/bookworm-bench search-speed --data $(DATA)
 
 bench: build ## Measure speed and memory; prints the tables of docs/performance.md
 	cargo build --release --locked --bin bookworm-bench

@@ -86,6 +86,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What these steps, in microseconds each, came to in this time.
+    pub fn new(mut latencies: Vec<u32>, took: Duration) -> Self {
+        latencies.sort_unstable();
+        Self { done: latencies.len() as u64, steps: latencies.len() as u64, took, latencies }
+    }
+
     /// How many a second.
     pub fn rate(&self) -> f64 {
         self.done as f64 / self.took.as_secs_f64()

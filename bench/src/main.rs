@@ -6,6 +6,7 @@ mod client;
 mod crash;
 mod load;
 mod oversell;
+mod search;
 mod server;
 mod shop;
 mod suite;
@@ -61,6 +62,10 @@ enum Command {
     Crash(crash::Arguments),
     /// Let many people buy the last copies at once
     Oversell(oversell::Arguments),
+    /// Score the search on judged queries: words only, meaning only, and both
+    SearchQuality(search::Quality),
+    /// Time the search on a shop with many books
+    SearchSpeed(search::Speed),
 }
 
 // One thread: the load generator shares the machine with what it measures.
@@ -89,6 +94,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Suite(arguments) => suite::run(arguments).await?,
         Command::Crash(arguments) => return crash::run(arguments).await,
         Command::Oversell(arguments) => return oversell::run(arguments).await,
+        Command::SearchQuality(arguments) => search::quality(arguments).await?,
+        Command::SearchSpeed(arguments) => search::speed(arguments).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

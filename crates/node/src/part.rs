@@ -1,5 +1,6 @@
 use axum::Router;
 use bookworm_db::Db;
+use bookworm_gateway::Note;
 use bookworm_messaging::{Consumer, Outbox};
 use futures::future::BoxFuture;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,6 +14,8 @@ pub struct Part {
     pub others: Router,
     /// Its databases; each is asked by `/health/ready`.
     pub dbs: Vec<Db>,
+    /// What `/health/ready` shows of parts that the shop can do without.
+    pub notes: Vec<(&'static str, Note)>,
     /// The outboxes to carry to the bus.
     pub outboxes: Vec<(Db, Outbox)>,
     /// Its reactions to other services' messages.
@@ -30,6 +33,7 @@ impl Part {
         self.api = self.api.merge(other.api);
         self.others = self.others.merge(other.others);
         self.dbs.extend(other.dbs);
+        self.notes.extend(other.notes);
         self.outboxes.extend(other.outboxes);
         self.consumers.extend(other.consumers);
         self.workers.extend(other.workers);

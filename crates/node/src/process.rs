@@ -53,7 +53,7 @@ impl Shop {
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive).await?;
         let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
-        let Part { api, others, dbs, outboxes, consumers, workers, on_api } = part;
+        let Part { api, others, dbs, notes, outboxes, consumers, workers, on_api } = part;
 
         let stop_serving = CancellationToken::new();
         let gateway = GatewayService::new(
@@ -68,7 +68,7 @@ impl Shop {
         let backends = Backends {
             pages: pages.map(|pages| pages(api.clone())),
             others,
-            health: Health::new(checks(&dbs, &foundation), stop_serving.clone()),
+            health: Health::new(checks(&dbs, &foundation), stop_serving.clone()).with_notes(notes),
             metrics: metrics(telemetry.clone(), &foundation),
         };
         let router = gateway.front(api, backends);

@@ -3,6 +3,8 @@ use std::{fmt, str::FromStr};
 /// A service of the shop. A process runs all of them, or some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Models.
+    Ai,
     /// Books and stock.
     Catalog,
     /// What somebody means to buy.
@@ -23,7 +25,8 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Ai,
         Self::Catalog,
         Self::Basket,
         Self::Identity,
@@ -38,6 +41,7 @@ impl Role {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Ai => "ai",
             Self::Catalog => "catalog",
             Self::Basket => "basket",
             Self::Identity => "identity",
@@ -49,11 +53,12 @@ impl Role {
         }
     }
 
-    /// The roles that it asks directly, and so must have in its process.
+    /// The roles that it asks directly, and so must have in its process. The catalogue asks `ai` too, but can do
+    /// without.
     #[must_use]
     pub const fn asks(self) -> &'static [Self] {
         match self {
-            Self::Catalog | Self::Finance | Self::Notification | Self::Gateway => &[],
+            Self::Ai | Self::Catalog | Self::Finance | Self::Notification | Self::Gateway => &[],
             Self::Basket => &[Self::Catalog],
             Self::Identity => &[Self::Basket],
             Self::Ordering => &[Self::Basket, Self::Catalog],
@@ -139,7 +144,7 @@ mod tests {
         let error = parse(&["catalogue"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`catalogue` is not a role; the roles are catalog, basket, identity, finance, ordering, notification, gateway, web"
+            "`catalogue` is not a role; the roles are ai, catalog, basket, identity, finance, ordering, notification, gateway, web"
         );
     }
 

@@ -110,6 +110,8 @@ impl TestShop {
             ("admin.password", ADMIN.1),
             ("telemetry.log_filter", "warn"),
             ("messaging.backoff_initial_ms", "20"),
+            // A test that wants a model says so: loading one costs each shop a tenth of a second and 100 MB.
+            ("ai.provider", "off"),
         ]
         .map(|(key, value)| (key, value.to_owned()));
         let url = match database {

@@ -119,7 +119,7 @@ test("a late answer for older text is never shown", async ({ page }) => {
 
   // Where no suggestion comes at all, the form searches as ever.
   await page.unroute("**/api/v1/search/suggest?*");
-  await suggest(page, (_, route) => route.abort());
+  await suggest(page, (_, route) => route.fulfill({ status: 503 }));
   await search(page, "the sea");
   await expect(page.getByRole("heading", { level: 1 })).toContainText("the sea");
 });

@@ -65,4 +65,7 @@ pub struct Health {
     pub status: String,
     /// Each part's own answer: `ok`, or what is wrong.
     pub checks: std::collections::BTreeMap<String, String>,
+    /// Parts that the shop can do without: `ok`, or what is missing. They do not change `status`.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)]
+    pub notes: std::collections::BTreeMap<String, String>,
 }

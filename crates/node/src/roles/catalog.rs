@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use anyhow::Context;
-use bookworm_catalog::{CatalogService, import};
-use bookworm_contracts::grpc::{Transport, catalog::catalog_client::CatalogClient};
+use bookworm_catalog::{CatalogService, SearchOptions, import};
+use bookworm_contracts::grpc::{Transport, ai::ai_client::AiClient, catalog::catalog_client::CatalogClient};
 
 use crate::{clients, foundation::Foundation, part::Part};
 
@@ -11,10 +11,13 @@ pub type Client = CatalogClient<Transport>;
 /// The demonstration catalogue, loaded by the same importer that users use.
 const DEMO: &[u8] = include_bytes!("../../../../data/demo-catalogue.jsonl");
 
-pub async fn build(foundation: &Foundation) -> anyhow::Result<(Client, Part)> {
+/// `ai` turns texts into vectors; without it searches go by words alone.
+pub async fn build(foundation: &Foundation, ai: Option<AiClient<Transport>>) -> anyhow::Result<(Client, Part)> {
     let settings = &foundation.settings;
     let db = foundation.databases.open(CatalogService::NAME).await?;
-    let service = CatalogService::open(db, settings.ordering.currency, foundation.clock.clone()).await?;
+    let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
+    let (currency, clock) = (settings.ordering.currency, foundation.clock.clone());
+    let service = CatalogService::open_with_search(db, currency, clock, search).await?;
     if settings.demo {
         load_demo(&service, &settings.data_dir).await?;
     }

@@ -22,5 +22,6 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
         workers,
         // The sandbox's webhooks come to the public API, as a provider's would.
         on_api: vec![Box::new(move |api| sandbox.connect(Arc::new(RouterSender::new(api))))],
+        ..Part::default()
     })
 }

@@ -1,5 +1,6 @@
 //! One file for each role: what it is handed, and what it brings.
 
+mod ai;
 mod basket;
 mod catalog;
 mod finance;
@@ -30,8 +31,13 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
     let mut part = Part::default();
     let mut first_admin = None;
     let mut clients = Clients::default();
+    if roles.has(Role::Ai) {
+        let (ai, brings) = ai::build(foundation)?;
+        clients.ai = Some(ai);
+        part = part.and(brings);
+    }
     if roles.has(Role::Catalog) {
-        let (catalog, brings) = catalog::build(foundation).await?;
+        let (catalog, brings) = catalog::build(foundation, clients.ai.take()).await?;
         clients.catalog = Some(catalog);
         part = part.and(brings);
     }
@@ -61,6 +67,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
 /// Clients of the roles that others ask.
 #[derive(Default)]
 struct Clients {
+    ai: Option<ai::Client>,
     catalog: Option<catalog::Client>,
     basket: Option<basket::Client>,
 }

@@ -30,7 +30,7 @@ use crate::features::{
 };
 pub use crate::features::{
     cache::shared::{Found, SharedCache, SharedCacheError},
-    health::{Check, Health},
+    health::{Check, Health, Note},
     metrics::Metrics,
 };
 

@@ -14,10 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks one part how it is: `Err` says what is wrong.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
+/// Asks a part that the shop can do without: `ok`, or what is missing.
+pub type Note = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// The parts of this process.
 #[derive(Clone)]
 pub struct Health {
     checks: Arc<Vec<(&'static str, Check)>>,
+    notes: Arc<Vec<(&'static str, Note)>>,
     shutdown: CancellationToken,
 }
 
@@ -25,7 +29,13 @@ impl Health {
     /// Ready while every check passes and `shutdown` has not begun.
     #[must_use]
     pub fn new(checks: Vec<(&'static str, Check)>, shutdown: CancellationToken) -> Self {
-        Self { checks: Arc::new(checks), shutdown }
+        Self { checks: Arc::new(checks), notes: Arc::default(), shutdown }
+    }
+
+    /// Shows these parts too; they do not decide whether requests may come.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<(&'static str, Note)>) -> Self {
+        Self { notes: Arc::new(notes), ..self }
     }
 
     pub(crate) fn routes(self) -> Router {
@@ -46,13 +56,14 @@ impl Health {
             checks.insert("shutdown".to_owned(), "shutting down".to_owned());
         }
         let ok = checks.values().all(|answer| answer == "ok");
-        operations::Health { status: if ok { "ok" } else { "unavailable" }.to_owned(), checks }
+        let notes = self.notes.iter().map(|(name, note)| ((*name).to_owned(), note())).collect();
+        operations::Health { status: if ok { "ok" } else { "unavailable" }.to_owned(), checks, notes }
     }
 }
 
 /// `GET /health/live`: the program answers. Restart it when it does not.
 async fn live() -> Json<operations::Health> {
-    Json(operations::Health { status: "ok".to_owned(), checks: BTreeMap::new() })
+    Json(operations::Health { status: "ok".to_owned(), checks: BTreeMap::new(), notes: BTreeMap::new() })
 }
 
 /// `GET /health/ready`: send requests here, or (503) elsewhere for now.
