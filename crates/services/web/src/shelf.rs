@@ -10,8 +10,8 @@ use crate::api::{ApiClient, ApiResult, Caller};
 const FRESH_FOR: Duration = Duration::from_secs(20);
 /// How long a page waits for a row that it can do without.
 pub(crate) const MOMENT: Duration = Duration::from_millis(800);
-/// Books of a row.
-pub(crate) const ROW: &str = "12";
+/// Books of a row: enough that those which another row of the page shows can be left out.
+pub(crate) const ROW: &str = "24";
 
 /// Subjects and rows of books.
 #[derive(Clone)]
@@ -65,13 +65,13 @@ impl Shelf {
         self.subjects.try_get_with((), load).await.map_err(|error| (*error).clone())
     }
 
-    /// Up to twelve books.
+    /// Books of a row.
     pub(crate) async fn row(&self, api: &ApiClient, caller: &Caller, row: Row) -> ApiResult<Arc<Vec<Book>>> {
         let load = row.load(api, caller);
         self.rows.try_get_with(row.clone(), load).await.map_err(|error| (*error).clone())
     }
 
-    /// Up to twelve books of a row that a page can do without: none when they are not to be had within a moment, and
+    /// Books of a row that a page can do without: none when they are not to be had within a moment, and
     /// then for a while, so that nobody else waits for them either.
     pub(crate) async fn bonus(&self, api: &ApiClient, caller: &Caller, row: Row) -> Arc<Vec<Book>> {
         let load = async { within_a_moment(row.load(api, caller)).await.unwrap_or_default() };

@@ -20,14 +20,14 @@ pub(crate) const SUBJECT: u8 = 2;
 pub(crate) fn schema() -> Result<Schema, SearchError> {
     Schema::builder(VERSION)
         .text("title", TextOptions::name(3.0).stemmed(Language::English))
-        .text("authors", TextOptions::name(2.5))
-        .text("series", TextOptions { boost: 1.2, length: 0.5, ..TextOptions::default() })
+        .text("authors", TextOptions::name(3.0))
+        .text("series", TextOptions { boost: 1.0, length: 0.5, ..TextOptions::default() })
         .text(
             "subjects",
-            TextOptions { boost: 1.4, length: 0.3, exact: true, ..TextOptions::default() }.stemmed(Language::English),
+            TextOptions { boost: 3.0, length: 0.6, exact: true, ..TextOptions::default() }.stemmed(Language::English),
         )
         .text("publisher", TextOptions { boost: 0.3, length: 0.3, positions: false, ..TextOptions::default() })
-        .text("description", TextOptions::prose(1.0).stemmed(Language::English))
+        .text("description", TextOptions::prose(2.0).stemmed(Language::English))
         .keyword("subject")
         .keyword("author")
         .keyword("language")

@@ -30,7 +30,7 @@ const IN_A_ROW: usize = 6;
 struct HomePage {
     shell: Shell,
     favourites: Vec<Book>,
-    recommended: Arc<Vec<Book>>,
+    recommended: Vec<Book>,
     /// Whether they are recommended to this customer, or to everybody.
     yours: bool,
     loved: Vec<Book>,
@@ -61,11 +61,13 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, headers: Head
         .indexed("An independent bookshop: new and classic titles with honest prices and stock you can trust.");
     let rated = all_loved.iter().any(|book| book.rating.count > 0);
     let favourites: Vec<Book> = all_loved.iter().take(ON_THE_SHELF).cloned().collect();
-    // What stands on the shelf or is recommended is not shown once more, where there are enough others.
-    let on_the_shelf = if all_loved.len() >= ENOUGH { ON_THE_SHELF } else { 0 };
-    let seen = |book: &&Book| recommended.iter().take(IN_A_ROW).any(|other| other.id == book.id);
-    let rest = all_loved.iter().skip(on_the_shelf);
-    let loved = rest.filter(|book| !seen(book)).take(IN_A_ROW).cloned().collect();
+    // Where there are enough books, none is shown twice; but what is meant for one customer is never left out.
+    let on_the_shelf = if all_loved.len() >= ENOUGH { favourites.as_slice() } else { &[] };
+    let among = |books: &[Book], book: &Book| books.iter().any(|other| other.id == book.id);
+    let fits = |book: &&Book| yours || !among(on_the_shelf, book);
+    let recommended: Vec<Book> = recommended.iter().filter(fits).take(IN_A_ROW).cloned().collect();
+    let rest = all_loved.iter().filter(|book| !among(on_the_shelf, book) && !among(&recommended, book));
+    let loved = rest.take(IN_A_ROW).cloned().collect();
     page(&HomePage { shell, favourites, recommended, yours, loved, rated, fresh, subjects })
 }
 

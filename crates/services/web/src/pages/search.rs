@@ -334,12 +334,14 @@ fn about(book: &Book, part: Option<&Highlight>) -> Vec<Piece> {
         };
     };
     let whole: String = part.pieces.iter().map(|piece| piece.text.as_str()).collect();
+    // A part may bring its own dots.
+    let words = whole.trim_matches(|c: char| c == '…' || c.is_whitespace());
     let mut pieces = Vec::with_capacity(part.pieces.len() + 2);
-    if !description.starts_with(whole.trim()) {
+    if !whole.trim_start().starts_with('…') && !description.starts_with(words) {
         pieces.push(plain("… "));
     }
     pieces.extend(part.pieces.iter().cloned());
-    if !description.ends_with(whole.trim()) {
+    if !whole.trim_end().ends_with('…') && !description.ends_with(words) {
         pieces.push(plain(" …"));
     }
     pieces

@@ -152,8 +152,10 @@ pub fn found(total: i64) -> Value {
         "highlights": highlights});
     let near =
         json!({"book": book(BOOK, "A lamp by the sea"), "score": 0.5, "matched": {"text": false, "meaning": true}});
+    let dotted = json!({"book": book(BOOK, "Dots"), "score": 0.5, "matched": {"text": true, "meaning": true},
+        "highlights": [{"field": "description", "pieces": [{"text": "… ", "hit": false}, {"text": "st", "hit": true}, {"text": ". …", "hit": false}]}]});
     json!({
-        "items": if total > 0 { vec![hit, near] } else { vec![] }, "next": null, "total": total, "degraded": false, "took_ms": 3,
+        "items": if total > 0 { vec![hit, near, dotted] } else { vec![] }, "next": null, "total": total, "degraded": false, "took_ms": 3,
         "facets": {"subject": [{"value": "Sea <stories>", "count": 5}], "language": [{"value": "en", "count": 2}],
             "author": [{"value": "O'Brien <i>", "count": 1}], "price": [{"value": "0-999", "count": 1}]}
     })

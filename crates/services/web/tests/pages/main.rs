@@ -524,6 +524,7 @@ async fn results_mark_the_words_that_match() {
         "{body}"
     );
     assert!(body.contains("… <mark>&#60;b&#62;Second</mark>&#60;/b&#62;</p>"), "the matching part of the description");
+    assert!(body.contains("about\">… <mark>st</mark>. …</p>"), "dots that are there already are not doubled: {body}");
     assert!(body.contains("First. &#60;b&#62;Second&#60;/b&#62;</p>"), "its beginning where nothing matches");
     assert!(body.contains("Not in these words, but near in meaning"));
     assert!(body.contains("value=\"sea\" maxlength"), "the query stays in the box");
