@@ -54,11 +54,13 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+type Answers = fn(&[Arc<str>]) -> Result<Vec<Vec<f32>>, ProviderError>;
+
 /// Makes vectors whose first number is the text's length; works only while it has permits, one for each batch.
 struct Fake {
     go: Semaphore,
     batches: Mutex<Vec<(Vec<String>, For)>>,
-    answers: fn(&[Arc<str>]) -> Result<Vec<Vec<f32>>, ProviderError>,
+    answers: Answers,
     begun: AtomicUsize,
 }
 
@@ -67,7 +69,7 @@ fn lengths(texts: &[Arc<str>]) -> Result<Vec<Vec<f32>>, ProviderError> {
 }
 
 impl Fake {
-    fn new(permits: usize, answers: fn(&[Arc<str>]) -> Result<Vec<Vec<f32>>, ProviderError>) -> Arc<Self> {
+    fn new(permits: usize, answers: Answers) -> Arc<Self> {
         let (go, batches) = (Semaphore::new(permits), Mutex::default());
         Arc::new(Self { go, batches, answers, begun: AtomicUsize::new(0) })
     }
@@ -206,7 +208,7 @@ async fn a_query_that_was_asked_before_is_remembered() {
 
 #[tokio::test]
 async fn a_wrong_answer_is_no_answer() {
-    let wrong: [fn(&[Arc<str>]) -> Result<Vec<Vec<f32>>, ProviderError>; 6] = [
+    let wrong: [Answers; 6] = [
         |_| Ok(vec![]),
         |texts| Ok(vec![vec![1.0, 0.0, 0.0]; texts.len()]),
         |texts| Ok(vec![vec![f32::NAN, 0.0]; texts.len()]),
@@ -258,11 +260,14 @@ async fn without_a_model_the_reason_is_told() {
     assert_eq!(embed(&service, &["text"], Purpose::Query).await.unwrap_err().code(), Code::Unavailable);
 }
 
+/// The key and the body of a request.
+type Asked = (Option<String>, Value);
+
 /// An endpoint that gives each answer of a list once, and then good ones.
 #[derive(Clone, Default)]
 struct Server {
     script: Arc<Mutex<VecDeque<Reply>>>,
-    asked: Arc<Mutex<Vec<(Option<String>, Value)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 #[derive(Clone)]

@@ -1,5 +1,5 @@
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -123,7 +123,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn load(folder: &PathBuf, max_tokens: usize, loaded: &Loaded) {
+fn load(folder: &Path, max_tokens: usize, loaded: &Loaded) {
     let start = Instant::now();
     let model = Model::load(folder, max_tokens).map_err(|error| format!("the model in {}: {error}", folder.display()));
     match &model {
