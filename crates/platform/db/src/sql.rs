@@ -68,8 +68,8 @@ impl Sql for DatabaseConnection {
         exec(self, sql, values)
     }
 
-    fn batch(&self, sql: &str) -> impl Future<Output = Result<()>> + Send {
-        async move { Ok(self.execute_unprepared(sql).await.map(drop)?) }
+    async fn batch(&self, sql: &str) -> Result<()> {
+        Ok(self.execute_unprepared(sql).await.map(drop)?)
     }
 
     fn rows(

@@ -96,12 +96,10 @@ impl Sql for Tx {
         }
     }
 
-    fn batch(&self, sql: &str) -> impl Future<Output = Result<()>> + Send {
-        async move {
-            match &self.inner {
-                Inner::Sqlite(writer) => writer.batch(sql),
-                Inner::Postgres(transaction) => Ok(transaction.execute_unprepared(sql).await.map(drop)?),
-            }
+    async fn batch(&self, sql: &str) -> Result<()> {
+        match &self.inner {
+            Inner::Sqlite(writer) => writer.batch(sql),
+            Inner::Postgres(transaction) => Ok(transaction.execute_unprepared(sql).await.map(drop)?),
         }
     }
 
