@@ -12,6 +12,8 @@ const FRESH_FOR: Duration = Duration::from_secs(20);
 pub(crate) const MOMENT: Duration = Duration::from_millis(800);
 /// Books of a row: enough that those which another row of the page shows can be left out.
 pub(crate) const ROW: &str = "24";
+/// Books like another: as many as its page shows. Every book has a row of its own, so more would only crowd caches.
+const ALIKE: &str = "6";
 
 /// Subjects and rows of books.
 #[derive(Clone)]
@@ -44,7 +46,7 @@ impl Row {
             Self::Popular => {
                 return api.recommendations(&caller.anonymous(), ROW).await.map(|found| Arc::new(found.items));
             }
-            Self::Similar(id) => return api.similar(caller, id, ROW).await.map(|page| Arc::new(page.items)),
+            Self::Similar(id) => return api.similar(caller, id, ALIKE).await.map(|page| Arc::new(page.items)),
         };
         let filters = [("sort", sort), ("language", language), ("limit", ROW)];
         api.books(caller, &filters).await.map(|page| Arc::new(page.items))
