@@ -71,6 +71,8 @@ ids! {
     ReservationId,
     /// A message on the bus; also its de-duplication id.
     MessageId,
+    /// A conversation of the support chat.
+    ConversationId,
     /// Everything that one request set in motion, through every service.
     CorrelationId,
 }

@@ -17,7 +17,8 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use email::{Email, InvalidEmail};
 pub use error::{ErrorCode, ErrorKind, FieldError};
 pub use id::{
-    AuthorId, BookId, CorrelationId, CustomerId, MessageId, OrderId, PaymentId, PublisherId, ReservationId, SubjectId,
+    AuthorId, BookId, ConversationId, CorrelationId, CustomerId, MessageId, OrderId, PaymentId, PublisherId,
+    ReservationId, SubjectId,
 };
 pub use isbn::{InvalidIsbn, Isbn13};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};

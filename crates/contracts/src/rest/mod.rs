@@ -2,6 +2,7 @@
 
 pub mod basket;
 pub mod catalog;
+pub mod chat;
 pub mod finance;
 pub mod identity;
 pub mod operations;

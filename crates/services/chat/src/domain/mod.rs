@@ -1,0 +1,3 @@
+//! Rules of conversations: pure, without I/O.
+
+pub mod intent;
