@@ -45,6 +45,11 @@ pub mod grpc {
     pub mod ai {
         tonic::include_proto!("bookworm.ai.v1");
     }
+    /// Ordering's queries.
+    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+    pub mod ordering {
+        tonic::include_proto!("bookworm.ordering.v1");
+    }
     /// The basket's queries.
     #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
     pub mod basket {

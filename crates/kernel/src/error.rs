@@ -102,6 +102,7 @@ error_codes! {
     TotalChanged = "total_changed", Conflict, "The total has changed";
     BookUnavailable = "book_unavailable", Conflict, "A book is no longer sold";
     InvalidOrderState = "invalid_order_state", Conflict, "The order is not in a state that permits this";
+    InvalidConversationState = "invalid_conversation_state", Conflict, "The conversation is not in a state that permits this";
     CheckoutTimedOut = "checkout_timed_out", Conflict, "The order could not be confirmed in time";
     DuplicateValue = "duplicate_value", Conflict, "This value is taken";
     StillInUse = "still_in_use", Conflict, "This is still in use";

@@ -2,6 +2,7 @@
 //! anything else is a new version beside the old one.
 
 pub mod catalog;
+pub mod chat;
 pub mod finance;
 pub mod identity;
 pub mod ordering;

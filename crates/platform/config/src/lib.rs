@@ -18,6 +18,7 @@ pub use crate::{
         admin::Admin,
         ai::{Ai, AiProvider},
         basket::Basket,
+        chat::{Chat, InvalidHours, OpeningHours},
         database::Database,
         gateway::{Cache, Cors, Gateway, RateLimit},
         identity::{Argon2, Identity, Lockout},

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    Admin, Ai, Basket, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search, Sources,
-    Telemetry, Web,
+    Admin, Ai, Basket, Chat, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search,
+    Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -57,6 +57,8 @@ pub struct Settings {
     pub web: Web,
     /// The model that turns texts into vectors of meaning.
     pub ai: Ai,
+    /// The support chat.
+    pub chat: Chat,
 }
 
 impl Default for Settings {
@@ -81,6 +83,7 @@ impl Default for Settings {
             mail: Mail::default(),
             web: Web::default(),
             ai: Ai::default(),
+            chat: Chat::default(),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Settings {
         v.section("mail", &self.mail);
         v.section("web", &self.web);
         v.section("ai", &self.ai);
+        v.section("chat", &self.chat);
         v.finish()
     }
 

@@ -14,4 +14,5 @@
 
 pub mod bot;
 pub mod domain;
+pub mod store;
 pub mod triage;

@@ -486,7 +486,13 @@ struct Buyer<'a> {
 
 impl Buyer<'_> {
     fn put(&self, book: BookId, quantity: u32, seen_price: i64) {
-        let line = basket::Line { book_id: book.to_string(), quantity, seen_price, currency: "USD".into() };
+        let line = basket::Line {
+            book_id: book.to_string(),
+            quantity,
+            seen_price,
+            currency: "USD".into(),
+            seen_title: String::new(),
+        };
         self.shop.world.baskets.lock().unwrap().entry(self.name.clone()).or_default().push(line);
     }
 

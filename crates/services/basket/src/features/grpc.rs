@@ -36,6 +36,7 @@ impl Basket for Server {
             quantity: line.quantity.get(),
             seen_price: line.seen.price.amount,
             currency: line.seen.price.currency.code().to_owned(),
+            seen_title: line.seen.title.clone(),
         });
         Ok(Response::new(GetBasketResponse {
             basket_id: stored.basket.id.to_string(),

@@ -1,0 +1,16 @@
+//! A conversation as text, for a mail.
+
+use bookworm_contracts::{
+    events::chat::TranscriptLine,
+    rest::chat::{AuthorKind, ChatMessage},
+};
+
+/// Every message as a line of a transcript.
+#[must_use]
+pub fn lines(messages: Vec<ChatMessage>) -> Vec<TranscriptLine> {
+    messages
+        .into_iter()
+        .filter(|message| message.author != AuthorKind::System)
+        .map(|message| TranscriptLine { name: message.name, text: message.text, at: message.at })
+        .collect()
+}
