@@ -254,3 +254,25 @@ async function backToShop(page: Page): Promise<void> {
   await expect(back.or(progress(page))).toBeVisible();
   if (await back.isVisible()) await back.click();
 }
+
+test("a customer who forgot the password sets a new one with the link from the mail", async ({ page, person, staff }) => {
+  await signUp(page, person);
+  await page.goto("/account");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.goto("/sign-in");
+  await page.getByRole("link", { name: "Forgot your password?" }).click();
+  await page.getByLabel("E-mail").fill(person.email);
+  await page.getByRole("button", { name: "Send me a link" }).click();
+  await expect(page.getByRole("status")).toContainText("a mail with a link is on its way");
+
+  await openMail(staff, person.email, /A new password/);
+  const text = await staff.getByRole("region", { name: "Text" }).innerText();
+  const link = new URL(/https?:\S+\/reset-password\?token=\S+/.exec(text)![0]);
+  await page.goto(`${link.pathname}${link.search}`);
+  const password = `${person.password} once more`;
+  await page.getByLabel("New password").fill(password);
+  await page.getByRole("button", { name: "Set the password" }).click();
+  await expect(page.getByRole("status")).toContainText("Your new password is set");
+  await signIn(page, { email: person.email, password });
+  await expect(page).not.toHaveURL(/sign-in/);
+});

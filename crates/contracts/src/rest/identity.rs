@@ -106,3 +106,22 @@ pub struct ChangePasswordRequest {
     #[schema(min_length = 8, max_length = 128)]
     pub new_password: String,
 }
+
+/// `POST /identity/password-reset`: asks for a mail with a link.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetRequest {
+    /// The account's address.
+    pub email: String,
+}
+
+/// `POST /identity/password-reset/confirm`: sets a new password and ends every session.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetConfirmation {
+    /// From the link in the mail.
+    pub token: String,
+    /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128)]
+    pub new_password: String,
+}

@@ -21,7 +21,7 @@ use bookworm_contracts::grpc::{
         basket_server::{Basket, BasketServer},
     },
 };
-use bookworm_db::{Databases, DbError, Sql};
+use bookworm_db::{Databases, DbError, FromRow, Sql};
 use bookworm_http::{auth::TokenVerifier, context};
 use bookworm_identity::{AUDIENCE, IdentityService};
 use bookworm_kernel::{ManualClock, Timestamp};
@@ -806,6 +806,75 @@ async fn bad_input_is_named_and_changes_nothing() {
             .body(Body::from("grant_type=password"))
             .unwrap();
         assert_eq!(shop.send(form).await.code(), "unsupported_media_type");
+        shop
+    })
+    .await;
+}
+
+#[derive(FromRow)]
+struct Queued {
+    envelope: String,
+}
+
+/// The links in the mails that were asked for, oldest first.
+async fn links(shop: &Shop) -> Vec<String> {
+    let rows: Vec<Queued> = shop.service.db().read().all("SELECT envelope FROM outbox ORDER BY seq", []).await.unwrap();
+    let messages = rows.iter().map(|row| serde_json::from_str::<Value>(&row.envelope).unwrap());
+    messages.filter_map(|message| Some(message["data"]["token"].as_str()?.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_replaced_by_mail_once_and_ends_every_session() {
+    on_each_database(settings(), |shop| async move {
+        shop.register("ann@reader.test").await;
+        let session = shop.sign_in("ann@reader.test", PASSWORD).await;
+        let ask = |email: &'static str| shop.post("/identity/password-reset", json!({"email": email}));
+        let (known, unknown) = (ask("Ann@reader.test").await, ask("nobody@reader.test").await);
+        assert_eq!((known.status, &known.body), (StatusCode::ACCEPTED, &unknown.body));
+        assert_eq!(unknown.status, StatusCode::ACCEPTED);
+        let link = links(&shop).await.pop().unwrap();
+
+        let set = |token: String, password: &'static str| {
+            shop.post("/identity/password-reset/confirm", json!({"token": token, "new_password": password}))
+        };
+        let weak = set(link.clone(), "short").await;
+        assert_eq!((weak.status, weak.code()), (StatusCode::BAD_REQUEST, "validation_failed"));
+        assert_eq!(set(link.clone(), "a whole new password").await.status, StatusCode::NO_CONTENT);
+        assert_eq!(shop.sign_in("ann@reader.test", PASSWORD).await.code(), "invalid_credentials");
+        assert_eq!(shop.sign_in("ann@reader.test", "a whole new password").await.status, StatusCode::OK);
+        assert_eq!(shop.refresh(&session.refresh()).await.status, StatusCode::UNAUTHORIZED);
+        let again = set(link, "yet another password").await;
+        assert_eq!((again.status, &again.body["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("/token")));
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_for_a_new_password_age_are_few_and_go_with_a_new_one() {
+    on_each_database(settings(), |shop| async move {
+        shop.register("ann@reader.test").await;
+        for _ in 0..5 {
+            let asked = shop.post("/identity/password-reset", json!({"email": "ann@reader.test"})).await;
+            assert_eq!(asked.status, StatusCode::ACCEPTED);
+        }
+        let mailed = links(&shop).await;
+        assert_eq!(mailed.len(), 3, "more mails than an account may get in an hour");
+        let confirm = async |token: &str| {
+            let body = json!({"token": token, "new_password": "a whole new password"});
+            shop.post("/identity/password-reset/confirm", body).await.status
+        };
+        assert_eq!(confirm(&mailed[2]).await, StatusCode::NO_CONTENT);
+        assert_eq!(confirm(&mailed[0]).await, StatusCode::BAD_REQUEST, "an older link outlived the new password");
+
+        shop.post("/identity/password-reset", json!({"email": "ann@reader.test"})).await;
+        let link = links(&shop).await.pop().unwrap();
+        shop.clock.advance(61 * MINUTE);
+        assert_eq!(confirm(&link).await, StatusCode::BAD_REQUEST);
+        assert!(shop.service.tidy().await.unwrap() > 0);
+        for nonsense in ["", "x", "' OR 1=1 --"] {
+            assert_eq!(confirm(nonsense).await, StatusCode::BAD_REQUEST);
+        }
         shop
     })
     .await;

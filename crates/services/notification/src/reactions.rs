@@ -1,7 +1,7 @@
 //! Which event leads to a mail.
 
 use bookworm_contracts::events::{
-    identity::CustomerRegistered,
+    identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped},
 };
 use bookworm_db::DbError;
@@ -13,6 +13,7 @@ use crate::{NotificationService, domain::Occasion, store};
 pub fn consumer(service: NotificationService) -> Consumer {
     Consumer::new("notification.mails")
         .on(writer::<CustomerRegistered>(&service))
+        .on(writer::<PasswordResetRequested>(&service))
         .on(writer::<OrderConfirmed>(&service))
         .on(writer::<OrderRejected>(&service))
         .on(writer::<OrderCancelled>(&service))

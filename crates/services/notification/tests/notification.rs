@@ -8,15 +8,20 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::body::Body;
 use bookworm_contracts::events::{
-    identity::CustomerRegistered,
+    identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine},
 };
 use bookworm_db::{Databases, Db, DbError, Sql};
+use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{BookId, Cause, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp};
 use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus};
 use bookworm_notification::{NotificationService, Outgoing, Transport, TransportError};
+use http::Request;
+use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use uuid::Uuid;
 
 /// A transport that fails as told and remembers what it took.
@@ -255,5 +260,36 @@ async fn the_queue_works_on_postgresql() {
     house.until_mails(1).await;
     assert_eq!(house.service.deliver().await.unwrap(), 1);
     assert_eq!(count(house.service.db(), "SELECT COUNT(*) FROM mails WHERE status = 'sent'").await, 1);
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn only_administrators_read_a_link_that_sets_a_password() {
+    let house = House::open(2).await;
+    let event = PasswordResetRequested {
+        customer_id: CustomerId::new(),
+        email: Email::parse("ann@reader.test").unwrap(),
+        name: "Ann".to_owned(),
+        token: "the-secret".to_owned(),
+        minutes: 60,
+    };
+    house.tell(&event).await;
+    house.until_mails(1).await;
+    assert_eq!(house.service.deliver().await.unwrap(), 1);
+    let sent = house.postman.taken.lock().unwrap()[0].clone();
+    assert!(sent.text.contains("https://books.example.org/reset-password?token=the-secret"), "{}", sent.text);
+    for (roles, sees) in [(vec![Role::Staff], false), (vec![Role::Staff, Role::Admin], true)] {
+        let account = AccountClaims { id: CustomerId::new(), email: "x@shop.test".into(), name: "X".into(), roles };
+        let (api, _) = house.service.api().split_for_parts();
+        for path in ["/admin/mail".to_owned(), format!("/admin/mail/{}", sent.id)] {
+            let mut request = Request::get(path).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(Caller::Account(Arc::new(account.clone())));
+            let answer = api.clone().oneshot(request).await.unwrap();
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8_lossy(&body);
+            assert!(text.contains("password_reset"), "{text}");
+            assert_eq!(text.contains("the-secret"), sees, "{text}");
+        }
+    }
     house.stop.cancel();
 }

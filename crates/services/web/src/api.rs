@@ -10,7 +10,10 @@ use bookworm_contracts::rest::{
         Book, BookInput, Recommendations, SearchResponse, SearchStatus, Stock, StockAdjustment, Subject, Synonyms,
     },
     finance::{LedgerBalance, Payment, ReconciliationReport},
-    identity::{Account, RegisterRequest, SignOutRequest, TokenRequest, TokenResponse},
+    identity::{
+        Account, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest, TokenRequest,
+        TokenResponse,
+    },
     operations::{DeadLetter, Mail},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
@@ -508,6 +511,16 @@ impl ApiClient {
     ) -> ApiResult<()> {
         let path = format!("/orders/{}/{action}", encoded(id));
         self.send(Call::post(caller, path).query(&[("key", key)]).json(request)).await.map(drop)
+    }
+
+    /// `POST /identity/password-reset`
+    pub(crate) async fn ask_password_reset(&self, caller: &Caller, request: &PasswordResetRequest) -> ApiResult<()> {
+        self.send(Call::post(caller, "/identity/password-reset").json(request)).await.map(drop)
+    }
+
+    /// `POST /identity/password-reset/confirm`
+    pub(crate) async fn reset_password(&self, caller: &Caller, request: &PasswordResetConfirmation) -> ApiResult<()> {
+        self.send(Call::post(caller, "/identity/password-reset/confirm").json(request)).await.map(drop)
     }
 
     /// `POST /identity/register`

@@ -93,6 +93,14 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
             json!({"grant_type": "password", "email": "ann@reader.test", "password": "wrong password"}),
             &[],
         ),
+        endpoint(Method::POST, "/identity/password-reset", As::Guest, json!({"email": "ann@reader.test"}), &[]),
+        endpoint(
+            Method::POST,
+            "/identity/password-reset/confirm",
+            As::Guest,
+            json!({"token": "x", "new_password": "another long one"}),
+            &[],
+        ),
         endpoint(Method::POST, "/identity/sign-out", As::Guest, json!({"refresh_token": "x"}), &[]),
         endpoint(Method::PATCH, "/identity/me", As::Customer, json!({"name": "Ann"}), &[]),
         endpoint(

@@ -5,6 +5,7 @@ mod guessing;
 mod keys;
 mod opaque;
 mod password;
+pub(crate) mod reset;
 mod session;
 
 pub(crate) use account::{Account, with_customer};

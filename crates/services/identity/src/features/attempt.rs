@@ -69,7 +69,8 @@ impl IdentityService {
     }
 }
 
-fn too_many(wait: std::time::Duration) -> Problem {
-    metrics::counter!("identity_sign_ins_total", "outcome" => "too_many").increment(1);
+/// 429 `too_many_attempts`, with the time to wait.
+pub(super) fn too_many(wait: std::time::Duration) -> Problem {
+    metrics::counter!("identity_refused_attempts_total").increment(1);
     Problem::new(ErrorCode::TooManyAttempts).detail("Wait a little before you try again.").retry_after(wait)
 }

@@ -8,6 +8,7 @@ mod me;
 mod merge_basket;
 mod refresh;
 mod register;
+mod reset_password;
 pub(crate) mod rotate_keys;
 mod set_roles;
 mod sign_in;
@@ -30,6 +31,8 @@ pub(crate) fn routes() -> OpenApiRouter<IdentityService> {
         .routes(routes!(sign_out::sign_out))
         .routes(routes!(me::view_me, me::update_me))
         .routes(routes!(change_password::change_password))
+        .routes(routes!(reset_password::request_reset))
+        .routes(routes!(reset_password::confirm_reset))
         .routes(routes!(list_accounts::list_accounts))
         .routes(routes!(set_roles::set_roles))
 }

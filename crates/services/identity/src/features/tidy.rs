@@ -26,8 +26,8 @@ pub(crate) async fn tidy(service: &IdentityService) -> Result<u64, DbError> {
         .db()
         .transact(move |tx| {
             Box::pin(async move {
-                let tokens = store::prune(tx, now).await?;
-                Ok(tokens + store::forget_attempts(tx, Failures::forgotten_before(now)).await?)
+                let gone = store::prune(tx, now).await? + store::prune_resets(tx, now).await?;
+                Ok(gone + store::forget_attempts(tx, Failures::forgotten_before(now)).await?)
             })
         })
         .await

@@ -3,6 +3,7 @@
 mod accounts;
 mod attempts;
 mod keys;
+mod resets;
 mod sessions;
 
 pub(crate) use accounts::{
@@ -10,6 +11,7 @@ pub(crate) use accounts::{
 };
 pub(crate) use attempts::{forget_attempts, forget_failures, lock_failures, store_failures};
 pub(crate) use keys::{drop_keys, insert_key, keys};
+pub(crate) use resets::{account_of_reset, drop_resets, insert_reset, open_resets, prune_resets, take_reset};
 pub(crate) use sessions::{
     NewToken, end_session, end_sessions_of, insert_session, insert_token, lock_token, mark_used, prune,
 };
@@ -17,7 +19,20 @@ pub(crate) use sessions::{
 use bookworm_db::{DbBackend, Migration, Sql, Tx};
 
 /// This service's own tables.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+pub(crate) const MIGRATIONS: &[Migration] = &[ACCOUNTS, PASSWORD_RESETS];
+
+const PASSWORD_RESETS: Migration = Migration {
+    name: "identity/0002_password_resets",
+    sql: "CREATE TABLE password_resets (
+            hash TEXT NOT NULL PRIMARY KEY,
+            account_id UUID NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+            expires_at BIGINT NOT NULL
+          );
+          CREATE INDEX password_resets_account ON password_resets (account_id);
+          CREATE INDEX password_resets_expiry ON password_resets (expires_at);",
+};
+
+const ACCOUNTS: Migration = Migration {
     name: "identity/0001_accounts",
     sql: "CREATE TABLE accounts (
             id UUID NOT NULL PRIMARY KEY,
@@ -60,7 +75,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             PRIMARY KEY (account, address)
           );
           CREATE INDEX failed_attempts_age ON failed_attempts (last_at);",
-}];
+};
 
 /// PostgreSQL works on many units at once: rows read with this are locked until the unit ends. SQLite has one writer
 /// anyway.

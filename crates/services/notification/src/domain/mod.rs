@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bookworm_contracts::events::{
-    identity::CustomerRegistered,
+    identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary},
 };
 use bookworm_kernel::{Email, Money};
@@ -210,6 +210,41 @@ impl Occasion for CustomerRegistered {
             subject: format!("Welcome to {}", head.shop),
             text: WelcomeText { head, name: &self.name }.render()?,
             html: WelcomeHtml { head, name: &self.name }.render()?,
+            order_id: None,
+        })
+    }
+}
+
+/// The kind of the mail with a link that sets a new password.
+pub const PASSWORD_RESET: &str = "password_reset";
+
+#[derive(Template)]
+#[template(path = "password_reset.txt")]
+struct PasswordResetText<'a> {
+    head: &'a Letterhead,
+    name: &'a str,
+    token: &'a str,
+    minutes: u32,
+}
+
+#[derive(Template)]
+#[template(path = "password_reset.html")]
+struct PasswordResetHtml<'a> {
+    head: &'a Letterhead,
+    name: &'a str,
+    token: &'a str,
+    minutes: u32,
+}
+
+impl Occasion for PasswordResetRequested {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        let (name, token, minutes) = (self.name.as_str(), self.token.as_str(), self.minutes);
+        Ok(Draft {
+            kind: PASSWORD_RESET,
+            to: self.email.clone(),
+            subject: format!("A new password for {}", head.shop),
+            text: PasswordResetText { head, name, token, minutes }.render()?,
+            html: PasswordResetHtml { head, name, token, minutes }.render()?,
             order_id: None,
         })
     }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::shown_to;
 use crate::{NotificationService, store};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -33,7 +34,7 @@ pub struct Params {
     security(("bearer" = []))
 )]
 pub async fn list_mails(
-    _: StaffOnly,
+    StaffOnly(account): StaffOnly,
     State(service): State<NotificationService>,
     ApiQuery(params): ApiQuery<Params>,
 ) -> Result<Json<Page<Mail>>> {
@@ -41,5 +42,5 @@ pub async fn list_mails(
     let filter = store::Filter { kind: params.kind, status: params.status, order_id: params.order_id };
     let rows = store::list(service.db(), &filter, params.page.after()?, limit + 1).await?;
     let (rows, next) = cursor::page(rows, limit, |row| row.id);
-    Ok(Json(Page { items: rows.into_iter().map(Mail::from).collect(), next }))
+    Ok(Json(Page { items: rows.into_iter().map(|row| shown_to(&account, row.into())).collect(), next }))
 }

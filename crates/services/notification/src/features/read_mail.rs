@@ -5,6 +5,7 @@ use bookworm_contracts::rest::operations::Mail;
 use bookworm_http::{ApiPath, Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
 use uuid::Uuid;
 
+use super::shown_to;
 use crate::{NotificationService, store};
 
 /// A mail. Staff.
@@ -17,10 +18,10 @@ use crate::{NotificationService, store};
     security(("bearer" = []))
 )]
 pub async fn read_mail(
-    _: StaffOnly,
+    StaffOnly(account): StaffOnly,
     State(service): State<NotificationService>,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Json<Mail>> {
     let row = store::find(service.db(), id).await?.ok_or_else(|| Problem::not_found("mail"))?;
-    Ok(Json(row.into()))
+    Ok(Json(shown_to(&account, row.into())))
 }

@@ -9,6 +9,7 @@ pub(crate) mod home;
 pub(crate) mod info;
 pub(crate) mod listing;
 pub(crate) mod order;
+pub(crate) mod password;
 pub(crate) mod search;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
@@ -39,6 +40,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/account", get(account::show))
         .route("/sign-in", get(sign_in::show).post(sign_in::submit))
         .route("/sign-up", get(sign_up::show).post(sign_up::submit))
+        .route("/forgot-password", get(password::forgot).post(password::ask))
+        .route("/reset-password", get(password::choose).post(password::set))
         .route("/sign-out", post(account::sign_out))
         .route("/theme", post(info::theme))
         .route("/about", get(info::about))

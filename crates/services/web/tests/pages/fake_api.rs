@@ -317,6 +317,18 @@ pub fn router(api: &FakeApi) -> Router {
                 (StatusCode::CREATED, Json(account)).into_response()
             })
         })
+        .route("/identity/password-reset", post(|| async { StatusCode::ACCEPTED }))
+        .route(
+            "/identity/password-reset/confirm",
+            post(|Json(body): Json<Value>| async move {
+                let about = |field: &str| json!({"errors": [{"field": field, "message": "is not good"}]});
+                match (body["token"].as_str(), body["new_password"].as_str()) {
+                    (Some("good"), Some("short")) => problem(400, "validation_failed", about("/new_password")),
+                    (Some("good"), _) => StatusCode::NO_CONTENT.into_response(),
+                    _ => problem(400, "validation_failed", about("/token")),
+                }
+            }),
+        )
         .route("/identity/token", post(tokens))
         .route("/identity/sign-out", post(|| async { StatusCode::NO_CONTENT }))
         .route("/identity/me", answer(account))

@@ -23,6 +23,8 @@ const PUBLIC: &[&str] = &[
     "/checkout",
     "/sign-in",
     "/sign-up",
+    "/forgot-password",
+    "/reset-password?token=abc",
     "/about",
     "/shipping-and-returns",
     "/privacy",
@@ -237,6 +239,24 @@ async fn signing_in_never_leads_to_another_site_and_never_tells_what_was_wrong()
     assert!(seen.body.contains("E-mail or password is wrong"));
     assert!(seen.body.contains("a&#34;b@example.org"), "what was typed is kept");
     assert!(!seen.body.contains("value=\"wrong\""), "the password is not");
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_set_anew_with_the_link_from_the_mail() {
+    let mut browser = Browser::new();
+    let seen = browser.post("/forgot-password", &[("email", "ada@example.org")]).await;
+    assert_eq!(seen.location(), "/sign-in");
+    assert!(browser.get("/sign-in").await.body.contains("If there is an account with this address"));
+
+    let seen = browser.post("/reset-password", &[("token", "good"), ("new_password", "short")]).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
+    assert!(seen.body.contains("href=\"#f-new_password\"") && seen.body.contains("value=\"good\""), "{}", seen.body);
+    let seen = browser.post("/reset-password", &[("token", "used"), ("new_password", "long enough")]).await;
+    assert!(seen.body.contains("This link is not good any more") && seen.body.contains("action=\"/forgot-password\""));
+    let seen = browser.get("/reset-password").await;
+    assert!(seen.body.contains("This link is not complete"), "{}", seen.body);
+    let seen = browser.post("/reset-password", &[("token", "good"), ("new_password", "long enough")]).await;
+    assert_eq!(seen.location(), "/sign-in");
 }
 
 #[tokio::test]

@@ -1,0 +1,116 @@
+use axum::extract::State;
+use bookworm_contracts::{
+    events::identity::PasswordResetRequested,
+    rest::identity::{PasswordResetConfirmation, PasswordResetRequest},
+};
+use bookworm_db::DbError;
+use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
+use bookworm_kernel::{Email, ErrorCode, FieldError};
+use http::StatusCode;
+
+use super::attempt::too_many;
+use crate::{
+    IdentityService,
+    client::ClientAddress,
+    domain::{RefreshToken, check_password, reset},
+    store,
+};
+
+/// Asks for a link that sets a new password
+///
+/// It comes by mail and is good for an hour. The answer is the same whether or not there is an account with this
+/// address. An account gets at most three such mails an hour.
+#[utoipa::path(
+    post, path = "/identity/password-reset", tag = "identity", request_body = PasswordResetRequest,
+    responses((status = 202, description = "If there is such an account, a mail is on its way"), ProblemResponses)
+)]
+pub(crate) async fn request_reset(
+    State(service): State<IdentityService>,
+    ClientAddress(address): ClientAddress,
+    Origin(cause): Origin,
+    ApiJson(request): ApiJson<PasswordResetRequest>,
+) -> Result<StatusCode> {
+    let mut valid = Validator::new();
+    let email = valid.take("/email", Email::parse(&request.email));
+    valid.finish()?;
+    let now = service.now();
+    service.addresses().attempt(address, now).map_err(too_many)?;
+    let account = match email {
+        Some(email) => store::by_email(service.db().read(), &email).await?,
+        None => None,
+    };
+    let Some(account) = account else { return Ok(StatusCode::ACCEPTED) };
+    let (token, outbox, id) = (RefreshToken::new(), service.outbox().clone(), account.id);
+    let asked = service
+        .db()
+        .transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                if store::open_resets(tx, id, now).await? >= reset::AT_MOST {
+                    return Ok(false);
+                }
+                store::insert_reset(tx, &token.hash(), id, reset::expires_at(now)).await?;
+                let event = PasswordResetRequested {
+                    customer_id: id,
+                    email: account.email,
+                    name: account.name,
+                    token: token.reveal(),
+                    minutes: (reset::VALID_FOR.as_secs() / 60) as u32,
+                };
+                outbox.put(tx, &cause, &event).await?;
+                Ok(true)
+            })
+        })
+        .await?;
+    tracing::info!(security = true, account_id = %id, mailed = asked, "a new password was asked for");
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Sets a new password with a link from a mail
+///
+/// Ends every session of the account, wherever it is signed in. A link that was used, is older than an hour or is none
+/// of ours is `validation_failed` for `/token`.
+#[utoipa::path(
+    post, path = "/identity/password-reset/confirm", tag = "identity", request_body = PasswordResetConfirmation,
+    responses((status = 204, description = "Sign in with the new password"), ProblemResponses)
+)]
+pub(crate) async fn confirm_reset(
+    State(service): State<IdentityService>,
+    ClientAddress(address): ClientAddress,
+    ApiJson(request): ApiJson<PasswordResetConfirmation>,
+) -> Result<StatusCode> {
+    let now = service.now();
+    service.addresses().attempt(address, now).map_err(too_many)?;
+    let worthless = || Problem::validation(vec![FieldError::new("/token", "is not good any more: ask for a new link")]);
+    let hash = RefreshToken::parse(&request.token).ok_or_else(worthless)?.hash();
+    let id = store::account_of_reset(service.db().read(), &hash, now).await?.ok_or_else(worthless)?;
+    service.addresses().succeeded(address);
+    let account = service.account(id).await?;
+    let mut valid = Validator::new();
+    valid.take("/new_password", check_password(&request.new_password, account.email.as_str()));
+    valid.finish()?;
+    let new_hash = service.0.hasher.hash(request.new_password).await.map_err(|error| Problem::internal(&error))?;
+    let changed = service
+        .db()
+        .transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                if !store::take_reset(tx, &hash, now).await? {
+                    return Ok(Some(false));
+                }
+                if !store::set_password(tx, id, &account.password_hash, &new_hash).await? {
+                    return Ok(None);
+                }
+                store::drop_resets(tx, id).await?;
+                store::end_sessions_of(tx, id, now).await?;
+                Ok(Some(true))
+            })
+        })
+        .await?;
+    match changed {
+        Some(true) => {
+            tracing::info!(security = true, account_id = %id, "a password was set by mail; every session is ended");
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Some(false) => Err(worthless()),
+        None => Err(Problem::new(ErrorCode::ConcurrentChange).detail("The password was changed at the same moment.")),
+    }
+}

@@ -1,0 +1,145 @@
+//! A forgotten password: asking for a link, and setting a new one with it.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect},
+};
+use bookworm_contracts::rest::identity::{PasswordResetConfirmation, PasswordResetRequest};
+use http::StatusCode;
+
+use crate::{
+    Web,
+    api::{ApiError, ApiResult},
+    error::{PageError, PageResult},
+    flash::Flash,
+    form::{Errors, Field, Fields, Query},
+    layout::{Shell, never_stored, page_with},
+    session::Visitor,
+};
+
+const SENT: &str =
+    "If there is an account with this address, a mail with a link is on its way. The link works for an hour.";
+
+#[derive(Template)]
+#[template(path = "password.html")]
+struct PasswordPage {
+    shell: Shell,
+    errors: Errors,
+    heading: &'static str,
+    intro: &'static str,
+    action: &'static str,
+    token: String,
+    fields: Vec<Field>,
+    button: &'static str,
+}
+
+/// `GET /forgot-password`
+pub(crate) async fn forgot(visitor: Visitor, query: Query) -> PageResult {
+    ask_form(&visitor, StatusCode::OK, &query, &Errors::default())
+}
+
+/// `POST /forgot-password`: `email`.
+pub(crate) async fn ask(State(web): State<Web>, visitor: Visitor, fields: Fields) -> PageResult {
+    let request = PasswordResetRequest { email: fields.get("email").to_owned() };
+    match refused(web.api.ask_password_reset(visitor.caller(), &request).await, &["email"])? {
+        None => {
+            visitor.tell(&Flash::success(SENT));
+            Ok(Redirect::to("/sign-in").into_response())
+        }
+        Some((status, errors)) => ask_form(&visitor, status, &fields, &errors),
+    }
+}
+
+/// `GET /reset-password?token=`: where the link in the mail leads.
+pub(crate) async fn choose(visitor: Visitor, query: Query) -> PageResult {
+    if query.get("token").is_empty() {
+        return start_again(&visitor, "This link is not complete. Copy all of it from the mail, or ask for a new one.");
+    }
+    choose_form(&visitor, StatusCode::OK, &query, &Errors::default())
+}
+
+/// `POST /reset-password`: `token`, `new_password`.
+pub(crate) async fn set(State(web): State<Web>, visitor: Visitor, fields: Fields) -> PageResult {
+    let request = PasswordResetConfirmation {
+        token: fields.get("token").to_owned(),
+        new_password: fields.raw("new_password").to_owned(),
+    };
+    let answer = web.api.reset_password(visitor.caller(), &request).await;
+    let about_the_link =
+        |error: &ApiError| error.problem().is_some_and(|p| p.errors.iter().any(|e| e.field == "/token"));
+    if answer.as_ref().is_err_and(about_the_link) {
+        return start_again(&visitor, "This link is not good any more. Ask for a new one, and use the newest mail.");
+    }
+    match refused(answer, &["new_password"])? {
+        None => {
+            // Every session of the account has ended, this browser's among them if it had one.
+            visitor.drop_tokens();
+            visitor.tell(&Flash::success("Your new password is set. Sign in with it."));
+            Ok(Redirect::to("/sign-in").into_response())
+        }
+        Some((status, errors)) => choose_form(&visitor, status, &fields, &errors),
+    }
+}
+
+/// Nothing can be set with this link: the way on is a new one.
+fn start_again(visitor: &Visitor, why: &str) -> PageResult {
+    ask_form(visitor, StatusCode::BAD_REQUEST, &Fields::default(), &Errors::general(why))
+}
+
+/// What to show beside the form when the API said no; `None` when it said yes.
+fn refused(answer: ApiResult<()>, fields: &[&'static str]) -> Result<Option<(StatusCode, Errors)>, PageError> {
+    match answer {
+        Ok(()) => Ok(None),
+        Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) => {
+            let mut errors = Errors::from_api(&problem.errors, fields);
+            if errors.is_empty() {
+                errors.general.push(problem.message().to_owned());
+            }
+            Ok(Some((StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST), errors)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn ask_form(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &Errors) -> PageResult {
+    let email = Field::new("email", "E-mail")
+        .kind("email")
+        .autocomplete("username")
+        .inputmode("email")
+        .maxlength(254)
+        .fill(typed, errors);
+    let title = if errors.is_empty() { "Forgot your password?" } else { "Error: forgot your password?" };
+    let form = PasswordPage {
+        shell: visitor.shell(title),
+        errors: errors.clone(),
+        heading: "Forgot your password?",
+        intro: "Type the address of your account. We send you a link that sets a new password.",
+        action: "/forgot-password",
+        token: String::new(),
+        fields: vec![email],
+        button: "Send me a link",
+    };
+    page_with(status, &form).map(never_stored)
+}
+
+fn choose_form(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &Errors) -> PageResult {
+    let password = Field::new("new_password", "New password")
+        .kind("password")
+        .autocomplete("new-password")
+        .hint("At least 8 characters. A few words that only you would put together are best.")
+        .maxlength(128)
+        .fill(typed, errors);
+    let title = if errors.is_empty() { "Set a new password" } else { "Error: set a new password" };
+    let form = PasswordPage {
+        shell: visitor.shell(title),
+        errors: errors.clone(),
+        heading: "Set a new password",
+        intro: "You will be signed out everywhere, and sign in with the new password.",
+        action: "/reset-password",
+        token: typed.get("token").to_owned(),
+        fields: vec![password.value("")],
+        button: "Set the password",
+    };
+    page_with(status, &form).map(never_stored)
+}
