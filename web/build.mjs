@@ -3,13 +3,14 @@ import { rm } from "node:fs/promises";
 import { build } from "esbuild";
 
 await rm("dist", { recursive: true, force: true });
-await build({
-  entryPoints: { app: "src/main.ts", shop: "src/styles/main.css" },
+const common = {
   outdir: "dist",
   bundle: true,
   minify: true,
-  format: "iife",
   target: ["es2022", "safari16.4", "firefox115", "chrome114"],
   legalComments: "none",
   logLevel: "warning",
-});
+};
+await build({ ...common, format: "iife", entryPoints: { app: "src/main.ts", shop: "src/styles/main.css" } });
+// Loaded by app.js when they are needed.
+await build({ ...common, format: "esm", entryPoints: { chat: "src/chat/customer.ts", desk: "src/chat/desk.ts" } });

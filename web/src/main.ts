@@ -1,7 +1,9 @@
 // Islands: each saves a reload on a page that works without it. An element names its island in `data-island`.
 import { addToBasket } from "./islands/add-to-basket";
 import { basket } from "./islands/basket";
+import { chat } from "./islands/chat";
 import { checkout } from "./islands/checkout";
+import { desk } from "./islands/desk";
 import { filters } from "./islands/filters";
 import { find } from "./islands/find";
 import { once } from "./islands/once";
@@ -12,7 +14,9 @@ import { timeline } from "./islands/timeline";
 const islands: Record<string, (root: HTMLElement) => void> = {
   "add-to-basket": (root) => addToBasket(root as HTMLFormElement),
   basket,
+  chat: (root) => chat(root as HTMLAnchorElement),
   checkout: (root) => checkout(root as HTMLFormElement),
+  desk,
   filters: (root) => filters(root as HTMLDetailsElement),
   find: (root) => find(root as HTMLFormElement),
   status,

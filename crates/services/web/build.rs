@@ -12,6 +12,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// What `web/build.mjs` makes.
+const FILES: &[(&str, &str)] =
+    &[("app.js", SCRIPT), ("chat.js", SCRIPT), ("desk.js", SCRIPT), ("shop.css", "text/css; charset=utf-8")];
+
 fn main() {
     let crate_dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
@@ -29,14 +34,14 @@ fn embed_bundle(web: &Path, out: &Path) {
         build_bundle(web);
     }
     let mut table = String::from("pub(crate) const BUNDLE: &[Asset] = &[\n");
-    for (file, kind) in [("app.js", "text/javascript; charset=utf-8"), ("shop.css", "text/css; charset=utf-8")] {
+    for (file, kind) in FILES {
         let bytes = fs::read(dist.join(file))
             .unwrap_or_else(|error| panic!("{} cannot be read ({error}); run `make web`", dist.join(file).display()));
         let hash = Sha256::digest(&bytes).iter().take(5).fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
             hex
         });
-        let (stem, extension) = file.split_once('.').expect("both names above have one");
+        let (stem, extension) = file.split_once('.').expect("every name above has one");
         let name = format!("{stem}-{hash}.{extension}");
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         gzip.write_all(&bytes).expect("writing to memory cannot fail");
@@ -45,7 +50,7 @@ fn embed_bundle(web: &Path, out: &Path) {
             .expect("OUT_DIR is writable");
         writeln!(
             table,
-            "    Asset {{ name: {name:?}, content_type: {kind:?}, \
+            "    Asset {{ file: {file:?}, name: {name:?}, content_type: {kind:?}, \
              bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")), \
              gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}.gz\")) }},"
         )
@@ -57,7 +62,7 @@ fn embed_bundle(web: &Path, out: &Path) {
 
 /// Whether a source is newer than the bundle, or there is no bundle.
 fn is_stale(web: &Path, dist: &Path) -> bool {
-    let Some(built) = ["app.js", "shop.css"].iter().map(|file| newest(&dist.join(file))).min().flatten() else {
+    let Some(built) = FILES.iter().map(|(file, _)| newest(&dist.join(file))).min().flatten() else {
         return true;
     };
     newest(&web.join("src")).is_some_and(|edited| edited > built)

@@ -8,8 +8,15 @@ use crate::{foundation::Foundation, secret};
 pub fn build(foundation: &Foundation) -> anyhow::Result<Box<dyn FnOnce(Router) -> Router + Send>> {
     let settings = WebSettings {
         shop_name: foundation.settings.web.shop_name.clone(),
+        email: address(&foundation.settings.mail.from).to_owned(),
         secure_cookies: foundation.settings.secure_cookies(),
         secret: secret::load_or_make(&foundation.settings.data_dir.join("web-secret"))?,
     };
     Ok(Box::new(move |api| bookworm_web::router(ApiClient::new(BoxCloneSyncService::new(api)), settings)))
+}
+
+/// The address of a sender that is written `Name <address>`, or as an address alone.
+fn address(sender: &str) -> &str {
+    let address = sender.rsplit_once('<').map_or(sender, |(_, address)| address);
+    address.trim_end_matches('>').trim()
 }

@@ -9,6 +9,7 @@ use bookworm_contracts::rest::{
     catalog::{
         Book, BookInput, Recommendations, SearchResponse, SearchStatus, Stock, StockAdjustment, Subject, Synonyms,
     },
+    chat::CannedReplies,
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{
         Account, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest, TokenRequest,
@@ -214,6 +215,16 @@ pub struct BasketAnswer {
     pub token: Option<String>,
 }
 
+/// One of the shop's policies. `GET /chat/policies`
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Policy {
+    /// Names it in addresses.
+    pub(crate) slug: String,
+    pub(crate) title: String,
+    /// Markdown.
+    pub(crate) text: String,
+}
+
 /// What became of a checkout.
 #[derive(Debug)]
 pub enum CheckoutAnswer {
@@ -391,6 +402,24 @@ impl ApiClient {
     /// `PUT /search/synonyms` over those with this `ETag`.
     pub(crate) async fn save_synonyms(&self, caller: &Caller, etag: &str, synonyms: &Synonyms) -> ApiResult<()> {
         let call = Call::new(Method::PUT, caller, "/search/synonyms").header(header::IF_MATCH, etag).json(synonyms);
+        self.send(call).await.map(drop)
+    }
+
+    /// `GET /chat/policies`
+    pub(crate) async fn policies(&self, caller: &Caller) -> ApiResult<Vec<Policy>> {
+        let list: List<Policy> = self.fetch(Call::get(&caller.anonymous(), "/chat/policies")).await?;
+        Ok(list.into_items())
+    }
+
+    /// `GET /chat/canned-replies`, with their `ETag`.
+    pub(crate) async fn canned_replies(&self, caller: &Caller) -> ApiResult<(CannedReplies, String)> {
+        let answer = self.send(Call::get(caller, "/chat/canned-replies")).await?;
+        Ok((answer.parse()?, answer.header(&header::ETAG).unwrap_or_default()))
+    }
+
+    /// `PUT /chat/canned-replies` over those with this `ETag`.
+    pub(crate) async fn save_canned_replies(&self, caller: &Caller, etag: &str, all: &CannedReplies) -> ApiResult<()> {
+        let call = Call::new(Method::PUT, caller, "/chat/canned-replies").header(header::IF_MATCH, etag).json(all);
         self.send(call).await.map(drop)
     }
 

@@ -12,6 +12,7 @@ use crate::Web;
 
 /// A file of the bundle.
 pub(crate) struct Asset {
+    file: &'static str,
     name: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
@@ -33,20 +34,12 @@ pub(crate) fn router() -> Router<Web> {
         .route("/covers/{file}", get(crate::cover::show))
 }
 
-fn path(extension: &str) -> &'static str {
+/// Where a file of the bundle is, by the name that `web/build.mjs` gives it.
+pub(crate) fn path(file: &str) -> &'static str {
     static PATHS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
     let paths = PATHS.get_or_init(|| BUNDLE.iter().map(|asset| format!("/assets/{}", asset.name)).collect());
-    paths.iter().find(|path| path.ends_with(extension)).map_or("", String::as_str)
-}
-
-/// Where the islands are.
-pub(crate) fn script_path() -> &'static str {
-    path(".js")
-}
-
-/// Where the styles are.
-pub(crate) fn styles_path() -> &'static str {
-    path(".css")
+    let place = BUNDLE.iter().position(|asset| asset.file == file);
+    place.and_then(|place| paths.get(place)).map_or("", String::as_str)
 }
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {

@@ -30,6 +30,8 @@ pub(crate) struct Shell {
     pub(crate) indexed: bool,
     /// Where there is no script, the page reloads itself after this many seconds.
     pub(crate) refresh_after: Option<u32>,
+    /// Whether the page offers the support chat.
+    pub(crate) chat: bool,
 }
 
 impl Shell {
@@ -45,12 +47,23 @@ impl Shell {
         self
     }
 
-    pub(crate) fn script(&self) -> &'static str {
-        assets::script_path()
+    pub(crate) fn is_staff(&self) -> bool {
+        self.account.as_ref().is_some_and(Glimpse::is_staff)
     }
 
-    pub(crate) fn styles(&self) -> &'static str {
-        assets::styles_path()
+    pub(crate) fn is_agent(&self) -> bool {
+        self.account.as_ref().is_some_and(Glimpse::is_agent)
+    }
+
+    /// For those who answer the chat.
+    pub(crate) fn without_chat(mut self) -> Self {
+        self.chat = false;
+        self
+    }
+
+    /// Where a file of the bundle is, e.g. `app.js`.
+    pub(crate) fn asset(&self, file: &str) -> &'static str {
+        assets::path(file)
     }
 }
 

@@ -37,6 +37,8 @@ use crate::{session::Refreshes, shelf::Shelf};
 pub struct WebSettings {
     /// The name over the door.
     pub shop_name: String,
+    /// Where people write to: an e-mail address.
+    pub email: String,
     /// Whether browsers reach the shop through TLS only: cookies are `Secure` and `__Host-` then.
     pub secure_cookies: bool,
     /// Signs forms and messages. The same in every process that serves pages.

@@ -53,6 +53,8 @@ pub(crate) struct Glimpse {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) roles: Vec<Role>,
+    /// When the token ends, in seconds since 1970.
+    pub(crate) exp: i64,
 }
 
 impl Glimpse {
@@ -64,6 +66,11 @@ impl Glimpse {
     /// Whether the back office is worth showing.
     pub(crate) fn is_staff(&self) -> bool {
         self.roles.iter().any(|role| matches!(role, Role::Staff | Role::Admin))
+    }
+
+    /// Whether they answer the shop's chats.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Agent | Role::Admin))
     }
 
     /// How to address them in a few letters.
@@ -178,6 +185,7 @@ impl Visitor {
             here: inner.here.clone(),
             indexed: false,
             refresh_after: None,
+            chat: true,
         }
     }
 

@@ -4,12 +4,14 @@ pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod basket;
 pub(crate) mod book;
+pub(crate) mod chat;
 pub(crate) mod checkout;
 pub(crate) mod home;
 pub(crate) mod info;
 pub(crate) mod listing;
 pub(crate) mod order;
 pub(crate) mod password;
+pub(crate) mod policies;
 pub(crate) mod search;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
@@ -47,6 +49,10 @@ pub(crate) fn router() -> Router<Web> {
         .route("/about", get(info::about))
         .route("/shipping-and-returns", get(info::shipping))
         .route("/privacy", get(info::privacy))
+        .route("/contact", get(policies::contact))
+        .route("/policies", get(policies::list))
+        .route("/policies/{slug}", get(policies::show))
+        .route("/chat/session", get(chat::session))
         .route("/errors/{code}", get(info::error_code))
         .route("/robots.txt", get(info::robots))
         .route("/site.webmanifest", get(info::manifest))

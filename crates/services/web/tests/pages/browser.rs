@@ -45,7 +45,12 @@ impl Browser {
     pub fn with(secure_cookies: bool) -> Self {
         let api = FakeApi::default();
         let client = ApiClient::new(BoxCloneSyncService::new(fake_api::router(&api)));
-        let settings = WebSettings { shop_name: "Test & Shop".to_owned(), secure_cookies, secret: [9; 32] };
+        let settings = WebSettings {
+            shop_name: "Test & Shop".to_owned(),
+            email: "shop@shop.example".to_owned(),
+            secure_cookies,
+            secret: [9; 32],
+        };
         Self { app: bookworm_web::router(client, settings), api, cookies: BTreeMap::new() }
     }
 

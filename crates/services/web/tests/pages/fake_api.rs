@@ -39,6 +39,8 @@ pub struct Inner {
     pub broken: Vec<(&'static str, u16)>,
     /// Synonyms as they are saved, and their version.
     pub synonyms: (Value, u32),
+    /// Prepared replies as they are saved, and their version.
+    pub replies: (Value, u32),
 }
 
 #[derive(Clone, Default)]
@@ -196,6 +198,31 @@ async fn save_synonyms(State(api): State<FakeApi>, headers: HeaderMap, Json(body
     if saved { synonyms(State(api)).await } else { problem(412, "edit_conflict", json!({})) }
 }
 
+async fn replies(State(api): State<FakeApi>) -> Response {
+    let (items, version) = api.0.lock().unwrap().replies.clone();
+    let items = if items.is_null() { json!([{"shortcut": "hello", "text": HOSTILE}]) } else { items };
+    let mut response = Json(json!({"items": items})).into_response();
+    response.headers_mut().insert("etag", format!("\"{version}\"").parse().unwrap());
+    response
+}
+
+async fn save_replies(State(api): State<FakeApi>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if body["items"][0]["text"] == "refused" {
+        let errors = json!({"errors": [{"field": "/items/0/text", "message": "is not kind"}]});
+        return problem(400, "validation_failed", errors);
+    }
+    let saved = {
+        let mut inner = api.0.lock().unwrap();
+        let tag = headers.get("if-match").and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+        let fits = tag == format!("\"{}\"", inner.replies.1);
+        if fits {
+            inner.replies = (body["items"].clone(), inner.replies.1 + 1);
+        }
+        fits
+    };
+    if saved { replies(State(api)).await } else { problem(412, "edit_conflict", json!({})) }
+}
+
 async fn basket_answer(State(api): State<FakeApi>, headers: HeaderMap) -> Response {
     let mut response = Json(basket(api.0.lock().unwrap().empty)).into_response();
     if !headers.contains_key("basket-token") && !headers.contains_key("authorization") {
@@ -289,6 +316,13 @@ pub fn router(api: &FakeApi) -> Router {
             }),
         )
         .route("/admin/search", answer(status))
+        .route("/chat/canned-replies", get(replies).put(save_replies))
+        .route(
+            "/chat/policies",
+            get(|| async {
+                page(vec![json!({"slug": "gift-cards", "title": HOSTILE, "text": format!("# T\n\nFirst. {HOSTILE}")})])
+            }),
+        )
         .route("/basket", get(basket_answer))
         .route("/basket/items", post(basket_answer))
         .route("/basket/items/{id}", patch(basket_answer))

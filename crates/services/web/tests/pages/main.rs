@@ -28,6 +28,9 @@ const PUBLIC: &[&str] = &[
     "/about",
     "/shipping-and-returns",
     "/privacy",
+    "/contact",
+    "/policies",
+    "/policies/gift-cards",
 ];
 
 const STAFF: &[&str] = &[
@@ -45,6 +48,7 @@ const STAFF: &[&str] = &[
     "/admin/search",
     "/admin/payments",
     "/admin/payments/reconciliation",
+    "/admin/chat/replies",
 ];
 
 fn all() -> Vec<String> {
@@ -735,4 +739,98 @@ async fn staff_edit_synonyms_and_nobodys_work_is_lost() {
     let seen = browser.post("/admin/search", &[("groups", "\nrefused, b"), ("etag", "\"1\"")]).await;
     assert!(seen.body.contains("Line 2: “b” is not a word."), "{}", seen.body);
     assert!(seen.body.contains("refused, b</textarea>"), "what was typed is kept");
+}
+
+#[tokio::test]
+async fn the_chats_script_gets_the_token_and_other_sites_do_not() {
+    let mut guest = Browser::new();
+    let seen = guest.get("/chat/session").await;
+    assert_eq!(seen.headers[header::CACHE_CONTROL], "no-store");
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(body, json!({"access_token": null, "expires_in": 0, "account": null, "name": null, "agent": false}));
+
+    // Only the second cookie is left: the session is renewed on the way.
+    let mut customer = Browser::new();
+    customer.cookies.insert("bw_refresh".to_owned(), "good-refresh".to_owned());
+    let own = Request::get("/chat/session").header("sec-fetch-site", "same-origin");
+    let seen = customer.send(own, String::new()).await;
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(body["access_token"], customer.cookies["bw_access"]);
+    assert_eq!((&body["name"], &body["agent"]), (&json!("Ada <b>Reader</b>"), &json!(false)));
+
+    for site in ["cross-site", "same-site", "none"] {
+        let request = Request::get("/chat/session").header("sec-fetch-site", site);
+        let seen = customer.send(request, String::new()).await;
+        assert_eq!((seen.status, seen.body.as_str()), (StatusCode::FORBIDDEN, ""), "{site}");
+    }
+    let request = Request::get("/chat/session").header(header::ORIGIN, "https://evil.example");
+    assert_eq!(customer.send(request, String::new()).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn every_page_offers_the_chat_and_the_desk_does_not() {
+    let mut agent = Browser::signed_in(&["customer", "agent"]);
+    for path in ["/", "/checkout", "/contact", "/nowhere"] {
+        let body = agent.get(path).await.body;
+        assert!(body.contains("<a class=\"chat-button\" href=\"/contact\""), "{path}");
+        assert!(body.contains("href=\"/admin/chat\"") && !body.contains("href=\"/admin\""), "{path}");
+    }
+    let seen = agent.get("/admin/chat").await;
+    assert_eq!(seen.headers[header::CACHE_CONTROL], "no-store");
+    assert!(seen.body.contains("data-island=\"desk\"") && !seen.body.contains("chat-button"));
+    assert!(!seen.body.contains("data-orders"), "orders are for staff");
+    holds_up("/admin/chat", &seen);
+    let script = seen.body.split("data-src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert!(script.starts_with("/assets/desk-"), "{script}");
+    assert_eq!(agent.get(&script).await.status, StatusCode::OK);
+    assert_eq!(agent.get("/admin/orders").await.status, StatusCode::FORBIDDEN);
+
+    let mut staff = Browser::signed_in(&["staff"]);
+    assert_eq!(staff.get("/admin/chat").await.status, StatusCode::FORBIDDEN);
+    assert!(!staff.get("/").await.body.contains("/admin/chat\""));
+    assert!(Browser::signed_in(&["admin"]).get("/admin/chat").await.body.contains("data-orders"));
+    assert!(Browser::new().get("/admin/chat").await.location().starts_with("/sign-in"));
+}
+
+#[tokio::test]
+async fn policies_are_shown_and_their_absence_is_no_failure() {
+    let mut browser = Browser::new();
+    let body = browser.get("/contact").await.body;
+    assert!(body.contains("mailto:shop@shop.example") && body.contains("href=\"/policies/gift%2Dcards\""), "{body}");
+    let seen = browser.get("/policies/gift-cards").await;
+    assert!(seen.body.contains("<p>First.") && !seen.body.contains("<h1>T</h1>"), "{}", seen.body);
+    assert_eq!(browser.get("/policies/nothing").await.status, StatusCode::NOT_FOUND);
+    browser.api.break_path("/chat/policies", 404);
+    assert_eq!(browser.get("/contact").await.status, StatusCode::OK);
+    assert!(browser.get("/policies").await.body.contains("href=\"/shipping-and-returns\""));
+    assert_eq!(browser.get("/policies/gift-cards").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn prepared_replies_are_edited_and_nobodys_work_is_lost() {
+    let mut browser = Browser::signed_in(&["agent"]);
+    let seen = browser.get("/admin/chat/replies").await;
+    assert_eq!(seen.body.matches("name=\"shortcut\"").count(), 4, "the one that is there, and room for new ones");
+    let mine =
+        [("etag", "\"0\""), ("shortcut", "/Thanks"), ("text", "Thank you, {name}."), ("shortcut", ""), ("text", "")];
+    let seen = browser.post("/admin/chat/replies", &mine).await;
+    assert_eq!(seen.location(), "/admin/chat/replies");
+    let saved = browser.api.0.lock().unwrap().replies.0.clone();
+    assert_eq!(saved, json!([{"shortcut": "thanks", "text": "Thank you, {name}."}]));
+
+    let late = [("etag", "\"0\""), ("shortcut", "bye"), ("text", "Good bye.")];
+    let seen = browser.post("/admin/chat/replies", &late).await;
+    assert_eq!(seen.status, StatusCode::PRECONDITION_FAILED);
+    assert!(seen.body.contains("Good bye.</textarea>") && seen.body.contains("<dt>/thanks</dt>"), "{}", seen.body);
+    assert_eq!(seen.hidden("etag"), "&#34;1&#34;", "saving once more is a decision");
+    holds_up("/admin/chat/replies", &seen);
+
+    for (shortcut, text) in [("two words", "x"), ("", "x"), ("x", ""), ("x", "refused")] {
+        let fields = [("etag", "\"1\""), ("shortcut", shortcut), ("text", text)];
+        let seen = browser.post("/admin/chat/replies", &fields).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{shortcut} {text}");
+        assert!(seen.body.contains("href=\"#f-shortcut-0\"") && seen.body.contains("aria-invalid"), "{}", seen.body);
+        holds_up("/admin/chat/replies", &seen);
+    }
+    assert_eq!(Browser::signed_in(&["customer"]).get("/admin/chat/replies").await.status, StatusCode::FORBIDDEN);
 }

@@ -1,6 +1,7 @@
 //! The back office. The API decides what somebody may do; these pages only spare others the sight.
 
 mod books;
+mod chat;
 mod dead_letters;
 mod mail;
 mod orders;
@@ -24,7 +25,7 @@ use crate::{
     error::{PageError, PageResult},
     flash::Flash,
     layout::Shell,
-    session::Visitor,
+    session::{Glimpse, Visitor},
     view::{encoded, sign_in_url},
 };
 
@@ -53,6 +54,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/dead-letters/{id}/retry", post(dead_letters::retry))
         .route("/search", get(search::show).post(search::save))
         .route("/search/status", get(search::status))
+        .route("/chat", get(chat::desk))
+        .route("/chat/replies", get(chat::replies).post(chat::save))
         .route("/payments", get(payments::list))
         .route("/payments/reconciliation", get(payments::reconciliation))
 }
@@ -76,18 +79,28 @@ impl Staff {
 impl<S: Send + Sync> FromRequestParts<S> for Staff {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let visitor = Visitor::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
-        match visitor.account() {
-            None => Err(Redirect::to(&sign_in_url(visitor.here())).into_response()),
-            Some(account) if account.is_staff() => Ok(Self(visitor)),
-            Some(_) => Err(PageError::Api(ApiError::Problem(Box::new(ProblemBody {
-                status: 403,
-                code: ErrorCode::Forbidden.as_str().to_owned(),
-                detail: Some("Your account has no key to the back office.".to_owned()),
-                ..ProblemBody::default()
-            })))
-            .into_response()),
-        }
+        admit(parts, state, Glimpse::is_staff, "Your account has no key to the back office.").await.map(Self)
+    }
+}
+
+/// Lets in those whose token says that they may; others sign in, or are told why not.
+async fn admit<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    may: impl Fn(&Glimpse) -> bool,
+    refusal: &str,
+) -> Result<Visitor, Response> {
+    let visitor = Visitor::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+    match visitor.account() {
+        None => Err(Redirect::to(&sign_in_url(visitor.here())).into_response()),
+        Some(account) if may(account) => Ok(visitor),
+        Some(_) => Err(PageError::Api(ApiError::Problem(Box::new(ProblemBody {
+            status: 403,
+            code: ErrorCode::Forbidden.as_str().to_owned(),
+            detail: Some(refusal.to_owned()),
+            ..ProblemBody::default()
+        })))
+        .into_response()),
     }
 }
 

@@ -1,0 +1,219 @@
+//! Where people answer the support chat, and the replies that they have prepared.
+
+use askama::Template;
+use axum::{
+    extract::{FromRequestParts, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use bookworm_contracts::rest::chat::{CannedReplies, CannedReply, MAX_MESSAGE_CHARS};
+use bookworm_kernel::FieldError;
+use http::{StatusCode, request::Parts};
+
+use super::admit;
+use crate::{
+    Web,
+    error::PageResult,
+    flash::Flash,
+    form::{Errors, Fields},
+    layout::{Shell, never_stored, page, page_with},
+    session::Visitor,
+};
+
+/// Prepared replies; characters of a shortcut. The API holds them, too.
+const REPLIES: usize = 200;
+const SHORTCUT: usize = 30;
+/// Empty lines for new ones.
+const BLANK: usize = 3;
+
+/// Somebody whose token says that they answer chats.
+pub(crate) struct Agent(Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Agent {
+    type Rejection = Response;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let refusal = "The support desk is for those who answer the chat.";
+        admit(parts, state, |account| account.is_agent(), refusal).await.map(Self)
+    }
+}
+
+/// Somebody who may write prepared replies.
+pub(crate) struct Editor(Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Editor {
+    type Rejection = Response;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let refusal = "Prepared replies are for those who answer the chat.";
+        admit(parts, state, |account| account.is_agent() || account.is_staff(), refusal).await.map(Self)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/desk.html")]
+struct Desk {
+    shell: Shell,
+}
+
+/// `GET /admin/chat`
+pub(crate) async fn desk(Agent(visitor): Agent) -> PageResult {
+    let shell = visitor.shell("Support desk").section("desk").without_chat();
+    page(&Desk { shell }).map(never_stored)
+}
+
+#[derive(Template)]
+#[template(path = "admin/replies.html")]
+struct RepliesPage {
+    shell: Shell,
+    rows: Vec<Row>,
+    etag: String,
+    errors: Errors,
+    /// What is saved now, when somebody else saved while this form was open.
+    saved: Vec<CannedReply>,
+}
+
+/// A reply as it stands in the form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Row {
+    shortcut: String,
+    text: String,
+    error: String,
+}
+
+/// `GET /admin/chat/replies`
+pub(crate) async fn replies(State(web): State<Web>, Editor(visitor): Editor) -> PageResult {
+    let (saved, etag) = web.api.canned_replies(visitor.caller()).await?;
+    let rows =
+        saved.items.into_iter().map(|reply| Row { shortcut: reply.shortcut, text: reply.text, ..Row::default() });
+    form(&visitor, StatusCode::OK, rows.collect(), etag, Errors::default(), Vec::new())
+}
+
+/// `POST /admin/chat/replies`: `shortcut` and `text` for each, and the `etag` of what was edited.
+pub(crate) async fn save(State(web): State<Web>, Editor(visitor): Editor, fields: Fields) -> PageResult {
+    let mut rows = read(&fields);
+    let etag = fields.get("etag").to_owned();
+    check(&mut rows);
+    if rows.iter().any(|row| !row.error.is_empty()) || rows.len() > REPLIES {
+        let errors = problems(&rows);
+        return form(&visitor, StatusCode::BAD_REQUEST, rows, etag, errors, Vec::new());
+    }
+    let mut items: Vec<CannedReply> =
+        rows.iter().map(|row| CannedReply { shortcut: row.shortcut.clone(), text: row.text.clone() }).collect();
+    items.sort_by(|one, other| one.shortcut.cmp(&other.shortcut));
+    let all = CannedReplies { items };
+    let error = match web.api.save_canned_replies(visitor.caller(), &etag, &all).await {
+        Ok(()) => {
+            visitor.tell(&Flash::success("Saved. The desk has the prepared replies the next time it is opened."));
+            return Ok(Redirect::to("/admin/chat/replies").into_response());
+        }
+        Err(error) => error,
+    };
+    match error.problem().map(|problem| (problem.status, problem)) {
+        Some((412 | 428, _)) => {
+            let (saved, etag) = web.api.canned_replies(visitor.caller()).await?;
+            let theirs = saved.items.into_iter().filter(|reply| !all.items.contains(reply)).collect();
+            let errors = Errors::general(
+                "Somebody else saved replies while you were editing. What is saved and differs from yours stands \
+                 below your version: take over what you need, then save.",
+            );
+            form(&visitor, StatusCode::PRECONDITION_FAILED, rows, etag, errors, theirs)
+        }
+        Some((400 | 422, problem)) => {
+            // The API counts in the order in which it was sent.
+            let mut errors = Errors::default();
+            for error in &problem.errors {
+                let reply = place(error).and_then(|place| all.items.get(place));
+                match rows.iter_mut().find(|row| reply.is_some_and(|reply| reply.shortcut == row.shortcut)) {
+                    Some(row) => row.error = format!("This reply {}.", error.message),
+                    None => errors.general.push(format!("Prepared replies: {}.", error.message)),
+                }
+            }
+            if problem.errors.is_empty() {
+                errors.general.push(problem.message().to_owned());
+            }
+            errors.fields = problems(&rows).fields;
+            form(&visitor, error.status(), rows, etag, errors, Vec::new())
+        }
+        _ => Err(error.into()),
+    }
+}
+
+fn form(
+    visitor: &Visitor,
+    status: StatusCode,
+    mut rows: Vec<Row>,
+    etag: String,
+    errors: Errors,
+    saved: Vec<CannedReply>,
+) -> PageResult {
+    rows.extend(std::iter::repeat_n(Row::default(), BLANK.min(REPLIES.saturating_sub(rows.len()))));
+    let shell = visitor.shell("Prepared replies").section("desk");
+    page_with(status, &RepliesPage { shell, rows, etag, errors, saved }).map(never_stored)
+}
+
+/// The replies of a form; those that are empty are none.
+fn read(fields: &Fields) -> Vec<Row> {
+    let texts = fields.all("text").map(|text| text.trim().replace("\r\n", "\n"));
+    fields
+        .all("shortcut")
+        .zip(texts)
+        .map(|(shortcut, text)| Row {
+            shortcut: shortcut.trim().trim_start_matches('/').to_lowercase(),
+            text,
+            error: String::new(),
+        })
+        .filter(|row| !(row.shortcut.is_empty() && row.text.is_empty()))
+        .collect()
+}
+
+/// Notes what is wrong with each.
+fn check(rows: &mut [Row]) {
+    for place in 0..rows.len() {
+        let (before, row) = (&rows[..place], &rows[place]);
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let problem = if row.shortcut.is_empty() {
+            "Give the reply a shortcut, or empty its text too."
+        } else if row.shortcut.chars().count() > SHORTCUT || !row.shortcut.chars().all(letters) {
+            "A shortcut has 1 to 30 letters, digits or “-”."
+        } else if before.iter().any(|earlier| earlier.shortcut == row.shortcut) {
+            "Another reply has this shortcut."
+        } else if row.text.is_empty() {
+            "Write what the reply says, or empty its shortcut too."
+        } else if row.text.chars().count() > MAX_MESSAGE_CHARS {
+            "A reply has up to 4,000 characters."
+        } else {
+            continue;
+        };
+        rows[place].error = problem.to_owned();
+    }
+}
+
+fn problems(rows: &[Row]) -> Errors {
+    let wrong = rows.iter().enumerate().filter(|(_, row)| !row.error.is_empty());
+    let fields = wrong.map(|(place, row)| (format!("shortcut-{place}"), format!("/{}: {}", row.shortcut, row.error)));
+    let mut errors = Errors { fields: fields.collect(), ..Errors::default() };
+    if rows.len() > REPLIES {
+        errors.general.push(format!("There may be up to {REPLIES} replies; these are {}.", rows.len()));
+    }
+    errors
+}
+
+/// Which reply the API means, e.g. with `/items/3/text`.
+fn place(error: &FieldError) -> Option<usize> {
+    error.field.trim_start_matches("/items/").split('/').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_reply_is_said_beside_it() {
+        let form = "shortcut=%2FHello&text=Hello%0D%0A%7Bname%7D&shortcut=&text=&shortcut=hello&text=again\
+                    &shortcut=a+b&text=x&shortcut=&text=alone&shortcut=mute&text=+";
+        let mut rows = read(&Fields::parse(form.as_bytes()));
+        assert_eq!(rows[0], Row { shortcut: "hello".to_owned(), text: "Hello\n{name}".to_owned(), ..Row::default() });
+        check(&mut rows);
+        let wrong: Vec<bool> = rows.iter().map(|row| !row.error.is_empty()).collect();
+        assert_eq!(wrong, [false, true, true, true, true]);
+        assert_eq!(problems(&rows).fields[0].0, "shortcut-1");
+    }
+}

@@ -1,0 +1,568 @@
+// The chat as customers have it: talks to the hub, remembers, and tells the panel what to show.
+import type { ISubscription } from "@microsoft/signalr";
+import { isShortcut } from "../islands/chat";
+import { announce } from "../page";
+import { rest } from "./dom";
+import { HubError, Link } from "./link";
+import type { Conversation, Message, Page, Person, Presence, QueuePosition, Receipt, Resumed, Typing } from "./model";
+import { Panel, type Reached } from "./panel";
+import { type Kept, type Outgoing, store } from "./store";
+
+/** How many messages of a long conversation are fetched at first, and with each "earlier". */
+const TAIL = 50;
+/** Typing is told at most as often, and taken back after as long a rest, in ms. */
+const TYPING = 3_000;
+/** Typing of others is forgotten after as long, in ms. */
+const TYPING_ENDS = 7_000;
+/** Under this width the panel covers the page. */
+const NARROW = "(max-width: 40rem)";
+
+/** Takes over the button of the page. */
+export function start(button: HTMLAnchorElement, open: boolean): void {
+  new Customer(button).begin(open);
+}
+
+class Customer {
+  readonly #button: HTMLAnchorElement;
+  readonly #count: HTMLElement | null;
+  readonly #panel: Panel;
+  readonly #link: Link;
+  #conversation: Conversation | undefined;
+  #messages: Message[] = [];
+  /** The number after which this tab has looked, while there are no messages. */
+  #after = 0;
+  /** Own messages that are stored, while the event with them is still on its way. */
+  readonly #acknowledged = new Set<string>();
+  readonly #failed = new Map<string, { message: Outgoing; why: string }>();
+  #flushing = false;
+  #filling: Promise<void> | undefined;
+  #wasOn = false;
+  #account: string | null = null;
+  #agentOnline: boolean | undefined;
+  #waiting: number | undefined;
+  #answer: { id: string; stream: ISubscription<string> } | undefined;
+  #typingEnds = 0;
+  #toldTyping = 0;
+  #read = 0;
+  readonly #stopTyping = rest(TYPING, () => this.#tellTyping(false));
+  readonly #receipts = rest(150, () => void this.#sendReceipts());
+
+  constructor(button: HTMLAnchorElement) {
+    this.#button = button;
+    this.#count = button.querySelector(".chat-button__count");
+    this.#panel = new Panel(button.dataset["shop"] ?? "us", {
+      close: () => this.#close(),
+      send: (text) => this.#send(text),
+      typed: (text) => this.#typed(text),
+      askForPerson: () => void this.#askForPerson(),
+      end: () => void this.#attempt(async () => this.#moved(await this.#ask<Conversation>("EndConversation"))),
+      rate: async (score, comment) => this.#ask("Rate", { score, ...(comment && { comment }) }),
+      transcript: async (email) => this.#ask("SendTranscript", email ? { email } : {}),
+      remove: async () => {
+        await this.#ask("DeleteConversation");
+        this.#forget();
+        announce("The conversation is deleted.");
+      },
+      anew: () => {
+        this.#forget();
+        this.#panel.focus();
+      },
+      earlier: () => void this.#attempt(() => this.#fetchEarlier()),
+      discard: (id) => {
+        const text = this.#failed.get(id)?.message.text ?? "";
+        this.#failed.delete(id);
+        this.#showPending();
+        return text;
+      },
+      followed: () => {
+        if (matchMedia(NARROW).matches) this.#show(false);
+      },
+    });
+    this.#link = new Link(
+      "/hubs/chat",
+      (on) => {
+        this.#wasOn ||= on;
+        if (!on) this.#endAnswer();
+        this.#stand();
+        if (!on) return;
+        this.#receipts();
+        void this.#flush();
+      },
+      () => this.#attach(),
+    );
+    this.#listen();
+  }
+
+  begin(open: boolean): void {
+    this.#button.after(this.#panel.root);
+    this.#button.setAttribute("aria-controls", this.#panel.root.id);
+    this.#panel.text = store.text();
+    const kept = store.kept();
+    if (kept) this.#recall(kept);
+    this.#showPending();
+    this.#stand();
+    this.#link.start();
+    if (open) this.#open();
+    else if (store.isOpen() && !matchMedia(NARROW).matches) this.#show(true);
+  }
+
+  #listen(): void {
+    this.#button.addEventListener("click", (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      this.#open();
+    });
+    addEventListener("keydown", (event) => {
+      if (!isShortcut(event)) return;
+      event.preventDefault();
+      if (this.#isOpen() && this.#panel.root.contains(document.activeElement)) this.#close();
+      else this.#open();
+    });
+    // On a phone the panel covers the page: whoever moves on to the page wants to see it.
+    document.addEventListener("focusin", ({ target }) => {
+      if (this.#isOpen() && matchMedia(NARROW).matches && !this.#panel.root.contains(target as Node)) this.#show(false);
+    });
+    document.addEventListener("visibilitychange", () => this.#receipts());
+    addEventListener("storage", ({ key }) => {
+      if (store.isOutgoing(key)) this.#showPending();
+      if (!store.isKept(key)) return;
+      // Another tab started a conversation, or is done with this one.
+      const kept = store.kept();
+      if (kept?.id === this.#conversation?.id && kept !== undefined) return;
+      if (!kept) this.#drop();
+      else if (this.#link.up) void this.#attempt(() => this.#attach());
+    });
+
+    const mine = <T extends { conversation_id: string }>(event: string, heard: (argument: T) => void): void =>
+      this.#link.on<T>(event, (argument) => {
+        if (argument.conversation_id === this.#conversation?.id) heard(argument);
+      });
+    mine<Message>("message", (message) => this.#receive([message]));
+    this.#link.on<Conversation>("status", (conversation) => {
+      if (conversation.id === this.#conversation?.id) this.#moved(conversation);
+    });
+    mine<Receipt>("receipt", ({ side, delivered, read }) => {
+      if (side !== "agent" || !this.#conversation) return;
+      const { agent_read: known } = this.#conversation;
+      this.#conversation.agent_read = { delivered: Math.max(known.delivered, delivered), read: Math.max(known.read, read) };
+      this.#panel.mark((seq) => this.#reached(seq));
+    });
+    mine<Typing>("typing", ({ author, name, typing }) => {
+      if (author === "customer") return;
+      clearTimeout(this.#typingEnds);
+      this.#panel.typing(typing ? `${name} is writing…` : "");
+      if (typing) this.#typingEnds = setTimeout(() => this.#panel.typing(""), TYPING_ENDS);
+    });
+    mine<Presence>("presence", ({ agent_online }) => {
+      this.#agentOnline = agent_online;
+      this.#stand();
+    });
+    mine<QueuePosition>("queue_position", ({ position, waiting, answer_by_mail }) => {
+      if (!this.#conversation) return;
+      this.#conversation.queue_position = position;
+      this.#conversation.answer_by_mail = answer_by_mail;
+      this.#waiting = waiting;
+      this.#stand();
+    });
+    mine<{ conversation_id: string; agent: Person }>("agent_joined", ({ agent }) => {
+      this.#agentOnline = true;
+      announce(`${agent.name} is here now.`);
+    });
+    mine<{ conversation_id: string; agent: Person }>("agent_left", ({ agent }) => {
+      this.#agentOnline = undefined;
+      announce(`${agent.name} has left.`);
+    });
+    mine<{ conversation_id: string; answer_id: string }>("answer", ({ conversation_id, answer_id }) => this.#hear(conversation_id, answer_id));
+    mine<{ conversation_id: string }>("deleted", () => this.#forget());
+  }
+
+  // The panel
+
+  #isOpen(): boolean {
+    return !this.#panel.root.hidden;
+  }
+
+  #open(): void {
+    this.#show(true);
+    this.#panel.focus();
+  }
+
+  #close(): void {
+    this.#show(false);
+    this.#button.focus();
+  }
+
+  #show(open: boolean): void {
+    this.#button.hidden = open;
+    this.#button.setAttribute("aria-expanded", String(open));
+    this.#panel.show(open);
+    store.open(open);
+    this.#receipts();
+    this.#badge();
+  }
+
+  #stand(): void {
+    this.#panel.account(this.#account !== null);
+    this.#panel.stand({
+      shop: this.#button.dataset["shop"] ?? "",
+      conversation: this.#conversation,
+      on: this.#link.up,
+      wasOn: this.#wasOn,
+      signedIn: this.#account !== null,
+      agentOnline: this.#agentOnline,
+      waiting: this.#waiting,
+      answerByMail: this.#conversation?.answer_by_mail ?? false,
+    });
+  }
+
+  #badge(): void {
+    const unread = this.#isOpen() ? 0 : this.#messages.filter(({ seq, author }) => author !== "customer" && seq > this.#read).length;
+    if (!this.#count) return;
+    this.#count.hidden = unread === 0;
+    this.#count.replaceChildren(
+      Object.assign(document.createElement("span"), { ariaHidden: "true", textContent: unread > 9 ? "9+" : String(unread) }),
+      Object.assign(document.createElement("span"), { className: "hidden", textContent: unread === 1 ? ", 1 new message" : `, ${unread} new messages` }),
+    );
+  }
+
+  #reached(seq: number): Reached {
+    const { delivered, read } = this.#conversation?.agent_read ?? { delivered: 0, read: 0 };
+    return seq <= read ? "read" : seq <= delivered ? "delivered" : "sent";
+  }
+
+  /** Does something that may fail, and says so when it does. */
+  async #attempt(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      this.#panel.news((error as Error).message);
+    }
+  }
+
+  // The conversation
+
+  /** Shows what this tab remembers, before the hub is asked. */
+  #recall(kept: Kept): void {
+    this.#messages = store.log(kept.id);
+    this.#panel.add(this.#messages, () => "sent");
+    this.#panel.earlier(this.#hasEarlier);
+  }
+
+  get #last(): number {
+    return this.#messages.at(-1)?.seq ?? this.#after;
+  }
+
+  get #hasEarlier(): boolean {
+    return (this.#messages[0]?.seq ?? this.#after + 1) > 1;
+  }
+
+  /** Asks the hub about the present conversation. */
+  async #ask<T = void>(method: string, more: object = {}): Promise<T> {
+    return this.#link.invoke<T>(method, { conversation_id: this.#conversation?.id, ...more });
+  }
+
+  /** After each connect: finds the conversation again, and what was missed. */
+  async #attach(): Promise<void> {
+    const session = await this.#link.session();
+    this.#account = session.account;
+    let kept = store.kept();
+    // Somebody signed out, or somebody else signed in: what was said is not theirs to see.
+    if (kept?.account && kept.account !== session.account) {
+      this.#forget();
+      kept = undefined;
+    }
+    if (!kept && session.account) {
+      const [latest] = await this.#link.invoke<Conversation[]>("Conversations");
+      if (latest) kept = { id: latest.id, account: session.account, last: latest.last_seq, status: latest.status, at: Date.now() };
+    }
+    if (!kept) {
+      if (this.#conversation) this.#drop();
+      return;
+    }
+    if (this.#messages.length > 0 && this.#messages[0]?.conversation_id !== kept.id) this.#drop();
+    if (this.#messages.length === 0) this.#after = Math.max(0, kept.last - TAIL);
+    const after = this.#last;
+    try {
+      const request = { conversation_id: kept.id, after, ...(kept.secret && { secret: kept.secret }) };
+      const resumed = await this.#link.invoke<Resumed>("Resume", request);
+      // A guest who signed in has taken it over.
+      const { secret, ...rest } = kept;
+      this.#take(resumed.conversation, session.account ? { ...rest, account: session.account } : kept);
+      await this.#resumed(resumed);
+    } catch (error) {
+      if (!(error instanceof HubError) || !["not_found", "forbidden", "unauthenticated", "validation_failed"].includes(error.code)) throw error;
+      this.#forget();
+      this.#panel.news("Your last conversation is no longer there. You can start a new one.");
+    }
+  }
+
+  async #resumed({ messages, more }: Resumed): Promise<void> {
+    // What was missed while there was no connection is news; what was said before this page is not.
+    if (!this.#wasOn) this.#panel.voice(false);
+    await this.#receive(messages, !this.#wasOn);
+    if (more) await this.#fill();
+    this.#panel.earlier(this.#hasEarlier);
+    this.#panel.voice(true);
+  }
+
+  /** Makes this the present conversation. */
+  #take(conversation: Conversation, kept?: Kept): void {
+    const known = kept ?? store.kept();
+    this.#conversation = conversation;
+    this.#read = Math.max(this.#read, conversation.customer_read.read);
+    if (known?.id === conversation.id) {
+      store.keep({ ...known, last: Math.max(conversation.last_seq, this.#last), status: conversation.status, at: Date.now() });
+    }
+    this.#panel.mark((seq) => this.#reached(seq));
+    this.#stand();
+  }
+
+  /** The conversation changed. */
+  #moved(conversation: Conversation): void {
+    const before = this.#conversation;
+    if (before && conversation.version < before.version) return;
+    if (conversation.status !== "queued") this.#waiting = undefined;
+    this.#take(conversation);
+    if (before?.status !== conversation.status && (conversation.status === "resolved" || conversation.status === "closed")) {
+      announce("The conversation has ended. You can rate it in the chat.");
+    }
+  }
+
+  /** Leaves the conversation, in this tab only. */
+  #drop(): void {
+    this.#conversation = undefined;
+    this.#messages = [];
+    this.#after = this.#read = 0;
+    this.#agentOnline = this.#waiting = undefined;
+    this.#endAnswer();
+    this.#acknowledged.clear();
+    this.#panel.clear();
+    this.#panel.earlier(false);
+    store.forgetLog();
+    this.#showPending();
+    this.#stand();
+    this.#badge();
+  }
+
+  /** Leaves the conversation in all tabs, with what was to be sent to it. */
+  #forget(): void {
+    for (const { id, conversation } of store.outgoing()) if (conversation !== undefined) store.drop(id);
+    this.#failed.clear();
+    store.keep(undefined);
+    this.#drop();
+  }
+
+  /** The conversation, which is started when there is none. Tabs do so one after the other, so that there is one. */
+  async #ensure(): Promise<void> {
+    if (this.#conversation) return;
+    const begin = async (): Promise<void> => {
+      if (store.kept()) return this.#attach();
+      const session = await this.#link.session();
+      const who = { ...(session.account ? {} : this.#panel.guest()), language: document.documentElement.lang || "en" };
+      const started = await this.#link.invoke<{ conversation: Conversation; secret?: string }>("StartConversation", who);
+      const { conversation, secret } = started;
+      const owner = secret ? { secret } : session.account ? { account: session.account } : {};
+      const kept = { id: conversation.id, ...owner, last: 0, status: conversation.status, at: Date.now() };
+      store.keep(kept);
+      this.#take(conversation, kept);
+      this.#panel.voice(true);
+      if (conversation.last_seq > 0) await this.#fill();
+    };
+    if ("locks" in navigator) await navigator.locks.request("bw_chat", begin);
+    else await begin();
+  }
+
+  async #askForPerson(): Promise<void> {
+    await this.#attempt(async () => {
+      await this.#ensure();
+      this.#moved(await this.#ask<Conversation>("AskForPerson"));
+    });
+    this.#panel.focus();
+  }
+
+  // Messages that come
+
+  /** Takes messages in, each once and in order; fetches what is missing between. */
+  async #receive(messages: Message[], past = false): Promise<void> {
+    const fresh: Message[] = [];
+    for (const message of messages) {
+      const last = fresh.at(-1)?.seq ?? this.#last;
+      if (message.seq <= last) continue;
+      if (message.seq > last + 1) {
+        this.#append(fresh, past);
+        return this.#fill();
+      }
+      fresh.push(message);
+    }
+    this.#append(fresh, past);
+  }
+
+  #append(fresh: Message[], past: boolean): void {
+    if (fresh.length === 0) return;
+    this.#messages.push(...fresh);
+    for (const { client_message_id: id, answer_id } of fresh) {
+      if (id) {
+        this.#acknowledged.delete(id);
+        store.drop(id);
+      }
+      if (answer_id && answer_id === this.#answer?.id) this.#endAnswer();
+    }
+    this.#showPending();
+    const last = fresh.at(-1) as Message;
+    if (last.author !== "customer") this.#panel.typing("");
+    this.#panel.add(fresh, (seq) => this.#reached(seq));
+    store.remember(last.conversation_id, this.#messages);
+    const kept = store.kept();
+    if (kept?.id === last.conversation_id) store.keep({ ...kept, last: last.seq, at: Date.now() });
+    if (!past && !this.#isOpen() && last.author !== "customer") announce(`New message from ${last.name}: ${last.text}`);
+    this.#receipts();
+    this.#badge();
+  }
+
+  /** Fetches what came after the last message that is here. */
+  #fill(): Promise<void> {
+    this.#filling ??= (async () => {
+      try {
+        for (let next: number | null = this.#last; next !== null; ) {
+          const page: Page = await this.#ask<Page>("History", { after: next, limit: 200 });
+          const fresh = page.items.filter(({ seq }) => seq > this.#last);
+          this.#append(fresh, false);
+          next = fresh.length > 0 ? page.next : null;
+        }
+      } finally {
+        this.#filling = undefined;
+      }
+    })();
+    return this.#filling;
+  }
+
+  async #fetchEarlier(): Promise<void> {
+    const first = this.#messages[0]?.seq ?? 1;
+    const after = Math.max(0, first - 1 - TAIL);
+    const { items } = await this.#ask<Page>("History", { after, limit: Math.min(TAIL, first - 1) });
+    const older = items.filter(({ seq }) => seq < first);
+    this.#messages.unshift(...older);
+    this.#panel.voice(false);
+    this.#panel.add(older, (seq) => this.#reached(seq), true);
+    this.#panel.voice(true);
+    this.#panel.earlier(this.#hasEarlier && older.length > 0);
+  }
+
+  async #sendReceipts(): Promise<void> {
+    const last = this.#last;
+    if (!this.#conversation || !this.#link.up || last === 0) return;
+    const seen = this.#isOpen() && !document.hidden;
+    const { delivered } = this.#conversation.customer_read;
+    if (seen && last > this.#read) {
+      this.#read = last;
+      this.#conversation.customer_read = { delivered: last, read: last };
+      await this.#ask("MarkRead", { seq: last }).catch(() => undefined);
+    } else if (last > delivered) {
+      this.#conversation.customer_read.delivered = last;
+      await this.#ask("MarkDelivered", { seq: last }).catch(() => undefined);
+    }
+  }
+
+  /** Shows an answer while it is written. */
+  #hear(conversation_id: string, answer_id: string): void {
+    this.#endAnswer();
+    if (this.#messages.some((message) => message.answer_id === answer_id)) return;
+    this.#panel.draft("");
+    let text = "";
+    const stream = this.#link.stream<string>("Answer", { conversation_id, answer_id }, (piece) => {
+      text += piece;
+      if (this.#answer?.id === answer_id) this.#panel.draft(text);
+    });
+    this.#answer = { id: answer_id, stream };
+  }
+
+  #endAnswer(): void {
+    this.#answer?.stream.dispose();
+    this.#answer = undefined;
+    this.#panel.draft();
+  }
+
+  // Messages that go
+
+  #send(text: string): void {
+    const { id } = this.#conversation ?? store.kept() ?? {};
+    store.put({ id: crypto.randomUUID?.() ?? uuid(), ...(id && { conversation: id }), text, at: Date.now() });
+    store.type("");
+    this.#panel.suggest([]);
+    this.#showPending();
+    this.#panel.toEnd();
+    this.#toldTyping = 0;
+    void this.#flush();
+  }
+
+  #showPending(): void {
+    const ours = ({ conversation }: Outgoing): boolean => conversation === undefined || conversation === this.#conversation?.id || !this.#conversation;
+    const stored = new Set(this.#messages.map((message) => message.client_message_id));
+    const waiting = this.#waitingOnes().filter((one) => ours(one) && !stored.has(one.id));
+    this.#panel.pending([
+      ...waiting.map((one) => ({ ...one, reached: this.#acknowledged.has(one.id) ? ("sent" as const) : ("waiting" as const) })),
+      ...[...this.#failed.values()].map(({ message, why }) => ({ ...message, reached: "failed" as const, why })),
+    ]);
+  }
+
+  #waitingOnes(): Outgoing[] {
+    return store.outgoing().filter(({ id }) => !this.#failed.has(id));
+  }
+
+  /** Sends what waits, one after the other. Sending again what had arrived is harmless: its id is the same. */
+  async #flush(): Promise<void> {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    try {
+      for (let tries = 0; this.#link.up; ) {
+        const next = this.#waitingOnes().find(({ id }) => !this.#acknowledged.has(id));
+        if (!next) return;
+        try {
+          await this.#ensure();
+          const conversation_id = this.#conversation?.id;
+          const request = { conversation_id, client_message_id: next.id, text: next.text };
+          const { seq } = await this.#link.invoke<{ seq: number }>("SendMessage", request);
+          // Until the message itself is here, it is shown as sent.
+          if (seq <= this.#last) store.drop(next.id);
+          else this.#acknowledged.add(next.id);
+          this.#showPending();
+          tries = 0;
+        } catch (error) {
+          const { code, message } = error as HubError;
+          if (code === "offline") return;
+          if (["too_many_requests", "unavailable", "internal"].includes(code) && tries++ < 20) {
+            await new Promise((done) => setTimeout(done, Math.min(10_000, 1_000 * tries)));
+            continue;
+          }
+          store.drop(next.id);
+          this.#failed.set(next.id, { message: next, why: message });
+          this.#showPending();
+        }
+      }
+    } finally {
+      this.#flushing = false;
+    }
+  }
+
+  #typed(text: string): void {
+    store.type(text);
+    if (text.trim() === "") return this.#tellTyping(false);
+    if (performance.now() - this.#toldTyping > TYPING) this.#tellTyping(true);
+    this.#stopTyping();
+  }
+
+  #tellTyping(typing: boolean): void {
+    if (!this.#conversation || !this.#link.up || (!typing && this.#toldTyping === 0)) return;
+    this.#toldTyping = typing ? performance.now() : 0;
+    this.#ask("Typing", { typing }).catch(() => undefined);
+  }
+}
+
+/** A random UUID where the page is not served over TLS, and the browser offers none. */
+function uuid(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

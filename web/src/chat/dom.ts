@@ -1,0 +1,71 @@
+// Small helpers to make parts of the page. Text is always set as text, never as markup.
+
+type Child = Node | string | boolean | undefined;
+type Props = Record<string, string | boolean | undefined | ((event: Event) => void)>;
+
+/** Makes an element: attributes by name, handlers as `onclick` and the like. */
+export function h<K extends keyof HTMLElementTagNameMap>(tag: K, props: Props = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (typeof value === "function") made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child): child is Node | string => typeof child === "object" || typeof child === "string"));
+  return made;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A drawing of lines that says nothing to screen readers. */
+export function icon(size: number, ...paths: string[]): SVGSVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [name, value] of [["viewBox", "0 0 20 20"], ["width", `${size}`], ["height", `${size}`], ["aria-hidden", "true"]] as const) {
+    svg.setAttribute(name, value);
+  }
+  for (const d of paths) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", d);
+    svg.append(path);
+  }
+  return svg;
+}
+
+/** Shows a text, and touches the page only when it is another one. */
+export function say(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = text === "";
+}
+
+/** When something was said: the hour, and the day unless it is today's. */
+export function time(at: string): HTMLTimeElement {
+  const date = new Date(at);
+  const today = date.toDateString() === new Date().toDateString();
+  const shown = date.toLocaleString("en", { ...(today ? {} : { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit", hour12: false });
+  return h("time", { datetime: at, title: date.toLocaleString("en") }, shown);
+}
+
+/** Characters as people count them, and as the shop does. */
+export function length(text: string): number {
+  return [...text].length;
+}
+
+/** Whether an address is one of this shop's own. */
+export function isLocal(href: string): boolean {
+  return href.startsWith("/") && new URL(href, location.origin).origin === location.origin;
+}
+
+/** Lets a text area be as high as its text, up to a limit that the style sheet sets. */
+export function grow(area: HTMLTextAreaElement): void {
+  area.style.height = "auto";
+  area.style.height = `${area.scrollHeight + 2}px`;
+}
+
+/** Calls `done` once after the last call in a while. */
+export function rest(wait: number, done: () => void): () => void {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(done, wait);
+  };
+}
