@@ -1,6 +1,7 @@
 //! Measures the shop and tries to break it, from outside: over its public API, with the real program.
 
 mod books;
+mod chat;
 mod checks;
 mod client;
 mod crash;
@@ -60,6 +61,10 @@ enum Command {
     Suite(suite::Arguments),
     /// Kill the program again and again while people buy, and check that nothing was lost or done twice
     Crash(crash::Arguments),
+    /// Kill the program in mid-conversation again and again, and check that no message was lost or shown twice
+    ChatCrash(chat::crash::Arguments),
+    /// Time how fast messages arrive and the bot answers while many people chat
+    ChatLoad(chat::load::Arguments),
     /// Let many people buy the last copies at once
     Oversell(oversell::Arguments),
     /// Score the search on judged queries: words only, meaning only, and both
@@ -93,6 +98,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Start { bin, data_dir } => start(&Program::new(&bin, &data_dir, None)).await?,
         Command::Suite(arguments) => suite::run(arguments).await?,
         Command::Crash(arguments) => return crash::run(arguments).await,
+        Command::ChatCrash(arguments) => return chat::crash::run(arguments).await,
+        Command::ChatLoad(arguments) => chat::load::run(arguments).await?,
         Command::Oversell(arguments) => return oversell::run(arguments).await,
         Command::SearchQuality(arguments) => search::quality(arguments).await?,
         Command::SearchSpeed(arguments) => search::speed(arguments).await?,

@@ -70,6 +70,11 @@ impl Visitor {
         Self { client: Client::new(address), bearer: None, basket_token: None }
     }
 
+    /// The access token, when they are signed in.
+    pub fn access_token(&self) -> Option<&str> {
+        self.bearer.as_deref()?.strip_prefix("Bearer ")
+    }
+
     /// Goes on at another address, as the same person.
     pub fn moves_to(&mut self, address: SocketAddr) {
         self.client = Client::new(address);
