@@ -24,6 +24,8 @@ pub struct Part {
     pub workers: Vec<BoxFuture<'static, ()>>,
     /// What it does once the public API is there to be called.
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
+    /// What it does when the process begins to end, while requests in flight are finished.
+    pub on_stop: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Part {
@@ -38,6 +40,7 @@ impl Part {
         self.consumers.extend(other.consumers);
         self.workers.extend(other.workers);
         self.on_api.extend(other.on_api);
+        self.on_stop.extend(other.on_stop);
         self
     }
 }

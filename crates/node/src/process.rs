@@ -9,6 +9,7 @@ use bookworm_db::{Db, Sql};
 use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
 use bookworm_messaging::{Policy, housekeeping, relay};
 use bookworm_telemetry::Telemetry;
+use futures::future::BoxFuture;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ pub struct Shop {
     dbs: Vec<Db>,
     foundation: Foundation,
     first_admin: Option<FirstAdmin>,
+    on_stop: Vec<BoxFuture<'static, ()>>,
 }
 
 /// The administrator made at the first start; the password is known only here and now.
@@ -53,7 +55,7 @@ impl Shop {
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive).await?;
         let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
-        let Part { api, others, dbs, notes, outboxes, consumers, workers, on_api } = part;
+        let Part { api, others, dbs, notes, outboxes, consumers, workers, on_api, on_stop } = part;
 
         let stop_serving = CancellationToken::new();
         let gateway = GatewayService::new(
@@ -99,7 +101,18 @@ impl Shop {
         for (db, outbox) in outboxes {
             relays.spawn(relay(db, outbox, foundation.bus.clone(), stop_relays.clone()));
         }
-        Ok(Self { listener, router, workers: running, relays, stop_relays, stop_serving, dbs, foundation, first_admin })
+        Ok(Self {
+            listener,
+            router,
+            workers: running,
+            relays,
+            stop_relays,
+            stop_serving,
+            dbs,
+            foundation,
+            first_admin,
+            on_stop,
+        })
     }
 
     /// The address that requests come to.
@@ -129,7 +142,15 @@ impl Shop {
             shutdown.cancelled().await;
             stop_serving.cancel();
         });
-        let drained = bookworm_http::serve(self.listener, self.router, self.stop_serving, grace).await;
+        let stopping = self.stop_serving.clone();
+        let on_stop = async move {
+            stopping.cancelled().await;
+            let mut farewells = JoinSet::new();
+            self.on_stop.into_iter().for_each(|farewell| drop(farewells.spawn(farewell)));
+            finish("long connections", farewells, grace).await;
+        };
+        let serving = bookworm_http::serve(self.listener, self.router, self.stop_serving, grace);
+        let (drained, ()) = tokio::join!(serving, on_stop);
         watcher.abort();
         tracing::info!(?drained, "no more requests");
         self.foundation.stop_work.cancel();

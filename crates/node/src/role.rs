@@ -17,6 +17,8 @@ pub enum Role {
     Ordering,
     /// Mails.
     Notification,
+    /// Support chat.
+    Chat,
     /// The one door.
     Gateway,
     /// The pages.
@@ -25,7 +27,7 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ai,
         Self::Catalog,
         Self::Basket,
@@ -33,6 +35,7 @@ impl Role {
         Self::Finance,
         Self::Ordering,
         Self::Notification,
+        Self::Chat,
         Self::Gateway,
         Self::Web,
     ];
@@ -48,12 +51,13 @@ impl Role {
             Self::Finance => "finance",
             Self::Ordering => "ordering",
             Self::Notification => "notification",
+            Self::Chat => "chat",
             Self::Gateway => "gateway",
             Self::Web => "web",
         }
     }
 
-    /// The roles that it asks directly, and so must have in its process. The catalogue asks `ai` too, but can do
+    /// The roles that it asks directly, and so must have in its process. Catalogue and chat ask `ai` too, but can do
     /// without.
     #[must_use]
     pub const fn asks(self) -> &'static [Self] {
@@ -62,6 +66,7 @@ impl Role {
             Self::Basket => &[Self::Catalog],
             Self::Identity => &[Self::Basket],
             Self::Ordering => &[Self::Basket, Self::Catalog],
+            Self::Chat => &[Self::Basket, Self::Ordering],
             Self::Web => &[Self::Gateway],
         }
     }
@@ -144,7 +149,7 @@ mod tests {
         let error = parse(&["catalogue"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`catalogue` is not a role; the roles are ai, catalog, basket, identity, finance, ordering, notification, gateway, web"
+            "`catalogue` is not a role; the roles are ai, catalog, basket, identity, finance, ordering, notification, chat, gateway, web"
         );
     }
 

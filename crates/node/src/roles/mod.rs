@@ -3,6 +3,7 @@
 mod ai;
 mod basket;
 mod catalog;
+mod chat;
 mod finance;
 mod identity;
 mod notification;
@@ -54,11 +55,16 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
     if roles.has(Role::Finance) {
         part = part.and(finance::build(foundation).await?);
     }
-    if let (true, Some(catalog), Some(basket)) = (roles.has(Role::Ordering), clients.catalog, clients.basket) {
-        part = part.and(ordering::build(foundation, catalog, basket).await?);
+    if let (true, Some(catalog), Some(basket)) = (roles.has(Role::Ordering), clients.catalog, clients.basket.clone()) {
+        let (ordering, brings) = ordering::build(foundation, catalog, basket).await?;
+        clients.ordering = Some(ordering);
+        part = part.and(brings);
     }
     if roles.has(Role::Notification) {
         part = part.and(notification::build(foundation).await?);
+    }
+    if let (true, Some(basket), Some(ordering)) = (roles.has(Role::Chat), clients.basket, clients.ordering) {
+        part = part.and(chat::build(foundation, basket, ordering).await?);
     }
     let pages = if roles.has(Role::Web) { Some(web::build(foundation)?) } else { None };
     Ok(Built { part, pages, first_admin })
@@ -70,4 +76,5 @@ struct Clients {
     ai: Option<ai::Client>,
     catalog: Option<catalog::Client>,
     basket: Option<basket::Client>,
+    ordering: Option<ordering::Client>,
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::extract::FromRequestParts;
-use bookworm_kernel::{Clock, CustomerId, ErrorCode};
+use bookworm_kernel::{Clock, CustomerId, ErrorCode, Timestamp};
 use http::{HeaderValue, header, request::Parts};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
@@ -169,6 +169,14 @@ impl TokenVerifier {
     /// 401 `invalid_token`, with the challenge of RFC 6750, when it is not a token of ours, of an unknown key, or
     /// expired.
     pub fn verify(&self, token: &str) -> Result<Arc<AccountClaims>> {
+        self.verify_until(token).map(|(account, _)| account)
+    }
+
+    /// The account that this token proves, and until when: for connections that outlive a request.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_until(&self, token: &str) -> Result<(Arc<AccountClaims>, Timestamp)> {
         let keys = self.keys();
         let now = self.clock.now().seconds();
         if token.len() > Self::MAX_TOKEN_BYTES {
@@ -192,7 +200,13 @@ impl TokenVerifier {
         if verified.exp <= now {
             return Err(invalid_token("The token has expired."));
         }
-        Ok(verified.account)
+        Ok((verified.account, Timestamp::from_micros(verified.exp.saturating_mul(1_000_000))))
+    }
+
+    /// The time by which tokens are judged.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn decode(&self, token: &str, keys: &Keys) -> Option<Claims> {
@@ -313,7 +327,7 @@ demands! {
 #[cfg(test)]
 mod tests {
     use axum::{Extension, Router, body::Body, routing::get};
-    use bookworm_kernel::{ManualClock, Timestamp};
+    use bookworm_kernel::ManualClock;
     use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
     use jsonwebtoken::{EncodingKey, Header};
     use tower::ServiceExt;

@@ -29,7 +29,10 @@ use std::sync::Arc;
 
 use bookworm_config::Ordering as Settings;
 use bookworm_contracts::grpc::{
-    Transport, basket::basket_client::BasketClient, catalog::catalog_client::CatalogClient,
+    Transport,
+    basket::basket_client::BasketClient,
+    catalog::catalog_client::CatalogClient,
+    ordering::ordering_server::{Ordering, OrderingServer},
 };
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Timestamp};
@@ -93,6 +96,12 @@ impl OrderingService {
     /// The routes, without the prefix `/api/v1`.
     pub fn api(&self) -> OpenApiRouter {
         features::routes().with_state(self.clone())
+    }
+
+    /// What other services ask.
+    #[must_use]
+    pub fn grpc(&self) -> OrderingServer<impl Ordering> {
+        OrderingServer::new(features::grpc::Server(self.clone()))
     }
 
     /// Reactions to other services' events.

@@ -44,6 +44,9 @@ pub struct RateLimit {
     pub per_client_per_minute: u32,
     /// Requests in a minute from one account: 1 to 1000000. Default 1200: staff tools ask more often than readers.
     pub per_account_per_minute: u32,
+    /// Requests in a minute from one address to hubs, such as the support chat's: 1 to 1000000. Default 3000. Over
+    /// WebSockets a connection costs two; over long polling each message costs one or two.
+    pub hubs_per_client_per_minute: u32,
     /// Requests at one go before the rate counts: 1 to 1000000. Default 120.
     pub burst: u32,
 }
@@ -85,7 +88,13 @@ impl Default for Cache {
 
 impl Default for RateLimit {
     fn default() -> Self {
-        Self { enabled: true, per_client_per_minute: 600, per_account_per_minute: 1200, burst: 120 }
+        Self {
+            enabled: true,
+            per_client_per_minute: 600,
+            per_account_per_minute: 1200,
+            hubs_per_client_per_minute: 3000,
+            burst: 120,
+        }
     }
 }
 
@@ -121,6 +130,7 @@ impl Validate for RateLimit {
     fn validate(&self, v: &mut Validation) {
         v.range("per_client_per_minute", self.per_client_per_minute, 1..=1_000_000);
         v.range("per_account_per_minute", self.per_account_per_minute, 1..=1_000_000);
+        v.range("hubs_per_client_per_minute", self.hubs_per_client_per_minute, 1..=1_000_000);
         v.range("burst", self.burst, 1..=1_000_000);
     }
 }

@@ -340,7 +340,7 @@ impl Conversation {
         &self,
         seq: u64,
         reply: Reply,
-        answer_id: Uuid,
+        answer_id: Option<Uuid>,
         someone_is_there: bool,
         now: Timestamp,
     ) -> Decided {
@@ -354,7 +354,7 @@ impl Conversation {
         let said = decision.say(AuthorKind::Bot, BOT_NAME, &Words::of_the_shop(&reply.text), now);
         said.links = reply.links;
         said.suggestions = reply.suggestions.into_iter().take(4).collect();
-        said.answer_id = Some(answer_id);
+        said.answer_id = answer_id;
         decision.happened.push(Happened::BotAnswered);
         if self.status == ConversationStatus::Bot {
             if let Some(intent) = reply.intent {

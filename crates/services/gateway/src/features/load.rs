@@ -22,8 +22,18 @@ impl Slots {
     }
 }
 
+/// Connections of hubs: a poll hangs until there is something to tell. Hubs have limits of their own.
+pub const LONG: &str = "/hubs/";
+
+fn is_long(request: &Request) -> bool {
+    request.uri().path().starts_with(LONG)
+}
+
 /// Refuses at once with 503 when every place is taken: an answer now is better than a queue that grows.
 pub async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> Response {
+    if is_long(&request) {
+        return next.run(request).await;
+    }
     let Ok(_place) = slots.0.try_acquire() else {
         metrics::counter!("gateway_shed_total").increment(1);
         return Problem::new(ErrorCode::Unavailable)
@@ -37,6 +47,9 @@ pub async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> R
 /// Gives up after `limit` with 504 `timeout`. What was begun may still happen; a request with an `Idempotency-Key` can
 /// be repeated safely.
 pub async fn time_limit(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    if is_long(&request) {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(ErrorCode::Timeout)

@@ -22,7 +22,7 @@ use governor::{
 use http::{HeaderName, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
-use super::client_address::Client;
+use super::{client_address::Client, load::LONG};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
@@ -37,8 +37,12 @@ pub struct Limiter {
     enabled: bool,
     clients: Keyed<IpAddr>,
     accounts: Keyed<CustomerId>,
+    /// Requests of hubs' connections. Over long polling one conversation asks again with each message, which should
+    /// not use up what the shop's pages need.
+    hubs: Keyed<IpAddr>,
     per_client: u32,
     per_account: u32,
+    per_hub_client: u32,
 }
 
 impl Limiter {
@@ -51,9 +55,16 @@ impl Limiter {
             enabled: settings.enabled,
             clients: RateLimiter::keyed(quota(settings.per_client_per_minute)).with_middleware(),
             accounts: RateLimiter::keyed(quota(settings.per_account_per_minute)).with_middleware(),
+            hubs: RateLimiter::keyed(Quota::per_minute(at_least_one(settings.hubs_per_client_per_minute)))
+                .with_middleware(),
             per_client: settings.per_client_per_minute,
             per_account: settings.per_account_per_minute,
+            per_hub_client: settings.hubs_per_client_per_minute,
         }
+    }
+
+    fn check_hub(&self, client: IpAddr) -> Result<Left, Refused> {
+        take(&self.hubs, &network(client), "hubs", self.per_hub_client)
     }
 
     fn check(&self, client: IpAddr, account: Option<CustomerId>) -> Result<Left, Refused> {
@@ -109,7 +120,11 @@ pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: 
     // A token that is not valid counts for nobody's account; whoever needs it will refuse it.
     let account = Caller::from_request_parts(&mut parts, &()).await.ok().and_then(|caller| caller.id());
     let client = parts.extensions.get::<Client>().map_or(IpAddr::from([127, 0, 0, 1]), |client| client.0);
-    let (left, wait, mut response) = match limiter.check(client, account) {
+    let checked = match parts.uri.path().starts_with(LONG) {
+        true => limiter.check_hub(client),
+        false => limiter.check(client, account),
+    };
+    let (left, wait, mut response) = match checked {
         Ok(left) => (left, Duration::ZERO, next.run(Request::from_parts(parts, body)).await),
         Err(Refused { left, wait }) => {
             metrics::counter!("gateway_rate_limited_total", "policy" => left.policy).increment(1);
@@ -139,6 +154,7 @@ pub async fn tidy(limiter: Arc<Limiter>, shutdown: CancellationToken) {
         }
         limiter.clients.retain_recent();
         limiter.accounts.retain_recent();
+        limiter.hubs.retain_recent();
     }
 }
 

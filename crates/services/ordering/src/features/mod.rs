@@ -6,6 +6,7 @@ mod command;
 pub(crate) mod complete;
 pub(crate) mod forget_keys;
 pub(crate) mod get_order;
+pub(crate) mod grpc;
 pub(crate) mod history;
 pub(crate) mod list_orders;
 pub(crate) mod order_facts;

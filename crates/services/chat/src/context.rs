@@ -1,0 +1,85 @@
+//! What an agent sees beside a conversation: the customer's orders and basket, asked of the roles that have them.
+
+use std::{future::Future, time::Duration};
+
+use bookworm_contracts::{
+    grpc::{
+        self, Transport,
+        basket::{GetBasketRequest, basket_client::BasketClient, get_basket_request::Owner},
+        ordering::{LatestOrdersRequest, OrderInShort, ordering_client::OrderingClient},
+    },
+    rest::chat::{ContextLine, ContextOrder, CustomerContext},
+};
+use bookworm_kernel::{Cause, Currency, CustomerId, Money, Timestamp};
+use tonic::{Response, Status};
+
+use crate::{Chat, domain::conversation::Conversation};
+
+/// How long to wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many orders are shown.
+const ORDERS: u32 = 10;
+
+/// Other services.
+#[derive(Clone)]
+pub struct Clients {
+    /// Baskets.
+    pub basket: BasketClient<Transport>,
+    /// Orders.
+    pub ordering: OrderingClient<Transport>,
+}
+
+impl Chat {
+    /// What is known of a conversation's customer. What cannot be asked just now is named, never an error: the agent
+    /// can answer without it.
+    pub(crate) async fn context_of(&self, conversation: &Conversation, cause: &Cause) -> CustomerContext {
+        let Some(customer) = conversation.customer.id else { return CustomerContext::default() };
+        let (orders, basket) = tokio::join!(self.orders(customer, cause), self.basket(customer, cause));
+        let mut context = CustomerContext::default();
+        match orders {
+            Some(orders) => context.orders = orders,
+            None => context.unavailable.push("orders".to_owned()),
+        }
+        match basket {
+            Some(basket) => context.basket = basket,
+            None => context.unavailable.push("basket".to_owned()),
+        }
+        context
+    }
+
+    async fn orders(&self, customer: CustomerId, cause: &Cause) -> Option<Vec<ContextOrder>> {
+        let question = LatestOrdersRequest { customer_id: customer.to_string(), limit: ORDERS };
+        let mut client = self.clients.ordering.clone();
+        let answer = answered("ordering", client.latest_orders(grpc::request(cause, question))).await?;
+        Some(answer.orders.into_iter().filter_map(order).collect())
+    }
+
+    async fn basket(&self, customer: CustomerId, cause: &Cause) -> Option<Vec<ContextLine>> {
+        let question = GetBasketRequest { owner: Some(Owner::CustomerId(customer.to_string())) };
+        let mut client = self.clients.basket.clone();
+        let answer = answered("basket", client.get_basket(grpc::request(cause, question))).await?;
+        let line = |line: grpc::basket::Line| ContextLine { title: line.seen_title, quantity: line.quantity };
+        Some(answer.lines.into_iter().map(line).collect())
+    }
+}
+
+fn order(order: OrderInShort) -> Option<ContextOrder> {
+    Some(ContextOrder {
+        id: order.id.parse().ok()?,
+        number: order.number,
+        status: serde_json::from_value(order.status.into()).ok()?,
+        total: Money::new(order.total, Currency::parse(&order.currency).ok()?),
+        titles: order.titles,
+        placed_at: Timestamp::from_micros(order.placed_at),
+    })
+}
+
+async fn answered<T>(who: &'static str, call: impl Future<Output = Result<Response<T>, Status>>) -> Option<T> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(Ok(answer)) => return Some(answer.into_inner()),
+        Ok(Err(status)) => tracing::warn!(who, code = ?status.code(), message = status.message(), "no answer"),
+        Err(_) => tracing::warn!(who, "no answer in time"),
+    }
+    metrics::counter!("chat_calls_failed_total", "service" => who).increment(1);
+    None
+}

@@ -1,0 +1,237 @@
+//! Changing a conversation: read, decide, store, and only then show.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use bookworm_contracts::{
+    events::chat::AnsweredByMail,
+    rest::chat::{self as rest, ChatMessage, ConversationStatus},
+};
+use bookworm_http::{Problem, Result, auth::AccountClaims};
+use bookworm_kernel::{Cause, ConversationId, CustomerId, ErrorCode};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{
+    Chat,
+    domain::{
+        conversation::{Conversation, Decision, Happened},
+        refusal::Refusal,
+    },
+    store::{Change, CommitError, Letter, StoreError},
+};
+
+/// How often a change is decided again, because somebody on another node was faster.
+const ATTEMPTS: usize = 8;
+
+/// Turns for conversations: within this process, changes to one are made one after the other, and shown in the order in
+/// which they were stored. Other processes are kept apart by the conversation's version.
+pub(crate) struct Turns(Vec<Mutex<()>>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self((0..1024).map(|_| Mutex::new(())).collect())
+    }
+}
+
+impl Turns {
+    /// Waits for the turn of whatever this key stands for.
+    pub async fn wait(&self, key: &impl Hash) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.0[hasher.finish() as usize % self.0.len()].lock().await
+    }
+}
+
+/// What is to be done to a conversation.
+pub(crate) struct Plan {
+    pub decision: Decision,
+    pub letters: Vec<Letter>,
+    pub taken_by: Option<CustomerId>,
+}
+
+impl From<Decision> for Plan {
+    fn from(decision: Decision) -> Self {
+        Self { decision, letters: Vec::new(), taken_by: None }
+    }
+}
+
+impl Plan {
+    /// The agent takes one more with it.
+    pub fn taken_by(self, agent: CustomerId) -> Self {
+        Self { taken_by: Some(agent), ..self }
+    }
+}
+
+/// Why a conversation was not changed.
+pub(crate) enum NotChanged {
+    /// This side has sent the message already.
+    Duplicate,
+    /// Whatever the caller is told.
+    Problem(Problem),
+}
+
+impl From<NotChanged> for Problem {
+    fn from(not: NotChanged) -> Self {
+        match not {
+            NotChanged::Duplicate => Self::new(ErrorCode::DuplicateValue),
+            NotChanged::Problem(problem) => problem,
+        }
+    }
+}
+
+impl From<Refusal> for NotChanged {
+    fn from(refusal: Refusal) -> Self {
+        Self::Problem(problem(refusal))
+    }
+}
+
+/// A refusal as an answer.
+pub(crate) fn problem(refusal: Refusal) -> Problem {
+    Problem::new(refusal.code()).detail(refusal.to_string())
+}
+
+/// What everybody is told who asks for what does not exist or is not theirs.
+pub(crate) fn no_such_conversation() -> Problem {
+    Problem::not_found("conversation")
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the chat's store is busy");
+                Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1))
+            }
+            StoreError::Failed(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// A conversation after a change, and what was said with it.
+pub(crate) struct Changed {
+    pub conversation: Conversation,
+    pub messages: Vec<ChatMessage>,
+}
+
+impl Chat {
+    /// Changes a conversation as `decide` says, which may be asked more than once.
+    ///
+    /// # Errors
+    /// 404 when there is none, what `decide` refuses, 409 when others were faster again and again.
+    pub(crate) async fn change(
+        &self,
+        id: ConversationId,
+        cause: Cause,
+        decide: impl Fn(&Conversation) -> Result<Plan, Refusal> + Send + Sync,
+    ) -> Result<Changed, NotChanged> {
+        let _turn = self.turns.wait(&id).await;
+        for _ in 0..ATTEMPTS {
+            let before = self.find(id).await.map_err(NotChanged::Problem)?;
+            let Plan { decision, mut letters, taken_by } = decide(&before)?;
+            let Decision { next, messages, happened } = decision;
+            if next == before {
+                return Ok(Changed { conversation: before, messages });
+            }
+            letters.extend(happened.iter().filter_map(|happened| answer_by_mail(&next, happened)));
+            let change = Change {
+                conversation: next.clone(),
+                expected: Some(before.version),
+                messages: messages.clone(),
+                letters,
+                taken_by: taken_by.filter(|_| next.status == ConversationStatus::WithAgent),
+                cause,
+            };
+            match self.store.commit(change).await {
+                Ok(()) => {
+                    self.announce(Some(&before), &next, &messages, &happened).await;
+                    return Ok(Changed { conversation: next, messages });
+                }
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Duplicate) => return Err(NotChanged::Duplicate),
+                Err(CommitError::AgentFull) => return Err(Refusal::AgentFull.into()),
+                Err(CommitError::Store(error)) => return Err(NotChanged::Problem(error.into())),
+            }
+        }
+        Err(NotChanged::Problem(Problem::new(ErrorCode::ConcurrentChange)))
+    }
+
+    /// Keeps a new conversation.
+    pub(crate) async fn begin(&self, decision: Decision, cause: Cause) -> Result<Conversation> {
+        let Decision { next, messages, happened } = decision;
+        let change = Change {
+            conversation: next.clone(),
+            expected: None,
+            messages: messages.clone(),
+            letters: Vec::new(),
+            taken_by: None,
+            cause,
+        };
+        match self.store.commit(change).await {
+            Ok(()) => {
+                self.announce(None, &next, &messages, &happened).await;
+                Ok(next)
+            }
+            Err(CommitError::Store(error)) => Err(error.into()),
+            Err(_) => Err(Problem::new(ErrorCode::ConcurrentChange)),
+        }
+    }
+
+    /// A conversation.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub(crate) async fn find(&self, id: ConversationId) -> Result<Conversation> {
+        self.store.find(id).await?.ok_or_else(no_such_conversation)
+    }
+
+    /// Deletes a conversation for good, and tells everybody attached.
+    pub(crate) async fn delete(&self, id: ConversationId) -> Result<()> {
+        let _turn = self.turns.wait(&id).await;
+        if !self.store.delete(id).await? {
+            return Err(no_such_conversation());
+        }
+        self.announce_deleted(id).await;
+        Ok(())
+    }
+
+    /// As the API shows it, with its place in the queue.
+    pub(crate) async fn view(&self, conversation: &Conversation) -> Result<rest::Conversation> {
+        let position = match conversation.rank() {
+            Some(rank) => Some(u32::try_from(self.store.ahead_of(rank).await?).unwrap_or(u32::MAX).saturating_add(1)),
+            None => None,
+        };
+        Ok(conversation.view(position))
+    }
+
+    /// Several, as the API shows them.
+    pub(crate) async fn views(&self, conversations: &[Conversation]) -> Result<Vec<rest::Conversation>> {
+        let mut views = Vec::with_capacity(conversations.len());
+        for conversation in conversations {
+            views.push(self.view(conversation).await?);
+        }
+        Ok(views)
+    }
+}
+
+fn answer_by_mail(conversation: &Conversation, happened: &Happened) -> Option<Letter> {
+    let Happened::AnsweredByMail(text) = happened else { return None };
+    Some(Letter::Answer(AnsweredByMail {
+        conversation_id: conversation.id,
+        email: conversation.customer.email.clone()?,
+        customer_name: conversation.customer.name.clone(),
+        agent_name: conversation.agent.as_ref()?.name.clone(),
+        text: text.clone(),
+    }))
+}
+
+/// Whether a conversation is this caller's: by their account, or by its secret.
+pub(crate) fn is_customer(conversation: &Conversation, account: Option<&AccountClaims>, secret: Option<&str>) -> bool {
+    let own = account.is_some_and(|account| conversation.customer.id == Some(account.id));
+    let opened = || match (&conversation.customer.secret, secret) {
+        (Some(hash), Some(secret)) => hash.opens(secret),
+        _ => false,
+    };
+    own || opened()
+}

@@ -1,0 +1,190 @@
+//! What everybody attached is told, once it is stored.
+
+use bookworm_contracts::rest::chat::{AuthorKind, ChatMessage, ConversationStatus};
+use bookworm_kernel::{ConversationId, CustomerId};
+use serde::Serialize;
+
+use super::wire::{AgentEvent, AnswerEvent, DeletedEvent, PresenceEvent, ReceiptEvent, TypingEvent};
+use crate::{
+    Chat,
+    bot::Reason,
+    domain::{
+        conversation::{Conversation, Happened},
+        message::{self, Side},
+    },
+};
+
+/// Agents who are not offline.
+pub(crate) const DESK: &str = "desk";
+
+/// The connections of one side of a conversation.
+pub(crate) fn group(side: Side, conversation: ConversationId) -> String {
+    format!("{}:{conversation}", side.name())
+}
+
+/// The connections of an agent.
+pub(crate) fn agent_group(agent: CustomerId) -> String {
+    format!("of:{agent}")
+}
+
+impl Chat {
+    /// Sends to a group. Nobody waits for a slow reader, and a message that reaches nobody is in the store.
+    pub(crate) async fn tell(&self, group: String, event: &str, argument: impl Serialize + Send + Sync) {
+        let Some(hub) = self.hub() else { return };
+        if let Err(error) = hub.clients().group(group).send(event, (argument,)).await {
+            tracing::warn!(event, error = &error as &dyn std::error::Error, "an event was not sent");
+        }
+    }
+
+    async fn tell_both(&self, conversation: ConversationId, event: &str, argument: &(impl Serialize + Send + Sync)) {
+        for side in [Side::Customer, Side::Agent] {
+            self.tell(group(side, conversation), event, argument).await;
+        }
+    }
+
+    /// Shows what a change brought.
+    pub(crate) async fn announce(
+        &self,
+        before: Option<&Conversation>,
+        after: &Conversation,
+        messages: &[ChatMessage],
+        happened: &[Happened],
+    ) {
+        for message in messages {
+            self.show(message).await;
+        }
+        for happened in happened {
+            self.count(happened);
+            match happened {
+                Happened::Joined(agent) => {
+                    let event = AgentEvent { conversation_id: after.id, agent: agent.clone() };
+                    self.tell_both(after.id, "agent_joined", &event).await;
+                }
+                Happened::Left(agent) => {
+                    let event = AgentEvent { conversation_id: after.id, agent: agent.clone() };
+                    self.tell_both(after.id, "agent_left", &event).await;
+                }
+                _ => {}
+            }
+        }
+        if before.is_some_and(|before| status_changed(before, after)) {
+            match self.view(after).await {
+                Ok(view) => self.tell_both(after.id, "status", &view).await,
+                Err(problem) => tracing::warn!(%problem, "a change of status was not shown"),
+            }
+            if before.is_some_and(|before| before.agent != after.agent) {
+                self.show_presence(after).await;
+            }
+            self.desk.notify_one();
+        } else if after.status == ConversationStatus::Queued && !messages.is_empty() {
+            self.desk.notify_one();
+        }
+        if let Some(before) = before {
+            self.show_receipts(before, after).await;
+        }
+        if !after.bot_due.is_empty() {
+            self.answer_what_is_due(after.id);
+        }
+    }
+
+    async fn show(&self, message: &ChatMessage) {
+        metrics::counter!("chat_messages_total", "author" => author_name(message.author)).increment(1);
+        self.typing.stopped(message.conversation_id, Side::of(message.author));
+        for side in [Side::Customer, Side::Agent] {
+            let seen = message::seen_by(side, message.clone());
+            self.tell(group(side, message.conversation_id), "message", seen).await;
+        }
+    }
+
+    async fn show_receipts(&self, before: &Conversation, after: &Conversation) {
+        let sides = [
+            (Side::Customer, Side::Agent, before.customer_read, after.customer_read),
+            (Side::Agent, Side::Customer, before.agent_read, after.agent_read),
+        ];
+        for (side, other, before, now) in sides {
+            if before != now {
+                let event = ReceiptEvent {
+                    conversation_id: after.id,
+                    side: side.name(),
+                    delivered: now.delivered,
+                    read: now.read,
+                };
+                self.tell(group(other, after.id), "receipt", event).await;
+            }
+        }
+    }
+
+    /// Who is here, as events say it.
+    pub(crate) fn presence_of(&self, conversation: &Conversation) -> PresenceEvent {
+        PresenceEvent {
+            conversation_id: conversation.id,
+            customer_online: self.presence.customer_is_here(conversation.id),
+            agent_online: conversation.agent.as_ref().is_some_and(|agent| self.presence.agent_is_here(agent.id)),
+        }
+    }
+
+    /// Tells everybody attached who is here.
+    pub(crate) async fn show_presence(&self, conversation: &Conversation) {
+        self.tell_both(conversation.id, "presence", &self.presence_of(conversation)).await;
+    }
+
+    /// Tells the other side that somebody writes, or does no more.
+    pub(crate) async fn show_typing(&self, to: Side, event: TypingEvent) {
+        self.tell(group(to, event.conversation_id), "typing", event).await;
+    }
+
+    /// Tells the customer that the bot's words can be watched.
+    pub(crate) async fn show_answer(&self, event: AnswerEvent) {
+        self.tell(group(Side::Customer, event.conversation_id), "answer", event).await;
+    }
+
+    /// A conversation is gone.
+    pub(crate) async fn announce_deleted(&self, id: ConversationId) {
+        self.tell_both(id, "deleted", &DeletedEvent { conversation_id: id }).await;
+        self.presence.forget(id);
+        self.desk.notify_one();
+    }
+
+    fn count(&self, happened: &Happened) {
+        match happened {
+            Happened::HandedOver(reason) => {
+                metrics::counter!("chat_hand_overs_total", "reason" => reason_name(*reason)).increment(1);
+            }
+            Happened::BotAnswered => metrics::counter!("chat_bot_answers_total").increment(1),
+            Happened::FirstAnswer(wait) => {
+                metrics::histogram!("chat_first_agent_answer_seconds").record(wait.as_secs_f64());
+            }
+            Happened::AnsweredByMail(_) => metrics::counter!("chat_answers_by_mail_total").increment(1),
+            Happened::Joined(_) | Happened::Left(_) => {}
+        }
+    }
+}
+
+fn status_changed(before: &Conversation, after: &Conversation) -> bool {
+    before.status != after.status
+        || before.agent != after.agent
+        || before.intent != after.intent
+        || before.rating != after.rating
+        || before.mail_promised != after.mail_promised
+        || before.customer != after.customer
+}
+
+fn author_name(author: AuthorKind) -> &'static str {
+    match author {
+        AuthorKind::Customer => "customer",
+        AuthorKind::Bot => "bot",
+        AuthorKind::Agent => "agent",
+        AuthorKind::System => "system",
+    }
+}
+
+fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Complaint => "complaint",
+        Reason::PaymentTrouble => "payment_trouble",
+        Reason::Wanted => "wanted",
+        Reason::NotUnderstood => "not_understood",
+        Reason::Upset => "upset",
+        Reason::BeyondTheBot => "beyond_the_bot",
+    }
+}

@@ -1,0 +1,114 @@
+//! The hub `/hubs/chat`: see `docs/chat-hub.md` for every method and event.
+//!
+//! | to change | open |
+//! |---|---|
+//! | what customers may do | `customer.rs` |
+//! | what agents may do | `agent.rs` |
+//! | what both sides do in a conversation | `both.rs` |
+//! | who is behind a connection, and how much it may ask | `caller.rs` |
+//! | which events follow a change | `announce.rs` |
+//! | names and fields on the wire | `wire.rs` |
+
+mod agent;
+mod announce;
+mod both;
+mod caller;
+mod customer;
+mod drafts;
+pub(crate) mod presence;
+mod typing;
+pub(crate) mod wire;
+
+use std::sync::Arc;
+
+use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection};
+
+pub(crate) use self::{
+    announce::{DESK, agent_group, group},
+    drafts::Drafts,
+    typing::Typing,
+};
+use self::{
+    caller::{Meter, method, plain, stream},
+    presence::Identity,
+};
+use crate::Chat;
+
+/// Where the hub is.
+pub const PATH: &str = "/hubs/chat";
+/// How many conversations one connection may be attached to, and a few groups more.
+const MOST_GROUPS: usize = 200;
+
+/// The hub over this chat.
+pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
+    let options = Options {
+        close_on_authentication_expiration: true,
+        maximum_connections: chat.settings.max_connections as usize,
+        maximum_groups: MOST_GROUPS,
+        ..Options::default()
+    };
+    let verifier = Arc::clone(&chat.verifier);
+    let authenticate = move |credentials: Credentials| {
+        let verifier = Arc::clone(&verifier);
+        async move {
+            let Some(token) = credentials.token else { return Ok(Principal::anonymous()) };
+            let (account, expires) = verifier.verify_until(&token).map_err(|_| Rejection::Unauthorized)?;
+            let left = expires.since(verifier.now());
+            let principal = Principal::user(account.id.to_string()).expiring_in(left);
+            Ok(principal.with_details(Identity { account, token, expires }))
+        }
+    };
+    Hub::builder("chat", Arc::clone(chat))
+        .authenticate(authenticate)
+        .on_connected(connected)
+        .on_disconnected(disconnected)
+        .on("StartConversation", method(customer::start))
+        .on("Conversations", plain(customer::conversations))
+        .on("Resume", method(customer::resume))
+        .on("AskForPerson", method(customer::ask_for_person))
+        .on("Rate", method(customer::rate))
+        .on("EndConversation", method(customer::end))
+        .on("SendTranscript", method(customer::send_transcript))
+        .on("DeleteConversation", method(customer::delete))
+        .stream("Answer", stream(customer::answer))
+        .on("SendMessage", method(both::send_message))
+        .on("Typing", method(both::typing))
+        .on("MarkDelivered", method(both::mark_delivered))
+        .on("MarkRead", method(both::mark_read))
+        .on("History", method(both::history))
+        .on("SetAvailability", method(agent::set_availability))
+        .on("Queue", plain(agent::queue))
+        .on("MyConversations", plain(agent::my_conversations))
+        .on("Accept", method(agent::accept))
+        .on("Open", method(agent::open))
+        .on("AddNote", method(agent::add_note))
+        .on("CannedReplies", plain(agent::canned_replies))
+        .on("Transfer", method(agent::transfer))
+        .on("Close", method(agent::close))
+        .on("Reopen", method(agent::reopen))
+        .build(options)
+}
+
+type State = Arc<Chat>;
+
+async fn connected(ctx: Context<State>) -> Result<(), HubError> {
+    let identity = ctx.principal().details::<Identity>().cloned();
+    ctx.presence.enter(ctx.connection_id(), identity);
+    ctx.insert(Meter::new(&ctx.settings, ctx.clock.now()));
+    Ok(())
+}
+
+async fn disconnected(ctx: Context<State>, _: Disconnect) {
+    let gone = ctx.presence.leave(ctx.connection_id());
+    for id in gone.customers {
+        if let Ok(conversation) = ctx.find(id).await {
+            ctx.show_presence(&conversation).await;
+        }
+    }
+    if let Some(agent) = gone.agent
+        && let Err(problem) = ctx.agent_left(agent).await
+    {
+        // The next start finds the agent without a connection and says the same.
+        tracing::warn!(%problem, "that an agent left was not noted");
+    }
+}

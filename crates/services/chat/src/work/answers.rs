@@ -1,0 +1,187 @@
+//! The bot's turns: off the connections' loops, for each conversation one after the other.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bookworm_contracts::rest::chat::{AuthorKind, ChatMessage, ConversationStatus};
+use bookworm_http::{Problem, Result};
+use bookworm_kernel::{Cause, ConversationId, ErrorCode};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{
+    Chat,
+    bot::{HandOver, Reason, Reply, Rights, Said, Skill, Turn},
+    conversations::Plan,
+    domain::{
+        conversation::Conversation,
+        message::{BOT_NAME, Side},
+    },
+    hub::wire::{AnswerEvent, TypingEvent},
+};
+
+/// How many messages before it the bot is shown.
+const BEFORE: usize = 12;
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an answer waits for its customer's connection, whose rights it needs.
+const WAITS: Duration = Duration::from_secs(60);
+
+/// Which conversations the bot is at, and whether it should look again afterwards.
+#[derive(Default)]
+pub(crate) struct Answering(Mutex<HashMap<ConversationId, bool>>);
+
+impl Answering {
+    /// Whether nobody is at it, so that the caller is now.
+    fn begin(&self, id: ConversationId) -> bool {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = !at.contains_key(&id);
+        at.insert(id, !free);
+        free
+    }
+
+    /// The caller is done. Whether there may be more to do, so that they are at it still.
+    fn again(&self, id: ConversationId) -> bool {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = at.remove(&id) == Some(true);
+        if again {
+            at.insert(id, false);
+        }
+        again
+    }
+}
+
+impl Chat {
+    /// Has the bot give the answers that it owes in this conversation. Returns at once.
+    pub(crate) fn answer_what_is_due(&self, id: ConversationId) {
+        let Some(chat) = self.me.upgrade() else { return };
+        if self.tasks.is_closed() || !self.answering.begin(id) {
+            return;
+        }
+        self.tasks.spawn(async move {
+            loop {
+                if let Err(problem) = chat.answer_all(id).await {
+                    // It is still owed, and looked for again.
+                    tracing::warn!(conversation = %id, %problem, "the bot's answer has to wait");
+                }
+                if !chat.answering.again(id) {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn answer_all(&self, id: ConversationId) -> Result<()> {
+        loop {
+            let Some(conversation) = self.store.find(id).await? else { return Ok(()) };
+            let Some(&seq) = conversation.bot_due.first() else { return Ok(()) };
+            let message = self.store.message(id, seq).await?;
+            let (ConversationStatus::Bot, Some(message)) = (conversation.status, message) else {
+                let now = self.clock.now();
+                let told = self.change(id, Cause::start(), |conversation| Ok(conversation.needs_no_bot(now).into()));
+                told.await?;
+                return Ok(());
+            };
+            let Some(rights) = self.rights(&conversation) else { return Ok(()) };
+            self.answer(&conversation, message, rights).await?;
+        }
+    }
+
+    /// In whose name the bot asks the shop; `None` while it is worth waiting for the customer to come back.
+    fn rights(&self, conversation: &Conversation) -> Option<Rights> {
+        let Some(owner) = conversation.customer.id else { return Some(Rights::default()) };
+        let now = self.clock.now();
+        let waited = conversation.bot_due_since.is_some_and(|since| now.since(since) >= WAITS);
+        self.presence.rights(conversation.id, owner, now).or_else(|| waited.then(Rights::default))
+    }
+
+    async fn answer(&self, conversation: &Conversation, message: ChatMessage, rights: Rights) -> Result<()> {
+        let (id, seq) = (conversation.id, message.seq);
+        let cause = Cause::start();
+        let before = self.store.messages_before(id, seq, BEFORE).await?;
+        let said = |message: ChatMessage| {
+            let by_customer = message.author == AuthorKind::Customer;
+            (message.author != AuthorKind::System).then_some(Said { by_customer, text: message.text })
+        };
+        let turn = Turn {
+            conversation: id,
+            text: message.text,
+            before: before.into_iter().filter_map(said).collect(),
+            memory: conversation.memory.clone(),
+            rights,
+            customer_name: conversation.customer.name.clone(),
+            language: conversation.language.clone(),
+            cause,
+        };
+        let writes =
+            |typing| TypingEvent { conversation_id: id, author: AuthorKind::Bot, name: BOT_NAME.to_owned(), typing };
+        self.show_typing(Side::Customer, writes(true)).await;
+        let (reply, answer_id) = self.ask_the_bot(turn).await;
+        self.show_typing(Side::Customer, writes(false)).await;
+        let there = match reply.hand_over {
+            Some(_) => self.someone_is_there().await?,
+            None => false,
+        };
+        let now = self.clock.now();
+        let answered = self
+            .change(id, cause, |conversation| {
+                conversation.bot_answers(seq, reply.clone(), answer_id, there, now).map(Plan::from)
+            })
+            .await;
+        match answered.map_err(Problem::from) {
+            Ok(_) => Ok(()),
+            // Answered, ended or deleted meanwhile.
+            Err(problem) if problem.code() == ErrorCode::InvalidConversationState => Ok(()),
+            Err(problem) if problem.code() == ErrorCode::NotFound => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The bot's reply, and the id under which its words could be watched, if they could.
+    async fn ask_the_bot(&self, turn: Turn) -> (Reply, Option<Uuid>) {
+        let (id, memory) = (turn.conversation, turn.memory.clone());
+        let (draft, mut words) = mpsc::channel::<String>(64);
+        let responder = Arc::clone(&self.responder);
+        let mut answering = tokio::spawn(async move { responder.answer(turn, draft).await });
+        let mut pen = None;
+        let watching = async {
+            while let Some(piece) = words.recv().await {
+                if pen.is_none() {
+                    let answer_id = Uuid::new_v4();
+                    pen = Some((answer_id, self.drafts.begin(id, answer_id)));
+                    self.show_answer(AnswerEvent { conversation_id: id, answer_id }).await;
+                }
+                if let Some((_, pen)) = &pen {
+                    pen.write(&piece);
+                }
+            }
+        };
+        let both = async { tokio::join!(&mut answering, watching).0 };
+        let answered = tokio::time::timeout(PATIENCE, both).await;
+        let answer_id = pen.map(|(answer_id, _)| answer_id);
+        match answered {
+            Ok(Ok(reply)) => return (reply, answer_id),
+            Ok(Err(error)) => tracing::error!(%error, "the bot failed"),
+            Err(_) => {
+                answering.abort();
+                tracing::error!("the bot took too long");
+            }
+        }
+        (beyond_the_bot(memory), answer_id)
+    }
+}
+
+/// What is said when the bot cannot.
+fn beyond_the_bot(memory: crate::bot::Memory) -> Reply {
+    Reply {
+        text: "I am sorry, I cannot answer that just now. I pass you on to a person.".to_owned(),
+        links: Vec::new(),
+        suggestions: Vec::new(),
+        intent: None,
+        hand_over: Some(HandOver { reason: Reason::BeyondTheBot, skill: Skill::General }),
+        memory,
+    }
+}
