@@ -322,6 +322,7 @@ class Customer {
     const before = this.#conversation;
     if (before && conversation.version < before.version) return;
     if (conversation.status !== "queued") this.#waiting = undefined;
+    if (conversation.status !== "with_agent") this.#panel.typing("");
     this.#take(conversation);
     if (before?.status !== conversation.status && (conversation.status === "resolved" || conversation.status === "closed")) {
       announce("The conversation has ended. You can rate it in the chat.");

@@ -76,7 +76,7 @@ class Desk {
   readonly #foot = h("p", { class: "desk__foot", hidden: true });
   readonly #empty = h("div", { class: "empty desk__empty" }, h("h2", {}, "No conversation is open"), h("p", {}, "Accept one from the queue, or open one of yours."));
   readonly #side = h("aside", { class: "desk__side", "aria-label": "About the customer", hidden: true });
-  readonly #about = h("div", {});
+  readonly #about = h("div", { class: "desk__about" });
   readonly #notes = h("ol", { class: "desk__notes" });
   readonly #note = h("textarea", { id: "desk-note", rows: "2", maxlength: "4000" });
   readonly #composer: Composer;
@@ -733,8 +733,7 @@ class Desk {
   }
 
   #append(thread: Thread, messages: Message[]): void {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 60;
+    const atEnd = this.#isAtEnd();
     this.#log.append(
       ...messages.map((message) =>
         message.author === "system"
@@ -781,7 +780,14 @@ class Desk {
   }
 
   #showTyping(): void {
+    const atEnd = this.#isAtEnd();
     say(this.#typing, this.#open?.typing ?? "");
+    if (atEnd) this.#toEnd();
+  }
+
+  #isAtEnd(): boolean {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
+    return scrollHeight - scrollTop - clientHeight < 60;
   }
 
   #showNotes({ notes }: Thread): void {
