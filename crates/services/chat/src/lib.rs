@@ -45,9 +45,20 @@ use crate::{
     bot::Responder,
     conversations::Turns,
     hub::{Drafts, Typing, presence::Presence},
-    store::{ChatStore, SqlStore},
+    store::{ChatStore, SqlStore, StoreError},
     work::answers::Answering,
 };
+
+/// Why the chat cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its database cannot be used.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// What it holds cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// What the chat stands on.
 pub struct Needs {
@@ -109,8 +120,8 @@ impl ChatService {
     /// Brings the schema up to date and builds the hub.
     ///
     /// # Errors
-    /// When the database cannot be migrated.
-    pub async fn open(db: Db, needs: Needs) -> Result<Self, DbError> {
+    /// When the database cannot be migrated or read.
+    pub async fn open(db: Db, needs: Needs) -> Result<Self, StartError> {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, needs.clock.now()).await?;
         let outbox = Outbox::new(needs.clock.clone());
@@ -134,6 +145,7 @@ impl ChatService {
             desk: Notify::new(),
             hub: RwLock::default(),
         });
+        chat.seed_canned_replies().await?;
         let hub = hub::build(&chat);
         *chat.hub.write().unwrap_or_else(PoisonError::into_inner) = Some(hub.handle());
         Ok(Self { chat, hub, db, outbox })

@@ -1,6 +1,7 @@
 //! Which event leads to a mail.
 
 use bookworm_contracts::events::{
+    chat::{AnsweredByMail, TranscriptRequested},
     identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped},
 };
@@ -19,6 +20,8 @@ pub fn consumer(service: NotificationService) -> Consumer {
         .on(writer::<OrderCancelled>(&service))
         .on(writer::<OrderShipped>(&service))
         .on(writer::<OrderRefunded>(&service))
+        .on(writer::<AnsweredByMail>(&service))
+        .on(writer::<TranscriptRequested>(&service))
 }
 
 fn writer<M: Message + Occasion>(

@@ -96,6 +96,9 @@ pub struct Conversation {
     /// The last intent that was recognised.
     #[serde(default)]
     pub intent: Option<String>,
+    /// Why a person was wanted last.
+    #[serde(default)]
+    pub hand_over_reason: Option<Reason>,
     /// Its place in the queue, while it waits.
     #[serde(default)]
     pub waiting: Option<Waiting>,
@@ -209,6 +212,7 @@ impl Decision {
         self.next.skill = hand_over.skill;
         self.next.waiting = Some(Waiting { since: now, returned: false, but: None });
         self.next.person_wanted_since = Some(now);
+        self.next.hand_over_reason = Some(hand_over.reason);
         self.happened.push(Happened::HandedOver(hand_over.reason));
         if !someone_is_there {
             self.promise_mail(now);
@@ -259,6 +263,7 @@ impl Conversation {
             agent: None,
             skill: Skill::General,
             intent: None,
+            hand_over_reason: None,
             waiting: None,
             person_wanted_since: None,
             mail_promised: false,
@@ -642,6 +647,10 @@ impl Conversation {
             agent: self.agent.clone(),
             intent: self.intent.clone(),
             queue_position: position.filter(|_| self.status == ConversationStatus::Queued),
+            waiting_since: self
+                .waiting
+                .map(|waiting| waiting.since)
+                .filter(|_| self.status == ConversationStatus::Queued),
             answer_by_mail: self.mail_promised && self.status == ConversationStatus::Queued,
             last_seq: self.last_seq,
             customer_read: self.customer_read,

@@ -156,15 +156,12 @@ mod tests {
         let languages = proptest::sample::subsequence(vec!["en", "de", "fr"], 0..=3);
         let one = (status, any::<bool>(), 0..4_u32, 0..5_u32, skills, languages, 0..100_i64);
         proptest::collection::vec(one, 0..8).prop_map(|agents| {
-            let number = |(n, (status, connected, capacity, open, skills, languages, idle)): (usize, _)| Candidate {
-                id: CustomerId::from_uuid(uuid::Uuid::from_u128(n as u128)),
-                status,
-                connected,
-                capacity,
-                open,
-                skills,
-                languages: languages.into_iter().map(str::to_owned).collect::<Vec<String>>(),
-                idle_since: Timestamp::from_micros(idle),
+            let number = |(n, one): (usize, (AgentStatus, bool, u32, u32, Vec<Skill>, Vec<&str>, i64))| {
+                let (status, connected, capacity, open, skills, languages, idle) = one;
+                let id = CustomerId::from_uuid(uuid::Uuid::from_u128(n as u128));
+                let languages = languages.into_iter().map(str::to_owned).collect();
+                let idle_since = Timestamp::from_micros(idle);
+                Candidate { id, status, connected, capacity, open, skills, languages, idle_since }
             };
             agents.into_iter().enumerate().map(number).collect()
         })

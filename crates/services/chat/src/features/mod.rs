@@ -1,9 +1,24 @@
 //! One file for each use case over HTTP: request, rule, storage call and route together.
 
-use utoipa_axum::router::OpenApiRouter;
+pub(crate) mod canned_replies;
+pub(crate) mod customer_context;
+pub(crate) mod delete_conversation;
+pub(crate) mod get_conversation;
+pub(crate) mod list_conversations;
+pub(crate) mod list_messages;
+pub(crate) mod list_notes;
+mod visitor;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::ChatService;
 
 pub(crate) fn routes() -> OpenApiRouter<ChatService> {
     OpenApiRouter::new()
+        .routes(routes!(list_conversations::list_conversations))
+        .routes(routes!(get_conversation::get_conversation, delete_conversation::delete_conversation))
+        .routes(routes!(list_messages::list_messages))
+        .routes(routes!(customer_context::customer_context))
+        .routes(routes!(list_notes::list_notes))
+        .routes(routes!(canned_replies::get_canned_replies, canned_replies::put_canned_replies))
 }

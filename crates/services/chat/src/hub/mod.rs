@@ -25,6 +25,7 @@ use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options,
 
 pub(crate) use self::{
     announce::{DESK, agent_group, group},
+    both::{MOST_MESSAGES, page},
     drafts::Drafts,
     typing::Typing,
 };

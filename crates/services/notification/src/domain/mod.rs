@@ -2,6 +2,7 @@
 
 use askama::Template;
 use bookworm_contracts::events::{
+    chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
     identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary},
 };
@@ -245,6 +246,79 @@ impl Occasion for PasswordResetRequested {
             subject: format!("A new password for {}", head.shop),
             text: PasswordResetText { head, name, token, minutes }.render()?,
             html: PasswordResetHtml { head, name, token, minutes }.render()?,
+            order_id: None,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "chat_answer.txt")]
+struct AnswerText<'a> {
+    head: &'a Letterhead,
+    answer: &'a AnsweredByMail,
+}
+
+#[derive(Template)]
+#[template(path = "chat_answer.html")]
+struct AnswerHtml<'a> {
+    head: &'a Letterhead,
+    answer: &'a AnsweredByMail,
+}
+
+impl Occasion for AnsweredByMail {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        Ok(Draft {
+            kind: "chat_answer",
+            to: self.email.clone(),
+            subject: format!("An answer from {}", head.shop),
+            text: AnswerText { head, answer: self }.render()?,
+            html: AnswerHtml { head, answer: self }.render()?,
+            order_id: None,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "chat_transcript.txt")]
+struct TranscriptText<'a> {
+    head: &'a Letterhead,
+    name: &'a str,
+    lines: &'a [Spoken<'a>],
+}
+
+#[derive(Template)]
+#[template(path = "chat_transcript.html")]
+struct TranscriptHtml<'a> {
+    head: &'a Letterhead,
+    name: &'a str,
+    lines: &'a [Spoken<'a>],
+}
+
+/// A line of a transcript, as it is written.
+struct Spoken<'a> {
+    name: &'a str,
+    text: &'a str,
+    at: String,
+}
+
+impl<'a> From<&'a TranscriptLine> for Spoken<'a> {
+    fn from(line: &'a TranscriptLine) -> Self {
+        let at = line.at.to_datetime();
+        let (date, hour, minute) = (at.date(), at.hour(), at.minute());
+        Self { name: &line.name, text: &line.text, at: format!("{date}, {hour:02}:{minute:02} UTC") }
+    }
+}
+
+impl Occasion for TranscriptRequested {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        let lines: Vec<Spoken<'_>> = self.lines.iter().map(Spoken::from).collect();
+        let (name, lines) = (self.customer_name.as_str(), lines.as_slice());
+        Ok(Draft {
+            kind: "chat_transcript",
+            to: self.email.clone(),
+            subject: format!("Your conversation with {}", head.shop),
+            text: TranscriptText { head, name, lines }.render()?,
+            html: TranscriptHtml { head, name, lines }.render()?,
             order_id: None,
         })
     }
