@@ -44,6 +44,8 @@ class Customer {
   #typingEnds = 0;
   #toldTyping = 0;
   #read = 0;
+  /** The last message of the bot or of a person. */
+  #answered = 0;
   readonly #stopTyping = rest(TYPING, () => this.#tellTyping(false));
   readonly #receipts = rest(150, () => void this.#sendReceipts());
 
@@ -225,7 +227,9 @@ class Customer {
     );
   }
 
+  /** How far an own message has got. One that is answered has been read, by the bot at least. */
   #reached(seq: number): Reached {
+    if (seq < this.#answered) return "read";
     const { delivered, read } = this.#conversation?.agent_read ?? { delivered: 0, read: 0 };
     return seq <= read ? "read" : seq <= delivered ? "delivered" : "sent";
   }
@@ -244,7 +248,8 @@ class Customer {
   /** Shows what this tab remembers, before the hub is asked. */
   #recall(kept: Kept): void {
     this.#messages = store.log(kept.id);
-    this.#panel.add(this.#messages, () => "sent");
+    this.#answered = this.#messages.findLast(({ author }) => author === "bot" || author === "agent")?.seq ?? 0;
+    this.#panel.add(this.#messages, (seq) => this.#reached(seq));
     this.#panel.earlier(this.#hasEarlier);
   }
 
@@ -333,7 +338,7 @@ class Customer {
   #drop(): void {
     this.#conversation = undefined;
     this.#messages = [];
-    this.#after = this.#read = 0;
+    this.#after = this.#read = this.#answered = 0;
     this.#agentOnline = this.#waiting = undefined;
     this.#endAnswer();
     this.#acknowledged.clear();
@@ -401,7 +406,8 @@ class Customer {
   #append(fresh: Message[], past: boolean): void {
     if (fresh.length === 0) return;
     this.#messages.push(...fresh);
-    for (const { client_message_id: id, answer_id } of fresh) {
+    for (const { seq, author, client_message_id: id, answer_id } of fresh) {
+      if (author === "bot" || author === "agent") this.#answered = seq;
       if (id) {
         this.#acknowledged.delete(id);
         store.drop(id);
@@ -412,6 +418,7 @@ class Customer {
     const last = fresh.at(-1) as Message;
     if (last.author !== "customer") this.#panel.typing("");
     this.#panel.add(fresh, (seq) => this.#reached(seq));
+    this.#panel.mark((seq) => this.#reached(seq));
     store.remember(last.conversation_id, this.#messages);
     const kept = store.kept();
     if (kept?.id === last.conversation_id) store.keep({ ...kept, last: last.seq, at: Date.now() });

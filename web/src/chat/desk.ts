@@ -9,6 +9,15 @@ const SKILLS = ["orders", "payment", "books", "account", "general"] as const;
 const LANGUAGES: readonly (readonly [string, string])[] = [["en", "English"], ["de", "German"], ["fr", "French"], ["es", "Spanish"], ["it", "Italian"], ["pt", "Portuguese"], ["nl", "Dutch"], ["pl", "Polish"]];
 const AVAILABILITIES: readonly (readonly [Availability, string])[] = [["available", "Available"], ["away", "Away"], ["offline", "Offline"]];
 const STATUS: Record<Conversation["status"], string> = { bot: "With the bot", queued: "Waiting", with_agent: "With a person", resolved: "Resolved", closed: "Closed" };
+/** Why the bot asked for a person. */
+const REASONS: Record<string, string> = {
+  complaint: "handed over as a complaint",
+  payment_trouble: "handed over for trouble with a payment",
+  wanted: "wanted a person",
+  not_understood: "not understood by the bot",
+  upset: "handed over because upset",
+  beyond_the_bot: "beyond the bot",
+};
 /** How often waiting times are written anew, in ms. */
 const MINUTE = 20_000;
 const TYPING = 3_000;
@@ -658,7 +667,7 @@ class Desk {
         h(
           "li",
           { class: "desk__item" },
-          h("button", { type: "button", class: "desk__pick", "data-key": `look ${one.id}`, "aria-current": one.id === this.#current ? "true" : undefined, onclick: () => void this.#look(one.id) }, ...this.#lines(one, minutes(now - Date.parse(one.waiting_since ?? one.updated_at)))),
+          h("button", { type: "button", class: "desk__pick", "data-key": `look ${one.id}`, "aria-current": one.id === this.#current ? "true" : undefined, onclick: () => void this.#look(one.id) }, ...this.#lines(one, minutes(now - Date.parse(one.waiting_since ?? one.started_at)))),
           h("button", { type: "button", class: "button button--small desk__accept", "data-key": `accept ${one.id}`, "aria-label": `Accept ${one.customer_name}`, "aria-keyshortcuts": place === 0 ? "A" : undefined, onclick: () => void this.#accept(one.id) }, "Accept"),
         ),
       ),
@@ -711,6 +720,7 @@ class Desk {
       conversation.customer_id === undefined ? "guest" : "customer",
       conversation.language,
       conversation.intent && words(conversation.intent),
+      REASONS[thread.context.hand_over_reason ?? ""],
       agent && !mine && status === "with_agent" ? `with ${agent.name}` : undefined,
       conversation.rating && `rated ${conversation.rating} of 5`,
     ];

@@ -103,6 +103,7 @@ interface Money {
 }
 
 export interface Context {
+  hand_over_reason?: string;
   orders: { id: string; number: string; status: string; total: Money; titles: string[]; placed_at: string }[];
   basket: { title: string; quantity: number }[];
   unavailable?: string[];

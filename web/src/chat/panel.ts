@@ -522,6 +522,6 @@ function news({ conversation, on, wasOn, answerByMail, waiting }: Standing): str
   if (conversation?.status !== "queued") return "";
   if (answerByMail) return "Nobody is here to answer just now. Your message is kept; if we have your address, the answer comes by mail.";
   const place = conversation.queue_position;
-  if (!place) return "You are in the queue. Somebody will be with you shortly.";
-  return place === 1 ? "You are next. Somebody will be with you shortly." : `You are number ${place} of ${Math.max(place, waiting ?? place)} in the queue.`;
+  if (!place) return "You are in the queue.";
+  return place === 1 ? "You are next in the queue." : `You are number ${place} of ${Math.max(place, waiting ?? place)} in the queue.`;
 }
