@@ -123,6 +123,9 @@ pub struct Conversation {
     /// Place in the queue, from 1, while `queued`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub queue_position: Option<u32>,
+    /// Since when it waits, while `queued`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting_since: Option<Timestamp>,
     /// Nobody is there to answer now: the answer comes by mail.
     pub answer_by_mail: bool,
     /// The last message's number; 0 when there is none.
@@ -204,6 +207,10 @@ pub struct CannedReplies {
 /// What an agent sees beside a conversation. `GET /conversations/{id}/context`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CustomerContext {
+    /// Why the bot asked for a person: `complaint`, `payment_trouble`, `wanted`, `not_understood`, `upset` or
+    /// `beyond_the_bot`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hand_over_reason: Option<String>,
     /// The customer's latest orders, at most 10.
     pub orders: Vec<ContextOrder>,
     /// What is in the basket.

@@ -33,9 +33,12 @@ impl Chat {
     /// What is known of a conversation's customer. What cannot be asked just now is named, never an error: the agent
     /// can answer without it.
     pub(crate) async fn context_of(&self, conversation: &Conversation, cause: &Cause) -> CustomerContext {
-        let Some(customer) = conversation.customer.id else { return CustomerContext::default() };
+        let hand_over_reason = conversation
+            .hand_over_reason
+            .and_then(|reason| Some(serde_json::to_value(reason).ok()?.as_str()?.to_owned()));
+        let mut context = CustomerContext { hand_over_reason, ..CustomerContext::default() };
+        let Some(customer) = conversation.customer.id else { return context };
         let (orders, basket) = tokio::join!(self.orders(customer, cause), self.basket(customer, cause));
-        let mut context = CustomerContext::default();
         match orders {
             Some(orders) => context.orders = orders,
             None => context.unavailable.push("orders".to_owned()),
