@@ -2,6 +2,7 @@ import { type Browser, type BrowserContextOptions, type Page, expect } from "@pl
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ask, choose, openChat } from "./chat";
 import { CARD, addToBasket, buy, fillAddress, openMail, payWith, placeOrder, signUp } from "./journey";
 import { type Book, shopUrl } from "./test";
 
@@ -77,6 +78,10 @@ export const KINDS: Kind[] = [
   { name: "about", path: () => "/about" },
   { name: "shipping", path: () => "/shipping-and-returns" },
   { name: "privacy", path: () => "/privacy" },
+  { name: "contact", path: () => "/contact" },
+  { name: "policies", path: () => "/policies" },
+  { name: "chat-open", path: () => "/about", act: (page) => openChat(page).then(() => undefined) },
+  { name: "chat-ended", path: (world) => world.book.path, act: endChat },
   { name: "error-explained", path: () => "/errors/insufficient_stock" },
   { name: "not-found", path: () => "/no/such/page", status: 404 },
   { name: "staff-only", who: "customer", path: () => "/admin", status: 403 },
@@ -92,6 +97,9 @@ export const KINDS: Kind[] = [
   { name: "office-stock", who: "staff", path: () => "/admin/stock" },
   { name: "office-stock-book", who: "staff", path: (world) => `/admin/stock/${world.book.id}` },
   { name: "office-search", who: "staff", path: () => "/admin/search" },
+  { name: "office-desk", who: "staff", path: () => "/admin/chat", act: connected },
+  { name: "office-desk-help", who: "staff", path: () => "/admin/chat", act: (page) => connected(page).then(() => page.getByRole("button", { name: "Shortcuts" }).click()) },
+  { name: "office-replies", who: "staff", path: () => "/admin/chat/replies" },
   { name: "office-payments", who: "staff", path: () => "/admin/payments" },
   { name: "office-reconciliation", who: "staff", path: () => "/admin/payments/reconciliation" },
   { name: "office-mails", who: "staff", path: () => "/admin/mail" },
@@ -218,6 +226,17 @@ async function suggestions(page: Page): Promise<void> {
   await page.getByRole("combobox", { name: "Search books" }).pressSequentially("the s");
   await expect(page.getByRole("listbox", { name: "Suggestions" })).toBeVisible();
   await page.keyboard.press("ArrowDown");
+}
+
+async function endChat(page: Page): Promise<void> {
+  const panel = await openChat(page);
+  await ask(panel, "Hello");
+  await choose(panel, "End the conversation");
+  await expect(panel.getByRole("heading", { name: "This conversation has ended" })).toBeVisible();
+}
+
+async function connected(page: Page): Promise<void> {
+  await expect(page.getByRole("status").filter({ hasText: "Connected" })).toBeVisible();
 }
 
 async function unfold(page: Page): Promise<void> {

@@ -31,6 +31,9 @@ export class Server {
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("BOOKWORM_"))),
         BOOKWORM_ADMIN__EMAIL: ADMIN.email,
         BOOKWORM_ADMIN__PASSWORD: ADMIN.password,
+        // Tests wait for an agent who vanishes to be missed; reloading the desk takes less.
+        BOOKWORM_CHAT__AGENT_GRACE_SECONDS: "5",
+        BOOKWORM_CHAT__MAX_OPEN: "1000",
         BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED: "false",
         BOOKWORM_IDENTITY__LOCKOUT__PER_ADDRESS_PER_MINUTE: "10000",
       },

@@ -19,7 +19,7 @@ export default async function open(): Promise<() => Promise<void>> {
 }
 
 /** Signs in as a browser would and keeps the cookies in a file. */
-async function signInOwner(url: string, file: string): Promise<void> {
+export async function signInOwner(url: string, file: string): Promise<void> {
   const client = await request.newContext({ baseURL: url });
   const page = await (await client.get("/sign-in")).text();
   const token = /name="_csrf" value="([^"]+)"/.exec(page)?.[1];

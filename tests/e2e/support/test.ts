@@ -16,9 +16,18 @@ export interface Person {
   password: string;
 }
 
+/** How a page is opened. */
+interface VisitOptions extends BrowserContextOptions {
+  /** Whether the page may find the shop unreachable: the browser complains of that on the console. */
+  mayLoseConnection?: boolean;
+}
+
+/** For tests that take the connection away. */
+export const offline: VisitOptions = { mayLoseConnection: true };
+
 interface Fixtures {
   /** Opens a page in a fresh browser profile. */
-  visit: (options?: BrowserContextOptions) => Promise<Page>;
+  visit: (options?: VisitOptions) => Promise<Page>;
   /** A page of the shop's owner, signed in. */
   staff: Page;
   /** Somebody new. */
@@ -47,14 +56,14 @@ export const test = base.extend<Fixtures>({
 
   visit: async ({ browser, baseURL, viewport, javaScriptEnabled }, use) => {
     const opened: { context: BrowserContext; complaints: string[] }[] = [];
-    await use(async (options = {}) => {
+    await use(async ({ mayLoseConnection = false, ...options } = {}) => {
       const context = await browser.newContext({
         ...(baseURL === undefined ? {} : { baseURL }),
         viewport,
         javaScriptEnabled,
         ...options,
       });
-      opened.push({ context, complaints: watch(context) });
+      opened.push({ context, complaints: watch(context, mayLoseConnection) });
       return context.newPage();
     });
     for (const { context } of opened) await context.close();
@@ -106,11 +115,11 @@ export function shopUrl(): string {
 }
 
 /** Notes what no page of ours may do. */
-export function watch(context: BrowserContext): string[] {
+export function watch(context: BrowserContext, mayLoseConnection = false): string[] {
   const complaints: string[] = [];
   context.on("request", (request) => {
     const { protocol, hostname, port } = new URL(request.url());
-    const own = protocol === "http:" && hostname === "127.0.0.1" && ownPorts.has(port);
+    const own = ["http:", "ws:"].includes(protocol) && hostname === "127.0.0.1" && ownPorts.has(port);
     if (!own && !["data:", "blob:", "about:"].includes(protocol)) {
       complaints.push(`a request left the shop: ${request.url()}`);
     }
@@ -118,7 +127,8 @@ export function watch(context: BrowserContext): string[] {
   context.on("weberror", (error) => complaints.push(`an exception: ${error.error()}`));
   context.on("console", (message) => {
     const answered = message.text().startsWith("Failed to load resource: the server responded");
-    if (message.type() === "error" && !answered) complaints.push(`on the console: ${message.text()}`);
+    const lost = mayLoseConnection && /net::ERR_|WebSocket connection to/.test(message.text());
+    if (message.type() === "error" && !answered && !lost) complaints.push(`on the console: ${message.text()}`);
   });
   return complaints;
 }

@@ -120,6 +120,10 @@ class Customer {
       if (this.#isOpen() && this.#panel.root.contains(document.activeElement)) this.#close();
       else this.#open();
     });
+    // What had the focus may be gone: the panel is closed all the same.
+    document.addEventListener("keydown", ({ key, isComposing }) => {
+      if (key === "Escape" && !isComposing && this.#isOpen() && document.activeElement === document.body) this.#close();
+    });
     // On a phone the panel covers the page: whoever moves on to the page wants to see it.
     document.addEventListener("focusin", ({ target }) => {
       if (this.#isOpen() && matchMedia(NARROW).matches && !this.#panel.root.contains(target as Node)) this.#show(false);

@@ -751,7 +751,7 @@ class Desk {
           : h(
               "div",
               { class: `msg msg--${message.author} msg--${message.author === "customer" ? "in" : "out"}`, "data-seq": `${message.seq}` },
-              h("p", { class: "msg__name" }, message.name, message.author === "bot" && h("span", { class: "msg__tag" }, "Bot")),
+              h("p", { class: "msg__name" }, message.name, message.author === "bot" && !/\bbot\b/i.test(message.name) && h("span", { class: "msg__tag" }, "Bot")),
               h("p", { class: "msg__text" }, message.text),
               (message.links ?? []).length > 0 && h("ul", { class: "msg__links" }, ...(message.links ?? []).map(({ title }) => h("li", {}, title))),
               h("p", { class: "msg__foot" }, time(message.at), message.author === "agent" && h("span", { class: "msg__state" })),

@@ -70,7 +70,7 @@ export class Panel {
   constructor(shop: string, actions: Actions) {
     this.#actions = actions;
     const item = (text: string, act: () => void): HTMLButtonElement =>
-      h("button", { type: "button", class: "chat__item", onclick: () => (this.#fold(), act()) }, text);
+      h("button", { type: "button", class: "chat__item", onclick: () => (this.#fold(), this.focus(), act()) }, text);
     this.#menu = {
       person: item("Ask for a person", () => actions.askForPerson()),
       transcript: item("Send me a transcript", () => this.#askTranscript()),
@@ -301,7 +301,9 @@ export class Panel {
     this.root.dataset["status"] = status ?? "new";
     this.#ask.disabled = !on;
     this.#scroll.firstElementChild?.toggleAttribute("hidden", status !== undefined && status !== "bot");
-    this.#you.hidden = conversation !== undefined || signedIn;
+    // Only before a conversation, and not in the way of the page's own forms after that.
+    if (conversation || signedIn) this.#you.remove();
+    else if (!this.#you.isConnected) this.#earlier.before(this.#you);
     if (!conversation && this.#log.childElementCount === 0 && this.#pending.childElementCount === 0) {
       if (this.#suggestions.childElementCount === 0) this.suggest(STARTERS);
     }
@@ -355,7 +357,11 @@ export class Panel {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const score = Number(new FormData(form).get("chat-score"));
-      if (score) this.#actions.rate(score, comment.value.trim()).catch((error: Error) => say(said, error.message));
+      if (!score) return;
+      this.#actions.rate(score, comment.value.trim()).then(
+        () => this.focus(),
+        (error: Error) => say(said, error.message),
+      );
     });
     return form;
   }
@@ -464,7 +470,7 @@ export class Panel {
     return h(
       "div",
       { class: `msg msg--${message.author}`, "data-seq": `${message.seq}` },
-      h("p", { class: own ? "hidden" : "msg__name" }, own ? "You: " : message.name, message.author === "bot" && h("span", { class: "msg__tag" }, "Bot")),
+      h("p", { class: own ? "hidden" : "msg__name" }, own ? "You: " : message.name, message.author === "bot" && !/\bbot\b/i.test(message.name) && h("span", { class: "msg__tag" }, "Bot")),
       h("p", { class: "msg__text" }, message.text),
       links.length > 0 &&
         h("ul", { class: "msg__links" }, ...links.map(({ title, href }) => h("li", {}, h("a", { href, onclick: () => this.#actions.followed() }, title)))),
