@@ -1,5 +1,6 @@
 use std::{
     future::Future,
+    net::SocketAddr,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -13,6 +14,7 @@ use bookworm_kernel::BookId;
 use bookworm_node::Shop;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -66,6 +68,7 @@ pub async fn until<T, Fut: Future<Output = Option<T>>>(what: &str, mut ask: impl
 pub struct TestShop {
     router: Router,
     shop: Option<Shop>,
+    serving: Option<(CancellationToken, JoinHandle<()>)>,
     settings: Settings,
     _folder: tempfile::TempDir,
     admin: String,
@@ -124,8 +127,14 @@ impl TestShop {
         }
         let settings = Settings::load(sources).expect("the test's settings are valid");
         let shop = open(&settings).await;
-        let mut started =
-            Self { router: shop.router(), shop: Some(shop), settings, _folder: folder, admin: String::new() };
+        let mut started = Self {
+            router: shop.router(),
+            shop: Some(shop),
+            serving: None,
+            settings,
+            _folder: folder,
+            admin: String::new(),
+        };
         started.admin = started.sign_in(ADMIN.0, ADMIN.1).await.access_token;
         started
     }
@@ -143,11 +152,27 @@ impl TestShop {
 
     /// Stops it in good order.
     pub async fn stop(&mut self) {
+        if let Some((stop, serving)) = self.serving.take() {
+            stop.cancel();
+            serving.await.expect("the shop stops in good order");
+        }
         if let Some(shop) = self.shop.take() {
             let now = CancellationToken::new();
             now.cancel();
             shop.serve(now).await;
         }
+    }
+
+    /// Answers over a socket too, from now on: for hubs. Stops with [`stop`](Self::stop).
+    ///
+    /// # Panics
+    /// When it was stopped.
+    pub fn listen(&mut self) -> SocketAddr {
+        let shop = self.shop.take().expect("the shop runs");
+        let address = shop.address().expect("it has an address");
+        let stop = CancellationToken::new();
+        self.serving = Some((stop.clone(), tokio::spawn(shop.serve(stop))));
+        address
     }
 
     /// A request; the path is whole, e.g. `/api/v1/books`.

@@ -176,6 +176,13 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
             json!({"amount": {"amount": 1, "currency": "USD"}, "reason": "why"}),
             &["amount"],
         ),
+        endpoint(
+            Method::PUT,
+            "/chat/canned-replies",
+            As::Admin,
+            json!({"items": [{"shortcut": "hi", "text": "Hello {name}"}]}),
+            &[],
+        ),
     ]
 }
 
@@ -379,6 +386,7 @@ async fn queries_and_paths_are_checked() {
         "admin/mail",
         "admin/dead-letters",
         "admin/payments",
+        "conversations",
     ];
     for list in lists {
         let separator = if list.contains('?') { '&' } else { '?' };
@@ -406,6 +414,15 @@ async fn queries_and_paths_are_checked() {
         format!("orders/{nobody}/events"),
         format!("orders/{order}?as_of=yesterday"),
         "nothing/here".to_owned(),
+        format!("conversations/{nobody}"),
+        format!("conversations/{nobody}/messages"),
+        format!("conversations/{nobody}/messages?after=-1"),
+        format!("conversations/{nobody}/messages?limit=201"),
+        format!("conversations/{nobody}/notes"),
+        format!("conversations/{nobody}/context"),
+        "conversations/not-an-id".to_owned(),
+        "conversations?status=lost".to_owned(),
+        "conversations?agent_id=nobody".to_owned(),
     ] {
         let path = format!("/api/v1/{path}");
         assert_refused(&scene.shop.get(&path).bearer(scene.shop.admin()).send().await, &path);
