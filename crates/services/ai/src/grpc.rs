@@ -1,14 +1,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bookworm_contracts::grpc::ai::{
-    EmbedRequest, EmbedResponse, Purpose as Asked, StatusRequest, StatusResponse, Vector, ai_server::Ai,
+    CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose as Asked, StatusRequest, StatusResponse,
+    Vector, ai_server::Ai,
 };
+use futures::stream::{BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use crate::{
     AiService,
     lane::{Lane, NoVector},
-    provider::Purpose,
+    provider::{ChatError, Purpose},
 };
 
 /// The most texts of a call.
@@ -46,6 +48,24 @@ impl Ai for AiService {
         Ok(Response::new(EmbedResponse { vectors, model: provider.model() }))
     }
 
+    type CompleteStream = BoxStream<'static, Result<CompleteChunk, Status>>;
+
+    async fn complete(&self, request: Request<CompleteRequest>) -> Result<Response<Self::CompleteStream>, Status> {
+        let CompleteRequest { system, prompt, max_tokens } = request.into_inner();
+        if prompt.trim().is_empty() || system.chars().chain(prompt.chars()).nth(MAX_CHARACTERS).is_some() {
+            return Err(Status::invalid_argument(format!("a prompt of 1 to {MAX_CHARACTERS} characters")));
+        }
+        let Some(chat) = &self.0.chat else {
+            return Err(Status::unavailable("no language model: ai.chat_url is not set"));
+        };
+        let text = chat.write(&system, &prompt, max_tokens).await.map_err(|error| not_written(&error))?;
+        let chunks = text.map(|piece| match piece {
+            Ok(text) => Ok(CompleteChunk { text }),
+            Err(error) => Err(not_written(&error)),
+        });
+        Ok(Response::new(chunks.boxed()))
+    }
+
     async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         Ok(Response::new(AiService::status(self)))
     }
@@ -71,6 +91,11 @@ impl AiService {
         }
         Ok(texts.iter().filter_map(|text| known.get(text.as_str()).cloned()).collect())
     }
+}
+
+fn not_written(error: &ChatError) -> Status {
+    tracing::warn!(error = error as &dyn std::error::Error, "the language model wrote nothing that can be used");
+    Status::unavailable(error.to_string())
 }
 
 impl From<NoVector> for Status {

@@ -1,4 +1,5 @@
-//! Vectors of meaning for texts: from a model in this process, or from an endpoint elsewhere.
+//! Vectors of meaning for texts: from a model in this process, or from an endpoint elsewhere. And texts by a language
+//! model, from an endpoint that has one.
 //!
 //! Texts wait in one of two lines: those that somebody waits for, and those of the background. Each line is bounded, and
 //! has workers of its own which take several texts at once, so a search never waits for a book that is being indexed. A
@@ -8,6 +9,7 @@
 //! |---|---|
 //! | who makes the vectors | `provider/`, one file each |
 //! | how texts wait, and how many at once | `lane.rs` |
+//! | how a language model is asked to write | `provider/chat.rs`, `provider/sse.rs` |
 //! | what callers are answered | `grpc.rs` |
 //! | the local model itself: its arithmetic, its tokens, its file | `local/` |
 
@@ -29,7 +31,7 @@ use moka::sync::Cache;
 use crate::{
     lane::Lane,
     local::Model,
-    provider::{Endpoint, LocalModel, Provider, Purpose},
+    provider::{ChatEndpoint, Endpoint, LocalModel, Provider, Purpose},
 };
 
 /// How many queries' vectors are remembered, and how long: 1.5 KB each for the local model.
@@ -57,6 +59,8 @@ struct Inner {
     queries: Option<Lane>,
     background: Option<Lane>,
     remembered: Cache<String, Arc<[f32]>>,
+    /// Who writes, when anybody does.
+    chat: Option<ChatEndpoint>,
 }
 
 impl AiService {
@@ -70,6 +74,19 @@ impl AiService {
     /// When a local model is asked for by name and is not there, or the endpoint's settings cannot be used. Without a
     /// model, `auto` starts: the service then tells its callers what is missing.
     pub fn open(settings: &Settings) -> Result<Self, StartError> {
+        let chat = ChatEndpoint::new(settings).map_err(StartError::Endpoint)?;
+        Ok(Self::open_vectors(settings)?.and_chat(chat))
+    }
+
+    /// The same service, with somebody who writes. Before it is shared.
+    fn and_chat(self, chat: Option<ChatEndpoint>) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { chat, ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
+    fn open_vectors(settings: &Settings) -> Result<Self, StartError> {
         let folder = settings.model_dir.clone().or_else(default_model_dir);
         let there = || folder.as_deref().is_some_and(Model::is_in);
         let missing = || match &folder {
@@ -118,7 +135,7 @@ impl AiService {
 
     fn new(provider: Result<Arc<dyn Provider>, String>, queries: Option<Lane>, background: Option<Lane>) -> Self {
         let remembered = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build();
-        Self(Arc::new(Inner { provider, queries, background, remembered }))
+        Self(Arc::new(Inner { provider, queries, background, remembered, chat: None }))
     }
 
     /// The gRPC server.

@@ -19,7 +19,7 @@ use bookworm_contracts::{
     grpc::{
         Transport,
         ai::{
-            EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse, Vector,
+            CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse, Vector,
             ai_client::AiClient,
             ai_server::{Ai, AiServer},
         },
@@ -82,6 +82,15 @@ impl Model {
 
 #[tonic::async_trait]
 impl Ai for Model {
+    type CompleteStream = futures::stream::Empty<Result<CompleteChunk, tonic::Status>>;
+
+    async fn complete(
+        &self,
+        _: tonic::Request<CompleteRequest>,
+    ) -> Result<tonic::Response<Self::CompleteStream>, tonic::Status> {
+        Err(tonic::Status::unavailable("no language model"))
+    }
+
     async fn embed(
         &self,
         request: tonic::Request<EmbedRequest>,

@@ -40,6 +40,22 @@ pub struct Ai {
     /// How many texts may wait in line, for those somebody waits for and those in the background each; more are
     /// refused: 64 to 100000. Default 1024.
     pub queue: u32,
+    /// An endpoint that speaks OpenAI's `/v1/chat/completions`, such as `https://api.openai.com/v1/chat/completions`;
+    /// `http` only for one of your own. Its model puts the chat's answers into words. Left out: the chat uses its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_url: Option<Url>,
+    /// That endpoint's name for its model, such as `gpt-4o-mini`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_model: Option<String>,
+    /// Sent to it as a bearer token. Better set as `BOOKWORM_AI__CHAT_API_KEY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_api_key: Option<Secret>,
+    /// After how many milliseconds without a first word it is given up: 100 to 120000. Default 3000.
+    pub chat_first_word_ms: u64,
+    /// After how many milliseconds the whole answer is given up: 100 to 120000. Default 10000.
+    pub chat_total_ms: u64,
+    /// The most tokens (about three quarters of a word each) of an answer: 16 to 4096. Default 400.
+    pub chat_max_tokens: u32,
 }
 
 /// Who makes the vectors.
@@ -69,6 +85,12 @@ impl Default for Ai {
             timeout_ms: 10_000,
             batch: 64,
             queue: 1024,
+            chat_url: None,
+            chat_model: None,
+            chat_api_key: None,
+            chat_first_word_ms: 3_000,
+            chat_total_ms: 10_000,
+            chat_max_tokens: 400,
         }
     }
 }
@@ -96,15 +118,20 @@ impl Validate for Ai {
         if let Some(folder) = &self.model_dir {
             v.check("model_dir", !folder.as_os_str().is_empty(), "must not be empty");
         }
-        if let Some(url) = &self.url {
+        v.range("chat_first_word_ms", self.chat_first_word_ms, 100..=120_000);
+        v.range("chat_total_ms", self.chat_total_ms, 100..=120_000);
+        v.range("chat_max_tokens", self.chat_max_tokens, 16..=4096);
+        for (key, url) in [("url", &self.url), ("chat_url", &self.chat_url)] {
+            let Some(url) = url else { continue };
             let valid =
                 matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && url.username().is_empty();
-            v.check("url", valid, "must be http:// or https://, without a user");
+            v.check(key, valid, "must be http:// or https://, without a user");
         }
+        let named = |model: &Option<String>| model.as_ref().is_some_and(|model| !model.trim().is_empty());
+        v.check("chat_model", self.chat_url.is_none() || named(&self.chat_model), "must be set with chat_url");
         if self.chosen(|| false) == AiProvider::Openai {
             v.check("url", self.url.is_some(), "must be set for the provider openai");
-            let named = self.model.as_ref().is_some_and(|model| !model.trim().is_empty());
-            v.check("model", named, "must be set for the provider openai");
+            v.check("model", named(&self.model), "must be set for the provider openai");
         }
     }
 }

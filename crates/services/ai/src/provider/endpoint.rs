@@ -12,14 +12,12 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use serde::{Deserialize, Serialize};
 
-use super::{Provider, ProviderError, Purpose};
+use super::{
+    Provider, ProviderError, Purpose,
+    connection::{self, HttpClient},
+};
 
 /// The longest answer that is read: 2,048 vectors of 3,072 numbers as text fit.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
@@ -63,7 +61,7 @@ enum AskError {
 /// Requests are repeated after 429, 500 to 599 and broken connections, with growing pauses or the one the endpoint asks
 /// for; a circuit breaker leaves it alone while most requests fail.
 pub struct Endpoint {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     url: http::Uri,
     authorization: Option<HeaderValue>,
     model: String,
@@ -81,22 +79,8 @@ impl Endpoint {
     pub fn new(settings: &Settings) -> Result<Self, String> {
         let url = settings.url.as_ref().ok_or("url: must be set")?;
         let url = url.as_str().parse().map_err(|error| format!("url: {error}"))?;
-        let authorization = settings.api_key.as_ref().map(|key| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose().trim()))
-                .map_err(|_| "api_key: has characters that no header can carry".to_owned())?;
-            value.set_sensitive(true);
-            Ok::<_, String>(value)
-        });
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_millis(settings.timeout_ms)));
-        let connector =
-            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector);
+        let authorization = settings.api_key.as_ref().map(connection::bearer).transpose();
+        let authorization = authorization.map_err(|error| format!("api_key: {error}"))?;
         let attempt = Duration::from_millis(settings.timeout_ms);
         let policy = Policy {
             attempt,
@@ -107,9 +91,9 @@ impl Endpoint {
             ..Policy::default()
         };
         Ok(Self {
-            client,
+            client: connection::client(attempt),
             url,
-            authorization: authorization.transpose()?,
+            authorization,
             model: settings.model.clone().unwrap_or_default(),
             batch: settings.batch as usize,
             guard: Guard::new("ai_endpoint", policy),

@@ -1,13 +1,20 @@
 //! Who makes the vectors.
 
+mod chat;
+mod connection;
 mod endpoint;
 mod local;
+mod sse;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use self::{endpoint::Endpoint, local::LocalModel};
+pub use self::{
+    chat::{ChatEndpoint, ChatError, Text},
+    endpoint::Endpoint,
+    local::LocalModel,
+};
 
 /// What a vector is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
