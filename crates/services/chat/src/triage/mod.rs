@@ -1,1 +1,257 @@
-//! What a message is about: a classifier over sentence vectors, trained at start from example sentences.
+//! What a message is about: a classifier over sentence vectors and words, trained at start from example sentences.
+//!
+//! Words are learnt at once, so there is always an answer. Once the model that makes vectors is ready, what the examples'
+//! vectors say is added; while it does not answer, words alone go on.
+//!
+//! | to change | open |
+//! |---|---|
+//! | the sentences that are learnt from | `data/intents.tsv`, and the data folder's `chat/intents.tsv` |
+//! | what counts as certain | [`UNDERSTOOD`] |
+//! | how vectors, and how words, are weighed | `meaning.rs`, `words.rs` |
+//! | who counts as upset | `data/sentiment.tsv`, `mood.rs` |
+
+pub mod embed;
+pub mod examples;
+mod meaning;
+pub mod mood;
+mod remembered;
+mod words;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use bookworm_contracts::{
+    grpc::{Transport, ai::ai_client::AiClient},
+    rest::chat::ChatRoute,
+};
+use bookworm_kernel::Cause;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    embed::{Embedded, Embedder},
+    examples::Example,
+    meaning::Meaning,
+    mood::Mood,
+    remembered::Remembered,
+    words::{Scores, Words},
+};
+use crate::domain::intent::Intent;
+
+/// From this confidence on a message counts as understood.
+pub const UNDERSTOOD: f32 = 0.45;
+/// The same while only words are known: they mislead more often.
+const UNDERSTOOD_BY_WORDS: f32 = 0.5;
+/// How sharply scores of vectors, and of words beside them, become confidence. Calibrated with `make intents-quality`.
+const MEANING_WEIGHT: f32 = 0.4;
+const WORDS_WEIGHT: f32 = 0.4;
+/// The same for words alone.
+const WORDS_ALONE: f32 = 0.9;
+/// How often to look whether the model is ready, and later whether it is still the same.
+const LOOK_SOON: Duration = Duration::from_secs(2);
+const LOOK_LATER: Duration = Duration::from_secs(60);
+/// The longest piece of a message that is classified, in characters: what is wanted is said at its beginning or not at
+/// all, and the model reads no more either.
+const READ: usize = 600;
+
+/// What a message is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classification {
+    /// What it asks for; `OutOfScope` when it is nothing of ours, or nothing that can be told.
+    pub intent: Intent,
+    /// 0 to 1: how likely the intent that fits best is.
+    pub confidence: f32,
+    /// Whether that is enough to act on.
+    pub understood: bool,
+    /// How its writer feels.
+    pub mood: Mood,
+    /// Its vector, when there was one in time.
+    pub embedded: Option<Embedded>,
+}
+
+impl Classification {
+    /// Who should answer.
+    #[must_use]
+    pub fn route(&self) -> ChatRoute {
+        let for_people = self.understood
+            && matches!(
+                self.intent,
+                Intent::Complaint | Intent::PaymentIssue | Intent::ContactCustomerService | Intent::ContactHumanAgent
+            );
+        if for_people || self.mood.is_upset() { ChatRoute::Agent } else { ChatRoute::Bot }
+    }
+}
+
+/// Understands messages. Cheap to clone.
+#[derive(Clone)]
+pub struct Triage(Arc<Inner>);
+
+struct Inner {
+    examples: Vec<Example>,
+    words: Words,
+    meaning: RwLock<Option<Arc<Meaning>>>,
+    embedder: Option<Embedder>,
+    vectors: PathBuf,
+}
+
+impl Triage {
+    /// Learns words from the built-in examples and those in `folder/intents.tsv`. Vectors come with [`Triage::learn`],
+    /// when there is a client.
+    #[must_use]
+    pub fn open(ai: Option<AiClient<Transport>>, folder: &Path) -> Self {
+        let examples = examples::load(&folder.join("intents.tsv"));
+        let words = Words::learn(&examples);
+        let vectors = folder.join("vectors.bin");
+        let embedder = ai.map(Embedder::new);
+        Self(Arc::new(Inner { examples, words, meaning: RwLock::default(), embedder, vectors }))
+    }
+
+    /// The means to ask for vectors, if there are any.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&Embedder> {
+        self.0.embedder.as_ref()
+    }
+
+    /// Whether vectors are heeded.
+    #[must_use]
+    pub fn knows_meaning(&self) -> bool {
+        self.meaning().is_some()
+    }
+
+    fn meaning(&self) -> Option<Arc<Meaning>> {
+        self.0.meaning.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a message is about. Always answers: by words alone when there is no vector in time.
+    pub async fn classify(&self, text: &str, cause: &Cause) -> Classification {
+        let start = Instant::now();
+        let text: String = text.chars().take(READ).collect();
+        let embedded = match (&self.0.embedder, self.meaning()) {
+            (Some(embedder), Some(_)) => embedder.message(&text, cause).await,
+            _ => None,
+        };
+        let classification = self.judge(&text, embedded);
+        let by = if classification.embedded.is_some() { "meaning" } else { "words" };
+        metrics::histogram!("chat_classify_seconds", "by" => by).record(start.elapsed());
+        metrics::counter!("chat_intents_total", "intent" => classification.intent.name()).increment(1);
+        classification
+    }
+
+    fn judge(&self, text: &str, embedded: Option<Embedded>) -> Classification {
+        let words = self.0.words.scores(text);
+        let by_meaning = embedded.as_ref().and_then(|embedded| {
+            let meaning = self.meaning().filter(|meaning| meaning.model() == embedded.model)?;
+            meaning.scores(embedded.vectors.first()?)
+        });
+        let (scores, enough): (Scores, f32) = match by_meaning {
+            Some(meaning) => {
+                let both = |at: usize| MEANING_WEIGHT * meaning[at] + WORDS_WEIGHT * words[at];
+                (std::array::from_fn(both), UNDERSTOOD)
+            }
+            None => (words.map(|score| WORDS_ALONE * score), UNDERSTOOD_BY_WORDS),
+        };
+        let (best, confidence) = most_likely(&scores);
+        let mut understood = confidence >= enough;
+        let mut intent = if understood { best } else { Intent::OutOfScope };
+        if (!understood || intent == Intent::OutOfScope) && mood::wants_a_person(text) {
+            (intent, understood) = (Intent::ContactHumanAgent, true);
+        }
+        Classification { intent, confidence, understood, mood: Mood::of(text), embedded }
+    }
+
+    /// Learns the examples' vectors as soon as a model makes some, and again when another model does. Ends at `stop`.
+    pub async fn learn(self, stop: CancellationToken) {
+        let Some(embedder) = self.0.embedder.clone() else { return };
+        loop {
+            let known = self.meaning();
+            let pause = match embedder.model().await {
+                Some(model) if known.as_ref().is_none_or(|known| known.model() != model) => {
+                    tokio::select! {
+                        learnt = self.learn_from(&embedder, &model) => if learnt { LOOK_LATER } else { LOOK_SOON },
+                        () = stop.cancelled() => return,
+                    }
+                }
+                Some(_) => LOOK_LATER,
+                None if known.is_some() => LOOK_LATER,
+                None => LOOK_SOON,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Learns from the vectors of one model: those on disk, and the missing ones from the model.
+    async fn learn_from(&self, embedder: &Embedder, model: &str) -> bool {
+        let start = Instant::now();
+        let file = self.0.vectors.clone();
+        let remembered = tokio::task::spawn_blocking(move || Remembered::read(&file)).await.unwrap_or_default();
+        let missing: Vec<String> = self
+            .0
+            .examples
+            .iter()
+            .map(|example| &example.text)
+            .filter(|text| remembered.get(model, text).is_none())
+            .cloned()
+            .collect();
+        let asked = missing.len();
+        let fresh = if missing.is_empty() {
+            Embedded { model: model.to_owned(), vectors: Vec::new() }
+        } else {
+            match embedder.all(&missing).await {
+                Some(fresh) if fresh.model == model => fresh,
+                _ => return false,
+            }
+        };
+        let mut fresh = missing.iter().zip(fresh.vectors).peekable();
+        let vectors: Vec<(Intent, Vec<f32>)> = self
+            .0
+            .examples
+            .iter()
+            .filter_map(|example| {
+                let vector = match fresh.next_if(|(text, _)| **text == example.text) {
+                    Some((_, vector)) => vector,
+                    None => remembered.get(model, &example.text)?.clone(),
+                };
+                Some((example.intent, vector))
+            })
+            .collect();
+        let (this, model) = (self.clone(), model.to_owned());
+        let learnt = tokio::task::spawn_blocking(move || {
+            let learnt = Meaning::learn(&model, &vectors)?;
+            if asked > 0 {
+                let texts = this.0.examples.iter().zip(&vectors);
+                let pairs = texts.map(|(example, (_, vector))| (example.text.as_str(), vector.as_slice()));
+                if let Err(error) = Remembered::write(&this.0.vectors, &model, pairs) {
+                    tracing::warn!(%error, file = %this.0.vectors.display(), "the examples' vectors cannot be kept");
+                }
+            }
+            Some(learnt)
+        });
+        let Ok(Some(learnt)) = learnt.await else {
+            tracing::warn!("the examples' vectors cannot be learnt from: the chat goes by words alone");
+            return false;
+        };
+        tracing::info!(model = learnt.model(), asked, took = ?start.elapsed(), "the chat understands by meaning");
+        *self.0.meaning.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(learnt));
+        true
+    }
+}
+
+/// The intent that fits best, and its share (softmax).
+fn most_likely(scores: &Scores) -> (Intent, f32) {
+    let mut best = 0;
+    for at in 1..scores.len() {
+        if scores[at] > scores[best] {
+            best = at;
+        }
+    }
+    let total: f32 = scores.iter().map(|score| (score - scores[best]).exp()).sum();
+    (Intent::ALL[best], 1.0 / total)
+}
+
+#[cfg(test)]
+mod tests;
