@@ -186,6 +186,17 @@ pub struct ClassifyResponse {
     pub route: ChatRoute,
 }
 
+/// One of the shop's policies. `GET /chat/policies`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Policy {
+    /// Names it in addresses: `/policies/{slug}`.
+    pub slug: String,
+    /// Its heading.
+    pub title: String,
+    /// Markdown, with the heading. Show no HTML that it may hold.
+    pub text: String,
+}
+
 /// A prepared answer. `GET` and `PUT /chat/canned-replies`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

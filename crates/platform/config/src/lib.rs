@@ -19,6 +19,7 @@ pub use crate::{
         ai::{Ai, AiProvider},
         basket::Basket,
         chat::{Chat, InvalidHours, OpeningHours},
+        chat_bot::ChatBot,
         database::Database,
         gateway::{Cache, Cors, Gateway, RateLimit},
         identity::{Argon2, Identity, Lockout},

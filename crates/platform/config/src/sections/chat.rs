@@ -2,6 +2,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::chat_bot::ChatBot;
 use crate::validate::{Validate, Validation};
 
 /// The support chat.
@@ -31,10 +32,12 @@ pub struct Chat {
     pub messages_per_minute: u32,
     /// How many people may be connected at once: 1 to 1000000. Default 20000.
     pub max_connections: u32,
-    /// The folder of the shop's policies, one Markdown file for each, from which the bot quotes. Left out: those that
-    /// the program brings.
+    /// The folder of the shop's policies, one Markdown file for each, from which the bot quotes. Left out: `policies` in
+    /// the data folder. A folder that is not there is made, with the policies that the program brings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policies_dir: Option<PathBuf>,
+    /// The bot.
+    pub bot: ChatBot,
 }
 
 impl Default for Chat {
@@ -52,6 +55,7 @@ impl Default for Chat {
             messages_per_minute: 60,
             max_connections: 20_000,
             policies_dir: None,
+            bot: ChatBot::default(),
         }
     }
 }
@@ -68,6 +72,7 @@ impl Validate for Chat {
         v.range("message_burst", self.message_burst, 1..=10_000);
         v.range("messages_per_minute", self.messages_per_minute, 1..=100_000);
         v.range("max_connections", self.max_connections, 1..=1_000_000);
+        v.section("bot", &self.bot);
         if let Some(folder) = &self.policies_dir {
             v.check("policies_dir", !folder.as_os_str().is_empty(), "must not be empty");
         }

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod ai;
 pub(crate) mod basket;
 pub(crate) mod chat;
+pub(crate) mod chat_bot;
 pub(crate) mod database;
 pub(crate) mod gateway;
 pub(crate) mod identity;

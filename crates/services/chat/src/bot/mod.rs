@@ -2,6 +2,37 @@
 //!
 //! The bot is asked once for each message that a customer writes while no person answers. It knows only what the turn
 //! says and what it looks up with the customer's own rights, so nothing that somebody writes can widen them.
+//!
+//! | to change | open |
+//! |---|---|
+//! | which intent gets which answer | `responder.rs` |
+//! | what is said of orders, delivery, books, the shop | `orders.rs`, `delivery.rs`, `books.rs`, `house.rs` |
+//! | what is said when nothing is looked up | `talk.rs` |
+//! | how the shop is asked | `lookup.rs` |
+//! | the policies that come with the program | `data/policies/` |
+//! | how a language model puts answers into words | `writer.rs` |
+//! | what it never gets to see, and what it may not say | `mask.rs`, `verify.rs` |
+
+mod answer;
+mod ask;
+mod books;
+mod delivery;
+mod house;
+mod lookup;
+mod mask;
+mod orders;
+mod policies;
+mod reference;
+mod responder;
+mod talk;
+mod topic;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod writer_tests;
 
 use async_trait::async_trait;
 use bookworm_contracts::rest::chat::ChatLink;
@@ -9,6 +40,11 @@ use bookworm_kernel::{Cause, ConversationId, OrderId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+pub use self::{
+    policies::{Policies, PolicyText},
+    responder::Bot,
+    writer::Writer,
+};
 use crate::domain::intent::Intent;
 
 /// Whoever answers for the machine.
@@ -72,6 +108,8 @@ pub struct Memory {
     pub not_understood: u32,
     /// What it will do when the customer says yes.
     pub pending: Option<Pending>,
+    /// It asked for an order's number, or for a title, to answer this.
+    pub asked_for: Option<Intent>,
 }
 
 /// Something that needs the customer's yes.

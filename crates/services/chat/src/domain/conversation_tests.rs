@@ -33,7 +33,7 @@ fn reply(hand_over: Option<HandOver>) -> Reply {
         suggestions: Vec::new(),
         intent: None,
         hand_over,
-        memory: Memory { not_understood: 1, pending: None },
+        memory: Memory { not_understood: 1, ..Memory::default() },
     }
 }
 

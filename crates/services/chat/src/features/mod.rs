@@ -1,17 +1,19 @@
 //! One file for each use case over HTTP: request, rule, storage call and route together.
 
 pub(crate) mod canned_replies;
+pub(crate) mod classify;
 pub(crate) mod customer_context;
 pub(crate) mod delete_conversation;
 pub(crate) mod get_conversation;
 pub(crate) mod list_conversations;
 pub(crate) mod list_messages;
 pub(crate) mod list_notes;
+pub(crate) mod policies;
 mod visitor;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::ChatService;
+use crate::{ChatService, bot::Bot};
 
 pub(crate) fn routes() -> OpenApiRouter<ChatService> {
     OpenApiRouter::new()
@@ -21,4 +23,12 @@ pub(crate) fn routes() -> OpenApiRouter<ChatService> {
         .routes(routes!(customer_context::customer_context))
         .routes(routes!(list_notes::list_notes))
         .routes(routes!(canned_replies::get_canned_replies, canned_replies::put_canned_replies))
+}
+
+/// What needs no conversation, but the one who answers for the machine.
+pub(crate) fn bot_routes() -> OpenApiRouter<Bot> {
+    OpenApiRouter::new()
+        .routes(routes!(classify::classify))
+        .routes(routes!(policies::list_policies))
+        .routes(routes!(policies::get_policy))
 }

@@ -1,0 +1,65 @@
+//! An answer while it is being put together.
+
+use bookworm_contracts::rest::chat::ChatLink;
+
+use super::{HandOver, Pending, Reason, Skill};
+use crate::domain::intent::Intent;
+
+/// What the customer types, or clicks, to reach a person.
+pub(super) const PERSON: &str = "Talk to a person";
+
+/// What the bot would say. All of it was looked up in this turn, or is in the shop's policies.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Answer {
+    pub text: String,
+    pub links: Vec<ChatLink>,
+    pub suggestions: Vec<String>,
+    pub hand_over: Option<HandOver>,
+    pub pending: Option<Pending>,
+    /// It asked what is missing (an order's number, a title) to answer this.
+    pub asked_for: Option<Intent>,
+    /// Its words are not for a language model to change: a question that needs a yes, an outcome, a quotation.
+    pub fixed: bool,
+}
+
+impl Answer {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    pub fn fixed(mut self) -> Self {
+        self.fixed = true;
+        self
+    }
+
+    pub fn link(mut self, title: impl Into<String>, href: impl Into<String>) -> Self {
+        let href = href.into();
+        // Never another host: `//host` and `https:` are none of this shop's paths.
+        if href.starts_with('/') && !href.starts_with("//") && self.links.iter().all(|link| link.href != href) {
+            self.links.push(ChatLink { title: title.into(), href });
+        }
+        self
+    }
+
+    pub fn suggest(mut self, suggestions: &[&str]) -> Self {
+        self.suggestions.extend(suggestions.iter().map(|text| (*text).to_owned()));
+        self
+    }
+
+    pub fn asking_for(mut self, intent: Intent) -> Self {
+        self.asked_for = Some(intent);
+        self
+    }
+
+    pub fn to(mut self, reason: Reason, skill: Skill) -> Self {
+        self.hand_over = Some(HandOver { reason, skill });
+        self.fixed()
+    }
+}
+
+/// A part of the shop that does not answer.
+pub(super) fn cannot_look(what: &str) -> Answer {
+    Answer::new(format!("I can’t look up {what} just now. Please try again in a moment, or ask for a person."))
+        .suggest(&["Try again", PERSON])
+        .fixed()
+}

@@ -1,0 +1,40 @@
+//! What one turn has to answer with.
+
+use super::{
+    Turn,
+    answer::Answer,
+    lookup::{Asker, Shop},
+    policies::Policies,
+};
+use crate::triage::Classification;
+
+/// A message, what it was understood as, and where to look things up.
+pub(super) struct Ask<'a> {
+    pub turn: &'a Turn,
+    pub found: &'a Classification,
+    pub asker: Asker<'a>,
+    pub shop: &'a Shop,
+    pub policies: &'a Policies,
+}
+
+impl Ask<'_> {
+    /// Adds what a policy says to a question, with a link to where it stands.
+    pub fn quoting(&self, mut answer: Answer, slug: &str, question: &str) -> Answer {
+        let Some(section) = self.policies.of(slug, question, self.embedded_for(question)) else {
+            if answer.text.is_empty() {
+                answer.text = "I have nothing in writing about that. A person can tell you.".to_owned();
+            }
+            return answer.fixed();
+        };
+        if !answer.text.is_empty() {
+            answer.text.push_str("\n\n");
+        }
+        answer.text.push_str(&section.quote());
+        answer.link(section.heading.clone(), section.href())
+    }
+
+    /// The message's vector, for a question that is the message itself.
+    fn embedded_for(&self, question: &str) -> Option<&crate::triage::embed::Embedded> {
+        self.found.embedded.as_ref().filter(|_| question == self.turn.text)
+    }
+}

@@ -1,0 +1,316 @@
+//! Answers about the customer's orders.
+
+use bookworm_contracts::rest::ordering::{Order, OrderStatus, PaymentStatus};
+use bookworm_kernel::{OrderId, Timestamp};
+
+use super::{
+    Pending,
+    answer::{Answer, PERSON, cannot_look},
+    ask::Ask,
+    lookup::NoAnswer,
+    reference::{self, Reference},
+};
+use crate::domain::intent::Intent;
+
+/// An order that was found, with the key that opened it.
+pub(super) struct Known {
+    pub order: Order,
+    key: Option<String>,
+}
+
+impl Ask<'_> {
+    /// The order that is meant: the one that the message names, else the one whose link was sent before, else the latest.
+    pub async fn which(&self, intent: Intent) -> Result<Known, Answer> {
+        let named = reference::find(&self.turn.text);
+        if named.is_none()
+            && let Some(Reference::Link { id, key }) = self.sent_before()
+            && let Ok(order) = self.shop.order(&self.asker, id, key.as_deref()).await
+        {
+            return Ok(Known { order, key });
+        }
+        let signed_in = self.turn.rights.access_token.is_some();
+        let found = match &named {
+            Some(Reference::Link { id, key }) => {
+                let order = self.shop.order(&self.asker, *id, key.as_deref()).await;
+                order.map(|order| Known { order, key: key.clone() })
+            }
+            Some(Reference::Number(number)) if signed_in => {
+                self.shop.order_by_number(&self.asker, number).await.map(|order| Known { order, key: None })
+            }
+            None if signed_in => match self.shop.orders(&self.asker, 1).await {
+                Ok(mut orders) if !orders.is_empty() => Ok(Known { order: orders.remove(0), key: None }),
+                Ok(_) => return Err(no_orders().asking_for(intent)),
+                Err(error) => Err(error),
+            },
+            _ => Err(NoAnswer::NotSignedIn),
+        };
+        found.map_err(|error| match error {
+            NoAnswer::NotFound | NoAnswer::Refused(_) => Answer::new(
+                "I can’t find that order among those that you may see. Please check the number, or paste the link from \
+                 the mail about it.",
+            )
+            .suggest(&[PERSON])
+            .asking_for(intent)
+            .fixed(),
+            NoAnswer::NotSignedIn => Answer::new(
+                "I can look at an order when you are signed in. If you ordered without an account, paste the link from \
+                 the mail about your order: it begins with /orders/ and has a key.",
+            )
+            .link("Sign in", "/sign-in")
+            .suggest(&[PERSON])
+            .asking_for(intent)
+            .fixed(),
+            NoAnswer::Unavailable => cannot_look("orders").asking_for(intent),
+        })
+    }
+
+    /// The last order whose link the customer sent earlier.
+    fn sent_before(&self) -> Option<Reference> {
+        let said = self.turn.before.iter().rev().filter(|said| said.by_customer);
+        said.filter_map(|said| reference::find(&said.text)).find(|found| matches!(found, Reference::Link { .. }))
+    }
+
+    /// Where is my order?
+    pub async fn track(&self) -> Answer {
+        match self.which(Intent::TrackOrder).await {
+            Ok(known) => {
+                let answer = page_of(Answer::new(state(&known.order)), &known);
+                let answer = if may_cancel(&known.order) { answer.suggest(&["Cancel this order"]) } else { answer };
+                answer.suggest(&[PERSON])
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    /// Can I cancel?
+    pub async fn cancel(&self) -> Answer {
+        let known = match self.which(Intent::CancelOrder).await {
+            Ok(known) => known,
+            Err(answer) => return answer,
+        };
+        let order = &known.order;
+        let number = &order.number;
+        let answer = match order.status {
+            OrderStatus::Pending | OrderStatus::Confirmed => {
+                let text = format!(
+                    "Order {number} ({}, {}) was not sent yet, so I can cancel it. What was charged goes back in full. \
+                     Shall I cancel it?",
+                    titles(order),
+                    order.total
+                );
+                let mut answer = Answer::new(text).suggest(&["Yes, cancel it", "No, keep it", PERSON]);
+                answer.pending = Some(Pending::CancelOrder { order: order.id, number: number.clone() });
+                answer
+            }
+            OrderStatus::Shipped | OrderStatus::Completed => {
+                let answer = Answer::new(format!(
+                    "Order {number} was already sent, so it can no longer be cancelled. You can send the books back."
+                ));
+                self.quoting(answer, "returns", "sending a book back").suggest(&[PERSON])
+            }
+            OrderStatus::Cancelled => Answer::new(format!("Order {number} is already cancelled.")),
+            OrderStatus::Rejected | OrderStatus::Refunded => Answer::new(state(order)),
+        };
+        page_of(answer, &known).fixed()
+    }
+
+    /// The customer said yes. Repeating it is harmless: an order that is cancelled stays so.
+    pub async fn cancel_now(&self, id: OrderId, number: &str) -> Answer {
+        // The key of a guest is not remembered; it stands in the message with the link.
+        let said = self.turn.before.iter().rev().filter(|said| said.by_customer).map(|said| said.text.as_str());
+        let key = said.filter_map(reference::find).find_map(|found| match found {
+            Reference::Link { id: other, key } if other == id => key,
+            _ => None,
+        });
+        let page = |answer: Answer| {
+            let href = format!("/orders/{id}");
+            if key.is_none() { answer.link(format!("Order {number}"), href).fixed() } else { answer.fixed() }
+        };
+        let failed = match self.shop.cancel(&self.asker, id, key.as_deref()).await {
+            Ok(order) if order.status == OrderStatus::Cancelled => return page(cancelled(number)),
+            // Accepted, and still under way.
+            Ok(_) => {
+                let text =
+                    format!("I asked to cancel order {number}; it is being worked on. The order’s page shows it.");
+                return page(Answer::new(text));
+            }
+            Err(error) => error,
+        };
+        match (failed, self.shop.order(&self.asker, id, key.as_deref()).await) {
+            (_, Ok(order)) if order.status == OrderStatus::Cancelled => page(cancelled(number)),
+            (NoAnswer::Unavailable, _) => {
+                let mut answer = page(Answer::new(format!(
+                    "I could not tell whether order {number} was cancelled: the shop did not answer in time. Say yes to \
+                     try again, or look at the order’s page."
+                )))
+                .suggest(&["Yes, cancel it", PERSON]);
+                answer.pending = Some(Pending::CancelOrder { order: id, number: number.to_owned() });
+                answer
+            }
+            (_, Ok(order)) => page(Answer::new(format!("I could not cancel it. {}", state(&order)))).suggest(&[PERSON]),
+            (_, Err(_)) => page(Answer::new(format!(
+                "I could not cancel order {number}: I may not see it any more. Please sign in again, or ask a person."
+            )))
+            .suggest(&[PERSON]),
+        }
+    }
+
+    /// Can I change what I ordered, or where it goes?
+    pub async fn change(&self, intent: Intent) -> Answer {
+        let (slug, question) = match intent {
+            Intent::ChangeShippingAddress => ("delivery", "changing the address of an order"),
+            _ => ("cancellation", "changing an order"),
+        };
+        let known = self.which(intent).await.ok();
+        let answer = match &known {
+            Some(known) if may_cancel(&known.order) => {
+                let number = &known.order.number;
+                Answer::new(format!("Order {number} was not sent yet, so something can still be done."))
+                    .suggest(&["Cancel this order"])
+            }
+            Some(known) => Answer::new(state(&known.order)),
+            None => Answer::default(),
+        };
+        let answer = self.quoting(answer, slug, question).suggest(&[PERSON]);
+        match &known {
+            Some(known) => page_of(answer, known),
+            None => answer.link("Your orders", "/orders"),
+        }
+    }
+
+    /// Where is my money?
+    pub async fn refund_status(&self) -> Answer {
+        let known = match self.which(Intent::TrackRefund).await {
+            Ok(known) => known,
+            Err(answer) => return answer,
+        };
+        let answer = page_of(Answer::new(refund(&known.order)), &known);
+        self.quoting(answer, "returns", "how long a refund takes").suggest(&[PERSON])
+    }
+
+    /// I want my money back.
+    pub async fn refund(&self) -> Answer {
+        let known = self.which(Intent::GetRefund).await.ok();
+        let answer = match &known {
+            Some(known) if may_cancel(&known.order) => Answer::new(format!(
+                "Order {} was not sent yet: when it is cancelled, what was charged goes back in full.",
+                known.order.number
+            ))
+            .suggest(&["Cancel this order"]),
+            Some(known) if matches!(known.order.status, OrderStatus::Shipped | OrderStatus::Completed) => {
+                Answer::new(state(&known.order))
+            }
+            Some(known) => Answer::new(refund(&known.order)),
+            None => Answer::default(),
+        };
+        let answer = self.quoting(answer, "returns", &format!("sending a book back {}", self.turn.text));
+        let answer = answer.suggest(&[PERSON]);
+        match &known {
+            Some(known) => page_of(answer, known),
+            None => answer.link("Your orders", "/orders"),
+        }
+    }
+
+    /// Where is the bill?
+    pub async fn invoice(&self, intent: Intent) -> Answer {
+        let known = self.which(intent).await;
+        let answer =
+            self.quoting(Answer::default(), "invoices", "where to find the bill of an order").suggest(&[PERSON]);
+        match known {
+            Ok(known) => {
+                let Answer { text, .. } = &answer;
+                let text = format!("Order {} came to {}. {text}", known.order.number, known.order.total);
+                page_of(Answer { text, ..answer }, &known)
+            }
+            Err(_) => answer.link("Your orders", "/orders"),
+        }
+    }
+}
+
+fn cancelled(number: &str) -> Answer {
+    Answer::new(format!("Done: order {number} is cancelled. What was charged goes back the way it came."))
+        .suggest(&["Thanks", PERSON])
+}
+
+fn no_orders() -> Answer {
+    Answer::new(
+        "Your account has no orders yet. If you ordered without signing in, paste the link from the mail about it.",
+    )
+    .link("Your orders", "/orders")
+    .suggest(&[PERSON])
+    .fixed()
+}
+
+/// With a link to the order's page; a guest has it already, and its key is not repeated.
+fn page_of(answer: Answer, known: &Known) -> Answer {
+    match known.key {
+        None => answer.link(format!("Order {}", known.order.number), format!("/orders/{}", known.order.id)),
+        Some(_) => answer,
+    }
+}
+
+fn may_cancel(order: &Order) -> bool {
+    matches!(order.status, OrderStatus::Pending | OrderStatus::Confirmed)
+}
+
+pub(super) fn date(at: Timestamp) -> String {
+    at.to_datetime().date().to_string()
+}
+
+fn titles(order: &Order) -> String {
+    let shown: Vec<String> = order.lines.iter().take(3).map(|line| format!("“{}”", line.title)).collect();
+    let more = order.lines.len().saturating_sub(shown.len());
+    let list = shown.join(", ");
+    if more > 0 { format!("{list} and {more} more") } else { list }
+}
+
+/// Where an order stands, in a sentence or two.
+pub(super) fn state(order: &Order) -> String {
+    let what = format!("Order {} of {} ({})", order.number, date(order.placed_at), titles(order));
+    let since = |name: &str| {
+        let entry = order.timeline.iter().rev().find(|entry| entry.status == name);
+        entry.map(|entry| format!(" on {}", date(entry.at))).unwrap_or_default()
+    };
+    match order.status {
+        OrderStatus::Pending if order.payment.status == PaymentStatus::ActionRequired => {
+            format!("{what} waits for you to confirm the payment. The order’s page leads you there.")
+        }
+        OrderStatus::Pending => format!("{what} is being confirmed."),
+        OrderStatus::Confirmed => {
+            format!("{what} is confirmed and will be packed. You get a mail when the parcel is with the carrier.")
+        }
+        OrderStatus::Shipped => {
+            let tracking = order.tracking.as_ref().map(|code| format!(" Its tracking number is {code}."));
+            format!("{what} was sent{}.{}", since("shipped"), tracking.unwrap_or_default())
+        }
+        OrderStatus::Completed => format!("{what} was delivered{}.", since("completed")),
+        OrderStatus::Cancelled => format!("{what} was cancelled{}. {}", since("cancelled"), refund_of(order)),
+        OrderStatus::Rejected => {
+            let why = order.rejection.as_ref().map(|rejection| format!(": {}", rejection.reason.trim_end_matches('.')));
+            format!("{what} could not be confirmed{}.", why.unwrap_or_default())
+        }
+        OrderStatus::Refunded => format!("{what} was refunded{}. {}", since("refunded"), refund_of(order)),
+    }
+}
+
+fn refund(order: &Order) -> String {
+    format!("Order {}: {}", order.number, refund_of(order))
+}
+
+fn refund_of(order: &Order) -> String {
+    let payment = &order.payment;
+    match payment.status {
+        PaymentStatus::Refunded => format!("{} went back the way it came.", payment.refunded),
+        PaymentStatus::PartiallyRefunded => {
+            format!("{} of {} went back the way it came.", payment.refunded, order.total)
+        }
+        PaymentStatus::Voided => "The payment was let go; nothing was charged.".to_owned(),
+        PaymentStatus::Declined | PaymentStatus::Failed => {
+            "The payment did not succeed; nothing was charged.".to_owned()
+        }
+        PaymentStatus::Captured => format!("{} was charged, and no refund has been made so far.", order.total),
+        PaymentStatus::Pending | PaymentStatus::ActionRequired | PaymentStatus::Authorised => {
+            "Nothing was charged so far.".to_owned()
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The bot: understands a message, looks up what it needs, and puts it into words.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use axum::Router;
+use bookworm_config::ChatBot as Settings;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{
+    HandOver, Memory, Pending, Reason, Reply, Responder, Turn,
+    answer::Answer,
+    ask::Ask,
+    lookup::{Asker, Shop},
+    policies::Policies,
+    reference, talk,
+    writer::Writer,
+};
+use crate::{
+    domain::intent::Intent,
+    triage::{Classification, Triage},
+};
+
+/// How often in a row a message may not be understood before a person goes on.
+const NOT_UNDERSTOOD: u32 = 2;
+/// The most suggestions of a reply, and the most characters.
+const SUGGESTIONS: usize = 4;
+const LONGEST: usize = 4_000;
+
+/// Answers for the machine. Cheap to clone.
+#[derive(Clone)]
+pub struct Bot(Arc<Inner>);
+
+struct Inner {
+    triage: Triage,
+    policies: Policies,
+    shop: Shop,
+    writer: Option<Writer>,
+}
+
+impl Bot {
+    /// A bot that understands by this triage, and quotes the policies of this folder. It looks nothing up before
+    /// [`Bot::connect`]. With a writer, a language model puts its answers into words.
+    #[must_use]
+    pub fn new(triage: Triage, policies_folder: &Path, settings: &Settings, writer: Option<Writer>) -> Self {
+        let policies = Policies::open(policies_folder);
+        let shop = Shop::new(Duration::from_millis(settings.lookup_timeout_ms));
+        Self(Arc::new(Inner { triage, policies, shop, writer }))
+    }
+
+    /// Tells where the public API is, once it is there to be asked.
+    pub fn connect(&self, api: Router) {
+        self.0.shop.connect(api);
+    }
+
+    /// How messages are understood.
+    #[must_use]
+    pub fn triage(&self) -> &Triage {
+        &self.0.triage
+    }
+
+    /// The policies that it quotes.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
+    }
+
+    /// Its routes below `/api/v1`: `POST /chat/classify` and the policies.
+    pub fn api(&self) -> OpenApiRouter {
+        crate::features::bot_routes().with_state(self.clone())
+    }
+
+    /// Its loops: learning once the model is ready, and following the policies' folder. They end at `stop`.
+    #[must_use]
+    pub fn workers(&self, stop: &CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+        let embedder = self.0.triage.embedder().cloned();
+        vec![
+            Box::pin(self.0.triage.clone().learn(stop.clone())),
+            Box::pin(self.0.policies.clone().follow(embedder, stop.clone())),
+        ]
+    }
+
+    /// What to say, and what was understood.
+    async fn think(&self, turn: &Turn) -> (Answer, Option<Intent>, Memory) {
+        let inner = &self.0;
+        let found = inner.triage.classify(&turn.text, &turn.cause).await;
+        let asker = Asker { rights: &turn.rights, cause: &turn.cause };
+        let ask = Ask { turn, found: &found, asker, shop: &inner.shop, policies: &inner.policies };
+        let mut memory = Memory::default();
+
+        if let Some(Pending::CancelOrder { order, number }) = &turn.memory.pending {
+            let other =
+                matches!(reference::find(&turn.text), Some(reference::Reference::Number(named)) if named != *number);
+            if talk::is_yes(&turn.text) && !other {
+                let answer = ask.cancel_now(*order, number).await;
+                return (answer, Some(Intent::CancelOrder), memory);
+            }
+            if talk::is_no(&turn.text) {
+                return (talk::kept(), Some(Intent::CancelOrder), memory);
+            }
+        }
+        if talk::asks_what_it_is(&turn.text) && !found.mood.is_upset() {
+            return (talk::what_it_is(), Some(Intent::StoreInformation), memory);
+        }
+        let intent = understood(turn, &found);
+        if found.mood.is_upset() && !matches!(intent, Some(Intent::Complaint | Intent::PaymentIssue)) {
+            let skill = talk::skill(intent.unwrap_or(Intent::OutOfScope));
+            return (talk::hand_over(Reason::Upset, skill), intent, memory);
+        }
+        let Some(intent) = intent else {
+            if let Some(section) = inner.policies.find(&turn.text, found.embedded.as_ref()) {
+                let answer = Answer::new(section.quote()).link(section.heading.clone(), section.href());
+                return (answer.suggest(&[super::answer::PERSON]), None, memory);
+            }
+            if talk::is_foreign(&turn.text) {
+                return (talk::only_english(), None, memory);
+            }
+            memory.not_understood = turn.memory.not_understood.saturating_add(1);
+            let answer = if memory.not_understood >= NOT_UNDERSTOOD {
+                talk::hand_over(Reason::NotUnderstood, super::Skill::General)
+            } else {
+                talk::rephrase()
+            };
+            return (answer, None, memory);
+        };
+        (ask.answer(intent).await, Some(intent), memory)
+    }
+}
+
+/// What a turn asks for: what the bot asked for last time counts when the message is nothing by itself.
+fn understood(turn: &Turn, found: &Classification) -> Option<Intent> {
+    let unclear = !found.understood || found.intent == Intent::OutOfScope;
+    let names_an_order = reference::find(&turn.text).is_some();
+    let bare = turn.text.split_whitespace().count() <= 4;
+    match turn.memory.asked_for {
+        Some(asked @ (Intent::FindBook | Intent::BookAvailability | Intent::RecommendBook))
+            if unclear || bare && found.confidence < 0.8 =>
+        {
+            return Some(asked);
+        }
+        Some(asked) if names_an_order && (unclear || bare || found.intent == Intent::TrackOrder) => return Some(asked),
+        _ => {}
+    }
+    if names_an_order && unclear {
+        return Some(Intent::TrackOrder);
+    }
+    found.understood.then_some(found.intent)
+}
+
+impl Ask<'_> {
+    async fn answer(&self, intent: Intent) -> Answer {
+        match intent {
+            Intent::TrackOrder => self.track().await,
+            Intent::CancelOrder => self.cancel().await,
+            Intent::ChangeOrder | Intent::ChangeShippingAddress => self.change(intent).await,
+            Intent::TrackRefund => self.refund_status().await,
+            Intent::GetRefund => self.refund().await,
+            Intent::CheckInvoice | Intent::GetInvoice => self.invoice(intent).await,
+            Intent::DeliveryOptions => self.delivery_options().await,
+            Intent::DeliveryPeriod => self.delivery_period().await,
+            Intent::CheckPaymentMethods => self.payment_methods().await,
+            Intent::FindBook => self.find_book().await,
+            Intent::BookAvailability => self.availability().await,
+            Intent::RecommendBook => self.recommend().await,
+            Intent::Complaint => talk::hand_over(Reason::Complaint, talk::skill(intent)),
+            Intent::PaymentIssue => talk::hand_over(Reason::PaymentTrouble, talk::skill(intent)),
+            Intent::ContactCustomerService | Intent::ContactHumanAgent => {
+                talk::hand_over(Reason::Wanted, talk::skill(intent))
+            }
+            Intent::Greeting => talk::greeting(&self.turn.customer_name),
+            Intent::Thanks => talk::thanks(),
+            Intent::OutOfScope if talk::is_foreign(&self.turn.text) => talk::only_english(),
+            Intent::OutOfScope => talk::out_of_scope(),
+            Intent::CreateAccount
+            | Intent::RegistrationProblems
+            | Intent::RecoverPassword
+            | Intent::EditAccount
+            | Intent::SwitchAccount
+            | Intent::DeleteAccount
+            | Intent::SetUpShippingAddress
+            | Intent::CheckCancellationFee
+            | Intent::CheckRefundPolicy
+            | Intent::NewsletterSubscription
+            | Intent::Review
+            | Intent::PlaceOrder
+            | Intent::StoreInformation => self.house(intent),
+        }
+    }
+}
+
+#[async_trait]
+impl Responder for Bot {
+    async fn answer(&self, turn: Turn, draft: mpsc::Sender<String>) -> Reply {
+        let start = Instant::now();
+        let (mut answer, intent, mut memory) = self.think(&turn).await;
+        metrics::histogram!("chat_bot_seconds").record(start.elapsed());
+        let first = !turn.before.iter().any(|said| !said.by_customer);
+        let introduction = (first && !answer.text.starts_with(talk::I_AM)).then(|| format!("{} ", talk::I_AM));
+        if let Some(writer) = &self.0.writer
+            && !answer.fixed
+        {
+            if let Some(introduction) = &introduction {
+                // Whoever is not interested in the words has dropped the other end.
+                let _ = draft.try_send(introduction.clone());
+            }
+            if let Some(text) = writer.write(&turn, &answer.text, &draft).await {
+                answer.text = text;
+            }
+        }
+        let text = introduction.unwrap_or_default() + &answer.text;
+        memory.pending = answer.pending;
+        memory.asked_for = answer.asked_for;
+        answer.suggestions.dedup();
+        answer.suggestions.truncate(SUGGESTIONS);
+        let outcome = answer.hand_over.map_or("answered", |HandOver { .. }| "handed_over");
+        metrics::counter!("chat_bot_turns_total", "outcome" => outcome).increment(1);
+        Reply {
+            text: text.chars().take(LONGEST).collect(),
+            links: answer.links,
+            suggestions: answer.suggestions,
+            intent,
+            hand_over: answer.hand_over,
+            memory,
+        }
+    }
+}
