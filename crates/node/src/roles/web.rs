@@ -9,6 +9,8 @@ pub fn build(foundation: &Foundation) -> anyhow::Result<Box<dyn FnOnce(Router) -
     let settings = WebSettings {
         shop_name: foundation.settings.web.shop_name.clone(),
         email: address(&foundation.settings.mail.from).to_owned(),
+        hours: foundation.settings.chat.hours.iter().map(ToString::to_string).collect(),
+        utc_offset_minutes: foundation.settings.chat.utc_offset_minutes,
         secure_cookies: foundation.settings.secure_cookies(),
         secret: secret::load_or_make(&foundation.settings.data_dir.join("web-secret"))?,
     };

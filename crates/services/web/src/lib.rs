@@ -39,6 +39,10 @@ pub struct WebSettings {
     pub shop_name: String,
     /// Where people write to: an e-mail address.
     pub email: String,
+    /// When people answer, such as `mon-fri 09:00-18:00`; nothing when they always do.
+    pub hours: Vec<String>,
+    /// The shop's offset from UTC in minutes, for `hours`.
+    pub utc_offset_minutes: i32,
     /// Whether browsers reach the shop through TLS only: cookies are `Secure` and `__Host-` then.
     pub secure_cookies: bool,
     /// Signs forms and messages. The same in every process that serves pages.

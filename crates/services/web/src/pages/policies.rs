@@ -10,6 +10,7 @@ use crate::{
     error::{PageError, PageResult},
     layout::{Shell, page},
     session::Visitor,
+    view::capitalised,
 };
 
 #[derive(Template)]
@@ -17,6 +18,8 @@ use crate::{
 struct ContactPage {
     shell: Shell,
     email: String,
+    /// Empty when people always answer.
+    hours: String,
     policies: Vec<Policy>,
 }
 
@@ -39,7 +42,28 @@ struct PolicyPage {
 pub(crate) async fn contact(State(web): State<Web>, visitor: Visitor) -> PageResult {
     let policies = web.api.policies(visitor.caller()).await.unwrap_or_default();
     let shell = visitor.shell("Contact").section("contact").indexed("How to reach us");
-    page(&ContactPage { shell, email: web.settings.email.clone(), policies })
+    let hours = hours(&web.settings.hours, web.settings.utc_offset_minutes);
+    page(&ContactPage { shell, email: web.settings.email.clone(), hours, policies })
+}
+
+/// `Mon–Fri 09:00–18:00, Sat 10:00–14:00 (UTC+1)`
+fn hours(all: &[String], offset_minutes: i32) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let times = all.iter().map(|hours| {
+        let (days, time) = hours.split_once(' ').unwrap_or((hours, ""));
+        let days = days.split('-').map(capitalised).collect::<Vec<_>>().join("–");
+        format!("{days} {}", time.replace('-', "–"))
+    });
+    let (hours, minutes) = (offset_minutes.unsigned_abs() / 60, offset_minutes.unsigned_abs() % 60);
+    let sign = if offset_minutes < 0 { '−' } else { '+' };
+    let zone = match (hours, minutes) {
+        (0, 0) => "UTC".to_owned(),
+        (hours, 0) => format!("UTC{sign}{hours}"),
+        (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
+    };
+    format!("{} ({zone})", times.collect::<Vec<_>>().join(", "))
 }
 
 /// `GET /policies`

@@ -48,6 +48,8 @@ impl Browser {
         let settings = WebSettings {
             shop_name: "Test & Shop".to_owned(),
             email: "shop@shop.example".to_owned(),
+            hours: vec!["mon-fri 09:00-18:00".to_owned(), "sat 10:00-14:00".to_owned()],
+            utc_offset_minutes: -210,
             secure_cookies,
             secret: [9; 32],
         };

@@ -796,6 +796,7 @@ async fn every_page_offers_the_chat_and_the_desk_does_not() {
 async fn policies_are_shown_and_their_absence_is_no_failure() {
     let mut browser = Browser::new();
     let body = browser.get("/contact").await.body;
+    assert!(body.contains("People answer Mon–Fri 09:00–18:00, Sat 10:00–14:00 (UTC−3:30)."), "{body}");
     assert!(body.contains("mailto:shop@shop.example") && body.contains("href=\"/policies/gift%2Dcards\""), "{body}");
     let seen = browser.get("/policies/gift-cards").await;
     assert!(seen.body.contains("<p>First.") && !seen.body.contains("<h1>T</h1>"), "{}", seen.body);
