@@ -60,6 +60,6 @@ impl Answer {
 /// A part of the shop that does not answer.
 pub(super) fn cannot_look(what: &str) -> Answer {
     Answer::new(format!("I can’t look up {what} just now. Please try again in a moment, or ask for a person."))
-        .suggest(&["Try again", PERSON])
+        .suggest(&[PERSON])
         .fixed()
 }

@@ -34,7 +34,7 @@ impl Ask<'_> {
                     .link(page.0, page.1)
             }
             Intent::SwitchAccount => Answer::new(
-                "Sign out on your account’s page, then sign in with the other account. What is in your basket is kept.",
+                "Sign out on your account’s page, then sign in with the other account.",
             )
             .link("Your account", "/account")
             .link("Sign in", "/sign-in"),

@@ -119,7 +119,8 @@ impl Bot {
                 let answer = Answer::new(section.quote()).link(section.heading.clone(), section.href());
                 return (answer.suggest(&[super::answer::PERSON]), None, memory);
             }
-            if talk::is_foreign(&turn.text) {
+            let foreign = !turn.language.is_empty() && !turn.language.starts_with("en");
+            if foreign || talk::is_foreign(&turn.text) {
                 return (talk::only_english(), None, memory);
             }
             memory.not_understood = turn.memory.not_understood.saturating_add(1);

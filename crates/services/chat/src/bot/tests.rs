@@ -472,3 +472,84 @@ async fn other_languages_are_offered_a_person() {
     let reply = Talk::ada().say("где мой заказ").await;
     assert!(reply.text.contains("only speak English"), "{}", reply.text);
 }
+
+#[tokio::test]
+async fn whatever_is_suggested_is_understood() {
+    let talk = Talk::ada();
+    for (suggestion, intent) in [
+        (answer::PERSON, Intent::ContactHumanAgent),
+        ("Where is my order?", Intent::TrackOrder),
+        ("What does delivery cost?", Intent::DeliveryOptions),
+        ("Recommend me a book", Intent::RecommendBook),
+        ("What do others read?", Intent::RecommendBook),
+        ("Find a book", Intent::FindBook),
+        ("Cancel this order", Intent::CancelOrder),
+        ("Thanks", Intent::Thanks),
+        ("No, that’s all", Intent::Thanks),
+    ] {
+        let found = talk.bot.triage().classify(suggestion, &Cause::start()).await;
+        assert_eq!((found.intent, found.understood), (intent, true), "{suggestion}");
+    }
+}
+
+#[tokio::test]
+async fn who_prefers_another_language_is_told_that_the_bot_speaks_english() {
+    let talk = Talk::ada();
+    let (draft, _) = mpsc::channel(8);
+    let reply = talk.bot.answer(Turn { language: "de".to_owned(), ..talk.turn("zxqv wvut") }, draft).await;
+    assert!(reply.text.contains("only speak English") && reply.suggestions == [answer::PERSON], "{}", reply.text);
+}
+
+/// Prints how long answers take with the real model and 200 conversations that each say something every second:
+/// `cargo test --release -p bookworm-chat --lib -- --ignored --nocapture measure`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures"]
+async fn measure_200_conversations() {
+    use futures::TryFutureExt;
+    use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+
+    let server = bookworm_ai::AiService::open(&bookworm_config::Ai::default()).unwrap().grpc();
+    let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
+        server.clone().oneshot(request).map_err(|never: std::convert::Infallible| match never {})
+    });
+    let client = bookworm_contracts::grpc::ai::ai_client::AiClient::new(BoxCloneSyncService::new(transport));
+    let folder = std::env::temp_dir().join("bookworm-intents-quality");
+    let shop = FakeShop::new();
+    let bot = Bot::new(Triage::open(Some(client), &folder), &folder.join("policies"), &ChatBot::default(), None);
+    bot.connect(shop.router());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let workers: Vec<_> = bot.workers(&stop).into_iter().map(tokio::spawn).collect();
+    while !bot.triage().knows_meaning() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let talk = Arc::new(Talk { bot, ..Talk::ada() });
+    let said =
+        ["where is my order", "what does delivery cost", "is Dune in stock?", "I loved Dune, what else", "hello there"];
+    let customers = (0..200_u64).map(|customer| {
+        let talk = talk.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(customer * 5)).await;
+            let mut times = Vec::new();
+            for round in 0..10 {
+                let (draft, _) = mpsc::channel(8);
+                let text = format!("{} ({customer}, {round})", said[(customer as usize + round) % said.len()]);
+                let start = std::time::Instant::now();
+                talk.bot.answer(talk.turn(&text), draft).await;
+                times.push(start.elapsed());
+                tokio::time::sleep(Duration::from_secs(1).saturating_sub(start.elapsed())).await;
+            }
+            times
+        })
+    });
+    let mut times: Vec<Duration> = Vec::new();
+    for customer in customers.collect::<Vec<_>>() {
+        times.extend(customer.await.unwrap());
+    }
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    eprintln!("{} answers: p50 {:?}, p99 {:?}, at most {:?}", times.len(), at(0.5), at(0.99), at(1.0));
+    stop.cancel();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+}

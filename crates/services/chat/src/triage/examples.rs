@@ -62,29 +62,33 @@ fn example(line: &str) -> Result<Example, String> {
     Ok(Example { text: text.to_owned(), intent })
 }
 
-/// The built-in examples and staff's own; what staff say of a sentence counts. Lines of the file that cannot be used are
-/// logged with their numbers.
+/// Staff's own examples. Lines of the file that cannot be used are logged with their numbers.
 #[must_use]
-pub fn load(own: &Path) -> Vec<Example> {
-    let mut all = match fs::read_to_string(own) {
+pub fn own(file: &Path) -> Vec<Example> {
+    match fs::read_to_string(file) {
         Ok(text) => {
             let (examples, bad) = parse(&text);
             for line in bad {
-                tracing::warn!(file = %own.display(), "an example for the chat cannot be used: {line}");
+                tracing::warn!(file = %file.display(), "an example for the chat cannot be used: {line}");
             }
             examples
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            tracing::warn!(%error, file = %own.display(), "the examples for the chat cannot be read");
+            tracing::warn!(%error, file = %file.display(), "the examples for the chat cannot be read");
             Vec::new()
         }
-    };
+    }
+}
+
+/// These examples, and the built-in ones for sentences that are not among them.
+#[must_use]
+pub fn with_built_in(mut own: Vec<Example>) -> Vec<Example> {
     let (built_in, _) = parse(BUILT_IN);
-    all.extend(built_in);
+    own.extend(built_in);
     let mut seen = HashSet::new();
-    all.retain(|example| seen.insert(example.text.to_lowercase()));
-    all
+    own.retain(|example| seen.insert(example.text.to_lowercase()));
+    own
 }
 
 #[cfg(test)]
@@ -113,9 +117,9 @@ mod tests {
     #[test]
     fn staffs_own_examples_come_first() {
         let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("intents.tsv");
-        fs::write(&own, "HELLO\tstore_information\nflibbertigibbet\tfind_book\n").unwrap();
-        let all = load(&own);
+        let file = folder.path().join("intents.tsv");
+        fs::write(&file, "HELLO\tstore_information\nflibbertigibbet\tfind_book\n").unwrap();
+        let all = with_built_in(super::own(&file));
         let of = |text: &str| all.iter().filter(|one| one.text.eq_ignore_ascii_case(text)).collect::<Vec<_>>();
         assert_eq!(of("hello").len(), 1);
         assert_eq!(of("hello")[0].intent, Intent::StoreInformation);

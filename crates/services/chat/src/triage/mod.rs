@@ -19,7 +19,7 @@ mod words;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -84,13 +84,22 @@ impl Classification {
     }
 }
 
+/// The built-in examples, learnt once for the whole process.
+static BUILT_IN: LazyLock<(Arc<[Example]>, Arc<Words>)> = LazyLock::new(|| learn_words(Vec::new()));
+
+fn learn_words(own: Vec<Example>) -> (Arc<[Example]>, Arc<Words>) {
+    let examples = examples::with_built_in(own);
+    let words = Words::learn(&examples);
+    (examples.into(), Arc::new(words))
+}
+
 /// Understands messages. Cheap to clone.
 #[derive(Clone)]
 pub struct Triage(Arc<Inner>);
 
 struct Inner {
-    examples: Vec<Example>,
-    words: Words,
+    examples: Arc<[Example]>,
+    words: Arc<Words>,
     meaning: RwLock<Option<Arc<Meaning>>>,
     embedder: Option<Embedder>,
     vectors: PathBuf,
@@ -101,8 +110,8 @@ impl Triage {
     /// when there is a client.
     #[must_use]
     pub fn open(ai: Option<AiClient<Transport>>, folder: &Path) -> Self {
-        let examples = examples::load(&folder.join("intents.tsv"));
-        let words = Words::learn(&examples);
+        let own = examples::own(&folder.join("intents.tsv"));
+        let (examples, words) = if own.is_empty() { BUILT_IN.clone() } else { learn_words(own) };
         let vectors = folder.join("vectors.bin");
         let embedder = ai.map(Embedder::new);
         Self(Arc::new(Inner { examples, words, meaning: RwLock::default(), embedder, vectors }))
