@@ -1,56 +1,54 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bookworm_chat::{
     ChatService, Clients, Needs,
-    bot::{HandOver, Reason, Reply, Responder, Skill, Turn},
+    bot::{Bot, Writer},
+    triage::Triage,
 };
-use tokio::sync::mpsc;
+use bookworm_gateway::Note;
 
 use crate::{
     foundation::Foundation,
     part::Part,
-    roles::{basket, ordering},
+    roles::{ai, basket, ordering},
 };
 
+/// `ai` understands messages by their meaning and chooses words; without it the bot goes by words alone and says its own.
 pub async fn build(
     foundation: &Foundation,
+    ai: Option<ai::Client>,
     basket: basket::Client,
     ordering: ordering::Client,
 ) -> anyhow::Result<Part> {
+    let settings = &foundation.settings.chat;
+    let writes = foundation.settings.ai.chat_url.is_some();
+    let triage = Triage::open(ai.clone(), &foundation.settings.data_dir.join("chat"));
+    let policies = settings.policies_dir.clone().unwrap_or_else(|| foundation.settings.data_dir.join("policies"));
+    let bot = Bot::new(triage, &policies, &settings.bot, ai.filter(|_| writes).map(Writer::new));
     let needs = Needs {
-        settings: foundation.settings.chat.clone(),
+        settings: settings.clone(),
         clock: foundation.clock.clone(),
         verifier: foundation.verifier.clone(),
-        responder: Arc::new(Reception),
+        responder: Arc::new(bot.clone()),
         clients: Clients { basket, ordering },
     };
     let service = ChatService::open(foundation.databases.open(ChatService::NAME).await?, needs).await?;
-    let part = Part {
-        api: service.api(),
+    let mut workers = service.workers(&foundation.stop_work);
+    workers.extend(bot.workers(&foundation.stop_work));
+    let understands = bot.clone();
+    let note: Note = Arc::new(move || match understands.triage().knows_meaning() {
+        true => "ok".to_owned(),
+        false => "the chat's bot goes by words alone".to_owned(),
+    });
+    Ok(Part {
+        api: service.api().merge(bot.api()),
         others: service.hub(),
         dbs: vec![service.db().clone()],
+        notes: vec![("chat_bot", note)],
         outboxes: vec![(service.db().clone(), service.outbox().clone())],
-        workers: service.workers(&foundation.stop_work),
+        workers,
+        on_api: vec![Box::new(move |api| bot.connect(api))],
         on_stop: vec![Box::pin(async move { service.shutdown().await })],
         ..Part::default()
-    };
-    Ok(part)
-}
-
-/// Passes everybody on to a person.
-struct Reception;
-
-#[async_trait]
-impl Responder for Reception {
-    async fn answer(&self, turn: Turn, _: mpsc::Sender<String>) -> Reply {
-        Reply {
-            text: "I am a bot, and pass you on to a person.".to_owned(),
-            links: Vec::new(),
-            suggestions: Vec::new(),
-            intent: None,
-            hand_over: Some(HandOver { reason: Reason::BeyondTheBot, skill: Skill::General }),
-            memory: turn.memory,
-        }
-    }
+    })
 }

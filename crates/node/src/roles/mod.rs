@@ -38,7 +38,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
         part = part.and(brings);
     }
     if roles.has(Role::Catalog) {
-        let (catalog, brings) = catalog::build(foundation, clients.ai.take()).await?;
+        let (catalog, brings) = catalog::build(foundation, clients.ai.clone()).await?;
         clients.catalog = Some(catalog);
         part = part.and(brings);
     }
@@ -64,7 +64,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
         part = part.and(notification::build(foundation).await?);
     }
     if let (true, Some(basket), Some(ordering)) = (roles.has(Role::Chat), clients.basket, clients.ordering) {
-        part = part.and(chat::build(foundation, basket, ordering).await?);
+        part = part.and(chat::build(foundation, clients.ai, basket, ordering).await?);
     }
     let pages = if roles.has(Role::Web) { Some(web::build(foundation)?) } else { None };
     Ok(Built { part, pages, first_admin })

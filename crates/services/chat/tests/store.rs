@@ -307,7 +307,7 @@ async fn a_deleted_conversation_leaves_nothing() {
         let said = house.says(&conversation, Uuid::new_v4(), at(2)).await;
         let note = ChatNote { conversation_id: said.id, agent: agent(1), text: "A regular".into(), at: at(3) };
         assert!(house.store.add_note(&note).await.unwrap());
-        assert_eq!(house.store.notes(said.id, 10).await.unwrap(), [note.clone()]);
+        assert_eq!(house.store.notes(said.id, 10).await.unwrap(), std::slice::from_ref(&note));
         assert!(house.store.delete(said.id).await.unwrap());
         assert!(!house.store.delete(said.id).await.unwrap());
         assert_eq!(house.store.find(said.id).await.unwrap(), None);

@@ -134,7 +134,7 @@ async fn an_agent_who_comes_back_in_time_keeps_the_conversation() {
     drop(desk);
     guest.expect("presence", |presence| presence["agent_online"] == false).await;
     let mut desk = house.connect(&bo).await;
-    assert_eq!(ids(&desk.invoke("MyConversations", &[]).await.unwrap()), [id.clone()]);
+    assert_eq!(ids(&desk.invoke("MyConversations", &[]).await.unwrap()), std::slice::from_ref(&id));
     guest.expect("presence", |presence| presence["agent_online"] == true).await;
     house.clock.advance(Duration::from_secs(60));
     guest.expect_none("agent_left", |_| true).await;
@@ -152,7 +152,7 @@ async fn a_restart_is_no_reason_to_lose_an_agent_and_a_long_one_is() {
     guest.expect("agent_joined", |_| true).await;
     let house = house.restart().await;
     let mut desk = house.connect(&bo).await;
-    assert_eq!(ids(&desk.invoke("MyConversations", &[]).await.unwrap()), [id.clone()]);
+    assert_eq!(ids(&desk.invoke("MyConversations", &[]).await.unwrap()), std::slice::from_ref(&id));
     let house = house.restart().await;
     let mut watching = house.connect(&agent("Cy")).await;
     assert_eq!(ids(&watching.invoke("Queue", &[]).await.unwrap()["waiting"]), Vec::<String>::new());

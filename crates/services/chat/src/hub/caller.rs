@@ -201,13 +201,13 @@ where
     }
 }
 
+/// A stream that a method answers with.
+type Streamed<T> = Result<BoxStream<'static, Result<T, HubError>>, HubError>;
+
 /// A method with one argument that answers with a stream.
 pub(crate) fn stream<A, T, S, F, Fut>(
     run: F,
-) -> impl Fn(Context<Arc<Chat>>, Args<A>) -> BoxFuture<'static, Result<BoxStream<'static, Result<T, HubError>>, HubError>>
-+ Send
-+ Sync
-+ 'static
+) -> impl Fn(Context<Arc<Chat>>, Args<A>) -> BoxFuture<'static, Streamed<T>> + Send + Sync + 'static
 where
     A: Send + 'static,
     T: 'static,
