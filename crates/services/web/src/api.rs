@@ -9,7 +9,7 @@ use bookworm_contracts::rest::{
     catalog::{
         Book, BookInput, Recommendations, SearchResponse, SearchStatus, Stock, StockAdjustment, Subject, Synonyms,
     },
-    chat::CannedReplies,
+    chat::{CannedReplies, Policy},
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{
         Account, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest, TokenRequest,
@@ -215,16 +215,6 @@ pub struct BasketAnswer {
     pub token: Option<String>,
 }
 
-/// One of the shop's policies. `GET /chat/policies`
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Policy {
-    /// Names it in addresses.
-    pub(crate) slug: String,
-    pub(crate) title: String,
-    /// Markdown.
-    pub(crate) text: String,
-}
-
 /// What became of a checkout.
 #[derive(Debug)]
 pub enum CheckoutAnswer {
@@ -409,6 +399,11 @@ impl ApiClient {
     pub(crate) async fn policies(&self, caller: &Caller) -> ApiResult<Vec<Policy>> {
         let list: List<Policy> = self.fetch(Call::get(&caller.anonymous(), "/chat/policies")).await?;
         Ok(list.into_items())
+    }
+
+    /// `GET /chat/policies/{slug}`
+    pub(crate) async fn policy(&self, caller: &Caller, slug: &str) -> ApiResult<Policy> {
+        self.fetch(Call::get(&caller.anonymous(), format!("/chat/policies/{}", encoded(slug)))).await
     }
 
     /// `GET /chat/canned-replies`, with their `ETag`.

@@ -31,15 +31,18 @@ struct ProsePage {
     body: String,
 }
 
-/// Markdown as HTML. HTML inside it is shown as text: these texts need none, and none can slip in.
-pub(crate) fn markdown(text: &str) -> String {
-    let options = Options::ENABLE_TABLES;
-    let events = Parser::new_ext(text, options).map(|event| match event {
+/// The parts of a Markdown text. HTML inside it is text: these texts need none, and none can slip in.
+pub(crate) fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
+    Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
         Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
         other => other,
-    });
+    })
+}
+
+/// Markdown as HTML.
+fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
-    pulldown_cmark::html::push_html(&mut out, events);
+    pulldown_cmark::html::push_html(&mut out, events(text));
     out
 }
 

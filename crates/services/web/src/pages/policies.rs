@@ -3,11 +3,13 @@
 use askama::Template;
 use axum::extract::{Path, State};
 
-use super::info::markdown;
+use bookworm_contracts::rest::chat::Policy;
+use pulldown_cmark::{Event, Tag, TagEnd};
+
+use super::info::events;
 use crate::{
     Web,
-    api::Policy,
-    error::{PageError, PageResult},
+    error::PageResult,
     layout::{Shell, page},
     session::Visitor,
     view::capitalised,
@@ -35,6 +37,8 @@ struct PoliciesPage {
 struct PolicyPage {
     shell: Shell,
     title: String,
+    /// Names the heading in addresses.
+    id: String,
     body: String,
 }
 
@@ -75,10 +79,10 @@ pub(crate) async fn list(State(web): State<Web>, visitor: Visitor) -> PageResult
 
 /// `GET /policies/{slug}`
 pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(slug): Path<String>) -> PageResult {
-    let policies = web.api.policies(visitor.caller()).await?;
-    let policy = policies.into_iter().find(|policy| policy.slug == slug).ok_or(PageError::NotFound)?;
+    let policy = web.api.policy(visitor.caller(), &slug).await?;
     let shell = visitor.shell(policy.title.clone()).section("policies").indexed(policy.title.clone());
-    page(&PolicyPage { shell, body: markdown(without_title(&policy.text)), title: policy.title })
+    let id = anchor(&policy.title);
+    page(&PolicyPage { shell, body: with_anchors(without_title(&policy.text), &id), id, title: policy.title })
 }
 
 /// The text without the heading that repeats its title.
@@ -87,5 +91,65 @@ fn without_title(text: &str) -> &str {
     match text.strip_prefix("# ") {
         Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
         None => text,
+    }
+}
+
+/// Names of the page's own parts, which no heading may take.
+const TAKEN: [&str; 5] = ["main", "q", "q-list", "announcer", "chat"];
+
+/// Markdown as HTML whose headings can be linked to, as the bot does.
+fn with_anchors(text: &str, title: &str) -> String {
+    let mut events: Vec<Event<'_>> = events(text).collect();
+    let mut used: Vec<String> = TAKEN.iter().copied().chain([title]).map(str::to_owned).collect();
+    for start in 0..events.len() {
+        if !matches!(events[start], Event::Start(Tag::Heading { .. })) {
+            continue;
+        }
+        let inside = events[start + 1..].iter().take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))));
+        let words: String = inside
+            .filter_map(|event| match event {
+                Event::Text(text) | Event::Code(text) => Some(text.as_ref()),
+                _ => None,
+            })
+            .collect();
+        let name = anchor(&words);
+        if let Event::Start(Tag::Heading { id, .. }) = &mut events[start]
+            && !name.is_empty()
+            && !used.contains(&name)
+        {
+            *id = Some(name.clone().into());
+            used.push(name);
+        }
+    }
+    let mut out = String::with_capacity(text.len() * 2);
+    pulldown_cmark::html::push_html(&mut out, events.into_iter());
+    out
+}
+
+/// A heading in addresses: in lower case, with hyphens. The bot names them in the same way.
+fn anchor(heading: &str) -> String {
+    let letters = heading.chars().flat_map(char::to_lowercase);
+    let dashed: String = letters.map(|letter| if letter.is_alphanumeric() { letter } else { '-' }).collect();
+    dashed.split('-').filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_can_be_linked_to_and_take_no_name_twice() {
+        let html =
+            with_anchors("## Who pays the _postage_?\n\n## Main\n\n## Returns\n\n## Who pays the postage", "returns");
+        assert!(html.contains("<h2 id=\"who-pays-the-postage\">Who pays the <em>postage</em>?</h2>"), "{html}");
+        assert_eq!(html.matches(" id=").count(), 1, "{html}");
+    }
+
+    #[test]
+    fn hours_read_well() {
+        let all = ["mon-fri 09:00-18:00".to_owned(), "sun 10:00-14:00".to_owned()];
+        assert_eq!(hours(&all, 60), "Mon–Fri 09:00–18:00, Sun 10:00–14:00 (UTC+1)");
+        assert_eq!(hours(&all[1..], 0), "Sun 10:00–14:00 (UTC)");
+        assert_eq!(hours(&[], 60), "");
     }
 }

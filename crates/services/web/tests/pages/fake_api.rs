@@ -198,6 +198,10 @@ async fn save_synonyms(State(api): State<FakeApi>, headers: HeaderMap, Json(body
     if saved { synonyms(State(api)).await } else { problem(412, "edit_conflict", json!({})) }
 }
 
+fn policy() -> Value {
+    json!({"slug": "gift-cards", "title": HOSTILE, "text": format!("# T\n\nFirst. {HOSTILE}\n\n## {HOSTILE}\n\n## Main")})
+}
+
 async fn replies(State(api): State<FakeApi>) -> Response {
     let (items, version) = api.0.lock().unwrap().replies.clone();
     let items = if items.is_null() { json!([{"shortcut": "hello", "text": HOSTILE}]) } else { items };
@@ -317,10 +321,14 @@ pub fn router(api: &FakeApi) -> Router {
         )
         .route("/admin/search", answer(status))
         .route("/chat/canned-replies", get(replies).put(save_replies))
+        .route("/chat/policies", get(|| async { page(vec![policy()]) }))
         .route(
-            "/chat/policies",
-            get(|| async {
-                page(vec![json!({"slug": "gift-cards", "title": HOSTILE, "text": format!("# T\n\nFirst. {HOSTILE}")})])
+            "/chat/policies/{slug}",
+            get(|Path(slug): Path<String>| async move {
+                match slug.as_str() {
+                    "gift-cards" => Json(policy()).into_response(),
+                    _ => problem(404, "not_found", json!({})),
+                }
             }),
         )
         .route("/basket", get(basket_answer))
