@@ -27,6 +27,18 @@ test("the bot finds a book and leads to it", async ({ page, books }) => {
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(book!.title);
 });
 
+test("the bot quotes a policy and leads to the very place", async ({ page }) => {
+  await page.goto("/");
+  const panel = await openChat(page);
+  const answer = await ask(panel, "How do I return a book?");
+  await answer.getByRole("link").first().click();
+  await expect(page).toHaveURL(/\/policies\/[a-z-]+#[a-z-]+$/);
+  const heading = page.locator(`[id="${new URL(page.url()).hash.slice(1)}"]`);
+  await expect(heading).toBeInViewport();
+  const sentence = (await answer.locator(".msg__text").innerText()).split(/[.!?]/)[0];
+  await expect(page.getByRole("article")).toContainText(sentence ?? "");
+});
+
 test("going on to another page keeps the conversation and what is typed", async ({ page }) => {
   await page.goto("/books");
   const panel = await openChat(page);

@@ -143,7 +143,8 @@ class Customer {
       this.#link.on<T>(event, (argument) => {
         if (argument.conversation_id === this.#conversation?.id) heard(argument);
       });
-    mine<Message>("message", (message) => this.#receive([message]));
+    // What cannot be fetched now is fetched after the next connect.
+    mine<Message>("message", (message) => this.#receive([message]).catch(() => undefined));
     this.#link.on<Conversation>("status", (conversation) => {
       if (conversation.id === this.#conversation?.id) this.#moved(conversation);
     });

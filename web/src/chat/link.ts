@@ -36,6 +36,8 @@ export class Link {
   readonly #attach: () => Promise<void>;
   #wanted = false;
   #up = false;
+  /** Counts connects: only after the last one is there something to do. */
+  #arrival = 0;
   #hurry: () => void = () => undefined;
   #session: { asked: number; answer: Promise<Session> } | undefined;
 
@@ -122,7 +124,8 @@ export class Link {
   }
 
   async #arrive(): Promise<void> {
-    for (let tries = 0; this.#hub.state === HubConnectionState.Connected; tries++) {
+    const arrival = ++this.#arrival;
+    for (let tries = 0; arrival === this.#arrival && this.#hub.state === HubConnectionState.Connected; tries++) {
       try {
         await this.#attach();
         this.#up = true;
