@@ -176,6 +176,7 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
             json!({"amount": {"amount": 1, "currency": "USD"}, "reason": "why"}),
             &["amount"],
         ),
+        endpoint(Method::POST, "/chat/classify", As::Admin, json!({"text": "Where is my order?"}), &[]),
         endpoint(
             Method::PUT,
             "/chat/canned-replies",
@@ -421,6 +422,7 @@ async fn queries_and_paths_are_checked() {
         format!("conversations/{nobody}/notes"),
         format!("conversations/{nobody}/context"),
         "conversations/not-an-id".to_owned(),
+        "chat/policies/nothing".to_owned(),
         "conversations?status=lost".to_owned(),
         "conversations?agent_id=nobody".to_owned(),
     ] {

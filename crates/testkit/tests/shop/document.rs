@@ -45,6 +45,8 @@ const PROMISED: &[(&str, &str)] = &[
     ("get", "/conversations/{id}/messages"),
     ("get", "/conversations/{id}/context"),
     ("get", "/conversations/{id}/notes"),
+    ("post", "/chat/classify"),
+    ("get", "/chat/policies"),
     ("get", "/chat/canned-replies"),
     ("put", "/chat/canned-replies"),
     ("get", "/admin/mail"),
