@@ -35,8 +35,9 @@ test("the bot quotes a policy and leads to the very place", async ({ page }) => 
   await expect(page).toHaveURL(/\/policies\/[a-z-]+#[a-z-]+$/);
   const heading = page.locator(`[id="${new URL(page.url()).hash.slice(1)}"]`);
   await expect(heading).toBeInViewport();
-  const sentence = (await answer.locator(".msg__text").innerText()).split(/[.!?]/)[0];
-  await expect(page.getByRole("article")).toContainText(sentence ?? "");
+  const policy = await page.getByRole("article").innerText();
+  const sentences = (await answer.locator(".msg__text").innerText()).split(/[.!?\n]/).map((sentence) => sentence.trim());
+  expect(sentences.filter((sentence) => sentence.length > 20 && policy.includes(sentence))).not.toEqual([]);
 });
 
 test("going on to another page keeps the conversation and what is typed", async ({ page }) => {
@@ -261,7 +262,7 @@ test("news of the chat is shown on the button", async ({ page }) => {
   const second = await page.context().newPage();
   await second.goto("/privacy");
   await say(await openChat(second), "What does delivery cost?");
-  await expect(chatButton(page)).toHaveAccessibleName(/Chat with us, \d new message/, { timeout: 20_000 });
+  await expect(chatButton(page)).toHaveAccessibleName(/\d new message/, { timeout: 20_000 });
 });
 
 test("the token is given to the shop's own pages only", async ({ page, person, request }) => {
