@@ -313,6 +313,7 @@ export class Panel {
     this.#menu.anew.hidden = !over;
     for (const button of Object.values(this.#menu)) button.disabled = !on;
     this.#form.hidden = status === "closed";
+    this.#suggestions.hidden = over;
     this.#wrapUp(over ? conversation : undefined);
   }
 
