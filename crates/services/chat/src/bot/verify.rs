@@ -57,6 +57,9 @@ const CLAIMS: &[&str] = &[
     "call",
 ];
 
+/// Names of the parts of the prompt: small models repeat it.
+const LABELS: [&str; 2] = ["MESSAGE", "ANSWER"];
+
 const NUMBER_WORDS: &[&str] = &[
     "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
     "fifteen", "twenty", "thirty", "forty", "fifty", "sixty", "hundred", "thousand", "dozen", "half", "couple", "few",
@@ -108,6 +111,7 @@ impl Facts {
     /// Whether a sentence of the answer says nothing beyond the facts.
     pub fn allow(&self, sentence: &str) -> bool {
         !has_address(sentence)
+            && !LABELS.iter().any(|label| sentence.contains(label))
             && numbers(sentence).all(|number| self.numbers.contains(&number))
             && words(sentence).all(|word| self.allows_word(&word))
             && names(sentence).all(|name| self.text.contains(&name))
@@ -229,6 +233,7 @@ mod tests {
             "Your order is confirmed and packed: /admin/orders",
             "Your order is confirmed and packed. Write to a@b.example",
             "I like cheese.",
+            "MESSAGE:\nwhere is it?\n\nANSWER:\nYour order is confirmed and will be packed.",
         ] {
             assert!(!facts.allow_all(answer), "{answer}");
         }
