@@ -57,7 +57,7 @@ export async function ask(panel: Locator, text: string): Promise<Locator> {
 /** Chooses from the menu of the panel. */
 export async function choose(panel: Locator, name: string): Promise<void> {
   await panel.getByLabel("More about this conversation").click();
-  await panel.getByRole("button", { name, exact: true }).click();
+  await panel.locator(".chat__menu").getByRole("button", { name, exact: true }).click();
 }
 
 /** An account that answers chats, signed in on this page; the owner gives it the role. */
