@@ -27,10 +27,11 @@ test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
 	scripts/with-postgres cargo test --workspace --locked --no-fail-fast
 
-test-crash: web ## Kill the shop five times while people buy, on both databases (make crash: fifty times)
+test-crash: web ## Kill the shop a few times while people buy and chat, on both databases (make crash: many times)
 	cargo build --locked --bin bookworm --bin bookworm-bench
 	./target/debug/bookworm-bench crash --bin target/debug/bookworm --kills 5
-	scripts/with-postgres scripts/crash-on-postgres ./target/debug 5
+	./target/debug/bookworm-bench chat-crash --bin target/debug/bookworm --kills 5
+	scripts/with-postgres scripts/crash-on-postgres ./target/debug 5 3
 
 .PHONY: test-signalr
 test-signalr: ## Drive the SignalR server with the clients that other people wrote
@@ -76,12 +77,15 @@ test-llm: ## Test the chat's language model with a real server and a small real 
 bench: build ## Measure speed and memory; prints the tables of docs/performance.md
 	cargo build --release --locked --bin bookworm-bench
 	./target/release/bookworm-bench suite --bin target/release/bookworm
+	./target/release/bookworm-bench chat-load --bin target/release/bookworm
 
 KILLS ?= 50
-crash: build ## Kill the shop 50 times while people buy, on SQLite and on PostgreSQL, and count the books after
+CHAT_KILLS ?= 20
+crash: build ## Kill the shop 50 times while people buy and 20 times while they chat, on SQLite and on PostgreSQL
 	cargo build --release --locked --bin bookworm-bench
 	./target/release/bookworm-bench crash --bin target/release/bookworm --kills $(KILLS)
-	scripts/with-postgres scripts/crash-on-postgres ./target/release $(KILLS)
+	./target/release/bookworm-bench chat-crash --bin target/release/bookworm --kills $(CHAT_KILLS)
+	scripts/with-postgres scripts/crash-on-postgres ./target/release $(KILLS) $(CHAT_KILLS)
 
 clean: ## Remove what was built (not the shop's data)
 	cargo clean

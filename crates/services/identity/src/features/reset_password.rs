@@ -16,6 +16,9 @@ use crate::{
     store,
 };
 
+/// Why a link does nothing.
+const WORTHLESS: &str = "is not good any more: ask for a new link";
+
 /// Asks for a link that sets a new password
 ///
 /// It comes by mail and is good for an hour. The answer is the same whether or not there is an account with this
@@ -80,8 +83,13 @@ pub(crate) async fn confirm_reset(
 ) -> Result<StatusCode> {
     let now = service.now();
     service.addresses().attempt(address, now).map_err(too_many)?;
-    let worthless = || Problem::validation(vec![FieldError::new("/token", "is not good any more: ask for a new link")]);
-    let hash = RefreshToken::parse(&request.token).ok_or_else(worthless)?.hash();
+    let worthless = || Problem::validation(vec![FieldError::new("/token", WORTHLESS)]);
+    let mut valid = Validator::new();
+    let link = valid.take("/token", RefreshToken::parse(&request.token).ok_or(WORTHLESS));
+    // Whose password it becomes is known only with a good link; the other rules hold for everybody.
+    valid.take("/new_password", check_password(&request.new_password, ""));
+    valid.finish()?;
+    let hash = link.ok_or_else(worthless)?.hash();
     let id = store::account_of_reset(service.db().read(), &hash, now).await?.ok_or_else(worthless)?;
     service.addresses().succeeded(address);
     let account = service.account(id).await?;
