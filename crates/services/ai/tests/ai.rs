@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::post};
 use bookworm_ai::{
     AiService, StartError,
-    local::{Model, Workspace},
+    local::{Model, Precision, Workspace},
     provider::{Provider, ProviderError, Purpose as For},
 };
 use bookworm_config::{Ai as Settings, AiProvider, Secret};
@@ -446,7 +446,7 @@ fn the_model_gives_the_published_numbers() {
     let Some(model) = model("the_model_gives_the_published_numbers") else { return };
     // What sentence-transformers (PyTorch) gives for the example of the model's card.
     let expected = [0.067_656_95, 0.063_495_96, 0.048_713_11, 0.079_304_97, 0.037_448_04, 0.002_652_78, 0.039_374_99];
-    let vectors = model.embed(&["This is an example sentence"], &mut Workspace::default());
+    let vectors = model.embed(&["This is an example sentence"], Precision::Exact, &mut Workspace::default());
     assert!(near(&vectors[0][..7], &expected, 2e-6), "{:?}", &vectors[0][..7]);
     assert_eq!(vectors[0].len(), 384);
 }
@@ -460,10 +460,28 @@ fn sentences_that_mean_the_same_are_near_each_other() {
             "On a lonely island a widower tends the lamp and mourns his wife",
             "Learn to program microcontrollers in C with forty worked projects",
         ],
+        Precision::Exact,
         &mut Workspace::default(),
     );
     let (same, other) = (cosine(&vectors[0], &vectors[1]), cosine(&vectors[0], &vectors[2]));
     assert!(same > 0.35 && other < 0.15, "{same} {other}");
+}
+
+#[test]
+fn quick_vectors_point_the_same_way() {
+    let Some(model) = model("quick_vectors_point_the_same_way") else { return };
+    let long = "A lighthouse keeper grieves for his wife, and the sea takes what it wants. ".repeat(20);
+    let texts = ["x", "東京の灯台", "The Hobbit by J.R.R. Tolkien. Subjects: Fantasy.", &long];
+    let mut workspace = Workspace::default();
+    let exact = model.embed(&texts, Precision::Exact, &mut workspace);
+    let quick = model.embed(&texts, Precision::Quick, &mut workspace);
+    for ((exact, quick), text) in exact.iter().zip(&quick).zip(&texts) {
+        assert!((cosine(quick, quick) - 1.0).abs() < 1e-4);
+        let cosine = cosine(exact, quick);
+        assert!(cosine > 0.98, "{cosine}: {text:.20}");
+        let alone = model.embed(&[text], Precision::Quick, &mut workspace);
+        assert!(near(&alone[0], quick, 1e-4), "{text:.20}: it depends on its batch");
+    }
 }
 
 #[test]
@@ -484,15 +502,15 @@ fn a_vector_does_not_depend_on_its_batch_and_no_text_is_too_strange() {
         "a quiet novel about a lighthouse keeper and grief",
     ];
     let mut workspace = Workspace::default();
-    let together = model.embed(&texts, &mut workspace);
+    let together = model.embed(&texts, Precision::Exact, &mut workspace);
     for (text, vector) in texts.iter().zip(&together) {
         assert!((cosine(vector, vector) - 1.0).abs() < 1e-4);
-        let alone = model.embed(&[text], &mut workspace);
+        let alone = model.embed(&[text], Precision::Exact, &mut workspace);
         assert!(near(&alone[0], vector, 1e-4), "{:?}", text.chars().take(20).collect::<String>());
     }
     // What is beyond the model's length does not count.
     let (one, other) = (format!("{long} one"), format!("{long} another"));
-    let cut = model.embed(&[&one, &other], &mut workspace);
+    let cut = model.embed(&[&one, &other], Precision::Exact, &mut workspace);
     assert_eq!(cut[0], cut[1]);
 }
 

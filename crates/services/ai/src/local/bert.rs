@@ -7,8 +7,9 @@
 use std::path::Path;
 
 use super::{
-    LoadError,
+    LoadError, Precision,
     matrix::{Packed, add_and_normalise, gelu, multiply, padded, softmax},
+    quantised::Quantised,
     tensors::Tensors,
 };
 
@@ -17,6 +18,8 @@ const HEAD: usize = 32;
 
 struct Linear {
     weights: Packed,
+    /// The same weights for quick work, where the processor gains by it.
+    quick: Option<Quantised>,
     bias: Vec<f32>,
 }
 
@@ -112,7 +115,7 @@ impl Bert {
     ///
     /// # Panics
     /// When a text has no tokens or too many.
-    pub fn embed(&self, texts: &[&[u32]], scratch: &mut Scratch) -> Vec<Vec<f32>> {
+    pub fn embed(&self, texts: &[&[u32]], precision: Precision, scratch: &mut Scratch) -> Vec<Vec<f32>> {
         assert!(texts.iter().all(|text| (1..=self.longest()).contains(&text.len())), "a text of a wrong length");
         let hidden = self.hidden;
         let tokens: usize = texts.iter().map(|text| text.len()).sum();
@@ -133,7 +136,7 @@ impl Bert {
         joined.fill(0.0);
         add_and_normalise(state, joined, &norm.scale, &norm.shift);
         for layer in &self.layers {
-            self.forward(layer, texts, tokens, scratch);
+            self.forward(layer, texts, tokens, precision, scratch);
         }
         let mut rows = scratch.state.chunks_exact(hidden);
         let vectors = texts.iter().map(|text| {
@@ -144,10 +147,10 @@ impl Bert {
         vectors.collect()
     }
 
-    fn forward(&self, layer: &Layer, texts: &[&[u32]], tokens: usize, scratch: &mut Scratch) {
+    fn forward(&self, layer: &Layer, texts: &[&[u32]], tokens: usize, precision: Precision, scratch: &mut Scratch) {
         let hidden = self.hidden;
         let Scratch { state, projected, context, joined, wide, scores, keys, values } = scratch;
-        layer.project.apply(state, tokens, projected);
+        layer.project.apply(state, tokens, precision, projected);
         let mut from = 0;
         for text in texts {
             let (length, stride, columns) = (text.len(), 3 * hidden, padded(text.len()));
@@ -164,11 +167,11 @@ impl Bert {
             }
             from += length;
         }
-        layer.join.apply(context, tokens, joined);
+        layer.join.apply(context, tokens, precision, joined);
         add_and_normalise(state, joined, &layer.attention_norm.scale, &layer.attention_norm.shift);
-        layer.widen.apply(state, tokens, wide);
+        layer.widen.apply(state, tokens, precision, wide);
         gelu(wide);
-        layer.narrow.apply(wide, tokens, joined);
+        layer.narrow.apply(wide, tokens, precision, joined);
         add_and_normalise(state, joined, &layer.output_norm.scale, &layer.output_norm.shift);
     }
 }
@@ -177,10 +180,13 @@ impl Linear {
     fn new(weights: &[f32], bias: Vec<f32>, depth: usize) -> Self {
         let mut packed = Packed::with_capacity(depth, bias.len());
         packed.transposed(weights, depth, bias.len(), depth);
-        Self { weights: packed, bias }
+        Self { weights: packed, quick: Quantised::transposed(weights, depth), bias }
     }
 
-    fn apply(&self, rows: &[f32], count: usize, out: &mut [f32]) {
+    fn apply(&self, rows: &[f32], count: usize, precision: Precision, out: &mut [f32]) {
+        if let (Precision::Quick, Some(quick)) = (precision, &self.quick) {
+            return quick.multiply(rows, count, &self.bias, out);
+        }
         let (depth, columns) = (rows.len() / count, self.bias.len());
         multiply(rows, depth, count, &self.weights, Some(&self.bias), out, columns);
     }

@@ -2,29 +2,50 @@
 //! Products of single-precision matrices with one side packed once, for a model's weights.
 //!
 //! A weight matrix is stored as panels of 16 columns, each panel row after row, so that the inner loop reads memory
-//! forwards only; six rows of the other side times one panel stay in registers. On x86-64 with AVX2 and FMA the inner
-//! loop is written with those instructions (chosen when the program runs); elsewhere the same loop is left to the
-//! compiler.
+//! forwards only; some rows of the other side times one panel stay in registers. On x86-64 with AVX-512, or AVX2 and FMA,
+//! the inner loop is written with those instructions (chosen when the program runs); elsewhere the same loop is left to
+//! the compiler.
 
 use std::sync::LazyLock;
 
 /// Columns of a panel.
 pub const PANEL: usize = 16;
-/// Rows that are multiplied at once.
-const ROWS: usize = 6;
 /// How many numbers of the left side should stay in the second level cache.
 const BLOCK: usize = 64 * 1024;
 
-static FAST: LazyLock<bool> = LazyLock::new(|| {
+/// The vector instructions that a processor has, the widest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Instructions {
+    /// What every processor of this kind has.
+    Portable,
+    /// AVX2 and FMA: 16 registers of 8 numbers.
     #[cfg(target_arch = "x86_64")]
-    {
-        std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+    Avx2,
+    /// AVX-512 F beside these: 32 registers of 16 numbers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Instructions {
+    fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return if std::arch::is_x86_feature_detected!("avx512f") { Self::Avx512 } else { Self::Avx2 };
+        }
+        Self::Portable
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
+
+    /// Rows that are multiplied at once: their sums and one row of a panel fill the registers.
+    const fn rows(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 12,
+            _ => 6,
+        }
     }
-});
+}
+
+static INSTRUCTIONS: LazyLock<Instructions> = LazyLock::new(Instructions::detect);
 
 /// The least multiple of [`PANEL`] that is not below `columns`.
 pub const fn padded(columns: usize) -> usize {
@@ -97,55 +118,81 @@ pub fn multiply(
     let depth = b.depth;
     assert!(a_stride >= depth && out_stride >= padded(b.columns), "rows overlap");
     assert!(bias.is_none_or(|bias| bias.len() == b.columns && b.columns.is_multiple_of(PANEL)), "bias of another size");
-    let block = (BLOCK / depth.max(1) / ROWS).max(1) * ROWS;
+    let at_once = INSTRUCTIONS.rows();
+    let block = (BLOCK / depth.max(1) / at_once).max(1) * at_once;
+    let mut left = Vec::with_capacity(block.min(rows) * depth);
     for from in (0..rows).step_by(block) {
         let until = (from + block).min(rows);
+        left.clear();
+        for row in (from..until).step_by(at_once) {
+            interleave(&a[row * a_stride..], a_stride, (until - row).min(at_once), depth, &mut left);
+        }
         for (n, panel) in b.panels.chunks_exact((depth * PANEL).max(1)).enumerate() {
             let mut start = [0.0; PANEL];
             if let Some(bias) = bias {
                 start.copy_from_slice(&bias[n * PANEL..][..PANEL]);
             }
-            for row in (from..until).step_by(ROWS) {
-                let (a, out) = (&a[row * a_stride..], &mut out[row * out_stride + n * PANEL..]);
-                match until - row {
-                    1 => tile::<1>(a, a_stride, depth, panel, &start, out, out_stride),
-                    2 => tile::<2>(a, a_stride, depth, panel, &start, out, out_stride),
-                    3 => tile::<3>(a, a_stride, depth, panel, &start, out, out_stride),
-                    4 => tile::<4>(a, a_stride, depth, panel, &start, out, out_stride),
-                    5 => tile::<5>(a, a_stride, depth, panel, &start, out, out_stride),
-                    _ => tile::<ROWS>(a, a_stride, depth, panel, &start, out, out_stride),
+            for row in (from..until).step_by(at_once) {
+                let count = (until - row).min(at_once);
+                let tile_rows = &left[(row - from) * depth..][..count * depth];
+                let out = &mut out[row * out_stride + n * PANEL..];
+                match count {
+                    1 => tile::<1>(tile_rows, depth, panel, &start, out, out_stride),
+                    2 => tile::<2>(tile_rows, depth, panel, &start, out, out_stride),
+                    3 => tile::<3>(tile_rows, depth, panel, &start, out, out_stride),
+                    4 => tile::<4>(tile_rows, depth, panel, &start, out, out_stride),
+                    5 => tile::<5>(tile_rows, depth, panel, &start, out, out_stride),
+                    6 => tile::<6>(tile_rows, depth, panel, &start, out, out_stride),
+                    7 => tile::<7>(tile_rows, depth, panel, &start, out, out_stride),
+                    8 => tile::<8>(tile_rows, depth, panel, &start, out, out_stride),
+                    9 => tile::<9>(tile_rows, depth, panel, &start, out, out_stride),
+                    10 => tile::<10>(tile_rows, depth, panel, &start, out, out_stride),
+                    11 => tile::<11>(tile_rows, depth, panel, &start, out, out_stride),
+                    _ => tile::<12>(tile_rows, depth, panel, &start, out, out_stride),
                 }
             }
         }
     }
 }
 
-/// `R` rows times one panel.
+/// Appends `rows` rows of `depth` numbers, `stride` apart, column by column: so the inner loop reads this side forwards
+/// too.
+fn interleave(a: &[f32], stride: usize, rows: usize, depth: usize, to: &mut Vec<f32>) {
+    assert!(a.len() >= (rows - 1) * stride + depth, "the left side is too short");
+    let begin = to.len();
+    to.resize(begin + rows * depth, 0.0);
+    for row in 0..rows {
+        let slots = to[begin + row..].iter_mut().step_by(rows);
+        slots.zip(&a[row * stride..][..depth]).for_each(|(slot, value)| *slot = *value);
+    }
+}
+
+/// `R` rows, interleaved, times one panel.
 #[inline(always)]
 fn tile<const R: usize>(
     a: &[f32],
-    a_stride: usize,
     depth: usize,
     panel: &[f32],
     start: &[f32; PANEL],
     out: &mut [f32],
     out_stride: usize,
 ) {
-    assert!(a.len() >= (R - 1) * a_stride + depth, "the left side is too short");
+    assert!(a.len() >= R * depth, "the left side is too short");
     assert!(panel.len() >= depth * PANEL, "the panel is too short");
     assert!(out.len() >= (R - 1) * out_stride + PANEL, "the output is too short");
-    #[cfg(target_arch = "x86_64")]
-    if *FAST {
+    match *INSTRUCTIONS {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: AVX-512 was detected, and the three lengths were checked just above.
+        Instructions::Avx512 => unsafe { avx512_tile::<R>(a, depth, panel, start, out, out_stride) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: AVX2 and FMA were detected, and the three lengths were checked just above.
-        unsafe { avx2_tile::<R>(a, a_stride, depth, panel, start, out, out_stride) };
-        return;
+        Instructions::Avx2 => unsafe { avx2_tile::<R>(a, depth, panel, start, out, out_stride) },
+        Instructions::Portable => portable_tile::<R>(a, depth, panel, start, out, out_stride),
     }
-    portable_tile::<R>(a, a_stride, depth, panel, start, out, out_stride);
 }
 
 fn portable_tile<const R: usize>(
     a: &[f32],
-    a_stride: usize,
     depth: usize,
     panel: &[f32],
     start: &[f32; PANEL],
@@ -153,9 +200,8 @@ fn portable_tile<const R: usize>(
     out_stride: usize,
 ) {
     let mut sums = [*start; R];
-    for (at, weights) in panel.chunks_exact(PANEL).take(depth).enumerate() {
-        for (r, sum) in sums.iter_mut().enumerate() {
-            let value = a[r * a_stride + at];
+    for (values, weights) in a.chunks_exact(R).zip(panel.chunks_exact(PANEL)).take(depth) {
+        for (sum, value) in sums.iter_mut().zip(values) {
             for (sum, weight) in sum.iter_mut().zip(weights) {
                 *sum += value * weight;
             }
@@ -167,13 +213,12 @@ fn portable_tile<const R: usize>(
 }
 
 /// # Safety
-/// The processor has AVX2 and FMA; `a` holds `R` rows of `depth` numbers `a_stride` apart, `panel` holds `depth` rows of
-/// [`PANEL`] numbers, and `out` has room for `R` rows of [`PANEL`] numbers `out_stride` apart.
+/// The processor has AVX2 and FMA; `a` holds `depth` times `R` numbers, `panel` `depth` rows of [`PANEL`] numbers, and
+/// `out` has room for `R` rows of [`PANEL`] numbers `out_stride` apart.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2_tile<const R: usize>(
     a: &[f32],
-    a_stride: usize,
     depth: usize,
     panel: &[f32],
     start: &[f32; PANEL],
@@ -189,7 +234,7 @@ unsafe fn avx2_tile<const R: usize>(
             let weights = panel.as_ptr().add(at * PANEL);
             let (first, second) = (_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8)));
             for r in 0..R {
-                let value = _mm256_set1_ps(*a.as_ptr().add(r * a_stride + at));
+                let value = _mm256_set1_ps(*a.as_ptr().add(at * R + r));
                 left[r] = _mm256_fmadd_ps(value, first, left[r]);
                 right[r] = _mm256_fmadd_ps(value, second, right[r]);
             }
@@ -202,8 +247,38 @@ unsafe fn avx2_tile<const R: usize>(
     }
 }
 
-/// Makes a function that runs `$body` compiled for AVX2 where the processor has it: loops over floats become eight times
-/// as wide.
+/// # Safety
+/// The processor has AVX-512 F; `a` holds `depth` times `R` numbers, `panel` `depth` rows of [`PANEL`] numbers, and
+/// `out` has room for `R` rows of [`PANEL`] numbers `out_stride` apart.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512_tile<const R: usize>(
+    a: &[f32],
+    depth: usize,
+    panel: &[f32],
+    start: &[f32; PANEL],
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_storeu_ps};
+    // SAFETY: every address is within the slices by what the caller promises: row r < R and position at < depth.
+    unsafe {
+        let mut sums = [_mm512_loadu_ps(start.as_ptr()); R];
+        for at in 0..depth {
+            let weights = _mm512_loadu_ps(panel.as_ptr().add(at * PANEL));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let value = _mm512_set1_ps(*a.as_ptr().add(at * R + r));
+                *sum = _mm512_fmadd_ps(value, weights, *sum);
+            }
+        }
+        for (r, sum) in sums.iter().enumerate() {
+            _mm512_storeu_ps(out.as_mut_ptr().add(r * out_stride), *sum);
+        }
+    }
+}
+
+/// Makes a function that runs `$body` compiled for the widest instructions that the processor has: loops over floats
+/// become eight or sixteen times as wide.
 macro_rules! widened {
     ($(#[$doc:meta])* $name:ident => $body:ident ($($argument:ident : $type:ty),*)) => {
         $(#[$doc])*
@@ -214,10 +289,16 @@ macro_rules! widened {
                 fn wide($($argument: $type),*) {
                     $body($($argument),*);
                 }
-                if *FAST {
+                #[target_feature(enable = "avx512f")]
+                fn wider($($argument: $type),*) {
+                    $body($($argument),*);
+                }
+                match *INSTRUCTIONS {
+                    // SAFETY: AVX-512 was detected.
+                    Instructions::Avx512 => return unsafe { wider($($argument),*) },
                     // SAFETY: AVX2 was detected.
-                    unsafe { wide($($argument),*) };
-                    return;
+                    Instructions::Avx2 => return unsafe { wide($($argument),*) },
+                    Instructions::Portable => {}
                 }
             }
             $body($($argument),*);
@@ -305,27 +386,29 @@ fn normalise_body(values: &mut [f32], residual: &[f32], scale: &[f32], shift: &[
     }
 }
 
-/// The sum of `of(value)`, in eight lanes: a sum in order could not be vectorised.
+/// The sum of `of(value)`, in lanes: a sum in order could not be vectorised.
 #[inline(always)]
 fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 8];
-    for chunk in values.chunks(8) {
+    let (whole, rest) = values.as_chunks::<PANEL>();
+    let mut lanes = [0.0; PANEL];
+    for chunk in whole {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane += of(*value);
         }
     }
-    lanes.iter().sum()
+    lanes.into_iter().chain(rest.iter().map(|value| of(*value))).sum()
 }
 
 #[inline(always)]
 fn greatest(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 8];
-    for chunk in values.chunks(8) {
+    let (whole, rest) = values.as_chunks::<PANEL>();
+    let mut lanes = [f32::NEG_INFINITY; PANEL];
+    for chunk in whole {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane = if *value > *lane { *value } else { *lane };
         }
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 #[cfg(test)]
@@ -378,13 +461,30 @@ mod tests {
     }
 
     #[test]
-    fn both_inner_loops_agree() {
+    fn all_inner_loops_agree() {
         let (depth, panel) = (50, numbers(50 * PANEL, 5));
-        let (a, start) = (numbers(6 * depth, 6), [0.25; PANEL]);
-        let (mut chosen, mut portable) = (vec![0.0; 6 * PANEL], vec![0.0; 6 * PANEL]);
-        tile::<6>(&a, depth, depth, &panel, &start, &mut chosen, PANEL);
-        portable_tile::<6>(&a, depth, depth, &panel, &start, &mut portable, PANEL);
-        assert!(chosen.iter().zip(&portable).all(|(one, other)| (one - other).abs() < 1e-4));
+        let (a, start) = (numbers(12 * depth, 6), [0.25; PANEL]);
+        let mut portable = vec![0.0; 12 * PANEL];
+        portable_tile::<12>(&a, depth, &panel, &start, &mut portable, PANEL);
+        let agrees = |other: &[f32]| other.iter().zip(&portable).all(|(one, other)| (one - other).abs() < 1e-4);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let mut out = vec![0.0; 12 * PANEL];
+            if *INSTRUCTIONS >= Instructions::Avx2 {
+                // SAFETY: AVX2 and FMA were detected; the slices hold 12 rows.
+                unsafe { avx2_tile::<12>(&a, depth, &panel, &start, &mut out, PANEL) };
+                assert!(agrees(&out));
+            }
+            if *INSTRUCTIONS >= Instructions::Avx512 {
+                out.fill(0.0);
+                // SAFETY: AVX-512 was detected; the slices hold 12 rows.
+                unsafe { avx512_tile::<12>(&a, depth, &panel, &start, &mut out, PANEL) };
+                assert!(agrees(&out));
+            }
+        }
+        let mut chosen = vec![0.0; 12 * PANEL];
+        tile::<12>(&a, depth, &panel, &start, &mut chosen, PANEL);
+        assert!(agrees(&chosen));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod bert;
 mod matrix;
+mod quantised;
 mod tensors;
 mod tokens;
 
@@ -14,6 +15,16 @@ use tokens::WordPiece;
 pub const WEIGHTS: &str = "model.safetensors";
 /// The file with the vocabulary and its rules.
 pub const TOKENIZER: &str = "tokenizer.json";
+
+/// How exactly vectors are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// In single precision.
+    Exact,
+    /// In 8-bit integers where the processor gains by it (AVX-512 VNNI), otherwise exactly: two to three times as fast,
+    /// and the vector points almost the same way (a cosine of 0.98 or more).
+    Quick,
+}
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +81,9 @@ impl Model {
 
     /// One vector of length 1 for each text. The batch needs memory in proportion to its tokens: some 20 KB each.
     #[must_use]
-    pub fn embed(&self, texts: &[&str], workspace: &mut Workspace) -> Vec<Vec<f32>> {
+    pub fn embed(&self, texts: &[&str], precision: Precision, workspace: &mut Workspace) -> Vec<Vec<f32>> {
         let tokens: Vec<_> = texts.iter().map(|text| self.tokenizer.tokens(text, self.max_tokens)).collect();
         let tokens: Vec<_> = tokens.iter().map(Vec::as_slice).collect();
-        self.bert.embed(&tokens, &mut workspace.0)
+        self.bert.embed(&tokens, precision, &mut workspace.0)
     }
 }

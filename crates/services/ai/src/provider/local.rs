@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::{Provider, ProviderError, Purpose};
-use crate::local::{Model, Workspace};
+use crate::local::{Model, Precision, Workspace};
 
 /// How many texts are worked on together. Few are enough: the weights are read once for all, and what is won beyond is
 /// little.
@@ -49,13 +49,14 @@ impl LocalModel {
         let (ready, folder) = (loaded.clone(), folder.to_owned());
         spawn("model", move || {
             load(&folder, max_tokens, &ready);
-            for (name, waiting, priority) in
-                [("model-query", waiting_queries, Priority::Normal), ("model-back", waiting_background, Priority::Low)]
-            {
+            for (name, waiting, purpose) in [
+                ("model-query", waiting_queries, Purpose::Query),
+                ("model-back", waiting_background, Purpose::Background),
+            ] {
                 let waiting = Arc::new(Mutex::new(waiting));
                 for _ in 0..threads {
                     let (ready, waiting) = (ready.clone(), waiting.clone());
-                    spawn(name, move || work(&ready, &waiting, priority));
+                    spawn(name, move || work(&ready, &waiting, purpose));
                 }
             }
         });
@@ -71,8 +72,12 @@ impl LocalModel {
 impl Provider for LocalModel {
     fn model(&self) -> String {
         // Another file under the same name, or other cuts, make other vectors.
-        let known = |model: &Model| format!("{}/{}/{:08x}", self.name, self.max_tokens, model.fingerprint());
-        self.model().map(known).unwrap_or_default()
+        match self.loaded.get() {
+            Some(Ok(model)) => format!("{}/{}/{:08x}", self.name, self.max_tokens, model.fingerprint()),
+            // There is one, though what it will be called in full is not known yet.
+            None => self.name.clone(),
+            Some(Err(_)) => String::new(),
+        }
     }
 
     fn dimensions(&self) -> Option<usize> {
@@ -111,12 +116,6 @@ impl Provider for LocalModel {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Priority {
-    Normal,
-    Low,
-}
-
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
     if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
         tracing::error!(%error, name, "a thread for the model cannot be started");
@@ -135,18 +134,23 @@ fn load(folder: &Path, max_tokens: usize, loaded: &Loaded) {
 }
 
 /// Answers batches until nobody can send any more.
-fn work(loaded: &Loaded, waiting: &Mutex<Receiver<Batch>>, priority: Priority) {
+fn work(loaded: &Loaded, waiting: &Mutex<Receiver<Batch>>, purpose: Purpose) {
     let Some(Ok(model)) = loaded.get() else { return };
-    if priority == Priority::Low {
-        yield_to_others();
-    }
+    // Many books are a matter of hours, one query of milliseconds.
+    let precision = match purpose {
+        Purpose::Query => Precision::Exact,
+        Purpose::Background => {
+            yield_to_others();
+            Precision::Quick
+        }
+    };
     let mut workspace = Workspace::default();
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Batch { texts, answer }) = next else { return };
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         // Nobody waits any more when the worker of the line was dropped.
-        let _ = answer.send(model.embed(&texts, &mut workspace));
+        let _ = answer.send(model.embed(&texts, precision, &mut workspace));
     }
 }
 
