@@ -309,6 +309,9 @@ pub async fn speed(arguments: Speed) -> Result<()> {
     let visitor = staff(server.address).await?;
     let time = Duration::from_secs(arguments.seconds);
     let hybrid: Vec<String> = queries.iter().map(|query| address_of(query, Some(Mode::Hybrid), 20)).collect();
+    // The shop keeps the vectors of queries: a full stop more makes it embed the same words anew.
+    let dotted = (1..=3).flat_map(|dots| queries.iter().map(move |query| format!("{query}{}", ".".repeat(dots))));
+    let hybrid_anew: Vec<String> = dotted.map(|query| address_of(&query, Some(Mode::Hybrid), 20)).collect();
     let text: Vec<String> = queries.iter().map(|query| address_of(query, Some(Mode::Text), 20)).collect();
     let cached: Vec<String> = queries.iter().take(100).map(|query| address_of(query, None, 20)).collect();
     let typed: Vec<String> = queries
@@ -319,19 +322,22 @@ pub async fn speed(arguments: Speed) -> Result<()> {
     say("| what | target | measured | p50 | p99 |");
     say("|---|---|---|---|---|");
     let address = server.address;
+    let (staff, stranger) = (Some(&visitor), None);
+    let (plain, browser) = (&[][..], &[("accept-encoding", "gzip, deflate, br")][..]);
     let table = [
-        ("hybrid, not cached, one client", "p50 15 ms, p99 40 ms", &hybrid, 1, Some(&visitor)),
-        ("hybrid, not cached, 16 clients", "120/s", &hybrid, 16, Some(&visitor)),
-        ("text only, not cached, 16 clients", "1,500/s", &text, 16, Some(&visitor)),
-        ("cached, 16 clients", "10,000/s", &cached, 16, None),
-        ("suggestions, one client", "p99 5 ms", &typed, 1, None),
+        ("hybrid, not cached, one client", "p50 15 ms, p99 40 ms", &hybrid, 1, staff, plain),
+        ("hybrid, not cached, 16 clients", "120/s", &hybrid_anew, 16, staff, plain),
+        ("text only, not cached, 16 clients", "1,500/s", &text, 16, staff, plain),
+        ("cached, as browsers take it, 16 clients", "10,000/s", &cached, 16, stranger, browser),
+        ("cached, not compressed, 16 clients", "10,000/s", &cached, 16, stranger, plain),
+        ("suggestions, one client", "p99 5 ms", &typed, 1, stranger, plain),
     ];
-    for (what, target, paths, clients, who) in table {
+    for (what, target, paths, clients, who, headers) in table {
         if who.is_none() {
             // Once round, so that what is measured is kept already.
-            ask(address, who, &paths[..paths.len().min(100)], 1, Duration::from_secs(1)).await?;
+            ask(address, who, headers, &paths[..paths.len().min(100)], 1, Duration::from_secs(1)).await?;
         }
-        let outcome = ask(address, who, paths, clients, time).await.context(what)?;
+        let outcome = ask(address, who, headers, paths, clients, time).await.context(what)?;
         let (p50, p99) = (outcome.percentile(0.5), outcome.percentile(0.99));
         say(&format!("| {what} | {target} | {:.0}/s | {p50:.2} ms | {p99:.2} ms |", outcome.rate()));
     }
@@ -346,6 +352,7 @@ pub async fn speed(arguments: Speed) -> Result<()> {
 async fn ask(
     address: SocketAddr,
     who: Option<&Visitor>,
+    headers: &[(&str, &str)],
     paths: &[String],
     clients: usize,
     time: Duration,
@@ -359,7 +366,7 @@ async fn ask(
             if started - began >= time {
                 break;
             }
-            let answer = visitor.send(http::Method::GET, path, &[], bytes::Bytes::new()).await?;
+            let answer = visitor.send(http::Method::GET, path, headers, bytes::Bytes::new()).await?;
             ensure!(answer.status.is_success(), "{path}: {}", answer.excerpt());
             latencies.push(u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX));
         }

@@ -1,10 +1,11 @@
 //! An answer: what is kept of it, for how long, and how it is sent again.
 
-use std::time::Duration;
+use std::{io::Write, sync::OnceLock, time::Duration};
 
 use axum::response::Response;
 use bookworm_kernel::{Clock, Timestamp};
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// The longest body that is kept, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
+/// Shorter bodies are not worth the two headers that compression adds, in bytes.
+const MIN_COMPRESSED: usize = 512;
 /// What an answer takes beside its body, headers and tags.
 const OVERHEAD: usize = 512;
 
@@ -51,6 +54,8 @@ pub struct Answer {
     /// As they are sent, without those that are made each time.
     headers: HeaderMap,
     body: Bytes,
+    /// The body in gzip's form, once somebody wanted it: made once for all who do. `None` when it saves too little.
+    gzip: OnceLock<Option<Bytes>>,
     /// What caches behind us said (RFC 9211).
     behind: Option<HeaderValue>,
     /// The request's headers that it depends on, as they were.
@@ -73,6 +78,37 @@ pub enum Age {
     Stale,
     /// Do not give it.
     Expired,
+}
+
+/// In which form somebody wants an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As the service made it.
+    Plain,
+    /// Compressed, where it is kept so.
+    Gzip,
+}
+
+impl Form {
+    /// What suits best who asks with these headers (RFC 9110, 12.5.3).
+    pub fn wanted(headers: &HeaderMap) -> Self {
+        /// The weight of a coding in thousandths. What cannot be read is no wish.
+        fn weight(parameter: &str) -> u32 {
+            let quality = parameter.trim().strip_prefix("q=").and_then(|quality| quality.trim().parse::<f32>().ok());
+            quality.map_or(0, |quality| (quality.clamp(0.0, 1.0) * 1000.0) as u32)
+        }
+        let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        let (mut gzip, mut plain) = (0, 0);
+        for member in values.flat_map(|value| value.split(',')) {
+            let (coding, weight) = member.split_once(';').map_or((member, 1000), |(name, q)| (name, weight(q)));
+            match coding.trim() {
+                coding if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") => gzip = weight,
+                coding if coding.eq_ignore_ascii_case("identity") => plain = weight,
+                _ => {}
+            }
+        }
+        if gzip > 0 && gzip >= plain { Self::Gzip } else { Self::Plain }
+    }
 }
 
 /// A question as it was put: what its answer is measured against.
@@ -118,6 +154,7 @@ impl Answer {
             status,
             headers,
             body,
+            gzip: OnceLock::new(),
             behind,
             varies: varies.unwrap_or_default(),
             tags,
@@ -158,34 +195,51 @@ impl Answer {
         fresh.saturating_add(stale).saturating_sub(clock.now().since(self.made_at))
     }
 
-    /// Bytes in memory, about.
+    /// Bytes in memory, about, and with the compressed form at its longest: an answer is weighed before it is known
+    /// whether somebody wants that.
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 48).sum();
-        self.body.len() + headers + self.tags.len() * size_of::<Tag>() + OVERHEAD
+        self.body.len() + longest_gzip(&self.body) + headers + self.tags.len() * size_of::<Tag>() + OVERHEAD
     }
 
     /// The answer to send, kept since a while: with `Age`, and a `Cache-Status` of a hit.
-    pub fn reused(&self, clock: &dyn Clock, detail: Option<&str>) -> Response {
+    pub fn reused(&self, form: Form, clock: &dyn Clock, detail: Option<&str>) -> Response {
         let age = clock.now().since(self.made_at).as_secs();
         let fresh = if let Reuse::Keep { fresh, .. } = self.reuse { fresh.as_secs() } else { 0 };
         // Negative: how long it is stale.
         let ttl = i128::from(fresh) - i128::from(age);
         let mut response = match detail {
-            Some(detail) => self.send(format_args!("bookworm; hit; ttl={ttl}; detail={detail}")),
-            None => self.send(format_args!("bookworm; hit; ttl={ttl}")),
+            Some(detail) => self.send(form, format_args!("bookworm; hit; ttl={ttl}; detail={detail}")),
+            None => self.send(form, format_args!("bookworm; hit; ttl={ttl}")),
         };
         response.headers_mut().insert(header::AGE, HeaderValue::from(age));
         response
     }
 
     /// The answer to send, with this as our part of `Cache-Status`: the cache nearest to the origin comes first.
-    pub fn send(&self, status: std::fmt::Arguments<'_>) -> Response {
-        let mut response = Response::new(axum::body::Body::from(self.body.clone()));
+    pub fn send(&self, form: Form, status: std::fmt::Arguments<'_>) -> Response {
+        let gzip = if form == Form::Gzip { self.gzip() } else { None };
+        let mut response = Response::new(axum::body::Body::from(gzip.unwrap_or(&self.body).clone()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.clone_from(&self.headers);
+        if gzip.is_some() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            weaken(headers);
+        }
         add_status(headers, self.behind.as_ref(), status);
         response
+    }
+
+    /// The body in gzip's form. `None` when it stays plain: then whatever compresses single answers may still do so.
+    fn gzip(&self) -> Option<&Bytes> {
+        let worth = matches!(self.reuse, Reuse::Keep { .. })
+            && self.body.len() >= MIN_COMPRESSED
+            && !self.headers.contains_key(header::CONTENT_ENCODING);
+        if !worth {
+            return None;
+        }
+        self.gzip.get_or_init(|| compressed(&self.body)).as_ref()
     }
 
     /// As bytes for the second level. `None` for what cannot be written down.
@@ -241,6 +295,7 @@ impl Answer {
             status: StatusCode::OK,
             headers,
             body: bytes.slice_ref(body),
+            gzip: OnceLock::new(),
             behind: head.behind.map(HeaderValue::try_from).transpose().ok()?,
             varies,
             tags: head.tags.iter().map(|tag| tag.parse().ok()).collect::<Option<_>>()?,
@@ -272,6 +327,36 @@ struct Head {
     behind: Option<String>,
     varies: Vec<(String, Option<String>)>,
     tags: Vec<String>,
+}
+
+/// The most that a compressed body may take: what saves less than half is not worth its place beside the plain one.
+fn longest_gzip(body: &Bytes) -> usize {
+    body.len() / 2
+}
+
+fn compressed(body: &Bytes) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(longest_gzip(body)), Compression::default());
+    // Writing to memory does not fail.
+    encoder.write_all(body).ok()?;
+    let mut compressed = encoder.finish().ok()?;
+    if compressed.len() > longest_gzip(body) {
+        return None;
+    }
+    compressed.shrink_to_fit();
+    Some(compressed.into())
+}
+
+/// Notes that the answer is another one for those who take other codings, and that it is not byte by byte what a strong
+/// `ETag` promises (RFC 9110, 8.8.3.3).
+fn weaken(headers: &mut HeaderMap) {
+    let varies = directives(headers, &header::VARY).iter().any(|(name, _)| name == "*" || name == "accept-encoding");
+    if !varies {
+        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    let strong = headers.get(header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+    if let Some(weak) = strong.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()) {
+        headers.insert(header::ETAG, weak);
+    }
 }
 
 /// Puts our part of `Cache-Status` behind what caches behind us said.
@@ -425,10 +510,77 @@ mod tests {
         let (one, two) = (BookId::new(), BookId::new());
         let tagged = plain(&[("surrogate-key", &format!("{one} {two}"))]);
         assert_eq!(tagged.tags, [Tag::Everything, Tag::Book(one), Tag::Book(two)]);
-        let sent = tagged.send(format_args!("bookworm; fwd=miss"));
+        let sent = tagged.send(Form::Plain, format_args!("bookworm; fwd=miss"));
         assert!(!sent.headers().contains_key(SURROGATE_KEY));
         assert_eq!(plain(&[("surrogate-key", "")]).tags, [Tag::Everything], "it shows no book");
         assert_eq!(plain(&[]).tags, [Tag::Everything, Tag::AnyBook], "it does not say");
+    }
+
+    #[test]
+    fn what_is_kept_is_compressed_once_for_those_who_take_it_so() {
+        let body = Bytes::from(br#"{"title":"The Sea, the Sea"}"#.repeat(100));
+        let kept = |headers: &[(&str, &str)], body: Bytes| {
+            let response =
+                headers.iter().fold(http::Response::builder(), |all, (name, value)| all.header(*name, *value));
+            let put = Put { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
+            Answer::new(response.body(()).unwrap().into_parts().0, body, &put, LIFETIMES)
+        };
+        let (answer, status) = (kept(&[("etag", "\"1\""), ("vary", "Prefer")], body.clone()), "bookworm; hit");
+        let sent = answer.send(Form::Gzip, format_args!("{status}"));
+        assert_eq!(sent.headers()[header::CONTENT_ENCODING], "gzip");
+        assert_eq!(sent.headers()[header::ETAG], "W/\"1\"", "other bytes than the plain form");
+        let varies: Vec<_> = sent.headers().get_all(header::VARY).iter().collect();
+        assert_eq!(varies, ["Prefer", "accept-encoding"]);
+        let compressed = answer.gzip().expect("it saves a lot").clone();
+        assert_eq!(compressed.as_ptr(), answer.gzip().unwrap().as_ptr(), "made once");
+        let mut plain = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&compressed[..]), &mut plain).unwrap();
+        assert_eq!(plain, body);
+        assert!(answer.size() >= body.len() + compressed.len(), "both take memory");
+
+        let sent = answer.send(Form::Plain, format_args!("{status}"));
+        assert!(!sent.headers().contains_key(header::CONTENT_ENCODING));
+        assert_eq!(sent.headers()[header::ETAG], "\"1\"");
+
+        let stays_plain = |headers: &[(&str, &str)], body: &Bytes| {
+            let answer = kept(headers, body.clone());
+            let sent = answer.send(Form::Gzip, format_args!("{status}"));
+            answer.gzip().is_none() && sent.headers().get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "br")
+        };
+        assert!(stays_plain(&[], &body.slice(..100)), "too short");
+        let mut state = 1_u64;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        let noise: Vec<u8> = (0..4000).map(|_| byte()).collect();
+        assert!(stays_plain(&[], &noise.into()), "it saves nothing");
+        assert!(stays_plain(&[("cache-control", "no-store")], &body), "sent once");
+        assert!(stays_plain(&[("content-encoding", "br")], &body), "compressed already");
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_say_so() {
+        let form = |accepts: &[&str]| {
+            let headers = accepts.iter().map(|value| (header::ACCEPT_ENCODING, value.parse().unwrap()));
+            Form::wanted(&headers.collect())
+        };
+        for accepts in
+            [&["gzip"][..], &["br;q=1.0, GZIP;q=0.8, *;q=0.1"], &["deflate", "x-gzip"], &["identity;q=0.5, gzip;q=0.5"]]
+        {
+            assert_eq!(form(accepts), Form::Gzip, "{accepts:?}");
+        }
+        for accepts in [
+            &[][..],
+            &[""],
+            &["br, deflate"],
+            &["gzip;q=0"],
+            &["gzip;q=0.5, identity"],
+            &["gzip;level=9"],
+            &["gzipped"],
+        ] {
+            assert_eq!(form(accepts), Form::Plain, "{accepts:?}");
+        }
     }
 
     #[test]
@@ -436,7 +588,7 @@ mod tests {
         let clock = ManualClock::at(START);
         let kept = plain(&[("age", "10"), ("cache-status", "catalog; hit")]);
         let seen = |clock: &ManualClock| {
-            let sent = kept.reused(clock, None);
+            let sent = kept.reused(Form::Plain, clock, None);
             let text = |name: &str| sent.headers()[name].to_str().unwrap().to_owned();
             (kept.age(clock), text("age"), text("cache-status"))
         };

@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::{
-    answer::{Age, Answer, CACHE_STATUS, Lifetimes, Put, Reuse, SURROGATE_KEY, add_status, directives, listed},
+    answer::{Age, Answer, CACHE_STATUS, Form, Lifetimes, Put, Reuse, SURROGATE_KEY, add_status, directives, listed},
     flights::{Boarding, Flights, Ticket},
     question::{Asked, MAX_TARGET, Question, Route},
     shared::{SecondLevel, SharedCache},
@@ -152,6 +152,7 @@ impl AnswerCache {
 
     async fn answer(self: Arc<Self>, question: Question, request: Request, next: Next) -> Response {
         let (parts, _empty) = request.into_parts();
+        let form = Form::wanted(&parts.headers);
         let wish = Wish::of(&parts);
         if wish != Wish::Any {
             count("request");
@@ -176,14 +177,14 @@ impl AnswerCache {
                         self.fly(ticket, question, parts, next);
                     }
                     count(if age == Age::Stale { "stale" } else { "hit" });
-                    return kept.reused(&*self.clock, None);
+                    return kept.reused(form, &*self.clock, None);
                 }
             }
             match self.flights.board(&key) {
                 Boarding::Lead(ticket, wait) => {
                     self.fly(ticket, question, parts, next);
                     return match wait.arrival().await {
-                        Some(landed) => self.landed(&landed, reason, false),
+                        Some(landed) => self.landed(&landed, form, reason, false),
                         None => unavailable(),
                     };
                 }
@@ -196,7 +197,7 @@ impl AnswerCache {
                     // What was under way when something changed is not for who asked after the change. When in doubt
                     // about which came first, ask again.
                     if answer.failed() || self.marks.hold(answer.since, &answer.tags) {
-                        return self.landed(&landed, reason, true);
+                        return self.landed(&landed, form, reason, true);
                     }
                 }
                 Boarding::Full => return bypass("busy", next.run(rebuilt(&question, &parts)).await),
@@ -214,7 +215,7 @@ impl AnswerCache {
     }
 
     /// The answer that a flight brought.
-    fn landed(&self, landed: &Landed, reason: &str, joined: bool) -> Response {
+    fn landed(&self, landed: &Landed, form: Form, reason: &str, joined: bool) -> Response {
         let Landed { answer, shared, stored } = landed;
         count(match (shared, joined) {
             (true, _) => "shared",
@@ -222,11 +223,11 @@ impl AnswerCache {
             (false, false) => "miss",
         });
         if *shared {
-            return answer.reused(&*self.clock, Some("shared"));
+            return answer.reused(form, &*self.clock, Some("shared"));
         }
         let stored = if *stored { "; stored" } else { "" };
         let joined = if joined { "; collapsed" } else { "" };
-        answer.send(format_args!("bookworm; fwd={reason}{stored}{joined}"))
+        answer.send(form, format_args!("bookworm; fwd={reason}{stored}{joined}"))
     }
 
     /// Asks in a task of its own, so that who waits may go away and the answer still comes.
@@ -270,7 +271,7 @@ impl AnswerCache {
         let stored = wish != Wish::NoStore && self.keep(question, &parts.headers, &answer).is_some();
         let stored = if stored { "; stored" } else { "" };
         let reason = if wish == Wish::Any { "miss" } else { "request" };
-        answer.send(format_args!("bookworm; fwd={reason}{stored}"))
+        answer.send(Form::wanted(&parts.headers), format_args!("bookworm; fwd={reason}{stored}"))
     }
 
     /// Asks the service. Never fails: a failure is an answer.
