@@ -20,8 +20,10 @@ use crate::{
     shop::{Failure, Visitor},
 };
 
-/// How many results are asked for: what a judged pool leaves of them is scored.
+/// How many results are asked for at once.
 const DEPTH: usize = 100;
+/// How many pages of results are looked through for books of a judged pool: what it leaves of them is scored.
+const PAGES: usize = 10;
 /// Results that count.
 const TOP: usize = 10;
 /// Connections that ask side by side for quality.
@@ -221,10 +223,17 @@ async fn score(
         let mut visitor = staff.second_connection(address);
         let mut scores = Vec::new();
         for (query, right) in part {
-            let found = search(&mut visitor, query, mode, DEPTH).await.with_context(|| format!("{query:.60}"))?;
-            let books = found.items.into_iter().filter_map(|hit| hit.book.source_id);
-            let books = books.filter(|book| family.pool.as_ref().is_none_or(|pool| pool.contains(book)));
-            scores.push(Score::of(&books.collect::<Vec<_>>(), right));
+            let mut books: Vec<String> = Vec::new();
+            for page in 1..=PAGES {
+                let found = search(&mut visitor, query, mode, page).await.with_context(|| format!("{query:.60}"))?;
+                let last = found.items.len() < DEPTH;
+                let judged = found.items.into_iter().filter_map(|hit| hit.book.source_id);
+                books.extend(judged.filter(|book| family.pool.as_ref().is_none_or(|pool| pool.contains(book))));
+                if last || books.len() >= TOP {
+                    break;
+                }
+            }
+            scores.push(Score::of(&books, right));
         }
         Ok::<_, anyhow::Error>(scores)
     });
@@ -232,8 +241,9 @@ async fn score(
     Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
-async fn search(visitor: &mut Visitor, query: &str, mode: Mode, limit: usize) -> Result<SearchResponse> {
-    let answer: SearchResponse = visitor.get(&address_of(query, Some(mode), limit)).await?;
+async fn search(visitor: &mut Visitor, query: &str, mode: Mode, page: usize) -> Result<SearchResponse> {
+    let address = format!("{}&page={page}", address_of(query, Some(mode), DEPTH));
+    let answer: SearchResponse = visitor.get(&address).await?;
     ensure!(mode == Mode::Text || !answer.degraded, "the search did without meaning");
     Ok(answer)
 }
