@@ -27,3 +27,5 @@ pub const KEYWORD_BYTES: usize = 1_024;
 pub const EXPANSIONS: usize = 16;
 /// Numbers of a vector.
 pub const DIMENSIONS: usize = 4_096;
+/// Documents whose vectors move a query's.
+pub const FEEDBACK: usize = 100;

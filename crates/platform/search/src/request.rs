@@ -60,13 +60,26 @@ pub struct Meaning {
     pub candidates: usize,
     /// A document that only meaning finds must be at least so similar (cosine, -1 to 1).
     pub minimum: f32,
+    /// Lets what the text finds say more of what is meant.
+    pub feedback: Option<Feedback>,
+}
+
+/// Pseudo-relevance feedback (Rocchio 1971, "Relevance feedback in information retrieval"): the query's vector is moved
+/// towards the vectors of the documents that are best by text. A name or a subject of two words says little by itself;
+/// the books that bear it say much. Nothing changes when the text finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Feedback {
+    /// How many of the best by text take part, at most [`FEEDBACK`](crate::limits::FEEDBACK).
+    pub documents: usize,
+    /// Weight of their mean, of which the query itself has 1. Not below 0.
+    pub weight: f32,
 }
 
 impl Meaning {
     /// The nearest 200, however far.
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
-        Self { vector, candidates: 200, minimum: -1.0 }
+        Self { vector, candidates: 200, minimum: -1.0, feedback: None }
     }
 }
 

@@ -6,13 +6,13 @@ use tantivy::{TantivyDocument, schema::Value};
 use uuid::Uuid;
 
 use crate::{
-    Facet, FacetCounts, FacetOf, Filter, Highlighted, Hit, Prior, Reason, Request, Response, Result, Schema,
+    Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Hit, Prior, Reason, Request, Response, Result, Schema,
     SearchError, Side, Similar, Sort,
     bits::Bits,
     evaluate::{Evaluator, Matches},
     fusion::{Fusion, Opinion, Span},
     highlight::highlight,
-    limits::{CANDIDATES, FACET_VALUES, FILTER_VALUES, WINDOW},
+    limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, WINDOW},
     lock::read,
     snapshot::{MISSING, Shared, Snapshot},
     tokens::Handles,
@@ -173,10 +173,14 @@ impl Searching<'_> {
         if meaning.candidates > CANDIDATES {
             return Err(SearchError::TooMuch(format!("at most {CANDIDATES} candidates by meaning")));
         }
+        let vector = match meaning.feedback {
+            Some(feedback) => self.moved(&meaning.vector, feedback, matches)?,
+            None => meaning.vector.clone(),
+        };
         let passes = |number: u32| self.snapshot.document(number).is_some_and(|document| allowed.contains(document));
         let mut near: Vec<(u32, f32)> = self
             .vectors
-            .nearest(&meaning.vector, meaning.candidates, passes)?
+            .nearest(&vector, meaning.candidates, passes)?
             .into_iter()
             .filter_map(|(number, similarity)| Some((self.snapshot.document(number)?, similarity)))
             .filter(|(document, similarity)| *similarity >= meaning.minimum || matches.score_of(*document).is_some())
@@ -188,6 +192,26 @@ impl Searching<'_> {
             near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then_with(|| self.by_id(ids, a.0, b.0)));
         });
         Ok(near)
+    }
+
+    /// The query's vector, moved towards those of the best by text. Each counts by its score, so that a clear winner
+    /// decides alone and a crowd together.
+    fn moved(&self, query: &[f32], feedback: Feedback, matches: &Matches) -> Result<Vec<f32>> {
+        if feedback.documents > FEEDBACK {
+            return Err(SearchError::TooMuch(format!("at most {FEEDBACK} documents of feedback")));
+        }
+        let mut mean = vec![0.0; query.len()];
+        for (document, score) in self.best_by_text(matches, feedback.documents) {
+            let Some(vector) = self.vectors.vector(self.snapshot.id_number(document))? else { continue };
+            mean.iter_mut().zip(&vector).for_each(|(mean, number)| *mean += score * number);
+        }
+        let length = |vector: &[f32]| vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+        let (own, others) = (length(query), length(&mean));
+        if own == 0.0 || others == 0.0 || !feedback.weight.is_finite() {
+            return Ok(query.to_vec());
+        }
+        let weight = feedback.weight.max(0.0) / others;
+        Ok(query.iter().zip(&mean).map(|(query, mean)| query / own + weight * mean).collect())
     }
 
     fn by_id(&self, ids: &[Uuid], a: u32, b: u32) -> Ordering {

@@ -10,9 +10,9 @@ use std::{
 };
 
 use bookworm_search::{
-    Batch, Curve, Document, Facet, Filter, Fusion, Fuzziness, Highlighting, Index, Language, Meaning, Minimum, Opened,
-    Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords, Synonym, TextOptions,
-    VectorModel, VectorsOpened, Words,
+    Batch, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Language, Meaning,
+    Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords, Synonym,
+    TextOptions, VectorModel, VectorsOpened, Words,
     fusion::{Opinion, Span},
     limits,
 };
@@ -533,6 +533,38 @@ fn meaning_finds_what_words_do_not() {
     index.remove_vectors(&[id(4)]).unwrap();
     assert_eq!(ids(&index.search(&request).unwrap()), [6]);
     assert_eq!((index.fingerprint(id(6)), index.fingerprint(id(4))), (Some(16), None));
+}
+
+#[test]
+fn what_the_text_finds_says_more_of_what_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = with_vectors(folder.path());
+    // As near to fantasy as to space; the words stand in a book about space.
+    let near = |feedback| Meaning { feedback, ..Meaning::new(vec![1.0, 0.0, 1.0, 0.0]) };
+    let request = |text: Option<&str>, feedback| Request {
+        text: text.map(|text| Words::new(text).into()),
+        meaning: Some(near(feedback)),
+        ..Request::default()
+    };
+    let found = |text, feedback| index.search(&request(text, feedback)).unwrap();
+    let similarity = |response: &Response, number| {
+        let hit = response.hits.iter().find(|hit| hit.id == id(number)).unwrap();
+        hit.meaning.unwrap().score
+    };
+    let feedback = |documents, weight| Some(Feedback { documents, weight });
+    let (plain, moved) = (found(Some("dune"), None), found(Some("dune"), feedback(5, 1.0)));
+    assert!(similarity(&moved, 4) > similarity(&plain, 4) + 0.1, "another book about space comes nearer");
+    assert!(similarity(&moved, 2) < similarity(&plain, 2) - 0.1);
+    for (text, nothing) in [
+        (None, feedback(5, 1.0)),
+        (Some("xyzzy"), feedback(5, 1.0)),
+        (Some("dune"), feedback(0, 1.0)),
+        (Some("dune"), feedback(5, 0.0)),
+    ] {
+        assert_eq!(similarity(&found(text, nothing), 4), similarity(&plain, 4), "{text:?} {nothing:?}");
+    }
+    let many = index.search(&request(Some("dune"), feedback(limits::FEEDBACK + 1, 1.0)));
+    assert!(matches!(many, Err(SearchError::TooMuch(_))));
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn near(index: &Index, seeds: &[(Uuid, f32)], known: &HashSet<Uuid>, limit: usiz
         }
     }
     if mean.iter().any(|value| *value != 0.0) {
-        let meaning = Meaning { vector: mean, candidates: limit.max(100), minimum: -1.0 };
+        let meaning = Meaning { candidates: limit.max(100), ..Meaning::new(mean) };
         let request = Request { meaning: Some(meaning), filters: not_known, limit, ..Request::default() };
         return Ok(index.search(&request)?.hits.into_iter().map(|hit| hit.id).collect());
     }

@@ -6,8 +6,8 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use bookworm_search::{
-    Curve, Facet, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Prior, Query, Request, Sort,
-    StopWords, Synonym, Words,
+    Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Prior, Query, Request,
+    Sort, StopWords, Synonym, Words,
 };
 
 use crate::domain::understand::{self, Understood};
@@ -48,6 +48,8 @@ pub(crate) struct Wanted {
 struct Shape {
     /// How many of the words a book must have.
     minimum: Minimum,
+    /// The same when the list is not in the order of relevance: there what matches a little would come first as well.
+    narrow: Minimum,
     /// Weights of the two sides.
     text: f32,
     meaning: f32,
@@ -58,37 +60,48 @@ struct Shape {
     prior_meaning: f32,
     /// How near a book must be that only meaning finds.
     floor: f32,
+    /// What the best by their words say of what is meant.
+    feedback: Option<Feedback>,
 }
+
+/// Words that name something mean little to a model: the books that bear them mean more.
+const FEEDBACK: Feedback = Feedback { documents: 10, weight: 0.5 };
 
 /// Names: titles, authors, a subject.
 const NAME: Shape = Shape {
-    minimum: Minimum::Share(0.6),
+    minimum: Minimum::Share(0.2),
+    narrow: Minimum::Share(0.6),
     text: 1.0,
-    meaning: 0.35,
+    meaning: 0.6,
     phrase: 0.5,
     prior_text: 0.25,
     prior_meaning: 0.15,
     floor: 0.35,
+    feedback: Some(FEEDBACK),
 };
 /// A few words about it.
 const TOPIC: Shape = Shape {
-    minimum: Minimum::Share(0.4),
+    minimum: Minimum::Share(0.2),
+    narrow: Minimum::Share(0.4),
     text: 1.0,
-    meaning: 0.8,
+    meaning: 1.0,
     phrase: 0.3,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.3,
+    feedback: Some(FEEDBACK),
 };
-/// A description.
+/// A description. Who remembers a book remembers some things wrongly: no share of the words must be there.
 const DESCRIPTION: Shape = Shape {
-    minimum: Minimum::Share(0.15),
+    minimum: Minimum::Any,
+    narrow: Minimum::Share(0.15),
     text: 0.6,
     meaning: 1.0,
     phrase: 0.2,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.2,
+    feedback: None,
 };
 
 fn shape(understood: &Understood) -> Shape {
@@ -110,7 +123,10 @@ pub(crate) fn has_meaning(understood: &Understood) -> bool {
 
 /// The request that answers the query.
 pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
-    let shape = shape(understood);
+    let mut shape = shape(understood);
+    if wanted.sort != Sort::Relevance {
+        shape.minimum = shape.narrow;
+    }
     let mut filters = wanted.filters;
     if let Some(language) = &understood.language {
         filters.push(Filter::keyword("language", [language.as_str()]));
@@ -121,7 +137,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
     let meaning = wanted
         .vector
         .filter(|_| wanted.mode != Mode::Text && has_meaning(understood))
-        .map(|vector| Meaning { vector, candidates: CANDIDATES, minimum: shape.floor });
+        .map(|vector| Meaning { vector, candidates: CANDIDATES, minimum: shape.floor, feedback: shape.feedback });
     let text = match wanted.mode {
         Mode::Meaning if meaning.is_some() => None,
         _ => text(understood, shape, wanted.synonyms),
@@ -150,7 +166,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
 /// The nearest by meaning, when no book has the words.
 pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offset: usize, limit: usize) -> Request {
     Request {
-        meaning: Some(Meaning { vector, candidates: NEAREST, minimum }),
+        meaning: Some(Meaning { candidates: NEAREST, minimum, ..Meaning::new(vector) }),
         filters,
         offset,
         limit,
