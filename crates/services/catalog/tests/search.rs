@@ -19,7 +19,8 @@ use bookworm_contracts::{
     grpc::{
         Transport,
         ai::{
-            CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse, Vector,
+            CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse,
+            Vector,
             ai_client::AiClient,
             ai_server::{Ai, AiServer},
         },

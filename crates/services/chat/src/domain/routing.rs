@@ -154,16 +154,23 @@ mod tests {
         let status = prop_oneof![Just(AgentStatus::Available), Just(AgentStatus::Away), Just(AgentStatus::Offline)];
         let skills = proptest::sample::subsequence(vec![Skill::Orders, Skill::Payment, Skill::Books], 0..=3);
         let languages = proptest::sample::subsequence(vec!["en", "de", "fr"], 0..=3);
-        let one = (status, any::<bool>(), 0..4_u32, 0..5_u32, skills, languages, 0..100_i64);
-        proptest::collection::vec(one, 0..8).prop_map(|agents| {
-            let number = |(n, one): (usize, (AgentStatus, bool, u32, u32, Vec<Skill>, Vec<&str>, i64))| {
-                let (status, connected, capacity, open, skills, languages, idle) = one;
-                let id = CustomerId::from_uuid(uuid::Uuid::from_u128(n as u128));
-                let languages = languages.into_iter().map(str::to_owned).collect();
-                let idle_since = Timestamp::from_micros(idle);
-                Candidate { id, status, connected, capacity, open, skills, languages, idle_since }
-            };
-            agents.into_iter().enumerate().map(number).collect()
+        let one = (status, any::<bool>(), 0..4_u32, 0..5_u32, skills, languages, 0..100_i64).prop_map(
+            |(status, connected, capacity, open, skills, languages, idle)| Candidate {
+                id: CustomerId::from_uuid(uuid::Uuid::nil()),
+                status,
+                connected,
+                capacity,
+                open,
+                skills,
+                languages: languages.into_iter().map(str::to_owned).collect(),
+                idle_since: Timestamp::from_micros(idle),
+            },
+        );
+        proptest::collection::vec(one, 0..8).prop_map(|mut agents| {
+            for (n, agent) in agents.iter_mut().enumerate() {
+                agent.id = CustomerId::from_uuid(uuid::Uuid::from_u128(n as u128));
+            }
+            agents
         })
     }
 
