@@ -200,6 +200,8 @@ class Customer {
   }
 
   #show(open: boolean): void {
+    // What stands in the panel when it is closed has been seen, even if it came a moment ago.
+    if (!open) void this.#sendReceipts();
     this.#button.hidden = open;
     this.#button.setAttribute("aria-expanded", String(open));
     this.#panel.show(open);
