@@ -13,6 +13,11 @@ use bookworm_node::commands;
 use bookworm_telemetry::{LogFormat, Telemetry};
 use clap::Parser;
 
+/// A purchase makes and drops thousands of small values on several threads; the system's allocator took an eighth of
+/// the processor time for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
