@@ -55,6 +55,7 @@ lint: web ## Clippy and TypeScript; warnings are errors
 
 deny: ## Licences, duplicate versions and sources of every dependency
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo fetch --locked --quiet # also what only other systems need: the check looks at all of them
 	cargo deny --offline check bans licenses sources
 
 DATA ?= ../shared/data
