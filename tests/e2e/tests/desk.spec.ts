@@ -56,6 +56,14 @@ async function askForPerson(panel: Locator): Promise<void> {
   await expect(waits).toBeVisible();
 }
 
+/** Types until the other side says so: who pauses counts as writing for some seconds only, and a slow machine asks late. */
+async function seenWriting(box: Locator, other: Locator, name: string): Promise<void> {
+  await expect(async () => {
+    await box.pressSequentially("I am sorr");
+    await expect(other).toContainText(`${name} is writing…`, { timeout: 2_000 });
+  }).toPass({ timeout: 30_000 });
+}
+
 test("a difficult question goes from the bot to a person, is solved and rated", async ({ page, person, books, visit, staff }) => {
   const desk = await visit();
   await becomeAgent(desk, staff, "Jo Helpful");
@@ -78,17 +86,12 @@ test("a difficult question goes from the bot to a person, is solved and rated", 
   await expect(desk.getByRole("complementary", { name: "About the customer" })).toContainText(order.number);
   await expect(panel).toContainText("Jo Helpful answers");
 
-  await deskBox(desk).pressSequentially("I am sorr");
-  await expect(panel).toContainText("Jo Helpful is writing…");
+  await seenWriting(deskBox(desk), panel, "Jo Helpful");
   await reply(desk, "I am sorry, we send another copy today.");
   await expect(said(panel).filter({ hasText: "we send another copy today" })).toHaveCount(1);
   await expect(thread(desk).locator(".msg--agent").last()).toContainText("Read");
 
-  // Somebody who pauses counts as writing for some seconds only: on a slow machine the desk may be asked too late.
-  await expect(async () => {
-    await chatBox(panel).pressSequentially("Thank y");
-    await expect(thread(desk)).toContainText(`${person.name} is writing…`, { timeout: 2_000 });
-  }).toPass({ timeout: 30_000 });
+  await seenWriting(chatBox(panel), thread(desk), person.name);
   await chatBox(panel).press("ControlOrMeta+a");
   await say(panel, "Thank you, that helps");
   await expect(thread(desk).getByRole("log")).toContainText("Thank you, that helps");

@@ -423,7 +423,8 @@ class Customer {
     }
     this.#showPending();
     const last = fresh.at(-1) as Message;
-    if (last.author !== "customer") this.#panel.typing("");
+    // Who has sent it writes no longer; what the shop itself notes down ends nobody's sentence.
+    if (fresh.some(({ author }) => author === "bot" || author === "agent")) this.#panel.typing("");
     this.#panel.add(fresh, (seq) => this.#reached(seq));
     this.#panel.mark((seq) => this.#reached(seq));
     store.remember(last.conversation_id, this.#messages);
