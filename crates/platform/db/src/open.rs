@@ -52,20 +52,26 @@ impl Databases {
 }
 
 /// How every connection to a SQLite file behaves.
-const PRAGMAS: [(&str, &str); 6] = [
+const PRAGMAS: [(&str, &str); 5] = [
     ("busy_timeout", "10000"),
     ("journal_mode", "WAL"),
     // FULL flushes the log at each commit: what was acknowledged survives a power cut.
     ("synchronous", "FULL"),
     ("foreign_keys", "ON"),
     ("temp_store", "MEMORY"),
-    ("cache_size", "-8192"),
 ];
+/// Pages that the writer keeps, in KiB (negative: not a number of pages). What is not kept is a call to the operating
+/// system away, which keeps the whole file where there is memory: every service has its own file with a writer and some
+/// readers, so what each of them takes counts fifty times.
+const WRITER_CACHE: (&str, &str) = ("cache_size", "-2048");
+/// The same for each reader.
+const READER_CACHE: (&str, &str) = ("cache_size", "-1024");
 
 async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
     let name: Arc<str> = service.into();
     let failed = |source: Arc<dyn std::error::Error + Send + Sync>| DbError::Open(file.display().to_string(), source);
-    let writer = SqliteWriter::open(&file, &PRAGMAS).map_err(|error| failed(Arc::new(error)))?;
+    let writer = SqliteWriter::open(&file, PRAGMAS.into_iter().chain([WRITER_CACHE]))
+        .map_err(|error| failed(Arc::new(error)))?;
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", file.display()));
     options
         .max_connections(SQLITE_READERS)
@@ -79,6 +85,7 @@ async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
         .map_sqlx_sqlite_opts(|options| {
             PRAGMAS
                 .into_iter()
+                .chain([READER_CACHE])
                 .fold(options, |options, (name, value)| options.pragma(name, value))
                 .pragma("query_only", "ON")
                 .statement_cache_capacity(256)

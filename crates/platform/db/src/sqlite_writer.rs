@@ -42,7 +42,7 @@ struct Deadline {
 }
 
 impl SqliteWriter {
-    pub(crate) fn open(file: &Path, pragmas: &[(&str, &str)]) -> rusqlite::Result<Self> {
+    pub(crate) fn open<'a>(file: &Path, pragmas: impl Iterator<Item = (&'a str, &'a str)>) -> rusqlite::Result<Self> {
         let connection = Connection::open(file)?;
         for (name, value) in pragmas {
             connection.pragma_update(None, name, value)?;
