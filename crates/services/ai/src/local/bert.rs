@@ -4,23 +4,26 @@
 //! Texts of a batch lie one after the other without padding: linear layers see one tall matrix, attention sees each
 //! text alone. So a batch costs what its tokens cost, and no text's vector depends on its neighbours.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use super::{
     LoadError, Precision,
     matrix::{Packed, add_and_normalise, gelu, multiply, padded, softmax},
     quantised::Quantised,
-    tensors::Tensors,
+    tensors::{Rows, Tensors},
 };
 
 /// The size of an attention head in every BERT: hidden size / heads.
 const HEAD: usize = 32;
 
 struct Linear {
-    weights: Packed,
-    /// The same weights for quick work, where the processor gains by it.
-    quick: Option<Quantised>,
+    weights: Weights,
     bias: Vec<f32>,
+}
+
+enum Weights {
+    Exact(Packed),
+    Quick(Quantised),
 }
 
 struct Norm {
@@ -42,7 +45,7 @@ struct Layer {
 pub struct Bert {
     hidden: usize,
     inner: usize,
-    words: Vec<f32>,
+    words: Rows,
     /// Position embeddings with the token type's embedding added: there is one type here.
     positions: Vec<f32>,
     embedding_norm: Norm,
@@ -60,6 +63,7 @@ pub struct Scratch {
     scores: Vec<f32>,
     keys: Packed,
     values: Packed,
+    bytes: Vec<u8>,
 }
 
 impl Bert {
@@ -67,7 +71,7 @@ impl Bert {
     ///
     /// # Errors
     /// When the file cannot be read or holds another kind of model.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    pub fn load(path: &Path, precision: Precision) -> Result<Self, LoadError> {
         let mut file = Tensors::open(path)?;
         let words = file.shape("embeddings.word_embeddings.weight")?.to_vec();
         let &[vocabulary, hidden] = &words[..] else {
@@ -78,7 +82,7 @@ impl Bert {
         }
         let longest = file.shape("embeddings.position_embeddings.weight")?.first().copied().unwrap_or(0);
         let inner = file.shape("encoder.layer.0.intermediate.dense.weight")?.first().copied().unwrap_or(0);
-        let words = file.read("embeddings.word_embeddings.weight", &[vocabulary, hidden])?;
+        let words = file.rows("embeddings.word_embeddings.weight", vocabulary, hidden)?;
         let mut positions = file.read("embeddings.position_embeddings.weight", &[longest, hidden])?;
         let types = file.read("embeddings.token_type_embeddings.weight", &[2, hidden])?;
         for row in positions.chunks_exact_mut(hidden) {
@@ -87,7 +91,7 @@ impl Bert {
         let embedding_norm = norm(&mut file, "embeddings.LayerNorm", hidden)?;
         let mut layers = Vec::new();
         while file.shape(&format!("encoder.layer.{}.output.dense.weight", layers.len())).is_ok() {
-            layers.push(layer(&mut file, &format!("encoder.layer.{}", layers.len()), hidden, inner)?);
+            layers.push(layer(&mut file, &format!("encoder.layer.{}", layers.len()), hidden, inner, precision)?);
         }
         Ok(Self { hidden, inner, words, positions, embedding_norm, layers })
     }
@@ -113,13 +117,16 @@ impl Bert {
     /// One vector of length 1 for each text, given as its tokens: at least one and at most [`longest`](Self::longest).
     /// A token that the vocabulary does not have counts as its first.
     ///
+    /// # Errors
+    /// When the file with the word embeddings cannot be read any more.
+    ///
     /// # Panics
     /// When a text has no tokens or too many.
-    pub fn embed(&self, texts: &[&[u32]], precision: Precision, scratch: &mut Scratch) -> Vec<Vec<f32>> {
+    pub fn embed(&self, texts: &[&[u32]], scratch: &mut Scratch) -> io::Result<Vec<Vec<f32>>> {
         assert!(texts.iter().all(|text| (1..=self.longest()).contains(&text.len())), "a text of a wrong length");
         let hidden = self.hidden;
         let tokens: usize = texts.iter().map(|text| text.len()).sum();
-        let Scratch { state, projected, context, joined, wide, .. } = &mut *scratch;
+        let Scratch { state, projected, context, joined, wide, bytes, .. } = &mut *scratch;
         for (numbers, width) in
             [(&mut *state, hidden), (projected, 3 * hidden), (context, hidden), (joined, hidden), (wide, self.inner)]
         {
@@ -127,8 +134,7 @@ impl Bert {
         }
         let placed = texts.iter().flat_map(|text| text.iter().enumerate());
         for ((position, token), row) in placed.zip(state.chunks_exact_mut(hidden)) {
-            let word = *token as usize * hidden;
-            row.copy_from_slice(self.words.get(word..word + hidden).unwrap_or(&self.words[..hidden]));
+            self.words.read(*token as usize, row, bytes)?;
             add(row, &self.positions[position * hidden..][..hidden]);
         }
         let norm = &self.embedding_norm;
@@ -136,7 +142,7 @@ impl Bert {
         joined.fill(0.0);
         add_and_normalise(state, joined, &norm.scale, &norm.shift);
         for layer in &self.layers {
-            self.forward(layer, texts, tokens, precision, scratch);
+            self.forward(layer, texts, tokens, scratch);
         }
         let mut rows = scratch.state.chunks_exact(hidden);
         let vectors = texts.iter().map(|text| {
@@ -144,13 +150,13 @@ impl Bert {
             rows.by_ref().take(text.len()).for_each(|row| add(&mut mean, row));
             unit(mean)
         });
-        vectors.collect()
+        Ok(vectors.collect())
     }
 
-    fn forward(&self, layer: &Layer, texts: &[&[u32]], tokens: usize, precision: Precision, scratch: &mut Scratch) {
+    fn forward(&self, layer: &Layer, texts: &[&[u32]], tokens: usize, scratch: &mut Scratch) {
         let hidden = self.hidden;
-        let Scratch { state, projected, context, joined, wide, scores, keys, values } = scratch;
-        layer.project.apply(state, tokens, precision, projected);
+        let Scratch { state, projected, context, joined, wide, scores, keys, values, .. } = scratch;
+        layer.project.apply(state, tokens, projected);
         let mut from = 0;
         for text in texts {
             let (length, stride, columns) = (text.len(), 3 * hidden, padded(text.len()));
@@ -167,32 +173,49 @@ impl Bert {
             }
             from += length;
         }
-        layer.join.apply(context, tokens, precision, joined);
+        layer.join.apply(context, tokens, joined);
         add_and_normalise(state, joined, &layer.attention_norm.scale, &layer.attention_norm.shift);
-        layer.widen.apply(state, tokens, precision, wide);
+        layer.widen.apply(state, tokens, wide);
         gelu(wide);
-        layer.narrow.apply(wide, tokens, precision, joined);
+        layer.narrow.apply(wide, tokens, joined);
         add_and_normalise(state, joined, &layer.output_norm.scale, &layer.output_norm.shift);
     }
 }
 
 impl Linear {
-    fn new(weights: &[f32], bias: Vec<f32>, depth: usize) -> Self {
-        let mut packed = Packed::with_capacity(depth, bias.len());
-        packed.transposed(weights, depth, bias.len(), depth);
-        Self { weights: packed, quick: Quantised::transposed(weights, depth), bias }
+    fn new(weights: &[f32], bias: Vec<f32>, depth: usize, precision: Precision) -> Self {
+        let quick = match precision {
+            Precision::Exact => None,
+            Precision::Quick => Quantised::transposed(weights, depth),
+        };
+        let weights = quick.map_or_else(
+            || {
+                let mut packed = Packed::with_capacity(depth, bias.len());
+                packed.transposed(weights, depth, bias.len(), depth);
+                Weights::Exact(packed)
+            },
+            Weights::Quick,
+        );
+        Self { weights, bias }
     }
 
-    fn apply(&self, rows: &[f32], count: usize, precision: Precision, out: &mut [f32]) {
-        if let (Precision::Quick, Some(quick)) = (precision, &self.quick) {
-            return quick.multiply(rows, count, &self.bias, out);
+    fn apply(&self, rows: &[f32], count: usize, out: &mut [f32]) {
+        match &self.weights {
+            Weights::Quick(weights) => weights.multiply(rows, count, &self.bias, out),
+            Weights::Exact(weights) => {
+                multiply(rows, rows.len() / count, count, weights, Some(&self.bias), out, self.bias.len());
+            }
         }
-        let (depth, columns) = (rows.len() / count, self.bias.len());
-        multiply(rows, depth, count, &self.weights, Some(&self.bias), out, columns);
     }
 }
 
-fn layer(file: &mut Tensors, name: &str, hidden: usize, inner: usize) -> Result<Layer, LoadError> {
+fn layer(
+    file: &mut Tensors,
+    name: &str,
+    hidden: usize,
+    inner: usize,
+    precision: Precision,
+) -> Result<Layer, LoadError> {
     let (mut weights, mut bias) = (Vec::new(), Vec::new());
     for part in ["query", "key", "value"] {
         // Scores are divided by the root of the head's size; doing so to the queries' weights saves doing it later.
@@ -202,18 +225,24 @@ fn layer(file: &mut Tensors, name: &str, hidden: usize, inner: usize) -> Result<
         bias.extend(file.read(&format!("{name}.bias"), &[hidden])?.into_iter().map(|b| b * factor));
     }
     Ok(Layer {
-        project: Linear::new(&weights, bias, hidden),
-        join: linear(file, &format!("{name}.attention.output.dense"), hidden, hidden)?,
+        project: Linear::new(&weights, bias, hidden, precision),
+        join: linear(file, &format!("{name}.attention.output.dense"), hidden, hidden, precision)?,
         attention_norm: norm(file, &format!("{name}.attention.output.LayerNorm"), hidden)?,
-        widen: linear(file, &format!("{name}.intermediate.dense"), inner, hidden)?,
-        narrow: linear(file, &format!("{name}.output.dense"), hidden, inner)?,
+        widen: linear(file, &format!("{name}.intermediate.dense"), inner, hidden, precision)?,
+        narrow: linear(file, &format!("{name}.output.dense"), hidden, inner, precision)?,
         output_norm: norm(file, &format!("{name}.output.LayerNorm"), hidden)?,
     })
 }
 
-fn linear(file: &mut Tensors, name: &str, columns: usize, depth: usize) -> Result<Linear, LoadError> {
+fn linear(
+    file: &mut Tensors,
+    name: &str,
+    columns: usize,
+    depth: usize,
+    precision: Precision,
+) -> Result<Linear, LoadError> {
     let weights = file.read(&format!("{name}.weight"), &[columns, depth])?;
-    Ok(Linear::new(&weights, file.read(&format!("{name}.bias"), &[columns])?, depth))
+    Ok(Linear::new(&weights, file.read(&format!("{name}.bias"), &[columns])?, depth, precision))
 }
 
 fn norm(file: &mut Tensors, name: &str, width: usize) -> Result<Norm, LoadError> {

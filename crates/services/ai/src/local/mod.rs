@@ -6,7 +6,7 @@ mod quantised;
 mod tensors;
 mod tokens;
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use bert::{Bert, Scratch};
 use tokens::WordPiece;
@@ -16,7 +16,7 @@ pub const WEIGHTS: &str = "model.safetensors";
 /// The file with the vocabulary and its rules.
 pub const TOKENIZER: &str = "tokenizer.json";
 
-/// How exactly vectors are computed.
+/// How exactly vectors are computed. It decides which form of the weights is kept in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// In single precision.
@@ -60,8 +60,8 @@ impl Model {
     ///
     /// # Errors
     /// When a file cannot be read or is not such a model.
-    pub fn load(folder: &Path, max_tokens: usize) -> Result<Self, LoadError> {
-        let bert = Bert::load(&folder.join(WEIGHTS))?;
+    pub fn load(folder: &Path, max_tokens: usize, precision: Precision) -> Result<Self, LoadError> {
+        let bert = Bert::load(&folder.join(WEIGHTS), precision)?;
         let tokenizer = WordPiece::load(&folder.join(TOKENIZER))?;
         let max_tokens = max_tokens.clamp(2, bert.longest());
         Ok(Self { bert, tokenizer, max_tokens })
@@ -80,10 +80,12 @@ impl Model {
     }
 
     /// One vector of length 1 for each text. The batch needs memory in proportion to its tokens: some 20 KB each.
-    #[must_use]
-    pub fn embed(&self, texts: &[&str], precision: Precision, workspace: &mut Workspace) -> Vec<Vec<f32>> {
+    ///
+    /// # Errors
+    /// When the file with the weights, of which a part stays there, cannot be read any more.
+    pub fn embed(&self, texts: &[&str], workspace: &mut Workspace) -> io::Result<Vec<Vec<f32>>> {
         let tokens: Vec<_> = texts.iter().map(|text| self.tokenizer.tokens(text, self.max_tokens)).collect();
         let tokens: Vec<_> = tokens.iter().map(Vec::as_slice).collect();
-        self.bert.embed(&tokens, precision, &mut workspace.0)
+        self.bert.embed(&tokens, &mut workspace.0)
     }
 }

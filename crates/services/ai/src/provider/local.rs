@@ -1,4 +1,5 @@
 use std::{
+    io,
     path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -22,7 +23,7 @@ type Loaded = Arc<OnceLock<Result<Model, String>>>;
 
 struct Batch {
     texts: Vec<Arc<str>>,
-    answer: oneshot::Sender<Vec<Vec<f32>>>,
+    answer: oneshot::Sender<io::Result<Vec<Vec<f32>>>>,
 }
 
 /// A model in this process, with threads for queries and threads for the background.
@@ -112,7 +113,8 @@ impl Provider for LocalModel {
         };
         let ended = || ProviderError::Unavailable("the model's threads have ended".to_owned());
         sent.map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())
+        let unread = |error| ProviderError::Unavailable(format!("the model's file cannot be read: {error}"));
+        answered.await.map_err(|_| ended())?.map_err(unread)
     }
 }
 
@@ -124,7 +126,9 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
 
 fn load(folder: &Path, max_tokens: usize, loaded: &Loaded) {
     let start = Instant::now();
-    let model = Model::load(folder, max_tokens).map_err(|error| format!("the model in {}: {error}", folder.display()));
+    // Many books are a matter of hours, and the ranking of results is the same (docs/search.md).
+    let model = Model::load(folder, max_tokens, Precision::Quick)
+        .map_err(|error| format!("the model in {}: {error}", folder.display()));
     match &model {
         Ok(_) => tracing::info!(folder = %folder.display(), took = ?start.elapsed(), "model loaded"),
         Err(why) => tracing::error!("search goes by words alone, not by meaning: {why}"),
@@ -136,21 +140,16 @@ fn load(folder: &Path, max_tokens: usize, loaded: &Loaded) {
 /// Answers batches until nobody can send any more.
 fn work(loaded: &Loaded, waiting: &Mutex<Receiver<Batch>>, purpose: Purpose) {
     let Some(Ok(model)) = loaded.get() else { return };
-    // Many books are a matter of hours, one query of milliseconds.
-    let precision = match purpose {
-        Purpose::Query => Precision::Exact,
-        Purpose::Background => {
-            yield_to_others();
-            Precision::Quick
-        }
-    };
+    if purpose == Purpose::Background {
+        yield_to_others();
+    }
     let mut workspace = Workspace::default();
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Batch { texts, answer }) = next else { return };
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         // Nobody waits any more when the worker of the line was dropped.
-        let _ = answer.send(model.embed(&texts, precision, &mut workspace));
+        let _ = answer.send(model.embed(&texts, &mut workspace));
     }
 }
 
