@@ -8,7 +8,7 @@
 //!
 //! Searches show the same books in ever new orders. They take the books one by one from a third cache, whose entries
 //! live longer: what another process changed is dropped when the search index hears of it, and only counts of copies may
-//! be older than that.
+//! be older than that. Which books are like one costs a search of its own, and is kept for a minute.
 //!
 //! Checkout does not come this way: the gRPC query reads the database.
 
@@ -40,6 +40,10 @@ const SHOWN_TTL: Duration = Duration::from_secs(10);
 const SHOWN_CAPACITY: u64 = 32 * 1024 * 1024;
 /// Bytes for books, and as much again for lists.
 const CAPACITY: u64 = 16 * 1024 * 1024;
+/// How long the same books are shown as like one, though others may have come that are more like it.
+const ALIKE_TTL: Duration = Duration::from_secs(60);
+/// Ids of books that are like others: 4 MiB.
+const ALIKE_CAPACITY: u64 = 256 * 1024;
 /// Generations: books share them by their id, so that a sale of one leaves most others cached.
 const SHARDS: usize = 1024;
 /// What an entry takes beside its body.
@@ -67,11 +71,15 @@ pub(crate) type ListKey = String;
 /// Books as searches show them.
 type Shown = moka::sync::Cache<(BookId, u64), Arc<RawValue>>;
 
+/// Which books are like one, for each number of them that was asked for.
+type Alike = moka::sync::Cache<(BookId, u64, usize), Arc<[BookId]>>;
+
 #[derive(Clone)]
 pub(crate) struct Cache {
     books: Moka<(BookId, u64), Answer>,
     lists: Moka<(ListKey, u64), Answer>,
     shown: Shown,
+    alike: Alike,
     generations: Arc<[AtomicU64]>,
     any: Arc<AtomicU64>,
 }
@@ -85,6 +93,13 @@ impl Cache {
                 .weigher(|_, json: &Arc<RawValue>| u32::try_from(json.get().len() + OVERHEAD).unwrap_or(u32::MAX))
                 .max_capacity(SHOWN_CAPACITY)
                 .time_to_live(SHOWN_TTL)
+                .build(),
+            alike: moka::sync::Cache::builder()
+                .weigher(|_, ids: &Arc<[BookId]>| {
+                    u32::try_from(ids.len() + OVERHEAD / size_of::<BookId>()).unwrap_or(u32::MAX)
+                })
+                .max_capacity(ALIKE_CAPACITY)
+                .time_to_live(ALIKE_TTL)
                 .build(),
             generations: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             any: Arc::default(),
@@ -135,6 +150,23 @@ impl Cache {
             found.insert(id, json);
         }
         Ok(found)
+    }
+
+    /// So many books that are like this one, looked for with `find` when that is not known. Nothing found is not kept:
+    /// the index may be on its way.
+    pub(crate) async fn alike<F>(&self, id: BookId, limit: usize, find: F) -> Arc<[BookId]>
+    where
+        F: Future<Output = Vec<BookId>>,
+    {
+        let key = (id, self.generation(id).load(Ordering::Acquire), limit);
+        if let Some(ids) = self.alike.get(&key) {
+            return ids;
+        }
+        let ids: Arc<[BookId]> = find.await.into();
+        if !ids.is_empty() {
+            self.alike.insert(key, ids.clone());
+        }
+        ids
     }
 
     /// Forgets these books and every list. Call it when the change is durable.

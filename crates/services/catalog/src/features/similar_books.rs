@@ -8,10 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::fresh;
-use crate::{
-    CatalogService,
-    store::{books, find},
-};
+use crate::{CatalogService, store::find};
 
 /// A list of books that are JSON already.
 #[derive(Serialize)]
@@ -36,18 +33,21 @@ pub(crate) async fn similar_books(
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Response> {
     let limit = params.limit()?;
-    let db = catalog.0.db.read();
-    if !books::is_on_sale(db, id).await? {
+    if show(&catalog, &[id]).await?.0.is_empty() {
         return Err(Problem::not_found("book"));
     }
     let search = &catalog.0.search;
     let like = if search.is_whole() {
-        let like = search.ask(move |index| index.more_like(id.uuid(), limit, &[])).await;
-        like.unwrap_or_default().into_iter().map(|book| BookId::from_uuid(book.id)).collect()
+        let find = async {
+            let like = search.ask(move |index| index.more_like(id.uuid(), limit, &[])).await.unwrap_or_default();
+            like.into_iter().map(|book| BookId::from_uuid(book.id)).collect()
+        };
+        catalog.0.cache.alike(id, limit, find).await
     } else {
-        Vec::new()
+        Arc::default()
     };
-    let ids = if like.is_empty() { find::similar(db, id.uuid(), limit as i64).await? } else { like };
+    let ids =
+        if like.is_empty() { find::similar(catalog.0.db.read(), id.uuid(), limit as i64).await?.into() } else { like };
     let (items, shown) = show(&catalog, &ids).await?;
     fresh(&Shown { items, next: None }, shown.into_iter().chain([id]))
 }
