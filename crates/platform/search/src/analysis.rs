@@ -31,7 +31,14 @@ pub struct Word {
 #[must_use]
 pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
-    scan(text, false, &mut found);
+    scan(text, false, &Beginnings::all(), &mut found);
+    found
+}
+
+/// The words of a text of which a form may begin like that: at least those; of the others most are left out.
+pub(crate) fn words_beginning(text: &str, beginnings: &Beginnings) -> Vec<Word> {
+    let mut found = Vec::new();
+    scan(text, false, beginnings, &mut found);
     found
 }
 
@@ -39,8 +46,40 @@ pub fn words(text: &str) -> Vec<Word> {
 #[must_use]
 pub fn indexed_words(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
-    scan(text, true, &mut found);
+    scan(text, true, &Beginnings::all(), &mut found);
     found
+}
+
+/// How words of interest begin: whoever looks for a few words in many texts need not take those apart that begin
+/// otherwise. For each first letter the second ones, a bit for each that falls together in 6 bits.
+pub(crate) struct Beginnings([u64; 128]);
+
+impl Beginnings {
+    /// Those of these folded words or stems.
+    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a String>) -> Self {
+        let mut beginnings = [0; 128];
+        for word in words.map(String::as_bytes).filter(|word| word.first().is_some_and(u8::is_ascii)) {
+            // A stem of one letter says nothing of the second one.
+            beginnings[usize::from(word[0])] |= word.get(1).map_or(u64::MAX, |second| Self::bit(*second));
+        }
+        Self(beginnings)
+    }
+
+    fn all() -> Self {
+        Self([u64::MAX; 128])
+    }
+
+    /// Whether this word of ASCII letters and digits may be one.
+    fn include(&self, word: &str) -> bool {
+        let second = word.as_bytes().get(1).map_or(u64::MAX, |second| Self::bit(second.to_ascii_lowercase()));
+        word.bytes().next().is_some_and(|first| self.0[usize::from(first.to_ascii_lowercase())] & second != 0)
+    }
+
+    fn bit(second: u8) -> u64 {
+        // The one second letter that an English stemmer changes: dying, die.
+        let second = if second == b'y' { b'i' } else { second };
+        1 << (second % 64)
+    }
 }
 
 /// The text's words, folded and joined by single spaces; apostrophes leave no gap. Two texts that a reader would call
@@ -72,7 +111,7 @@ fn is_hyphen(c: char) -> bool {
 }
 
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || is_combining_mark(c)
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_combining_mark(c) }
 }
 
 /// Scripts written without spaces between words, and Hangul, whose words carry endings.
@@ -134,15 +173,39 @@ struct Part {
     end: usize,
 }
 
-fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
+/// The bytes of a word of ASCII letters and digits at the beginning, if nothing that may belong to it comes after.
+fn plain_word(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let end = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(bytes.len());
+    let ends = match bytes.get(end) {
+        None => true,
+        Some(b'\'' | b'`' | b'-') => false,
+        Some(b'.') => end > 1,
+        Some(other) => other.is_ascii(),
+    };
+    (ends && (1..=WORD_BYTES).contains(&end)).then_some(end)
+}
+
+fn scan(text: &str, singles: bool, beginnings: &Beginnings, found: &mut Vec<Word>) {
     let mut position = 0;
-    let mut chars = text.char_indices().peekable();
+    let mut next = 0;
     let mut run: Vec<(usize, char)> = Vec::new();
-    while let Some(&(start, c)) = chars.peek() {
+    while let Some(c) = text[next..].chars().next() {
+        let start = next;
         if !is_word(c) {
-            chars.next();
+            next += c.len_utf8();
             continue;
         }
+        // Most words of most texts need no more.
+        if let Some(length) = plain_word(&text[start..]) {
+            next += length;
+            if beginnings.include(&text[start..next]) {
+                found.push(Word { forms: vec![text[start..next].to_ascii_lowercase()], position, start, end: next });
+            }
+            position += 1;
+            continue;
+        }
+        let mut chars = text[start..].char_indices().map(move |(at, c)| (start + at, c)).peekable();
         if is_cjk(c) {
             run.clear();
             while let Some(&(at, c)) = chars.peek() {
@@ -153,6 +216,7 @@ fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
                 chars.next();
             }
             push_run(&run, singles, &mut position, found);
+            next = chars.peek().map_or(text.len(), |(at, _)| *at);
             continue;
         }
         // Words that hyphens hold together, each in parts that apostrophes hold together.
@@ -191,6 +255,7 @@ fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
             parts.push(Part { folded, start: part_start, end });
         }
         push_compound(&compound, &mut position, found);
+        next = chars.peek().map_or(text.len(), |(at, _)| *at);
     }
 }
 
@@ -276,6 +341,17 @@ mod tests {
         assert_eq!(forms("ﬁn ＡＢＣ"), ["fin", "abc"]);
         assert_eq!(forms("猫 吾輩は 日本"), ["猫", "吾輩", "輩は", "日本"]);
         assert_eq!(forms(" -- ' \0 "), [""; 0]);
+    }
+
+    #[test]
+    fn words_of_interest_are_among_those_that_begin_like_them() {
+        let text = "A plain End-Of-Line, éclair l'Étranger 1984 J.R.R. 猫";
+        let some = words_beginning(text, &Beginnings::of(["end", "étranger", "1984"].map(str::to_owned).iter()));
+        assert!(some.iter().all(|word| words(text).contains(word)), "{some:?}");
+        let found = |form: &str| some.iter().any(|word| word.forms.iter().any(|other| other == form));
+        assert!(found("end") && found("etranger") && found("1984") && !found("plain"));
+        let stems = words_beginning("dying of it", &Beginnings::of(["die".to_owned()].iter()));
+        assert_eq!(stems.len(), 1, "{stems:?}");
     }
 
     #[test]

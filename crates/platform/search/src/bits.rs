@@ -32,17 +32,27 @@ impl Bits {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.0.iter().enumerate().flat_map(|(index, word)| {
-            let mut word = *word;
-            std::iter::from_fn(move || {
-                (word != 0).then(|| {
-                    let bit = word.trailing_zeros();
-                    word &= word - 1;
-                    #[allow(clippy::cast_possible_truncation, reason = "documents are numbered in a u32")]
-                    let at = index as u32 * 64 + bit;
-                    at
-                })
-            })
-        })
+        (0..).zip(&self.0).flat_map(|(index, word)| ones(index, *word))
     }
+
+    /// Room for so many documents at least.
+    pub(crate) fn grow(&mut self, length: usize) {
+        self.0.resize(self.0.len().max(length.div_ceil(64)), 0);
+    }
+
+    /// All of them in order; it is empty afterwards.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = u32> + '_ {
+        (0..).zip(&mut self.0).flat_map(|(index, word)| ones(index, std::mem::take(word)))
+    }
+}
+
+/// The bits of one word.
+fn ones(index: u32, mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        (word != 0).then(|| {
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            index * 64 + bit
+        })
+    })
 }

@@ -48,6 +48,13 @@ impl Matches {
     pub(crate) fn score_of(&self, document: u32) -> Option<f32> {
         self.documents.binary_search(&document).ok().map(|at| self.scores[at])
     }
+
+    /// Those of which this is true of their place and score.
+    fn keep(&self, wanted: impl Fn(usize, f32) -> bool) -> Self {
+        let places = (0..self.documents.len()).filter(|at| wanted(*at, self.scores[*at]));
+        let (documents, scores) = places.map(|at| (self.documents[at], self.scores[at])).unzip();
+        Self { documents, scores }
+    }
 }
 
 /// Words whose occurrences a reader wants to see.
@@ -65,7 +72,7 @@ struct Scratch {
     total: Vec<f32>,
     mass: Vec<f32>,
     touched: Vec<u32>,
-    matched: Vec<u32>,
+    matched: Bits,
 }
 
 thread_local! {
@@ -795,8 +802,9 @@ impl<'a> Evaluator<'a> {
                 numbers.resize(self.snapshot.length, 0.0);
             }
         }
+        matched.grow(self.snapshot.length);
         let tie = if words.tie.is_finite() { words.tie.clamp(0.0, 1.0) } else { 0.0 };
-        let by_rarity = matches!(words.minimum, Minimum::Share(_));
+        let by_rarity = matches!(words.minimum, Minimum::Share(_) | Minimum::ShareOrBest { .. });
         for concept in &plan.concepts {
             let mut add = |document: u32, score: f32| {
                 let (best, sum) = (&mut best[document as usize], &mut sum[document as usize]);
@@ -827,25 +835,22 @@ impl<'a> Evaluator<'a> {
             let weight = if by_rarity { concept.idf } else { 1.0 };
             for document in touched.drain(..) {
                 let at = document as usize;
-                if mass[at] == 0.0 {
-                    matched.push(document);
-                }
+                matched.insert(document);
                 total[at] += concept.idf * (best[at] + tie * (sum[at] - best[at]));
                 mass[at] += weight;
                 (best[at], sum[at]) = (0.0, 0.0);
             }
         }
-        let known = |concept: &&Concept| !concept.clauses.is_empty() || !concept.phrases.is_empty();
-        #[allow(clippy::cast_precision_loss, reason = "words are few")]
-        let needed = match words.minimum {
-            Minimum::Any => 0.0,
-            Minimum::All => plan.concepts.len() as f32,
-            Minimum::Count(count) => count.min(plan.concepts.len()) as f32,
-            Minimum::Share(share) => {
-                let all: f32 = plan.concepts.iter().filter(known).map(|concept| concept.idf).sum();
-                all * if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+        let (needed, loosely, best) = match words.minimum {
+            Minimum::ShareOrBest { share, loosely, best } => {
+                let [needed, loosely] = [share, loosely].map(|share| needed(Minimum::Share(share), &plan.concepts));
+                (needed, loosely, best)
             }
-        } - 1e-4;
+            minimum => {
+                let needed = needed(minimum, &plan.concepts);
+                (needed, needed, 0)
+            }
+        };
         for (_, documents, score) in bonuses {
             for document in documents {
                 if mass[*document as usize] > 0.0 {
@@ -853,15 +858,22 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
-        matched.sort_unstable();
         let mut found = Matches::default();
-        for document in matched.drain(..) {
+        let mut firm = Vec::new();
+        for document in matched.drain() {
             let at = document as usize;
-            if mass[at] >= needed && self.snapshot.alive.contains(document) {
+            if mass[at] >= needed.min(loosely) && self.snapshot.alive.contains(document) {
                 found.documents.push(document);
                 found.scores.push(total[at]);
+                firm.push(mass[at] >= needed);
             }
             (total[at], mass[at]) = (0.0, 0.0);
+        }
+        if loosely < needed && found.scores.len() > best {
+            let floor = best.checked_sub(1).map_or(f32::INFINITY, |last| {
+                *found.scores.clone().select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1
+            });
+            found = found.keep(|at, score| firm[at] || score >= floor);
         }
         Ok(found)
     }
@@ -915,6 +927,22 @@ struct Plan {
     typed: Vec<Word>,
     fields: Vec<(usize, f32)>,
     concepts: Vec<Concept>,
+}
+
+/// What a document's words must weigh together.
+#[allow(clippy::cast_precision_loss, reason = "words are few")]
+fn needed(minimum: Minimum, concepts: &[Concept]) -> f32 {
+    let known = |concept: &&Concept| !concept.clauses.is_empty() || !concept.phrases.is_empty();
+    let needed = match minimum {
+        Minimum::Any => 0.0,
+        Minimum::All => concepts.len() as f32,
+        Minimum::Count(count) => count.min(concepts.len()) as f32,
+        Minimum::Share(share) | Minimum::ShareOrBest { share, .. } => {
+            let all: f32 = concepts.iter().filter(known).map(|concept| concept.idf).sum();
+            all * if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+        }
+    };
+    needed - 1e-4
 }
 
 /// The text up to the limit.

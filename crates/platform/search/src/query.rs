@@ -127,6 +127,17 @@ pub enum Minimum {
     Count(usize),
     /// This share of the words, 0 to 1, weighed by how rare they are, so that a missing rare word is missed more.
     Share(f32),
+    /// The same share, or a lower one when the document is among the best by its words: the long tail of a search is
+    /// worth ranking, but neither counting nor showing whole. Filters and priors come after this, so that filters narrow
+    /// one set down, and what a facet counts is what a filter leaves.
+    ShareOrBest {
+        /// What is enough, 0 to 1.
+        share: f32,
+        /// What is enough for the best, 0 to `share`.
+        loosely: f32,
+        /// How many those are; ties with the last of them are in.
+        best: usize,
+    },
 }
 
 /// When a word may stand for one that is spelt like it.

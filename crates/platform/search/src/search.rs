@@ -1,6 +1,6 @@
 //! One search over one snapshot.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cell::RefCell, cmp::Ordering, collections::HashMap};
 
 use tantivy::{TantivyDocument, schema::Value};
 use uuid::Uuid;
@@ -21,10 +21,20 @@ use crate::{
 
 /// How deep the text's ranking goes into the fusion at least: pages within it never disagree.
 const DEPTH: usize = 1_000;
+/// What a floor of scores is lowered by, so that rounding leaves nobody out.
+const ROUNDING: f32 = 1.0 - 1e-5;
+/// So many of a long list are kept one by one; more are cheaper to sort out together.
+const FEW: usize = 64;
 /// Words that mark a document out, for likeness by text.
 const ALIKE_TERMS: usize = 25;
 /// Neighbours that each side of a likeness proposes.
 const ALIKE: usize = 100;
+
+thread_local! {
+    /// How many of the documents have a value, by the value's number, kept from facet to facet on each thread: a
+    /// catalogue has far more authors than a search finds. All zero between facets.
+    static COUNTS: RefCell<Vec<u32>> = RefCell::default();
+}
 
 /// What a search needs.
 pub(crate) struct Searching<'a> {
@@ -65,7 +75,7 @@ impl Searching<'_> {
             None => Matches::default(),
         };
         let needs_unfiltered = !filters.is_empty() && request.facets.iter().any(|facet| facet.without_own_filters);
-        let (mut matches, unfiltered) = if filters.is_empty() {
+        let (matches, unfiltered) = if filters.is_empty() {
             (unfiltered, None)
         } else {
             let mut kept = Matches::default();
@@ -77,10 +87,6 @@ impl Searching<'_> {
             }
             (kept, needs_unfiltered.then_some(unfiltered))
         };
-        for (document, score) in matches.documents.iter().zip(&mut matches.scores) {
-            *score *= self.prior(&priors, *document, |prior| prior.text);
-        }
-
         let near = self.near(request, &matches, &allowed, &priors)?;
         let only_near: Vec<u32> =
             near.iter().map(|(document, _)| *document).filter(|d| matches.score_of(*d).is_none()).collect();
@@ -95,8 +101,8 @@ impl Searching<'_> {
         }
 
         let page = match &request.sort {
-            Sort::Relevance => self.by_relevance(request, &matches, &near, window),
-            sort => self.by_field(sort, &matches, &near, &only_near, window)?,
+            Sort::Relevance => self.by_relevance(request, &matches, &near, &priors, window),
+            sort => self.by_field(sort, &matches, &near, &only_near, &priors, window)?,
         };
         for candidate in page.into_iter().skip(request.offset).take(request.limit) {
             response.hits.push(self.hit(request, &mut evaluator, &priors, candidate)?);
@@ -159,6 +165,11 @@ impl Searching<'_> {
         })
     }
 
+    /// What the document's match by text is worth under the priors.
+    fn text_score(&self, matches: &Matches, priors: &[(usize, &Prior)], document: u32) -> Option<f32> {
+        Some(matches.score_of(document)? * self.prior(priors, document, |prior| prior.text))
+    }
+
     // ------------------------------------------------------------------------------------------------- rankings
 
     /// The candidates by meaning, best first, with their similarities under the priors.
@@ -174,7 +185,7 @@ impl Searching<'_> {
             return Err(SearchError::TooMuch(format!("at most {CANDIDATES} candidates by meaning")));
         }
         let vector = match meaning.feedback {
-            Some(feedback) => self.moved(&meaning.vector, feedback, matches)?,
+            Some(feedback) => self.moved(&meaning.vector, feedback, matches, priors)?,
             None => meaning.vector.clone(),
         };
         let passes = |number: u32| self.snapshot.document(number).is_some_and(|document| allowed.contains(document));
@@ -196,12 +207,18 @@ impl Searching<'_> {
 
     /// The query's vector, moved towards those of the best by text. Each counts by its score, so that a clear winner
     /// decides alone and a crowd together.
-    fn moved(&self, query: &[f32], feedback: Feedback, matches: &Matches) -> Result<Vec<f32>> {
+    fn moved(
+        &self,
+        query: &[f32],
+        feedback: Feedback,
+        matches: &Matches,
+        priors: &[(usize, &Prior)],
+    ) -> Result<Vec<f32>> {
         if feedback.documents > FEEDBACK {
             return Err(SearchError::TooMuch(format!("at most {FEEDBACK} documents of feedback")));
         }
         let mut mean = vec![0.0; query.len()];
-        for (document, score) in self.best_by_text(matches, feedback.documents) {
+        for (document, score) in self.best_by_text(matches, priors, feedback.documents) {
             let Some(vector) = self.vectors.vector(self.snapshot.id_number(document))? else { continue };
             mean.iter_mut().zip(&vector).for_each(|(mean, number)| *mean += score * number);
         }
@@ -218,26 +235,43 @@ impl Searching<'_> {
         ids[self.snapshot.id_number(a) as usize].cmp(&ids[self.snapshot.id_number(b) as usize])
     }
 
-    /// The best `depth` of the text's side, best first.
-    fn best_by_text(&self, matches: &Matches, depth: usize) -> Vec<(u32, f32)> {
-        let mut ranked: Vec<(u32, f32)> =
-            matches.documents.iter().copied().zip(matches.scores.iter().copied()).collect();
+    /// The best `depth` of the text's side under the priors, best first.
+    fn best_by_text(&self, matches: &Matches, priors: &[(usize, &Prior)], depth: usize) -> Vec<(u32, f32)> {
+        if depth == 0 {
+            return Vec::new();
+        }
+        // A prior lifts a score by a bounded factor: what is too far behind without one need not be looked up.
+        let bounds = priors.iter().fold((1.0_f32, 1.0_f32), |(low, high), (_, prior)| {
+            (low * (1.0 + prior.text.min(0.0)), high * (1.0 + prior.text.max(0.0)))
+        });
+        let mut floor = f32::NEG_INFINITY;
+        if matches.scores.len() > depth && bounds.0 > 0.0 {
+            let mut scores = matches.scores.clone();
+            let (_, last, _) = scores.select_nth_unstable_by(depth - 1, |a, b| b.total_cmp(a));
+            floor = *last * bounds.0 / bounds.1 * ROUNDING;
+        }
+        let mut ranked: Vec<(u32, f32)> = (matches.documents.iter().zip(&matches.scores))
+            .filter(|(_, score)| **score >= floor)
+            .map(|(document, score)| (*document, score * self.prior(priors, *document, |prior| prior.text)))
+            .collect();
         self.shared.ids.with(|ids| {
-            let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then_with(|| self.by_id(ids, a.0, b.0));
-            if ranked.len() > depth && depth > 0 {
-                ranked.select_nth_unstable_by(depth - 1, order);
-            }
-            ranked.truncate(depth);
-            ranked.sort_unstable_by(order);
+            first(&mut ranked, depth, |a, b| b.1.total_cmp(&a.1).then_with(|| self.by_id(ids, a.0, b.0)));
         });
         ranked
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "ranks are small")]
-    fn by_relevance(&self, request: &Request, matches: &Matches, near: &[(u32, f32)], window: usize) -> Vec<Candidate> {
+    fn by_relevance(
+        &self,
+        request: &Request,
+        matches: &Matches,
+        near: &[(u32, f32)],
+        priors: &[(usize, &Prior)],
+        window: usize,
+    ) -> Vec<Candidate> {
         if request.meaning.is_none() {
             return (1..)
-                .zip(self.best_by_text(matches, window))
+                .zip(self.best_by_text(matches, priors, window))
                 .map(|(rank, (document, score))| Candidate {
                     document,
                     score,
@@ -246,7 +280,7 @@ impl Searching<'_> {
                 })
                 .collect();
         }
-        let text = self.best_by_text(matches, window.max(DEPTH));
+        let text = self.best_by_text(matches, priors, window.max(DEPTH));
         let span = |low: Option<f32>, high: Option<f32>| Span { low: low.unwrap_or(0.0), high: high.unwrap_or(0.0) };
         let text_span = span(text.last().map(|last| last.1), text.first().map(|first| first.1));
         let near_span = span(near.last().map(|last| last.1), near.first().map(|first| first.1));
@@ -259,7 +293,8 @@ impl Searching<'_> {
             let entry = candidates.entry(*document).or_default();
             entry.1 = Some(Opinion { rank, score: *score });
             if entry.0.is_none() {
-                entry.0 = matches.score_of(*document).map(|score| Opinion { rank: 0, score });
+                let score = self.text_score(matches, priors, *document);
+                entry.0 = score.map(|score| Opinion { rank: 0, score });
             }
         }
         let mut ranked: Vec<Candidate> = candidates
@@ -286,6 +321,7 @@ impl Searching<'_> {
         matches: &Matches,
         near: &[(u32, f32)],
         only_near: &[u32],
+        priors: &[(usize, &Prior)],
         window: usize,
     ) -> Result<Vec<Candidate>> {
         let mut documents: Vec<u32> = matches.documents.iter().chain(only_near).copied().collect();
@@ -325,7 +361,7 @@ impl Searching<'_> {
             Sort::Relevance => {}
         }
         let page = documents.into_iter().map(|document| {
-            let text = matches.score_of(document).map(|score| Opinion { rank: 0, score });
+            let text = self.text_score(matches, priors, document).map(|score| Opinion { rank: 0, score });
             let meaning = (1..).zip(near).find(|(_, (other, _))| *other == document);
             let meaning = meaning.map(|(rank, (_, score))| Opinion { rank, score: *score });
             Candidate { document, score: text.or(meaning).map_or(0.0, |opinion| opinion.score), text, meaning }
@@ -372,19 +408,26 @@ impl Searching<'_> {
             FacetOf::Values { limit } => {
                 let field = self.schema.facet(&facet.field)?;
                 let values = read(&self.shared.values[field]);
-                let mut counts = vec![0_u32; values.list.len()];
-                self.in_segments(documents, |segment, local| {
-                    for value in self.snapshot.segments[segment].data.values[field].of(local) {
-                        counts[*value as usize] += 1;
-                    }
+                let mut found = COUNTS.with_borrow_mut(|counts| {
+                    counts.resize(counts.len().max(values.list.len()), 0);
+                    let mut seen = Vec::new();
+                    self.in_segments(documents, |segment, local| {
+                        for value in self.snapshot.segments[segment].data.values[field].of(local) {
+                            let count = &mut counts[*value as usize];
+                            if *count == 0 {
+                                seen.push(*value);
+                            }
+                            *count += 1;
+                        }
+                    });
+                    let taken = seen.into_iter().map(|value| (std::mem::take(&mut counts[value as usize]), value));
+                    taken.collect::<Vec<(u32, u32)>>()
                 });
-                let mut found: Vec<(u32, &str)> = (counts.iter().zip(&values.list))
-                    .filter(|(count, _)| **count > 0)
-                    .map(|(count, value)| (*count, &**value))
-                    .collect();
+                let name = |value: u32| &values.list[value as usize];
                 let limit = (*limit).min(FACET_VALUES);
-                first(&mut found, limit, |a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-                counted.values = found.into_iter().map(|(count, value)| (value.to_owned(), u64::from(count))).collect();
+                first(&mut found, limit, |a, b| b.0.cmp(&a.0).then_with(|| name(a.1).cmp(name(b.1))));
+                let named = found.into_iter().map(|(count, value)| (name(value).to_string(), u64::from(count)));
+                counted.values = named.collect();
             }
             FacetOf::Ranges(ranges) => {
                 let field = self.schema.number(&facet.field)?;
@@ -499,7 +542,7 @@ impl Searching<'_> {
             }
         }
         let mut candidates: HashMap<u32, (Option<Opinion>, Option<Opinion>)> = HashMap::new();
-        for (rank, (document, score)) in (1..).zip(self.best_by_text(&kept, ALIKE)) {
+        for (rank, (document, score)) in (1..).zip(self.best_by_text(&kept, &[], ALIKE)) {
             candidates.entry(document).or_default().0 = Some(Opinion { rank, score });
         }
         for (rank, (number, score)) in (1..).zip(near) {
@@ -524,9 +567,49 @@ impl Searching<'_> {
 
 /// Keeps the first `count` in order.
 fn first<T>(items: &mut Vec<T>, count: usize, order: impl Fn(&T, &T) -> Ordering) {
-    if items.len() > count && count > 0 {
-        items.select_nth_unstable_by(count - 1, &order);
+    if items.len() > count && count <= FEW {
+        // Most are compared with the last of the best so far, and only once.
+        let (best, rest) = items.split_at_mut(count);
+        best.sort_unstable_by(&order);
+        for item in rest {
+            let Some(last) = best.last_mut() else { break };
+            if order(item, last) == Ordering::Less {
+                std::mem::swap(item, last);
+                let place = best.partition_point(|other| order(other, &best[count - 1]) == Ordering::Less);
+                best[place..].rotate_right(1);
+            }
+        }
+        items.truncate(count);
+        return;
+    }
+    if items.len() > count {
+        items.select_nth_unstable_by(count, &order);
     }
     items.truncate(count);
     items.sort_unstable_by(order);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_are_those_of_the_sorted_list() {
+        let mut state = 7_u32;
+        let mut next = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 24
+        };
+        for length in [0, 1, 2, 5, 64, 65, 500] {
+            for count in [0, 1, 3, FEW, FEW + 1, 1_000] {
+                let items: Vec<(u32, usize)> = (0..length).map(|at| (next(), at)).collect();
+                let mut sorted = items.clone();
+                sorted.sort_unstable();
+                sorted.truncate(count);
+                let mut found = items;
+                first(&mut found, count, Ord::cmp);
+                assert_eq!(found, sorted, "{count} of {length}");
+            }
+        }
+    }
 }

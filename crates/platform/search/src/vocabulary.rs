@@ -14,12 +14,21 @@ const LONGEST: usize = 32;
 pub(crate) struct Vocabulary {
     numbers: HashMap<Box<str>, u32>,
     words: Vec<Entry>,
+    /// The words that may be misspelt, by their length in characters.
+    by_length: Vec<Shapes>,
 }
 
+/// Words of one length: what most of them are ruled out by lies close together.
+#[derive(Default)]
+struct Shapes {
+    letters: Vec<u32>,
+    numbers: Vec<u32>,
+}
+
+/// So many words are looked at together.
+const TOGETHER: usize = 64;
+
 struct Entry {
-    /// Which letters occur; 26 for a-z, the others share 6 bits.
-    letters: u32,
-    length: u8,
     /// In how many documents, summed over the fuzzy fields.
     count: u32,
     word: Box<str>,
@@ -36,6 +45,7 @@ pub(crate) struct Alike {
     pub count: u32,
 }
 
+/// Which letters occur; 26 for a-z, the others share 6 bits.
 fn letters(word: &[char]) -> u32 {
     word.iter().fold(0, |set, c| {
         set | match c {
@@ -63,12 +73,13 @@ impl Vocabulary {
         let number = u32::try_from(self.words.len()).expect("memory holds fewer words than a u32 counts");
         let chars: Vec<char> = word.chars().collect();
         self.numbers.insert(word.into(), number);
-        self.words.push(Entry {
-            letters: letters(&chars),
-            length: u8::try_from(chars.len()).unwrap_or(u8::MAX),
-            count: 0,
-            word: word.into(),
-        });
+        self.words.push(Entry { count: 0, word: word.into() });
+        if chars.len() <= LONGEST {
+            self.by_length.resize_with(self.by_length.len().max(chars.len() + 1), Shapes::default);
+            let shapes = &mut self.by_length[chars.len()];
+            shapes.letters.push(letters(&chars));
+            shapes.numbers.push(number);
+        }
         number
     }
 
@@ -99,22 +110,23 @@ impl Vocabulary {
             return Vec::new();
         }
         let set = letters(&chars);
-        let length = chars.len();
         let mut found = Vec::new();
         let mut other: Vec<char> = Vec::with_capacity(LONGEST);
-        for entry in &self.words {
-            let far = usize::from(entry.length).abs_diff(length) > usize::from(most)
-                || (entry.letters ^ set).count_ones() > 2 * u32::from(most);
-            if far || entry.count == 0 {
-                continue;
-            }
-            other.clear();
-            other.extend(entry.word.chars());
-            // A short word is not the result of two edits.
-            let allowed = most.min(tolerance(other.len()).max(1));
-            let Some(distance) = distance(&chars, &other, allowed) else { continue };
-            if distance > 0 {
-                found.push((entry, distance, cost(&chars, &other)));
+        let edits = usize::from(most);
+        for shapes in self.by_length.iter().take(chars.len() + edits + 1).skip(chars.len().saturating_sub(edits)) {
+            for number in shapes.near(set, u32::from(most)) {
+                let entry = &self.words[number as usize];
+                if entry.count == 0 {
+                    continue;
+                }
+                other.clear();
+                other.extend(entry.word.chars());
+                // A short word is not the result of two edits.
+                let allowed = most.min(tolerance(other.len()).max(1));
+                let Some(distance) = distance(&chars, &other, allowed) else { continue };
+                if distance > 0 {
+                    found.push((entry, distance, cost(&chars, &other)));
+                }
             }
         }
         let worth = |entry: &Entry, cost: f32| {
@@ -129,6 +141,24 @@ impl Vocabulary {
             .into_iter()
             .map(|(entry, distance, cost)| Alike { word: entry.word.to_string(), distance, cost, count: entry.count })
             .collect()
+    }
+}
+
+impl Shapes {
+    /// Numbers of the words whose letters may become these by so many edits: an edit changes two letters at most.
+    fn near(&self, set: u32, edits: u32) -> impl Iterator<Item = u32> + '_ {
+        let chunks = self.letters.chunks(TOGETHER).zip(self.numbers.chunks(TOGETHER));
+        chunks.flat_map(move |(letters, numbers)| {
+            // Without a branch, so that the compiler counts several words at once.
+            let mut differ = [u8::MAX; TOGETHER];
+            for (differ, letters) in differ.iter_mut().zip(letters) {
+                #[allow(clippy::cast_possible_truncation, reason = "at most 32")]
+                let count = (letters ^ set).count_ones() as u8;
+                *differ = count;
+            }
+            let near = differ.into_iter().zip(numbers).filter(move |(differ, _)| u32::from(*differ) <= 2 * edits);
+            near.map(|(_, number)| *number)
+        })
     }
 }
 

@@ -885,9 +885,84 @@ fn the_order_in_which_things_come_does_not_matter() {
     });
 }
 
+#[test]
+fn of_what_has_too_few_words_only_the_best_matches() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path());
+    // Two with both words, in long texts; ten with one of them, in ever longer texts, half of them in French.
+    let text = |words: &str, more: usize| format!("{words} {}", "other ".repeat(more));
+    let mut put: Vec<Document> = (0..2)
+        .map(|n| Document::new(id(n)).text("about", text("lighthouse keeper", 40)).keyword("language", "en"))
+        .collect();
+    put.extend((2..12).map(|n| {
+        let language = if n % 2 == 0 { "fr" } else { "en" };
+        Document::new(id(n)).text("about", text("lighthouse", n as usize)).keyword("language", language)
+    }));
+    index.apply(Batch { put, ..Batch::default() }, None).unwrap();
+    let ask = |loosely, best, filters: Vec<Filter>| {
+        let minimum = Minimum::ShareOrBest { share: 0.9, loosely, best };
+        let text = Words::new("lighthouse keeper").minimum(minimum).fuzziness(Fuzziness::Never);
+        let facets = vec![Facet::values("language", 10)];
+        index.search(&Request { filters, facets, limit: 20, ..words(text) }).unwrap()
+    };
+    assert_eq!(ids(&ask(0.0, 5, Vec::new())), [0, 1, 2, 3, 4]);
+    assert_eq!(ids(&ask(0.0, 0, Vec::new())), [0, 1], "what has the words is there however few may be there beside it");
+    assert_eq!(ids(&ask(0.0, 1, Vec::new())), [0, 1]);
+    assert_eq!(ask(0.0, 100, Vec::new()).total, 12);
+    assert_eq!(ask(0.8, 100, Vec::new()).total, 2, "one common word is not enough");
+    let whole = ask(0.0, 5, Vec::new());
+    let french = ask(0.0, 5, vec![Filter::keyword("language", ["fr"])]);
+    assert_eq!(whole.facets[0].values, [("en".to_owned(), 3), ("fr".to_owned(), 2)]);
+    assert_eq!(ids(&french), [2, 4], "a filter leaves what its facet counted");
+}
+
+#[test]
+fn a_short_page_under_priors_is_the_beginning_of_a_long_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path());
+    let put = (0..300_u32).map(|n| {
+        let about = format!("lighthouse {}", "other ".repeat((n * 37 % 41) as usize));
+        Document::new(id(u128::from(n))).text("about", about).number("sold", i64::from(n * 7919 % 1_000))
+    });
+    index.apply(Batch { put: put.collect(), ..Batch::default() }, None).unwrap();
+    for weight in [0.0, 0.3, 5.0, -0.5, -1.5] {
+        let priors =
+            vec![Prior { field: "sold".to_owned(), curve: Curve::Log { full: 1_000.0 }, text: weight, meaning: 0.0 }];
+        let ask = |limit| {
+            let request = Request { limit, priors: priors.clone(), ..words(Words::new("lighthouse")) };
+            ids(&index.search(&request).unwrap())
+        };
+        assert_eq!(ask(10), ask(300)[..10], "{weight}");
+    }
+}
+
 // ------------------------------------------------------------------------------------------------------------ crash
 
 const CHILD: &str = "BOOKWORM_SEARCH_CRASH_FOLDER";
+
+#[test]
+fn what_a_killed_commit_left_behind_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text");
+    let document = |number: u128| Document::new(id(number)).text("title", format!("number {number}"));
+    open(folder.path()).apply(Batch { put: vec![document(1), document(2)], ..Batch::default() }, Some("1")).unwrap();
+    // Killed between writing which documents of a segment are deleted and saying that they are: the engine's list of
+    // files has the name, and the next commit will want it.
+    let list = text.join(".managed.json");
+    let mut names: Vec<String> = serde_json::from_slice(&std::fs::read(&list).unwrap()).unwrap();
+    let segment = names.iter().find_map(|name| name.strip_suffix(".store")).unwrap().to_owned();
+    let left: Vec<String> = (1..20).map(|stamp| format!("{segment}.{stamp}.del")).collect();
+    left.iter().for_each(|name| std::fs::write(text.join(name), "half").unwrap());
+    names.extend(left.iter().cloned());
+    std::fs::write(&list, serde_json::to_vec(&names).unwrap()).unwrap();
+
+    let index = open(folder.path());
+    assert_eq!(index.opened(), &Opened::Resumed);
+    index.apply(Batch { remove: vec![id(1)], ..Batch::default() }, Some("2")).unwrap();
+    assert_eq!(index.stats().documents, 1);
+    let kept = left.iter().filter(|name| text.join(name).exists()).count();
+    assert_eq!(kept, 1, "only the new one");
+}
 
 /// Not a test of its own: [`whatever_the_moment_of_death_a_commit_is_whole`] runs it in a process that it kills. Batch
 /// `n` puts documents `n` and `n % 7` as version `n` and removes `n - 10`; it says its number once it is durable.

@@ -46,10 +46,11 @@ pub(crate) struct Wanted {
 /// How long a query is decides how it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Shape {
-    /// How many of the words a book must have.
-    minimum: Minimum,
-    /// The same when the list is not in the order of relevance: there what matches a little would come first as well.
-    narrow: Minimum,
+    /// The share of the words, weighed by how rare they are, that a book must have.
+    share: f32,
+    /// The share that is enough for the best. Not when the list is in another order than that of relevance: there what
+    /// matches a little would come first as well.
+    loosely: f32,
     /// Weights of the two sides.
     text: f32,
     meaning: f32,
@@ -69,8 +70,8 @@ const FEEDBACK: Feedback = Feedback { documents: 10, weight: 0.5 };
 
 /// Names: titles, authors, a subject.
 const NAME: Shape = Shape {
-    minimum: Minimum::Share(0.2),
-    narrow: Minimum::Share(0.6),
+    share: 0.6,
+    loosely: 0.2,
     text: 1.0,
     meaning: 0.6,
     phrase: 0.5,
@@ -81,8 +82,8 @@ const NAME: Shape = Shape {
 };
 /// A few words about it.
 const TOPIC: Shape = Shape {
-    minimum: Minimum::Share(0.2),
-    narrow: Minimum::Share(0.4),
+    share: 0.4,
+    loosely: 0.2,
     text: 1.0,
     meaning: 1.0,
     phrase: 0.3,
@@ -93,8 +94,8 @@ const TOPIC: Shape = Shape {
 };
 /// A description. Who remembers a book remembers some things wrongly: no share of the words must be there.
 const DESCRIPTION: Shape = Shape {
-    minimum: Minimum::Any,
-    narrow: Minimum::Share(0.15),
+    share: 0.15,
+    loosely: 0.0,
     text: 0.6,
     meaning: 1.0,
     phrase: 0.2,
@@ -123,10 +124,11 @@ pub(crate) fn has_meaning(understood: &Understood) -> bool {
 
 /// The request that answers the query.
 pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
-    let mut shape = shape(understood);
-    if wanted.sort != Sort::Relevance {
-        shape.minimum = shape.narrow;
-    }
+    let shape = shape(understood);
+    let minimum = match wanted.sort {
+        Sort::Relevance => Minimum::ShareOrBest { share: shape.share, loosely: shape.loosely, best: LOOSELY },
+        _ => Minimum::Share(shape.share),
+    };
     let mut filters = wanted.filters;
     if let Some(language) = &understood.language {
         filters.push(Filter::keyword("language", [language.as_str()]));
@@ -140,7 +142,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
         .map(|vector| Meaning { vector, candidates: CANDIDATES, minimum: shape.floor, feedback: shape.feedback });
     let text = match wanted.mode {
         Mode::Meaning if meaning.is_some() => None,
-        _ => text(understood, shape, wanted.synonyms),
+        _ => text(understood, shape, minimum, wanted.synonyms),
     };
     let asks = text.is_some() || meaning.is_some();
     Request {
@@ -177,6 +179,8 @@ pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offs
 
 /// How many of the nearest take part.
 const CANDIDATES: usize = 200;
+/// How many books with few of the words are ranked with the others.
+const LOOSELY: usize = 1_000;
 /// How many are offered when nothing has the words.
 const NEAREST: usize = 20;
 
@@ -197,7 +201,7 @@ fn highlighting() -> Highlighting {
 }
 
 /// The side of the words; `None` when there are none.
-fn text(understood: &Understood, shape: Shape, synonyms: Vec<Synonym>) -> Option<Query> {
+fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<Synonym>) -> Option<Query> {
     let mut must = Vec::new();
     for phrase in &understood.phrases {
         must.push(Query::from(Phrase::new(phrase.as_str())));
@@ -213,7 +217,7 @@ fn text(understood: &Understood, shape: Shape, synonyms: Vec<Synonym>) -> Option
     let mut should = Vec::new();
     if !understood.all.is_empty() {
         let mut words = Words::new(understood.text.as_str())
-            .minimum(shape.minimum)
+            .minimum(minimum)
             .stop_words(&STOP_WORDS[understood.stop_words][usize::from(understood.is_description())])
             .synonyms(synonyms);
         words.phrase = shape.phrase;
