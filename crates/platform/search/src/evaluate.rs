@@ -49,6 +49,25 @@ impl Matches {
         self.documents.binary_search(&document).ok().map(|at| self.scores[at])
     }
 
+    /// All of both, each with the better score.
+    pub(crate) fn or_better(&self, other: &Self) -> Self {
+        let mut all = Self::default();
+        let mut others = other.documents.iter().copied().zip(other.scores.iter().copied()).peekable();
+        for (document, score) in self.documents.iter().copied().zip(self.scores.iter().copied()) {
+            while let Some((before, score)) = others.next_if(|(other, _)| *other < document) {
+                all.documents.push(before);
+                all.scores.push(score);
+            }
+            let same = others.next_if(|(other, _)| *other == document);
+            all.documents.push(document);
+            all.scores.push(same.map_or(score, |(_, other)| score.max(other)));
+        }
+        let (documents, scores): (Vec<u32>, Vec<f32>) = others.unzip();
+        all.documents.extend(documents);
+        all.scores.extend(scores);
+        all
+    }
+
     /// Those of which this is true of their place and score.
     fn keep(&self, wanted: impl Fn(usize, f32) -> bool) -> Self {
         let places = (0..self.documents.len()).filter(|at| wanted(*at, self.scores[*at]));
@@ -67,12 +86,24 @@ pub(crate) struct Marks {
 /// Numbers for every document, kept from query to query on each thread. All zero between queries.
 #[derive(Default)]
 struct Scratch {
-    best: Vec<f32>,
-    sum: Vec<f32>,
-    total: Vec<f32>,
-    mass: Vec<f32>,
+    of_word: Vec<OfWord>,
+    whole: Vec<Whole>,
     touched: Vec<u32>,
     matched: Bits,
+}
+
+/// What a document has of one word: in its best field, and in all.
+#[derive(Clone, Copy, Default)]
+struct OfWord {
+    best: f32,
+    sum: f32,
+}
+
+/// What a document has of all words: their worth, and what counts towards the minimum.
+#[derive(Clone, Copy, Default)]
+struct Whole {
+    score: f32,
+    mass: f32,
 }
 
 thread_local! {
@@ -796,18 +827,16 @@ impl<'a> Evaluator<'a> {
         bonuses: &[(String, Vec<u32>, f32)],
         scratch: &mut Scratch,
     ) -> Result<Matches> {
-        let Scratch { best, sum, total, mass, touched, matched } = scratch;
-        for numbers in [&mut *best, &mut *sum, &mut *total, &mut *mass] {
-            if numbers.len() < self.snapshot.length {
-                numbers.resize(self.snapshot.length, 0.0);
-            }
-        }
+        let Scratch { of_word, whole, touched, matched } = scratch;
+        let length = whole.len().max(self.snapshot.length);
+        of_word.resize(length, OfWord::default());
+        whole.resize(length, Whole::default());
         matched.grow(self.snapshot.length);
         let tie = if words.tie.is_finite() { words.tie.clamp(0.0, 1.0) } else { 0.0 };
         let by_rarity = matches!(words.minimum, Minimum::Share(_) | Minimum::ShareOrBest { .. });
         for concept in &plan.concepts {
             let mut add = |document: u32, score: f32| {
-                let (best, sum) = (&mut best[document as usize], &mut sum[document as usize]);
+                let OfWord { best, sum } = &mut of_word[document as usize];
                 if *sum == 0.0 {
                     touched.push(document);
                 }
@@ -834,11 +863,11 @@ impl<'a> Evaluator<'a> {
             }
             let weight = if by_rarity { concept.idf } else { 1.0 };
             for document in touched.drain(..) {
-                let at = document as usize;
                 matched.insert(document);
-                total[at] += concept.idf * (best[at] + tie * (sum[at] - best[at]));
-                mass[at] += weight;
-                (best[at], sum[at]) = (0.0, 0.0);
+                let OfWord { best, sum } = std::mem::take(&mut of_word[document as usize]);
+                let whole = &mut whole[document as usize];
+                whole.score += concept.idf * (best + tie * (sum - best));
+                whole.mass += weight;
             }
         }
         let (needed, loosely, best) = match words.minimum {
@@ -853,21 +882,21 @@ impl<'a> Evaluator<'a> {
         };
         for (_, documents, score) in bonuses {
             for document in documents {
-                if mass[*document as usize] > 0.0 {
-                    total[*document as usize] += score;
+                let whole = &mut whole[*document as usize];
+                if whole.mass > 0.0 {
+                    whole.score += score;
                 }
             }
         }
         let mut found = Matches::default();
         let mut firm = Vec::new();
         for document in matched.drain() {
-            let at = document as usize;
-            if mass[at] >= needed.min(loosely) && self.snapshot.alive.contains(document) {
+            let Whole { score, mass } = std::mem::take(&mut whole[document as usize]);
+            if mass >= needed.min(loosely) && self.snapshot.alive.contains(document) {
                 found.documents.push(document);
-                found.scores.push(total[at]);
-                firm.push(mass[at] >= needed);
+                found.scores.push(score);
+                firm.push(mass >= needed);
             }
-            (total[at], mass[at]) = (0.0, 0.0);
         }
         if loosely < needed && found.scores.len() > best {
             let floor = best.checked_sub(1).map_or(f32::INFINITY, |last| {

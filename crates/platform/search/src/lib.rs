@@ -28,8 +28,8 @@ pub use crate::{
     index::{Bulk, Index, Opened, Options, Stats, VectorModel, VectorsOpened},
     query::{Fuzziness, Minimum, Phrase, Query, StopWords, Synonym, Words},
     request::{
-        Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Meaning, Piece, Prior,
-        Reason, Request, Response, Side, Similar, Sort, Suggestion,
+        Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Kin, Meaning, Piece,
+        Prior, Reason, Request, Response, Side, Similar, Sort, Suggestion,
     },
     schema::{Language, Schema, SchemaBuilder, TextOptions},
 };

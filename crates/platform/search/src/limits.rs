@@ -29,3 +29,5 @@ pub const EXPANSIONS: usize = 16;
 pub const DIMENSIONS: usize = 4_096;
 /// Documents whose vectors move a query's.
 pub const FEEDBACK: usize = 100;
+/// Documents whose kin match too.
+pub const KIN: usize = 100;

@@ -17,6 +17,8 @@ pub struct Request {
     pub filters: Vec<Filter>,
     /// How the two rankings become one.
     pub fusion: Fusion,
+    /// What belongs to what the text finds.
+    pub kin: Option<Kin>,
     /// What speaks for a document whatever was asked.
     pub priors: Vec<Prior>,
     /// The order of the hits.
@@ -40,6 +42,7 @@ impl Default for Request {
             meaning: None,
             filters: Vec::new(),
             fusion: Fusion::default(),
+            kin: None,
             priors: Vec::new(),
             sort: Sort::Relevance,
             offset: 0,
@@ -72,6 +75,18 @@ pub struct Feedback {
     /// How many of the best by text take part, at most [`FEEDBACK`](crate::limits::FEEDBACK).
     pub documents: usize,
     /// Weight of their mean, of which the query itself has 1. Not below 0.
+    pub weight: f32,
+}
+
+/// Documents that belong to the best by text match too: who asks for a character means the whole series, though not
+/// every volume's text names them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kin {
+    /// The keyword field, counted as a facet, of which a value is shared.
+    pub field: String,
+    /// How many of the best by text bring their kin, at most [`KIN`](crate::limits::KIN).
+    pub documents: usize,
+    /// What a document is worth by that alone, of its best relative's score by text: 0 to 1.
     pub weight: f32,
 }
 

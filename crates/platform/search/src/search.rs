@@ -6,13 +6,13 @@ use tantivy::{TantivyDocument, schema::Value};
 use uuid::Uuid;
 
 use crate::{
-    Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Hit, Prior, Reason, Request, Response, Result, Schema,
-    SearchError, Side, Similar, Sort,
+    Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Hit, Kin, Prior, Reason, Request, Response, Result,
+    Schema, SearchError, Side, Similar, Sort,
     bits::Bits,
     evaluate::{Evaluator, Matches},
     fusion::{Fusion, Opinion, Span},
     highlight::highlight,
-    limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, WINDOW},
+    limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, KIN, WINDOW},
     lock::read,
     snapshot::{MISSING, Shared, Snapshot},
     tokens::Handles,
@@ -74,6 +74,12 @@ impl Searching<'_> {
             }
             None => Matches::default(),
         };
+        // Before the filters, like everything that decides what matches.
+        let kin = match request.kin.as_ref().filter(|_| request.text.is_some()) {
+            Some(kin) => self.kin(kin, &unfiltered, &evaluator)?,
+            None => Matches::default(),
+        };
+        let unfiltered = if kin.documents.is_empty() { unfiltered } else { unfiltered.or_better(&kin) };
         let needs_unfiltered = !filters.is_empty() && request.facets.iter().any(|facet| facet.without_own_filters);
         let (matches, unfiltered) = if filters.is_empty() {
             (unfiltered, None)
@@ -112,6 +118,10 @@ impl Searching<'_> {
                 let document = self.shared.ids.get(hit.id).and_then(|number| self.snapshot.document(number));
                 if let (Some(document), Some(_)) = (document, hit.text) {
                     let mut reasons = evaluator.explain(query, document)?;
+                    let own: f32 = reasons.iter().map(|reason| reason.score).sum();
+                    if let (Some(kin), Some(score)) = (&request.kin, kin.score_of(document).filter(|s| *s > own)) {
+                        reasons = vec![Reason { what: format!("{} of the best", kin.field), score }];
+                    }
                     reasons.append(&mut hit.reasons);
                     hit.reasons = reasons;
                 }
@@ -153,6 +163,40 @@ impl Searching<'_> {
                 Ok(self.filter(inner)?.complement(&self.snapshot.alive))
             }
         }
+    }
+
+    /// Documents that belong to the best of these, and what they are worth by that.
+    fn kin(&self, kin: &Kin, matches: &Matches, evaluator: &Evaluator<'_>) -> Result<Matches> {
+        if kin.documents > KIN {
+            return Err(SearchError::TooMuch(format!("at most {KIN} documents bring their kin")));
+        }
+        let weight = if kin.weight.is_finite() { kin.weight.clamp(0.0, 1.0) } else { 0.0 };
+        let field = self.schema.facet(&kin.field)?;
+        let shared = |document: u32| {
+            let (segment, local) = self.snapshot.locate(document);
+            self.snapshot.segments[segment].data.values[field].of(local)
+        };
+        let mut worth: HashMap<u32, f32> = HashMap::new();
+        for (document, score) in self.best_by_text(matches, &[], kin.documents) {
+            for value in shared(document) {
+                let best = worth.entry(*value).or_default();
+                *best = best.max(score * weight);
+            }
+        }
+        let mut found = Matches::default();
+        if worth.is_empty() {
+            return Ok(found);
+        }
+        let values = read(&self.shared.values[field]);
+        let names: Vec<String> = worth.keys().map(|value| values.list[*value as usize].to_string()).collect();
+        for document in evaluator.keyword(field, &names)?.iter() {
+            let score = shared(document).iter().filter_map(|value| worth.get(value)).copied().fold(0.0, f32::max);
+            if score > 0.0 {
+                found.documents.push(document);
+                found.scores.push(score);
+            }
+        }
+        Ok(found)
     }
 
     fn priors<'p>(&self, priors: &'p [Prior]) -> Result<Vec<(usize, &'p Prior)>> {

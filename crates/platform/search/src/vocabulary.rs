@@ -113,8 +113,9 @@ impl Vocabulary {
         let mut found = Vec::new();
         let mut other: Vec<char> = Vec::with_capacity(LONGEST);
         let edits = usize::from(most);
-        for shapes in self.by_length.iter().take(chars.len() + edits + 1).skip(chars.len().saturating_sub(edits)) {
-            for number in shapes.near(set, u32::from(most)) {
+        let lengths = self.by_length.iter().enumerate().take(chars.len() + edits + 1);
+        for (length, shapes) in lengths.skip(chars.len().saturating_sub(edits)) {
+            for number in shapes.near(set, Edits::between(chars.len(), length, edits)) {
                 let entry = &self.words[number as usize];
                 if entry.count == 0 {
                     continue;
@@ -144,20 +145,37 @@ impl Vocabulary {
     }
 }
 
+/// How many letters may differ between two words of certain lengths.
+#[derive(Clone, Copy)]
+struct Edits {
+    /// Letters of the first that the second has not: each is changed or taken out.
+    lost: u8,
+    /// Letters of the second that the first has not: each is changed or put in.
+    gained: u8,
+}
+
+impl Edits {
+    #[allow(clippy::cast_possible_truncation, reason = "at most two")]
+    fn between(first: usize, second: usize, edits: usize) -> Self {
+        // What makes the word longer takes no letter out, and the other way round.
+        let lost = edits - second.saturating_sub(first).min(edits);
+        let gained = edits - first.saturating_sub(second).min(edits);
+        Self { lost: lost as u8, gained: gained as u8 }
+    }
+}
+
 impl Shapes {
-    /// Numbers of the words whose letters may become these by so many edits: an edit changes two letters at most.
-    fn near(&self, set: u32, edits: u32) -> impl Iterator<Item = u32> + '_ {
+    /// Numbers of the words whose letters these may become by such edits.
+    fn near(&self, set: u32, edits: Edits) -> impl Iterator<Item = u32> + '_ {
         let chunks = self.letters.chunks(TOGETHER).zip(self.numbers.chunks(TOGETHER));
         chunks.flat_map(move |(letters, numbers)| {
-            // Without a branch, so that the compiler counts several words at once.
-            let mut differ = [u8::MAX; TOGETHER];
-            for (differ, letters) in differ.iter_mut().zip(letters) {
-                #[allow(clippy::cast_possible_truncation, reason = "at most 32")]
-                let count = (letters ^ set).count_ones() as u8;
-                *differ = count;
+            // Without a branch, so that the compiler judges several words at once.
+            let mut near = [false; TOGETHER];
+            for (near, letters) in near.iter_mut().zip(letters) {
+                let (lost, gained) = ((set & !letters).count_ones(), (letters & !set).count_ones());
+                *near = lost <= u32::from(edits.lost) && gained <= u32::from(edits.gained);
             }
-            let near = differ.into_iter().zip(numbers).filter(move |(differ, _)| u32::from(*differ) <= 2 * edits);
-            near.map(|(_, number)| *number)
+            near.into_iter().zip(numbers).filter(|(near, _)| *near).map(|(_, number)| *number)
         })
     }
 }
@@ -265,6 +283,44 @@ mod tests {
 
     fn off(a: &str, b: &str) -> Option<u8> {
         distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>(), 2)
+    }
+
+    #[test]
+    fn what_is_ruled_out_early_is_not_alike() {
+        let mut vocabulary = Vocabulary::default();
+        let mut state = 11_u32;
+        let mut words: Vec<String> = (0..600)
+            .map(|_| {
+                let mut next = |most: u32| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 16) % most
+                };
+                let length = 3 + next(6);
+                (0..length).map(|_| ['a', 'b', 'c', 'd', 'é', 'ж'][next(6) as usize]).collect()
+            })
+            .collect();
+        words.sort();
+        words.dedup();
+        for word in &words {
+            let number = vocabulary.intern(word);
+            vocabulary.add(number, 1);
+        }
+        let mut all = 0;
+        for word in words.iter().step_by(5) {
+            let chars: Vec<char> = word.chars().collect();
+            let mut found: Vec<String> =
+                vocabulary.alike(word, usize::MAX).into_iter().map(|alike| alike.word).collect();
+            found.sort();
+            let alike = |other: &&String| {
+                let other: Vec<char> = other.chars().collect();
+                let allowed = tolerance(chars.len()).min(tolerance(other.len()).max(1));
+                distance(&chars, &other, allowed).is_some_and(|distance| distance > 0)
+            };
+            let expected: Vec<&String> = words.iter().filter(alike).collect();
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{word}");
+            all += found.len();
+        }
+        assert!(all > 200, "{all}");
     }
 
     #[test]

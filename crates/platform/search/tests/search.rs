@@ -10,7 +10,7 @@ use std::{
 };
 
 use bookworm_search::{
-    Batch, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Language, Meaning,
+    Batch, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Kin, Language, Meaning,
     Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords, Synonym,
     TextOptions, VectorModel, VectorsOpened, Words,
     fusion::{Opinion, Span},
@@ -914,6 +914,49 @@ fn of_what_has_too_few_words_only_the_best_matches() {
     let french = ask(0.0, 5, vec![Filter::keyword("language", ["fr"])]);
     assert_eq!(whole.facets[0].values, [("en".to_owned(), 3), ("fr".to_owned(), 2)]);
     assert_eq!(ids(&french), [2, 4], "a filter leaves what its facet counted");
+}
+
+#[test]
+fn what_belongs_to_the_best_matches_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path());
+    let volume = |n: u128, title: &str, about: &str, series: &str, language: &str| {
+        let volume = Document::new(id(n)).text("title", title).text("about", about).keyword("language", language);
+        if series.is_empty() { volume } else { volume.keyword("subject", series) }
+    };
+    let put = vec![
+        volume(1, "Dead Simple", "Roy Grace looks for a man in a coffin", "brighton", "en"),
+        volume(2, "Looking Good Dead", "A father finds a disc on the train", "brighton", "en"),
+        volume(3, "Mort très proche", "Un père trouve un disque", "brighton", "fr"),
+        volume(4, "By Grace", "A memoir of one who was saved", "memoirs", "en"),
+        volume(5, "Gardens", "Roses all year", "", "en"),
+    ];
+    index.apply(Batch { put, ..Batch::default() }, None).unwrap();
+    let ask = |weight, filters| {
+        let kin = Some(Kin { field: "subject".to_owned(), documents: 1, weight });
+        let facets = vec![Facet::values("language", 10)];
+        let text = Words::new("roy grace").minimum(Minimum::Share(0.9)).fuzziness(Fuzziness::Never);
+        index.search(&Request { kin, filters, facets, explain: true, ..words(text) }).unwrap()
+    };
+    let found = ask(0.5, Vec::new());
+    assert_eq!(ids(&found), [1, 2, 3], "the volumes that do not name him come after the one that does");
+    assert_eq!((found.total, found.text_total), (3, 3));
+    assert_eq!(found.hits[1].reasons[0].what, "subject of the best");
+    assert!((found.hits[1].score - 0.5 * found.hits[0].score).abs() < 1e-4);
+    assert_eq!(found.facets[0].values, [("en".to_owned(), 2), ("fr".to_owned(), 1)]);
+    assert_eq!(
+        ids(&ask(0.5, vec![Filter::keyword("language", ["fr"])])),
+        [3],
+        "a filter leaves what its facet counted"
+    );
+    assert_eq!(ids(&ask(0.0, Vec::new())), [1], "of no worth, no match");
+    assert_eq!(ids(&ask(f32::NAN, Vec::new())), [1]);
+    let unknown = Kin { field: "isbn".to_owned(), documents: 1, weight: 1.0 };
+    let refused = index.search(&Request { kin: Some(unknown), ..words(Words::new("grace")) });
+    assert!(matches!(refused, Err(SearchError::UnknownField { .. })), "{refused:?}");
+    let many = Kin { field: "subject".to_owned(), documents: limits::KIN + 1, weight: 1.0 };
+    let refused = index.search(&Request { kin: Some(many), ..words(Words::new("grace")) });
+    assert!(matches!(refused, Err(SearchError::TooMuch(_))), "{refused:?}");
 }
 
 #[test]

@@ -423,6 +423,31 @@ async fn words_names_and_numbers_find_their_book() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_character_finds_the_whole_series() {
+    on_each(|shop| async move {
+        let volume = |title: &str, author: &str, isbn: Value, description: &str| {
+            json!({
+                "title": title, "authors": [author], "series": "The Harbour Files", "isbn13": isbn, "language": "en",
+                "price": usd(900), "stock": 1, "description": description,
+            })
+        };
+        shop.create(volume("Low Water", "Ann Ode", json!("9780306406157"), "Inspector Ilse Marrow finds a boat."))
+            .await;
+        shop.create(volume("The Second Tide", "Bo Vind", Value::Null, "A letter comes a year too late.")).await;
+        shop.fill().await;
+        assert_eq!(shop.titles("q=ilse%20marrow").await, ["Low Water", "The Second Tide"]);
+        for to_the_letter in
+            ["q=%22ilse%20marrow%22", "q=author:ode", "q=title:low", "q=9780306406157", "q=ilse%20marrow&sort=title"]
+        {
+            assert_eq!(shop.titles(to_the_letter).await[..1], ["Low Water"], "{to_the_letter}");
+            assert_eq!(shop.search(to_the_letter).await["total"], 1, "{to_the_letter}");
+        }
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_found_by_words_is_answered_by_meaning_and_better_spelling() {
     on_each(|shop| async move {
         shop.fill().await;

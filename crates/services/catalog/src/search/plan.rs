@@ -6,8 +6,8 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use bookworm_search::{
-    Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Prior, Query, Request,
-    Sort, StopWords, Synonym, Words,
+    Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Kin, Meaning, Minimum, Phrase, Prior, Query,
+    Request, Sort, StopWords, Synonym, Words,
 };
 
 use crate::domain::understand::{self, Understood};
@@ -63,6 +63,8 @@ struct Shape {
     floor: f32,
     /// What the best by their words say of what is meant.
     feedback: Option<Feedback>,
+    /// What a book is worth whose series is that of a book with the words, of what that one is.
+    kin: f32,
 }
 
 /// Words that name something mean little to a model: the books that bear them mean more.
@@ -79,6 +81,7 @@ const NAME: Shape = Shape {
     prior_meaning: 0.15,
     floor: 0.35,
     feedback: Some(FEEDBACK),
+    kin: 0.8,
 };
 /// A few words about it.
 const TOPIC: Shape = Shape {
@@ -91,6 +94,7 @@ const TOPIC: Shape = Shape {
     prior_meaning: 0.1,
     floor: 0.3,
     feedback: Some(FEEDBACK),
+    kin: 0.7,
 };
 /// A description. Who remembers a book remembers some things wrongly: no share of the words must be there.
 const DESCRIPTION: Shape = Shape {
@@ -103,6 +107,7 @@ const DESCRIPTION: Shape = Shape {
     prior_meaning: 0.1,
     floor: 0.2,
     feedback: None,
+    kin: 0.0,
 };
 
 fn shape(understood: &Understood) -> Shape {
@@ -149,6 +154,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
         text,
         meaning,
         filters,
+        kin: kin(understood, shape, &wanted.sort),
         fusion: Fusion::Weighted { text_weight: shape.text, meaning_weight: shape.meaning },
         priors: vec![Prior {
             field: "readers".to_owned(),
@@ -181,8 +187,17 @@ pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offs
 const CANDIDATES: usize = 200;
 /// How many books with few of the words are ranked with the others.
 const LOOSELY: usize = 1_000;
+/// How many of the best bring their series.
+const KIN: usize = 20;
 /// How many are offered when nothing has the words.
 const NEAREST: usize = 20;
+
+/// The series of what a few words find: one volume's text names the detective, and all are meant. Not of what is meant
+/// to the letter.
+fn kin(understood: &Understood, shape: Shape, sort: &Sort) -> Option<Kin> {
+    let is_open = has_meaning(understood) && understood.isbn.is_none() && *sort == Sort::Relevance;
+    (is_open && shape.kin > 0.0).then(|| Kin { field: "series_key".to_owned(), documents: KIN, weight: shape.kin })
+}
 
 fn facets() -> Vec<Facet> {
     let ranges = PRICES.iter().enumerate().map(|(i, from)| *from..=PRICES.get(i + 1).map_or(i64::MAX, |next| next - 1));

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::domain::text::{fold, sort_key};
 
 /// Raise it whenever a book is put into the fields in another way, so that an older index is made again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Kinds of completions.
 pub(crate) const TITLE: u8 = 0;
@@ -32,6 +32,7 @@ pub(crate) fn schema() -> Result<Schema, SearchError> {
         .keyword("author")
         .keyword("language")
         .keyword("title_key")
+        .keyword("series_key")
         .identifier("subject_key")
         .identifier("author_key")
         .identifier("publisher_key")
@@ -99,7 +100,7 @@ impl Facts {
             document = document.text("publisher", publisher.as_str()).keyword("publisher_key", fold(publisher));
         }
         if let Some(series) = &self.series {
-            document = document.text("series", series.as_str());
+            document = document.text("series", series.as_str()).keyword("series_key", fold(series));
         }
         if let Some(description) = &self.description {
             document = document.text("description", description.as_str());
