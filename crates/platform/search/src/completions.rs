@@ -117,16 +117,21 @@ impl Completions {
         &self.cold[key.completion as usize].folded[usize::from(key.start)..]
     }
 
-    pub(crate) fn suggest(&self, typed: &str, kinds: &[u8], limit: usize) -> Vec<Suggestion> {
+    /// For each of these sets of kinds (empty: all) at most so many. Of what is only like it something is proposed when
+    /// none of them has anything that begins as typed.
+    pub(crate) fn suggest(&self, typed: &str, wanted: &[(&[u8], usize)]) -> Vec<Vec<Suggestion>> {
         let typed: String = typed.chars().take(TYPED).collect();
         let prefix = folded(&typed);
-        if prefix.is_empty() || limit == 0 {
-            return Vec::new();
+        if prefix.is_empty() {
+            return vec![Vec::new(); wanted.len()];
         }
+        let each = |ranges: &[&[Key]], tolerated: bool| -> Vec<Vec<Suggestion>> {
+            wanted.iter().map(|(kinds, limit)| self.best(ranges, kinds, *limit, tolerated)).collect()
+        };
         let lists = [self.sorted.as_slice(), self.recent.as_slice()];
         let exact: Vec<&[Key]> = lists.iter().map(|list| self.narrow(list, 0, &prefix)).collect();
-        let found = self.best(&exact, kinds, limit, false);
-        if !found.is_empty() || prefix.chars().count() < TOLERATED {
+        let found = each(&exact, false);
+        if found.iter().any(|list| !list.is_empty()) || prefix.chars().count() < TOLERATED {
             return found;
         }
         let letters: Vec<char> = prefix.chars().collect();
@@ -134,7 +139,7 @@ impl Completions {
         for list in lists {
             self.walk(list, 0, &letters, &mut near);
         }
-        self.best(&near, kinds, limit, true)
+        each(&near, true)
     }
 
     /// The keys that go on with `next` after their first `depth` bytes, in which all of the list agree.
@@ -193,6 +198,9 @@ impl Completions {
     }
 
     fn best(&self, ranges: &[&[Key]], kinds: &[u8], limit: usize, tolerated: bool) -> Vec<Suggestion> {
+        if limit == 0 {
+            return Vec::new();
+        }
         // Somewhat more than asked for, because equal texts become one.
         let keep = limit * 4 + 16;
         let mut best: Vec<(bool, f32, u32)> = Vec::with_capacity(keep * 2);

@@ -509,7 +509,17 @@ impl Index {
     /// At most [`SUGGESTIONS`]. Texts of one kind that read the same are proposed once.
     #[must_use]
     pub fn suggest(&self, typed: &str, kinds: &[u8], limit: usize) -> Vec<Suggestion> {
-        read(&self.inner.shared.completions).suggest(typed, kinds, limit.min(SUGGESTIONS))
+        let wanted = [(kinds, limit.min(SUGGESTIONS))];
+        read(&self.inner.shared.completions).suggest(typed, &wanted).into_iter().flatten().collect()
+    }
+
+    /// The same for several kinds at once, at most so many of each: a list for each kind, in the order they are given.
+    /// What is only like it is proposed when none of the kinds has anything that begins as typed.
+    #[must_use]
+    pub fn suggest_each(&self, typed: &str, wanted: &[(u8, usize)]) -> Vec<Vec<Suggestion>> {
+        let wanted: Vec<(&[u8], usize)> =
+            wanted.iter().map(|(kind, most)| (std::slice::from_ref(kind), (*most).min(SUGGESTIONS))).collect();
+        read(&self.inner.shared.completions).suggest(typed, &wanted)
     }
 }
 

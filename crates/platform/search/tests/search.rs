@@ -11,8 +11,8 @@ use std::{
 
 use bookworm_search::{
     Batch, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Kin, Language, Meaning,
-    Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords, Synonym,
-    TextOptions, VectorModel, VectorsOpened, Words,
+    Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords,
+    Suggestion, Synonym, TextOptions, VectorModel, VectorsOpened, Words,
     fusion::{Opinion, Span},
     limits,
 };
@@ -416,6 +416,16 @@ fn suggestions_complete_any_word() {
             "{typed}"
         );
     }
+    let each = |typed: &str| -> Vec<Vec<(String, bool)>> {
+        let found = index.suggest_each(typed, &[(1, 2), (2, 1)]);
+        let said = |list: Vec<Suggestion>| list.into_iter().map(|found| (found.text, found.tolerated)).collect();
+        found.into_iter().map(said).collect()
+    };
+    let is = |text: &str, tolerated| (text.to_owned(), tolerated);
+    assert_eq!(each("tolk"), [vec![], vec![is("J.R.R. Tolkien", false)]], "no likeness where one kind begins so");
+    assert_eq!(each("hobib"), [vec![is("The Hobbit", true)], vec![]]);
+    assert_eq!(each("the")[0].len(), 2);
+    assert_eq!(each(" "), [vec![], vec![]]);
     assert!(ask("", &[]).is_empty() && ask("   ", &[]).is_empty() && ask("zzzz", &[]).is_empty());
 }
 

@@ -59,28 +59,21 @@ pub(crate) async fn suggest(
     fresh(&Suggestions { items }, books)
 }
 
-/// From the index: what begins as typed before what is only like it.
+/// From the index: titles, and room for some names.
 fn propose(index: &bookworm_search::Index, typed: &str) -> Vec<Suggestion> {
-    let of = |code: u8, kind: SuggestionKind, most: usize| {
-        let found = index.suggest(typed, &[code], most);
-        found.into_iter().map(move |s| (s.tolerated, Suggestion { text: s.text, kind, id: s.id })).collect::<Vec<_>>()
-    };
-    let (subjects, authors, titles) = (
-        of(SUBJECT, SuggestionKind::Subject, NAMES),
-        of(AUTHOR, SuggestionKind::Author, NAMES),
-        of(TITLE, SuggestionKind::Title, ITEMS),
-    );
-    let all = || titles.iter().chain(&subjects).chain(&authors);
-    let literal = all().any(|(tolerated, _)| !tolerated);
-    let kept = |list: &[(bool, Suggestion)]| -> Vec<Suggestion> {
-        list.iter().filter(|(tolerated, _)| !(literal && *tolerated)).map(|(_, item)| item.clone()).collect()
-    };
-    let mut names = kept(&subjects);
-    names.extend(kept(&authors));
-    let mut items = kept(&titles);
-    items.truncate(ITEMS - names.len());
-    items.extend(names);
-    items
+    let kinds = [
+        (TITLE, SuggestionKind::Title, ITEMS),
+        (SUBJECT, SuggestionKind::Subject, NAMES),
+        (AUTHOR, SuggestionKind::Author, NAMES),
+    ];
+    let found = index.suggest_each(typed, &kinds.map(|(code, _, most)| (code, most)));
+    let names: usize = found.iter().skip(1).map(Vec::len).sum();
+    let room = [ITEMS - names, NAMES, NAMES];
+    let lists = found.into_iter().zip(kinds).zip(room);
+    let items = lists.flat_map(|((list, (_, kind, _)), room)| {
+        list.into_iter().take(room).map(move |found| Suggestion { text: found.text, kind, id: found.id })
+    });
+    items.collect()
 }
 
 /// From the database, when there is no index.
