@@ -148,8 +148,15 @@ impl Completions {
         let next = next.as_bytes();
         let from = list.partition_point(|key| rest(key) < next);
         let list = &list[from..];
-        let to = list.partition_point(|key| rest(key).starts_with(next));
-        &list[..to]
+        // Most go on with nothing, or with little: the end is looked for from here, in steps that double.
+        let goes_on = |key: &Key| rest(key).starts_with(next);
+        let mut step = 1;
+        while list.get(step - 1).is_some_and(goes_on) {
+            step *= 2;
+        }
+        let known = step / 2;
+        let until = list.len().min(step - 1).max(known);
+        &list[..known + list[known..until].partition_point(goes_on)]
     }
 
     /// The keys that begin with the letters but for one edit.
@@ -247,5 +254,27 @@ impl Completions {
             }
         }
         suggestions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_goes_on_like_that_is_found_and_nothing_else() {
+        for count in (0..70_u8).chain([127, 128, 129]) {
+            let mut completions = Completions::default();
+            let texts = (0..count).map(|n| format!("sea {n:03}")).chain(["saw".to_owned(), "see".to_owned()]);
+            for (n, text) in texts.enumerate() {
+                let completion = Completion { kind: 0, text, id: Uuid::from_u128(n as u128), weight: 1.0 };
+                let number = completions.intern(&encode(&completion)).unwrap();
+                completions.add(number);
+            }
+            completions.settle();
+            let found = completions.suggest("sea", &[(&[], 200)]);
+            let begins = found[0].iter().filter(|found| !found.tolerated && found.text.starts_with("sea ")).count();
+            assert_eq!((begins, found[0].len()), (usize::from(count), usize::from(count)));
+        }
     }
 }
