@@ -12,14 +12,20 @@ use crate::{
 /// `most` characters.
 pub(crate) fn highlight(field: &str, text: &str, stems: Option<Language>, marks: &Marks, most: usize) -> Highlighted {
     let stemmer = stems.map(Stemmer::create);
-    let words = analysis::words_beginning(text, &Beginnings::of(marks.words.iter().chain(&marks.stems)));
+    // Stemmers of other languages take beginnings away as well: there every word is stemmed.
+    let keeps_beginnings = stems.is_none_or(|language| language == Language::English);
+    let words = if keeps_beginnings {
+        analysis::words_beginning(text, &Beginnings::of(marks.words.iter().chain(&marks.stems)))
+    } else {
+        analysis::words(text)
+    };
     let hits: Vec<(usize, usize, &str)> = words
         .iter()
         .filter(|word| {
             word.forms.iter().any(|form| {
                 marks.words.contains(form)
                     || stemmer.as_ref().is_some_and(|stemmer| {
-                        marks.stems.iter().any(|stem| may_become(form, stem))
+                        (!keeps_beginnings || marks.stems.iter().any(|stem| may_become(form, stem)))
                             && marks.stems.contains(stemmer.stem(form).as_ref())
                     })
             })
@@ -122,6 +128,13 @@ mod tests {
             let found = analysis::words_beginning(&word, &Beginnings::of([stem.to_string()].iter()));
             assert_eq!(found, analysis::words(&word), "{word}: {stem}");
         }
+    }
+
+    #[test]
+    fn a_stemmer_may_take_a_beginning_away() {
+        let marks = Marks { stems: ["كتاب".to_owned()].into(), ..Marks::default() };
+        let found = highlight("title", "الكتاب", Some(Language::Arabic), &marks, 80);
+        assert_eq!(found.pieces, [Piece { text: "الكتاب".to_owned(), hit: true }]);
     }
 
     #[test]
