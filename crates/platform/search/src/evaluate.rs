@@ -68,9 +68,14 @@ impl Matches {
         all
     }
 
-    /// Those of which this is true of their place and score.
-    fn keep(&self, wanted: impl Fn(usize, f32) -> bool) -> Self {
-        let places = (0..self.documents.len()).filter(|at| wanted(*at, self.scores[*at]));
+    /// Those that are in this set.
+    pub(crate) fn within(&self, allowed: &Bits) -> Self {
+        self.keep(|at| allowed.contains(self.documents[at]))
+    }
+
+    /// Those in these places.
+    fn keep(&self, wanted: impl Fn(usize) -> bool) -> Self {
+        let places = (0..self.documents.len()).filter(|at| wanted(*at));
         let (documents, scores) = places.map(|at| (self.documents[at], self.scores[at])).unzip();
         Self { documents, scores }
     }
@@ -902,7 +907,7 @@ impl<'a> Evaluator<'a> {
             let floor = best.checked_sub(1).map_or(f32::INFINITY, |last| {
                 *found.scores.clone().select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1
             });
-            found = found.keep(|at, score| firm[at] || score >= floor);
+            found = found.keep(|at| firm[at] || found.scores[at] >= floor);
         }
         Ok(found)
     }

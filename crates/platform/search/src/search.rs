@@ -84,14 +84,7 @@ impl Searching<'_> {
         let (matches, unfiltered) = if filters.is_empty() {
             (unfiltered, None)
         } else {
-            let mut kept = Matches::default();
-            for (document, score) in unfiltered.documents.iter().zip(&unfiltered.scores) {
-                if allowed.contains(*document) {
-                    kept.documents.push(*document);
-                    kept.scores.push(*score);
-                }
-            }
-            (kept, needs_unfiltered.then_some(unfiltered))
+            (unfiltered.within(&allowed), needs_unfiltered.then_some(unfiltered))
         };
         let near = self.near(request, &matches, &allowed, &priors)?;
         let only_near: Vec<u32> =
@@ -577,16 +570,9 @@ impl Searching<'_> {
             let values = stored.get_all(handle.words).filter_map(|value| value.as_str().map(str::to_owned));
             texts.extend(values.map(|text| (field, text)));
         }
-        let mut matches = Evaluator::new(self.snapshot, self.schema, self.shared).alike(&texts, ALIKE_TERMS)?;
-        let mut kept = Matches::default();
-        for (document, score) in matches.documents.drain(..).zip(matches.scores.drain(..)) {
-            if allowed.contains(document) {
-                kept.documents.push(document);
-                kept.scores.push(score);
-            }
-        }
+        let matches = Evaluator::new(self.snapshot, self.schema, self.shared).alike(&texts, ALIKE_TERMS)?;
         let mut candidates: HashMap<u32, (Option<Opinion>, Option<Opinion>)> = HashMap::new();
-        for (rank, (document, score)) in (1..).zip(self.best_by_text(&kept, &[], ALIKE)) {
+        for (rank, (document, score)) in (1..).zip(self.best_by_text(&matches.within(&allowed), &[], ALIKE)) {
             candidates.entry(document).or_default().0 = Some(Opinion { rank, score });
         }
         for (rank, (number, score)) in (1..).zip(near) {

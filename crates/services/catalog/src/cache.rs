@@ -42,8 +42,8 @@ const SHOWN_CAPACITY: u64 = 32 * 1024 * 1024;
 const CAPACITY: u64 = 16 * 1024 * 1024;
 /// How long the same books are shown as like one, though others may have come that are more like it.
 const ALIKE_TTL: Duration = Duration::from_secs(60);
-/// Ids of books that are like others: 4 MiB.
-const ALIKE_CAPACITY: u64 = 256 * 1024;
+/// Bytes for the ids of books that are like others.
+const ALIKE_CAPACITY: u64 = 4 * 1024 * 1024;
 /// Generations: books share them by their id, so that a sale of one leaves most others cached.
 const SHARDS: usize = 1024;
 /// What an entry takes beside its body.
@@ -72,7 +72,7 @@ pub(crate) type ListKey = String;
 type Shown = moka::sync::Cache<(BookId, u64), Arc<RawValue>>;
 
 /// Which books are like one, for each number of them that was asked for.
-type Alike = moka::sync::Cache<(BookId, u64, usize), Arc<[BookId]>>;
+type Alike = Moka<(BookId, u64, usize), Arc<[BookId]>>;
 
 #[derive(Clone)]
 pub(crate) struct Cache {
@@ -94,10 +94,8 @@ impl Cache {
                 .max_capacity(SHOWN_CAPACITY)
                 .time_to_live(SHOWN_TTL)
                 .build(),
-            alike: moka::sync::Cache::builder()
-                .weigher(|_, ids: &Arc<[BookId]>| {
-                    u32::try_from(ids.len() + OVERHEAD / size_of::<BookId>()).unwrap_or(u32::MAX)
-                })
+            alike: Moka::builder()
+                .weigher(|_, ids: &Arc<[BookId]>| u32::try_from(size_of_val(&**ids) + OVERHEAD).unwrap_or(u32::MAX))
                 .max_capacity(ALIKE_CAPACITY)
                 .time_to_live(ALIKE_TTL)
                 .build(),
@@ -152,21 +150,18 @@ impl Cache {
         Ok(found)
     }
 
-    /// So many books that are like this one, looked for with `find` when that is not known. Nothing found is not kept:
-    /// the index may be on its way.
+    /// So many books that are like this one, looked for with `find` when that is not known, by one for all who ask at
+    /// once. Nothing found is not kept: the index may be on its way.
     pub(crate) async fn alike<F>(&self, id: BookId, limit: usize, find: F) -> Arc<[BookId]>
     where
         F: Future<Output = Vec<BookId>>,
     {
         let key = (id, self.generation(id).load(Ordering::Acquire), limit);
-        if let Some(ids) = self.alike.get(&key) {
-            return ids;
-        }
-        let ids: Arc<[BookId]> = find.await.into();
-        if !ids.is_empty() {
-            self.alike.insert(key, ids.clone());
-        }
-        ids
+        let found = async {
+            let ids = find.await;
+            (!ids.is_empty()).then(|| ids.into())
+        };
+        self.alike.optionally_get_with(key, found).await.unwrap_or_default()
     }
 
     /// Forgets these books and every list. Call it when the change is durable.

@@ -96,7 +96,7 @@ const TOPIC: Shape = Shape {
     feedback: Some(FEEDBACK),
     kin: 0.7,
 };
-/// A description. Who remembers a book remembers some things wrongly: no share of the words must be there.
+/// A description. Who remembers a book remembers some things wrongly: the best need no share of the words.
 const DESCRIPTION: Shape = Shape {
     share: 0.15,
     loosely: 0.0,
