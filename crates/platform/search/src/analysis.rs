@@ -173,10 +173,21 @@ struct Part {
     end: usize,
 }
 
+/// Which bytes are ASCII letters and digits: looked up, for most of the time goes to asking it.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    plain
+};
+
 /// The bytes of a word of ASCII letters and digits at the beginning, if nothing that may belong to it comes after.
 fn plain_word(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    let end = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len());
     let ends = match bytes.get(end) {
         None => true,
         Some(b'\'' | b'`' | b'-') => false,
@@ -190,8 +201,13 @@ fn scan(text: &str, singles: bool, beginnings: &Beginnings, found: &mut Vec<Word
     let mut position = 0;
     let mut next = 0;
     let mut run: Vec<(usize, char)> = Vec::new();
-    while let Some(c) = text[next..].chars().next() {
+    while let Some(byte) = text.as_bytes().get(next) {
+        if byte.is_ascii() && !PLAIN[usize::from(*byte)] {
+            next += 1;
+            continue;
+        }
         let start = next;
+        let Some(c) = text[next..].chars().next() else { break };
         if !is_word(c) {
             next += c.len_utf8();
             continue;

@@ -4,10 +4,7 @@
 //! collections that fit in a processor's cache this needs a few nanoseconds for each posting, and every word can be
 //! judged over all fields at once.
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-};
+use std::collections::{HashMap, HashSet};
 
 use rust_stemmers::Stemmer;
 use tantivy::{
@@ -88,9 +85,9 @@ pub(crate) struct Marks {
     pub stems: HashSet<String>,
 }
 
-/// Numbers for every document, kept from query to query on each thread. All zero between queries.
+/// Numbers for every document, kept from query to query. All zero between queries.
 #[derive(Default)]
-struct Scratch {
+pub(crate) struct Scratch {
     of_word: Vec<OfWord>,
     whole: Vec<Whole>,
     touched: Vec<u32>,
@@ -109,10 +106,6 @@ struct OfWord {
 struct Whole {
     score: f32,
     mass: f32,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// A term of a field that counts for a word.
@@ -696,16 +689,16 @@ impl<'a> Evaluator<'a> {
                     Which::Unknown { rare } => !known && concept.frequency <= rare,
                     Which::All => !known || concept.word.chars().nth(3).is_some(),
                 };
-                if due { vocabulary.alike(&concept.word, EXPANSIONS) } else { Vec::new() }
+                if due { Some(vocabulary.alike(&concept.word)) } else { None }
             };
             let mut stood = Vec::new();
-            for other in alike {
+            for other in alike.iter().flat_map(|alike| alike.iter()) {
                 let weight = FUZZY / (1.0 + 0.5 * other.cost);
                 let clauses = &mut plan.concepts[at].clauses;
                 let before = clauses.len();
                 self.clauses(&other.word, &fields, weight, How::Fuzzy, false, clauses)?;
                 if clauses.len() > before {
-                    stood.push(other.word);
+                    stood.push(other.word.clone());
                 }
             }
             if !stood.is_empty() {
@@ -816,13 +809,10 @@ impl<'a> Evaluator<'a> {
 
     fn run(&self, words: &Words, plan: &Plan) -> Result<Matches> {
         let bonuses = self.bonuses(words, plan)?;
-        SCRATCH.with_borrow_mut(|scratch| {
-            let result = self.accumulate(words, plan, &bonuses, scratch);
-            if result.is_err() {
-                *scratch = Scratch::default();
-            }
-            result
-        })
+        let mut scratch = self.shared.scratch.take();
+        let found = self.accumulate(words, plan, &bonuses, &mut scratch)?;
+        self.shared.scratch.give(scratch);
+        Ok(found)
     }
 
     fn accumulate(

@@ -1,38 +1,70 @@
 //! Pieces of a text, those that match marked.
 
+use std::collections::HashMap;
+
 use rust_stemmers::Stemmer;
 
 use crate::{
     Highlighted, Language, Piece,
-    analysis::{self, Beginnings},
+    analysis::{self, Beginnings, Word},
     evaluate::Marks,
 };
 
-/// A document's text with its matching words marked; of a long one the passage with the most different ones, at most
-/// `most` characters.
-pub(crate) fn highlight(field: &str, text: &str, stems: Option<Language>, marks: &Marks, most: usize) -> Highlighted {
-    let stemmer = stems.map(Stemmer::create);
-    // Stemmers of other languages take beginnings away as well: there every word is stemmed.
-    let keeps_beginnings = stems.is_none_or(|language| language == Language::English);
-    let words = if keeps_beginnings {
-        analysis::words_beginning(text, &Beginnings::of(marks.words.iter().chain(&marks.stems)))
-    } else {
-        analysis::words(text)
-    };
-    let hits: Vec<(usize, usize, &str)> = words
-        .iter()
-        .filter(|word| {
-            word.forms.iter().any(|form| {
-                marks.words.contains(form)
-                    || stemmer.as_ref().is_some_and(|stemmer| {
-                        (!keeps_beginnings || marks.stems.iter().any(|stem| may_become(form, stem)))
-                            && marks.stems.contains(stemmer.stem(form).as_ref())
-                    })
-            })
-        })
-        .map(|word| (word.start, word.end, word.forms[0].as_str()))
-        .collect();
-    let (from, to) = passage(text, &hits, most.max(1));
+/// Marks words in many texts of one field.
+pub(crate) struct Marker<'a> {
+    field: &'a str,
+    marks: &'a Marks,
+    stemmer: Option<Stemmer>,
+    /// Of the words that can be marked, where those of their stems are known.
+    beginnings: Option<Beginnings>,
+    /// Whether the stem of a word is marked: texts that match one query have many words in common.
+    known: HashMap<String, bool>,
+    /// How many characters are returned of a text at most.
+    most: usize,
+}
+
+impl<'a> Marker<'a> {
+    pub(crate) fn new(field: &'a str, stems: Option<Language>, marks: &'a Marks, most: usize) -> Self {
+        // Stemmers of other languages take beginnings away as well: there every word is stemmed.
+        let keeps_beginnings = stems.is_none_or(|language| language == Language::English);
+        let beginnings = keeps_beginnings.then(|| Beginnings::of(marks.words.iter().chain(&marks.stems)));
+        let stemmer = stems.map(Stemmer::create);
+        Self { field, marks, stemmer, beginnings, known: HashMap::new(), most: most.max(1) }
+    }
+
+    fn is_marked(&mut self, form: &str) -> bool {
+        // They are few: comparing is faster than hashing.
+        if self.marks.words.iter().any(|word| word == form) {
+            return true;
+        }
+        let (Some(stemmer), stems) = (&self.stemmer, &self.marks.stems) else { return false };
+        if self.beginnings.is_some() && !stems.iter().any(|stem| may_become(form, stem)) {
+            return false;
+        }
+        if let Some(known) = self.known.get(form) {
+            return *known;
+        }
+        let marked = stems.contains(stemmer.stem(form).as_ref());
+        self.known.insert(form.to_owned(), marked);
+        marked
+    }
+
+    /// A document's text with its matching words marked; of a long one the passage with the most different ones.
+    pub(crate) fn mark(&mut self, text: &str) -> Highlighted {
+        let mut words = match &self.beginnings {
+            Some(beginnings) => analysis::words_beginning(text, beginnings),
+            None => analysis::words(text),
+        };
+        words.retain(|word| word.forms.iter().any(|form| self.is_marked(form)));
+        cut_out(self.field, text, &words, self.most)
+    }
+}
+
+/// The passage with the most different hits, in pieces.
+fn cut_out(field: &str, text: &str, hits: &[Word], most: usize) -> Highlighted {
+    let hits: Vec<(usize, usize, &str)> =
+        hits.iter().map(|word| (word.start, word.end, word.forms[0].as_str())).collect();
+    let (from, to) = passage(text, &hits, most);
     let mut pieces = Vec::new();
     let mut at = from;
     let mut push = |text: &str, hit: bool| {
@@ -98,6 +130,10 @@ fn passage(text: &str, hits: &[(usize, usize, &str)], most: usize) -> (usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn highlight(field: &str, text: &str, stems: Option<Language>, marks: &Marks, most: usize) -> Highlighted {
+        Marker::new(field, stems, marks, most).mark(text)
+    }
 
     fn marks(words: &[&str]) -> Marks {
         Marks { words: words.iter().map(|word| (*word).to_owned()).collect(), ..Marks::default() }

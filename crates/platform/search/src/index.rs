@@ -484,7 +484,7 @@ impl Index {
             if stop_words.contains(&word.forms[0]) || word.forms.iter().any(|form| vocabulary.count(form) > 0) {
                 continue;
             }
-            if let Some(alike) = vocabulary.alike(&word.forms[0], 1).into_iter().next() {
+            if let Some(alike) = vocabulary.alike(&word.forms[0]).first() {
                 corrected.push_str(&text[at..word.start.max(at)]);
                 corrected.push_str(&alike.word);
                 at = word.end.max(at);

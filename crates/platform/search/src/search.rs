@@ -1,17 +1,17 @@
 //! One search over one snapshot.
 
-use std::{cell::RefCell, cmp::Ordering, collections::HashMap};
+use std::{cmp::Ordering, collections::HashMap};
 
 use tantivy::{TantivyDocument, schema::Value};
 use uuid::Uuid;
 
 use crate::{
-    Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Hit, Kin, Prior, Reason, Request, Response, Result,
-    Schema, SearchError, Side, Similar, Sort,
+    Facet, FacetCounts, FacetOf, Feedback, Filter, Hit, Kin, Prior, Reason, Request, Response, Result, Schema,
+    SearchError, Side, Similar, Sort,
     bits::Bits,
-    evaluate::{Evaluator, Matches},
+    evaluate::{Evaluator, Marks, Matches},
     fusion::{Fusion, Opinion, Span},
-    highlight::highlight,
+    highlight::Marker,
     limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, KIN, WINDOW},
     lock::read,
     snapshot::{MISSING, Shared, Snapshot},
@@ -29,12 +29,6 @@ const FEW: usize = 64;
 const ALIKE_TERMS: usize = 25;
 /// Neighbours that each side of a likeness proposes.
 const ALIKE: usize = 100;
-
-thread_local! {
-    /// How many of the documents have a value, by the value's number, kept from facet to facet on each thread: a
-    /// catalogue has far more authors than a search finds. All zero between facets.
-    static COUNTS: RefCell<Vec<u32>> = RefCell::default();
-}
 
 /// What a search needs.
 pub(crate) struct Searching<'a> {
@@ -86,7 +80,9 @@ impl Searching<'_> {
         } else {
             (unfiltered.within(&allowed), needs_unfiltered.then_some(unfiltered))
         };
-        let near = self.near(request, &matches, &allowed, &priors)?;
+        // What is only spelt like the query says nothing of what it means.
+        let certain = evaluator.tolerated.is_empty().then_some(&matches);
+        let near = self.near(request, &matches, certain, &allowed, &priors)?;
         let only_near: Vec<u32> =
             near.iter().map(|(document, _)| *document).filter(|d| matches.score_of(*d).is_none()).collect();
         let mut response = Response {
@@ -103,8 +99,9 @@ impl Searching<'_> {
             Sort::Relevance => self.by_relevance(request, &matches, &near, &priors, window),
             sort => self.by_field(sort, &matches, &near, &only_near, &priors, window)?,
         };
+        let mut markers = self.markers(request, &evaluator.marks)?;
         for candidate in page.into_iter().skip(request.offset).take(request.limit) {
-            response.hits.push(self.hit(request, &mut evaluator, &priors, candidate)?);
+            response.hits.push(self.hit(request, &mut markers, &priors, candidate)?);
         }
         if let Some(query) = request.text.as_ref().filter(|_| request.explain) {
             for hit in &mut response.hits {
@@ -214,6 +211,7 @@ impl Searching<'_> {
         &self,
         request: &Request,
         matches: &Matches,
+        certain: Option<&Matches>,
         allowed: &Bits,
         priors: &[(usize, &Prior)],
     ) -> Result<Vec<(u32, f32)>> {
@@ -221,9 +219,9 @@ impl Searching<'_> {
         if meaning.candidates > CANDIDATES {
             return Err(SearchError::TooMuch(format!("at most {CANDIDATES} candidates by meaning")));
         }
-        let vector = match meaning.feedback {
-            Some(feedback) => self.moved(&meaning.vector, feedback, matches, priors)?,
-            None => meaning.vector.clone(),
+        let vector = match (meaning.feedback, certain) {
+            (Some(feedback), Some(certain)) => self.moved(&meaning.vector, feedback, certain, priors)?,
+            _ => meaning.vector.clone(),
         };
         let passes = |number: u32| self.snapshot.document(number).is_some_and(|document| allowed.contains(document));
         let mut near: Vec<(u32, f32)> = self
@@ -445,25 +443,26 @@ impl Searching<'_> {
             FacetOf::Values { limit } => {
                 let field = self.schema.facet(&facet.field)?;
                 let values = read(&self.shared.values[field]);
-                let mut found = COUNTS.with_borrow_mut(|counts| {
-                    counts.resize(counts.len().max(values.list.len()), 0);
-                    let mut seen = Vec::new();
-                    self.in_segments(documents, |segment, local| {
-                        for value in self.snapshot.segments[segment].data.values[field].of(local) {
-                            let count = &mut counts[*value as usize];
-                            if *count == 0 {
-                                seen.push(*value);
-                            }
-                            *count += 1;
+                // By the value's number, all zero between facets: a catalogue has far more authors than a search finds.
+                let mut counts = self.shared.counts.take();
+                counts.resize(counts.len().max(values.list.len()), 0);
+                let mut seen = Vec::new();
+                self.in_segments(documents, |segment, local| {
+                    for value in self.snapshot.segments[segment].data.values[field].of(local) {
+                        let count = &mut counts[*value as usize];
+                        if *count == 0 {
+                            seen.push(*value);
                         }
-                    });
-                    let taken = seen.into_iter().map(|value| (std::mem::take(&mut counts[value as usize]), value));
-                    taken.collect::<Vec<(u32, u32)>>()
+                        *count += 1;
+                    }
                 });
-                let name = |value: u32| &values.list[value as usize];
+                let take = |value: u32| (std::mem::take(&mut counts[value as usize]), value);
+                let mut found: Vec<(u32, u32)> = seen.into_iter().map(take).collect();
+                self.shared.counts.give(counts);
                 let limit = (*limit).min(FACET_VALUES);
-                first(&mut found, limit, |a, b| b.0.cmp(&a.0).then_with(|| name(a.1).cmp(name(b.1))));
-                let named = found.into_iter().map(|(count, value)| (name(value).to_string(), u64::from(count)));
+                first(&mut found, limit, |a, b| b.0.cmp(&a.0).then_with(|| values.order(a.1, b.1)));
+                let name = |value: u32| values.list[value as usize].to_string();
+                let named = found.into_iter().map(|(count, value)| (name(value), u64::from(count)));
                 counted.values = named.collect();
             }
             FacetOf::Ranges(ranges) => {
@@ -494,10 +493,20 @@ impl Searching<'_> {
 
     // ------------------------------------------------------------------------------------------------------ hits
 
+    /// For each text that is wanted with the hits its field and what marks words in it.
+    fn markers<'r>(&self, request: &'r Request, marks: &'r Marks) -> Result<Vec<(usize, Marker<'r>)>> {
+        let wanted = request.highlight.iter().flat_map(|wanted| &wanted.fields);
+        let marker = |(name, most): &'r (String, usize)| {
+            let field = self.schema.text(name)?;
+            Ok((field, Marker::new(name, self.schema.0.texts[field].options.stem, marks, *most)))
+        };
+        wanted.map(marker).collect()
+    }
+
     fn hit(
         &self,
         request: &Request,
-        evaluator: &mut Evaluator<'_>,
+        markers: &mut [(usize, Marker<'_>)],
         priors: &[(usize, &Prior)],
         candidate: Candidate,
     ) -> Result<Hit> {
@@ -511,17 +520,11 @@ impl Searching<'_> {
             highlights: Vec::new(),
             reasons: Vec::new(),
         };
-        if let Some(wanted) = &request.highlight {
+        if !markers.is_empty() {
             let stored: TantivyDocument = self.snapshot.searcher.doc(self.snapshot.address(document))?;
-            for (name, most) in &wanted.fields {
-                let field = self.schema.text(name)?;
-                let stems = self.schema.0.texts[field].options.stem;
-                let values = stored.get_all(self.handles.texts[field].words);
-                let marked: Vec<Highlighted> = values
-                    .filter_map(|value| value.as_str())
-                    .map(|text| highlight(name, text, stems, &evaluator.marks, *most))
-                    .collect();
-                hit.highlights.extend(marked);
+            for (field, marker) in markers {
+                let values = stored.get_all(self.handles.texts[*field].words);
+                hit.highlights.extend(values.filter_map(|value| value.as_str()).map(|text| marker.mark(text)));
             }
         }
         if request.explain {

@@ -2,8 +2,9 @@
 //! for every hit: numbers, values by number, ids by number.
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use tantivy::{
@@ -19,8 +20,9 @@ use crate::{
     Result, Schema,
     bits::Bits,
     completions::Completions,
+    evaluate::Scratch,
     ids::{Ids, NONE},
-    lock::write,
+    lock::{lock, write},
     tokens::{COMPLETIONS, Handles, ID},
     vocabulary::Vocabulary,
 };
@@ -35,12 +37,35 @@ pub(crate) struct Shared {
     pub completions: RwLock<Completions>,
     /// For each keyword field its values by number.
     pub values: Vec<RwLock<Values>>,
+    pub scratch: Pool<Scratch>,
+    pub counts: Pool<Vec<u32>>,
+}
+
+/// What searches work on, as large as the collection, and used again while it is still in the processor's cache: the
+/// last one given back is the first one taken. So there are as many as searches that ran at once.
+pub(crate) struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Pool<T> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    pub(crate) fn take(&self) -> T {
+        lock(&self.0).pop().unwrap_or_default()
+    }
+
+    /// Only what is as clean as it was taken: after an error it is dropped instead.
+    pub(crate) fn give(&self, item: T) {
+        lock(&self.0).push(item);
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Values {
     numbers: HashMap<Arc<str>, u32>,
     pub list: Vec<Arc<str>>,
+    /// How each value begins, as a number that is ordered like it.
+    heads: Vec<u64>,
 }
 
 impl Values {
@@ -50,9 +75,18 @@ impl Values {
         }
         let number = u32::try_from(self.list.len()).expect("memory holds fewer values than a u32 counts");
         let value: Arc<str> = value.into();
+        let mut head = [0; 8];
+        head.iter_mut().zip(value.bytes()).for_each(|(head, byte)| *head = byte);
+        self.heads.push(u64::from_be_bytes(head));
         self.list.push(Arc::clone(&value));
         self.numbers.insert(value, number);
         number
+    }
+
+    /// Byte by byte; most values differ so early that they need not be looked up.
+    pub(crate) fn order(&self, a: u32, b: u32) -> Ordering {
+        let (a, b) = (a as usize, b as usize);
+        self.heads[a].cmp(&self.heads[b]).then_with(|| self.list[a].cmp(&self.list[b]))
     }
 }
 
@@ -63,6 +97,8 @@ impl Shared {
             vocabulary: RwLock::default(),
             completions: RwLock::default(),
             values: schema.0.keywords.iter().map(|_| RwLock::default()).collect(),
+            scratch: Pool::new(),
+            counts: Pool::new(),
         }
     }
 }

@@ -3,7 +3,12 @@
 //! Every word of the fuzzy fields, with the number of documents' fields it stands in. A word's neighbours are found by
 //! looking at all words: a set of letters and a length rule out nearly all in a nanosecond each, the rest is measured.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{limits::EXPANSIONS, lock::lock};
 
 /// Words shorter than this are not tolerated to be misspelt.
 const SHORTEST: usize = 3;
@@ -16,7 +21,13 @@ pub(crate) struct Vocabulary {
     words: Vec<Entry>,
     /// The words that may be misspelt, by their length in characters.
     by_length: Vec<Shapes>,
+    /// What was found like a word, as long as no word comes or goes: who turns a page, chooses a facet or is asked "did
+    /// you mean" asks for the same again.
+    looked_up: Mutex<HashMap<Box<str>, Arc<[Alike]>>>,
 }
+
+/// How many words' neighbours are kept before all are forgotten.
+const KEPT: usize = 1_024;
 
 /// Words of one length: what most of them are ruled out by lies close together.
 #[derive(Default)]
@@ -84,10 +95,12 @@ impl Vocabulary {
     }
 
     pub(crate) fn add(&mut self, number: u32, count: u32) {
+        self.forget();
         self.words[number as usize].count += count;
     }
 
     pub(crate) fn subtract(&mut self, number: u32, count: u32) {
+        self.forget();
         let entry = &mut self.words[number as usize];
         entry.count = entry.count.saturating_sub(count);
     }
@@ -101,9 +114,26 @@ impl Vocabulary {
         self.words.iter().filter(|entry| entry.count > 0).count()
     }
 
-    /// Words like this one, the likeliest first: fewer edits, then cheaper ones, then commoner words. The word itself
+    fn forget(&mut self) {
+        self.looked_up.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Words like this one, at most [`EXPANSIONS`], the likeliest first: fewer edits, then cheaper ones, then commoner words. The word itself
     /// is not among them.
-    pub(crate) fn alike(&self, word: &str, limit: usize) -> Vec<Alike> {
+    pub(crate) fn alike(&self, word: &str) -> Arc<[Alike]> {
+        if let Some(found) = lock(&self.looked_up).get(word) {
+            return Arc::clone(found);
+        }
+        let found: Arc<[Alike]> = self.look_up(word, EXPANSIONS).into();
+        let mut looked_up = lock(&self.looked_up);
+        if looked_up.len() >= KEPT {
+            looked_up.clear();
+        }
+        looked_up.insert(word.into(), Arc::clone(&found));
+        found
+    }
+
+    fn look_up(&self, word: &str, limit: usize) -> Vec<Alike> {
         let chars: Vec<char> = word.chars().collect();
         let most = tolerance(chars.len());
         if most == 0 || chars.len() > LONGEST || chars.iter().all(|c| c.is_numeric()) {
@@ -164,18 +194,35 @@ impl Edits {
     }
 }
 
+/// Up to two bits, as masks, one of them full: for a processor that counts bits slowly.
+#[derive(Clone, Copy)]
+struct AtMost([u32; 3]);
+
+impl AtMost {
+    fn new(bits: u8) -> Self {
+        Self([0, 1, 2].map(|allowed| if allowed == bits.min(2) { u32::MAX } else { 0 }))
+    }
+
+    /// What is left of the set without so many bits.
+    fn beyond(self, set: u32) -> u32 {
+        let without_one = set & set.wrapping_sub(1);
+        let without_two = without_one & without_one.wrapping_sub(1);
+        (set & self.0[0]) | (without_one & self.0[1]) | (without_two & self.0[2])
+    }
+}
+
 impl Shapes {
     /// Numbers of the words whose letters these may become by such edits.
     fn near(&self, set: u32, edits: Edits) -> impl Iterator<Item = u32> + '_ {
+        let (lost, gained) = (AtMost::new(edits.lost), AtMost::new(edits.gained));
         let chunks = self.letters.chunks(TOGETHER).zip(self.numbers.chunks(TOGETHER));
         chunks.flat_map(move |(letters, numbers)| {
             // Without a branch, so that the compiler judges several words at once.
-            let mut near = [false; TOGETHER];
-            for (near, letters) in near.iter_mut().zip(letters) {
-                let (lost, gained) = ((set & !letters).count_ones(), (letters & !set).count_ones());
-                *near = lost <= u32::from(edits.lost) && gained <= u32::from(edits.gained);
+            let mut too_many = [0; TOGETHER];
+            for (too_many, letters) in too_many.iter_mut().zip(letters) {
+                *too_many = lost.beyond(set & !letters) | gained.beyond(letters & !set);
             }
-            near.into_iter().zip(numbers).filter(|(near, _)| *near).map(|(_, number)| *number)
+            too_many.into_iter().zip(numbers).filter(|(too_many, _)| *too_many == 0).map(|(_, number)| *number)
         })
     }
 }
@@ -309,7 +356,7 @@ mod tests {
         for word in words.iter().step_by(5) {
             let chars: Vec<char> = word.chars().collect();
             let mut found: Vec<String> =
-                vocabulary.alike(word, usize::MAX).into_iter().map(|alike| alike.word).collect();
+                vocabulary.look_up(word, usize::MAX).into_iter().map(|alike| alike.word).collect();
             found.sort();
             let alike = |other: &&String| {
                 let other: Vec<char> = other.chars().collect();
@@ -341,11 +388,11 @@ mod tests {
             let number = vocabulary.intern(word);
             vocabulary.add(number, count);
         }
-        let alike = vocabulary.alike("tolkein", 10);
+        let alike = vocabulary.alike("tolkein");
         assert_eq!(alike[0].word, "tolkien");
         assert!(alike.iter().all(|alike| alike.word != "taken"), "three edits are too many");
         let number = vocabulary.intern("tolkien");
         vocabulary.subtract(number, 100);
-        assert_eq!(vocabulary.alike("tolkein", 1)[0].word, "tolken", "a word that is gone is not proposed");
+        assert_eq!(vocabulary.alike("tolkein")[0].word, "tolken", "a word that is gone is not proposed");
     }
 }

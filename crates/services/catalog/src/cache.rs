@@ -35,9 +35,9 @@ use crate::store::books;
 /// How long an answer may be out of date when another process changed the book.
 const TTL: Duration = Duration::from_secs(1);
 /// How long a search may show an old count of copies, when another process sold some.
-const SHOWN_TTL: Duration = Duration::from_secs(10);
+const SHOWN_TTL: Duration = Duration::from_secs(60);
 /// Bytes for the books that searches show.
-const SHOWN_CAPACITY: u64 = 32 * 1024 * 1024;
+const SHOWN_CAPACITY: u64 = 64 * 1024 * 1024;
 /// Bytes for books, and as much again for lists.
 const CAPACITY: u64 = 16 * 1024 * 1024;
 /// How long the same books are shown as like one, though others may have come that are more like it.
