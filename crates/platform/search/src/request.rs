@@ -69,7 +69,7 @@ pub struct Meaning {
 
 /// Pseudo-relevance feedback (Rocchio 1971, "Relevance feedback in information retrieval"): the query's vector is moved
 /// towards the vectors of the documents that are best by text. A name or a subject of two words says little by itself;
-/// the books that bear it say much. Nothing changes when the text finds nothing.
+/// the books that bear it say much. Nothing changes when the text finds nothing, or took a word for one spelt like it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Feedback {
     /// How many of the best by text take part, at most [`FEEDBACK`](crate::limits::FEEDBACK).

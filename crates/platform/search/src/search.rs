@@ -219,6 +219,9 @@ impl Searching<'_> {
         if meaning.candidates > CANDIDATES {
             return Err(SearchError::TooMuch(format!("at most {CANDIDATES} candidates by meaning")));
         }
+        if meaning.feedback.is_some_and(|feedback| feedback.documents > FEEDBACK) {
+            return Err(SearchError::TooMuch(format!("at most {FEEDBACK} documents of feedback")));
+        }
         let vector = match (meaning.feedback, certain) {
             (Some(feedback), Some(certain)) => self.moved(&meaning.vector, feedback, certain, priors)?,
             _ => meaning.vector.clone(),
@@ -249,9 +252,6 @@ impl Searching<'_> {
         matches: &Matches,
         priors: &[(usize, &Prior)],
     ) -> Result<Vec<f32>> {
-        if feedback.documents > FEEDBACK {
-            return Err(SearchError::TooMuch(format!("at most {FEEDBACK} documents of feedback")));
-        }
         let mut mean = vec![0.0; query.len()];
         for (document, score) in self.best_by_text(matches, priors, feedback.documents) {
             let Some(vector) = self.vectors.vector(self.snapshot.id_number(document))? else { continue };

@@ -568,6 +568,8 @@ fn what_the_text_finds_says_more_of_what_is_meant() {
     for (text, nothing) in [
         (None, feedback(5, 1.0)),
         (Some("xyzzy"), feedback(5, 1.0)),
+        // A misreading of the query must not decide what it means.
+        (Some("dunne"), feedback(5, 1.0)),
         (Some("dune"), feedback(0, 1.0)),
         (Some("dune"), feedback(5, 0.0)),
     ] {
