@@ -689,10 +689,10 @@ impl<'a> Evaluator<'a> {
                     Which::Unknown { rare } => !known && concept.frequency <= rare,
                     Which::All => !known || concept.word.chars().nth(3).is_some(),
                 };
-                if due { Some(vocabulary.alike(&concept.word)) } else { None }
+                due.then(|| vocabulary.alike(&concept.word))
             };
             let mut stood = Vec::new();
-            for other in alike.iter().flat_map(|alike| alike.iter()) {
+            for other in alike.as_deref().unwrap_or_default() {
                 let weight = FUZZY / (1.0 + 0.5 * other.cost);
                 let clauses = &mut plan.concepts[at].clauses;
                 let before = clauses.len();

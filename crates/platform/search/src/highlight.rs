@@ -62,9 +62,7 @@ impl<'a> Marker<'a> {
 
 /// The passage with the most different hits, in pieces.
 fn cut_out(field: &str, text: &str, hits: &[Word], most: usize) -> Highlighted {
-    let hits: Vec<(usize, usize, &str)> =
-        hits.iter().map(|word| (word.start, word.end, word.forms[0].as_str())).collect();
-    let (from, to) = passage(text, &hits, most);
+    let (from, to) = passage(text, hits, most);
     let mut pieces = Vec::new();
     let mut at = from;
     let mut push = |text: &str, hit: bool| {
@@ -72,15 +70,15 @@ fn cut_out(field: &str, text: &str, hits: &[Word], most: usize) -> Highlighted {
             pieces.push(Piece { text: text.to_owned(), hit });
         }
     };
-    for (start, end, _) in hits.iter().filter(|(start, end, _)| *start >= from && *end <= to) {
+    for hit in hits.iter().filter(|hit| hit.start >= from && hit.end <= to) {
         // Pairs of Chinese characters overlap.
-        let start = (*start).max(at);
-        if start >= *end {
+        let start = hit.start.max(at);
+        if start >= hit.end {
             continue;
         }
         push(&text[at..start], false);
-        push(&text[start..*end], true);
-        at = *end;
+        push(&text[start..hit.end], true);
+        at = hit.end;
     }
     push(&text[at..to], false);
     Highlighted { field: field.to_owned(), pieces, cut_before: from > 0, cut_after: to < text.len() }
@@ -94,21 +92,22 @@ fn may_become(word: &str, stem: &str) -> bool {
 }
 
 /// The bytes of the passage, at borders of words where there are any.
-fn passage(text: &str, hits: &[(usize, usize, &str)], most: usize) -> (usize, usize) {
+fn passage(text: &str, hits: &[Word], most: usize) -> (usize, usize) {
     if text.len() <= most || text.chars().nth(most).is_none() {
         return (0, text.len());
     }
     // Bytes for characters: right for Latin, and shorter than allowed elsewhere.
     let mut best = (0, 0);
-    for (at, (start, _, _)) in hits.iter().enumerate() {
+    for (at, first) in hits.iter().enumerate() {
         let mut different: Vec<&str> = Vec::new();
         let mut score = 0;
-        for (_, _, word) in hits[at..].iter().take_while(|(_, end, _)| end - start <= most * 3 / 4) {
-            score += if different.contains(word) { 1 } else { 4 };
+        for hit in hits[at..].iter().take_while(|hit| hit.end - first.start <= most * 3 / 4) {
+            let word = hit.forms[0].as_str();
+            score += if different.contains(&word) { 1 } else { 4 };
             different.push(word);
         }
         if score > best.0 {
-            best = (score, *start);
+            best = (score, first.start);
         }
     }
     let wanted = best.1.saturating_sub(most / 8);

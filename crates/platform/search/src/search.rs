@@ -81,8 +81,8 @@ impl Searching<'_> {
             (unfiltered.within(&allowed), needs_unfiltered.then_some(unfiltered))
         };
         // What is only spelt like the query says nothing of what it means.
-        let certain = evaluator.tolerated.is_empty().then_some(&matches);
-        let near = self.near(request, &matches, certain, &allowed, &priors)?;
+        let is_certain = evaluator.tolerated.is_empty();
+        let near = self.near(request, &matches, is_certain, &allowed, &priors)?;
         let only_near: Vec<u32> =
             near.iter().map(|(document, _)| *document).filter(|d| matches.score_of(*d).is_none()).collect();
         let mut response = Response {
@@ -211,7 +211,7 @@ impl Searching<'_> {
         &self,
         request: &Request,
         matches: &Matches,
-        certain: Option<&Matches>,
+        is_certain: bool,
         allowed: &Bits,
         priors: &[(usize, &Prior)],
     ) -> Result<Vec<(u32, f32)>> {
@@ -222,9 +222,9 @@ impl Searching<'_> {
         if meaning.feedback.is_some_and(|feedback| feedback.documents > FEEDBACK) {
             return Err(SearchError::TooMuch(format!("at most {FEEDBACK} documents of feedback")));
         }
-        let vector = match (meaning.feedback, certain) {
-            (Some(feedback), Some(certain)) => self.moved(&meaning.vector, feedback, certain, priors)?,
-            _ => meaning.vector.clone(),
+        let vector = match meaning.feedback.filter(|_| is_certain) {
+            Some(feedback) => self.moved(&meaning.vector, feedback, matches, priors)?,
+            None => meaning.vector.clone(),
         };
         let passes = |number: u32| self.snapshot.document(number).is_some_and(|document| allowed.contains(document));
         let mut near: Vec<(u32, f32)> = self

@@ -118,8 +118,8 @@ impl Vocabulary {
         self.looked_up.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Words like this one, at most [`EXPANSIONS`], the likeliest first: fewer edits, then cheaper ones, then commoner words. The word itself
-    /// is not among them.
+    /// Words like this one, at most [`EXPANSIONS`], the likeliest first: fewer edits, then cheaper ones, then commoner
+    /// words. The word itself is not among them.
     pub(crate) fn alike(&self, word: &str) -> Arc<[Alike]> {
         if let Some(found) = lock(&self.looked_up).get(word) {
             return Arc::clone(found);
