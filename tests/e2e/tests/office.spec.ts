@@ -115,9 +115,14 @@ test("staff put a book on the shelves, change it and take it away", async ({ sta
   await staff.getByRole("button", { name: "Save" }).click();
   await expect(staff.getByRole("status").first()).toBeVisible();
   await staff.goto("/admin/books");
-  await staff.getByLabel("Title, author or ISBN").fill(title);
-  await staff.getByRole("button", { name: "Find" }).click();
-  await staff.getByRole("row").getByRole("link", { name: title }).click();
+  const row = staff.getByRole("row").getByRole("link", { name: title });
+  // A new book is found within a second, not at once: the index follows the catalogue.
+  await expect(async () => {
+    await staff.getByLabel("Title, author or ISBN").fill(title);
+    await staff.getByRole("button", { name: "Find" }).click();
+    await expect(row).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 10_000 });
+  await row.click();
   await staff.getByLabel("Price", { exact: true }).fill("9.75");
   await staff.getByRole("button", { name: "Save" }).click();
   const id = staff.url().split("/").pop()?.split("?")[0];
