@@ -31,14 +31,37 @@ pub struct Word {
 #[must_use]
 pub fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
-    scan(text, false, &Beginnings::all(), &mut found);
+    scan(text, false, &mut found);
     found
 }
 
-/// The words of a text of which a form may begin like that: at least those; of the others most are left out.
+/// The words of a text of which a form may begin like that: at least those; of the others most are left out. Their
+/// positions count from the white space before them.
+///
+/// Most words of most texts begin otherwise. They are passed over by looking at two bytes of each; what may be one of
+/// interest is taken apart from the white space before it to that after it, for no word reaches over white space.
 pub(crate) fn words_beginning(text: &str, beginnings: &Beginnings) -> Vec<Word> {
+    let bytes = text.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied().unwrap_or(b' ');
     let mut found = Vec::new();
-    scan(text, false, beginnings, &mut found);
+    let (mut at, mut before) = (0, b' ');
+    while at < bytes.len() {
+        let first = bytes[at];
+        if !beginnings.may_begin(before, first, byte(at + 1)) {
+            before = first;
+            at += 1;
+            continue;
+        }
+        let start = bytes[..at].iter().rposition(u8::is_ascii_whitespace).map_or(0, |space| space + 1);
+        let end = bytes[at..].iter().position(u8::is_ascii_whitespace).map_or(bytes.len(), |space| at + space);
+        let known = found.len();
+        scan(&text[start..end], false, &mut found);
+        for word in &mut found[known..] {
+            word.start += start;
+            word.end += start;
+        }
+        (at, before) = (end, b' ');
+    }
     found
 }
 
@@ -46,39 +69,50 @@ pub(crate) fn words_beginning(text: &str, beginnings: &Beginnings) -> Vec<Word> 
 #[must_use]
 pub fn indexed_words(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
-    scan(text, true, &Beginnings::all(), &mut found);
+    scan(text, true, &mut found);
     found
 }
 
 /// How words of interest begin: whoever looks for a few words in many texts need not take those apart that begin
-/// otherwise. For each first letter the second ones, a bit for each that falls together in 6 bits.
-pub(crate) struct Beginnings([u64; 128]);
+/// otherwise. For each first byte the second ones, a bit for each that falls together in 6 bits.
+pub(crate) struct Beginnings([u64; 256]);
+
+/// For each byte the bit by which it is known as a second one. The end of a word is one of its own; behind what may join
+/// parts of a word, anything may follow.
+static SECOND: [u64; 256] = {
+    let mut seconds = [1; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let lower = (byte as u8).to_ascii_lowercase();
+        seconds[byte] = match lower {
+            // The one second letter that an English stemmer changes: dying, die.
+            b'y' => 1 << (b'i' % 64),
+            b'a'..=b'z' | b'0'..=b'9' => 1 << (lower % 64),
+            b'\'' | b'`' | b'-' | b'.' | 128.. => u64::MAX,
+            _ => 1,
+        };
+        byte += 1;
+    }
+    seconds
+};
 
 impl Beginnings {
     /// Those of these folded words or stems.
     pub(crate) fn of<'a>(words: impl Iterator<Item = &'a String>) -> Self {
-        let mut beginnings = [0; 128];
-        for word in words.map(String::as_bytes).filter(|word| word.first().is_some_and(u8::is_ascii)) {
+        // What is not ASCII may fold to anything.
+        let mut beginnings = std::array::from_fn(|first| if first < 128 { 0 } else { u64::MAX });
+        for word in words.map(String::as_bytes).filter(|word| word.first().is_some_and(u8::is_ascii_alphanumeric)) {
             // A stem of one letter says nothing of the second one.
-            beginnings[usize::from(word[0])] |= word.get(1).map_or(u64::MAX, |second| Self::bit(*second));
+            let second = word.get(1).map_or(u64::MAX, |second| SECOND[usize::from(*second)]);
+            beginnings[usize::from(word[0].to_ascii_uppercase())] |= second;
+            beginnings[usize::from(word[0])] |= second;
         }
         Self(beginnings)
     }
 
-    fn all() -> Self {
-        Self([u64::MAX; 128])
-    }
-
-    /// Whether this word of ASCII letters and digits may be one.
-    fn include(&self, word: &str) -> bool {
-        let second = word.as_bytes().get(1).map_or(u64::MAX, |second| Self::bit(second.to_ascii_lowercase()));
-        word.bytes().next().is_some_and(|first| self.0[usize::from(first.to_ascii_lowercase())] & second != 0)
-    }
-
-    fn bit(second: u8) -> u64 {
-        // The one second letter that an English stemmer changes: dying, die.
-        let second = if second == b'y' { b'i' } else { second };
-        1 << (second % 64)
+    /// Whether a word of interest may begin with these two bytes, the first of them after this one.
+    fn may_begin(&self, before: u8, first: u8, second: u8) -> bool {
+        self.0[usize::from(first)] & SECOND[usize::from(second)] != 0 && !PLAIN[usize::from(before)]
     }
 }
 
@@ -197,7 +231,7 @@ fn plain_word(text: &str) -> Option<usize> {
     (ends && (1..=WORD_BYTES).contains(&end)).then_some(end)
 }
 
-fn scan(text: &str, singles: bool, beginnings: &Beginnings, found: &mut Vec<Word>) {
+fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
     let mut position = 0;
     let mut next = 0;
     let mut run: Vec<(usize, char)> = Vec::new();
@@ -215,9 +249,7 @@ fn scan(text: &str, singles: bool, beginnings: &Beginnings, found: &mut Vec<Word
         // Most words of most texts need no more.
         if let Some(length) = plain_word(&text[start..]) {
             next += length;
-            if beginnings.include(&text[start..next]) {
-                found.push(Word { forms: vec![text[start..next].to_ascii_lowercase()], position, start, end: next });
-            }
+            found.push(Word { forms: vec![text[start..next].to_ascii_lowercase()], position, start, end: next });
             position += 1;
             continue;
         }
@@ -339,6 +371,11 @@ fn push_compound(compound: &[Vec<Part>], position: &mut usize, found: &mut Vec<W
 
 #[cfg(test)]
 mod tests {
+    use proptest::{
+        collection::vec,
+        prelude::{prop_assert_eq, proptest},
+    };
+
     use super::*;
 
     fn forms(text: &str) -> Vec<String> {
@@ -363,11 +400,25 @@ mod tests {
     fn words_of_interest_are_among_those_that_begin_like_them() {
         let text = "A plain End-Of-Line, éclair l'Étranger 1984 J.R.R. 猫";
         let some = words_beginning(text, &Beginnings::of(["end", "étranger", "1984"].map(str::to_owned).iter()));
-        assert!(some.iter().all(|word| words(text).contains(word)), "{some:?}");
+        let places: Vec<_> = words(text).into_iter().map(|word| (word.forms, word.start, word.end)).collect();
+        assert!(some.iter().all(|word| places.contains(&(word.forms.clone(), word.start, word.end))), "{some:?}");
         let found = |form: &str| some.iter().any(|word| word.forms.iter().any(|other| other == form));
         assert!(found("end") && found("etranger") && found("1984") && !found("plain"));
         let stems = words_beginning("dying of it", &Beginnings::of(["die".to_owned()].iter()));
         assert_eq!(stems.len(), 1, "{stems:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_of_interest_is_passed_over(
+            text in "[ aAbéßy1'’.ー猫\\-\n]{0,40}", sought in vec("[abeysi1]{1,4}", 0..4),
+        ) {
+            let is_sought = |word: &Word| word.forms.iter().any(|form| sought.contains(form));
+            let place = |word: Word| (word.forms, word.start, word.end);
+            let all: Vec<_> = words(&text).into_iter().filter(is_sought).map(place).collect();
+            let some = words_beginning(&text, &Beginnings::of(sought.iter()));
+            prop_assert_eq!(some.into_iter().filter(is_sought).map(place).collect::<Vec<_>>(), all);
+        }
     }
 
     #[test]

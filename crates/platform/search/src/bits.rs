@@ -35,11 +35,6 @@ impl Bits {
         (0..).zip(&self.0).flat_map(|(index, word)| ones(index, *word))
     }
 
-    /// Room for so many documents at least.
-    pub(crate) fn grow(&mut self, length: usize) {
-        self.0.resize(self.0.len().max(length.div_ceil(64)), 0);
-    }
-
     /// All of them in order; it is empty afterwards.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = u32> + '_ {
         (0..).zip(&mut self.0).flat_map(|(index, word)| ones(index, std::mem::take(word)))

@@ -1,15 +1,15 @@
 //! From a query to the documents that match it and what they are worth.
 //!
-//! Terms are taken one at a time, each adding to a number for every document (term-at-a-time with accumulators): for
-//! collections that fit in a processor's cache this needs a few nanoseconds for each posting, and every word can be
-//! judged over all fields at once.
+//! Terms are taken one at a time, each adding to a number for every document (term-at-a-time with accumulators), so that
+//! every word can be judged over all fields at once. This is done for a window of documents after the other, whose
+//! numbers stay in the processor's nearest cache: a posting then takes a nanosecond or two.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use rust_stemmers::Stemmer;
 use tantivy::{
     DocSet,
-    postings::{Postings, SegmentPostings, TermInfo},
+    postings::{BlockSegmentPostings, Postings, SegmentPostings, TermInfo},
     schema::IndexRecordOption,
 };
 
@@ -33,6 +33,12 @@ const PREFIX: f32 = 0.7;
 const FUZZY: f32 = 0.85;
 /// Terms that are looked through for the commonest ones with a prefix.
 const PREFIX_SCAN: usize = 2_000;
+/// Postings that are scored together, so that the processor takes several at once: as many as are packed together.
+const BLOCK: usize = 128;
+/// Documents whose words are added up together: their numbers take 32 kB.
+const WINDOW: usize = 2_048;
+/// What a word is worth at least: a document that has nothing is one that has not the word.
+const LEAST: f32 = f32::MIN_POSITIVE;
 
 /// Documents in order, and their scores.
 #[derive(Clone, Debug, Default)]
@@ -81,16 +87,23 @@ impl Matches {
 /// Words whose occurrences a reader wants to see.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
-    pub words: HashSet<String>,
-    pub stems: HashSet<String>,
+    pub words: Vec<String>,
+    pub stems: Vec<String>,
 }
 
-/// Numbers for every document, kept from query to query. All zero between queries.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    of_word: Vec<OfWord>,
-    whole: Vec<Whole>,
-    touched: Vec<u32>,
+/// Adds a word to a few.
+fn add(words: &mut Vec<String>, word: &str) {
+    if words.iter().all(|other| other != word) {
+        words.push(word.to_owned());
+    }
+}
+
+/// What the documents of one window have. All zero between windows.
+struct Window {
+    of_word: [OfWord; WINDOW],
+    whole: [Whole; WINDOW],
+    /// The documents of one word, and room for one more.
+    touched: [u32; WINDOW + 1],
     matched: Bits,
 }
 
@@ -106,6 +119,117 @@ struct OfWord {
 struct Whole {
     score: f32,
     mass: f32,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self {
+            of_word: [OfWord::default(); WINDOW],
+            whole: [Whole::default(); WINDOW],
+            touched: [0; WINDOW + 1],
+            matched: Bits::none(WINDOW),
+        }
+    }
+
+    fn next_word(&mut self) -> WordWindow<'_> {
+        WordWindow { window: self, count: 0 }
+    }
+
+    /// Adds to what matches anyway.
+    fn bonus(&mut self, document: u32, score: f32) {
+        let whole = &mut self.whole[document as usize];
+        if whole.mass > 0.0 {
+            whole.score += score;
+        }
+    }
+
+    /// Calls with every document that has a word, in order, its score, and its words' mass.
+    fn drain(&mut self, mut each: impl FnMut(u32, f32, f32)) {
+        for document in self.matched.drain() {
+            let Whole { score, mass } = std::mem::take(&mut self.whole[document as usize]);
+            each(document, score, mass);
+        }
+    }
+}
+
+/// A window while one word is added up.
+struct WordWindow<'a> {
+    window: &'a mut Window,
+    count: usize,
+}
+
+impl WordWindow<'_> {
+    fn add(&mut self, document: u32, score: f32) {
+        let OfWord { best, sum } = &mut self.window.of_word[document as usize];
+        // Without a branch: whether a document had the word in another field already is anybody's guess.
+        self.window.touched[self.count] = document;
+        self.count += usize::from(*sum == 0.0);
+        *sum += score;
+        *best = if score > *best { score } else { *best };
+    }
+
+    fn finish(self, idf: f32, weight: f32, tie: f32) {
+        for document in &self.window.touched[..self.count] {
+            self.window.matched.insert(*document);
+            let OfWord { best, sum } = std::mem::take(&mut self.window.of_word[*document as usize]);
+            let whole = &mut self.window.whole[*document as usize];
+            whole.score += idf * (best + tie * (sum - best));
+            whole.mass += weight;
+        }
+    }
+}
+
+/// A list of postings on its way through the documents of a segment.
+struct Cursor<'a> {
+    block: BlockSegmentPostings,
+    /// What each of the block's postings is worth.
+    scores: [f32; BLOCK],
+    /// How many of the block's are done.
+    done: usize,
+    lengths: &'a [u8],
+    norms: &'a [f32; 256],
+    weight: f32,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(block: BlockSegmentPostings, lengths: &'a [u8], norms: &'a [f32; 256], weight: f32) -> Self {
+        let mut cursor = Self { block, scores: [0.0; BLOCK], done: 0, lengths, norms, weight };
+        cursor.score();
+        cursor
+    }
+
+    fn score(&mut self) {
+        for (score, document) in self.scores.iter_mut().zip(self.block.docs()) {
+            *score = self.norms[usize::from(self.lengths[*document as usize])];
+        }
+        for (score, frequency) in self.scores.iter_mut().zip(self.block.freqs()) {
+            *score = (self.weight * saturated(*frequency, *score)).max(LEAST);
+        }
+    }
+
+    /// Calls with the documents that are left before this one, and what they are worth.
+    fn until(&mut self, end: u32, mut each: impl FnMut(u32, f32)) {
+        while self.block.block_len() > 0 {
+            let left = &self.block.docs()[self.done..];
+            for (document, score) in left.iter().zip(&self.scores[self.done..]) {
+                if *document >= end {
+                    return;
+                }
+                each(*document, *score);
+                self.done += 1;
+            }
+            self.block.advance();
+            self.done = 0;
+            self.score();
+        }
+    }
+}
+
+/// The documents before this one, which are taken away.
+fn take_before<'a>(documents: &mut &'a [u32], end: u32) -> &'a [u32] {
+    let (before, rest) = documents.split_at(documents.partition_point(|document| *document < end));
+    *documents = rest;
+    before
 }
 
 /// A term of a field that counts for a word.
@@ -128,6 +252,22 @@ enum How {
     Synonym,
 }
 
+/// A word in a row of words: how far behind the first one, and its terms in one field, by segment.
+struct Slot {
+    distance: u32,
+    lists: Vec<(usize, TermInfo)>,
+}
+
+impl Slot {
+    fn new(distance: usize, lists: Vec<(usize, TermInfo)>) -> Self {
+        Self { distance: u32::try_from(distance).unwrap_or(u32::MAX), lists }
+    }
+
+    fn infos(&self, segment: usize) -> impl Iterator<Item = &TermInfo> {
+        self.lists.iter().filter(move |(at, _)| *at == segment).map(|(_, info)| info)
+    }
+}
+
 /// A word of the query and everything that counts for it.
 struct Concept {
     word: String,
@@ -137,6 +277,13 @@ struct Concept {
     idf: f32,
     /// In how many documents of its commonest field, as typed or by synonym.
     frequency: u64,
+}
+
+impl Concept {
+    /// The documents of each phrase that stands for the word, and what it is worth.
+    fn said(&self) -> Vec<(&[u32], f32)> {
+        self.phrases.iter().map(|(documents, weight, _)| (&**documents, weight.max(LEAST))).collect()
+    }
 }
 
 /// Turns words into terms that count, and terms into scores.
@@ -297,19 +444,16 @@ impl<'a> Evaluator<'a> {
 
     fn phrase(&mut self, phrase: &Phrase) -> Result<Matches> {
         let words = analysis::words(cut(&phrase.text));
-        let slots: Vec<&Word> = words.iter().take(QUERY_WORDS).collect();
-        let Some(first) = slots.first() else { return Ok(Matches::default()) };
-        let rows: Vec<(usize, Vec<String>)> =
-            slots.iter().map(|word| (word.position - first.position, word.forms.clone())).collect();
-        for word in &slots {
-            self.marks.words.extend(word.forms.iter().cloned());
-        }
+        let words = &words[..words.len().min(QUERY_WORDS)];
+        let Some(first) = words.first() else { return Ok(Matches::default()) };
+        words.iter().flat_map(|word| &word.forms).for_each(|form| add(&mut self.marks.words, form));
         let mut found = Vec::new();
         for (field, boost) in self.fields(&phrase.fields)? {
             if !self.schema.0.texts[field].options.positions {
                 continue;
             }
-            let mut documents = self.in_a_row(field, &rows)?;
+            let slot = |word: &Word| self.slot(field, &word.forms, word.position - first.position);
+            let mut documents = self.in_a_row(field, &words.iter().map(slot).collect::<Result<Vec<_>>>()?)?;
             documents.retain(|document| self.snapshot.alive.contains(*document));
             #[allow(clippy::cast_precision_loss, reason = "a weight")]
             let idf = idf(self.snapshot.length, documents.len() as u64);
@@ -318,27 +462,27 @@ impl<'a> Evaluator<'a> {
         Ok(combine(&found, self.snapshot.length, |scores| scores.iter().copied().fold(0.0, f32::max)))
     }
 
-    /// The documents in whose field the slots' forms stand at these distances from each other, in order.
-    fn in_a_row(&self, field: usize, slots: &[(usize, Vec<String>)]) -> Result<Vec<u32>> {
+    /// Where each form of the word is in the field.
+    fn slot(&self, field: usize, forms: &[String], distance: usize) -> Result<Slot> {
+        let mut lists = Vec::new();
+        for (at, segment) in self.snapshot.segments.iter().enumerate() {
+            for form in forms {
+                lists.extend(segment.data.texts[field].words.find(form)?.map(|info| (at, info)));
+            }
+        }
+        Ok(Slot::new(distance, lists))
+    }
+
+    /// The documents in whose field words stand at these distances from the first one, in order.
+    fn in_a_row(&self, field: usize, slots: &[Slot]) -> Result<Vec<u32>> {
         let mut found = Vec::new();
-        for segment in &self.snapshot.segments {
-            let view = &segment.data.texts[field].words;
-            let mut infos: Vec<Vec<TermInfo>> = Vec::with_capacity(slots.len());
-            for (_, forms) in slots {
-                let mut slot = Vec::with_capacity(forms.len());
-                for form in forms {
-                    slot.extend(view.find(form)?);
-                }
-                infos.push(slot);
-            }
-            let rarest = infos.iter().min_by_key(|slot| slot.iter().map(|info| u64::from(info.doc_freq)).sum::<u64>());
-            let Some(rarest) = rarest else { continue };
-            if infos.iter().any(Vec::is_empty) {
-                continue;
-            }
+        for (at, segment) in self.snapshot.segments.iter().enumerate() {
+            let terms = &segment.data.texts[field].words.terms;
+            let frequency = |slot: &&Slot| slot.infos(at).map(|info| u64::from(info.doc_freq)).sum::<u64>();
+            let Some(rarest) = slots.iter().min_by_key(frequency).filter(|slot| frequency(slot) > 0) else { continue };
             let mut candidates = Vec::new();
-            for info in rarest {
-                let mut block = view.terms.read_block_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+            for info in rarest.infos(at) {
+                let mut block = terms.read_block_postings_from_terminfo(info, IndexRecordOption::Basic)?;
                 while block.block_len() > 0 {
                     candidates.extend_from_slice(block.docs());
                     block.advance();
@@ -346,26 +490,29 @@ impl<'a> Evaluator<'a> {
             }
             candidates.sort_unstable();
             candidates.dedup();
-            let mut postings: Vec<Vec<SegmentPostings>> = Vec::with_capacity(infos.len());
-            for slot in &infos {
-                let open =
-                    |info| view.terms.read_postings_from_terminfo(info, IndexRecordOption::WithFreqsAndPositions);
-                postings.push(slot.iter().map(open).collect::<Result<_, _>>()?);
+            let mut postings: Vec<Vec<SegmentPostings>> = Vec::with_capacity(slots.len());
+            for slot in slots {
+                let open = |info| terms.read_postings_from_terminfo(info, IndexRecordOption::WithFreqsAndPositions);
+                postings.push(slot.infos(at).map(open).collect::<Result<_, _>>()?);
             }
             let (mut starts, mut here, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
             for document in candidates {
+                // Positions are costly to read: only where every word is.
+                let stands_in = |slot: &mut Vec<SegmentPostings>| {
+                    for list in slot.iter_mut().filter(|list| list.doc() < document) {
+                        list.seek(document);
+                    }
+                    slot.iter().any(|list| list.doc() == document)
+                };
+                if !postings.iter_mut().all(stands_in) {
+                    continue;
+                }
                 starts.clear();
-                for (index, (slot, (distance, _))) in postings.iter_mut().zip(slots).enumerate() {
+                for (index, (slot, Slot { distance, .. })) in postings.iter_mut().zip(slots).enumerate() {
                     here.clear();
-                    let distance = u32::try_from(*distance).unwrap_or(u32::MAX);
-                    for list in slot.iter_mut() {
-                        if list.doc() < document {
-                            list.seek(document);
-                        }
-                        if list.doc() == document {
-                            list.positions(&mut buffer);
-                            here.extend(buffer.iter().filter_map(|position| position.checked_sub(distance)));
-                        }
+                    for list in slot.iter_mut().filter(|list| list.doc() == document) {
+                        list.positions(&mut buffer);
+                        here.extend(buffer.iter().filter_map(|position| position.checked_sub(*distance)));
                     }
                     if index == 0 {
                         starts.append(&mut here);
@@ -459,7 +606,7 @@ impl<'a> Evaluator<'a> {
                     if list.doc() != local {
                         continue;
                     }
-                    let norm = self.norms(clause)[usize::from(view.lengths.fieldnorm_id(local))];
+                    let norm = self.norms(clause)[usize::from(view.lengths[local as usize])];
                     let name = &self.schema.0.texts[clause.field].name;
                     let what = match clause.how {
                         How::Typed => format!("{name}: {}", clause.term),
@@ -618,13 +765,13 @@ impl<'a> Evaluator<'a> {
                         }
                         continue;
                     }
-                    let rows: Vec<(usize, Vec<String>)> =
-                        other.iter().map(|word| (word.position - first.position, word.forms.clone())).collect();
                     for (field, boost) in fields {
                         if !self.schema.0.texts[*field].options.positions {
                             continue;
                         }
-                        let documents = self.in_a_row(*field, &rows)?;
+                        let slot = |word: &Word| self.slot(*field, &word.forms, word.position - first.position);
+                        let slots = other.iter().map(slot).collect::<Result<Vec<_>>>()?;
+                        let documents = self.in_a_row(*field, &slots)?;
                         if documents.is_empty() {
                             continue;
                         }
@@ -724,13 +871,14 @@ impl<'a> Evaluator<'a> {
 
     fn mark(&mut self, plan: &Plan) {
         for concept in &plan.concepts {
-            self.marks.words.insert(concept.word.clone());
+            add(&mut self.marks.words, &concept.word);
             for clause in &concept.clauses {
                 let marks = if clause.stems { &mut self.marks.stems } else { &mut self.marks.words };
-                marks.insert(clause.term.clone());
+                add(marks, &clause.term);
             }
             for (_, _, says) in &concept.phrases {
-                self.marks.words.extend(analysis::words(says).into_iter().flat_map(|word| word.forms));
+                let said = analysis::words(says);
+                said.iter().flat_map(|word| &word.forms).for_each(|form| add(&mut self.marks.words, form));
             }
         }
     }
@@ -765,11 +913,12 @@ impl<'a> Evaluator<'a> {
             for pair in plan.typed.windows(2) {
                 let [left, right] = pair else { continue };
                 let distance = right.position - left.position;
-                let slots = [(0, left.forms.clone()), (distance, right.forms.clone())];
                 for (field, boost) in &plan.fields {
                     if !options(*field).positions || !(options(*field).fuzzy || options(*field).exact) {
                         continue;
                     }
+                    let slots =
+                        [self.known_slot(plan, *field, left, 0)?, self.known_slot(plan, *field, right, distance)?];
                     let documents = self.in_a_row(*field, &slots)?;
                     if !documents.is_empty() {
                         let name = &self.schema.0.texts[*field].name;
@@ -793,6 +942,16 @@ impl<'a> Evaluator<'a> {
         Ok(bonuses)
     }
 
+    /// A word's slot, of what the plan has looked up already.
+    fn known_slot(&self, plan: &Plan, field: usize, word: &Word, distance: usize) -> Result<Slot> {
+        let Some(concept) = plan.concepts.iter().find(|concept| concept.word == word.forms[0]) else {
+            return self.slot(field, &word.forms, distance);
+        };
+        let typed = |clause: &&Clause| clause.field == field && clause.how == How::Typed;
+        let lists = concept.clauses.iter().filter(typed).flat_map(|clause| clause.lists.iter().cloned()).collect();
+        Ok(Slot::new(distance, lists))
+    }
+
     fn saying_exactly(&self, field: usize, whole: &str) -> Result<Vec<u32>> {
         let mut documents = Vec::new();
         for segment in &self.snapshot.segments {
@@ -809,62 +968,8 @@ impl<'a> Evaluator<'a> {
 
     fn run(&self, words: &Words, plan: &Plan) -> Result<Matches> {
         let bonuses = self.bonuses(words, plan)?;
-        let mut scratch = self.shared.scratch.take();
-        let found = self.accumulate(words, plan, &bonuses, &mut scratch)?;
-        self.shared.scratch.give(scratch);
-        Ok(found)
-    }
-
-    fn accumulate(
-        &self,
-        words: &Words,
-        plan: &Plan,
-        bonuses: &[(String, Vec<u32>, f32)],
-        scratch: &mut Scratch,
-    ) -> Result<Matches> {
-        let Scratch { of_word, whole, touched, matched } = scratch;
-        let length = whole.len().max(self.snapshot.length);
-        of_word.resize(length, OfWord::default());
-        whole.resize(length, Whole::default());
-        matched.grow(self.snapshot.length);
         let tie = if words.tie.is_finite() { words.tie.clamp(0.0, 1.0) } else { 0.0 };
         let by_rarity = matches!(words.minimum, Minimum::Share(_) | Minimum::ShareOrBest { .. });
-        for concept in &plan.concepts {
-            let mut add = |document: u32, score: f32| {
-                let OfWord { best, sum } = &mut of_word[document as usize];
-                if *sum == 0.0 {
-                    touched.push(document);
-                }
-                *sum += score;
-                *best = best.max(score);
-            };
-            for clause in &concept.clauses {
-                let norms = self.norms(clause);
-                for (at, info) in &clause.lists {
-                    let view = self.view(*at, clause);
-                    let base = self.snapshot.segments[*at].base;
-                    let mut block = view.terms.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
-                    while block.block_len() > 0 {
-                        for (document, frequency) in block.docs().iter().zip(block.freqs()) {
-                            let norm = norms[usize::from(view.lengths.fieldnorm_id(*document))];
-                            add(base + document, clause.weight * saturated(*frequency, norm));
-                        }
-                        block.advance();
-                    }
-                }
-            }
-            for (documents, weight, _) in &concept.phrases {
-                documents.iter().for_each(|document| add(*document, *weight));
-            }
-            let weight = if by_rarity { concept.idf } else { 1.0 };
-            for document in touched.drain(..) {
-                matched.insert(document);
-                let OfWord { best, sum } = std::mem::take(&mut of_word[document as usize]);
-                let whole = &mut whole[document as usize];
-                whole.score += concept.idf * (best + tie * (sum - best));
-                whole.mass += weight;
-            }
-        }
         let (needed, loosely, best) = match words.minimum {
             Minimum::ShareOrBest { share, loosely, best } => {
                 let [needed, loosely] = [share, loosely].map(|share| needed(Minimum::Share(share), &plan.concepts));
@@ -875,22 +980,40 @@ impl<'a> Evaluator<'a> {
                 (needed, needed, 0)
             }
         };
-        for (_, documents, score) in bonuses {
-            for document in documents {
-                let whole = &mut whole[*document as usize];
-                if whole.mass > 0.0 {
-                    whole.score += score;
-                }
-            }
-        }
+        let mut bonuses: Vec<(&[u32], f32)> = bonuses.iter().map(|(_, found, score)| (&**found, *score)).collect();
+        let mut phrases: Vec<Vec<(&[u32], f32)>> = plan.concepts.iter().map(Concept::said).collect();
+        let mut window = Window::new();
         let mut found = Matches::default();
         let mut firm = Vec::new();
-        for document in matched.drain() {
-            let Whole { score, mass } = std::mem::take(&mut whole[document as usize]);
-            if mass >= needed.min(loosely) && self.snapshot.alive.contains(document) {
-                found.documents.push(document);
-                found.scores.push(score);
-                firm.push(mass >= needed);
+        for (at, segment) in self.snapshot.segments.iter().enumerate() {
+            let mut cursors =
+                plan.concepts.iter().map(|concept| self.cursors(concept, at)).collect::<Result<Vec<_>>>()?;
+            for start in (0..segment.documents).step_by(WINDOW) {
+                let end = segment.documents.min(start + WINDOW as u32);
+                let (first, last) = (segment.base + start, segment.base + end);
+                for ((concept, cursors), phrases) in plan.concepts.iter().zip(&mut cursors).zip(&mut phrases) {
+                    let mut of_word = window.next_word();
+                    for cursor in cursors {
+                        cursor.until(end, |document, score| of_word.add(document - start, score));
+                    }
+                    for (documents, weight) in phrases {
+                        take_before(documents, last).iter().for_each(|document| of_word.add(document - first, *weight));
+                    }
+                    of_word.finish(concept.idf, if by_rarity { concept.idf } else { 1.0 }, tie);
+                }
+                for (documents, score) in &mut bonuses {
+                    for document in take_before(documents, last) {
+                        window.bonus(document - first, *score);
+                    }
+                }
+                window.drain(|document, score, mass| {
+                    let document = first + document;
+                    if mass >= needed.min(loosely) && self.snapshot.alive.contains(document) {
+                        found.documents.push(document);
+                        found.scores.push(score);
+                        firm.push(mass >= needed);
+                    }
+                });
             }
         }
         if loosely < needed && found.scores.len() > best {
@@ -902,8 +1025,21 @@ impl<'a> Evaluator<'a> {
         Ok(found)
     }
 
+    /// What a segment has of a word.
+    fn cursors(&self, concept: &Concept, segment: usize) -> Result<Vec<Cursor<'_>>> {
+        let mut cursors = Vec::new();
+        for clause in &concept.clauses {
+            for (_, info) in clause.lists.iter().filter(|(at, _)| *at == segment) {
+                let view = self.view(segment, clause);
+                let block = view.terms.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
+                cursors.push(Cursor::new(block, &view.lengths, self.norms(clause), clause.weight));
+            }
+        }
+        Ok(cursors)
+    }
+
     /// Documents that share the words that mark this one out, by the texts that are stored of it.
-    pub(crate) fn alike(&self, texts: &[(usize, String)], terms: usize) -> Result<Matches> {
+    pub(crate) fn alike(&self, texts: &[(usize, &str)], terms: usize) -> Result<Matches> {
         let mut weights: HashMap<(usize, String), f32> = HashMap::new();
         for (field, text) in texts {
             for word in analysis::words(text) {

@@ -44,7 +44,8 @@ impl<'a> Marker<'a> {
         if let Some(known) = self.known.get(form) {
             return *known;
         }
-        let marked = stems.contains(stemmer.stem(form).as_ref());
+        let stem = stemmer.stem(form);
+        let marked = stems.iter().any(|other| *other == stem);
         self.known.insert(form.to_owned(), marked);
         marked
     }

@@ -2,7 +2,10 @@
 
 use std::{cmp::Ordering, collections::HashMap};
 
-use tantivy::{TantivyDocument, schema::Value};
+use tantivy::schema::{
+    Field,
+    document::{DeserializeError, DocumentDeserialize, DocumentDeserializer},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +28,8 @@ const DEPTH: usize = 1_000;
 const ROUNDING: f32 = 1.0 - 1e-5;
 /// So many of a long list are kept one by one; more are cheaper to sort out together.
 const FEW: usize = 64;
+/// Documents whose facets are looked up together, step by step: so the processor waits for the memory of many at once.
+const BATCH: usize = 64;
 /// Words that mark a document out, for likeness by text.
 const ALIKE_TERMS: usize = 25;
 /// Neighbours that each side of a likeness proposes.
@@ -37,6 +42,25 @@ pub(crate) struct Searching<'a> {
     pub handles: &'a Handles,
     pub shared: &'a Shared,
     pub vectors: &'a Vectors,
+}
+
+/// What is stored of a document: its texts by field.
+struct Stored(Vec<(Field, String)>);
+
+impl Stored {
+    fn of(&self, field: Field) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(other, _)| *other == field).map(|(_, text)| text.as_str())
+    }
+}
+
+impl DocumentDeserialize for Stored {
+    fn deserialize<'de, D: DocumentDeserializer<'de>>(mut document: D) -> Result<Self, DeserializeError> {
+        let mut texts = Vec::with_capacity(document.size_hint());
+        while let Some(text) = document.next_field()? {
+            texts.push(text);
+        }
+        Ok(Self(texts))
+    }
 }
 
 /// A document in the run for a place.
@@ -419,8 +443,8 @@ impl Searching<'_> {
         let widened = unfiltered.filter(|_| facet.without_own_filters && request.filters.iter().any(own));
         match widened {
             None => {
-                let documents = matches.documents.iter().chain(only_near).copied();
-                self.count(facet, documents)
+                let documents: Vec<u32> = matches.documents.iter().chain(only_near).copied().collect();
+                self.count(facet, &documents)
             }
             Some(unfiltered) => {
                 let others: Vec<&Bits> = request
@@ -431,13 +455,14 @@ impl Searching<'_> {
                     .map(|(_, bits)| bits)
                     .collect();
                 let passes = |document: &u32| others.iter().all(|bits| bits.contains(*document));
-                let documents = unfiltered.documents.iter().copied().filter(passes).chain(only_near.iter().copied());
-                self.count(facet, documents)
+                let unfiltered = unfiltered.documents.iter().copied().filter(passes);
+                let documents: Vec<u32> = unfiltered.chain(only_near.iter().copied()).collect();
+                self.count(facet, &documents)
             }
         }
     }
 
-    fn count(&self, facet: &Facet, documents: impl Iterator<Item = u32>) -> Result<FacetCounts> {
+    fn count(&self, facet: &Facet, documents: &[u32]) -> Result<FacetCounts> {
         let mut counted = FacetCounts { field: facet.field.clone(), values: Vec::new(), ranges: Vec::new() };
         match &facet.counts {
             FacetOf::Values { limit } => {
@@ -447,15 +472,18 @@ impl Searching<'_> {
                 let mut counts = self.shared.counts.take();
                 counts.resize(counts.len().max(values.list.len()), 0);
                 let mut seen = Vec::new();
-                self.in_segments(documents, |segment, local| {
-                    for value in self.snapshot.segments[segment].data.values[field].of(local) {
+                let mut places = Vec::with_capacity(BATCH);
+                let rows = |segment: usize| &self.snapshot.segments[segment].data.values[field];
+                for batch in documents.chunks(BATCH) {
+                    self.in_segments(batch, |segment, local| places.push((segment, rows(segment).place(local))));
+                    for value in places.drain(..).flat_map(|(segment, place)| rows(segment).at(place)) {
                         let count = &mut counts[*value as usize];
                         if *count == 0 {
                             seen.push(*value);
                         }
                         *count += 1;
                     }
-                });
+                }
                 let take = |value: u32| (std::mem::take(&mut counts[value as usize]), value);
                 let mut found: Vec<(u32, u32)> = seen.into_iter().map(take).collect();
                 self.shared.counts.give(counts);
@@ -480,9 +508,9 @@ impl Searching<'_> {
     }
 
     /// Calls with the segment and the number in it; cheap where documents come in order.
-    fn in_segments(&self, documents: impl Iterator<Item = u32>, mut each: impl FnMut(usize, u32)) {
+    fn in_segments(&self, documents: &[u32], mut each: impl FnMut(usize, u32)) {
         let mut segment = 0;
-        for document in documents {
+        for document in documents.iter().copied() {
             let present = &self.snapshot.segments[segment];
             if document < present.base || document - present.base >= present.documents {
                 segment = self.snapshot.locate(document).0;
@@ -521,10 +549,10 @@ impl Searching<'_> {
             reasons: Vec::new(),
         };
         if !markers.is_empty() {
-            let stored: TantivyDocument = self.snapshot.searcher.doc(self.snapshot.address(document))?;
+            let stored: Stored = self.snapshot.searcher.doc(self.snapshot.address(document))?;
             for (field, marker) in markers {
-                let values = stored.get_all(self.handles.texts[*field].words);
-                hit.highlights.extend(values.filter_map(|value| value.as_str()).map(|text| marker.mark(text)));
+                let texts = stored.of(self.handles.texts[*field].words);
+                hit.highlights.extend(texts.map(|text| marker.mark(text)));
             }
         }
         if request.explain {
@@ -567,12 +595,10 @@ impl Searching<'_> {
             })?,
             None => Vec::new(),
         };
-        let stored: TantivyDocument = self.snapshot.searcher.doc(self.snapshot.address(document))?;
-        let mut texts = Vec::new();
-        for (field, handle) in self.handles.texts.iter().enumerate() {
-            let values = stored.get_all(handle.words).filter_map(|value| value.as_str().map(str::to_owned));
-            texts.extend(values.map(|text| (field, text)));
-        }
+        let stored: Stored = self.snapshot.searcher.doc(self.snapshot.address(document))?;
+        let texts = self.handles.texts.iter().enumerate();
+        let texts: Vec<(usize, &str)> =
+            texts.flat_map(|(field, handle)| stored.of(handle.words).map(move |text| (field, text))).collect();
         let matches = Evaluator::new(self.snapshot, self.schema, self.shared).alike(&texts, ALIKE_TERMS)?;
         let mut candidates: HashMap<u32, (Option<Opinion>, Option<Opinion>)> = HashMap::new();
         for (rank, (document, score)) in (1..).zip(self.best_by_text(&matches.within(&allowed), &[], ALIKE)) {

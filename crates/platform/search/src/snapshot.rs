@@ -4,6 +4,7 @@
 use std::{
     cmp::Ordering,
     collections::HashMap,
+    ops::Range,
     sync::{Arc, Mutex, RwLock},
 };
 
@@ -20,7 +21,6 @@ use crate::{
     Result, Schema,
     bits::Bits,
     completions::Completions,
-    evaluate::Scratch,
     ids::{Ids, NONE},
     lock::{lock, write},
     tokens::{COMPLETIONS, Handles, ID},
@@ -37,7 +37,6 @@ pub(crate) struct Shared {
     pub completions: RwLock<Completions>,
     /// For each keyword field its values by number.
     pub values: Vec<RwLock<Values>>,
-    pub scratch: Pool<Scratch>,
     pub counts: Pool<Vec<u32>>,
 }
 
@@ -97,7 +96,6 @@ impl Shared {
             vocabulary: RwLock::default(),
             completions: RwLock::default(),
             values: schema.0.keywords.iter().map(|_| RwLock::default()).collect(),
-            scratch: Pool::new(),
             counts: Pool::new(),
         }
     }
@@ -112,10 +110,19 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn of(&self, document: u32) -> &[u32] {
+        &self.values[self.place(document)]
+    }
+
+    /// Where the document's numbers are, for [`Rows::at`].
+    pub(crate) fn place(&self, document: u32) -> Range<usize> {
         match self.starts.get(document as usize..document as usize + 2) {
-            Some([from, to]) => &self.values[*from as usize..*to as usize],
-            _ => &[],
+            Some([from, to]) => *from as usize..*to as usize,
+            _ => 0..0,
         }
+    }
+
+    pub(crate) fn at(&self, place: Range<usize>) -> &[u32] {
+        &self.values[place]
     }
 }
 
@@ -143,7 +150,8 @@ pub(crate) struct TextView {
 
 pub(crate) struct Inverted {
     pub terms: Arc<InvertedIndexReader>,
-    pub lengths: FieldNormReader,
+    /// By document: how many words it has there, as the byte that Lucene keeps of it.
+    pub lengths: Vec<u8>,
 }
 
 impl Inverted {
@@ -367,7 +375,10 @@ impl SegmentData {
                 rows(documents, &column, |bytes| table.intern(bytes))?
             }
         };
-        let norms = |field| -> Result<FieldNormReader> { Ok(reader.get_fieldnorms_reader(field)?) };
+        let norms = |field| -> Result<Vec<u8>> {
+            let norms = reader.get_fieldnorms_reader(field)?;
+            Ok((0..documents).map(|document| norms.fieldnorm_id(document)).collect())
+        };
         let mut texts = Vec::with_capacity(handles.texts.len());
         for handle in &handles.texts {
             let words = Inverted { terms: reader.inverted_index(handle.words)?, lengths: norms(handle.words)? };

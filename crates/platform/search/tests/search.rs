@@ -232,6 +232,8 @@ fn synonyms_stand_for_what_was_typed() {
     assert_eq!(ask("lotr"), [2]);
     assert_eq!(ask("LOTR tolkien")[0], 2);
     assert_eq!(ask("sandworm planet").len(), 2);
+    let worthless = Words { synonym_weight: 0.0, ..Words::new("lotr").synonyms(synonyms.clone()) };
+    assert_eq!(ids(&index.search(&words(worthless)).unwrap()), [2], "what is worth nothing is found as well");
 }
 
 #[test]
@@ -505,6 +507,36 @@ fn what_sells_comes_first_among_equals_and_the_score_is_explained() {
     assert!(reasons.iter().any(|reason| reason.what == "prior sold on text"));
     let sum: f32 = plain.hits[0].reasons.iter().map(|reason| reason.score).sum();
     assert!((sum - plain.hits[0].score).abs() < 1e-3, "the reasons add up: {sum} and {}", plain.hits[0].score);
+}
+
+#[test]
+fn many_documents_in_many_segments_are_scored_as_explained() {
+    const MANY: u128 = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path());
+    let document = |number: u128| {
+        let title = match number {
+            _ if number % 1_000 == 0 => "Grey Harbour",
+            _ if number % 7 == 0 => "Harbour in Grey and Blue",
+            _ => "Grey",
+        };
+        Document::new(id(number)).text("title", title).text("about", "grey ".repeat(number as usize % 40))
+    };
+    for part in [1..MANY, MANY..MANY + 10] {
+        index.apply(Batch { put: part.map(document).collect(), remove: Vec::new() }, None).unwrap();
+    }
+    let query = Words { phrase: 0.5, exact: 0.5, ..Words::new("grey harbour").minimum(Minimum::Any) };
+    let first = index.search(&Request { explain: true, limit: 20, ..words(query.clone()) }).unwrap();
+    assert_eq!(first.total, MANY as usize + 9);
+    let mut exactly = ids(&first);
+    exactly.truncate(5);
+    exactly.sort_unstable();
+    assert_eq!(exactly, [1_000, 2_000, 3_000, 4_000, 5_000]);
+    let last = index.search(&Request { explain: true, offset: 4_900, limit: 100, ..words(query) }).unwrap();
+    for hit in first.hits.iter().chain(&last.hits) {
+        let sum: f32 = hit.reasons.iter().map(|reason| reason.score).sum();
+        assert!((sum - hit.score).abs() < 1e-3, "{}: {sum} and {}", hit.id, hit.score);
+    }
 }
 
 fn with_vectors(folder: &Path) -> Index {

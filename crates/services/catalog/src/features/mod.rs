@@ -59,10 +59,15 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Names the books that an answer shows, so that who keeps it knows when to ask again.
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
+/// What a page of books takes as JSON, mostly.
+const PAGE_BYTES: usize = 64 * 1024;
+
 /// JSON that others may keep until one of these books changes.
 fn fresh<T: Serialize>(body: &T, books: impl IntoIterator<Item = BookId>) -> Result<Response, Problem> {
-    let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
-    let mut response = (StatusCode::OK, body).into_response();
+    // Room for a page of books from the start: growing to it would copy most of it again.
+    let mut json = Vec::with_capacity(PAGE_BYTES);
+    serde_json::to_writer(&mut json, body).map_err(|error| Problem::internal(&error))?;
+    let mut response = (StatusCode::OK, json).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let keys: Vec<String> = books.into_iter().map(|book| book.to_string()).collect();
