@@ -516,8 +516,8 @@ fn many_documents_in_many_segments_are_scored_as_explained() {
     let index = open(folder.path());
     let document = |number: u128| {
         let title = match number {
-            _ if number % 1_000 == 0 => "Grey Harbour",
-            _ if number % 7 == 0 => "Harbour in Grey and Blue",
+            _ if number.is_multiple_of(1_000) => "Grey Harbour",
+            _ if number.is_multiple_of(7) => "Harbour in Grey and Blue",
             _ => "Grey",
         };
         Document::new(id(number)).text("title", title).text("about", "grey ".repeat(number as usize % 40))
