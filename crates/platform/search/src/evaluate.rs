@@ -14,7 +14,7 @@ use tantivy::{
 };
 
 use crate::{
-    Fuzziness, Minimum, Phrase, Query, Reason, Result, Schema, SearchError, Words,
+    Combine, Fuzziness, Minimum, Phrase, Query, Reason, Result, Schema, SearchError, Words,
     analysis::{self, Word},
     bits::Bits,
     limits::{EXPANSIONS, FILTER_VALUES, QUERY_CHARACTERS, QUERY_DEPTH, QUERY_NODES, QUERY_WORDS},
@@ -168,12 +168,12 @@ impl WordWindow<'_> {
         *best = if score > *best { score } else { *best };
     }
 
-    fn finish(self, idf: f32, weight: f32, tie: f32) {
+    fn finish(self, idf: f32, weight: f32, combine: Combine) {
         for document in &self.window.touched[..self.count] {
             self.window.matched.insert(*document);
             let OfWord { best, sum } = std::mem::take(&mut self.window.of_word[*document as usize]);
             let whole = &mut self.window.whole[*document as usize];
-            whole.score += idf * (best + tie * (sum - best));
+            whole.score += idf * combine.word(best, sum);
             whole.mass += weight;
         }
     }
@@ -189,11 +189,18 @@ struct Cursor<'a> {
     lengths: &'a [u8],
     norms: &'a [f32; 256],
     weight: f32,
+    combine: Combine,
 }
 
 impl<'a> Cursor<'a> {
-    fn new(block: BlockSegmentPostings, lengths: &'a [u8], norms: &'a [f32; 256], weight: f32) -> Self {
-        let mut cursor = Self { block, scores: [0.0; BLOCK], done: 0, lengths, norms, weight };
+    fn new(
+        block: BlockSegmentPostings,
+        lengths: &'a [u8],
+        norms: &'a [f32; 256],
+        weight: f32,
+        combine: Combine,
+    ) -> Self {
+        let mut cursor = Self { block, scores: [0.0; BLOCK], done: 0, lengths, norms, weight, combine };
         cursor.score();
         cursor
     }
@@ -203,7 +210,7 @@ impl<'a> Cursor<'a> {
             *score = self.norms[usize::from(self.lengths[*document as usize])];
         }
         for (score, frequency) in self.scores.iter_mut().zip(self.block.freqs()) {
-            *score = (self.weight * saturated(*frequency, *score)).max(LEAST);
+            *score = (self.weight * self.combine.field(*frequency, *score)).max(LEAST);
         }
     }
 
@@ -221,6 +228,26 @@ impl<'a> Cursor<'a> {
             self.block.advance();
             self.done = 0;
             self.score();
+        }
+    }
+}
+
+impl Combine {
+    /// What a field with a word so many times is worth.
+    #[allow(clippy::cast_precision_loss, reason = "frequencies are small")]
+    fn field(self, frequency: u32, norm: f32) -> f32 {
+        let frequency = frequency as f32;
+        match self {
+            Self::Best { .. } => saturated(frequency, norm),
+            Self::Together => frequency * K1 / norm,
+        }
+    }
+
+    /// What a word is worth of which the best field is worth this, and all together that.
+    fn word(self, best: f32, sum: f32) -> f32 {
+        match self {
+            Self::Best { tie } => best + if tie.is_finite() { tie.clamp(0.0, 1.0) } else { 0.0 } * (sum - best),
+            Self::Together => saturated(sum, K1),
         }
     }
 }
@@ -615,18 +642,29 @@ impl<'a> Evaluator<'a> {
                         How::Fuzzy => format!("{name}: {} ~ {}", concept.word, clause.term),
                         How::Synonym => format!("{name}: {} = {}", concept.word, clause.term),
                     };
-                    found.push((what, clause.weight * saturated(list.term_freq(), norm)));
+                    let score = self.weight(clause, words.combine) * words.combine.field(list.term_freq(), norm);
+                    found.push((what, score.max(LEAST)));
                 }
             }
             for (documents, weight, says) in &concept.phrases {
                 if documents.binary_search(&document).is_ok() {
-                    found.push((format!("{} = {says}", concept.word), *weight));
+                    found.push((format!("{} = {says}", concept.word), weight.max(LEAST)));
                 }
             }
             found.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let (best, sum) = (found.first().map_or(0.0, |first| first.1), found.iter().map(|(_, score)| score).sum());
             for (at, (what, score)) in found.into_iter().enumerate() {
-                let share = if at == 0 { 1.0 } else { words.tie };
-                out.push(Reason { what, score: score * share * concept.idf * factor });
+                let share = match words.combine {
+                    Combine::Best { tie } => {
+                        if at == 0 {
+                            score
+                        } else {
+                            score * tie
+                        }
+                    }
+                    Combine::Together => words.combine.word(best, sum) * score / sum,
+                };
+                out.push(Reason { what, score: share * concept.idf * factor });
             }
         }
         for (what, documents, score) in &self.bonuses(words, plan)? {
@@ -891,6 +929,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// What an occurrence is worth: read together, one of the word itself is one of its stem too.
+    fn weight(&self, clause: &Clause, combine: Combine) -> f32 {
+        let options = &self.schema.0.texts[clause.field].options;
+        let is_both = combine == Combine::Together && clause.how == How::Typed && options.stem.is_some();
+        if is_both { clause.weight * (1.0 - options.stem_weight).max(0.0) } else { clause.weight }
+    }
+
     fn norms(&self, clause: &Clause) -> &[f32; 256] {
         let (words, stems) = &self.snapshot.lengths[clause.field];
         if clause.stems { &stems.0 } else { &words.0 }
@@ -968,7 +1013,7 @@ impl<'a> Evaluator<'a> {
 
     fn run(&self, words: &Words, plan: &Plan) -> Result<Matches> {
         let bonuses = self.bonuses(words, plan)?;
-        let tie = if words.tie.is_finite() { words.tie.clamp(0.0, 1.0) } else { 0.0 };
+        let combine = words.combine;
         let by_rarity = matches!(words.minimum, Minimum::Share(_) | Minimum::ShareOrBest { .. });
         let (needed, loosely, best) = match words.minimum {
             Minimum::ShareOrBest { share, loosely, best } => {
@@ -987,7 +1032,7 @@ impl<'a> Evaluator<'a> {
         let mut firm = Vec::new();
         for (at, segment) in self.snapshot.segments.iter().enumerate() {
             let mut cursors =
-                plan.concepts.iter().map(|concept| self.cursors(concept, at)).collect::<Result<Vec<_>>>()?;
+                plan.concepts.iter().map(|concept| self.cursors(concept, at, combine)).collect::<Result<Vec<_>>>()?;
             for start in (0..segment.documents).step_by(WINDOW) {
                 let end = segment.documents.min(start + WINDOW as u32);
                 let (first, last) = (segment.base + start, segment.base + end);
@@ -999,7 +1044,7 @@ impl<'a> Evaluator<'a> {
                     for (documents, weight) in phrases {
                         take_before(documents, last).iter().for_each(|document| of_word.add(document - first, *weight));
                     }
-                    of_word.finish(concept.idf, if by_rarity { concept.idf } else { 1.0 }, tie);
+                    of_word.finish(concept.idf, if by_rarity { concept.idf } else { 1.0 }, combine);
                 }
                 for (documents, score) in &mut bonuses {
                     for document in take_before(documents, last) {
@@ -1026,13 +1071,14 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What a segment has of a word.
-    fn cursors(&self, concept: &Concept, segment: usize) -> Result<Vec<Cursor<'_>>> {
+    fn cursors(&self, concept: &Concept, segment: usize, combine: Combine) -> Result<Vec<Cursor<'_>>> {
         let mut cursors = Vec::new();
         for clause in &concept.clauses {
             for (_, info) in clause.lists.iter().filter(|(at, _)| *at == segment) {
                 let view = self.view(segment, clause);
                 let block = view.terms.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
-                cursors.push(Cursor::new(block, &view.lengths, self.norms(clause), clause.weight));
+                let weight = self.weight(clause, combine);
+                cursors.push(Cursor::new(block, &view.lengths, self.norms(clause), weight, combine));
             }
         }
         Ok(cursors)
@@ -1065,7 +1111,7 @@ impl<'a> Evaluator<'a> {
         }
         concepts.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.word.cmp(&b.1.word)));
         let concepts = concepts.into_iter().take(terms).map(|(_, concept)| concept).collect();
-        let words = Words { minimum: Minimum::Any, tie: 1.0, ..Words::new("") };
+        let words = Words { minimum: Minimum::Any, combine: Combine::Best { tie: 1.0 }, ..Words::new("") };
         let plan = Plan { typed: Vec::new(), fields: Vec::new(), concepts };
         self.run(&words, &plan)
     }
@@ -1111,9 +1157,7 @@ pub(crate) fn cut(text: &str) -> &str {
 }
 
 /// BM25's saturated frequency.
-#[allow(clippy::cast_precision_loss, reason = "frequencies are small")]
-fn saturated(frequency: u32, norm: f32) -> f32 {
-    let frequency = frequency as f32;
+fn saturated(frequency: f32, norm: f32) -> f32 {
     frequency * (K1 + 1.0) / (frequency + norm)
 }
 

@@ -26,7 +26,7 @@ pub use crate::{
     error::SearchError,
     fusion::Fusion,
     index::{Bulk, Index, Opened, Options, Stats, VectorModel, VectorsOpened},
-    query::{Fuzziness, Minimum, Phrase, Query, StopWords, Synonym, Words},
+    query::{Combine, Fuzziness, Minimum, Phrase, Query, StopWords, Synonym, Words},
     request::{
         Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Kin, Meaning, Piece,
         Prior, Reason, Request, Response, Side, Similar, Sort, Suggestion,

@@ -152,12 +152,26 @@ pub enum Fuzziness {
     Always,
 }
 
+/// How the fields that have a word count together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Combine {
+    /// The field where the word is worth most decides: a name is in one field.
+    Best {
+        /// What the other fields add, 0 to 1.
+        tie: f32,
+    },
+    /// The fields are read as one text, in which an occurrence counts as often as its field's boost says (BM25F: the
+    /// same, eq. 3.20): what is told is told anywhere. A stem is worth its part of an occurrence, the word itself the
+    /// rest.
+    Together,
+}
+
 /// Words to look for in several fields at once.
 ///
 /// Every word is worth its inverse document frequency times BM25's term frequency (Robertson and Zaragoza 2009, "The
-/// Probabilistic Relevance Framework", eq. 3.15) in the field where that is highest, plus [`tie`](Self::tie) times the
-/// others: so "dune herbert" finds the book with one word in its title and the other in its author. A word's frequency
-/// is that of its commonest field, so that a field where a word is unusual gains nothing from that alone.
+/// Probabilistic Relevance Framework", eq. 3.15), which [`combine`](Self::combine) takes of the fields: each word may be
+/// in another one, so "dune herbert" finds the book with one word in its title and the other in its author. A word's
+/// frequency is that of its commonest field, so that a field where a word is unusual gains nothing from that alone.
 ///
 /// The settings that [`new`](Self::new) gives were tuned on a bookstore's queries; the README says how.
 #[derive(Clone, Debug)]
@@ -172,8 +186,8 @@ pub struct Words {
     pub fuzziness: Fuzziness,
     /// The last word may be the beginning of a longer one.
     pub prefix: bool,
-    /// What fields beside a word's best one add, 0 to 1.
-    pub tie: f32,
+    /// How the fields that have a word count together.
+    pub combine: Combine,
     /// Added for each two neighbours that stand together in a field with positions and `fuzzy` or `exact`, times the
     /// field's boost and the mean of their frequency weights (an ordered window of two: Metzler and Croft 2005, "A
     /// Markov Random Field Model for Term Dependencies"). Not for more than 12 words. 0 turns it off.
@@ -200,7 +214,7 @@ impl Words {
             minimum: Minimum::Share(0.2),
             fuzziness: Fuzziness::WhenFewer(3),
             prefix: false,
-            tie: 0.1,
+            combine: Combine::Best { tie: 0.1 },
             phrase: 0.5,
             exact: 1.0,
             stop_words: StopWords::default(),

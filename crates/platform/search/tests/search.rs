@@ -10,8 +10,8 @@ use std::{
 };
 
 use bookworm_search::{
-    Batch, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Kin, Language, Meaning,
-    Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords,
+    Batch, Combine, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Kin, Language,
+    Meaning, Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords,
     Suggestion, Synonym, TextOptions, VectorModel, VectorsOpened, Words,
     fusion::{Opinion, Span},
     limits,
@@ -507,6 +507,39 @@ fn what_sells_comes_first_among_equals_and_the_score_is_explained() {
     assert!(reasons.iter().any(|reason| reason.what == "prior sold on text"));
     let sum: f32 = plain.hits[0].reasons.iter().map(|reason| reason.score).sum();
     assert!((sum - plain.hits[0].score).abs() < 1e-3, "the reasons add up: {sum} and {}", plain.hits[0].score);
+}
+
+#[test]
+fn fields_are_read_together_or_the_best_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let field = || TextOptions { length: 0.0, ..TextOptions::default() }.stemmed(Language::English);
+    let schema = Schema::builder(1).text("one", field()).text("other", field()).build().unwrap();
+    let index = Index::open(folder.path(), schema, Options::default()).unwrap();
+    let document = |number, one: &str, other: &str| Document::new(id(number)).text("one", one).text("other", other);
+    let put = vec![
+        document(1, "a storm, the storm", "at sea"),
+        document(2, "a storm at sea", "the storm"),
+        document(3, "a storm", "at sea"),
+        document(4, "storms", "at sea, storming"),
+    ];
+    index.apply(Batch { put, remove: Vec::new() }, None).unwrap();
+    let scores = |combine| {
+        let storm = Words::new("storm").field("one", 1.0).field("other", 1.0);
+        let storm = Words { combine, phrase: 0.0, exact: 0.0, ..storm };
+        let response = index.search(&Request { explain: true, ..words(storm) }).unwrap();
+        let mut scores = [0.0; 5];
+        for hit in &response.hits {
+            let sum: f32 = hit.reasons.iter().map(|reason| reason.score).sum();
+            assert!((sum - hit.score).abs() < 1e-5, "{}: {sum} and {}", hit.id, hit.score);
+            scores[hit.id.as_u128() as usize] = hit.score;
+        }
+        scores
+    };
+    let [_, twice, parted, once, stems] = scores(Combine::Together);
+    assert!((twice - parted).abs() < 1e-5, "wherever it stands: {twice}, {parted}");
+    assert!(parted > stems && stems > 0.0 && parted > once, "{parted}, {stems}, {once}");
+    let [_, twice, parted, once, _] = scores(Combine::Best { tie: 0.0 });
+    assert!(twice > parted && (parted - once).abs() < 1e-5, "{twice}, {parted}, {once}");
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use bookworm_search::{
-    Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Kin, Meaning, Minimum, Phrase, Prior, Query,
-    Request, Sort, StopWords, Synonym, Words,
+    Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Kin, Meaning, Minimum, Phrase, Prior,
+    Query, Request, Sort, StopWords, Synonym, Words,
 };
 
 use crate::domain::understand::{self, Understood};
@@ -51,6 +51,9 @@ struct Shape {
     /// The share that is enough for the best. Not when the list is in another order than that of relevance: there what
     /// matches a little would come first as well.
     loosely: f32,
+    /// How the fields count together, and their boosts; none: those of the schema.
+    combine: Combine,
+    fields: &'static [(&'static str, f32)],
     /// Weights of the two sides.
     text: f32,
     meaning: f32,
@@ -74,6 +77,8 @@ const FEEDBACK: Feedback = Feedback { documents: 10, weight: 0.5 };
 const NAME: Shape = Shape {
     share: 0.6,
     loosely: 0.2,
+    combine: Combine::Best { tie: 0.1 },
+    fields: &[],
     text: 1.0,
     meaning: 0.6,
     phrase: 0.5,
@@ -87,22 +92,41 @@ const NAME: Shape = Shape {
 const TOPIC: Shape = Shape {
     share: 0.4,
     loosely: 0.2,
+    combine: Combine::Together,
+    fields: &[
+        ("title", 1.0),
+        ("authors", 1.0),
+        ("series", 1.0),
+        ("subjects", 1.0),
+        ("publisher", 0.1),
+        ("description", 1.0),
+    ],
     text: 1.0,
     meaning: 1.0,
-    phrase: 0.3,
+    phrase: 0.5,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.3,
     feedback: Some(FEEDBACK),
     kin: 0.7,
 };
-/// A description. Who remembers a book remembers some things wrongly: the best need no share of the words.
+/// A description. Who remembers a book remembers some things wrongly: the best need no share of the words. That a word
+/// of it is in a title says little; what a reader would call the book by says more.
 const DESCRIPTION: Shape = Shape {
-    share: 0.15,
+    share: 0.08,
     loosely: 0.0,
+    combine: Combine::Together,
+    fields: &[
+        ("title", 0.6),
+        ("authors", 1.5),
+        ("series", 2.0),
+        ("subjects", 2.5),
+        ("publisher", 0.1),
+        ("description", 1.0),
+    ],
     text: 0.6,
     meaning: 1.0,
-    phrase: 0.2,
+    phrase: 0.5,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.2,
@@ -236,6 +260,8 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
             .stop_words(&STOP_WORDS[understood.stop_words][usize::from(understood.is_description())])
             .synonyms(synonyms);
         words.phrase = shape.phrase;
+        words.combine = shape.combine;
+        words.fields = shape.fields.iter().map(|(field, boost)| ((*field).to_owned(), *boost)).collect();
         // Within quotes and beside prefixes the words are there to rank.
         if must.is_empty() {
             must.push(Query::from(words))
