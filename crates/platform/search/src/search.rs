@@ -1,6 +1,6 @@
 //! One search over one snapshot.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cmp::Ordering, collections::HashMap, ops::RangeInclusive};
 
 use tantivy::schema::{
     Field,
@@ -17,7 +17,7 @@ use crate::{
     highlight::Marker,
     limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, KIN, WINDOW},
     lock::read,
-    snapshot::{MISSING, Shared, Snapshot},
+    snapshot::{MISSING, Segment, Shared, Snapshot},
     tokens::Handles,
     vectors::Vectors,
 };
@@ -28,7 +28,7 @@ const DEPTH: usize = 1_000;
 const ROUNDING: f32 = 1.0 - 1e-5;
 /// So many of a long list are kept one by one; more are cheaper to sort out together.
 const FEW: usize = 64;
-/// Documents whose facets are looked up together, step by step: so the processor waits for the memory of many at once.
+/// Documents whose facets are looked up together.
 const BATCH: usize = 64;
 /// Words that mark a document out, for likeness by text.
 const ALIKE_TERMS: usize = 25;
@@ -472,16 +472,21 @@ impl Searching<'_> {
                 let mut counts = self.shared.counts.take();
                 counts.resize(counts.len().max(values.list.len()), 0);
                 let mut seen = Vec::new();
-                let mut places = Vec::with_capacity(BATCH);
-                let rows = |segment: usize| &self.snapshot.segments[segment].data.values[field];
-                for batch in documents.chunks(BATCH) {
-                    self.in_segments(batch, |segment, local| places.push((segment, rows(segment).place(local))));
-                    for value in places.drain(..).flat_map(|(segment, place)| rows(segment).at(place)) {
-                        let count = &mut counts[*value as usize];
-                        if *count == 0 {
-                            seen.push(*value);
+                // Step by step, so that the processor waits for the memory of many documents at once.
+                let mut rows = Vec::with_capacity(BATCH);
+                for (segment, documents) in self.by_segment(documents) {
+                    let values = &segment.data.values[field];
+                    for batch in documents.chunks(BATCH) {
+                        rows.extend(batch.iter().map(|document| values.of(document - segment.base)));
+                        for row in rows.drain(..) {
+                            for value in row {
+                                let count = &mut counts[*value as usize];
+                                if *count == 0 {
+                                    seen.push(*value);
+                                }
+                                *count += 1;
+                            }
                         }
-                        *count += 1;
                     }
                 }
                 let take = |value: u32| (std::mem::take(&mut counts[value as usize]), value);
@@ -495,28 +500,31 @@ impl Searching<'_> {
             }
             FacetOf::Ranges(ranges) => {
                 let field = self.schema.number(&facet.field)?;
-                counted.ranges = vec![0; ranges.len()];
-                self.in_segments(documents, |segment, local| {
-                    let number = self.snapshot.segments[segment].data.numbers[field][local as usize];
-                    for (count, range) in counted.ranges.iter_mut().zip(ranges) {
-                        *count += u64::from(number != MISSING && range.contains(&number));
-                    }
-                });
+                let mut present = Vec::with_capacity(documents.len());
+                for (segment, documents) in self.by_segment(documents) {
+                    let numbers = &segment.data.numbers[field];
+                    let numbers = documents.iter().map(|document| numbers[(document - segment.base) as usize]);
+                    present.extend(numbers.filter(|number| *number != MISSING));
+                }
+                let within =
+                    |range: &RangeInclusive<i64>| present.iter().filter(|number| range.contains(number)).count();
+                counted.ranges = ranges.iter().map(|range| within(range) as u64).collect();
             }
         }
         Ok(counted)
     }
 
-    /// Calls with the segment and the number in it; cheap where documents come in order.
-    fn in_segments(&self, documents: &[u32], mut each: impl FnMut(usize, u32)) {
-        let mut segment = 0;
-        for document in documents.iter().copied() {
-            let present = &self.snapshot.segments[segment];
-            if document < present.base || document - present.base >= present.documents {
-                segment = self.snapshot.locate(document).0;
-            }
-            each(segment, document - self.snapshot.segments[segment].base);
-        }
+    /// Documents that follow each other in one segment, with it: few parts where they are in order.
+    fn by_segment<'d>(&self, documents: &'d [u32]) -> impl Iterator<Item = (&Segment, &'d [u32])> {
+        let mut left = documents;
+        std::iter::from_fn(move || {
+            let segment = &self.snapshot.segments[self.snapshot.locate(*left.first()?).0];
+            let places = segment.base..segment.base + segment.documents;
+            let end = left.iter().position(|document| !places.contains(document)).unwrap_or(left.len());
+            let (documents, rest) = left.split_at(end);
+            left = rest;
+            Some((segment, documents))
+        })
     }
 
     // ------------------------------------------------------------------------------------------------------ hits

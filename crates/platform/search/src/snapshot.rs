@@ -4,7 +4,6 @@
 use std::{
     cmp::Ordering,
     collections::HashMap,
-    ops::Range,
     sync::{Arc, Mutex, RwLock},
 };
 
@@ -110,19 +109,10 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn of(&self, document: u32) -> &[u32] {
-        &self.values[self.place(document)]
-    }
-
-    /// Where the document's numbers are, for [`Rows::at`].
-    pub(crate) fn place(&self, document: u32) -> Range<usize> {
         match self.starts.get(document as usize..document as usize + 2) {
-            Some([from, to]) => *from as usize..*to as usize,
-            _ => 0..0,
+            Some([from, to]) => &self.values[*from as usize..*to as usize],
+            _ => &[],
         }
-    }
-
-    pub(crate) fn at(&self, place: Range<usize>) -> &[u32] {
-        &self.values[place]
     }
 }
 
