@@ -320,12 +320,15 @@ pub(crate) struct Evaluator<'a> {
     pub shared: &'a Shared,
     pub marks: Marks,
     pub tolerated: Vec<(String, Vec<String>)>,
+    /// What the words are worth also in documents that have too few of them to match.
+    pub loose: Matches,
     nodes: usize,
 }
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, schema: &'a Schema, shared: &'a Shared) -> Self {
-        Self { snapshot, schema, shared, marks: Marks::default(), tolerated: Vec::new(), nodes: 0 }
+        let (marks, tolerated, loose) = (Marks::default(), Vec::new(), Matches::default());
+        Self { snapshot, schema, shared, marks, tolerated, loose, nodes: 0 }
     }
 
     /// Every living document that matches.
@@ -562,13 +565,16 @@ impl<'a> Evaluator<'a> {
 
     fn words(&mut self, words: &Words) -> Result<Matches> {
         let Some(mut plan) = self.plan(words)? else { return Ok(Matches::default()) };
-        let found = self.run(words, &plan)?;
+        let (mut found, mut loose) = self.run(words, &plan)?;
         let too_few = match words.fuzziness {
             Fuzziness::WhenFewer(enough) => found.documents.len() < enough,
             Fuzziness::Never | Fuzziness::Always => false,
         };
-        let found = if too_few && self.tolerate(&mut plan, Which::All)? { self.run(words, &plan)? } else { found };
+        if too_few && self.tolerate(&mut plan, Which::All)? {
+            (found, loose) = self.run(words, &plan)?;
+        }
         self.mark(&plan);
+        self.loose = loose;
         Ok(found)
     }
 
@@ -584,7 +590,7 @@ impl<'a> Evaluator<'a> {
             Query::Words(words) => {
                 let Some(mut plan) = self.plan(words)? else { return Ok(()) };
                 if let Fuzziness::WhenFewer(enough) = words.fuzziness
-                    && self.run(words, &plan)?.documents.len() < enough
+                    && self.run(words, &plan)?.0.documents.len() < enough
                 {
                     self.tolerate(&mut plan, Which::All)?;
                 }
@@ -1011,7 +1017,8 @@ impl<'a> Evaluator<'a> {
         Ok(documents)
     }
 
-    fn run(&self, words: &Words, plan: &Plan) -> Result<Matches> {
+    /// The documents that match; and where the best of few words were taken, all that have so few, those included.
+    fn run(&self, words: &Words, plan: &Plan) -> Result<(Matches, Matches)> {
         let bonuses = self.bonuses(words, plan)?;
         let combine = words.combine;
         let by_rarity = matches!(words.minimum, Minimum::Share(_) | Minimum::ShareOrBest { .. });
@@ -1065,9 +1072,10 @@ impl<'a> Evaluator<'a> {
             let floor = best.checked_sub(1).map_or(f32::INFINITY, |last| {
                 *found.scores.clone().select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1
             });
-            found = found.keep(|at| firm[at] || found.scores[at] >= floor);
+            let matches = found.keep(|at| firm[at] || found.scores[at] >= floor);
+            return Ok((matches, found));
         }
-        Ok(found)
+        Ok((found, Matches::default()))
     }
 
     /// What a segment has of a word.
@@ -1113,7 +1121,7 @@ impl<'a> Evaluator<'a> {
         let concepts = concepts.into_iter().take(terms).map(|(_, concept)| concept).collect();
         let words = Words { minimum: Minimum::Any, combine: Combine::Best { tie: 1.0 }, ..Words::new("") };
         let plan = Plan { typed: Vec::new(), fields: Vec::new(), concepts };
-        self.run(&words, &plan)
+        Ok(self.run(&words, &plan)?.0)
     }
 }
 

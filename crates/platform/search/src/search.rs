@@ -120,7 +120,7 @@ impl Searching<'_> {
         }
 
         let page = match &request.sort {
-            Sort::Relevance => self.by_relevance(request, &matches, &near, &priors, window),
+            Sort::Relevance => self.by_relevance(request, &matches, &evaluator.loose, &near, &priors, window),
             sort => self.by_field(sort, &matches, &near, &only_near, &priors, window)?,
         };
         let mut markers = self.markers(request, &evaluator.marks)?;
@@ -324,6 +324,7 @@ impl Searching<'_> {
         &self,
         request: &Request,
         matches: &Matches,
+        loose: &Matches,
         near: &[(u32, f32)],
         priors: &[(usize, &Prior)],
         window: usize,
@@ -352,7 +353,9 @@ impl Searching<'_> {
             let entry = candidates.entry(*document).or_default();
             entry.1 = Some(Opinion { rank, score: *score });
             if entry.0.is_none() {
+                // What meaning found has a few of the words, maybe.
                 let score = self.text_score(matches, priors, *document);
+                let score = score.or_else(|| self.text_score(loose, priors, *document));
                 entry.0 = score.map(|score| Opinion { rank: 0, score });
             }
         }

@@ -592,6 +592,17 @@ fn meaning_finds_what_words_do_not() {
     let top = &response.hits[0];
     assert!(top.text.is_none() && top.meaning.unwrap().rank == 1 && (top.meaning.unwrap().score - 1.0).abs() < 1e-5);
 
+    // Both are as near, but one of them has a word of the query, though too few to match.
+    let same = |number| (id(number), number as u64, vec![0.0, 0.0, 1.0, 0.5]);
+    index.put_vectors(&[same(3), same(4)]).unwrap();
+    let minimum = Minimum::ShareOrBest { share: 0.6, loosely: 0.0, best: 0 };
+    let text = Words::new("hobbit dwarves messiah").minimum(minimum).fuzziness(Fuzziness::Never);
+    let fusion = Fusion::Weighted { text_weight: 1.0, meaning_weight: 1.0 };
+    let response = index.search(&Request { text: Some(text.into()), fusion, ..request.clone() }).unwrap();
+    assert_eq!((response.total, response.text_total, response.meaning_only), (4, 1, 3));
+    let [messiah, dune] = [4, 3].map(|number| response.hits.iter().find(|hit| hit.id == id(number)).unwrap());
+    assert!(messiah.score > dune.score && messiah.text.is_some() && dune.text.is_none());
+
     let both = Request { text: Some(Words::new("game").into()), ..request.clone() };
     let response = index.search(&both).unwrap();
     assert_eq!(ids(&response)[0], 6, "found by both sides");

@@ -14,6 +14,8 @@ mod similar_books;
 mod suggest;
 mod view_book;
 
+use std::cell::RefCell;
+
 use axum::response::{IntoResponse, Response};
 use bookworm_http::{Problem, etag};
 use bookworm_kernel::BookId;
@@ -59,15 +61,27 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Names the books that an answer shows, so that who keeps it knows when to ask again.
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
-/// What a page of books takes as JSON, mostly.
-const PAGE_BYTES: usize = 64 * 1024;
+/// What is kept of a buffer for JSON at most: a page of books takes some 40 kB.
+const BUFFER: usize = 256 * 1024;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// As JSON, in memory of just that size: whoever keeps the answer keeps no more, and nothing is copied while it grows.
+fn json<T: Serialize>(body: &T) -> Result<Bytes, Problem> {
+    BUFFERS.with_borrow_mut(|buffer| {
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, body).map_err(|error| Problem::internal(&error))?;
+        let json = Bytes::copy_from_slice(buffer);
+        buffer.shrink_to(BUFFER);
+        Ok(json)
+    })
+}
 
 /// JSON that others may keep until one of these books changes.
 fn fresh<T: Serialize>(body: &T, books: impl IntoIterator<Item = BookId>) -> Result<Response, Problem> {
-    // Room for a page of books from the start: growing to it would copy most of it again.
-    let mut json = Vec::with_capacity(PAGE_BYTES);
-    serde_json::to_writer(&mut json, body).map_err(|error| Problem::internal(&error))?;
-    let mut response = (StatusCode::OK, json).into_response();
+    let mut response = (StatusCode::OK, json(body)?).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let keys: Vec<String> = books.into_iter().map(|book| book.to_string()).collect();
@@ -78,8 +92,7 @@ fn fresh<T: Serialize>(body: &T, books: impl IntoIterator<Item = BookId>) -> Res
 }
 
 fn answer<T: Serialize>(version: i64, body: &T) -> Result<Answer, Problem> {
-    let body = serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?;
-    Ok(Answer { version, body: Bytes::from(body) })
+    Ok(Answer { version, body: json(body)? })
 }
 
 /// An answer as it is sent: a book with its `ETag`, a list without.

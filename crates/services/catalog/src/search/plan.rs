@@ -113,7 +113,7 @@ const TOPIC: Shape = Shape {
 /// A description. Who remembers a book remembers some things wrongly: the best need no share of the words. That a word
 /// of it is in a title says little; what a reader would call the book by says more.
 const DESCRIPTION: Shape = Shape {
-    share: 0.08,
+    share: 0.15,
     loosely: 0.0,
     combine: Combine::Together,
     fields: &[
@@ -210,7 +210,7 @@ pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offs
 /// How many of the nearest take part.
 const CANDIDATES: usize = 200;
 /// How many books with few of the words are ranked with the others.
-const LOOSELY: usize = 1_000;
+const LOOSELY: usize = 500;
 /// How many of the best bring their series.
 const KIN: usize = 20;
 /// How many are offered when nothing has the words.
