@@ -206,11 +206,13 @@ impl<'a> Cursor<'a> {
     }
 
     fn score(&mut self) {
+        // Copied, so that nothing but the scores changes within the loops, and the processor takes several at once.
+        let (combine, weight) = (self.combine, self.weight);
         for (score, document) in self.scores.iter_mut().zip(self.block.docs()) {
             *score = self.norms[usize::from(self.lengths[*document as usize])];
         }
         for (score, frequency) in self.scores.iter_mut().zip(self.block.freqs()) {
-            *score = (self.weight * self.combine.field(*frequency, *score)).max(LEAST);
+            *score = (weight * combine.field(*frequency, *score)).max(LEAST);
         }
     }
 
