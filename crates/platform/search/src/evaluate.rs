@@ -9,17 +9,18 @@ use std::collections::HashMap;
 use rust_stemmers::Stemmer;
 use tantivy::{
     DocSet,
-    postings::{BlockSegmentPostings, Postings, SegmentPostings, TermInfo},
+    postings::{Postings, SegmentPostings, TermInfo},
     schema::IndexRecordOption,
 };
 
 use crate::{
     Combine, Fuzziness, Minimum, Phrase, Query, Reason, Result, Schema, SearchError, Words,
+    accumulate::{Cursor, LEAST, WINDOW, Window, take_before},
     analysis::{self, Word},
     bits::Bits,
     limits::{EXPANSIONS, FILTER_VALUES, QUERY_CHARACTERS, QUERY_DEPTH, QUERY_NODES, QUERY_WORDS},
     lock::read,
-    snapshot::{Inverted, K1, MISSING, Shared, Snapshot},
+    snapshot::{Inverted, MISSING, Shared, Snapshot},
     tokens::WHOLE_BYTES,
 };
 
@@ -33,13 +34,6 @@ const PREFIX: f32 = 0.7;
 const FUZZY: f32 = 0.85;
 /// Terms that are looked through for the commonest ones with a prefix.
 const PREFIX_SCAN: usize = 2_000;
-/// Postings that are scored together, so that the processor takes several at once: as many as are packed together.
-const BLOCK: usize = 128;
-/// Documents whose words are added up together: their numbers take 32 kB.
-const WINDOW: usize = 2_048;
-/// What a word is worth at least: a document that has nothing is one that has not the word.
-const LEAST: f32 = f32::MIN_POSITIVE;
-
 /// Documents in order, and their scores.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matches {
@@ -96,169 +90,6 @@ fn add(words: &mut Vec<String>, word: &str) {
     if words.iter().all(|other| other != word) {
         words.push(word.to_owned());
     }
-}
-
-/// What the documents of one window have. All zero between windows.
-struct Window {
-    of_word: [OfWord; WINDOW],
-    whole: [Whole; WINDOW],
-    /// The documents of one word, and room for one more.
-    touched: [u32; WINDOW + 1],
-    matched: Bits,
-}
-
-/// What a document has of one word: in its best field, and in all.
-#[derive(Clone, Copy, Default)]
-struct OfWord {
-    best: f32,
-    sum: f32,
-}
-
-/// What a document has of all words: their worth, and what counts towards the minimum.
-#[derive(Clone, Copy, Default)]
-struct Whole {
-    score: f32,
-    mass: f32,
-}
-
-impl Window {
-    fn new() -> Self {
-        Self {
-            of_word: [OfWord::default(); WINDOW],
-            whole: [Whole::default(); WINDOW],
-            touched: [0; WINDOW + 1],
-            matched: Bits::none(WINDOW),
-        }
-    }
-
-    fn next_word(&mut self) -> WordWindow<'_> {
-        WordWindow { window: self, count: 0 }
-    }
-
-    /// Adds to what matches anyway.
-    fn bonus(&mut self, document: u32, score: f32) {
-        let whole = &mut self.whole[document as usize];
-        if whole.mass > 0.0 {
-            whole.score += score;
-        }
-    }
-
-    /// Calls with every document that has a word, in order, its score, and its words' mass.
-    fn drain(&mut self, mut each: impl FnMut(u32, f32, f32)) {
-        for document in self.matched.drain() {
-            let Whole { score, mass } = std::mem::take(&mut self.whole[document as usize]);
-            each(document, score, mass);
-        }
-    }
-}
-
-/// A window while one word is added up.
-struct WordWindow<'a> {
-    window: &'a mut Window,
-    count: usize,
-}
-
-impl WordWindow<'_> {
-    fn add(&mut self, document: u32, score: f32) {
-        let OfWord { best, sum } = &mut self.window.of_word[document as usize];
-        // Without a branch: whether a document had the word in another field already is anybody's guess.
-        self.window.touched[self.count] = document;
-        self.count += usize::from(*sum == 0.0);
-        *sum += score;
-        *best = if score > *best { score } else { *best };
-    }
-
-    fn finish(self, idf: f32, weight: f32, combine: Combine) {
-        for document in &self.window.touched[..self.count] {
-            self.window.matched.insert(*document);
-            let OfWord { best, sum } = std::mem::take(&mut self.window.of_word[*document as usize]);
-            let whole = &mut self.window.whole[*document as usize];
-            whole.score += idf * combine.word(best, sum);
-            whole.mass += weight;
-        }
-    }
-}
-
-/// A list of postings on its way through the documents of a segment.
-struct Cursor<'a> {
-    block: BlockSegmentPostings,
-    /// What each of the block's postings is worth.
-    scores: [f32; BLOCK],
-    /// How many of the block's are done.
-    done: usize,
-    lengths: &'a [u8],
-    norms: &'a [f32; 256],
-    weight: f32,
-    combine: Combine,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(
-        block: BlockSegmentPostings,
-        lengths: &'a [u8],
-        norms: &'a [f32; 256],
-        weight: f32,
-        combine: Combine,
-    ) -> Self {
-        let mut cursor = Self { block, scores: [0.0; BLOCK], done: 0, lengths, norms, weight, combine };
-        cursor.score();
-        cursor
-    }
-
-    fn score(&mut self) {
-        // Copied, so that nothing but the scores changes within the loops, and the processor takes several at once.
-        let (combine, weight) = (self.combine, self.weight);
-        for (score, document) in self.scores.iter_mut().zip(self.block.docs()) {
-            *score = self.norms[usize::from(self.lengths[*document as usize])];
-        }
-        for (score, frequency) in self.scores.iter_mut().zip(self.block.freqs()) {
-            *score = (weight * combine.field(*frequency, *score)).max(LEAST);
-        }
-    }
-
-    /// Calls with the documents that are left before this one, and what they are worth.
-    fn until(&mut self, end: u32, mut each: impl FnMut(u32, f32)) {
-        while self.block.block_len() > 0 {
-            let left = &self.block.docs()[self.done..];
-            for (document, score) in left.iter().zip(&self.scores[self.done..]) {
-                if *document >= end {
-                    return;
-                }
-                each(*document, *score);
-                self.done += 1;
-            }
-            self.block.advance();
-            self.done = 0;
-            self.score();
-        }
-    }
-}
-
-impl Combine {
-    /// What a field with a word so many times is worth.
-    #[allow(clippy::cast_precision_loss, reason = "frequencies are small")]
-    fn field(self, frequency: u32, norm: f32) -> f32 {
-        let frequency = frequency as f32;
-        match self {
-            Self::Best { .. } => saturated(frequency, norm),
-            Self::Together => frequency * K1 / norm,
-        }
-    }
-
-    /// What a word is worth of which the best field is worth this, and all together that.
-    fn word(self, best: f32, sum: f32) -> f32 {
-        match self {
-            Self::Best { tie } => best + if tie.is_finite() { tie.clamp(0.0, 1.0) } else { 0.0 } * (sum - best),
-            Self::Together => saturated(sum, K1),
-        }
-    }
-}
-
-/// The documents before this one, which are taken away.
-fn take_before<'a>(documents: &mut &'a [u32], end: u32) -> &'a [u32] {
-    let (before, rest) = documents.split_at(documents.partition_point(|document| *document < end));
-    *documents = rest;
-    before
 }
 
 /// A term of a field that counts for a word.
@@ -1164,11 +995,6 @@ fn needed(minimum: Minimum, concepts: &[Concept]) -> f32 {
 /// The text up to the limit.
 pub(crate) fn cut(text: &str) -> &str {
     text.char_indices().nth(QUERY_CHARACTERS).map_or(text, |(at, _)| &text[..at])
-}
-
-/// BM25's saturated frequency.
-fn saturated(frequency: f32, norm: f32) -> f32 {
-    frequency * (K1 + 1.0) / (frequency + norm)
 }
 
 /// The weight of a word that so many of all documents have (Robertson and Zaragoza 2009, with 1 added so that it is

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accumulate;
 pub mod analysis;
 mod bits;
 mod completions;
