@@ -165,10 +165,23 @@ impl Combine {
     /// What a word is worth of which the best field is worth this, and all together that.
     pub(crate) fn word(self, best: f32, sum: f32) -> f32 {
         match self {
-            Self::Best { tie } => best + if tie.is_finite() { tie.clamp(0.0, 1.0) } else { 0.0 } * (sum - best),
+            Self::Best { tie } => best + clamped(tie) * (sum - best),
             Self::Together => saturated(sum, K1),
         }
     }
+
+    /// How much of that one field brings, of which there is one best: all fields' parts add up to the word's worth.
+    pub(crate) fn part(self, score: f32, is_best: bool, sum: f32) -> f32 {
+        match self {
+            Self::Best { .. } if is_best => score,
+            Self::Best { tie } => clamped(tie) * score,
+            Self::Together => saturated(sum, K1) * score / sum,
+        }
+    }
+}
+
+fn clamped(tie: f32) -> f32 {
+    if tie.is_finite() { tie.clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// The documents before this one, which are taken away.

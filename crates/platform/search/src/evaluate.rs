@@ -308,21 +308,28 @@ impl<'a> Evaluator<'a> {
     fn phrase(&mut self, phrase: &Phrase) -> Result<Matches> {
         let words = analysis::words(cut(&phrase.text));
         let words = &words[..words.len().min(QUERY_WORDS)];
-        let Some(first) = words.first() else { return Ok(Matches::default()) };
+        if words.is_empty() {
+            return Ok(Matches::default());
+        }
         words.iter().flat_map(|word| &word.forms).for_each(|form| add(&mut self.marks.words, form));
         let mut found = Vec::new();
         for (field, boost) in self.fields(&phrase.fields)? {
             if !self.schema.0.texts[field].options.positions {
                 continue;
             }
-            let slot = |word: &Word| self.slot(field, &word.forms, word.position - first.position);
-            let mut documents = self.in_a_row(field, &words.iter().map(slot).collect::<Result<Vec<_>>>()?)?;
+            let mut documents = self.in_a_row(field, &self.row(field, words)?)?;
             documents.retain(|document| self.snapshot.alive.contains(*document));
             #[allow(clippy::cast_precision_loss, reason = "a weight")]
             let idf = idf(self.snapshot.length, documents.len() as u64);
             found.push(constant(documents, boost * idf));
         }
         Ok(combine(&found, self.snapshot.length, |scores| scores.iter().copied().fold(0.0, f32::max)))
+    }
+
+    /// Where these words are in the field, one after the other.
+    fn row(&self, field: usize, words: &[Word]) -> Result<Vec<Slot>> {
+        let first = words.first().map_or(0, |word| word.position);
+        words.iter().map(|word| self.slot(field, &word.forms, word.position - first)).collect()
     }
 
     /// Where each form of the word is in the field.
@@ -491,19 +498,10 @@ impl<'a> Evaluator<'a> {
                 }
             }
             found.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let (best, sum) = (found.first().map_or(0.0, |first| first.1), found.iter().map(|(_, score)| score).sum());
+            let sum: f32 = found.iter().map(|(_, score)| score).sum();
             for (at, (what, score)) in found.into_iter().enumerate() {
-                let share = match words.combine {
-                    Combine::Best { tie } => {
-                        if at == 0 {
-                            score
-                        } else {
-                            score * tie
-                        }
-                    }
-                    Combine::Together => words.combine.word(best, sum) * score / sum,
-                };
-                out.push(Reason { what, score: share * concept.idf * factor });
+                let score = words.combine.part(score, at == 0, sum);
+                out.push(Reason { what, score: score * concept.idf * factor });
             }
         }
         for (what, documents, score) in &self.bonuses(words, plan)? {
@@ -646,9 +644,7 @@ impl<'a> Evaluator<'a> {
                         if !self.schema.0.texts[*field].options.positions {
                             continue;
                         }
-                        let slot = |word: &Word| self.slot(*field, &word.forms, word.position - first.position);
-                        let slots = other.iter().map(slot).collect::<Result<Vec<_>>>()?;
-                        let documents = self.in_a_row(*field, &slots)?;
+                        let documents = self.in_a_row(*field, &self.row(*field, &other)?)?;
                         if documents.is_empty() {
                             continue;
                         }

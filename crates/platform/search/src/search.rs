@@ -109,19 +109,20 @@ impl Searching<'_> {
         let near = self.near(request, &matches, is_certain, &allowed, &priors)?;
         let only_near: Vec<u32> =
             near.iter().map(|(document, _)| *document).filter(|d| matches.score_of(*d).is_none()).collect();
+        let found: Vec<u32> = matches.documents.iter().chain(&only_near).copied().collect();
         let mut response = Response {
-            total: matches.documents.len() + only_near.len(),
+            total: found.len(),
             text_total: matches.documents.len(),
             meaning_only: only_near.len(),
             ..Response::default()
         };
         for facet in &request.facets {
-            response.facets.push(self.facet(facet, request, &filters, &matches, unfiltered.as_ref(), &only_near)?);
+            response.facets.push(self.facet(facet, request, &filters, &found, unfiltered.as_ref(), &only_near)?);
         }
 
         let page = match &request.sort {
             Sort::Relevance => self.by_relevance(request, &matches, &evaluator.loose, &near, &priors, window),
-            sort => self.by_field(sort, &matches, &near, &only_near, &priors, window)?,
+            sort => self.by_field(sort, &matches, &near, found, &priors, window)?,
         };
         let mut markers = self.markers(request, &evaluator.marks)?;
         for candidate in page.into_iter().skip(request.offset).take(request.limit) {
@@ -382,11 +383,10 @@ impl Searching<'_> {
         sort: &Sort,
         matches: &Matches,
         near: &[(u32, f32)],
-        only_near: &[u32],
+        mut documents: Vec<u32>,
         priors: &[(usize, &Prior)],
         window: usize,
     ) -> Result<Vec<Candidate>> {
-        let mut documents: Vec<u32> = matches.documents.iter().chain(only_near).copied().collect();
         match sort {
             Sort::Number { field, descending } => {
                 let field = self.schema.number(field)?;
@@ -438,17 +438,14 @@ impl Searching<'_> {
         facet: &Facet,
         request: &Request,
         filters: &[Bits],
-        matches: &Matches,
+        found: &[u32],
         unfiltered: Option<&Matches>,
         only_near: &[u32],
     ) -> Result<FacetCounts> {
         let own = |filter: &Filter| filter.field() == Some(facet.field.as_str());
         let widened = unfiltered.filter(|_| facet.without_own_filters && request.filters.iter().any(own));
         match widened {
-            None => {
-                let documents: Vec<u32> = matches.documents.iter().chain(only_near).copied().collect();
-                self.count(facet, &documents)
-            }
+            None => self.count(facet, found),
             Some(unfiltered) => {
                 let others: Vec<&Bits> = request
                     .filters
