@@ -767,8 +767,13 @@ impl<'a> Evaluator<'a> {
     /// What an occurrence is worth: read together, one of the word itself is one of its stem too.
     fn weight(&self, clause: &Clause, combine: Combine) -> f32 {
         let options = &self.schema.0.texts[clause.field].options;
-        let is_both = combine == Combine::Together && clause.how == How::Typed && options.stem.is_some();
-        if is_both { clause.weight * (1.0 - options.stem_weight).max(0.0) } else { clause.weight }
+        // What is only spelt alike or begins alike is looked for without its stem.
+        let has_stem = !clause.stems && matches!(clause.how, How::Typed | How::Synonym) && options.stem.is_some();
+        if combine == Combine::Together && has_stem {
+            clause.weight * (1.0 - options.stem_weight).max(0.0)
+        } else {
+            clause.weight
+        }
     }
 
     fn norms(&self, clause: &Clause) -> &[f32; 256] {

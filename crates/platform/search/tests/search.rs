@@ -538,6 +538,16 @@ fn fields_are_read_together_or_the_best_decides() {
     let [_, twice, parted, once, stems] = scores(Combine::Together);
     assert!((twice - parted).abs() < 1e-5, "wherever it stands: {twice}, {parted}");
     assert!(parted > stems && stems > 0.0 && parted > once, "{parted}, {stems}, {once}");
+    let synonyms = vec![Synonym { words: "gale".to_owned(), alternatives: vec!["storm".to_owned()] }];
+    let gale = Words::new("gale").field("one", 1.0).field("other", 1.0).synonyms(synonyms);
+    let gale = Words { combine: Combine::Together, exact: 0.0, synonym_weight: 1.0, ..gale };
+    let response = index.search(&words(gale)).unwrap();
+    assert_eq!(response.hits.len(), 4);
+    // How rare a word is, is another matter: but for that, a synonym is worth its word in every document.
+    let ratio = |number: u128, storm: f32| response.hits.iter().find(|hit| hit.id == id(number)).unwrap().score / storm;
+    for other in [ratio(2, parted), ratio(3, once), ratio(4, stems)] {
+        assert!((other - ratio(1, twice)).abs() < 1e-4, "{other} and {}", ratio(1, twice));
+    }
     let [_, twice, parted, once, _] = scores(Combine::Best { tie: 0.0 });
     assert!(twice > parted && (parted - once).abs() < 1e-5, "{twice}, {parted}, {once}");
 }
