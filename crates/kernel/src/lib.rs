@@ -20,6 +20,6 @@ pub use id::{
     AuthorId, BookId, ConversationId, CorrelationId, CustomerId, MessageId, OrderId, PaymentId, PublisherId,
     ReservationId, SubjectId,
 };
-pub use isbn::{InvalidIsbn, Isbn13};
+pub use isbn::{InvalidIsbn, Isbn13, IsbnMention, Misprint};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
 pub use quantity::{InvalidQuantity, Quantity};

@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
-use bookworm_kernel::Isbn13;
+use bookworm_kernel::{Isbn13, IsbnMention};
 
 use super::{
     draft,
@@ -282,44 +282,12 @@ fn take_prefixed(understood: &mut Understood, prefix: Prefix, value: &str) -> bo
 
 /// Finds an ISBN, whatever stands around it. Returns what is left of the text.
 fn take_isbn(text: &str) -> (Option<Isbn13>, String) {
-    let digit = |c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X');
-    let joins = |c: char| matches!(c, ' ' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
-    let chars: Vec<(usize, char)> = text.char_indices().collect();
-    let mut start = 0;
-    while start < chars.len() {
-        let boundary = start == 0 || !chars[start - 1].1.is_alphanumeric();
-        if !chars[start].1.is_ascii_digit() || !boundary {
-            start += 1;
-            continue;
+    match Isbn13::find(text) {
+        Some(IsbnMention { isbn: Ok(isbn), place }) => {
+            (Some(isbn), format!("{} {}", &text[..place.start], &text[place.end..]))
         }
-        // The longest run that begins here and reads as an ISBN: thirteen digits before ten.
-        let mut count = 0;
-        let mut best = None;
-        for (at, (_, c)) in chars.iter().enumerate().skip(start) {
-            if digit(*c) {
-                count += 1;
-                let ends = chars.get(at + 1).is_none_or(|(_, next)| !next.is_alphanumeric());
-                if (count == 10 || count == 13) && ends {
-                    let end = chars.get(at + 1).map_or(text.len(), |(end, _)| *end);
-                    if let Ok(isbn) = Isbn13::parse(&text[chars[start].0..end]) {
-                        best = Some((isbn, end));
-                    }
-                }
-                if count == 13 {
-                    break;
-                }
-            } else if !joins(*c) {
-                break;
-            }
-        }
-        if let Some((isbn, end)) = best {
-            return (Some(isbn), format!("{} {}", &text[..chars[start].0], &text[end..]));
-        }
-        while start < chars.len() && chars[start].1.is_alphanumeric() {
-            start += 1;
-        }
+        _ => (None, text.to_owned()),
     }
-    (None, text.to_owned())
 }
 
 /// "X by Y" in a short query: the last "by" with words on both sides.
@@ -377,11 +345,23 @@ mod tests {
             "  978\u{2011}0\u{2011}441\u{2011}47812\u{2011}5  ",
             "do you have 0-441-47812-3 in stock?",
             "(9780441478125)",
+            "isbn978-0-441-47812-5",
+            "isbn139780441478125",
+            "９７８０４４１４７８１２５",
+            "978.0.441.47812.5",
+            "978044147812551495",
+            "9780441478125 51495",
+            "=\"9780441478125\"",
+            "'9780441478125",
+            "9780441478125.0",
+            "441478123",
         ] {
             assert_eq!(isbn(text).as_deref(), Some("9780441478125"), "{text}");
         }
         assert_eq!(isbn("080442957X").as_deref(), Some("9780804429573"));
-        assert!(understand("ISBN-13: 9780441478125").is_only_isbn());
+        for text in ["ISBN-13: 9780441478125", "isbn978-0-441-47812-5", "9780441478125.0", "=\"9780441478125\""] {
+            assert!(understand(text).is_only_isbn(), "{text}");
+        }
         assert!(!understand("9780441478125 darkness").is_only_isbn());
         for text in ["1984", "catch 22", "9780441478126", "2001 a space odyssey", "12345", "x0441478123", "04414781234"]
         {
