@@ -3,6 +3,7 @@
 //! Each type parses at the edge and cannot be wrong afterwards: a [`Quantity`] is 1 to 99, an [`Isbn13`] has a
 //! correct check digit, [`Money`] never mixes currencies.
 
+mod amount;
 mod cause;
 mod clock;
 mod email;
@@ -12,6 +13,7 @@ mod isbn;
 mod money;
 mod quantity;
 
+pub use amount::InvalidAmount;
 pub use cause::{Cause, TraceParent};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use email::{Email, InvalidEmail};

@@ -176,20 +176,6 @@ impl Money {
     }
 }
 
-impl fmt::Display for Money {
-    /// As a person reads it: `$12.99`, `¥1299`, `-€0.50`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exponent = self.currency.exponent();
-        let unit = 10_u64.pow(exponent);
-        let (sign, amount) = (if self.amount < 0 { "-" } else { "" }, self.amount.unsigned_abs());
-        write!(f, "{sign}{}{}", self.currency.symbol(), amount / unit)?;
-        if exponent > 0 {
-            write!(f, ".{:0width$}", amount % unit, width = exponent as usize)?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Debug for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.amount, self.currency)
@@ -201,14 +187,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn prints_as_people_read_it() {
-        assert_eq!(Money::new(1299, Currency::USD).to_string(), "$12.99");
-        assert_eq!(Money::new(-50, Currency::EUR).to_string(), "-€0.50");
-        let yen = Currency::parse("jpy").expect("JPY is in ISO 4217");
-        assert_eq!(Money::new(1299, yen).to_string(), "¥1299");
-    }
 
     #[test]
     fn currencies_never_mix() {

@@ -6,7 +6,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use crate::{Settings, validate::Invalid};
+use crate::{Settings, sections::ordering::default_shipping, validate::Invalid};
 
 /// Before every environment variable of ours.
 const PREFIX: &str = "BOOKWORM_";
@@ -234,7 +234,7 @@ impl Merged {
     }
 
     fn settings(self) -> Result<Settings, ConfigError> {
-        let settings: Settings =
+        let mut settings: Settings =
             serde_path_to_error::deserialize(Value::Table(self.values.clone())).map_err(|error| {
                 let mut key = error.path().to_string();
                 if key == "." {
@@ -254,6 +254,9 @@ impl Merged {
                 }
                 ConfigError::Value { origin: self.origin(&key).to_string(), key, message: hide_value(message) }
             })?;
+        if !self.origins.keys().any(|key| key.starts_with("ordering.shipping_methods")) {
+            settings.ordering.shipping_methods = default_shipping(settings.ordering.currency);
+        }
         settings.validate().map_err(|invalid| {
             let named = invalid.into_iter().map(|invalid| {
                 let origin = self.origin(&invalid.key).to_string();

@@ -295,7 +295,7 @@ fn every_broken_limit_is_named_at_once() {
     ordering.action_timeout_minutes: must be 1 to 1440, not 0
     ordering.guest_link_secret: must be at least 16 characters
     ordering.shipping_methods[0].code: must be 1 to 40 lower-case letters, digits, - and _
-    ordering.shipping_methods[1].price: must be 0 to 100000000, not -1
+    ordering.shipping_methods[1].price: must be 0 to 10000000000, not -1
     ordering.shipping_methods[1].min_days: must not be above max_days
     ordering.shipping_methods[2].countries[0]: must be two capitals, as in ISO 3166-1
     ordering.tax[0].country: must be two capitals, as in ISO 3166-1
@@ -354,4 +354,21 @@ fn a_url_chooses_the_endpoint_and_a_folder_with_files_the_local_model() {
     assert_eq!(ai.chosen(|| true), AiProvider::Off);
     let text = error(env("BOOKWORM_AI__URL", "ftp://models.example"));
     assert!(text.contains("ai.url: must be http:// or https://") && text.contains("ai.model"), "{text}");
+}
+
+#[test]
+fn default_shipping_costs_what_fits_the_currency() {
+    let price_of = |currency: &str, methods: Option<&str>| {
+        let currency = Some(("BOOKWORM_ORDERING__CURRENCY".to_owned(), currency.to_owned()));
+        let methods = methods.map(|methods| ("BOOKWORM_ORDERING__SHIPPING_METHODS".to_owned(), methods.to_owned()));
+        let settings = Settings::load(Sources::new().variables(currency.into_iter().chain(methods))).unwrap();
+        let standard = &settings.ordering.shipping_methods[0];
+        (standard.price, standard.free_from)
+    };
+    assert_eq!(price_of("USD", None), (490, Some(5_000)));
+    assert_eq!(price_of("JPY", None), (490, Some(5_000)), "¥490, not ¥4.90 and not ¥49,000");
+    assert_eq!(price_of("BHD", None), (2_450, Some(25_000)), "three decimals");
+    assert_eq!(price_of("KRW", None), (4_900, Some(50_000)));
+    let own = "[{code = \"pickup\", name = \"Pick up\", price = 7, min_days = 0, max_days = 1}]";
+    assert_eq!(price_of("JPY", Some(own)), (7, None), "what is set stays");
 }

@@ -110,32 +110,6 @@ pub(crate) fn stamp(at: &Timestamp) -> String {
     at.to_datetime().format(format).unwrap_or_default()
 }
 
-/// `12.99`, to be typed over.
-pub(crate) fn amount(money: Money) -> String {
-    let exponent = money.currency.exponent();
-    let unit = 10_i64.pow(exponent);
-    let sign = if money.amount < 0 { "-" } else { "" };
-    let (whole, part) =
-        (money.amount.unsigned_abs() / unit.unsigned_abs(), money.amount.unsigned_abs() % unit.unsigned_abs());
-    if exponent == 0 {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{part:0width$}", width = exponent as usize)
-    }
-}
-
-/// Reads `12.99` or `12,99` as minor units of a currency; nothing when it is no amount.
-pub(crate) fn parse_amount(text: &str, currency: bookworm_kernel::Currency) -> Option<Money> {
-    let text = text.trim().trim_start_matches(['$', '€', '£']).replace(',', ".");
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let exponent = currency.exponent() as usize;
-    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > exponent {
-        return None;
-    }
-    format!("{whole}{part:0<exponent$}").parse().ok().map(|amount| Money::new(amount, currency))
-}
-
 /// For people who bought.
 pub(crate) fn status(status: &OrderStatus) -> &'static str {
     match status {
@@ -207,8 +181,6 @@ pub(crate) fn capitalised(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bookworm_kernel::Currency;
-
     use super::*;
 
     #[test]
@@ -218,17 +190,6 @@ mod tests {
             assert_eq!(local_path(hostile), "/", "{hostile}");
         }
         assert_eq!(local_path("/books?subject=Sea&sort=price"), "/books?subject=Sea&sort=price");
-    }
-
-    #[test]
-    fn amounts_read_back_as_they_were_written() {
-        let price = Money::new(129_905, Currency::USD);
-        assert_eq!(amount(price), "1299.05");
-        assert_eq!(parse_amount("1299.05", Currency::USD), Some(price));
-        assert_eq!(parse_amount("12,5", Currency::EUR), Some(Money::new(1250, Currency::EUR)));
-        for bad in ["", "-1", "1.234", "1e3", "99999999999999999999", "abc", "1.-5"] {
-            assert_eq!(parse_amount(bad, Currency::USD), None, "{bad}");
-        }
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub struct Ordering {
     /// kept in the data folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest_link_secret: Option<Secret>,
-    /// The ways to ship, in the order in which they are offered. Setting this replaces all of them.
+    /// The ways to ship, in the order in which they are offered. Setting this replaces all of them. The prices of the
+    /// default ones fit the currency.
     pub shipping_methods: Vec<ShippingMethod>,
     /// What is taxed where. The rule with the buyer's region wins over the rule with the country alone; without any
     /// rule nothing is taxed. Setting this replaces all of them.
@@ -112,22 +113,24 @@ impl Default for Ordering {
             payment_timeout_seconds: 60,
             action_timeout_minutes: 15,
             guest_link_secret: None,
-            shipping_methods: default_shipping(),
+            shipping_methods: default_shipping(Currency::USD),
             tax: default_tax(),
         }
     }
 }
 
-fn default_shipping() -> Vec<ShippingMethod> {
-    let method = |code: &str, name: &str, price, free_from, days: (u32, u32), countries: &[&str]| ShippingMethod {
-        code: code.to_owned(),
-        name: name.to_owned(),
-        price,
-        free_from,
-        min_days: days.0,
-        max_days: days.1,
-        countries: countries.iter().map(|country| (*country).to_owned()).collect(),
-    };
+/// The default ways to ship, at prices that make sense in this currency.
+pub(crate) fn default_shipping(currency: Currency) -> Vec<ShippingMethod> {
+    let method =
+        |code: &str, name: &str, cents, free: Option<i64>, days: (u32, u32), countries: &[&str]| ShippingMethod {
+            code: code.to_owned(),
+            name: name.to_owned(),
+            price: currency.about(cents),
+            free_from: free.map(|cents| currency.about(cents)),
+            min_days: days.0,
+            max_days: days.1,
+            countries: countries.iter().map(|country| (*country).to_owned()).collect(),
+        };
     vec![
         method("standard", "Standard", 490, Some(5_000), (3, 5), NEAR),
         method("express", "Express", 1_290, None, (1, 2), NEAR),
@@ -225,7 +228,7 @@ impl Validate for Ordering {
 }
 
 /// The most that shipping costs or is free from, in minor units.
-const MAX_AMOUNT: i64 = 100_000_000;
+const MAX_AMOUNT: i64 = 10_000_000_000;
 
 impl Validate for ShippingMethod {
     fn validate(&self, v: &mut Validation) {

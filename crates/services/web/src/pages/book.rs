@@ -110,7 +110,7 @@ fn metadata(book: &Book) -> String {
         "genre": book.subjects,
         "offers": {
             "@type": "Offer",
-            "price": view::amount(book.price),
+            "price": book.price.decimal(),
             "priceCurrency": book.price.currency,
             "availability": if view::sold_out(book) { "https://schema.org/OutOfStock" } else { "https://schema.org/InStock" },
         },

@@ -17,7 +17,6 @@ use crate::{
     flash::Flash,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page, page_with},
-    shelf::Row,
     view,
 };
 
@@ -137,10 +136,10 @@ pub(crate) async fn delete(State(web): State<Web>, staff: Staff, Path(id): Path<
     settle(&staff, outcome, "The book is off the shelves. Past orders still show it.", &back)
 }
 
-/// What the catalogue is priced in: as the first book is; dollars while there is none.
+/// What the shop is priced in: as its shipping is, which it has before it has a book.
 async fn shop_currency(web: &Web, staff: &Staff) -> Currency {
-    let row = web.shelf.row(&web.api, staff.caller(), Row::New).await.unwrap_or_default();
-    row.first().map_or(Currency::USD, |book| book.price.currency)
+    let methods = web.api.shipping_methods(staff.caller()).await.unwrap_or_default();
+    methods.first().map_or(Currency::USD, |method| method.price.currency)
 }
 
 fn typed(book: &Book) -> Fields {
@@ -148,12 +147,12 @@ fn typed(book: &Book) -> Fields {
     let names: Vec<&str> = book.authors.iter().map(|author| author.name.as_str()).collect();
     fields.put("title", &book.title);
     fields.put("authors", &names.join("\n"));
-    fields.put("price", &view::amount(book.price));
+    fields.put("price", &book.price.decimal());
     fields.put("currency", book.price.currency.code());
     fields.put("subjects", &book.subjects.join("\n"));
     fields.put("version", &book.version.to_string());
     let optional = [
-        ("list_price", book.list_price.map(view::amount)),
+        ("list_price", book.list_price.map(Money::decimal)),
         ("isbn13", book.isbn13.map(|isbn| isbn.to_string())),
         ("publisher", book.publisher.clone()),
         ("year", book.year.map(|year| year.to_string())),
@@ -174,11 +173,7 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
     let currency = Currency::parse(fields.get("currency")).unwrap_or(Currency::USD);
     let mut money = |name: &str| -> Option<Money> {
         let text = fields.optional(name)?;
-        let amount = view::parse_amount(&text, currency);
-        if amount.is_none() {
-            errors.add(name, "Write an amount like 12.50.");
-        }
-        amount
+        currency.parse_amount(&text).map_err(|error| errors.add(name, error.to_string())).ok()
     };
     let (price, list_price) = (money("price"), money("list_price"));
     if fields.get("price").is_empty() {

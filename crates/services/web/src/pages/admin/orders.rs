@@ -99,7 +99,7 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
         address: address_lines(&order.shipping_address),
         as_of: as_of.to_owned(),
         refund_key: Uuid::new_v4().to_string(),
-        refundable: view::amount(left),
+        refundable: left.decimal(),
         can: Can {
             ship: now && order.status == OrderStatus::Confirmed,
             complete: now && order.status == OrderStatus::Shipped,
@@ -153,10 +153,10 @@ pub(crate) async fn refund(State(web): State<Web>, staff: Staff, Path(id): Path<
     let order = web.api.order(staff.caller(), &id, &[]).await?;
     let amount = match fields.get("amount") {
         "" => None,
-        typed => match view::parse_amount(typed, order.total.currency) {
-            Some(amount) => Some(amount),
-            None => {
-                staff.tell(&Flash::problem(format!("“{typed}” is not an amount. Write it like 12.50.")));
+        typed => match order.total.currency.parse_amount(typed) {
+            Ok(amount) => Some(amount),
+            Err(error) => {
+                staff.tell(&Flash::problem(error.to_string()));
                 return Ok(Redirect::to(&back(&id)).into_response());
             }
         },
