@@ -458,7 +458,7 @@ async fn staff_work_on_orders() {
     browser.post(&format!("{path}/ship"), &[("tracking", "T1")]).await;
     assert!(browser.get(&path).await.body.contains("It was shipped already."), "the API's refusal is shown");
     browser.post(&format!("{path}/refund"), &[("amount", "x"), ("reason", "r")]).await;
-    assert!(browser.get(&path).await.body.contains("is not an amount"));
+    assert!(browser.get(&path).await.body.contains("Enter an amount such as 12.50."));
     assert!(browser.api.asked(&format!("POST /api/v1/orders/{}/refund", ORDER.replace('-', "%2D"))).is_empty());
 }
 
