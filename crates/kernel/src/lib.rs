@@ -10,6 +10,7 @@ mod email;
 mod error;
 mod id;
 mod isbn;
+mod language;
 mod money;
 mod quantity;
 
@@ -23,5 +24,6 @@ pub use id::{
     ReservationId, SubjectId,
 };
 pub use isbn::{InvalidIsbn, Isbn13, IsbnMention, Misprint};
+pub use language::{Language, UnknownLanguage};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
 pub use quantity::{InvalidQuantity, Quantity};

@@ -43,7 +43,7 @@ pub struct Book {
     /// Year of first publication; negative before the common era.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub year: Option<i32>,
-    /// ISO 639-1 code of the text's language.
+    /// The text's language, as a BCP 47 tag: `en`, `grc`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<String>,
     /// Number of pages.
@@ -94,7 +94,7 @@ pub struct BookInput {
     /// -5000 to 3000.
     #[serde(default)]
     pub year: Option<i32>,
-    /// ISO 639-1.
+    /// By any code of ISO 639 or by name: `en`, `eng`, `English`.
     #[serde(default)]
     pub language: Option<String>,
     /// 1 to 100,000.

@@ -76,6 +76,7 @@ impl CatalogService {
         migrations.push(bookworm_http::idempotency::MIGRATION);
         migrations.extend(store::MIGRATIONS);
         db.migrate(&migrations, clock.now()).await?;
+        store::mend::languages(&db, clock.now()).await?;
         let outbox = Outbox::new(clock.clone());
         Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new(), search })))
     }

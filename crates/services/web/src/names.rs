@@ -1,5 +1,7 @@
 //! Names of countries and languages in English, from the Unicode CLDR.
 
+use bookworm_kernel::Language;
+
 /// ISO 3166-1 alpha-2 codes with names, sorted by name.
 pub(crate) const COUNTRIES: &[(&str, &str)] = &[
     ("AF", "Afghanistan"),
@@ -452,7 +454,8 @@ pub(crate) fn country(code: &str) -> &str {
     COUNTRIES.iter().find(|(known, _)| *known == code).map_or(code, |(_, name)| name)
 }
 
-/// The name of a language; the code itself when it is not known.
+/// The name of a language, by any of its codes or names; the text itself when it is not known.
 pub(crate) fn language(code: &str) -> &str {
-    LANGUAGES.binary_search_by_key(&code, |(known, _)| known).map_or(code, |at| LANGUAGES[at].1)
+    let Ok(language) = Language::parse(code) else { return code };
+    LANGUAGES.binary_search_by_key(&language.tag(), |(known, _)| known).map_or(language.name(), |at| LANGUAGES[at].1)
 }

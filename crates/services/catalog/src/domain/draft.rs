@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use bookworm_kernel::Isbn13;
+use bookworm_kernel::{Isbn13, Language};
 use serde::Serialize;
 
 use super::text::fold;
@@ -53,10 +53,9 @@ pub(crate) fn distinct(names: Vec<String>) -> Vec<String> {
     names.into_iter().filter(|name| seen.insert(fold(name))).collect()
 }
 
-/// An ISO 639 code in lower case; a region after it (`pt-BR`) is cut off.
+/// The tag of a language that is given by any code of ISO 639 or by its name.
 pub(crate) fn language(text: &str) -> Option<String> {
-    let code = text.trim().split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
-    ((2..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase())).then_some(code)
+    Language::parse(text).ok().map(|language| language.tag().to_owned())
 }
 
 /// Where a book without a year stands: after all others, latest first.
@@ -79,7 +78,9 @@ mod tests {
         assert_eq!(language(" EN "), Some("en".into()));
         assert_eq!(language("pt-BR"), Some("pt".into()));
         assert_eq!(language("grc"), Some("grc".into()));
-        for bad in ["", "e", "english", "e1", "日本"] {
+        assert_eq!(language("eng"), Some("en".into()));
+        assert_eq!(language("English"), Some("en".into()));
+        for bad in ["", "e", "zz", "e1", "日本"] {
             assert_eq!(language(bad), None, "{bad}");
         }
     }

@@ -7,7 +7,7 @@ use bookworm_db::Tx;
 use bookworm_http::{
     ApiJson, ApiPath, IfMatch, Origin, Problem, ProblemBody, Result, Validator, auth::StaffOnly, etag,
 };
-use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, FieldError, Isbn13, Money};
+use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, FieldError, Isbn13, Money, UnknownLanguage};
 use http::{StatusCode, header};
 
 use crate::{
@@ -31,7 +31,7 @@ fn check(input: BookInput, currency: Currency) -> Result<(Draft, Option<i64>)> {
     let isbn13 = isbn13.and_then(|text| valid.take("/isbn13", Isbn13::parse(text)));
     let language = input.language.as_deref().filter(|text| !text.trim().is_empty()).and_then(|text| {
         let code = draft::language(text);
-        valid.check("/language", code.is_some(), "must be an ISO 639 code such as en");
+        valid.check("/language", code.is_some(), UnknownLanguage.to_string());
         code
     });
     let (year, pages) = (input.year.map(i64::from), input.pages.map(i64::from));

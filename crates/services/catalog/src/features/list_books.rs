@@ -4,7 +4,7 @@ use bookworm_contracts::rest::{
     catalog::{Book, BookSort},
 };
 use bookworm_http::{ApiQuery, PageParams, Problem, ProblemBody, Result, Validator, cursor};
-use bookworm_kernel::ErrorCode;
+use bookworm_kernel::{ErrorCode, UnknownLanguage};
 use serde::Deserialize;
 
 use super::{answer, send};
@@ -95,7 +95,7 @@ impl BookParams {
         let publisher = name(&mut valid, "/publisher", &self.publisher);
         let language = present(&self.language).and_then(|text| {
             let language = draft::language(text);
-            valid.check("/language", language.is_some(), "must be an ISO 639 code such as en");
+            valid.check("/language", language.is_some(), UnknownLanguage.to_string());
             language
         });
         let price = |valid: &mut Validator, field: &str, text: &Option<String>| {

@@ -3,6 +3,7 @@
 pub(crate) mod books;
 pub(crate) mod feed;
 pub(crate) mod find;
+pub(crate) mod mend;
 pub(crate) mod names;
 pub(crate) mod shoppers;
 pub(crate) mod stock;

@@ -253,7 +253,7 @@ fn form(staff: &Staff, status: StatusCode, id: Option<&str>, typed: &Fields, err
         Field::new("isbn13", "ISBN").maxlength(20).optional(),
         Field::new("publisher", "Publisher").optional(),
         Field::new("year", "Year").maxlength(5).hint("Of first publication; below zero before our era.").optional(),
-        Field::new("language", "Language").maxlength(2).hint("Two letters, such as en.").optional(),
+        Field::new("language", "Language").maxlength(60).hint("Its name or its code: English, en.").optional(),
         Field::new("pages", "Pages").inputmode("numeric").maxlength(6).optional(),
         Field::new("series", "Series").maxlength(300).optional(),
         Field::new("source_id", "Key in the import file").optional(),
