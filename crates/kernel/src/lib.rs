@@ -13,6 +13,7 @@ mod isbn;
 mod language;
 mod money;
 mod quantity;
+mod zone;
 
 pub use amount::InvalidAmount;
 pub use cause::{Cause, TraceParent};
@@ -27,3 +28,4 @@ pub use isbn::{InvalidIsbn, Isbn13, IsbnMention, Misprint};
 pub use language::{Language, UnknownLanguage};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
 pub use quantity::{InvalidQuantity, Quantity};
+pub use zone::{TimeZone, UnknownTimeZone};

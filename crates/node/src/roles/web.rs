@@ -1,4 +1,5 @@
 use axum::Router;
+use bookworm_config::MailTransport;
 use bookworm_web::{ApiClient, WebSettings};
 use tower::util::BoxCloneSyncService;
 
@@ -11,6 +12,9 @@ pub fn build(foundation: &Foundation) -> anyhow::Result<Box<dyn FnOnce(Router) -
         email: address(&foundation.settings.mail.from).to_owned(),
         hours: foundation.settings.chat.hours.iter().map(ToString::to_string).collect(),
         utc_offset_minutes: foundation.settings.chat.utc_offset_minutes,
+        sends_mail: foundation.settings.mail.transport != MailTransport::Mailbox,
+        time_zone: foundation.settings.web.time_zone,
+        clock: foundation.clock.clone(),
         secure_cookies: foundation.settings.secure_cookies(),
         secret: secret::load_or_make(&foundation.settings.data_dir.join("web-secret"))?,
     };

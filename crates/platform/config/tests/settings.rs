@@ -63,6 +63,7 @@ fn every_type_is_read_from_the_environment() {
                 ("BOOKWORM_SHUTDOWN_GRACE_SECONDS", " 5 "),
                 ("BOOKWORM_PUBLIC_URL", "https://shop.example"),
                 ("BOOKWORM_DATABASE__URL", "postgres://u:p@localhost/x"),
+                ("BOOKWORM_WEB__TIME_ZONE", "America/New_York"),
                 ("BOOKWORM_TELEMETRY__LOG_FORMAT", "json"),
                 ("BOOKWORM_ADMIN__EMAIL", "admin@example.org"),
                 ("BOOKWORM_ADMIN__PASSWORD", "12345678"),
@@ -83,6 +84,7 @@ fn every_type_is_read_from_the_environment() {
     assert!(settings.secure_cookies());
     assert_eq!(settings.database.url.as_ref().map(Secret::expose), Some("postgres://u:p@localhost/x"));
     assert_eq!(settings.telemetry.log_format, LogFormat::Json);
+    assert_eq!(settings.web.time_zone.name(), "America/New_York");
     assert_eq!(settings.admin.password.as_ref().map(Secret::expose), Some("12345678"));
     assert_eq!(settings.gateway.cors.allowed_origins, ["https://a.example"]);
     assert_eq!(settings.ordering.shipping_methods[0].code, "pickup");
@@ -112,6 +114,8 @@ fn errors_name_the_key_and_the_source() {
         error(env("BOOKWORM_PUBLIC_URL", "https://shop.example/path")),
         error(env("BOOKWORM_DATABASE__URL", "mysql://root:hunter2@db/x")),
         error(env("BOOKWORM_ORDERING__CURRENCY", "XXZ")),
+        error(env("BOOKWORM_WEB__TIME_ZONE", "Europe/Atlantis")),
+        error(env("BOOKWORM_WEB__TIME_ZONE", "+01:00")),
         error(Sources::new().set("--listen", "listen", "80")),
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
@@ -132,6 +136,8 @@ fn errors_name_the_key_and_the_source() {
     the configuration is not valid:
       database.url: must start with postgres://; leave it out for SQLite in the data folder (environment BOOKWORM_DATABASE__URL)
     ordering.currency: `XXZ` is not an ISO 4217 currency code such as USD or EUR (environment BOOKWORM_ORDERING__CURRENCY)
+    web.time_zone: must be the IANA name of a time zone, such as Europe/Berlin or America/New_York, not `Europe/Atlantis` (environment BOOKWORM_WEB__TIME_ZONE)
+    web.time_zone: must be the IANA name of a time zone, such as Europe/Berlin or America/New_York, not `+01:00` (environment BOOKWORM_WEB__TIME_ZONE)
     listen: invalid socket address syntax (flag --listen)
     "#);
 }

@@ -9,6 +9,7 @@ use crate::{
     error::{PageError, PageResult},
     flash::Flash,
     session::{Glimpse, Theme},
+    view::Calendar,
 };
 
 /// What the frame shows: see `templates/layout.html`.
@@ -32,6 +33,8 @@ pub(crate) struct Shell {
     pub(crate) refresh_after: Option<u32>,
     /// Whether the page offers the support chat.
     pub(crate) chat: bool,
+    /// How dates and times are shown.
+    pub(crate) calendar: Calendar,
 }
 
 impl Shell {

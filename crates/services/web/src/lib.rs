@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 pub use api::ApiClient;
 use axum::Router;
+use bookworm_kernel::{Clock, TimeZone};
 
 use crate::{session::Refreshes, shelf::Shelf};
 
@@ -45,6 +46,12 @@ pub struct WebSettings {
     pub utc_offset_minutes: i32,
     /// Whether browsers reach the shop through TLS only: cookies are `Secure` and `__Host-` then.
     pub secure_cookies: bool,
+    /// Whether mail goes out to people; if not, it is only kept for staff to read, and no page says that it was sent.
+    pub sends_mail: bool,
+    /// Dates and times are shown in it.
+    pub time_zone: TimeZone,
+    /// Tells what "today" is.
+    pub clock: Arc<dyn Clock>,
     /// Signs forms and messages. The same in every process that serves pages.
     pub secret: [u8; 32],
 }

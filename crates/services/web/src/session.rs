@@ -27,6 +27,7 @@ use crate::{
     flash::Flash,
     form::Fields,
     layout::Shell,
+    view::Calendar,
 };
 
 const ACCESS: &str = "bw_access";
@@ -186,7 +187,14 @@ impl Visitor {
             indexed: false,
             refresh_after: None,
             chat: true,
+            calendar: self.calendar(),
         }
+    }
+
+    /// How dates and times are shown on this page.
+    pub(crate) fn calendar(&self) -> Calendar {
+        let settings = &self.0.web.settings;
+        Calendar { zone: settings.time_zone, now: settings.clock.now() }
     }
 
     /// Tells something on the next page.

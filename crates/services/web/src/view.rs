@@ -4,7 +4,7 @@ use bookworm_contracts::rest::{
     catalog::Book,
     ordering::{OrderStatus, PaymentStatus},
 };
-use bookworm_kernel::{Money, Timestamp};
+use bookworm_kernel::{Money, TimeZone, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use time::macros::format_description;
 
@@ -92,16 +92,24 @@ pub(crate) fn number(number: &i64) -> String {
     grouped
 }
 
-/// `14 March 2026`
-pub(crate) fn date(at: &Timestamp) -> String {
-    let format = format_description!("[day padding:none] [month repr:long] [year]");
-    at.to_datetime().format(format).unwrap_or_default()
+/// How pages show dates and times: by the shop's clocks, and as one says it now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calendar {
+    pub(crate) zone: TimeZone,
+    pub(crate) now: Timestamp,
 }
 
-/// `14 March 2026, 12:30 UTC`
-pub(crate) fn date_time(at: &Timestamp) -> String {
-    let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
-    at.to_datetime().format(format).unwrap_or_default()
+impl Calendar {
+    /// `<time>today, 17:15</time>`, as HTML; the exact time with its zone is in its title.
+    pub(crate) fn time(&self, at: &Timestamp) -> String {
+        let (said, exact) = (self.zone.relative(*at, self.now), self.zone.date_time_zone(*at));
+        format!("<time datetime=\"{at}\" title=\"{exact}\">{said}</time>")
+    }
+
+    /// `<time>29 November 2026</time>`, as HTML.
+    pub(crate) fn date(&self, at: &Timestamp) -> String {
+        format!("<time datetime=\"{at}\">{}</time>", self.zone.date(*at))
+    }
 }
 
 /// `2026-03-14 12:30:05`, for tables of the back office.
@@ -190,6 +198,21 @@ mod tests {
             assert_eq!(local_path(hostile), "/", "{hostile}");
         }
         assert_eq!(local_path("/books?subject=Sea&sort=price"), "/books?subject=Sea&sort=price");
+    }
+
+    #[test]
+    fn times_are_the_shops_and_machines_can_read_them() {
+        let at = |text: &str| Timestamp::parse(text).expect("RFC 3339");
+        let zone = TimeZone::parse("Europe/Berlin").expect("a zone");
+        let calendar = Calendar { zone, now: at("2026-11-29T23:30:00Z") };
+        assert_eq!(
+            calendar.time(&at("2026-11-29T23:05:00Z")),
+            "<time datetime=\"2026-11-29T23:05:00Z\" title=\"30 November 2026, 00:05 CET\">today, 00:05</time>"
+        );
+        assert_eq!(
+            calendar.date(&at("2026-11-28T23:05:00Z")),
+            "<time datetime=\"2026-11-28T23:05:00Z\">29 November 2026</time>"
+        );
     }
 
     #[test]

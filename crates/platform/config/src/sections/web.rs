@@ -1,3 +1,4 @@
+use bookworm_kernel::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::validate::{Validate, Validation};
@@ -8,11 +9,14 @@ use crate::validate::{Validate, Validation};
 pub struct Web {
     /// The shop's name on every page and in every mail: 1 to 60 characters. Default `BookWorm`.
     pub shop_name: String,
+    /// The place whose clocks the shop goes by, by its IANA name, such as `Europe/Berlin`: dates and times on pages, in
+    /// mails and in the chat are its. Default `UTC`.
+    pub time_zone: TimeZone,
 }
 
 impl Default for Web {
     fn default() -> Self {
-        Self { shop_name: "BookWorm".to_owned() }
+        Self { shop_name: "BookWorm".to_owned(), time_zone: TimeZone::UTC }
     }
 }
 

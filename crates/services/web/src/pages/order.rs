@@ -15,7 +15,7 @@ use crate::{
     layout::{Shell, never_stored, page},
     names,
     session::Visitor,
-    view::{self, encoded},
+    view::{self, Calendar, encoded},
 };
 
 #[derive(Template)]
@@ -51,13 +51,13 @@ struct Progress {
 
 struct Entry {
     what: String,
-    at: String,
+    /// As HTML.
     when: String,
     note: Option<String>,
 }
 
 impl Progress {
-    fn new(order: &Order, key: &str) -> Self {
+    fn new(order: &Order, key: &str, calendar: Calendar) -> Self {
         let id = order.id.to_string();
         let link = if key.is_empty() { format!("/orders/{id}") } else { format!("/orders/{id}?key={}", encoded(key)) };
         Self {
@@ -76,8 +76,7 @@ impl Progress {
                 .iter()
                 .map(|entry| Entry {
                     what: view::step(&entry.status),
-                    at: entry.at.to_string(),
-                    when: view::date_time(&entry.at),
+                    when: calendar.time(&entry.at),
                     note: entry.note.clone(),
                 })
                 .collect(),
@@ -118,7 +117,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Pat
         shell,
         heading,
         lead,
-        progress: Progress::new(&order, key),
+        progress: Progress::new(&order, key, visitor.calendar()),
         cancellable: matches!(order.status, OrderStatus::Pending | OrderStatus::Confirmed),
         key: key.to_owned(),
         address: address_lines(&order.shipping_address),
@@ -135,7 +134,7 @@ pub(crate) async fn timeline(
     query: Query,
 ) -> PageResult {
     let order = web.api.order(visitor.caller(), &id, &[("key", query.get("key"))]).await?;
-    page(&Progress::new(&order, query.get("key"))).map(never_stored)
+    page(&Progress::new(&order, query.get("key"), visitor.calendar())).map(never_stored)
 }
 
 /// `POST /orders/{id}/cancel`

@@ -1,8 +1,9 @@
 //! A browser without a screen: keeps cookies, follows nothing by itself, fills in the hidden fields of a form.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, body::Body};
+use bookworm_kernel::{ManualClock, TimeZone, Timestamp};
 use bookworm_web::{ApiClient, WebSettings};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -50,6 +51,9 @@ impl Browser {
             email: "shop@shop.example".to_owned(),
             hours: vec!["mon-fri 09:00-18:00".to_owned(), "sat 10:00-14:00".to_owned()],
             utc_offset_minutes: -210,
+            sends_mail: true,
+            time_zone: TimeZone::parse("Europe/Berlin").unwrap(),
+            clock: Arc::new(ManualClock::at(Timestamp::parse("2026-03-02T09:00:00Z").unwrap())),
             secure_cookies,
             secret: [9; 32],
         };
