@@ -12,6 +12,7 @@ mod id;
 mod isbn;
 mod language;
 mod money;
+mod name;
 mod quantity;
 mod zone;
 
@@ -27,5 +28,6 @@ pub use id::{
 pub use isbn::{InvalidIsbn, Isbn13, IsbnMention, Misprint};
 pub use language::{Language, UnknownLanguage};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
+pub use name::{InvalidName, PersonName, has_visible};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use zone::{TimeZone, UnknownTimeZone};

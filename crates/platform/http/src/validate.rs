@@ -1,6 +1,6 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-use bookworm_kernel::FieldError;
+use bookworm_kernel::{FieldError, PersonName, has_visible};
 
 use crate::{Problem, Result};
 
@@ -40,6 +40,12 @@ impl Validator {
         }
     }
 
+    /// A person's name, cleaned; see [`PersonName`]. When it is not valid the field is noted and what is returned must
+    /// not be used.
+    pub fn name(&mut self, field: &str, text: &str) -> String {
+        self.take(field, PersonName::parse(text)).map(String::from).unwrap_or_default()
+    }
+
     /// A line of text: trimmed, `chars` characters long, without control characters. Returns the trimmed text; when
     /// it is not valid the field is noted and what is returned must not be used.
     pub fn text(&mut self, field: &str, text: &str, chars: RangeInclusive<usize>) -> String {
@@ -53,7 +59,7 @@ impl Validator {
 
     /// As [`Validator::text`], for a field that may be left out or blank.
     pub fn optional_text(&mut self, field: &str, text: Option<&str>, chars: RangeInclusive<usize>) -> Option<String> {
-        text.filter(|text| !text.trim().is_empty()).map(|text| self.text(field, text, chars))
+        text.filter(|text| has_visible(text)).map(|text| self.text(field, text, chars))
     }
 
     /// As [`Validator::multiline`], for a field that may be left out or blank.
@@ -63,7 +69,7 @@ impl Validator {
         text: Option<&str>,
         chars: RangeInclusive<usize>,
     ) -> Option<String> {
-        text.filter(|text| !text.trim().is_empty()).map(|text| self.multiline(field, text, chars))
+        text.filter(|text| has_visible(text)).map(|text| self.multiline(field, text, chars))
     }
 
     /// A value that knows how to read itself. `None` when it cannot: then the field is noted with its error.
@@ -94,7 +100,7 @@ impl Validator {
         let text = text.trim();
         let (min, max) = (*chars.start(), *chars.end());
         let length = text.chars().count();
-        if length == 0 && min > 0 {
+        if !has_visible(text) && min > 0 {
             self.error(field, "must not be empty");
         } else if !chars.contains(&length) {
             let limits = if min <= 1 { format!("at most {max}") } else { format!("{min} to {max}") };
@@ -115,13 +121,16 @@ mod tests {
         let mut valid = Validator::new();
         assert_eq!(valid.text("/title", "  Dune ", 1..=10), "Dune");
         valid.text("/empty", "   ", 1..=10);
+        valid.text("/invisible", "\u{200B}\u{3164}", 1..=10);
+        valid.name("/name", "see https://example.org/win");
+        assert_eq!(valid.name("/name", " Ann\u{200B}  Reader "), "Ann Reader");
         valid.text("/long", "\u{1F4DA}\u{1F4DA}\u{1F4DA}", 1..=2);
         valid.text("/short", "ab", 3..=5);
         valid.text("/control", "a\u{0}b", 1..=10);
         valid.text("/line", "a\nb", 1..=10);
         assert_eq!(valid.multiline("/text", "a\r\n\tb", 1..=10), "a\n\tb");
         valid.multiline("/bell", "a\u{7}", 1..=10);
-        assert_eq!(valid.optional_text("/series", Some(" "), 1..=10), None);
+        assert_eq!(valid.optional_text("/series", Some(" \u{200B}"), 1..=10), None);
         assert_eq!(valid.optional_text("/series", None, 1..=10), None);
         assert_eq!(valid.parse::<i64>("/pages", " 12 "), Some(12));
         assert_eq!(valid.parse::<i64>("/year", "soon"), None);
@@ -131,6 +140,8 @@ mod tests {
         let lines: Vec<_> = problem.errors().iter().map(|e| format!("{} {}", e.field, e.message)).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         /empty must not be empty
+        /invisible must not be empty
+        /name must be a name, without a web or e-mail address in it
         /long must be at most 2 characters, not 3
         /short must be 3 to 5 characters, not 2
         /control must not contain control characters
