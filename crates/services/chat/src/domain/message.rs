@@ -1,7 +1,7 @@
 //! Messages: what may be said, and how each side sees it.
 
 use bookworm_contracts::rest::chat::{AuthorKind, ChatAgent, ChatMessage, MAX_MESSAGE_CHARS};
-use bookworm_kernel::{ConversationId, Timestamp};
+use bookworm_kernel::{ConversationId, Timestamp, has_visible};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ impl Words {
     pub fn parse(text: &str) -> Result<Self, InvalidWords> {
         let text = text.replace("\r\n", "\n");
         let text = text.trim();
-        if text.is_empty() {
+        if !has_visible(text) {
             Err(InvalidWords::Empty)
         } else if text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
             Err(InvalidWords::TooLong)
@@ -83,7 +83,7 @@ impl Words {
         let clean: String =
             text.replace("\r\n", "\n").chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
         let clean: String = clean.trim().chars().take(MAX_MESSAGE_CHARS).collect();
-        Self(if clean.is_empty() { "…".to_owned() } else { clean })
+        Self(if !has_visible(&clean) { "…".to_owned() } else { clean })
     }
 
     /// The words.
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(Words::parse(" a\r\nb\tc ").map(|words| words.0), Ok("a\nb\tc".to_owned()));
         assert_eq!(Words::parse(&"ä".repeat(4000)).map(|words| words.0.chars().count()), Ok(4000));
         assert_eq!(Words::parse(&"ä".repeat(4001)), Err(InvalidWords::TooLong));
-        for empty in ["", " ", "\n\t"] {
+        for empty in ["", " ", "\n\t", "\u{200B}\u{3164}"] {
             assert_eq!(Words::parse(empty), Err(InvalidWords::Empty));
         }
         for bad in ["a\0b", "a\u{1b}[31m", "a\rb", "a\u{85}b"] {

@@ -2,7 +2,7 @@
 
 use bookworm_contracts::{events::chat::TranscriptRequested, rest::chat::Conversation as View};
 use bookworm_http::{Problem, Result, Validator, auth::AccountClaims};
-use bookworm_kernel::{Cause, ConversationId, Email, ErrorCode};
+use bookworm_kernel::{Cause, ConversationId, Email, ErrorCode, has_visible};
 use futures::Stream;
 
 use super::{
@@ -38,7 +38,7 @@ fn of_account(account: &AccountClaims) -> Customer {
 /// `StartConversation`
 pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
     let mut valid = Validator::new();
-    let name = valid.optional_text("name", args.name.as_deref(), 1..=100);
+    let name = args.name.as_deref().filter(|name| has_visible(name)).map(|name| valid.name("name", name));
     let email = args.email.as_deref().filter(|email| !email.trim().is_empty());
     let email = email.and_then(|email| valid.parse::<Address>("email", email)).map(|Address(email)| email);
     let language = args.language.unwrap_or_else(|| "en".to_owned());

@@ -23,7 +23,7 @@ impl Account {
     pub fn view(&self) -> View {
         View {
             id: self.id,
-            email: self.email.to_string(),
+            email: self.email.shown(),
             name: self.name.clone(),
             roles: self.roles.iter().copied().collect(),
         }

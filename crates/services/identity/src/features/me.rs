@@ -4,7 +4,7 @@ use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Result, Validator, auth::Signed, openapi::ProblemResponses};
 use bookworm_kernel::CustomerId;
 
-use super::{invalid_token, register::NAME};
+use super::invalid_token;
 use crate::{IdentityService, domain::Account, store};
 
 impl IdentityService {
@@ -37,7 +37,7 @@ pub(crate) async fn update_me(
     ApiJson(request): ApiJson<UpdateAccountRequest>,
 ) -> Result<ApiJson<View>> {
     let mut valid = Validator::new();
-    let name = valid.text("/name", &request.name, NAME);
+    let name = valid.name("/name", &request.name);
     valid.finish()?;
     let mut account = service.account(caller.id).await?;
     account.name.clone_from(&name);

@@ -15,9 +15,6 @@ use crate::{
     store,
 };
 
-/// The longest name.
-pub(crate) const NAME: std::ops::RangeInclusive<usize> = 1..=100;
-
 /// Makes an account
 ///
 /// `email_taken` when there is one with this address. A password has 8 to 128 characters and is not among those that
@@ -36,7 +33,7 @@ pub(crate) async fn register(
     let mut valid = Validator::new();
     let email = valid.take("/email", Email::parse(&request.email));
     valid.take("/password", check_password(&request.password, &request.email));
-    let name = valid.text("/name", &request.name, NAME);
+    let name = valid.name("/name", &request.name);
     valid.finish()?;
     let Some(email) = email else { return Err(Problem::new(ErrorCode::ValidationFailed)) };
     let taken = || Problem::new(ErrorCode::EmailTaken).detail("Sign in instead, or use another address.");

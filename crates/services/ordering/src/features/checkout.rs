@@ -140,7 +140,7 @@ impl Delivery {
             "must be a country's ISO 3166-1 code of two letters, such as US",
         );
         let address = Address {
-            name: valid.text(&field("name"), &given.name, 1..=100),
+            name: valid.name(&field("name"), &given.name),
             line1: valid.text(&field("line1"), &given.line1, 1..=200),
             line2: valid.optional_text(&field("line2"), given.line2.as_deref(), 1..=200),
             city: valid.text(&field("city"), &given.city, 1..=100),
