@@ -9,6 +9,8 @@ use argon2::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::{sync::Semaphore, task::JoinError};
 
+use crate::domain::{forms, prepare};
+
 /// Hashes as many passwords at once as there are cores: each takes a core, and memory that many at once would not
 /// find. The others wait.
 pub(crate) struct Hasher {
@@ -23,9 +25,10 @@ pub(crate) struct Hasher {
 pub(crate) enum Checked {
     /// It is another one, or there is no account.
     Wrong,
-    /// It is the one. `outdated` when its hash was made with other parameters than are wanted now.
+    /// It is the one. `outdated` when its hash was made with other parameters than are wanted now, or of another form
+    /// of the same characters.
     Right {
-        /// Whether to hash it again.
+        /// Whether to hash it again: with the costs that are wanted now, and prepared.
         outdated: bool,
     },
 }
@@ -68,17 +71,20 @@ impl Hasher {
         })
     }
 
-    /// A hash with a salt of its own, in PHC notation.
+    /// A hash with a salt of its own, in PHC notation, of the prepared password.
     ///
     /// # Errors
     /// When there is no memory for it.
     pub async fn hash(&self, password: String) -> Result<String, HashError> {
         let argon2 = self.argon2.clone();
-        self.work(move || argon2.hash_password(password.as_bytes()).map(|hash: PasswordHash| hash.to_string())).await
+        self.work(move || {
+            argon2.hash_password(prepare(&password).as_bytes()).map(|hash: PasswordHash| hash.to_string())
+        })
+        .await
     }
 
     /// Whether this is the password of that hash. Without a hash it is wrong, and takes as long: how long it takes
-    /// tells nobody whether there is an account.
+    /// tells nobody whether there is an account. Each form that an older hash may have been made of is tried.
     ///
     /// # Errors
     /// When the stored hash cannot be read, or there is no memory.
@@ -87,15 +93,18 @@ impl Hasher {
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         self.work(move || {
             let hash = PasswordHash::new(&hash)?;
-            match argon2.verify_password(password.as_bytes(), &hash) {
-                Ok(()) if known => {
-                    let (used, wanted) = (Params::try_from(&hash)?, argon2.params());
-                    let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-                    Ok(Checked::Right { outdated: costs(&used) != costs(wanted) })
+            for (tried, form) in forms(&password).into_iter().enumerate() {
+                match argon2.verify_password(form.as_bytes(), &hash) {
+                    Ok(()) if known => {
+                        let (used, wanted) = (Params::try_from(&hash)?, argon2.params());
+                        let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+                        return Ok(Checked::Right { outdated: tried > 0 || costs(&used) != costs(wanted) });
+                    }
+                    Ok(()) | Err(password_hash::Error::PasswordInvalid) => {}
+                    Err(error) => return Err(error),
                 }
-                Ok(()) | Err(password_hash::Error::PasswordInvalid) => Ok(Checked::Wrong),
-                Err(error) => Err(error),
             }
+            Ok(Checked::Wrong)
         })
         .await
     }
@@ -136,6 +145,20 @@ mod tests {
         assert_eq!(check(&dear, "correct horse").await, Checked::Right { outdated: true });
         assert_eq!(check(&cheap, "correct horsf").await, Checked::Wrong);
         assert_eq!(cheap.check("anything".to_owned(), None).await.unwrap(), Checked::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_form_is_known_and_made_anew() {
+        let (hasher, nfd) = (hasher(8), "man\u{303}ana u\u{308}ber 1!");
+        // As it was made when passwords were hashed as they came.
+        let old = hasher.argon2.hash_password(nfd.as_bytes()).map(|hash: PasswordHash| hash.to_string()).unwrap();
+        for typed in [nfd, "ma\u{f1}ana \u{fc}ber 1!"] {
+            let checked = hasher.check(typed.to_owned(), Some(old.clone())).await.unwrap();
+            assert_eq!(checked, Checked::Right { outdated: true }, "{typed:?}");
+        }
+        let new = hasher.hash(nfd.to_owned()).await.unwrap();
+        let checked = hasher.check("ma\u{f1}ana \u{fc}ber 1!".to_owned(), Some(new)).await.unwrap();
+        assert_eq!(checked, Checked::Right { outdated: false });
     }
 
     #[test]

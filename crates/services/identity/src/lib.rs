@@ -31,12 +31,13 @@ use bookworm_kernel::{Clock, Timestamp};
 use bookworm_messaging::{Consumer, Outbox};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::features::ensure_admin::{AdminError, PrintedOnce};
 use crate::{
     domain::{AddressLimit, Patience, SessionRules},
+    features::attempt::AttemptTurns,
     hasher::Hasher,
     tokens::Tokens,
 };
@@ -62,6 +63,9 @@ struct Inner {
     sessions: SessionRules,
     patience: Patience,
     addresses: Mutex<AddressLimit>,
+    turns: AttemptTurns,
+    /// What goes on after its request was answered.
+    tasks: TaskTracker,
     basket: BasketClient<Transport>,
 }
 
@@ -113,6 +117,8 @@ impl IdentityService {
                 longest: minutes(lockout.max_delay_minutes),
             },
             addresses: Mutex::new(AddressLimit::new(lockout.per_address_per_minute)),
+            turns: AttemptTurns::default(),
+            tasks: TaskTracker::new(),
             db,
             clock,
             public_url,
@@ -141,7 +147,8 @@ impl IdentityService {
     pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
         vec![
             Box::pin(features::rotate_keys::run(self.clone(), shutdown.clone())),
-            Box::pin(features::tidy::run(self.clone(), shutdown)),
+            Box::pin(features::tidy::run(self.clone(), shutdown.clone())),
+            Box::pin(features::reset_password::finish(self.clone(), shutdown)),
         ]
     }
 

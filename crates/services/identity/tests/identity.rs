@@ -27,6 +27,7 @@ use bookworm_identity::{AUDIENCE, IdentityService};
 use bookworm_kernel::{ManualClock, Timestamp};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use uuid::Uuid;
@@ -818,6 +819,10 @@ struct Queued {
 
 /// The links in the mails that were asked for, oldest first.
 async fn links(shop: &Shop) -> Vec<String> {
+    // Links are made after their request is answered; the workers end when that is done.
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    futures::future::join_all(shop.service.workers(stopped)).await;
     let rows: Vec<Queued> = shop.service.db().read().all("SELECT envelope FROM outbox ORDER BY seq", []).await.unwrap();
     let messages = rows.iter().map(|row| serde_json::from_str::<Value>(&row.envelope).unwrap());
     messages.filter_map(|message| Some(message["data"]["token"].as_str()?.to_owned())).collect()
@@ -874,6 +879,102 @@ async fn links_for_a_new_password_age_are_few_and_go_with_a_new_one() {
         assert!(shop.service.tidy().await.unwrap() > 0);
         for nonsense in ["", "x", "' OR 1=1 --"] {
             assert_eq!(confirm(nonsense).await, StatusCode::BAD_REQUEST);
+        }
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_is_the_same_however_its_letters_are_composed() {
+    on_each_database(settings(), |shop| async move {
+        let (nfc, nfd) = ("ma\u{f1}ana \u{fc}ber \u{e9} 1!", "man\u{303}ana u\u{308}ber e\u{301} 1!");
+        for (email, first, then) in [("ann@reader.test", nfc, nfd), ("ben@reader.test", nfd, nfc)] {
+            let body = json!({"email": email, "password": first, "name": "Ann"});
+            assert_eq!(shop.post("/identity/register", body).await.status, StatusCode::CREATED);
+            for typed in [first, then] {
+                assert_eq!(shop.sign_in(email, typed).await.status, StatusCode::OK, "{typed:?}");
+            }
+            let plain = shop.sign_in(email, "manana uber e 1!").await;
+            assert_eq!(plain.code(), "invalid_credentials", "accents count");
+        }
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_international_domain_is_one_account_and_shown_as_typed() {
+    on_each_database(settings(), |shop| async move {
+        let made = shop.register("a@m\u{fc}nchen.example").await;
+        assert_eq!((made.status, made.text("email").as_str()), (StatusCode::CREATED, "a@m\u{fc}nchen.example"));
+        assert_eq!(shop.register("A@xn--mnchen-3ya.example").await.code(), "email_taken");
+        for typed in ["a@m\u{fc}nchen.example", "a@MU\u{308}NCHEN.example", "a@xn--mnchen-3ya.example"] {
+            assert_eq!(shop.sign_in(typed, PASSWORD).await.status, StatusCode::OK, "{typed}");
+        }
+        let local = shop.register("m\u{fc}ller@reader.test").await;
+        assert_eq!(local.status, StatusCode::BAD_REQUEST);
+        let message = local.body["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("before the @"), "{message}");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_links_and_sessions() {
+    on_each_database(settings(), |shop| async move {
+        shop.register("ann@reader.test").await;
+        let elsewhere = shop.sign_in("ann@reader.test", PASSWORD).await;
+        let here = shop.sign_in("ann@reader.test", PASSWORD).await;
+        shop.post("/identity/password-reset", json!({"email": "ann@reader.test"})).await;
+        let link = links(&shop).await.pop().unwrap();
+        let body = json!({"current_password": PASSWORD, "new_password": "a whole new password"});
+        let changed =
+            shop.ask(Method::POST, "/identity/me/password", &[("authorization", &here.bearer())], Some(body)).await;
+        assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+        let body = json!({"token": link, "new_password": "the thief's password"});
+        let late = shop.post("/identity/password-reset/confirm", body).await;
+        assert_eq!((late.status, &late.body["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("/token")));
+        for old in [&elsewhere, &here] {
+            assert_eq!(shop.refresh(&old.refresh()).await.status, StatusCode::UNAUTHORIZED);
+        }
+        assert_eq!(shop.refresh(&changed.refresh()).await.status, StatusCode::OK);
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_right_sign_ins_at_once_lock_nobody_out_and_many_guesses_do() {
+    on_each_database(settings(), |shop| async move {
+        shop.register("ann@reader.test").await;
+        let right = futures::future::join_all((0..16).map(|_| shop.sign_in("ann@reader.test", PASSWORD))).await;
+        assert!(right.iter().all(|answer| answer.status == StatusCode::OK), "{right:?}");
+        let wrong = futures::future::join_all((0..16).map(|_| shop.sign_in("ann@reader.test", "a wrong guess"))).await;
+        let tried = wrong.iter().filter(|answer| answer.code() == "invalid_credentials").count();
+        assert_eq!(tried, 5, "no more guesses at once than one after the other");
+        assert!(wrong.iter().all(|answer| ["invalid_credentials", "too_many_attempts"].contains(&answer.code())));
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_can_be_seen_and_is_no_link() {
+    on_each_database(settings(), |shop| async move {
+        let token = {
+            shop.register("ann@reader.test").await;
+            shop.sign_in("ann@reader.test", PASSWORD).await.bearer()
+        };
+        for name in ["\u{200B}", "\u{202E}nnA", "Claim it at https://evil.example/win", "evil.com", "a@b.c"] {
+            let body = json!({"email": "ben@reader.test", "password": PASSWORD, "name": name});
+            let made = shop.post("/identity/register", body).await;
+            assert_eq!((made.status, &made.body["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("/name")));
+            let renamed = shop
+                .ask(Method::PATCH, "/identity/me", &[("authorization", &token)], Some(json!({"name": name})))
+                .await;
+            assert_eq!(renamed.code(), "validation_failed", "{name}");
         }
         shop
     })

@@ -12,5 +12,5 @@ pub(crate) use account::{Account, with_customer};
 pub(crate) use guessing::{AddressLimit, Failures, Patience, network};
 pub(crate) use keys::{KeyRing, SigningKey};
 pub(crate) use opaque::{RefreshToken, fingerprint};
-pub(crate) use password::{check_length, check_password, readable_password};
+pub(crate) use password::{check_length, check_password, forms, prepare, readable_password};
 pub(crate) use session::{Presented, SessionRules, Verdict};

@@ -1,4 +1,5 @@
 use rand::seq::IndexedRandom;
+use unicode_normalization::UnicodeNormalization;
 
 /// The fewest and the most characters of a password.
 pub(crate) const MIN: usize = 8;
@@ -13,6 +14,9 @@ pub(crate) enum PasswordRule {
     /// Too short or too long.
     #[error("must be {MIN} to {MAX} characters, not {0}")]
     Length(usize),
+    /// A bell, a line break and the like: nobody can type them again.
+    #[error("must not contain control characters")]
+    Control,
     /// Nothing but spaces.
     #[error("must not be only spaces")]
     Blank,
@@ -24,9 +28,39 @@ pub(crate) enum PasswordRule {
     Email,
 }
 
-/// Checks how long a password is. Characters are counted, never trimmed: what was typed is the password.
+/// A password as it is hashed: the profile `OpaqueString` of RFC 8265, 4.2. Every space becomes U+0020 and the rest NFC,
+/// so that it does not matter whose keyboard composes letters; case, width and spaces at the ends stay as they are.
+pub(crate) fn prepare(password: &str) -> String {
+    let space = |c| match c {
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => ' ',
+        other => other,
+    };
+    password.chars().map(space).nfc().collect()
+}
+
+/// What a typed password may have been hashed as: as it is now, and in the forms in which keyboards typed it when it
+/// was hashed as it came. Always at least one, without repeats; for ASCII exactly one.
+pub(crate) fn forms(password: &str) -> Vec<String> {
+    let mut forms = vec![prepare(password)];
+    if !password.is_ascii() {
+        for form in [password.to_owned(), password.nfc().collect(), password.nfd().collect()] {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+    }
+    forms
+}
+
+/// Checks how long a password is, and that it can be typed. Characters are counted as they are hashed, never trimmed.
 pub(crate) fn check_length(password: &str) -> Result<(), PasswordRule> {
+    // At most three characters become one in NFC, and none becomes nothing.
+    if password.len() > 16 * MAX {
+        return Err(PasswordRule::Length(password.chars().count()));
+    }
+    let password = prepare(password);
     match password.chars().count() {
+        MIN..=MAX if password.chars().any(char::is_control) => Err(PasswordRule::Control),
         MIN..=MAX => Ok(()),
         length => Err(PasswordRule::Length(length)),
     }
@@ -36,7 +70,7 @@ pub(crate) fn check_length(password: &str) -> Result<(), PasswordRule> {
 /// (NIST SP 800-63B, 3.1.1.2): long and not known is what counts.
 pub(crate) fn check_password(password: &str, email: &str) -> Result<(), PasswordRule> {
     check_length(password)?;
-    let lower = password.trim().to_lowercase();
+    let lower = prepare(password).trim().to_lowercase();
     let email = email.trim().to_lowercase();
     if lower.is_empty() {
         return Err(PasswordRule::Blank);
@@ -74,10 +108,39 @@ mod tests {
         assert_eq!(check("\u{1F4DA}\u{1F4DA}\u{1F4DA}"), Err(PasswordRule::Length(3)));
         assert_eq!(check(&"x".repeat(129)), Err(PasswordRule::Length(129)));
         assert_eq!(check("         "), Err(PasswordRule::Blank));
+        assert_eq!(check("\u{3000}\u{A0}\u{2003}     "), Err(PasswordRule::Blank));
+        assert_eq!(check("e\u{301}e\u{301}e\u{301}e\u{301}"), Err(PasswordRule::Length(4)), "counted as it is hashed");
+        assert_eq!(check("a bell \u{7} rings"), Err(PasswordRule::Control));
         assert_eq!(check("Password1"), Err(PasswordRule::Common));
         assert_eq!(check("12345678"), Err(PasswordRule::Common));
         assert_eq!(check("annabella@example.org"), Err(PasswordRule::Email));
         assert_eq!(check("AnnaBella"), Err(PasswordRule::Email));
+    }
+
+    #[test]
+    fn one_password_is_one_however_it_is_typed() {
+        for (typed, again) in [
+            ("ma\u{f1}ana \u{fc}ber \u{e9} 1!", "man\u{303}ana u\u{308}ber e\u{301} 1!"),
+            ("\u{c5}ngstr\u{f6}m 12", "\u{212b}ngstro\u{308}m 12"),
+            ("zwei\u{a0}worte hier", "zwei worte hier"),
+            (
+                "\u{d55c}\u{ae00} \u{c554}\u{d638} 1",
+                "\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af} \u{110b}\u{1161}\u{11b7}\u{1112}\u{1169} 1",
+            ),
+            ("q\u{307}\u{323} dots", "q\u{323}\u{307} dots"),
+        ] {
+            assert_eq!(prepare(typed), prepare(again), "{typed:?}");
+            assert!(forms(again).contains(&again.to_owned()) && forms(typed).contains(&typed.to_owned()), "{typed:?}");
+        }
+        for (one, other) in [
+            ("Stra\u{df}e 12", "Strasse 12"),
+            ("\u{ff21}bcdefgh", "Abcdefgh"),
+            ("Abcdefgh", "abcdefgh"),
+            (" word", "word"),
+        ] {
+            assert_ne!(prepare(one), prepare(other), "no other folding");
+        }
+        assert_eq!(forms("plain ascii").len(), 1);
     }
 
     #[test]

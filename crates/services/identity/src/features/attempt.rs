@@ -1,8 +1,13 @@
-use std::net::IpAddr;
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use bookworm_db::DbError;
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Email, ErrorCode};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     IdentityService,
@@ -10,14 +15,43 @@ use crate::{
     store,
 };
 
+/// How long an attempt waits for others of the same pair before it.
+const TURN: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// An attempt to prove a password, which counts as failed until it succeeds.
-#[derive(Debug, Clone)]
+///
+/// Attempts of one pair of account and client take turns while one is being checked: so many right ones at once are
+/// many right ones, and many guesses at once are refused as if they came one after the other. Another process has turns
+/// of its own; there the stored count, which each attempt raises before it is checked, still bounds them.
+#[derive(Debug)]
 pub(crate) struct Attempt {
     /// Fingerprint of the address at sign-in, whether or not it has an account.
     pub account: String,
     /// Fingerprint of the client's network.
     pub client: String,
     address: IpAddr,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Turns for pairs of account and client. Pairs that share one wait for each other, which does no harm.
+#[derive(Debug)]
+pub(crate) struct AttemptTurns {
+    turns: Vec<Arc<Mutex<()>>>,
+    /// With a key of its own, so that nobody can aim at somebody else's turn.
+    hasher: RandomState,
+}
+
+impl Default for AttemptTurns {
+    fn default() -> Self {
+        Self { turns: (0..1024).map(|_| Arc::default()).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl AttemptTurns {
+    fn of(&self, account: &str, client: &str) -> Arc<Mutex<()>> {
+        let hash = self.hasher.hash_one((account, client));
+        Arc::clone(&self.turns[hash as usize % self.turns.len()])
+    }
 }
 
 enum Outcome {
@@ -31,34 +65,33 @@ impl IdentityService {
     /// # Errors
     /// 429 `too_many_attempts` with `Retry-After` when this client has failed too often lately.
     pub(crate) async fn begin_attempt(&self, claimed: &str, address: IpAddr) -> Result<Attempt> {
+        let key = Email::parse(claimed).map_or_else(|_| claimed.trim().to_lowercase(), |email| email.key());
+        let account = fingerprint(key.as_bytes());
+        let client = fingerprint(network(address).to_string().as_bytes());
+        let turn = tokio::time::timeout(TURN, self.0.turns.of(&account, &client).lock_owned());
+        let turn = turn.await.map_err(|_| too_many(std::time::Duration::from_secs(1)))?;
         let now = self.now();
         let limited = self.addresses().attempt(address, now);
         if let Err(wait) = limited {
             return Err(too_many(wait));
         }
-        let key = Email::parse(claimed).map_or_else(|_| claimed.trim().to_lowercase(), |email| email.key());
-        let attempt = Attempt {
-            account: fingerprint(key.as_bytes()),
-            client: fingerprint(network(address).to_string().as_bytes()),
-            address,
-        };
-        let (counted, patience) = (attempt.clone(), self.0.patience);
+        let (counted, patience) = ((account.clone(), client.clone()), self.0.patience);
         let outcome = self
             .db()
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    let before = store::lock_failures(tx, &counted.account, &counted.client).await?;
+                    let before = store::lock_failures(tx, &counted.0, &counted.1).await?;
                     if let Some(wait) = before.and_then(|failures| failures.wait(now, patience)) {
                         return Ok(Outcome::Wait(wait));
                     }
                     let failures = Failures::after_attempt(before, now);
-                    store::store_failures(tx, &counted.account, &counted.client, failures).await?;
+                    store::store_failures(tx, &counted.0, &counted.1, failures).await?;
                     Ok(Outcome::Go)
                 })
             })
             .await?;
         match outcome {
-            Outcome::Go => Ok(attempt),
+            Outcome::Go => Ok(Attempt { account, client, address, _turn: turn }),
             Outcome::Wait(wait) => Err(too_many(wait)),
         }
     }

@@ -16,7 +16,8 @@ use crate::{
 
 /// Changes the caller's password
 ///
-/// Ends every session of the account, wherever it is signed in, and answers with the tokens of a new one. A wrong
+/// Ends every session of the account, wherever it is signed in, makes every link that sets a new password worthless,
+/// and answers with the tokens of a new session. A wrong
 /// `current_password` is `validation_failed`, and counts as an attempt to guess it (`too_many_attempts`).
 #[utoipa::path(
     post, path = "/identity/me/password", tag = "identity", request_body = ChangePasswordRequest,
@@ -50,6 +51,7 @@ pub(crate) async fn change_password(
                 if !store::set_password(tx, id, &old_hash, &new_hash).await? {
                     return Ok(false);
                 }
+                store::drop_resets(tx, id).await?;
                 store::end_sessions_of(tx, id, now).await?;
                 start_session(tx, id, token, &attempt, now).await?;
                 Ok(true)

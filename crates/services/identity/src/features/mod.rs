@@ -1,6 +1,6 @@
 //! One use case, one file.
 
-mod attempt;
+pub(crate) mod attempt;
 mod change_password;
 pub(crate) mod ensure_admin;
 mod list_accounts;
@@ -8,7 +8,7 @@ mod me;
 mod merge_basket;
 mod refresh;
 mod register;
-mod reset_password;
+pub(crate) mod reset_password;
 pub(crate) mod rotate_keys;
 mod set_roles;
 mod sign_in;

@@ -5,8 +5,9 @@ use bookworm_contracts::{
 };
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
-use bookworm_kernel::{Email, ErrorCode, FieldError};
+use bookworm_kernel::{Cause, Email, ErrorCode, FieldError};
 use http::StatusCode;
+use tokio_util::sync::CancellationToken;
 
 use super::attempt::too_many;
 use crate::{
@@ -18,11 +19,13 @@ use crate::{
 
 /// Why a link does nothing.
 const WORTHLESS: &str = "is not good any more: ask for a new link";
+/// How many requests are worked on at once; each takes a few milliseconds.
+const AT_ONCE: usize = 1000;
 
 /// Asks for a link that sets a new password
 ///
-/// It comes by mail and is good for an hour. The answer is the same whether or not there is an account with this
-/// address. An account gets at most three such mails an hour.
+/// It comes by mail and is good for an hour. The answer is the same, and comes as fast, whether or not there is an
+/// account with this address: the work is done after it. An account gets at most three such mails an hour.
 #[utoipa::path(
     post, path = "/identity/password-reset", tag = "identity", request_body = PasswordResetRequest,
     responses((status = 202, description = "If there is such an account, a mail is on its way"), ProblemResponses)
@@ -36,14 +39,31 @@ pub(crate) async fn request_reset(
     let mut valid = Validator::new();
     let email = valid.take("/email", Email::parse(&request.email));
     valid.finish()?;
-    let now = service.now();
-    service.addresses().attempt(address, now).map_err(too_many)?;
-    let account = match email {
-        Some(email) => store::by_email(service.db().read(), &email).await?,
-        None => None,
-    };
-    let Some(account) = account else { return Ok(StatusCode::ACCEPTED) };
-    let (token, outbox, id) = (RefreshToken::new(), service.outbox().clone(), account.id);
+    service.addresses().attempt(address, service.now()).map_err(too_many)?;
+    let Some(email) = email else { return Err(ErrorCode::ValidationFailed.into()) };
+    if service.0.tasks.len() >= AT_ONCE {
+        return Err(Problem::new(ErrorCode::Unavailable).retry_after(std::time::Duration::from_secs(1)));
+    }
+    let worker = service.clone();
+    service.0.tasks.spawn(async move {
+        if let Err(error) = send_link(&worker, &email, &cause).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "a link for a new password was not sent");
+        }
+    });
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Lets the links that are being written be written, after `shutdown`.
+pub(crate) async fn finish(service: IdentityService, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    service.0.tasks.close();
+    service.0.tasks.wait().await;
+}
+
+async fn send_link(service: &IdentityService, email: &Email, cause: &Cause) -> Result<(), DbError> {
+    let Some(account) = store::by_email(service.db().read(), email).await? else { return Ok(()) };
+    let (token, outbox, id, now, cause) =
+        (RefreshToken::new(), service.outbox().clone(), account.id, service.now(), *cause);
     let asked = service
         .db()
         .transact::<_, DbError, _>(move |tx| {
@@ -65,7 +85,7 @@ pub(crate) async fn request_reset(
         })
         .await?;
     tracing::info!(security = true, account_id = %id, mailed = asked, "a new password was asked for");
-    Ok(StatusCode::ACCEPTED)
+    Ok(())
 }
 
 /// Sets a new password with a link from a mail
