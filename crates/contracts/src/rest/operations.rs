@@ -20,7 +20,7 @@ pub struct Mail {
     pub text: String,
     /// The HTML part.
     pub html: String,
-    /// `queued`, `sent` or `failed`.
+    /// `queued`; `sent` to a mail server; `kept` here, because no mail server is set; or `failed`.
     pub status: String,
     /// How often it was tried.
     pub attempts: i32,
@@ -32,7 +32,7 @@ pub struct Mail {
     pub order_id: Option<Uuid>,
     /// When it was written.
     pub created_at: Timestamp,
-    /// When it was handed over.
+    /// When a mail server took it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sent_at: Option<Timestamp>,
 }

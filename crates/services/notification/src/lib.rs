@@ -9,7 +9,7 @@
 //! | a mail's words | `templates/<kind>.txt` and `.html` |
 //! | which event leads to which mail | `reactions.rs` |
 //! | when to try again, and when to give up | `features/deliver.rs` |
-//! | how a mail leaves the house | `transport/` |
+//! | how a mail is sent | `transport/` |
 
 mod domain;
 mod features;
@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use crate::transport::{Outgoing, Transport, TransportError};
+pub use crate::transport::{Handover, Outgoing, Transport, TransportError};
 use crate::{
     domain::Letterhead,
     transport::{Mailbox, Smtp},

@@ -10,14 +10,17 @@ use std::{
 use async_trait::async_trait;
 use axum::body::Body;
 use bookworm_contracts::events::{
+    chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
     identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine},
 };
 use bookworm_db::{Databases, Db, DbError, Sql};
 use bookworm_http::auth::{AccountClaims, Caller, Role};
-use bookworm_kernel::{BookId, Cause, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp};
+use bookworm_kernel::{
+    BookId, Cause, ConversationId, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
+};
 use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus};
-use bookworm_notification::{NotificationService, Outgoing, Transport, TransportError};
+use bookworm_notification::{Handover, NotificationService, Outgoing, Transport, TransportError};
 use http::Request;
 use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
@@ -33,12 +36,12 @@ struct Postman {
 
 #[async_trait]
 impl Transport for Postman {
-    async fn send(&self, mail: &Outgoing) -> Result<(), TransportError> {
+    async fn send(&self, mail: &Outgoing) -> Result<Handover, TransportError> {
         if let Some(failure) = self.failures.lock().unwrap().pop() {
             return Err(failure);
         }
         self.taken.lock().unwrap().push(mail.clone());
-        Ok(())
+        Ok(Handover::Sent)
     }
 }
 
@@ -140,26 +143,28 @@ async fn the_confirmation_says_what_was_bought_and_escapes_it() {
     house.until_mails(1).await;
     assert_eq!(house.service.deliver().await.unwrap(), 1);
     let mail = house.postman.taken.lock().unwrap()[0].clone();
-    assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("ann@reader.test", "Your order BW-7K3M-92QX"));
+    assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("ann@reader.test", "Your order BW-7K3M-92QX is confirmed"));
     insta::assert_snapshot!(mail.text, @r"
     Dear Ann Reader,
 
-    we have your order BW-7K3M-92QX, and your books are set aside for you. We write
-    again when they are on their way.
+    Your order BW-7K3M-92QX is confirmed and your books are set aside. We’ll email you
+    when they ship.
 
       2 x The Dispossessed: $25.98
       1 x <b>Bold</b> & 'quoted': $5.00
 
       Books     $30.98
-      Delivery  $4.90
+      Shipping  $4.90
       Tax       $0.00
       Total     $35.88
 
-    See your order: https://books.example.org/orders/0190?key=secret
+    View your order: https://books.example.org/orders/0190?key=secret
 
     -- 
     BookWorm
     https://books.example.org
+    You’re receiving this because you placed an order at BookWorm.
+    Questions? https://books.example.org/contact
     ");
     assert!(mail.html.contains("&#60;b&#62;Bold&#60;/b&#62;") && !mail.html.contains("<b>Bold"), "{}", mail.html);
     house.stop.cancel();
@@ -292,4 +297,141 @@ async fn only_administrators_read_a_link_that_sets_a_password() {
         }
     }
     house.stop.cancel();
+}
+
+/// The words of a mail's HTML part.
+fn seen(html: &str) -> String {
+    let body = &html[html.find("<body").unwrap()..];
+    let mut text = String::new();
+    let mut tag = false;
+    for letter in body.chars() {
+        match letter {
+            '<' => tag = true,
+            '>' => {
+                tag = false;
+                text.push(' ');
+            }
+            _ if !tag => text.push(letter),
+            _ => {}
+        }
+    }
+    text.replace("&times;", "x").replace("&#39;", "'").replace("&#38;", "&").replace("&#60;", "<").replace("&#62;", ">")
+}
+
+fn words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_mail_says_the_same_in_both_parts_and_why_it_came() {
+    let house = House::open(3).await;
+    let usd = |amount| Money::new(amount, Currency::USD);
+    let email = || Email::parse("ann@reader.test").unwrap();
+    let line = |name: &str, text: &str| TranscriptLine {
+        name: name.to_owned(),
+        text: text.to_owned(),
+        at: Timestamp::parse("2026-03-01T09:05:00Z").unwrap(),
+    };
+    house.tell(&CustomerRegistered { customer_id: CustomerId::new(), email: email(), name: "Ann".to_owned() }).await;
+    house.tell(&OrderConfirmed { order: order() }).await;
+    for reason in ["The card was declined.", "The payment was withdrawn. You have not been charged."] {
+        house.tell(&OrderRejected { order: order(), code: "payment_declined".into(), reason: reason.into() }).await;
+    }
+    for reason in ["", "Asked by phone"] {
+        house.tell(&OrderCancelled { order: order(), reason: reason.to_owned() }).await;
+        house.tell(&OrderRefunded { order: order(), amount: usd(400), reason: reason.to_owned() }).await;
+    }
+    for tracking in [None, Some("1Z999".to_owned())] {
+        house.tell(&OrderShipped { order: order(), tracking }).await;
+    }
+    house
+        .tell(&PasswordResetRequested {
+            customer_id: CustomerId::new(),
+            email: email(),
+            name: "Ann".to_owned(),
+            token: "t0ken".to_owned(),
+            minutes: 60,
+        })
+        .await;
+    house
+        .tell(&AnsweredByMail {
+            conversation_id: ConversationId::new(),
+            email: email(),
+            customer_name: "Guest".to_owned(),
+            agent_name: "Jo Helpful".to_owned(),
+            text: "First line\nsecond line".to_owned(),
+        })
+        .await;
+    house
+        .tell(&TranscriptRequested {
+            conversation_id: ConversationId::new(),
+            email: email(),
+            customer_name: "Ann".to_owned(),
+            started_at: Timestamp::default(),
+            lines: vec![line("Ann", "Hello"), line("Bot", "Hi, I am a bot")],
+        })
+        .await;
+    house.until_mails(13).await;
+    assert_eq!(house.service.deliver().await.unwrap(), 13);
+    let mails = house.postman.taken.lock().unwrap().clone();
+    for mail in &mails {
+        let (text, html) = (&mail.text, &mail.html);
+        assert!(html.contains("<html lang=\"en\">") && html.contains("prefers-color-scheme: dark"), "{html}");
+        // After a comma a German letter goes on in lower case; an English one does not.
+        let second = text.lines().filter(|line| !line.is_empty()).nth(1).unwrap();
+        assert!(second.starts_with(char::is_uppercase), "{text}");
+        let reason = text.lines().find(|line| line.starts_with("Reason:"));
+        assert!(reason.is_none_or(|line| line.len() > "Reason: ".len()), "{text}");
+        assert!(!text.contains("\n\n\n"), "{text}");
+        assert!(text.matches("charged").count() <= 1, "{text}");
+        assert!(text.contains("You’re receiving this because"), "{text}");
+        assert!(!text.contains("Guest") && !html.contains("Guest"), "{text}");
+        // Every word of the text is in the HTML; what only the text has are addresses and the words around a link.
+        let there = words(&seen(html));
+        for line in text.lines().filter(|line| !line.contains("https://")) {
+            for word in words(line) {
+                assert!(there.contains(&word), "{word:?} is missing in the HTML of {:?}: {html}", mail.subject);
+            }
+        }
+    }
+    let transcript = mails.iter().find(|mail| mail.subject.contains("conversation")).unwrap();
+    assert!(transcript.text.contains("1 March 2026, 09:05"), "{}", transcript.text);
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn without_a_mail_server_a_mail_is_kept_and_never_called_sent() {
+    let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::Sqlite(folder.path().to_owned());
+    let service = NotificationService::open(
+        databases.open("notification").await.unwrap(),
+        &bookworm_config::Mail::default(),
+        "BookWorm",
+        "https://books.example.org",
+        clock.clone(),
+    )
+    .await
+    .unwrap();
+    let bus: SharedBus = Arc::new(
+        DbBus::open(databases.open("bus").await.unwrap(), clock.clone(), Duration::from_secs(30)).await.unwrap(),
+    );
+    let stop = CancellationToken::new();
+    for consumer in service.consumers() {
+        tokio::spawn(consumer.run(bus.clone(), clock.clone(), Policy::default(), stop.clone()));
+    }
+    let envelope = Envelope::new(&OrderConfirmed { order: order() }, &Cause::start(), Timestamp::default()).unwrap();
+    bus.publish(&[envelope]).await.unwrap();
+    let mut delivered = 0;
+    for _ in 0..500 {
+        delivered += service.deliver().await.unwrap();
+        if delivered > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let kept = "SELECT COUNT(*) FROM mails WHERE status = 'kept' AND sent_at IS NULL AND due_at IS NULL";
+    assert_eq!((delivered, count(service.db(), kept).await), (1, 1));
+    stop.cancel();
 }

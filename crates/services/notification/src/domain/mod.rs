@@ -18,6 +18,21 @@ pub struct Letterhead {
     pub origin: String,
 }
 
+/// The line that a mail begins with. A guest of the chat who gave no name is called by the word for one.
+fn greeting(name: &str) -> String {
+    match name.trim() {
+        "" | "Guest" => "Hello,".to_owned(),
+        name => format!("Dear {name},"),
+    }
+}
+
+/// `1 minute`, `45 minutes`, `2 hours`
+fn minutes(minutes: &u32) -> String {
+    let (count, unit) =
+        if *minutes >= 60 && minutes.is_multiple_of(60) { (minutes / 60, "hour") } else { (*minutes, "minute") };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A mail that is written and not yet queued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
@@ -63,7 +78,7 @@ impl Occasion for OrderConfirmed {
         Ok(Draft {
             kind: "order_confirmed",
             to: self.order.email.clone(),
-            subject: format!("Your order {}", self.order.number),
+            subject: format!("Your order {} is confirmed", self.order.number),
             text: ConfirmedText { head, order: &self.order }.render()?,
             html: ConfirmedHtml { head, order: &self.order }.render()?,
             order_id: Some(self.order.order_id.uuid()),
@@ -92,7 +107,7 @@ impl Occasion for OrderRejected {
         Ok(Draft {
             kind: "order_rejected",
             to: self.order.email.clone(),
-            subject: format!("Your order {} could not be confirmed", self.order.number),
+            subject: format!("We couldn’t confirm your order {}", self.order.number),
             text: RejectedText { head, order: &self.order, reason: &self.reason }.render()?,
             html: RejectedHtml { head, order: &self.order, reason: &self.reason }.render()?,
             order_id: Some(self.order.order_id.uuid()),
@@ -150,7 +165,7 @@ impl Occasion for OrderShipped {
         Ok(Draft {
             kind: "order_shipped",
             to: self.order.email.clone(),
-            subject: format!("Your order {} is on its way", self.order.number),
+            subject: format!("Your order {} has shipped", self.order.number),
             text: ShippedText { head, order: &self.order, tracking: self.tracking.as_deref() }.render()?,
             html: ShippedHtml { head, order: &self.order, tracking: self.tracking.as_deref() }.render()?,
             order_id: Some(self.order.order_id.uuid()),
@@ -181,7 +196,7 @@ impl Occasion for OrderRefunded {
         Ok(Draft {
             kind: "order_refunded",
             to: self.order.email.clone(),
-            subject: format!("A refund for your order {}", self.order.number),
+            subject: format!("Your refund for order {}", self.order.number),
             text: RefundedText { head, order: &self.order, amount: self.amount, reason: &self.reason }.render()?,
             html: RefundedHtml { head, order: &self.order, amount: self.amount, reason: &self.reason }.render()?,
             order_id: Some(self.order.order_id.uuid()),
@@ -243,7 +258,7 @@ impl Occasion for PasswordResetRequested {
         Ok(Draft {
             kind: PASSWORD_RESET,
             to: self.email.clone(),
-            subject: format!("A new password for {}", head.shop),
+            subject: format!("Reset your {} password", head.shop),
             text: PasswordResetText { head, name, token, minutes }.render()?,
             html: PasswordResetHtml { head, name, token, minutes }.render()?,
             order_id: None,
@@ -270,7 +285,7 @@ impl Occasion for AnsweredByMail {
         Ok(Draft {
             kind: "chat_answer",
             to: self.email.clone(),
-            subject: format!("An answer from {}", head.shop),
+            subject: format!("A reply from {}", head.shop),
             text: AnswerText { head, answer: self }.render()?,
             html: AnswerHtml { head, answer: self }.render()?,
             order_id: None,
@@ -304,8 +319,9 @@ struct Spoken<'a> {
 impl<'a> From<&'a TranscriptLine> for Spoken<'a> {
     fn from(line: &'a TranscriptLine) -> Self {
         let at = line.at.to_datetime();
-        let (date, hour, minute) = (at.date(), at.hour(), at.minute());
-        Self { name: &line.name, text: &line.text, at: format!("{date}, {hour:02}:{minute:02} UTC") }
+        let (day, month, year, hour, minute) = (at.day(), at.month(), at.year(), at.hour(), at.minute());
+        let at = format!("{day} {month} {year}, {hour:02}:{minute:02} UTC");
+        Self { name: &line.name, text: &line.text, at }
     }
 }
 
@@ -321,5 +337,24 @@ impl Occasion for TranscriptRequested {
             html: TranscriptHtml { head, name, lines }.render()?,
             order_id: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_addressed_as_guest() {
+        assert_eq!(greeting("Ada Reader"), "Dear Ada Reader,");
+        for unnamed in ["", "  ", "Guest"] {
+            assert_eq!(greeting(unnamed), "Hello,");
+        }
+    }
+
+    #[test]
+    fn times_are_counted_as_people_do() {
+        let all: Vec<String> = [1, 2, 45, 60, 90, 120, 1440].iter().map(minutes).collect();
+        assert_eq!(all, ["1 minute", "2 minutes", "45 minutes", "1 hour", "90 minutes", "2 hours", "24 hours"]);
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     NotificationService,
     store::{self, Outcome, Row},
-    transport::{Outgoing, TransportError},
+    transport::{Handover, Outgoing, TransportError},
 };
 
 /// How many mails are on their way at once.
@@ -57,7 +57,8 @@ async fn attempt(service: &NotificationService, row: Row) -> (uuid::Uuid, Outcom
     let (id, attempts) = (row.id, u32::try_from(row.attempts).unwrap_or(u32::MAX));
     let mail = Outgoing { id, to: row.recipient, subject: row.subject, text: row.text, html: row.html };
     let outcome = match service.0.transport.send(&mail).await {
-        Ok(()) => Outcome::Sent,
+        Ok(Handover::Sent) => Outcome::Sent,
+        Ok(Handover::Kept) => Outcome::Kept,
         Err(TransportError::Later(why)) if attempts < service.0.max_attempts => {
             tracing::warn!(mail = %id, attempts, why, "a mail waits");
             Outcome::Later(service.now().plus(pause(attempts)), why)
@@ -69,6 +70,7 @@ async fn attempt(service: &NotificationService, row: Row) -> (uuid::Uuid, Outcom
     };
     let label = match &outcome {
         Outcome::Sent => "sent",
+        Outcome::Kept => "kept",
         Outcome::Later(..) => "retried",
         Outcome::Failed(_) => "failed",
     };

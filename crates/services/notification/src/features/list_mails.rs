@@ -1,4 +1,4 @@
-//! What the shop wrote, and whether it left.
+//! What the shop wrote, and whether it was sent.
 
 use axum::{Json, extract::State};
 use bookworm_contracts::rest::{Page, operations::Mail};
@@ -15,7 +15,7 @@ use crate::{NotificationService, store};
 pub struct Params {
     /// Only mails about this, e.g. `order_confirmed`.
     kind: Option<String>,
-    /// Only `queued`, `sent` or `failed` ones.
+    /// Only `queued`, `sent`, `kept` or `failed` ones.
     status: Option<String>,
     /// Only mails about this order.
     order_id: Option<Uuid>,
@@ -24,7 +24,7 @@ pub struct Params {
     page: PageParams,
 }
 
-/// Mails, latest first. Staff.
+/// Emails, newest first. Staff only.
 #[utoipa::path(
     get,
     path = "/admin/mail",

@@ -111,8 +111,10 @@ pub async fn lease(db: &Db, now: Timestamp, until: Timestamp, limit: i64) -> Res
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The transport has it.
+    /// A mail server has it.
     Sent,
+    /// It stays here: there is no mail server.
+    Kept,
     /// Try again at this time.
     Later(Timestamp, String),
     /// There is no use.
@@ -126,6 +128,7 @@ pub async fn settle(db: &Db, outcomes: Vec<(Uuid, Outcome)>, now: Timestamp) -> 
             for (id, outcome) in outcomes {
                 let (status, due, error, sent): (_, Option<i64>, Option<String>, Option<i64>) = match outcome {
                     Outcome::Sent => ("sent", None, None, Some(now.micros())),
+                    Outcome::Kept => ("kept", None, None, None),
                     Outcome::Later(at, error) => ("queued", Some(at.micros()), Some(error), None),
                     Outcome::Failed(error) => ("failed", None, Some(error), None),
                 };

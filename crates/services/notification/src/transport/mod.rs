@@ -23,6 +23,15 @@ pub struct Outgoing {
     pub html: String,
 }
 
+/// Where a mail is once a transport has taken it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handover {
+    /// With a mail server, which is responsible for it now.
+    Sent,
+    /// Still here, for staff to read: no mail server is set.
+    Kept,
+}
+
 /// Why a mail did not leave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
@@ -37,6 +46,6 @@ pub enum TransportError {
 /// Takes mails.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Hands a mail over. `Ok` means that the other side is responsible for it now.
-    async fn send(&self, mail: &Outgoing) -> Result<(), TransportError>;
+    /// Hands a mail over, once and for all.
+    async fn send(&self, mail: &Outgoing) -> Result<Handover, TransportError>;
 }

@@ -8,7 +8,7 @@ use lettre::{
     transport::smtp::authentication::Credentials,
 };
 
-use super::{Outgoing, Transport, TransportError};
+use super::{Handover, Outgoing, Transport, TransportError};
 
 /// How long the server may take for each step.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -54,10 +54,10 @@ impl Smtp {
 
 #[async_trait]
 impl Transport for Smtp {
-    async fn send(&self, mail: &Outgoing) -> Result<(), TransportError> {
+    async fn send(&self, mail: &Outgoing) -> Result<Handover, TransportError> {
         let message = self.message(mail).map_err(TransportError::Refused)?;
         match self.server.send(message).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Handover::Sent),
             // The server's own words may repeat the address; its code says enough.
             Err(error) if error.is_permanent() => Err(TransportError::Refused(describe(&error))),
             Err(error) => Err(TransportError::Later(describe(&error))),
