@@ -19,7 +19,7 @@ export function status(first: HTMLElement): void {
       every = Number(now?.dataset["every"]) || every;
       if (now?.dataset["said"] !== said) {
         said = now?.dataset["said"];
-        announce(said || "The state of the index cannot be told just now.");
+        announce(said || "Index status unavailable.");
       }
       return now?.innerText === before ? "same" : "changed";
     },

@@ -1,6 +1,6 @@
 //! Checkout and orders.
 
-use bookworm_kernel::{BookId, Money, OrderId, Quantity, Timestamp};
+use bookworm_kernel::{BookId, CustomerId, Money, OrderId, Quantity, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -249,6 +249,19 @@ pub struct OrderEvent {
     pub correlation_id: uuid::Uuid,
     /// What directly led to it.
     pub causation_id: uuid::Uuid,
+    /// The account that caused it. For staff only; missing where the shop itself or a guest did, and in events that
+    /// are older than this field.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<EventAuthor>,
+}
+
+/// An account that caused an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventAuthor {
+    /// The account.
+    pub id: CustomerId,
+    /// Its name at that time.
+    pub name: String,
 }
 
 /// `POST /orders/{id}/cancel`

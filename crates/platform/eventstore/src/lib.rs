@@ -7,20 +7,23 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// The table. Put it into the service's list of migrations.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "eventstore/0001_events",
-    sql: "CREATE TABLE events (
-            seq {serial},
-            stream_id UUID NOT NULL,
-            version BIGINT NOT NULL,
-            type TEXT NOT NULL,
-            data TEXT NOT NULL,
-            correlation_id UUID NOT NULL,
-            causation_id UUID NOT NULL,
-            at BIGINT NOT NULL,
-            UNIQUE (stream_id, version)
-          );",
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "eventstore/0001_events",
+        sql: "CREATE TABLE events (
+                seq {serial},
+                stream_id UUID NOT NULL,
+                version BIGINT NOT NULL,
+                type TEXT NOT NULL,
+                data TEXT NOT NULL,
+                correlation_id UUID NOT NULL,
+                causation_id UUID NOT NULL,
+                at BIGINT NOT NULL,
+                UNIQUE (stream_id, version)
+              );",
+    },
+    Migration { name: "eventstore/0002_metadata", sql: "ALTER TABLE events ADD COLUMN metadata TEXT;" },
+];
 
 /// How many streams [`replay`] folds at a time.
 const REPLAY_BATCH: i64 = 200;
@@ -59,6 +62,8 @@ pub struct Recorded {
     pub correlation_id: Uuid,
     /// What directly led to it.
     pub causation_id: Uuid,
+    /// What was noted about it beside its data, such as who caused it. No part of the aggregate's state.
+    pub metadata: Option<Value>,
 }
 
 /// Why events were not appended.
@@ -90,9 +95,11 @@ struct FullRow {
     at: i64,
     correlation_id: Uuid,
     causation_id: Uuid,
+    metadata: Option<String>,
 }
 
-/// Appends events to a stream that has `expected` events now (0 for a new one). Returns the new version.
+/// Appends events to a stream that has `expected` events now (0 for a new one). `metadata` is stored beside each and
+/// handed back by [`history`] alone: folding never sees it. Returns the new version.
 ///
 /// # Errors
 /// [`AppendError::Conflict`] when it has another number; then the unit of work must be given up.
@@ -102,8 +109,10 @@ pub async fn append<A: Aggregate>(
     expected: u64,
     events: &[A::Event],
     cause: &Cause,
+    metadata: Option<&Value>,
     now: Timestamp,
 ) -> Result<u64, AppendError> {
+    let metadata = metadata.map(Value::to_string);
     let mut version = expected;
     for event in events {
         version += 1;
@@ -112,8 +121,8 @@ pub async fn append<A: Aggregate>(
         // Neither over an event that is there, nor past the end of the stream.
         let written = tx
             .exec(
-                "INSERT INTO events (stream_id, version, type, data, correlation_id, causation_id, at) \
-                 SELECT $1, $2, $3, $4, $5, $6, $7 \
+                "INSERT INTO events (stream_id, version, type, data, correlation_id, causation_id, at, metadata) \
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $8 \
                  WHERE $2 = 1 OR EXISTS (SELECT 1 FROM events WHERE stream_id = $1 AND version = $2 - 1) \
                  ON CONFLICT DO NOTHING",
                 values![
@@ -123,7 +132,8 @@ pub async fn append<A: Aggregate>(
                     value.to_string(),
                     cause.correlation_id.uuid(),
                     cause.causation_id,
-                    now.micros()
+                    now.micros(),
+                    metadata.clone()
                 ],
             )
             .await?;
@@ -176,7 +186,8 @@ fn fold<A: Aggregate>(rows: &[Row]) -> Result<Option<Loaded<A>>, DbError> {
 pub async fn history(conn: &impl Sql, stream: Uuid) -> Result<Vec<Recorded>, DbError> {
     let rows: Vec<FullRow> = conn
         .all(
-            "SELECT version, type, data, at, correlation_id, causation_id FROM events WHERE stream_id = $1 ORDER BY version",
+            "SELECT version, type, data, at, correlation_id, causation_id, metadata FROM events WHERE stream_id = $1 \
+             ORDER BY version",
             values![stream],
         )
         .await?;
@@ -193,6 +204,7 @@ pub async fn history(conn: &impl Sql, stream: Uuid) -> Result<Vec<Recorded>, DbE
                 data,
                 correlation_id: row.correlation_id,
                 causation_id: row.causation_id,
+                metadata: row.metadata.as_deref().map(serde_json::from_str).transpose().map_err(corrupt)?,
             })
         })
         .collect()

@@ -74,7 +74,7 @@ async fn open(home: &Home) -> Db {
 
 async fn add(db: &Db, stream: Uuid, expected: u64, events: Vec<Happened>, now: Timestamp) -> Result<u64, AppendError> {
     db.transact(move |tx| {
-        Box::pin(async move { append::<Counter>(tx, stream, expected, &events, &Cause::start(), now).await })
+        Box::pin(async move { append::<Counter>(tx, stream, expected, &events, &Cause::start(), None, now).await })
     })
     .await
 }
@@ -106,7 +106,8 @@ async fn a_stream_is_the_fold_of_its_events(home: &Home) {
     let (inside, version) = db
         .transact::<_, AppendError, _>(move |tx| {
             Box::pin(async move {
-                let version = append::<Counter>(tx, stream, 3, &[Happened::Doubled], &Cause::start(), at(4)).await?;
+                let version =
+                    append::<Counter>(tx, stream, 3, &[Happened::Doubled], &Cause::start(), None, at(4)).await?;
                 Ok((load::<Counter>(tx, stream).await?, version))
             })
         })
@@ -197,10 +198,12 @@ async fn the_past_follows_the_order_of_events_when_clocks_disagree(home: &Home) 
 async fn history_says_what_happened_and_why(home: &Home) {
     let db = open(home).await;
     let (stream, cause) = (Uuid::now_v7(), Cause::start());
+    let noted = serde_json::json!({"by": "Zoë \"Z\" O'Neil"});
+    let metadata = noted.clone();
     db.transact::<_, AppendError, _>(move |tx| {
         Box::pin(async move {
             let events = [Happened::Renamed { name: "書虫 '\"".to_owned() }, Happened::Doubled];
-            append::<Counter>(tx, stream, 0, &events, &cause, at(7)).await
+            append::<Counter>(tx, stream, 0, &events, &cause, Some(&metadata), at(7)).await
         })
     })
     .await
@@ -213,6 +216,9 @@ async fn history_says_what_happened_and_why(home: &Home) {
     assert_eq!(doubled.data, serde_json::json!({}));
     assert_eq!(renamed.correlation_id, cause.correlation_id.uuid());
     assert_eq!(renamed.causation_id, cause.causation_id);
+    assert_eq!((renamed.metadata.as_ref(), doubled.metadata.as_ref()), (Some(&noted), Some(&noted)));
+    add(&db, stream, 2, vec![Happened::Doubled], at(8)).await.unwrap();
+    assert_eq!(history(db.read(), stream).await.unwrap()[2].metadata, None, "as every event of before");
     assert!(history(db.read(), Uuid::now_v7()).await.unwrap().is_empty());
 }
 

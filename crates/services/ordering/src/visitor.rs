@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Query};
-use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_contracts::rest::ordering::{EventAuthor, Order as Document};
 use bookworm_http::{Problem, Result, auth::Caller};
 use bookworm_kernel::OrderId;
 use http::request::Parts;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::{
     OrderingService,
     domain::order::Actor,
+    features::author,
     store::{self, orders::Found},
 };
 
@@ -80,6 +81,11 @@ impl Access {
 }
 
 impl Visitor {
+    /// Whose account it is, when somebody is signed in.
+    pub fn author(&self) -> Option<EventAuthor> {
+        self.caller.account().map(author)
+    }
+
     /// The order, and what the visitor is to it.
     ///
     /// # Errors

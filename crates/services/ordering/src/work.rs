@@ -5,7 +5,7 @@ use std::error::Error;
 use bookworm_contracts::{
     commands::{AuthorisePayment, CapturePayment, ReleaseStock, ReserveStock, StockLine, VoidPayment},
     events::ordering as published,
-    rest::ordering::Order as Document,
+    rest::ordering::{EventAuthor, Order as Document},
 };
 use bookworm_db::{DbError, Tx};
 use bookworm_eventstore::{Aggregate, AppendError, Loaded};
@@ -84,10 +84,13 @@ impl From<WorkError> for ReactionError {
 
 /// One order within one unit of work. Loads it when it is first needed, applies and publishes what is decided, and
 /// [`Work::finish`] appends the events and brings the projection up to date.
+///
+/// [`Work::by`] says for whom; the name is stored beside the events, for staff who read the order's history.
 pub(crate) struct Work<'t> {
     service: &'t OrderingService,
     tx: &'t Tx,
     cause: Cause,
+    author: Option<EventAuthor>,
     now: Timestamp,
     id: OrderId,
     order: Option<Loaded<Order>>,
@@ -97,7 +100,14 @@ pub(crate) struct Work<'t> {
 impl<'t> Work<'t> {
     /// Work on an order that exists.
     pub fn on(service: &'t OrderingService, tx: &'t Tx, cause: Cause, id: OrderId) -> Self {
-        Self { service, tx, cause, now: service.now(), id, order: None, decided: Vec::new() }
+        Self { service, tx, cause, author: None, now: service.now(), id, order: None, decided: Vec::new() }
+    }
+
+    /// On behalf of somebody with an account.
+    #[must_use]
+    pub fn by(mut self, author: Option<EventAuthor>) -> Self {
+        self.author = author;
+        self
     }
 
     /// Places a new order.
@@ -208,8 +218,11 @@ impl<'t> Work<'t> {
         self.order().await?;
         let Some(Loaded { state, version: before }) = self.order else { return Err(WorkError::NoSuchOrder(self.id)) };
         let stream = self.id.uuid();
+        let metadata = self.author.as_ref().map(|author| serde_json::json!({ "by": author }));
+        let (cause, metadata) = (&self.cause, metadata.as_ref());
         let version =
-            bookworm_eventstore::append::<Order>(self.tx, stream, before, &self.decided, &self.cause, self.now).await?;
+            bookworm_eventstore::append::<Order>(self.tx, stream, before, &self.decided, cause, metadata, self.now)
+                .await?;
         let order = Loaded { state, version };
         let document =
             document::document(&order.state, version).ok_or_else(|| DbError::Corrupt(format!("order {}", self.id)))?;

@@ -982,6 +982,18 @@ async fn staff_ship_complete_and_refund() {
             events,
             ["OrderCompleted", "OrderConfirmed", "OrderCreated", "OrderRefunded", "OrderRefunded", "OrderShipped"]
         );
+
+        // Staff see who did what; the customer does not.
+        let history = staff.get(&format!("{path}/events")).await.expect(200);
+        for event in history.body["items"].as_array().unwrap() {
+            let kind = event["type"].as_str().unwrap();
+            let by_staff = ["OrderShipped", "OrderCompleted", "RefundRequested"].contains(&kind);
+            let by = if by_staff { json!(staff.name) } else { Value::Null };
+            assert_eq!(event["by"]["id"], by, "{event}");
+            assert_eq!(event["by"]["name"].is_string(), by_staff, "{event}");
+        }
+        let history = customer.get(&format!("{path}/events")).await.expect(200);
+        assert!(history.body["items"].as_array().unwrap().iter().all(|event| event.get("by").is_none()), "{history:?}");
         shop.close().await;
     }
 }
@@ -1022,13 +1034,23 @@ async fn orders_are_listed() {
         assert_eq!(ids(&staff.get(&format!("/orders?customer_id={}", ann.name)).await.expect(200)), mine);
         let number = theirs.body["number"].as_str().unwrap().to_lowercase();
         assert_eq!(ids(&staff.get(&format!("/orders?q={number}")).await.expect(200)), [theirs.id().to_string()]);
+        for written in [number.replace('-', ""), number.replace('-', "%20"), number[3..].to_owned()] {
+            let found = staff.get(&format!("/orders?q={written}")).await.expect(200);
+            assert_eq!(ids(&found), [theirs.id().to_string()], "{written}");
+        }
+        let oldest = ids(&staff.get("/orders?sort=oldest&limit=3").await.expect(200));
+        assert_eq!(oldest, mine.iter().rev().cloned().collect::<Vec<_>>());
+        let page = staff.get("/orders?sort=oldest&limit=3").await.expect(200);
+        let next = page.body["next"].as_str().unwrap();
+        let rest = staff.get(&format!("/orders?sort=oldest&limit=3&cursor={next}")).await.expect(200);
+        assert_eq!(ids(&rest), [theirs.id().to_string()]);
         assert_eq!(ids(&staff.get("/orders?q=Guest@&status=").await.expect(200)).len(), 4);
         assert_eq!(ids(&staff.get("/orders?q=%25").await.expect(200)).len(), 0, "no patterns");
         assert_eq!(ids(&ann.get("/orders?status=confirmed").await.expect(200)).len(), 3);
         assert_eq!(ids(&ann.get("/orders?status=shipped").await.expect(200)).len(), 0);
         ann.get(&format!("/orders?customer_id={}", ben.name)).await.problem(403, "forbidden");
         shop.nobody().get("/orders").await.problem(401, "unauthenticated");
-        for bad in ["status=paid", "customer_id=7", "limit=0", "limit=101", "limit=x", "cursor=!"] {
+        for bad in ["status=paid", "customer_id=7", "limit=0", "limit=101", "limit=x", "cursor=!", "sort=random"] {
             staff.get(&format!("/orders?{bad}")).await.expect(400);
         }
         shop.close().await;

@@ -80,6 +80,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// What to say of a field that holds no whole number.
+pub(crate) const WHOLE: &str = "Enter a whole number such as 12 or -3.";
+
+/// Reads a whole number as people type it: digits with a sign before them, and nothing else. `1,000`, `1O`, `12.0` and
+/// what does not fit into 64 bits are no whole numbers, rather than something near them.
+pub(crate) fn whole_number(text: &str) -> Option<i64> {
+    let text = text.trim().replace('−', "-");
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
 /// A labelled text field with its hint and its error, wired together for screen readers.
 #[derive(Template, Clone)]
 #[template(path = "parts/field.html")]
@@ -227,6 +241,22 @@ impl Errors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_whole_numbers_are_whole_numbers() {
+        let right = [("12", 12), ("-3", -3), ("+4", 4), ("−5", -5), (" 007 ", 7), ("0", 0), ("-0", 0)];
+        for (text, number) in right {
+            assert_eq!(whole_number(text), Some(number), "{text}");
+        }
+        for text in [
+            "", " ", "-", "+", "twelve", "1,000", "1 000", "1.5", "12.0", "1O", "1e3", "0x10", "--3", "+-3", "3-", "٣",
+            "９",
+        ] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
+        assert_eq!(whole_number("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(whole_number("9223372036854775808"), None);
+    }
 
     #[test]
     fn a_changed_filter_starts_the_list_again() {

@@ -42,6 +42,22 @@ impl OrderNumber {
         }
     }
 
+    /// How the numbers begin that somebody may mean who types the beginning of one, read as [`OrderNumber::parse`] does;
+    /// `None` when the text begins none. Without the prefix it takes four symbols, so that names are not taken for
+    /// numbers.
+    #[must_use]
+    pub fn beginning(text: &str) -> Option<String> {
+        let text: String = text.to_ascii_uppercase().chars().filter(|c| !matches!(c, '-' | '–' | ' ')).collect();
+        let (symbols, least) = text.strip_prefix("BW").map_or((text.as_str(), 4), |symbols| (symbols, 0));
+        let symbols = symbols.replace('O', "0").replace(['I', 'L'], "1");
+        let ours = symbols.bytes().all(|byte| ALPHABET.contains(&byte));
+        if !ours || !(least..=SYMBOLS + 1).contains(&symbols.len()) {
+            return None;
+        }
+        let (first, rest) = symbols.split_at(symbols.len().min(4));
+        Some(if rest.is_empty() { format!("BW-{first}") } else { format!("BW-{first}-{rest}") })
+    }
+
     /// Reads a number as people write it: any case, with or without hyphens and prefix, `O` for `0`, `I` or `L` for
     /// `1`.
     ///
@@ -129,6 +145,21 @@ mod tests {
             assert_eq!(OrderNumber::parse(&written), Ok(number), "{written}");
         }
         assert_eq!(OrderNumber::parse("oooo-oooo"), OrderNumber::parse("BW-0000-0000"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_number_is_read_as_people_type_it() {
+        let begins = |text: &str| OrderNumber::beginning(text);
+        for whole in ["bw73n8ny3q", "BW-73N8-NY3Q", "bw 73n8 ny3q", "73N8-NY3Q", "73n8ny3q"] {
+            assert_eq!(begins(whole).as_deref(), Some("BW-73N8-NY3Q"), "{whole}");
+        }
+        assert_eq!(begins("bw").as_deref(), Some("BW-"));
+        assert_eq!(begins("BW-7").as_deref(), Some("BW-7"));
+        assert_eq!(begins("bw73n8").as_deref(), Some("BW-73N8"));
+        assert_eq!(begins("bw-oil1-0").as_deref(), Some("BW-0111-0"));
+        for other in ["", "ann", "ada@example.org", "BW-73N8-NY3QX", "BW-UUUU", "50%", "é"] {
+            assert_eq!(begins(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::ordering::{CancelRequest, Order as Document};
+use bookworm_contracts::rest::ordering::{CancelRequest, EventAuthor, Order as Document};
 use bookworm_http::{ApiPath, Origin, Result, Validator, openapi::ProblemResponses};
 use bookworm_kernel::{Cause, OrderId};
 use http::StatusCode;
@@ -40,7 +40,7 @@ pub(crate) async fn cancel_order(
     let (_, access) = visitor.find(&service, id).await?;
     let mut tries = 1;
     let order = loop {
-        match cancel(&service, cause, id, reason.clone(), access.actor()).await {
+        match cancel(&service, cause, id, reason.clone(), access.actor(), visitor.author()).await {
             Err(WorkError::Conflict) if tries < TRIES => tries += 1,
             other => break other?,
         }
@@ -56,6 +56,7 @@ async fn cancel(
     id: OrderId,
     reason: String,
     by: Actor,
+    author: Option<EventAuthor>,
 ) -> Result<Document, WorkError> {
     let (service, now) = (service.clone(), service.now());
     let db = service.0.db.clone();
@@ -66,7 +67,7 @@ async fn cancel(
             if actions.is_empty() {
                 actions = vec![Action::CancelOrder { reason, by }, Action::SendRelease, Action::SendVoid];
             }
-            let mut work = Work::on(&service, tx, cause, id);
+            let mut work = Work::on(&service, tx, cause, id).by(author);
             work.perform(actions).await?;
             work.finish().await
         })

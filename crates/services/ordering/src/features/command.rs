@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_contracts::rest::ordering::{EventAuthor, Order as Document};
 use bookworm_kernel::{Cause, OrderId};
 
 use crate::{
@@ -16,18 +16,24 @@ pub(crate) const TRIES: usize = 5;
 pub(crate) type Decide = Arc<dyn Fn(&Order) -> Decided + Send + Sync>;
 
 impl OrderingService {
-    /// Changes one order by one decision. When somebody else appends first, the decision is taken again on what the
+    /// Changes one order by one decision of somebody on the staff. When somebody else appends first, the decision is taken again on what the
     /// order has become.
-    pub(crate) async fn command(&self, cause: Cause, id: OrderId, decide: Decide) -> Result<Document, WorkError> {
+    pub(crate) async fn command(
+        &self,
+        cause: Cause,
+        by: EventAuthor,
+        id: OrderId,
+        decide: Decide,
+    ) -> Result<Document, WorkError> {
         let mut tries = 1;
         loop {
-            let (service, decide) = (self.clone(), decide.clone());
+            let (service, by, decide) = (self.clone(), by.clone(), decide.clone());
             let changed = self
                 .0
                 .db
                 .transact::<_, WorkError, _>(move |tx| {
                     Box::pin(async move {
-                        let mut work = Work::on(&service, tx, cause, id);
+                        let mut work = Work::on(&service, tx, cause, id).by(Some(by));
                         work.decide(|order| decide(order)).await?;
                         work.finish().await
                     })

@@ -6,7 +6,7 @@ use bookworm_http::{ApiPath, Origin, Result, auth::StaffOnly, openapi::ProblemRe
 use bookworm_kernel::OrderId;
 use http::StatusCode;
 
-use crate::{OrderingService, domain::order::Order};
+use crate::{OrderingService, domain::order::Order, features::author};
 
 /// Notes that the customer has the books
 ///
@@ -20,9 +20,9 @@ use crate::{OrderingService, domain::order::Order};
 pub(crate) async fn complete_order(
     State(service): State<OrderingService>,
     ApiPath(id): ApiPath<OrderId>,
-    _staff: StaffOnly,
+    StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,
 ) -> Result<Response> {
-    let order = service.command(cause, id, Arc::new(Order::complete)).await?;
+    let order = service.command(cause, author(&staff), id, Arc::new(Order::complete)).await?;
     Ok(super::answer(StatusCode::OK, order))
 }

@@ -3,13 +3,17 @@ use bookworm_contracts::rest::{Page, ordering::OrderEvent};
 use bookworm_eventstore::Recorded;
 use bookworm_http::{ApiJson, ApiPath, ApiQuery, PageParams, Result, cursor, openapi::ProblemResponses};
 use bookworm_kernel::OrderId;
+use serde_json::Value;
 
-use crate::{OrderingService, visitor::Visitor};
+use crate::{
+    OrderingService,
+    visitor::{Access, Visitor},
+};
 
 /// What happened to an order
 ///
 /// Every event as it was stored, oldest first, with the request it belongs to and what directly led to it. For those who
-/// may see the order.
+/// may see the order; staff also see which account caused each.
 #[utoipa::path(
     get, path = "/orders/{id}/events", tag = "ordering",
     params(
@@ -25,17 +29,26 @@ pub(crate) async fn order_events(
     ApiQuery(page): ApiQuery<PageParams>,
     visitor: Visitor,
 ) -> Result<ApiJson<Page<OrderEvent>>> {
-    visitor.find(&service, id).await?;
+    let (_, access) = visitor.find(&service, id).await?;
     let (limit, after) = (page.limit()?, page.after::<u64>()?.unwrap_or(0));
     // An order has a handful of events, so they are read together.
     let history = bookworm_eventstore::history(service.0.db.read(), id.uuid()).await?;
-    let events: Vec<_> = history.into_iter().filter(|event| event.version > after).take(limit + 1).map(shown).collect();
+    let events: Vec<_> = history
+        .into_iter()
+        .filter(|event| event.version > after)
+        .take(limit + 1)
+        .map(|event| shown(event, access))
+        .collect();
     let (items, next) = cursor::page(events, limit, |event| event.version);
     Ok(ApiJson(Page { items, next }))
 }
 
-fn shown(event: Recorded) -> OrderEvent {
+/// Customers see that staff acted, not who of them.
+fn shown(event: Recorded, access: Access) -> OrderEvent {
+    let by =
+        event.metadata.filter(|_| access == Access::Staff).and_then(|mut noted| noted.get_mut("by").map(Value::take));
     OrderEvent {
+        by: by.and_then(|by| serde_json::from_value(by).ok()),
         version: event.version,
         kind: event.kind,
         at: event.at,

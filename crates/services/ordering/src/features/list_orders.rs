@@ -20,18 +20,22 @@ pub(crate) struct Params {
     /// Only orders in this state, e.g. `confirmed`.
     #[serde(default)]
     status: Option<String>,
-    /// Only orders whose number or e-mail address begins so; at most 254 characters.
+    /// Only orders whose number or email address begins so; at most 254 characters. Hyphens, case and the leading `BW`
+    /// of a number do not matter.
     #[serde(default)]
     q: Option<String>,
     /// Only orders of this account; others than one's own are for staff.
     #[serde(default)]
     customer_id: Option<String>,
+    /// `newest` first, which is the default, or `oldest` first.
+    #[serde(default)]
+    sort: Option<String>,
     #[serde(flatten)]
     #[param(ignore)]
     page: PageParams,
 }
 
-/// Orders, latest first
+/// Orders, newest first
 ///
 /// One's own; staff see all. Empty filters count as none.
 #[utoipa::path(
@@ -50,6 +54,14 @@ pub(crate) async fn list_orders(
         valid.take("/customer_id", id.parse::<CustomerId>().map_err(|_| "must be an account's id, a UUID"))
     });
     let search = valid.optional_text("/q", params.q.as_deref(), 1..=254);
+    let oldest_first = match given(params.sort).as_deref() {
+        None | Some("newest") => false,
+        Some("oldest") => true,
+        Some(_) => {
+            valid.error("/sort", "must be newest or oldest");
+            false
+        }
+    };
     valid.finish()?;
     let customer_id = match customer {
         _ if account.is_staff() => customer,
@@ -57,7 +69,7 @@ pub(crate) async fn list_orders(
         _ => Some(account.id),
     };
     let (limit, after) = (params.page.limit()?, params.page.after::<After>()?);
-    let filter = Filter { customer_id, status, search };
+    let filter = Filter { customer_id, status, search, oldest_first };
     let found = orders::list(service.0.db.read(), &filter, after, limit + 1).await?;
     let (items, next) =
         cursor::page(found, limit, |order| After { placed_at: order.placed_at.micros(), id: order.id.uuid() });

@@ -21,8 +21,8 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
-use bookworm_contracts::rest::ordering::Order;
-use bookworm_http::{ApiJson, Problem, Result, etag};
+use bookworm_contracts::rest::ordering::{EventAuthor, Order};
+use bookworm_http::{ApiJson, Problem, Result, auth::AccountClaims, etag};
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -56,6 +56,11 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
         }
         ApiJson::from_request(request, state).await.map(|ApiJson(body)| Self(body))
     }
+}
+
+/// As whom an account stands in an order's history.
+pub(crate) fn author(account: &AccountClaims) -> EventAuthor {
+    EventAuthor { id: account.id, name: account.name.clone() }
 }
 
 /// An order as an answer: with its version as `ETag`, and kept by nobody but the caller.

@@ -1,7 +1,7 @@
 use axum::{extract::State, response::Response};
 use bookworm_contracts::{
     commands::RefundPayment,
-    rest::ordering::{Order as Document, RefundRequest},
+    rest::ordering::{EventAuthor, Order as Document, RefundRequest},
 };
 use bookworm_db::DbError;
 use bookworm_http::{
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     OrderingService,
-    features::{checkout::key_reused, command::TRIES},
+    features::{author, checkout::key_reused, command::TRIES},
     store,
     work::{Work, WorkError},
 };
@@ -42,7 +42,7 @@ use crate::{
 pub(crate) async fn refund_order(
     State(service): State<OrderingService>,
     ApiPath(id): ApiPath<OrderId>,
-    _staff: StaffOnly,
+    StaffOnly(staff): StaffOnly,
     key: IdempotencyKey,
     Origin(cause): Origin,
     ApiJson(request): ApiJson<RefundRequest>,
@@ -54,7 +54,13 @@ pub(crate) async fn refund_order(
     }
     valid.finish()?;
     let body = serde_json::to_vec(&request).map_err(|error| Problem::internal(&error))?;
-    let refund = Refund { key, fingerprint: Fingerprint::of([body.as_slice()]), amount: request.amount, reason };
+    let refund = Refund {
+        key,
+        fingerprint: Fingerprint::of([body.as_slice()]),
+        amount: request.amount,
+        reason,
+        by: author(&staff),
+    };
     let mut tries = 1;
     let asked = loop {
         match ask(&service, cause, id, refund.clone()).await {
@@ -78,6 +84,7 @@ struct Refund {
     fingerprint: Fingerprint,
     amount: Option<Money>,
     reason: String,
+    by: EventAuthor,
 }
 
 enum Asked {
@@ -92,14 +99,14 @@ async fn ask(service: &OrderingService, cause: Cause, id: OrderId, refund: Refun
     let db = service.0.db.clone();
     db.transact(move |tx| {
         Box::pin(async move {
-            let Refund { key, fingerprint, amount, reason } = refund;
+            let Refund { key, fingerprint, amount, reason, by } = refund;
             let (scope, refund_id) = (format!("refund:{id}"), Uuid::now_v7());
             match idempotency::claim(tx, &scope, &key, fingerprint, refund_id, now).await? {
                 Claim::New => {}
                 Claim::Same(_) => return Ok(Asked::Before),
                 Claim::Different => return Ok(Asked::OtherRequest),
             }
-            let mut work = Work::on(&service, tx, cause, id);
+            let mut work = Work::on(&service, tx, cause, id).by(Some(by));
             work.decide(|order| order.request_refund(refund_id, amount, &reason)).await?;
             let order = work.order().await?;
             let amount = order

@@ -6,7 +6,10 @@ use bookworm_http::{ApiPath, Origin, Result, Validator, auth::StaffOnly, openapi
 use bookworm_kernel::OrderId;
 use http::StatusCode;
 
-use crate::{OrderingService, features::OptionalJson};
+use crate::{
+    OrderingService,
+    features::{OptionalJson, author},
+};
 
 /// Notes that the parcel left
 ///
@@ -19,13 +22,13 @@ use crate::{OrderingService, features::OptionalJson};
 pub(crate) async fn ship_order(
     State(service): State<OrderingService>,
     ApiPath(id): ApiPath<OrderId>,
-    _staff: StaffOnly,
+    StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,
     OptionalJson(request): OptionalJson<ShipRequest>,
 ) -> Result<Response> {
     let mut valid = Validator::new();
     let tracking = valid.optional_text("/tracking", request.tracking.as_deref(), 1..=100);
     valid.finish()?;
-    let order = service.command(cause, id, Arc::new(move |order| order.ship(tracking.clone()))).await?;
+    let order = service.command(cause, author(&staff), id, Arc::new(move |order| order.ship(tracking.clone()))).await?;
     Ok(super::answer(StatusCode::OK, order))
 }

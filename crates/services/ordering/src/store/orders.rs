@@ -7,7 +7,10 @@ use bookworm_kernel::{CustomerId, OrderId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::order::{Order, status_name};
+use crate::domain::{
+    number::OrderNumber,
+    order::{Order, status_name},
+};
 
 const COLUMNS: &str =
     "id, number, customer_id, email_key, status, placed_at, updated_at, total, currency, version, document";
@@ -167,9 +170,11 @@ pub(crate) struct Filter {
     pub status: Option<OrderStatus>,
     /// Only those whose number or e-mail address begins so.
     pub search: Option<String>,
+    /// In which order.
+    pub oldest_first: bool,
 }
 
-/// Orders, latest first, at most `limit`.
+/// Orders, newest first unless the filter says otherwise, at most `limit`.
 pub(crate) async fn list(
     conn: &impl Sql,
     filter: &Filter,
@@ -180,6 +185,7 @@ pub(crate) async fn list(
     struct Text {
         document: String,
     }
+    let (past, direction) = if filter.oldest_first { (">", "ASC") } else { ("<", "DESC") };
     let mut conditions: Vec<String> = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     let mut bind = |value: Value| {
@@ -193,17 +199,20 @@ pub(crate) async fn list(
         conditions.push(format!("status = ${}", bind(status_name(status).into())));
     }
     if let Some(search) = &filter.search {
-        let number = bind(begins_with(&search.to_ascii_uppercase()).into());
         let email = bind(begins_with(&search.to_lowercase()).into());
-        conditions.push(format!("(number LIKE ${number} ESCAPE '!' OR email_key LIKE ${email} ESCAPE '!')"));
+        let number = OrderNumber::beginning(search)
+            .map(|number| format!(" OR number LIKE ${} ESCAPE '!'", bind(begins_with(&number).into())));
+        conditions.push(format!("(email_key LIKE ${email} ESCAPE '!'{})", number.unwrap_or_default()));
     }
     if let Some(After { placed_at, id }) = after {
         let (placed_at, id) = (bind(placed_at.into()), bind(id.into()));
-        conditions.push(format!("(placed_at < ${placed_at} OR (placed_at = ${placed_at} AND id < ${id}))"));
+        conditions.push(format!("(placed_at {past} ${placed_at} OR (placed_at = ${placed_at} AND id {past} ${id}))"));
     }
     let limit = bind(i64::try_from(limit).unwrap_or(i64::MAX).into());
     let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-    let sql = format!("SELECT document FROM orders {condition} ORDER BY placed_at DESC, id DESC LIMIT ${limit}");
+    let sql = format!(
+        "SELECT document FROM orders {condition} ORDER BY placed_at {direction}, id {direction} LIMIT ${limit}"
+    );
     let rows: Vec<Text> = conn.all(&sql, values).await?;
     rows.iter().map(|row| parse(&row.document)).collect()
 }

@@ -61,7 +61,10 @@ fn all() -> Vec<String> {
         "/account".to_owned(),
         format!("/admin/orders/{ORDER}"),
         format!("/admin/orders/{ORDER}?as_of=2026-03-01T12:30:00Z"),
+        format!("/admin/orders/{ORDER}/cancel"),
+        format!("/admin/orders/{ORDER}/refund"),
         format!("/admin/stock/{BOOK}"),
+        format!("/admin/books/{BOOK}/delete"),
         format!("/admin/books/{BOOK}"),
         "/nowhere".to_owned(),
     ]);
@@ -454,12 +457,96 @@ async fn staff_work_on_orders() {
     let mut browser = Browser::signed_in(&["staff"]);
     let path = format!("/admin/orders/{ORDER}");
     assert_eq!(browser.post(&format!("{path}/cancel"), &[("reason", "x")]).await.location().replace("%2D", "-"), path);
-    assert!(browser.get(&path).await.body.contains("Cancelled; stock and money go back."));
+    assert!(browser.get(&path).await.body.contains("Order cancelled."));
     browser.post(&format!("{path}/ship"), &[("tracking", "T1")]).await;
-    assert!(browser.get(&path).await.body.contains("It was shipped already."), "the API's refusal is shown");
-    browser.post(&format!("{path}/refund"), &[("amount", "x"), ("reason", "r")]).await;
-    assert!(browser.get(&path).await.body.contains("Enter an amount such as 12.50."));
-    assert!(browser.api.asked(&format!("POST /api/v1/orders/{}/refund", ORDER.replace('-', "%2D"))).is_empty());
+    let body = browser.get(&path).await.body;
+    assert!(body.contains("That isn’t possible at the moment"), "the refusal, in the page’s words: {body}");
+    let asked = format!("POST /api/v1/orders/{}/refund", ORDER.replace('-', "%2D"));
+    let refund = format!("{path}/refund");
+    for (amount, reason, problem) in [
+        ("x", "Corner bent", "Enter an amount such as"),
+        ("1,2,3", "Corner bent", "Enter an amount such as"),
+        ("0", "Corner bent", "Enter an amount above zero."),
+        ("99999", "Corner bent", "At most $32.97."),
+        ("32.98", "Corner bent", "At most $32.97."),
+        ("5", " ", "Enter a reason."),
+    ] {
+        let seen = browser.post(&refund, &[("amount", amount), ("reason", reason)]).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{amount}");
+        let error = seen.body.split("field__error").nth(1).unwrap_or_default();
+        assert!(error.contains(problem), "beside the field: {problem} {}", seen.body);
+        assert!(seen.body.contains(&format!("value=\"{amount}\"")), "what was typed stays: {}", seen.body);
+        holds_up(&refund, &seen);
+    }
+    // The first step asks, the second does.
+    let seen = browser.post(&refund, &[("amount", "5"), ("reason", "Corner bent")]).await;
+    assert!(seen.body.contains("Refund $5.00 for order BW-7K3M-92QX?"), "{}", seen.body);
+    assert!(browser.api.asked(&asked).is_empty(), "nothing is done before it is confirmed");
+    let sure = [("amount", seen.hidden("amount")), ("reason", seen.hidden("reason")), ("confirm", "yes".to_owned())];
+    let sure: Vec<(&str, &str)> = sure.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(browser.post(&refund, &sure).await.location().replace("%2D", "-"), path);
+    assert_eq!(browser.api.asked(&asked).len(), 1);
+    let seen = browser.post(&refund, &[("amount", ""), ("reason", "All of it")]).await;
+    assert!(seen.body.contains("Refund $32.97 for order"), "an empty amount is all of it: {}", seen.body);
+}
+
+#[tokio::test]
+async fn what_cannot_be_undone_is_asked_first() {
+    let mut browser = Browser::signed_in(&["admin", "agent"]);
+    let order = browser.get(&format!("/admin/orders/{ORDER}")).await.body;
+    assert!(!order.contains("/cancel\" method") && !order.contains("/refund\" method"), "a step away: {order}");
+    let seen = browser.get(&format!("/admin/orders/{ORDER}/cancel")).await.body;
+    assert!(seen.contains("Cancel order BW-7K3M-92QX?") && seen.contains("$32.97"), "{seen}");
+    let seen = browser.get(&format!("/admin/books/{BOOK}")).await.body;
+    assert!(!seen.contains("/delete\" method"), "{seen}");
+    let seen = browser.get(&format!("/admin/books/{BOOK}/delete")).await.body;
+    assert!(seen.contains("<h1>Unlist “&#60;script"), "{seen}");
+
+    let saved = || [("etag", "\"0\""), ("was", "hello"), ("shortcut", ""), ("text", "")];
+    let seen = browser.post("/admin/chat/replies", &saved()).await;
+    assert!(seen.body.contains("Delete this reply?") && seen.body.contains("/hello"), "{}", seen.body);
+    holds_up("/admin/chat/replies", &seen);
+    assert!(browser.api.0.lock().unwrap().replies.0.is_null(), "nothing is deleted yet");
+    let mut sure = saved().to_vec();
+    sure.push(("delete", "yes"));
+    assert_eq!(browser.post("/admin/chat/replies", &sure).await.location(), "/admin/chat/replies");
+    assert_eq!(browser.api.0.lock().unwrap().replies.0, json!([]));
+}
+
+#[tokio::test]
+async fn numbers_in_the_office_are_whole_or_refused_beside_their_field() {
+    let mut browser = Browser::signed_in(&["staff"]);
+    let stock = format!("/admin/stock/{BOOK}");
+    for typed in ["twelve", "1,000", "1O", "", "12.5", "99999999999999999999"] {
+        let seen = browser.post(&stock, &[("delta", typed), ("reason", "Delivery")]).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{typed}");
+        assert!(seen.body.contains("Enter a whole number such as 12 or -3."), "{}", seen.body);
+        assert!(seen.body.contains("value=\"Delivery\"") && seen.body.contains("id=\"e-delta\""), "{}", seen.body);
+        holds_up(&stock, &seen);
+    }
+    assert!(browser.post(&stock, &[("delta", "0"), ("reason", "x")]).await.body.contains("0 changes nothing"));
+    assert!(browser.post(&stock, &[("delta", "5"), ("reason", "")]).await.body.contains("Enter a reason"));
+    assert!(browser.api.asked("POST").is_empty(), "nothing was guessed");
+    assert_eq!(
+        browser.post(&stock, &[("delta", "-3"), ("reason", "Damaged")]).await.location().replace("%2D", "-"),
+        stock
+    );
+
+    let form = |name: &'static str, value: &'static str| {
+        vec![("title", "T"), ("price", "12.50"), ("currency", "USD"), (name, value)]
+    };
+    for (name, value, problem) in [
+        ("year", "18l3", "Enter a whole number such as 12 or -3."),
+        ("pages", "1,000", "Enter a whole number such as 12 or -3."),
+        ("stock", "ten", "Enter a whole number such as 12 or -3."),
+        ("year", "99999999999", "Enter a year between -5000 and 3000."),
+        ("pages", "0", "Enter a number of pages between 1 and 100000."),
+        ("stock", "-1", "Enter a number of copies between 0 and 1000000000."),
+    ] {
+        let seen = browser.post("/admin/books/new", &form(name, value)).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{name} {value}");
+        assert!(seen.body.contains(problem) && seen.body.contains(&format!("id=\"e-{name}\"")), "{}", seen.body);
+    }
 }
 
 #[tokio::test]
@@ -695,7 +782,7 @@ async fn staff_see_how_the_search_is() {
     let mut browser = Browser::signed_in(&["staff"]);
     let body = browser.get("/admin/search").await.body;
     assert!(body.contains("max=\"2000\" value=\"1234\">1,234 of 2,000</progress>"), "{body}");
-    assert!(body.contains("Being built") && body.contains("m&#60;1&#62;"));
+    assert!(body.contains("Building") && body.contains("m&#60;1&#62;"));
     let part = browser.get("/admin/search/status").await.body;
     assert!(part.starts_with("<section") && part.contains("data-every=\"2000\""), "{part}");
     for status in [404, 503] {
@@ -703,10 +790,10 @@ async fn staff_see_how_the_search_is() {
         browser.api.break_path("/admin/search", status);
         let seen = browser.get("/admin/search").await;
         assert_eq!(seen.status, StatusCode::OK);
-        assert!(seen.body.contains("cannot be told just now") && seen.body.contains("name=\"groups\""));
+        assert!(seen.body.contains("Index status unavailable.") && seen.body.contains("name=\"groups\""));
         browser.api.break_path("/search/synonyms", status);
         let seen = browser.get("/admin/search").await;
-        assert!(seen.body.contains("The synonyms cannot be read just now"), "{}", seen.body);
+        assert!(seen.body.contains("Synonyms are unavailable right now"), "{}", seen.body);
     }
 }
 
@@ -721,7 +808,7 @@ async fn staff_edit_synonyms_and_nobodys_work_is_lost() {
     let mine = [("groups", "crime, whodunit\n\nsf, science fiction"), ("etag", "\"0\"")];
     let seen = browser.post("/admin/search", &mine).await;
     assert_eq!(seen.location(), "/admin/search");
-    assert!(browser.get("/admin/search").await.body.contains("Saved: 2 groups of synonyms"));
+    assert!(browser.get("/admin/search").await.body.contains("Saved 2 groups of synonyms"));
 
     let late = [("groups", "crime, whodunit\nsea, ocean"), ("etag", "\"0\"")];
     let seen = browser.post("/admin/search", &late).await;
@@ -735,9 +822,9 @@ async fn staff_edit_synonyms_and_nobodys_work_is_lost() {
     let wrong = [("groups", "sea, ocean\nalone\n"), ("etag", "\"1\"")];
     let seen = browser.post("/admin/search", &wrong).await;
     assert_eq!(seen.status, StatusCode::BAD_REQUEST);
-    assert!(seen.body.contains("<a href=\"#f-groups\">Line 2: “alone” stands alone"), "{}", seen.body);
+    assert!(seen.body.contains("<a href=\"#f-groups\">Line 2: add at least one synonym for “alone”"), "{}", seen.body);
     let seen = browser.post("/admin/search", &[("groups", "\nrefused, b"), ("etag", "\"1\"")]).await;
-    assert!(seen.body.contains("Line 2: “b” is not a word."), "{}", seen.body);
+    assert!(seen.body.contains("Line 2: “b” can’t be used."), "{}", seen.body);
     assert!(seen.body.contains("refused, b</textarea>"), "what was typed is kept");
 }
 

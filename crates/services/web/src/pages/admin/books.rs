@@ -1,4 +1,6 @@
-//! The catalogue, as staff keep it.
+//! The catalogue, as staff maintain it.
+
+use std::ops::RangeInclusive;
 
 use askama::Template;
 use axum::{
@@ -15,10 +17,15 @@ use crate::{
     api::ApiError,
     error::PageResult,
     flash::Flash,
-    form::{Errors, Field, Fields, Query},
+    form::{Errors, Field, Fields, Query, WHOLE, whole_number},
     layout::{Shell, never_stored, page, page_with},
     view,
 };
+
+/// What the API takes, too.
+const YEARS: RangeInclusive<i64> = -5_000..=3_000;
+const PAGES: RangeInclusive<i64> = 1..=100_000;
+const COPIES: i64 = 1_000_000_000;
 
 const KNOWN: &[&str] = &[
     "title",
@@ -57,6 +64,13 @@ struct BookForm {
     id: String,
     version: String,
     currency: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin/book_delete.html")]
+struct DeletePage {
+    shell: Shell,
+    book: Book,
 }
 
 /// Books by words, or all by title.
@@ -101,7 +115,7 @@ pub(crate) async fn create(State(web): State<Web>, staff: Staff, fields: Fields)
     };
     match web.api.create_book(staff.caller(), &input).await {
         Ok(book) => {
-            staff.tell(&Flash::success(format!("“{}” is on sale.", book.title)));
+            staff.tell(&Flash::success(format!("“{}” added to the shop.", book.title)));
             Ok(Redirect::to(&format!("/admin/books/{}", book.id)).into_response())
         }
         Err(error) => refused(&staff, error, None, &fields),
@@ -122,18 +136,24 @@ pub(crate) async fn save(State(web): State<Web>, staff: Staff, Path(id): Path<St
     };
     match web.api.update_book(staff.caller(), &id, fields.get("version"), &input).await {
         Ok(book) => {
-            staff.tell(&Flash::success(format!("“{}” is saved.", book.title)));
+            staff.tell(&Flash::success(format!("“{}” saved.", book.title)));
             Ok(Redirect::to(&format!("/admin/books/{}", book.id)).into_response())
         }
         Err(error) => refused(&staff, error, Some(&id), &fields),
     }
 }
 
+/// `GET /admin/books/{id}/delete`: asks whether it is meant.
+pub(crate) async fn ask_delete(State(web): State<Web>, staff: Staff, Path(id): Path<String>) -> PageResult {
+    let book = web.api.book(staff.caller(), &id).await?;
+    page(&DeletePage { shell: staff.office(format!("Unlist {}", book.title)), book }).map(never_stored)
+}
+
 /// `POST /admin/books/{id}/delete`
 pub(crate) async fn delete(State(web): State<Web>, staff: Staff, Path(id): Path<String>, fields: Fields) -> PageResult {
     let outcome = web.api.delete_book(staff.caller(), &id, fields.get("version")).await;
     let back = if outcome.is_ok() { "/admin/books".to_owned() } else { format!("/admin/books/{}", view::encoded(&id)) };
-    settle(&staff, outcome, "The book is off the shelves. Past orders still show it.", &back)
+    settle(&staff, outcome, "The book is unlisted. Past orders still show it.", &back)
 }
 
 /// What the shop is priced in: as its shipping is, which it has before it has a book.
@@ -177,28 +197,37 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
     };
     let (price, list_price) = (money("price"), money("list_price"));
     if fields.get("price").is_empty() {
-        errors.add("price", "Say what it costs.");
+        errors.add("price", "Enter a price.");
     }
     if fields.get("title").is_empty() {
-        errors.add("title", "Give the book its title.");
+        errors.add("title", "Enter a title.");
     }
-    let mut number = |name: &str| -> Option<i64> {
+    let mut number = |name: &str, range: RangeInclusive<i64>, otherwise: &str| -> Option<i64> {
         let text = fields.optional(name)?;
-        let number = text.parse().ok();
-        if number.is_none() {
-            errors.add(name, "Write a whole number.");
+        match whole_number(&text) {
+            Some(number) if range.contains(&number) => Some(number),
+            Some(_) => {
+                errors.add(name, otherwise);
+                None
+            }
+            None => {
+                errors.add(name, WHOLE);
+                None
+            }
         }
-        number
     };
-    let (year, pages, stock) = (number("year"), number("pages"), number("stock"));
+    let year = number("year", YEARS, wrong("year"));
+    let pages = number("pages", PAGES, wrong("pages"));
+    let stock = number("stock", 0..=COPIES, wrong("stock"));
     let lines = |name: &str| {
         let lines = fields.get(name).lines().map(str::trim);
         lines.filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    let small = |number: Option<i64>| number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
     if !errors.is_empty() {
         return Err(errors);
     }
+    // The ranges are within what an `i32` holds.
+    let small = |number: Option<i64>| number.and_then(|number| i32::try_from(number).ok());
     Ok(BookInput {
         title: fields.get("title").to_owned(),
         authors: lines("authors"),
@@ -217,20 +246,52 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
     })
 }
 
+/// What to say of a field that the API refuses: its own words are for programs.
+fn wrong(field: &str) -> &'static str {
+    match field {
+        "title" => "Enter a title of up to 500 characters, on one line.",
+        "authors" => "Enter up to 50 authors, one on each line, of up to 200 characters each.",
+        "subjects" => "Enter up to 50 subjects, one on each line, of up to 100 characters each.",
+        "price" => "Enter a price in the shop’s currency, up to a million.",
+        "list_price" => "Enter an amount higher than the price.",
+        "isbn13" => "Enter a valid ISBN with 10 or 13 digits. One of the digits may be mistyped.",
+        "publisher" => "Enter a publisher of up to 200 characters, on one line.",
+        "year" => "Enter a year between -5000 and 3000.",
+        "language" => "Enter a language such as English, or its code, such as en.",
+        "pages" => "Enter a number of pages between 1 and 100000.",
+        "series" => "Enter a series of up to 300 characters, on one line.",
+        "description" => "Enter a description of up to 20,000 characters.",
+        "source_id" => "Enter an external ID of up to 300 characters, on one line.",
+        "stock" => "Enter a number of copies between 0 and 1000000000.",
+        _ => "Check this field.",
+    }
+}
+
 fn refused(staff: &Staff, error: ApiError, id: Option<&str>, fields: &Fields) -> PageResult {
     let Some(problem) = error.problem().filter(|problem| matches!(problem.status, 400 | 409 | 412 | 422 | 428)) else {
         return Err(error.into());
     };
-    let mut errors = Errors::from_api(&problem.errors, KNOWN);
+    let mut errors = Errors::default();
+    let taken = problem.code == ErrorCode::DuplicateValue.as_str();
+    for found in &problem.errors {
+        // `/authors/2` and `/price/amount` are about the whole field on the page.
+        let name = found.field.trim_start_matches('/').split('/').next().unwrap_or_default();
+        match name {
+            "isbn13" if taken => errors.add(name, "Another book already has this ISBN."),
+            "source_id" if taken => errors.add(name, "Another book already has this external ID."),
+            known if KNOWN.contains(&known) => errors.add(known, wrong(known)),
+            _ => {}
+        }
+    }
     if problem.code == ErrorCode::EditConflict.as_str() {
         errors.general.push(
-            "Somebody else saved this book while you were editing. Your text is still below. \
-             Open the book in another tab, compare, and save again from there."
+            "Somebody else saved this book while you were editing it. Your version is still below. Open the book in \
+             another tab, compare the two, and save again from there."
                 .to_owned(),
         );
     }
     if errors.is_empty() {
-        errors.general.push(problem.message().to_owned());
+        errors.general.push("The book wasn’t saved. Check what you entered and try again.".to_owned());
     }
     form(staff, error.status(), id, fields, errors)
 }
@@ -238,31 +299,27 @@ fn refused(staff: &Staff, error: ApiError, id: Option<&str>, fields: &Fields) ->
 fn form(staff: &Staff, status: StatusCode, id: Option<&str>, typed: &Fields, errors: Errors) -> PageResult {
     let mut fields = vec![
         Field::new("title", "Title").maxlength(500).class("grid__all"),
-        Field::new("authors", "Authors")
-            .rows(3)
-            .maxlength(10_000)
-            .hint("One on each line, as on the cover.")
-            .optional(),
-        Field::new("subjects", "Subjects").rows(3).maxlength(5_000).hint("One on each line.").optional(),
+        Field::new("authors", "Authors").rows(3).maxlength(10_000).hint("One per line, as on the cover.").optional(),
+        Field::new("subjects", "Subjects").rows(3).maxlength(5_000).hint("One per line.").optional(),
         Field::new("price", "Price").inputmode("decimal").maxlength(12),
-        Field::new("list_price", "Price before")
+        Field::new("list_price", "Compare-at price")
             .inputmode("decimal")
             .maxlength(12)
-            .hint("Higher than the price: shown struck through.")
+            .hint("Shown struck through beside the price.")
             .optional(),
         Field::new("isbn13", "ISBN").maxlength(20).optional(),
         Field::new("publisher", "Publisher").optional(),
-        Field::new("year", "Year").maxlength(5).hint("Of first publication; below zero before our era.").optional(),
-        Field::new("language", "Language").maxlength(60).hint("Its name or its code: English, en.").optional(),
+        Field::new("year", "Year").maxlength(6).hint("First published; negative for BC.").optional(),
+        Field::new("language", "Language").maxlength(60).hint("Name or code, such as English or en.").optional(),
         Field::new("pages", "Pages").inputmode("numeric").maxlength(6).optional(),
         Field::new("series", "Series").maxlength(300).optional(),
-        Field::new("source_id", "Key in the import file").optional(),
+        Field::new("source_id", "External ID").maxlength(300).hint("The book’s key in an import file.").optional(),
     ];
     if id.is_none() {
-        fields.push(Field::new("stock", "Copies in the house").inputmode("numeric").maxlength(7).optional());
+        fields.push(Field::new("stock", "Copies on hand").inputmode("numeric").maxlength(10).optional());
     }
     fields.push(Field::new("description", "Description").rows(8).maxlength(20_000).class("grid__all").optional());
-    let heading = if id.is_some() { "Edit a book" } else { "A new book" };
+    let heading = if id.is_some() { "Edit book" } else { "Add book" };
     let form = BookForm {
         shell: staff.office(heading),
         heading: heading.to_owned(),

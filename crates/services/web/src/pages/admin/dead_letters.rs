@@ -1,4 +1,4 @@
-//! Messages that no attempt could handle.
+//! Events that no attempt could process.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -47,11 +47,11 @@ pub(crate) async fn list(State(web): State<Web>, staff: Staff, query: Query) -> 
             message: serde_json::to_string_pretty(&letter.message).unwrap_or_default(),
         })
         .collect();
-    page(&DeadLettersPage { shell: staff.office("Dead letters"), letters, next_href }).map(never_stored)
+    page(&DeadLettersPage { shell: staff.office("Failed events"), letters, next_href }).map(never_stored)
 }
 
 /// `POST /admin/dead-letters/{id}/retry`
 pub(crate) async fn retry(State(web): State<Web>, staff: Staff, Path(id): Path<String>) -> PageResult {
     let outcome = web.api.retry_dead_letter(staff.caller(), &id).await;
-    settle(&staff, outcome, "The message is on its way again.", "/admin/dead-letters")
+    settle(&staff, outcome, "The event is being processed again.", "/admin/dead-letters")
 }

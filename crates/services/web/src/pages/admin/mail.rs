@@ -1,4 +1,4 @@
-//! The mailbox: what the shop wrote to whom.
+//! Emails: what the shop wrote to whom, and whether it was sent.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -11,6 +11,7 @@ use crate::{
     error::PageResult,
     form::Query,
     layout::{Shell, never_stored, page},
+    view,
 };
 
 /// As on every page, but styles inside the letter count: mails have no other. The frame that shows it runs no script.
@@ -34,18 +35,45 @@ struct MailPage {
     mail: Mail,
 }
 
+/// The state of an email. One that is kept went nowhere.
+pub(crate) fn status(status: &str) -> String {
+    match status {
+        "queued" => "Waiting to be sent".to_owned(),
+        "sent" => "Sent".to_owned(),
+        "kept" => "Kept, not sent".to_owned(),
+        "failed" => "Not delivered".to_owned(),
+        other => view::capitalised(&other.replace('_', " ")),
+    }
+}
+
+/// What an email is about.
+pub(crate) fn kind(kind: &str) -> String {
+    match kind {
+        "order_confirmed" => "Order confirmation".to_owned(),
+        "order_rejected" => "Declined order".to_owned(),
+        "order_cancelled" => "Cancelled order".to_owned(),
+        "order_shipped" => "Shipped order".to_owned(),
+        "order_refunded" => "Refund".to_owned(),
+        "password_reset" => "Password reset".to_owned(),
+        "welcome" => "New account".to_owned(),
+        "chat_answer" => "Reply to a chat".to_owned(),
+        "chat_transcript" => "Chat transcript".to_owned(),
+        other => view::capitalised(&other.replace('_', " ")),
+    }
+}
+
 /// `GET /admin/mail`
 pub(crate) async fn list(State(web): State<Web>, staff: Staff, query: Query) -> PageResult {
     let found = web.api.mails(staff.caller(), &[("cursor", query.get("cursor")), ("limit", PAGE)]).await?;
     let next_href = next_href("/admin/mail", &[], found.next.as_deref());
-    page(&MailsPage { shell: staff.office("Mail"), mails: found.items, next_href }).map(never_stored)
+    page(&MailsPage { shell: staff.office("Emails"), mails: found.items, next_href }).map(never_stored)
 }
 
 /// `GET /admin/mail/{id}`
 pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<String>) -> PageResult {
     let mail = web.api.mail(staff.caller(), &id).await?;
     let mut response =
-        page(&MailPage { shell: staff.office(format!("Mail: {}", mail.subject)), mail }).map(never_stored)?;
+        page(&MailPage { shell: staff.office(format!("Email: {}", mail.subject)), mail }).map(never_stored)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
     Ok(response)
 }

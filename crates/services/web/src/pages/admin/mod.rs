@@ -3,10 +3,11 @@
 mod books;
 mod chat;
 mod dead_letters;
-mod mail;
-mod orders;
+mod history;
+pub(crate) mod mail;
+pub(crate) mod orders;
 mod overview;
-mod payments;
+pub(crate) mod payments;
 mod search;
 mod stock;
 
@@ -40,14 +41,14 @@ pub(crate) fn router() -> Router<Web> {
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/ship", post(orders::ship))
         .route("/orders/{id}/complete", post(orders::complete))
-        .route("/orders/{id}/cancel", post(orders::cancel))
-        .route("/orders/{id}/refund", post(orders::refund))
+        .route("/orders/{id}/cancel", get(orders::ask_cancel).post(orders::cancel))
+        .route("/orders/{id}/refund", get(orders::ask_refund).post(orders::refund))
         .route("/stock", get(stock::list))
         .route("/stock/{id}", get(stock::show).post(stock::adjust))
         .route("/books", get(books::list))
         .route("/books/new", get(books::blank).post(books::create))
         .route("/books/{id}", get(books::edit).post(books::save))
-        .route("/books/{id}/delete", post(books::delete))
+        .route("/books/{id}/delete", get(books::ask_delete).post(books::delete))
         .route("/mail", get(mail::list))
         .route("/mail/{id}", get(mail::show))
         .route("/dead-letters", get(dead_letters::list))
@@ -72,14 +73,14 @@ impl std::ops::Deref for Staff {
 
 impl Staff {
     fn office(&self, title: impl Into<String>) -> Shell {
-        self.shell(title).section("admin")
+        self.shell(title).section("admin").without_chat()
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Staff {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        admit(parts, state, Glimpse::is_staff, "Your account has no key to the back office.").await.map(Self)
+        admit(parts, state, Glimpse::is_staff, "Your account doesn’t have access to the back office.").await.map(Self)
     }
 }
 
@@ -104,25 +105,33 @@ async fn admit<S: Send + Sync>(
     }
 }
 
-/// Goes back with the good news, or with what the API said against it.
+/// Goes back and says that it is done, or why not.
 fn settle(staff: &Staff, outcome: Result<(), ApiError>, done: &str, back: &str) -> PageResult {
     match outcome {
         Ok(()) => staff.tell(&Flash::success(done)),
         Err(error) if error.status().is_client_error() && error.status() != http::StatusCode::UNAUTHORIZED => {
-            staff.tell(&Flash::problem(full_message(&error)));
+            staff.tell(&Flash::problem(why_not(&error)));
         }
         Err(error) => return Err(error.into()),
     }
     Ok(Redirect::to(back).into_response())
 }
 
-/// What the API said, with each field.
-fn full_message(error: &ApiError) -> String {
-    let mut message = error.message().to_owned();
-    for field in error.problem().map(|problem| problem.errors.as_slice()).unwrap_or_default() {
-        message.push_str(&format!(" {}: {}.", field.field.trim_start_matches('/').replace('_', " "), field.message));
+/// Why something was not done, in the words of the page: the API's are for programs.
+fn why_not(error: &ApiError) -> &'static str {
+    match ErrorCode::parse(error.code()) {
+        Some(ErrorCode::InvalidOrderState) => {
+            "That isn’t possible at the moment: the order has changed, or its payment hasn’t arrived yet. Check it below."
+        }
+        Some(ErrorCode::ConcurrentChange | ErrorCode::EditConflict | ErrorCode::PreconditionRequired) => {
+            "Somebody else changed this at the same moment. Check it and try again."
+        }
+        Some(ErrorCode::NotFound) => "It’s no longer there.",
+        Some(ErrorCode::IdempotencyKeyReused) => "This form was sent before. Check what happened, then start again.",
+        Some(ErrorCode::Forbidden) => "Your account isn’t allowed to do that.",
+        Some(ErrorCode::TooManyRequests) => "That was a lot at once. Wait a moment, then try again.",
+        _ => "That didn’t work, and nothing was changed. Reload the page and try again.",
     }
-    message
 }
 
 /// The address of the next page of a table.

@@ -1,4 +1,4 @@
-//! Search: how far its index is, and words that mean the same.
+//! Search: the state of its index, and synonyms.
 
 use std::collections::BTreeSet;
 
@@ -98,15 +98,13 @@ impl StatusPart {
 impl Shown {
     fn new(status: SearchStatus) -> Self {
         let (badge, state, explained) = match status.meaning {
-            MeaningState::Off => ("off", "Off", "No model is there: books are found by their words only."),
-            MeaningState::Building => {
-                ("pending", "Being built", "Books without a vector are found by their words only, until it is there.")
-            }
-            MeaningState::Ready => ("sent", "Ready", "Every book is found by its words and by its meaning."),
+            MeaningState::Off => ("off", "Off", "No model is set, so search matches keywords only."),
+            MeaningState::Building => ("pending", "Building", "Books that aren’t ready yet are found by keyword only."),
+            MeaningState::Ready => ("sent", "Ready", "Every book is found by keyword and by meaning."),
             MeaningState::Failing => (
                 "failed",
                 "Failing",
-                "The model does not answer: books are found by their words only. It is tried again by itself.",
+                "The model isn’t responding, so search matches keywords only. We retry automatically.",
             ),
         };
         let bar = |id, label, done: i64| Bar {
@@ -116,9 +114,9 @@ impl Shown {
             all: status.books.max(1),
             words: format!("{} of {}", view::number(&done), view::number(&status.books)),
         };
-        let mut bars = vec![bar("by-words", "Found by their words", status.indexed)];
+        let mut bars = vec![bar("by-words", "Found by keyword", status.indexed)];
         if status.meaning != MeaningState::Off {
-            bars.push(bar("by-meaning", "Found by their meaning", status.with_meaning));
+            bars.push(bar("by-meaning", "Found by meaning", status.with_meaning));
         }
         Self {
             books: view::number(&status.books),
@@ -166,7 +164,7 @@ pub(crate) async fn save(State(web): State<Web>, staff: Staff, fields: Fields) -
         Ok(()) => {
             let groups = synonyms.groups.len();
             let groups = if groups == 1 { "1 group".to_owned() } else { format!("{groups} groups") };
-            staff.tell(&Flash::success(format!("Saved: {groups} of synonyms. Searches heed them from now on.")));
+            staff.tell(&Flash::success(format!("Saved {groups} of synonyms. Now live in search.")));
             return Ok(Redirect::to("/admin/search").into_response());
         }
         Err(error) => error,
@@ -176,7 +174,7 @@ pub(crate) async fn save(State(web): State<Web>, staff: Staff, fields: Fields) -
         Some((400 | 422, problem)) => {
             let mut problems: Vec<String> = problem.errors.iter().map(|error| on_its_line(error, &lines)).collect();
             if problems.is_empty() {
-                problems.push(problem.message().to_owned());
+                problems.push("The synonyms weren’t saved. Check them and try again.".to_owned());
             }
             wrong(&web, &staff, error.status(), typed, etag, problems).await
         }
@@ -230,20 +228,20 @@ async fn conflict(web: &Web, staff: &Staff, typed: &str, yours: &Synonyms) -> Pa
         only_saved: theirs.difference(&mine).cloned().collect(),
         only_yours: mine.difference(&theirs).cloned().collect(),
     };
-    let field = field(typed.to_owned()).label("Your version").hint("Change it as you like.");
+    let field = field(typed.to_owned()).label("Your version").hint("Edit it as needed.");
     let form = SynonymsForm { etag, field, conflict: Some(conflict) };
     let errors = Errors::general(
-        "Somebody else saved synonyms while you were editing. Both versions are below: take over what you need from \
-         the saved one, then save yours.",
+        "Somebody else saved synonyms while you were editing. Both versions are below: copy what you need from the \
+         saved one, then save yours.",
     );
     office(web, staff, StatusCode::PRECONDITION_FAILED, Some(form), errors).await
 }
 
 fn field(value: String) -> Field {
-    Field::new("groups", "Words that mean the same")
+    Field::new("groups", "Synonyms")
         .rows(12)
         .maxlength(200_000)
-        .hint("One group on each line, with commas between the words: sci-fi, science fiction, sf")
+        .hint("One group per line, separated by commas: sci-fi, science fiction, sf")
         .optional()
         .value(value)
 }
@@ -279,16 +277,16 @@ fn check(lines: &[Line]) -> Vec<String> {
     let mut problems = Vec::new();
     if lines.len() > GROUPS {
         problems.push(format!(
-            "There may be up to {} groups; these are {}.",
+            "You can save up to {} groups; there are {}.",
             view::number(&(GROUPS as i64)),
-            lines.len()
+            view::number(&i64::try_from(lines.len()).unwrap_or(i64::MAX))
         ));
     }
     for Line { number, words } in lines {
         let problem = match words.len() {
-            1 => format!("“{}” stands alone: write the words that mean the same beside it", short(&words[0])),
+            1 => format!("add at least one synonym for “{}”", short(&words[0])),
             count if !WORDS.contains(&count) => {
-                format!("up to {} words fit into a group; these are {count}", WORDS.end())
+                format!("a group can have up to {} words; this one has {count}", WORDS.end())
             }
             _ => match words.iter().find(|word| word.chars().count() > LETTERS) {
                 Some(word) => format!("“{}” is longer than {LETTERS} characters", short(word)),
@@ -300,15 +298,17 @@ fn check(lines: &[Line]) -> Vec<String> {
     problems
 }
 
-/// What the API has against a group, e.g. `/groups/3/1`, said of the line where the group stands.
+/// What the API refuses of a group, e.g. `/groups/3/1`, said of the line where the group is.
 fn on_its_line(error: &FieldError, lines: &[Line]) -> String {
     let mut parts = error.field.trim_start_matches('/').split('/');
     let group = parts.next().filter(|name| *name == "groups").and_then(|_| parts.next()?.parse::<usize>().ok());
-    let Some(line) = group.and_then(|group| lines.get(group)) else { return format!("Synonyms: {}.", error.message) };
+    let Some(line) = group.and_then(|group| lines.get(group)) else {
+        return "The synonyms weren’t saved. Check them and try again.".to_owned();
+    };
     let word = parts.next().and_then(|place| line.words.get(place.parse::<usize>().ok()?));
     match word {
-        Some(word) => format!("Line {}: “{}” {}.", line.number, short(word), error.message),
-        None => format!("Line {}: {}.", line.number, error.message),
+        Some(word) => format!("Line {}: “{}” can’t be used. Use letters and digits.", line.number, short(word)),
+        None => format!("Line {}: this group can’t be used.", line.number),
     }
 }
 
@@ -333,16 +333,16 @@ mod tests {
         let lines: Vec<&str> = problems.iter().map(|problem| &problem[..7]).collect();
         assert_eq!(lines, ["Line 3:", "Line 4:", "Line 5:"], "{problems:?}");
         let too_many = "a, b\n".repeat(GROUPS + 1);
-        assert_eq!(check(&read(&too_many)), ["There may be up to 1,000 groups; these are 1001."]);
+        assert_eq!(check(&read(&too_many)), ["You can save up to 1,000 groups; there are 1,001."]);
     }
 
     #[test]
     fn the_apis_objections_find_their_line() {
         let lines = read("\nsea, ocean\n\ncrime, whodunit");
         let said = |field: &str| on_its_line(&FieldError::new(field, "is odd"), &lines);
-        assert_eq!(said("/groups/1/0"), "Line 4: “crime” is odd.");
-        assert_eq!(said("/groups/0"), "Line 2: is odd.");
-        assert_eq!(said("/groups/7"), "Synonyms: is odd.");
-        assert_eq!(said("/groups"), "Synonyms: is odd.");
+        assert_eq!(said("/groups/1/0"), "Line 4: “crime” can’t be used. Use letters and digits.");
+        assert_eq!(said("/groups/0"), "Line 2: this group can’t be used.");
+        assert_eq!(said("/groups/7"), "The synonyms weren’t saved. Check them and try again.");
+        assert_eq!(said("/groups"), "The synonyms weren’t saved. Check them and try again.");
     }
 }
