@@ -80,46 +80,46 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    ValidationFailed = "validation_failed", Invalid, "Some fields are not valid";
-    MalformedBody = "malformed_body", Invalid, "The body cannot be read";
+    ValidationFailed = "validation_failed", Invalid, "Some fields are invalid";
+    MalformedBody = "malformed_body", Invalid, "The request body cannot be read";
     MalformedRequest = "malformed_request", Invalid, "The request cannot be read";
-    InvalidCursor = "invalid_cursor", Invalid, "The cursor is not valid";
-    IdempotencyKeyRequired = "idempotency_key_required", Invalid, "This request needs an Idempotency-Key";
-    Unauthenticated = "unauthenticated", Unauthenticated, "Please sign in";
-    InvalidCredentials = "invalid_credentials", Unauthenticated, "E-mail or password is wrong";
-    InvalidToken = "invalid_token", Unauthenticated, "The token is not valid";
+    InvalidCursor = "invalid_cursor", Invalid, "The cursor is invalid";
+    IdempotencyKeyRequired = "idempotency_key_required", Invalid, "An Idempotency-Key header is required";
+    Unauthenticated = "unauthenticated", Unauthenticated, "Sign in to continue";
+    InvalidCredentials = "invalid_credentials", Unauthenticated, "The email or password is incorrect";
+    InvalidToken = "invalid_token", Unauthenticated, "The token is invalid";
     PaymentDeclined = "payment_declined", PaymentRequired, "The payment was declined";
-    PaymentActionRequired = "payment_action_required", PaymentRequired, "The payment needs your confirmation";
+    PaymentActionRequired = "payment_action_required", PaymentRequired, "The payment must be confirmed with the bank";
     Forbidden = "forbidden", Forbidden, "You are not allowed to do this";
     CsrfFailed = "csrf_failed", Forbidden, "The form has expired";
     NotFound = "not_found", NotFound, "Not found";
-    MethodNotAllowed = "method_not_allowed", MethodNotAllowed, "This method is not offered here";
-    EmailTaken = "email_taken", Conflict, "An account with this e-mail address exists";
+    MethodNotAllowed = "method_not_allowed", MethodNotAllowed, "This method is not allowed here";
+    EmailTaken = "email_taken", Conflict, "This email address is already registered";
     BasketEmpty = "basket_empty", Conflict, "The basket is empty";
     BasketFull = "basket_full", Conflict, "The basket is full";
     InsufficientStock = "insufficient_stock", Conflict, "Not enough copies in stock";
     PriceChanged = "price_changed", Conflict, "A price has changed";
     TotalChanged = "total_changed", Conflict, "The total has changed";
-    BookUnavailable = "book_unavailable", Conflict, "A book is no longer sold";
-    InvalidOrderState = "invalid_order_state", Conflict, "The order is not in a state that permits this";
-    InvalidConversationState = "invalid_conversation_state", Conflict, "The conversation is not in a state that permits this";
+    BookUnavailable = "book_unavailable", Conflict, "A book is no longer available";
+    InvalidOrderState = "invalid_order_state", Conflict, "The order's status does not allow this";
+    InvalidConversationState = "invalid_conversation_state", Conflict, "The conversation's status does not allow this";
     CheckoutTimedOut = "checkout_timed_out", Conflict, "The order could not be confirmed in time";
-    DuplicateValue = "duplicate_value", Conflict, "This value is taken";
+    DuplicateValue = "duplicate_value", Conflict, "This value is already taken";
     StillInUse = "still_in_use", Conflict, "This is still in use";
-    RequestInProgress = "request_in_progress", Conflict, "The same request is being worked on";
-    ConcurrentChange = "concurrent_change", Conflict, "Somebody changed it at the same moment";
-    EditConflict = "edit_conflict", PreconditionFailed, "It was changed since you read it";
-    BodyTooLarge = "body_too_large", TooLarge, "The body is too large";
-    UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType, "This media type is not accepted";
-    IdempotencyKeyReused = "idempotency_key_reused", Unprocessable, "This Idempotency-Key was used for another request";
-    ShippingUnavailable = "shipping_unavailable", Unprocessable, "This shipping method does not serve the address";
-    PreconditionRequired = "precondition_required", PreconditionRequired, "This request needs an If-Match";
+    RequestInProgress = "request_in_progress", Conflict, "The same request is still being processed";
+    ConcurrentChange = "concurrent_change", Conflict, "Someone else changed this at the same time";
+    EditConflict = "edit_conflict", PreconditionFailed, "This has changed since you loaded it";
+    BodyTooLarge = "body_too_large", TooLarge, "The request body is too large";
+    UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType, "This media type is not supported";
+    IdempotencyKeyReused = "idempotency_key_reused", Unprocessable, "This Idempotency-Key was used for a different request";
+    ShippingUnavailable = "shipping_unavailable", Unprocessable, "This shipping method is not available for the address";
+    PreconditionRequired = "precondition_required", PreconditionRequired, "An If-Match header is required";
     TooManyRequests = "too_many_requests", TooManyRequests, "Too many requests";
     TooManyAttempts = "too_many_attempts", TooManyRequests, "Too many attempts";
     Internal = "internal", Internal, "Something went wrong on our side";
-    Unavailable = "unavailable", Unavailable, "This part of the shop does not answer just now";
+    Unavailable = "unavailable", Unavailable, "This part of the shop is temporarily unavailable";
     ShuttingDown = "shutting_down", Unavailable, "The server is shutting down";
-    Timeout = "timeout", Timeout, "It took too long";
+    Timeout = "timeout", Timeout, "The request took too long";
 }
 
 impl fmt::Display for ErrorCode {

@@ -308,7 +308,7 @@ mod tests {
         insta::assert_json_snapshot!(problem.body(), @r#"
         {
           "type": "/errors/validation_failed",
-          "title": "Some fields are not valid",
+          "title": "Some fields are invalid",
           "status": 400,
           "code": "validation_failed",
           "errors": [
@@ -340,7 +340,7 @@ mod tests {
           "code": "payment_action_required",
           "detail": "Confirm the payment with your bank.",
           "status": 402,
-          "title": "The payment needs your confirmation",
+          "title": "The payment must be confirmed with the bank",
           "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
           "type": "/errors/payment_action_required"
         }
