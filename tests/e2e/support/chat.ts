@@ -87,7 +87,7 @@ export async function becomeAgent(page: Page, owner: Page, name: string): Promis
 export async function openDesk(page: Page, availability: "Available" | "Away" | "Offline"): Promise<void> {
   await page.goto("/admin/chat");
   await expect(page.getByRole("status").filter({ hasText: "Connected" })).toBeVisible();
-  await page.getByLabel("You are").selectOption({ label: availability });
+  await page.getByLabel("Status").selectOption({ label: availability });
 }
 
 /** Those who wait, in order. */
@@ -97,7 +97,7 @@ export function queue(page: Page): Locator {
 
 /** The conversations with this agent. */
 export function own(page: Page): Locator {
-  return page.getByRole("region", { name: /^With you/ }).getByRole("listitem");
+  return page.getByRole("region", { name: /^Your chats/ }).getByRole("listitem");
 }
 
 /** The conversation that is open at the desk. */
@@ -107,7 +107,7 @@ export function thread(page: Page): Locator {
 
 /** Where an agent writes. */
 export function deskBox(page: Page): Locator {
-  return page.getByRole("combobox", { name: "Your answer" });
+  return page.getByRole("combobox", { name: "Your reply" });
 }
 
 /** Answers at the desk, and waits until the shop has it. */

@@ -10,7 +10,7 @@ test("the bot says where an order is, from the order itself", async ({ page, per
   await addToBasket(page, book!);
   const order = await buy(page, person, { guest: false });
   const panel = await openChat(page);
-  await expect(panel).toContainText("You are talking to our bot");
+  await expect(panel).toContainText("You’re chatting with our bot");
   const answer = await ask(panel, `Where is my order ${order.number}?`);
   await expect(answer).toContainText("Bot");
   await expect(answer).toContainText(order.number);
@@ -114,7 +114,7 @@ test("tabs stay in step", async ({ page }) => {
   await expect.poll(async () => (await texts(there)).join("\n")).toBe((await texts(here)).join("\n"));
 
   await choose(there, "Delete the conversation");
-  await there.getByRole("button", { name: "Delete it for good" }).click();
+  await there.getByRole("button", { name: "Delete conversation", exact: true }).click();
   for (const panel of [here, there]) await expect(said(panel)).toHaveCount(0);
   await page.reload();
   await expect(chatPanel(page)).toBeVisible();
@@ -131,13 +131,13 @@ test("what is said without a connection waits, and arrives once and in order", a
   for (const text of ["First without", "Second without"]) {
     await chatBox(panel).fill(text);
     await chatBox(panel).press("Enter");
-    const waiting = panel.getByRole("group", { name: "Not yet sent" }).locator(".msg").filter({ hasText: text });
-    await expect(waiting).toContainText("Waiting to be sent");
+    const waiting = panel.getByRole("group", { name: "Not sent yet" }).locator(".msg").filter({ hasText: text });
+    await expect(waiting).toContainText("Waiting to send");
   }
   await page.context().setOffline(false);
   const own = panel.getByRole("log").locator(".msg--customer .msg__text");
   await expect(own).toHaveText(["Said with a connection", "First without", "Second without"], { timeout: 30_000 });
-  await expect(panel.getByRole("group", { name: "Not yet sent" })).toBeHidden();
+  await expect(panel.getByRole("group", { name: "Not sent yet" })).toBeHidden();
   await page.reload();
   await expect(own).toHaveText(["Said with a connection", "First without", "Second without"]);
 });
@@ -159,7 +159,7 @@ test("the plug is pulled in mid-conversation: nothing is lost and nothing comes 
     await expect(panel.getByRole("status")).toContainText("No connection");
     await chatBox(panel).fill("Said into the void");
     await chatBox(panel).press("Enter");
-    await expect(panel.getByRole("group", { name: "Not yet sent" })).toContainText("Said into the void");
+    await expect(panel.getByRole("group", { name: "Not sent yet" })).toContainText("Said into the void");
 
     server = await Server.start({ port, dataDir: server.dataDir });
     const own = panel.getByRole("log").locator(".msg--customer .msg__text");
@@ -193,7 +193,7 @@ test("the chat is used with the keyboard alone", async ({ page }) => {
 
   await tabTo(page, panel.getByLabel("More about this conversation"), "Shift+Tab");
   await page.keyboard.press("Enter");
-  await tabTo(page, panel.getByRole("button", { name: "End the conversation" }));
+  await tabTo(page, panel.getByRole("button", { name: "End conversation" }));
   await page.keyboard.press("Enter");
   await expect(panel.getByRole("heading", { name: "This conversation has ended" })).toBeVisible();
   await tabTo(page, panel.getByRole("radio", { name: /^1 star/ }));
@@ -213,15 +213,15 @@ test("the chat is used with the keyboard alone", async ({ page }) => {
 test("a conversation ends, is rated, and a new one begins", async ({ page, person, staff }) => {
   await page.goto("/about");
   const panel = await openChat(page);
-  await panel.getByText("Your name and address").click();
+  await panel.getByText("Your name and email").click();
   await panel.getByLabel("Name").fill(person.name);
   await panel.getByLabel("E-mail").fill(person.email);
   await ask(panel, "What are your opening hours?");
   await choose(panel, "Send me a transcript");
   await panel.getByLabel("To which address?").fill(person.email);
-  await panel.getByRole("button", { name: "Send it" }).click();
-  await expect(panel.getByRole("status").filter({ hasText: "The transcript is on its way" })).toBeVisible();
-  await choose(panel, "End the conversation");
+  await panel.getByRole("button", { name: "Send transcript" }).click();
+  await expect(panel.getByRole("status").filter({ hasText: "The transcript is being sent" })).toBeVisible();
+  await choose(panel, "End conversation");
   await panel.getByRole("radio", { name: "4 stars" }).check();
   await panel.getByLabel("A word about it").fill("Quick & <b>kind</b>");
   await panel.getByRole("button", { name: "Send rating" }).click();
@@ -241,7 +241,7 @@ test("the length of a message is limited, and markup in it is text", async ({ pa
   await page.goto("/about");
   const panel = await openChat(page);
   await chatBox(panel).fill("é".repeat(4_001));
-  await expect(panel).toContainText("1 characters too many");
+  await expect(panel).toContainText("1 character too many");
   await chatBox(panel).press("Enter");
   await expect(said(panel)).toHaveCount(0);
   await expect(chatBox(panel)).toHaveValue("é".repeat(4_001));

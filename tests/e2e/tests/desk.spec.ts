@@ -42,7 +42,7 @@ test.setTimeout(120_000);
 async function customer(page: Page, name: string): Promise<Locator> {
   await page.goto("/about");
   const panel = await openChat(page);
-  await panel.getByText("Your name and address").click();
+  await panel.getByText("Your name and email").click();
   await panel.getByLabel("Name").fill(name);
   await say(panel, `It is ${name} here, with a difficult question`);
   return panel;
@@ -52,7 +52,7 @@ async function customer(page: Page, name: string): Promise<Locator> {
 async function askForPerson(panel: Locator): Promise<void> {
   await expect(botSaid(panel).first()).toBeVisible({ timeout: 20_000 });
   const waits = panel.getByText("Waiting for a person");
-  await waits.waitFor({ timeout: 2_000 }).catch(() => choose(panel, "Ask for a person"));
+  await waits.waitFor({ timeout: 2_000 }).catch(() => choose(panel, "Talk to a person"));
   await expect(waits).toBeVisible();
 }
 
@@ -60,7 +60,7 @@ async function askForPerson(panel: Locator): Promise<void> {
 async function seenWriting(box: Locator, other: Locator, name: string): Promise<void> {
   await expect(async () => {
     await box.pressSequentially("I am sorr");
-    await expect(other).toContainText(`${name} is writing…`, { timeout: 2_000 });
+    await expect(other).toContainText(`${name} is typing…`, { timeout: 2_000 });
   }).toPass({ timeout: 30_000 });
 }
 
@@ -76,7 +76,7 @@ test("a difficult question goes from the bot to a person, is solved and rated", 
   const panel = await openChat(page);
   await say(panel, "My parcel came wet and I am very angry about it, this is a complaint");
   await askForPerson(panel);
-  await expect(panel.getByRole("status").filter({ hasText: /next|number|Nobody is here/ })).toBeVisible();
+  await expect(panel.getByRole("status").filter({ hasText: /next|number|Nobody’s available/ })).toBeVisible();
 
   // The agent sees who waits, and for how long; what was said and bought is beside it.
   await expect(queue(desk)).toHaveCount(1);
@@ -84,7 +84,7 @@ test("a difficult question goes from the bot to a person, is solved and rated", 
   await queue(desk).getByRole("button", { name: `Accept ${person.name}` }).click();
   await expect(thread(desk).getByRole("log")).toContainText("My parcel came wet");
   await expect(desk.getByRole("complementary", { name: "About the customer" })).toContainText(order.number);
-  await expect(panel).toContainText("Jo Helpful answers");
+  await expect(panel).toContainText("Chatting with Jo Helpful");
 
   await seenWriting(deskBox(desk), panel, "Jo Helpful");
   await reply(desk, "I am sorry, we send another copy today.");
@@ -127,7 +127,7 @@ test("who waits longest comes first, and is told the place", async ({ visit, sta
   await expect(queue(desk)).toContainText(["Anna First", "Bert Second", "Cora Third"]);
   const place = (panel: Locator): Locator => panel.getByRole("status").first();
   const state = await place(panels[2]!).innerText();
-  if (!state.includes("Nobody is here")) expect(state).toContain("number 3");
+  if (!state.includes("Nobody’s available")) expect(state).toContain("number 3");
 
   await desk.locator("body").click({ position: { x: 2, y: 2 } });
   await desk.keyboard.press("a");
@@ -160,7 +160,7 @@ test("an agent who vanishes loses the conversation to the queue; notes stay amon
   const panel = await customer(await visit(), "Dora Deserted");
   await askForPerson(panel);
   await queue(first).getByRole("button", { name: "Accept Dora Deserted" }).click();
-  await first.getByLabel("A note for colleagues").fill("A regular; be kind");
+  await first.getByLabel("Note for colleagues").fill("A regular; be kind");
   await first.getByRole("button", { name: "Add note" }).click();
   await expect(first.getByRole("complementary", { name: "About the customer" }).getByRole("listitem").filter({ hasText: "be kind" })).toBeVisible();
 
@@ -194,7 +194,7 @@ test("a conversation is passed on to a colleague, and back to the queue", async 
   await openDesk(other, "Available");
 
   await expect(async () => {
-    await thread(one).getByRole("button", { name: "Pass on" }).click();
+    await thread(one).getByRole("button", { name: "Transfer" }).click();
     const to = one.getByRole("dialog").getByLabel("To", { exact: true });
     await expect(to).toContainText("Tara Takes", { timeout: 1_000 }).catch(async (error) => {
       await one.keyboard.press("Escape");
@@ -202,29 +202,29 @@ test("a conversation is passed on to a colleague, and back to the queue", async 
     });
   }).toPass();
   await one.getByRole("dialog").getByLabel("To", { exact: true }).selectOption({ label: "Tara Takes (0 of 3)" });
-  await one.getByRole("dialog").getByRole("button", { name: "Pass on" }).click();
+  await one.getByRole("dialog").getByRole("button", { name: "Transfer" }).click();
   await expect(own(other)).toContainText(["Emil Elsewhere"]);
   await expect(own(one)).toHaveCount(0);
-  await expect(panel).toContainText("Tara Takes answers");
+  await expect(panel).toContainText("Chatting with Tara Takes");
 
   await openDesk(other, "Away");
   await own(other).getByRole("button", { name: /^Emil Elsewhere/ }).click();
-  await thread(other).getByRole("button", { name: "Pass on" }).click();
+  await thread(other).getByRole("button", { name: "Transfer" }).click();
   await other.getByRole("dialog").getByLabel("To", { exact: true }).selectOption({ label: "Queue: payment" });
-  await other.getByRole("dialog").getByRole("button", { name: "Pass on" }).click();
+  await other.getByRole("dialog").getByRole("button", { name: "Transfer" }).click();
   await expect(panel).toContainText("Waiting for a person");
   await queue(one).getByRole("button", { name: "Accept Emil Elsewhere" }).click();
   await thread(one).getByRole("button", { name: "Resolve" }).click();
 });
 
-test("prepared replies are written once and used with the keyboard", async ({ visit, staff, person }) => {
+test("saved replies are written once and used with the keyboard", async ({ visit, staff, person }) => {
   await staff.goto("/admin/chat/replies");
   const fresh = staff.getByRole("group", { name: "New reply" }).first();
   const shortcut = `welcome-${person.email.slice(4, 9)}`;
   await fresh.getByLabel("Shortcut").fill(`/${shortcut}`);
-  await fresh.getByLabel("What it says").fill("Welcome, {name}! How can I help?");
+  await fresh.getByLabel("Text").fill("Welcome, {name}! How can I help?");
   await staff.getByRole("button", { name: "Save replies" }).click();
-  await expect(staff.getByRole("status").first()).toContainText("Saved");
+  await expect(staff.getByRole("status").first()).toContainText("Replies saved");
   await staff.getByRole("group", { name: "New reply" }).first().getByLabel("Shortcut").fill("two words");
   await staff.getByRole("button", { name: "Save replies" }).click();
   await expect(staff.getByRole("alert")).toBeVisible();
@@ -242,7 +242,7 @@ test("prepared replies are written once and used with the keyboard", async ({ vi
   await desk.keyboard.press("a");
   await expect(deskBox(desk)).toBeFocused();
   await desk.keyboard.type(`/${shortcut.slice(0, 12)}`);
-  const list = desk.getByRole("listbox", { name: "Prepared replies" });
+  const list = desk.getByRole("listbox", { name: "Saved replies" });
   await expect(list.getByRole("option", { name: new RegExp(shortcut) })).toHaveAttribute("aria-selected", "true");
   await desk.keyboard.press("Enter");
   await expect(deskBox(desk)).toHaveValue("Welcome, Fred Formal! How can I help?");

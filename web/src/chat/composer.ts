@@ -1,7 +1,7 @@
 import { grow, h, length, say } from "./dom";
 import { LONGEST } from "./model";
 
-/** A prepared reply. */
+/** A saved reply. */
 export interface Reply {
   shortcut: string;
   text: string;
@@ -10,14 +10,14 @@ export interface Reply {
 /** How many replies are offered at once. */
 const OFFERED = 8;
 
-/** Where agents write: Enter sends, `/` offers prepared replies (an editable combobox with a list box, ARIA 1.2). */
+/** Where agents write: Enter sends, `/` offers saved replies (an editable combobox with a list box, ARIA 1.2). */
 export class Composer {
   readonly form: HTMLFormElement;
   readonly box: HTMLTextAreaElement;
   replies: Reply[] = [];
-  /** What `{name}` becomes. */
+  /** What `{name}` becomes; empty for somebody who gave none. */
   name = "";
-  readonly #list = h("div", { id: "desk-replies", class: "desk__replies", role: "listbox", "aria-label": "Prepared replies", hidden: true });
+  readonly #list = h("div", { id: "desk-replies", class: "desk__replies", role: "listbox", "aria-label": "Saved replies", hidden: true });
   readonly #count = h("p", { class: "desk__count", id: "desk-count", hidden: true });
   #offered: Reply[] = [];
   #active = 0;
@@ -38,14 +38,14 @@ export class Composer {
     this.form = h(
       "form",
       { class: "desk__composer" },
-      h("label", { for: "desk-text" }, "Your answer"),
+      h("label", { for: "desk-text" }, "Your reply"),
       this.#list,
       this.box,
       this.#count,
       h(
         "div",
         { class: "desk__row" },
-        h("p", { class: "desk__fine", id: "desk-keys" }, "Enter sends, Shift + Enter starts a new line, / offers prepared replies."),
+        h("p", { class: "desk__fine", id: "desk-keys" }, "Enter to send, Shift + Enter for a new line, / for saved replies."),
         h("button", { type: "submit", class: "button button--small" }, "Send"),
       ),
     );
@@ -150,7 +150,7 @@ export class Composer {
   }
 
   #filled(text: string): string {
-    return text.replaceAll("{name}", this.name);
+    return filled(text, this.name);
   }
 
   #close(): void {
@@ -162,8 +162,15 @@ export class Composer {
   #measure(): void {
     grow(this.box);
     const count = length(this.box.value.trim());
-    say(this.#count, count < 3_000 ? "" : count > LONGEST ? `${count - LONGEST} characters too many` : `${count.toLocaleString("en")} of 4,000 characters`);
+    say(this.#count, count < 3_000 ? "" : count > LONGEST ? (count - LONGEST === 1 ? "1 character too many" : `${(count - LONGEST).toLocaleString("en")} characters too many`) : `${count.toLocaleString("en")} of 4,000 characters`);
     this.#count.classList.toggle("desk__count--over", count > LONGEST);
     this.box.setAttribute("aria-invalid", String(count > LONGEST));
   }
+}
+
+/** A reply with the name in place. Without one, the name goes together with the comma before or after it. */
+function filled(text: string, name: string): string {
+  if (name !== "") return text.replaceAll("{name}", name);
+  const nameless = text.replace(/^\{name\}[,:!]?\s*/, "").replace(/,?[^\S\n]*\{name\}/g, "");
+  return nameless.charAt(0).toUpperCase() + nameless.slice(1);
 }

@@ -60,10 +60,11 @@ class Customer {
       end: () => void this.#attempt(async () => this.#moved(await this.#ask<Conversation>("EndConversation"))),
       rate: async (score, comment) => this.#ask("Rate", { score, ...(comment && { comment }) }),
       transcript: async (email) => this.#ask("SendTranscript", email ? { email } : {}),
+      leaveAddress: async (email) => this.#moved(await this.#ask<Conversation>("LeaveAddress", { email })),
       remove: async () => {
         await this.#ask("DeleteConversation");
         this.#forget();
-        announce("The conversation is deleted.");
+        announce("Conversation deleted.");
       },
       anew: () => {
         this.#forget();
@@ -157,7 +158,7 @@ class Customer {
     mine<Typing>("typing", ({ author, name, typing }) => {
       if (author === "customer") return;
       clearTimeout(this.#typingEnds);
-      this.#panel.typing(typing ? `${name} is writing…` : "");
+      this.#panel.typing(typing ? `${name} is typing…` : "");
       if (typing) this.#typingEnds = setTimeout(() => this.#panel.typing(""), TYPING_ENDS);
     });
     mine<Presence>("presence", ({ agent_online }) => {
@@ -173,11 +174,11 @@ class Customer {
     });
     mine<{ conversation_id: string; agent: Person }>("agent_joined", ({ agent }) => {
       this.#agentOnline = true;
-      announce(`${agent.name} is here now.`);
+      announce(`${agent.name} has joined the chat.`);
     });
     mine<{ conversation_id: string; agent: Person }>("agent_left", ({ agent }) => {
       this.#agentOnline = undefined;
-      announce(`${agent.name} has left.`);
+      announce(`${agent.name} has left the chat.`);
     });
     mine<{ conversation_id: string; answer_id: string }>("answer", ({ conversation_id, answer_id }) => this.#hear(conversation_id, answer_id));
     mine<{ conversation_id: string }>("deleted", () => this.#forget());
@@ -304,7 +305,7 @@ class Customer {
     } catch (error) {
       if (!(error instanceof HubError) || !["not_found", "forbidden", "unauthenticated", "validation_failed"].includes(error.code)) throw error;
       this.#forget();
-      this.#panel.news("Your last conversation is no longer there. You can start a new one.");
+      this.#panel.news("Your last conversation is no longer available. You can start a new one.");
     }
   }
 

@@ -1,23 +1,62 @@
 // The support desk: the queue, one's conversations, the one that is open, and what is known of the customer.
 import { announce } from "../page";
 import { Composer, type Reply } from "./composer";
-import { h, rest, say, time } from "./dom";
+import { h, rest, say, time, words } from "./dom";
 import { HubError, Link } from "./link";
-import type { Availability, Context, Conversation, Message, Note, Opened, Page, Presence, QueueState, Receipt, Typing } from "./model";
+import { GUEST, type Availability, type Context, type Conversation, type Message, type Note, type Opened, type Page, type Presence, type QueueState, type Receipt, type Typing } from "./model";
 
 const SKILLS = ["orders", "payment", "books", "account", "general"] as const;
 const LANGUAGES: readonly (readonly [string, string])[] = [["en", "English"], ["de", "German"], ["fr", "French"], ["es", "Spanish"], ["it", "Italian"], ["pt", "Portuguese"], ["nl", "Dutch"], ["pl", "Polish"]];
 const AVAILABILITIES: readonly (readonly [Availability, string])[] = [["available", "Available"], ["away", "Away"], ["offline", "Offline"]];
-const STATUS: Record<Conversation["status"], string> = { bot: "With the bot", queued: "Waiting", with_agent: "With a person", resolved: "Resolved", closed: "Closed" };
+const STATUS: Record<Conversation["status"], string> = { bot: "With the bot", queued: "Waiting", with_agent: "With an agent", resolved: "Resolved", closed: "Closed" };
 /** Why the bot asked for a person. */
 const REASONS: Record<string, string> = {
-  complaint: "handed over as a complaint",
-  payment_trouble: "handed over for trouble with a payment",
-  wanted: "wanted a person",
-  not_understood: "not understood by the bot",
-  upset: "handed over because upset",
-  beyond_the_bot: "beyond the bot",
+  complaint: "complaint",
+  payment_trouble: "payment problem",
+  wanted: "asked for a person",
+  not_understood: "the bot didn’t understand",
+  upset: "sounds upset",
+  beyond_the_bot: "the bot can’t do this",
 };
+/** What a message is about, for agents; a name without a label is written out. */
+const INTENTS: Record<string, string> = {
+  cancel_order: "Cancel order",
+  change_order: "Change order",
+  change_shipping_address: "Change address",
+  check_cancellation_fee: "Cancellation fee",
+  check_invoice: "Invoice",
+  check_payment_methods: "Ways to pay",
+  check_refund_policy: "Refund policy",
+  complaint: "Complaint",
+  contact_customer_service: "Wants a person",
+  contact_human_agent: "Wants a person",
+  create_account: "Create account",
+  delete_account: "Delete account",
+  delivery_options: "Shipping options",
+  delivery_period: "Delivery time",
+  edit_account: "Edit account",
+  get_invoice: "Invoice",
+  get_refund: "Wants a refund",
+  newsletter_subscription: "Newsletter",
+  payment_issue: "Payment problem",
+  place_order: "How to order",
+  recover_password: "Forgot password",
+  registration_problems: "Can’t register",
+  review: "Feedback",
+  set_up_shipping_address: "Delivery address",
+  switch_account: "Switch account",
+  track_order: "Where’s my order",
+  track_refund: "Where’s my refund",
+  find_book: "Looking for a book",
+  book_availability: "In stock?",
+  recommend_book: "Recommendation",
+  store_information: "About the shop",
+  greeting: "Greeting",
+  thanks: "Thanks",
+  out_of_scope: "Something else",
+};
+/** Order numbers as people write them. Two letters and eight symbols: no word looks like that. */
+const ORDER_NUMBER = /\bBW[-– ]?([0-9A-Z]{4})[-– ]?([0-9A-Z]{4})\b/gi;
 /** How often waiting times are written anew, in ms. */
 const MINUTE = 20_000;
 const TYPING = 3_000;
@@ -70,20 +109,20 @@ class Desk {
   readonly #state = h("p", { class: "desk__state", role: "status" }, "Connecting…");
   readonly #problem = h("p", { class: "note desk__problem", role: "alert", hidden: true });
   readonly #waiting = h("ul", { class: "desk__list" });
-  readonly #waitingNone = h("p", { class: "quiet" }, "Nobody waits.");
+  readonly #waitingNone = h("p", { class: "quiet" }, "Queue is empty.");
   readonly #waitingCount = h("span", { class: "desk__number" }, "0");
   readonly #own = h("ul", { class: "desk__list" });
-  readonly #ownNone = h("p", { class: "quiet" }, "No conversation is with you.");
+  readonly #ownNone = h("p", { class: "quiet" }, "You have no open chats.");
   readonly #ownCount = h("span", { class: "desk__number" }, "0");
   readonly #colleagues = h("ul", { class: "plain" });
   readonly #thread = h("section", { class: "desk__thread", "aria-label": "Conversation", tabindex: "-1" });
   readonly #head = h("header", { class: "desk__head" });
   readonly #scroll = h("div", { class: "desk__scroll", tabindex: "0", role: "group", "aria-label": "Messages" });
   readonly #log = h("div", { class: "chat__log", role: "log", "aria-label": "Messages", "aria-live": "off", "aria-relevant": "additions" });
-  readonly #pending = h("div", { class: "chat__log chat__log--pending", role: "group", "aria-label": "Not yet sent", hidden: true });
+  readonly #pending = h("div", { class: "chat__log chat__log--pending", role: "group", "aria-label": "Not sent yet", hidden: true });
   readonly #typing = h("p", { class: "chat__typing", hidden: true });
   readonly #foot = h("p", { class: "desk__foot", hidden: true });
-  readonly #empty = h("div", { class: "empty desk__empty" }, h("h2", {}, "No conversation is open"), h("p", {}, "Accept one from the queue, or open one of yours."));
+  readonly #empty = h("div", { class: "empty desk__empty" }, h("h2", {}, "No chat selected"), h("p", {}, "Accept one from the queue, or open one of yours."));
   readonly #side = h("aside", { class: "desk__side", "aria-label": "About the customer", hidden: true });
   readonly #about = h("div", { class: "desk__about" });
   readonly #notes = h("ol", { class: "desk__notes" });
@@ -103,7 +142,7 @@ class Desk {
     this.#link = new Link(
       "/hubs/chat",
       (on) => {
-        say(this.#state, on ? "Connected" : "No connection. Trying again…");
+        say(this.#state, on ? "Connected" : "No connection. Reconnecting…");
         this.#state.classList.toggle("desk__state--off", !on);
         if (on) for (const id of this.#threads.keys()) void this.#flush(id);
       },
@@ -127,7 +166,7 @@ class Desk {
     const noteForm = h(
       "form",
       { class: "desk__noteform" },
-      h("div", { class: "field" }, h("label", { for: "desk-note" }, "A note for colleagues"), this.#note),
+      h("div", { class: "field" }, h("label", { for: "desk-note" }, "Note for colleagues"), this.#note),
       h("button", { type: "submit", class: "button button--quiet button--small" }, "Add note"),
     );
     noteForm.addEventListener("submit", (event) => {
@@ -161,7 +200,7 @@ class Desk {
           { class: "desk__lists" },
           this.#makeSettings(),
           list("desk-queue", "Queue", this.#waitingCount, this.#waiting, this.#waitingNone),
-          list("desk-own", "With you", this.#ownCount, this.#own, this.#ownNone),
+          list("desk-own", "Your chats", this.#ownCount, this.#own, this.#ownNone),
           h("details", {}, h("summary", {}, "Colleagues"), this.#colleagues),
         ),
         this.#thread,
@@ -213,14 +252,14 @@ class Desk {
     return h(
       "section",
       { class: "desk__me", "aria-label": "Your availability" },
-      h("div", { class: "field" }, h("label", { for: "desk-status" }, "You are"), status),
-      h("div", { class: "field" }, h("label", { for: "desk-capacity" }, "At most"), capacity),
+      h("div", { class: "field" }, h("label", { for: "desk-status" }, "Status"), status),
+      h("div", { class: "field" }, h("label", { for: "desk-capacity" }, "Max chats"), capacity),
       h(
         "details",
         {},
         h("summary", {}, "Skills and languages"),
-        ticks("skills", "You know about", SKILLS.map((skill) => [skill, capitalised(skill)] as const)),
-        ticks("languages", "You write", LANGUAGES),
+        ticks("skills", "Skills", SKILLS.map((skill) => [skill, capitalised(skill)] as const)),
+        ticks("languages", "Languages", LANGUAGES),
       ),
     );
   }
@@ -306,7 +345,7 @@ class Desk {
         thread.typing = "";
         this.#showTyping();
       };
-      thread.typing = typing ? `${name} is writing…` : "";
+      thread.typing = typing ? `${name} is typing…` : "";
       if (typing) this.#typingEnds.set(conversation_id, setTimeout(end, TYPING_ENDS));
       this.#showTyping();
     });
@@ -321,7 +360,7 @@ class Desk {
     });
     on<{ conversation_id: string }>("deleted", ({ conversation_id }) => {
       this.#gone(conversation_id);
-      announce("The customer has deleted a conversation.");
+      announce("The customer deleted a conversation.");
       this.#show();
     });
     this.#link.on<QueueState>("queue", (queue) => {
@@ -331,7 +370,7 @@ class Desk {
     });
     this.#link.on<Conversation>("assigned", (conversation) => {
       this.#mine.add(conversation.id);
-      announce(`New conversation with ${conversation.customer_name}.`);
+      announce(`New chat with ${conversation.customer_name}.`);
       void this.#attempt(async () => {
         await this.#attachTo(conversation.id);
         this.#current ??= conversation.id;
@@ -376,6 +415,7 @@ class Desk {
     if (thread === this.#open) {
       this.#append(thread, fresh);
       this.#showTyping();
+      this.#showContext(thread);
     }
     if (!past && last.author === "customer" && thread !== this.#open) announce(`${last.name}: ${last.text}`);
     this.#readCurrent();
@@ -499,7 +539,7 @@ class Desk {
       if (!thread.notes.some(({ at }) => at === note.at)) thread.notes.push(note);
       thread.note = this.#note.value = "";
       this.#showNotes(thread);
-      announce("The note is kept.");
+      announce("Note added.");
     });
   }
 
@@ -533,13 +573,13 @@ class Desk {
     const form = h(
       "form",
       { method: "dialog" },
-      h("h2", { id: "transfer-title" }, `Pass on ${conversation.customer_name}`),
-      h("p", { class: "desk__fine" }, "To a colleague who has room, or back to the queue for somebody who knows about it."),
+      h("h2", { id: "transfer-title" }, `Transfer ${conversation.customer_name}`),
+      h("p", { class: "desk__fine" }, "To a colleague who’s free, or back to the queue for someone with the right skill."),
       h("div", { class: "field" }, h("label", { for: "desk-to" }, "To"), to),
       h(
         "p",
         { class: "desk__row" },
-        h("button", { type: "submit", class: "button button--small", value: "pass" }, "Pass on"),
+        h("button", { type: "submit", class: "button button--small", value: "pass" }, "Transfer"),
         h("button", { type: "submit", class: "button button--quiet button--small", value: "" }, "Cancel"),
       ),
     );
@@ -550,7 +590,7 @@ class Desk {
       void this.#attempt(async () => {
         const target = kind === "agent" ? { agent_id: value } : { skill: value };
         this.#changed(await this.#link.invoke<Conversation>("Transfer", { conversation_id: conversation.id, ...target }));
-        announce("Passed on.");
+        announce("Transferred.");
         this.#go(undefined);
       });
     };
@@ -562,14 +602,14 @@ class Desk {
 
   #makeHelp(): HTMLDialogElement {
     const rows: [string, string][] = [
-      ["?", "This list"],
-      ["A", "Accept the first in the queue"],
-      ["J / K", "Next, previous of your conversations"],
-      ["R", "To the answer box"],
-      ["N", "To the note box"],
-      ["T", "Pass the conversation on"],
-      ["Alt + Shift + R", "Resolve the conversation"],
-      ["/", "Prepared replies, in the empty answer box"],
+      ["?", "Show this list"],
+      ["A", "Accept the next chat"],
+      ["J / K", "Next, previous chat"],
+      ["R", "Reply"],
+      ["N", "Add a note"],
+      ["T", "Transfer"],
+      ["Alt + Shift + R", "Resolve"],
+      ["/", "Saved replies, in the empty reply box"],
       ["Escape", "Leave a box or a list"],
     ];
     const keys = h("input", { type: "checkbox", checked: this.#settings.keys });
@@ -585,7 +625,7 @@ class Desk {
         { method: "dialog" },
         h("h2", { id: "help-title" }, "Shortcuts"),
         h("dl", { class: "desk__keys" }, ...rows.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
-        h("p", {}, h("label", { class: "tick" }, keys, " Single keys are shortcuts, outside of boxes")),
+        h("p", {}, h("label", { class: "tick" }, keys, " Single-key shortcuts")),
         h("p", {}, h("button", { type: "submit", class: "button button--small" }, "Close")),
       ),
     );
@@ -640,7 +680,7 @@ class Desk {
     this.#log.setAttribute("aria-live", "off");
     this.#log.replaceChildren();
     if (thread) {
-      this.#composer.name = thread.conversation.customer_name;
+      this.#composer.name = thread.conversation.customer_name === GUEST ? "" : thread.conversation.customer_name;
       this.#composer.text = thread.draft;
       this.#note.value = thread.note;
       this.#showHead(thread);
@@ -705,7 +745,7 @@ class Desk {
     return [
       h("span", { class: "desk__name" }, conversation.customer_name, right !== "" && h("span", { class: "desk__since" }, right)),
       h("span", { class: "desk__preview" }, conversation.preview ?? ""),
-      h("span", { class: "desk__tags" }, conversation.intent !== undefined && h("span", { class: "desk__tag" }, words(conversation.intent)), conversation.language !== "en" && h("span", { class: "desk__tag" }, conversation.language)),
+      h("span", { class: "desk__tags" }, conversation.intent !== undefined && h("span", { class: "desk__tag" }, intent(conversation.intent)), conversation.language !== "en" && h("span", { class: "desk__tag" }, conversation.language)),
     ];
   }
 
@@ -716,10 +756,10 @@ class Desk {
     const over = status === "resolved" || status === "closed";
     const act = (text: string, run: () => void, more = ""): HTMLElement => h("button", { type: "button", class: `button button--small ${more}`, onclick: run }, text);
     const facts = [
-      customerOnline === undefined ? undefined : customerOnline ? "online" : "not online",
+      customerOnline === undefined ? undefined : customerOnline ? "online" : "offline",
       conversation.customer_id === undefined ? "guest" : "customer",
-      conversation.language,
-      conversation.intent && words(conversation.intent),
+      LANGUAGES.find(([code]) => code === conversation.language)?.[1] ?? conversation.language,
+      conversation.intent && intent(conversation.intent),
       REASONS[thread.context.hand_over_reason ?? ""],
       agent && !mine && status === "with_agent" ? `with ${agent.name}` : undefined,
       conversation.rating && `rated ${conversation.rating} of 5`,
@@ -733,13 +773,13 @@ class Desk {
         { class: "desk__acts" },
         status === "queued" && act("Accept", () => void this.#accept(conversation.id)),
         mine && act("Resolve", () => void this.#end("resolved")),
-        mine && act("Pass on", () => this.#askTransfer(), "button--quiet"),
+        mine && act("Transfer", () => this.#askTransfer(), "button--quiet"),
         mine && act("Close", () => void this.#end("closed"), "button--quiet"),
         over && act("Reopen", () => void this.#reopen()),
       ),
     );
     this.#composer.form.hidden = !mine;
-    say(this.#foot, mine ? "" : over ? "This conversation has ended. Reopen it to write." : "You are reading along. Accept it to write.");
+    say(this.#foot, mine ? "" : over ? "This chat has ended. Reopen it to reply." : "You’re viewing. Accept to reply.");
   }
 
   #append(thread: Thread, messages: Message[]): void {
@@ -752,8 +792,7 @@ class Desk {
               "div",
               { class: `msg msg--${message.author} msg--${message.author === "customer" ? "in" : "out"}`, "data-seq": `${message.seq}` },
               h("p", { class: "msg__name" }, message.name, message.author === "bot" && !/\bbot\b/i.test(message.name) && h("span", { class: "msg__tag" }, "Bot")),
-              h("p", { class: "msg__text" }, message.text),
-              (message.links ?? []).length > 0 && h("ul", { class: "msg__links" }, ...(message.links ?? []).map(({ title }) => h("li", {}, title))),
+              ...words(message.text, message.links ?? [], undefined, (line) => this.#numbered(line)),
               h("p", { class: "msg__foot" }, time(message.at), message.author === "agent" && h("span", { class: "msg__state" })),
             ),
       ),
@@ -783,8 +822,8 @@ class Desk {
           this.#showPending(thread);
           this.#composer.box.focus();
         };
-        const again = one.why !== undefined && h("button", { type: "button", class: "link", onclick: edit }, "Edit it");
-        return h("div", { class: "msg msg--agent msg--out msg--waiting" }, h("p", { class: "msg__text" }, one.text), h("p", { class: "msg__foot" }, one.why === undefined ? "Waiting to be sent" : `Not sent: ${one.why} `, again));
+        const again = one.why !== undefined && h("button", { type: "button", class: "link", onclick: edit }, "Edit");
+        return h("div", { class: "msg msg--agent msg--out msg--waiting" }, h("p", { class: "msg__text" }, one.text), h("p", { class: "msg__foot" }, one.why === undefined ? "Sending…" : `Not sent: ${one.why} `, again));
       }),
     );
   }
@@ -804,9 +843,29 @@ class Desk {
     this.#notes.replaceChildren(...notes.map(({ agent, text, at }) => h("li", {}, h("p", { class: "desk__notehead" }, `${agent.name} `, time(at)), h("p", {}, text))));
   }
 
-  #showContext({ context }: Thread): void {
+  /** A line of the talk, in which numbers of orders lead to them where the agent may open orders. */
+  #numbered(line: string): (Node | string)[] {
+    const base = this.#root.dataset["orders"];
+    if (base === undefined) return [line];
+    const parts: (Node | string)[] = [];
+    let end = 0;
+    for (const found of line.matchAll(ORDER_NUMBER)) {
+      parts.push(line.slice(end, found.index), numberLink(base, canonical(found), found[0]));
+      end = found.index + found[0].length;
+    }
+    return [...parts, line.slice(end)];
+  }
+
+  #showContext({ context, messages }: Thread): void {
     const { orders, basket, unavailable } = context;
+    const base = this.#root.dataset["orders"];
+    const own = new Set(orders.map(({ number }) => number));
+    const named = new Set(messages.filter(({ author }) => author !== "system").flatMap(({ text }) => [...text.matchAll(ORDER_NUMBER)].map(canonical)));
+    const mentioned = [...named].filter((number) => !own.has(number));
     this.#about.replaceChildren(
+      ...(mentioned.length > 0
+        ? [h("section", { "aria-labelledby": "desk-mentioned" }, h("h2", { id: "desk-mentioned" }, "Mentioned orders"), h("ul", { class: "plain" }, ...mentioned.map((number) => h("li", {}, base === undefined ? number : numberLink(base, number, number)))), h("p", { class: "desk__fine" }, "Check who’s asking before you share details."))]
+        : []),
       h("section", { "aria-labelledby": "desk-orders" }, h("h2", { id: "desk-orders" }, "Orders"), orders.length === 0 ? h("p", { class: "quiet" }, missing("orders") ?? "None.") : h("ul", { class: "desk__orders" }, ...orders.map((one) => order(one, this.#root.dataset["orders"])))),
       h(
         "section",
@@ -816,7 +875,7 @@ class Desk {
       ),
     );
     function missing(what: string): string | undefined {
-      return unavailable?.includes(what) ? "Cannot be looked up just now." : undefined;
+      return unavailable?.includes(what) ? "Unavailable right now." : undefined;
     }
   }
 
@@ -838,8 +897,19 @@ function order({ id, number, status, total, titles, placed_at }: Context["orders
   );
 }
 
-function words(name: string): string {
-  return capitalised(name.replaceAll("_", " "));
+/** The number of an order as the shop writes it. */
+function canonical([, first, second]: RegExpMatchArray): string {
+  const symbols = `${first}${second}`.toUpperCase().replaceAll("O", "0").replaceAll(/[IL]/g, "1");
+  return `BW-${symbols.slice(0, 4)}-${symbols.slice(4)}`;
+}
+
+/** A link that looks an order up in the office. */
+function numberLink(base: string, number: string, text: string): HTMLElement {
+  return h("a", { href: `${base.replace(/\/$/, "")}?q=${encodeURIComponent(number)}`, target: "_blank" }, text, h("span", { class: "hidden" }, " (in a new tab)"));
+}
+
+function intent(name: string): string {
+  return INTENTS[name] ?? capitalised(name.replaceAll("_", " "));
 }
 
 function capitalised(text: string): string {

@@ -45,6 +45,44 @@ export function time(at: string): HTMLTimeElement {
   return h("time", { datetime: at, title: date.toLocaleString("en") }, shown);
 }
 
+/** A link of a message. */
+interface Linked {
+  title: string;
+  href: string;
+}
+
+/**
+ * The words of a message with its links. Lines that begin with a hyphen become a list, and a line that names what a link
+ * leads to becomes that link, so that nothing is offered twice. `link` makes the element; nothing makes plain text.
+ */
+export function words(text: string, links: Linked[], link?: (title: string, href: string, card: boolean) => HTMLElement, plain = (line: string): (Node | string)[] => [line]): HTMLElement[] {
+  const parts: HTMLElement[] = [];
+  const used = new Set<Linked>();
+  let lines: string[] = [];
+  let items: HTMLElement[] = [];
+  const close = (): void => {
+    if (lines.join("").trim() !== "") parts.push(h("p", { class: "msg__text" }, ...plain(lines.join("\n").trim())));
+    if (items.length > 0) parts.push(h("ul", { class: "msg__list" }, ...items));
+    [lines, items] = [[], []];
+  };
+  for (const line of text.split("\n")) {
+    const item = /^- (.+)$/.exec(line)?.[1];
+    if (item === undefined) {
+      if (items.length > 0) close();
+      lines.push(line);
+      continue;
+    }
+    if (lines.length > 0) close();
+    const target = links.find((one) => !used.has(one) && item.includes(one.title));
+    if (target) used.add(target);
+    items.push(h("li", {}, ...(target && link ? [link(item, target.href, true)] : plain(item))));
+  }
+  close();
+  const rest = links.filter((one) => !used.has(one));
+  if (rest.length > 0) parts.push(h("ul", { class: "msg__links" }, ...rest.map(({ title, href }) => h("li", {}, link ? link(title, href, false) : title))));
+  return parts;
+}
+
 /** Characters as people count them, and as the shop does. */
 export function length(text: string): number {
   return [...text].length;

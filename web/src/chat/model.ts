@@ -23,6 +23,7 @@ export interface Conversation {
   queue_position?: number;
   waiting_since?: string;
   answer_by_mail: boolean;
+  email_known: boolean;
   last_seq: number;
   customer_read: ReadState;
   agent_read: ReadState;
@@ -113,6 +114,9 @@ export interface Opened extends Resumed {
   notes: Note[];
   context: Context;
 }
+
+/** How somebody is called who gave no name. */
+export const GUEST = "Guest";
 
 /** The longest message, in characters. */
 export const LONGEST = 4_000;

@@ -1,4 +1,4 @@
-import { grow, h, icon, isLocal, length, say, time } from "./dom";
+import { grow, h, icon, isLocal, length, say, time, words } from "./dom";
 import { type Conversation, LONGEST, type Message } from "./model";
 import type { Outgoing } from "./store";
 
@@ -14,6 +14,8 @@ export interface Actions {
   end(): void;
   rate(score: number, comment: string): Promise<void>;
   transcript(email: string): Promise<void>;
+  /** Says where to write to when nobody answers here. */
+  leaveAddress(email: string): Promise<void>;
   remove(): Promise<void>;
   anew(): void;
   earlier(): void;
@@ -36,7 +38,7 @@ export interface Standing {
   answerByMail: boolean;
 }
 
-const SAID: Record<Reached, string> = { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" };
+const SAID: Record<Reached, string> = { waiting: "Waiting to send", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" };
 const STARTERS = ["Where is my order?", "What does delivery cost?", "Recommend me a book", "How do I return a book?"];
 /** How long after it was filled the log begins to speak, in ms. */
 const SETTLED = 400;
@@ -54,9 +56,10 @@ export class Panel {
   readonly #earlier: HTMLButtonElement;
   readonly #log = h("div", { class: "chat__log", role: "log", "aria-label": "Messages", "aria-live": "off", "aria-relevant": "additions" });
   readonly #draft = h("div", { class: "msg msg--bot msg--draft", "aria-hidden": "true", hidden: true });
-  readonly #pending = h("div", { class: "chat__log chat__log--pending", role: "group", "aria-label": "Not yet sent", hidden: true });
-  readonly #suggestions = h("div", { class: "chat__suggestions", role: "group", "aria-label": "Suggested answers" });
+  readonly #pending = h("div", { class: "chat__log chat__log--pending", role: "group", "aria-label": "Not sent yet", hidden: true });
+  readonly #suggestions = h("div", { class: "chat__suggestions", role: "group", "aria-label": "Suggested replies" });
   readonly #typing = h("p", { class: "chat__typing", hidden: true });
+  readonly #address: HTMLFormElement;
   readonly #over = h("div", { class: "chat__over", hidden: true });
   readonly #you: HTMLDetailsElement;
   readonly #more: HTMLDetailsElement;
@@ -72,11 +75,11 @@ export class Panel {
     const item = (text: string, act: () => void): HTMLButtonElement =>
       h("button", { type: "button", class: "chat__item", onclick: () => (this.#fold(), this.focus(), act()) }, text);
     this.#menu = {
-      person: item("Ask for a person", () => actions.askForPerson()),
-      transcript: item("Send me a transcript", () => this.#askTranscript()),
-      end: item("End the conversation", () => actions.end()),
+      person: item("Talk to a person", () => actions.askForPerson()),
+      transcript: item("Email me a transcript", () => this.#askTranscript()),
+      end: item("End conversation", () => actions.end()),
       anew: item("Start a new conversation", () => actions.anew()),
-      remove: item("Delete the conversation", () => this.#askRemove()),
+      remove: item("Delete conversation", () => this.#askRemove()),
     };
     this.#more = h(
       "details",
@@ -85,23 +88,24 @@ export class Panel {
       h("div", { class: "chat__menu" }, ...Object.values(this.#menu)),
     );
     this.#earlier = h("button", { type: "button", class: "link chat__earlier", hidden: true, onclick: () => actions.earlier() }, "Show earlier messages");
-    this.#ask = h("button", { type: "button", class: "link", onclick: () => actions.askForPerson() }, "Ask for a person");
+    this.#ask = h("button", { type: "button", class: "link", onclick: () => actions.askForPerson() }, "Talk to a person");
     this.#you = h(
       "details",
       { class: "chat__you" },
-      h("summary", {}, "Your name and address (optional)"),
-      h("p", { class: "chat__fine" }, "If nobody is here to answer, we write to this address."),
+      h("summary", {}, "Your name and email (optional)"),
+      h("p", { class: "chat__fine" }, "If nobody’s available, we’ll reply by email."),
       h("div", { class: "field" }, h("label", { for: "chat-name" }, "Name"), h("input", { id: "chat-name", autocomplete: "name", maxlength: "100" })),
-      h("div", { class: "field" }, h("label", { for: "chat-email" }, "E-mail"), h("input", { id: "chat-email", type: "email", autocomplete: "email", maxlength: "254" })),
+      h("div", { class: "field" }, h("label", { for: "chat-email" }, "Email"), h("input", { id: "chat-email", type: "email", autocomplete: "email", maxlength: "254" })),
     );
+    this.#address = this.#makeAddress();
     this.#scroll = h(
       "div",
       { class: "chat__scroll", tabindex: "0", role: "group", "aria-label": "Conversation" },
       h(
         "div",
         { class: "chat__intro" },
-        h("p", {}, h("strong", {}, "You are talking to our bot. "), "It looks things up in the shop for you. "),
-        h("p", {}, "Would you rather talk to somebody? ", this.#ask),
+        h("p", {}, h("strong", {}, "You’re chatting with our bot. "), "It can look things up in the shop right away."),
+        h("p", {}, "Prefer a person? ", this.#ask),
       ),
       this.#you,
       this.#earlier,
@@ -110,6 +114,7 @@ export class Panel {
       this.#pending,
       this.#typing,
       this.#suggestions,
+      this.#address,
       this.#over,
     );
     this.#latest = h("button", { type: "button", class: "chat__latest", hidden: true, onclick: () => this.toEnd() }, "New messages ↓");
@@ -127,7 +132,7 @@ export class Panel {
       h("label", { class: "hidden", for: "chat-text" }, "Your message"),
       this.box,
       h("button", { type: "submit", class: "chat__send", "aria-label": "Send", title: "Send" }, icon(20, "M3 10 17 3.5 13.5 17 9.8 11.2zM9.8 11.2 17 3.5")),
-      h("p", { class: "chat__keys", id: "chat-keys" }, "Enter sends, Shift + Enter starts a new line."),
+      h("p", { class: "chat__keys", id: "chat-keys" }, "Enter to send, Shift + Enter for a new line."),
       this.#count,
     );
     this.root = h(
@@ -259,7 +264,7 @@ export class Panel {
             this.text = this.#actions.discard(id);
             this.box.focus();
           };
-          foot.append(h("span", { class: "msg__why" }, why), h("button", { type: "button", class: "link", onclick: edit }, "Edit it"));
+          foot.append(h("span", { class: "msg__why" }, why), h("button", { type: "button", class: "link", onclick: edit }, "Edit"));
         }
         return h("div", { class: `msg msg--customer msg--${reached}` }, h("p", { class: "msg__text" }, text), foot);
       }),
@@ -307,6 +312,7 @@ export class Panel {
     if (!conversation && this.#log.childElementCount === 0 && this.#pending.childElementCount === 0) {
       if (this.#suggestions.childElementCount === 0) this.suggest(STARTERS);
     }
+    this.#address.hidden = !on || signedIn || status !== "queued" || conversation?.email_known !== false;
     this.#menu.person.hidden = status !== undefined && status !== "bot";
     this.#menu.end.hidden = conversation === undefined || over;
     this.#menu.transcript.hidden = this.#menu.remove.hidden = conversation === undefined;
@@ -326,15 +332,37 @@ export class Panel {
     if (!conversation) return this.#over.replaceChildren();
     const atEnd = this.#isAtEnd();
     const thanks = conversation.rating
-      ? h("p", { class: "chat__rated" }, h("span", { "aria-hidden": "true" }, "★".repeat(conversation.rating) + "☆".repeat(5 - conversation.rating)), ` You gave ${conversation.rating} of 5. Thank you.`)
+      ? h("p", { class: "chat__rated" }, h("span", { "aria-hidden": "true" }, "★".repeat(conversation.rating) + "☆".repeat(5 - conversation.rating)), ` You gave ${conversation.rating} of 5. Thank you!`)
       : this.#rating();
     this.#over.replaceChildren(
       h("h3", {}, conversation.status === "closed" ? "This conversation is closed" : "This conversation has ended"),
-      ...(conversation.status === "resolved" ? [h("p", { class: "chat__fine" }, "Write again if something is left open.")] : []),
+      ...(conversation.status === "resolved" ? [h("p", { class: "chat__fine" }, "Reply to reopen it.")] : []),
       thanks,
       h("p", {}, h("button", { type: "button", class: "button button--quiet button--small", onclick: () => this.#actions.anew() }, "Start a new conversation")),
     );
     this.#follow(atEnd);
+  }
+
+  /** Asks a guest who waits for a person where an answer may go. */
+  #makeAddress(): HTMLFormElement {
+    const email = h("input", { id: "chat-address", type: "email", autocomplete: "email", maxlength: "254", required: true });
+    const said = h("p", { class: "field__error", role: "alert", hidden: true });
+    const form = h(
+      "form",
+      { class: "chat__address", hidden: true },
+      h("div", { class: "field" }, h("label", { for: "chat-address" }, "Your email, so we can reply if you have to go"), email),
+      h("button", { type: "submit", class: "button button--small" }, "Save email"),
+      said,
+    );
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      say(said, "");
+      this.#actions.leaveAddress(email.value.trim()).then(
+        () => this.focus(),
+        () => say(said, "We couldn’t save that address. Check it and try again."),
+      );
+    });
+    return form;
   }
 
   #rating(): HTMLElement {
@@ -347,7 +375,7 @@ export class Panel {
       "form",
       { class: "chat__rate" },
       h("fieldset", { class: "chat__stars" }, h("legend", {}, "How did we do?"), h("div", { class: "chat__starrow" }, ...stars)),
-      h("div", { class: "field" }, h("label", { for: "chat-comment" }, "A word about it (optional)"), comment),
+      h("div", { class: "field" }, h("label", { for: "chat-comment" }, "Comments (optional)"), comment),
       h("button", { type: "submit", class: "button button--small" }, "Send rating"),
       said,
     );
@@ -371,21 +399,21 @@ export class Panel {
     const signedIn = this.#you.dataset["account"] === "yes";
     const email = h("input", { id: "chat-to", type: "email", autocomplete: "email", maxlength: "254", required: true });
     this.#openSheet(
-      "Send a transcript",
+      "Email a transcript",
       signedIn
-        ? h("p", { class: "chat__fine" }, "To the address of your account.")
-        : h("div", { class: "field" }, h("label", { for: "chat-to" }, "To which address?"), email),
-      "Send it",
+        ? h("p", { class: "chat__fine" }, "We’ll send it to your account’s email address.")
+        : h("div", { class: "field" }, h("label", { for: "chat-to" }, "Email address"), email),
+      "Send transcript",
       async () => {
         await this.#actions.transcript(signedIn ? "" : email.value.trim());
-        return "The transcript is on its way.";
+        return "The transcript is being sent.";
       },
     );
   }
 
   #askRemove(): void {
-    const warning = h("p", { class: "chat__fine" }, "Everything said in it is gone for good, for you and for us.");
-    this.#openSheet("Delete this conversation?", warning, "Delete it for good", async () => {
+    const warning = h("p", { class: "chat__fine" }, "This deletes every message for you and for us. You can’t undo it.");
+    this.#openSheet("Delete this conversation?", warning, "Delete conversation", async () => {
       await this.#actions.remove();
       return "";
     });
@@ -454,7 +482,7 @@ export class Panel {
   #measure(): void {
     grow(this.box);
     const count = length(this.box.value.trim());
-    const words = count > LONGEST ? `${(count - LONGEST).toLocaleString("en")} characters too many` : `${count.toLocaleString("en")} of 4,000 characters`;
+    const words = count > LONGEST ? count - LONGEST === 1 ? "1 character too many" : `${(count - LONGEST).toLocaleString("en")} characters too many` : `${count.toLocaleString("en")} of 4,000 characters`;
     say(this.#count, count < COUNTED ? "" : words);
     this.#count.classList.toggle("chat__count--over", count > LONGEST);
     this.box.setAttribute("aria-invalid", String(count > LONGEST));
@@ -472,9 +500,7 @@ export class Panel {
       "div",
       { class: `msg msg--${message.author}`, "data-seq": `${message.seq}` },
       h("p", { class: own ? "hidden" : "msg__name" }, own ? "You: " : message.name, message.author === "bot" && !/\bbot\b/i.test(message.name) && h("span", { class: "msg__tag" }, "Bot")),
-      h("p", { class: "msg__text" }, message.text),
-      links.length > 0 &&
-        h("ul", { class: "msg__links" }, ...links.map(({ title, href }) => h("li", {}, h("a", { href, onclick: () => this.#actions.followed() }, title)))),
+      ...words(message.text, links, (title, href, card) => h("a", { href, class: card ? "msg__card" : undefined, onclick: () => this.#actions.followed() }, title)),
       h("p", { class: "msg__foot" }, time(message.at), own && state),
     );
   }
@@ -515,20 +541,20 @@ function who({ conversation, agentOnline }: Standing): string {
     case "queued":
       return "Waiting for a person";
     case "with_agent":
-      return `${conversation.agent?.name ?? "Somebody of the shop"} answers${agentOnline === false ? ", away for a moment" : ""}`;
+      return `Chatting with ${conversation.agent?.name ?? "our team"}${agentOnline === false ? " (away)" : ""}`;
     case "resolved":
     case "closed":
       return "Ended";
     default:
-      return "Our bot answers";
+      return "Our bot";
   }
 }
 
 function news({ conversation, on, wasOn, answerByMail, waiting }: Standing): string {
-  if (!on) return wasOn ? "No connection. What you write is kept and sent as soon as there is one." : "Connecting…";
+  if (!on) return wasOn ? "No connection. We’ll send your messages when you’re back online." : "Connecting…";
   if (conversation?.status !== "queued") return "";
-  if (answerByMail) return "Nobody is here to answer just now. Your message is kept; if we have your address, the answer comes by mail.";
+  if (answerByMail) return "Nobody’s available right now. We’ll reply by email.";
   const place = conversation.queue_position;
-  if (!place) return "You are in the queue.";
-  return place === 1 ? "You are next in the queue." : `You are number ${place} of ${Math.max(place, waiting ?? place)} in the queue.`;
+  if (!place) return "You’re in the queue.";
+  return place === 1 ? "You’re next in the queue." : `You’re number ${place} of ${Math.max(place, waiting ?? place)} in the queue.`;
 }

@@ -128,6 +128,9 @@ pub struct Conversation {
     pub waiting_since: Option<Timestamp>,
     /// Nobody is there to answer now: the answer comes by mail.
     pub answer_by_mail: bool,
+    /// Whether the shop knows an address to write to.
+    #[serde(default)]
+    pub email_known: bool,
     /// The last message's number; 0 when there is none.
     pub last_seq: u64,
     /// How far the customer has got.

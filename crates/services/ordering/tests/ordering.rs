@@ -993,7 +993,11 @@ async fn staff_ship_complete_and_refund() {
             assert_eq!(event["by"]["name"].is_string(), by_staff, "{event}");
         }
         let history = customer.get(&format!("{path}/events")).await.expect(200);
-        assert!(history.body["items"].as_array().unwrap().iter().all(|event| event.get("by").is_none()), "{history:?}");
+        assert!(
+            history.body["items"].as_array().unwrap().iter().all(|event| event.get("by").is_none()),
+            "{}",
+            history.body
+        );
         shop.close().await;
     }
 }

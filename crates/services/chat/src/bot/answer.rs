@@ -59,7 +59,7 @@ impl Answer {
 
 /// A part of the shop that does not answer.
 pub(super) fn cannot_look(what: &str) -> Answer {
-    Answer::new(format!("I can’t look up {what} just now. Please try again in a moment, or ask for a person."))
+    Answer::new(format!("I can’t look up {what} right now. Please try again in a moment, or talk to a person."))
         .suggest(&[PERSON])
         .fixed()
 }

@@ -22,7 +22,7 @@ impl Ask<'_> {
     pub fn quoting(&self, mut answer: Answer, slug: &str, question: &str) -> Answer {
         let Some(section) = self.policies.of(slug, question, self.embedded_for(question)) else {
             if answer.text.is_empty() {
-                answer.text = "I have nothing in writing about that. A person can tell you.".to_owned();
+                answer.text = "I don’t have anything about that. Our team can help.".to_owned();
             }
             return answer.fixed();
         };

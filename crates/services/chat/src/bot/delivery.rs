@@ -12,8 +12,8 @@ use crate::domain::intent::Intent;
 impl Ask<'_> {
     /// What does delivery cost, and which ways are there?
     pub async fn delivery_options(&self) -> Answer {
-        let Ok(methods) = self.shop.shipping_methods(&self.asker).await else { return cannot_look("ways to deliver") };
-        let answer = Answer::new(format!("We deliver like this:\n{}", lines(&methods)));
+        let Ok(methods) = self.shop.shipping_methods(&self.asker).await else { return cannot_look("shipping methods") };
+        let answer = Answer::new(format!("These are our shipping methods:\n{}", lines(&methods)));
         let answer = match self.policies.of("delivery", "what delivery costs", None) {
             Some(section) => answer.link(section.heading.clone(), section.href()),
             None => answer,
@@ -32,7 +32,7 @@ impl Ask<'_> {
         let mut parts = Vec::new();
         parts.extend(order.as_ref().map(|known| orders::state(&known.order)));
         match methods {
-            Ok(methods) => parts.push(format!("Once a parcel has left, it takes:\n{}", lines(&methods))),
+            Ok(methods) => parts.push(format!("Once your parcel has left us, delivery takes:\n{}", lines(&methods))),
             Err(_) if parts.is_empty() => return cannot_look("delivery times"),
             Err(_) => {}
         }
@@ -46,12 +46,12 @@ impl Ask<'_> {
 
     /// How can I pay?
     pub async fn payment_methods(&self) -> Answer {
-        let Ok(methods) = self.shop.payment_methods(&self.asker).await else { return cannot_look("ways to pay") };
+        let Ok(methods) = self.shop.payment_methods(&self.asker).await else { return cannot_look("payment methods") };
         if methods.is_empty() {
-            return cannot_look("ways to pay");
+            return cannot_look("payment methods");
         }
         let list: Vec<String> = methods.iter().map(|method| format!("- {}", method.name)).collect();
-        let answer = Answer::new(format!("The checkout offers these ways to pay:\n{}", list.join("\n")));
+        let answer = Answer::new(format!("You can pay at checkout with:\n{}", list.join("\n")));
         let answer = match self.policies.of("payment", "when you are charged", None) {
             Some(section) => answer.link(section.heading.clone(), section.href()),
             None => answer,
@@ -66,15 +66,18 @@ fn lines(methods: &[ShippingMethod]) -> String {
 
 fn line(method: &ShippingMethod) -> String {
     let days = if method.min_days == method.max_days {
-        format!("{} working days", method.min_days)
+        match method.min_days {
+            1 => "1 business day".to_owned(),
+            days => format!("{days} business days"),
+        }
     } else {
-        format!("{} to {} working days", method.min_days, method.max_days)
+        format!("{} to {} business days", method.min_days, method.max_days)
     };
     let free = method.free_from.map(|from| format!(", free from {from}")).unwrap_or_default();
     let to = match method.countries.len() {
-        0 => " (every country)".to_owned(),
+        0 => " (worldwide)".to_owned(),
         1..=12 => format!(" ({})", method.countries.join(", ")),
-        count => format!(" ({count} countries; the checkout says which)"),
+        count => format!(" (to {count} countries)"),
     };
     format!("- {}: {}{free}, {days}{to}", method.name, method.price)
 }

@@ -14,27 +14,27 @@ impl Ask<'_> {
         let text = self.turn.text.as_str();
         let answer = match intent {
             Intent::CreateAccount => Answer::new(
-                "You can make an account on the sign-up page: it takes a name, an e-mail address and a password.",
+                "You can create an account with your name, your email address and a password.",
             )
             .link("Sign up", "/sign-up"),
             Intent::RegistrationProblems => Answer::new(
-                "I’m sorry that signing up does not work. The page says which field it does not accept; if the address \
-                 is already taken, there is an account with it, and you can set a new password. If it still fails, a \
-                 person can look into it.",
+                "I’m sorry you’re having trouble signing up. The page tells you which field needs fixing. If your email \
+                 is already registered, you can reset the password instead. If it still doesn’t work, our team can look \
+                 into it.",
             )
             .link("Sign up", "/sign-up")
-            .link("Set a new password", "/forgot-password"),
+            .link("Reset your password", "/forgot-password"),
             Intent::RecoverPassword => Answer::new(
-                "You can set a new password with a link that we mail you. Never tell anybody your password, not even here.",
+                "We can email you a link to reset your password. Never share your password with anyone, not even here.",
             )
-            .link("Set a new password", "/forgot-password"),
+            .link("Reset your password", "/forgot-password"),
             Intent::EditAccount => {
                 let page = if signed_in { ("Your account", "/account") } else { ("Sign in", "/sign-in") };
-                Answer::new("Your account’s page shows your details and what you can change. A person can help with the rest.")
+                Answer::new("Your account page shows your details. If you can’t change something there, our team can help.")
                     .link(page.0, page.1)
             }
             Intent::SwitchAccount => Answer::new(
-                "Sign out on your account’s page, then sign in with the other account.",
+                "Sign out on your account page, then sign in with the other account.",
             )
             .link("Your account", "/account")
             .link("Sign in", "/sign-in"),
@@ -50,8 +50,8 @@ impl Ask<'_> {
             Intent::NewsletterSubscription => self.quoting(Answer::default(), "privacy", "newsletter and mails"),
             Intent::Review => self.quoting(Answer::default(), "shop", "ratings and feedback"),
             Intent::PlaceOrder => Answer::new(
-                "Find a book, put it into the basket, and go to the checkout: it asks for the address, shows shipping and \
-                 tax, and takes the payment. You need no account.",
+                "Find a book, add it to your basket and go to checkout. You’ll see shipping and tax before you pay, and you \
+                 don’t need an account.",
             )
             .link("Books", "/books")
             .link("Your basket", "/basket"),

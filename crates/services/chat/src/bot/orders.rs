@@ -46,15 +46,15 @@ impl Ask<'_> {
         };
         found.map_err(|error| match error {
             NoAnswer::NotFound | NoAnswer::Refused(_) => Answer::new(
-                "I can’t find that order among those that you may see. Please check the number, or paste the link from \
-                 the mail about it.",
+                "I can’t find that order in your account. Please check the number, or paste the link from your order \
+                 email.",
             )
             .suggest(&[PERSON])
             .asking_for(intent)
             .fixed(),
             NoAnswer::NotSignedIn => Answer::new(
-                "I can look at an order when you are signed in. If you ordered without an account, paste the link from \
-                 the mail about your order: it begins with /orders/ and has a key.",
+                "Please sign in and I can look up your order. If you ordered without an account, paste the “View your \
+                 order” link from your order email.",
             )
             .link("Sign in", "/sign-in")
             .suggest(&[PERSON])
@@ -93,8 +93,8 @@ impl Ask<'_> {
         let answer = match order.status {
             OrderStatus::Pending | OrderStatus::Confirmed => {
                 let text = format!(
-                    "Order {number} ({}, {}) was not sent yet, so I can cancel it. What was charged goes back in full. \
-                     Shall I cancel it?",
+                    "Order {number} ({}, {}) hasn’t shipped yet, so I can cancel it. If you’ve been charged, we’ll refund \
+                     you in full. Shall I cancel it?",
                     titles(order),
                     order.total
                 );
@@ -104,7 +104,7 @@ impl Ask<'_> {
             }
             OrderStatus::Shipped | OrderStatus::Completed => {
                 let answer = Answer::new(format!(
-                    "Order {number} was already sent, so it can no longer be cancelled. You can send the books back."
+                    "Order {number} has already shipped, so it can’t be cancelled any more. You can send the books back."
                 ));
                 self.quoting(answer, "returns", "sending a book back").suggest(&[PERSON])
             }
@@ -130,8 +130,9 @@ impl Ask<'_> {
             Ok(order) if order.status == OrderStatus::Cancelled => return page(cancelled(number)),
             // Accepted, and still under way.
             Ok(_) => {
-                let text =
-                    format!("I asked to cancel order {number}; it is being worked on. The order’s page shows it.");
+                let text = format!(
+                    "I’ve asked to cancel order {number}, and that’s being processed. Your order page shows the result."
+                );
                 return page(Answer::new(text));
             }
             Err(error) => error,
@@ -140,16 +141,17 @@ impl Ask<'_> {
             (_, Ok(order)) if order.status == OrderStatus::Cancelled => page(cancelled(number)),
             (NoAnswer::Unavailable, _) => {
                 let mut answer = page(Answer::new(format!(
-                    "I could not tell whether order {number} was cancelled: the shop did not answer in time. Say yes to \
-                     try again, or look at the order’s page."
+                    "I’m not sure whether order {number} was cancelled, because I didn’t get an answer in time. Say yes to \
+                     try again, or check your order page."
                 )))
                 .suggest(&["Yes, cancel it", PERSON]);
                 answer.pending = Some(Pending::CancelOrder { order: id, number: number.to_owned() });
                 answer
             }
-            (_, Ok(order)) => page(Answer::new(format!("I could not cancel it. {}", state(&order)))).suggest(&[PERSON]),
+            (_, Ok(order)) => page(Answer::new(format!("I couldn’t cancel it. {}", state(&order)))).suggest(&[PERSON]),
             (_, Err(_)) => page(Answer::new(format!(
-                "I could not cancel order {number}: I may not see it any more. Please sign in again, or ask a person."
+                "I couldn’t cancel order {number}, because I can’t open it any more. Please sign in again, or talk to a \
+                 person."
             )))
             .suggest(&[PERSON]),
         }
@@ -165,7 +167,7 @@ impl Ask<'_> {
         let answer = match &known {
             Some(known) if may_cancel(&known.order) => {
                 let number = &known.order.number;
-                Answer::new(format!("Order {number} was not sent yet, so something can still be done."))
+                Answer::new(format!("Order {number} hasn’t shipped yet, so there’s still time."))
                     .suggest(&["Cancel this order"])
             }
             Some(known) => Answer::new(state(&known.order)),
@@ -193,7 +195,7 @@ impl Ask<'_> {
         let known = self.which(Intent::GetRefund).await.ok();
         let answer = match &known {
             Some(known) if may_cancel(&known.order) => Answer::new(format!(
-                "Order {} was not sent yet: when it is cancelled, what was charged goes back in full.",
+                "Order {} hasn’t shipped yet. If you cancel it, we’ll refund you in full.",
                 known.order.number
             ))
             .suggest(&["Cancel this order"]),
@@ -228,13 +230,15 @@ impl Ask<'_> {
 }
 
 fn cancelled(number: &str) -> Answer {
-    Answer::new(format!("Done: order {number} is cancelled. What was charged goes back the way it came."))
-        .suggest(&["Thanks", PERSON])
+    Answer::new(format!(
+        "Done: order {number} is cancelled. If you were charged, we’re refunding your original payment method."
+    ))
+    .suggest(&["Thanks", PERSON])
 }
 
 fn no_orders() -> Answer {
     Answer::new(
-        "Your account has no orders yet. If you ordered without signing in, paste the link from the mail about it.",
+        "Your account has no orders yet. If you ordered without signing in, paste the link from your order email.",
     )
     .link("Your orders", "/orders")
     .suggest(&[PERSON])
@@ -254,7 +258,8 @@ fn may_cancel(order: &Order) -> bool {
 }
 
 pub(super) fn date(at: Timestamp) -> String {
-    at.to_datetime().date().to_string()
+    let at = at.to_datetime();
+    format!("{} {} {}", at.day(), at.month(), at.year())
 }
 
 fn titles(order: &Order) -> String {
@@ -266,28 +271,28 @@ fn titles(order: &Order) -> String {
 
 /// Where an order stands, in a sentence or two.
 pub(super) fn state(order: &Order) -> String {
-    let what = format!("Order {} of {} ({})", order.number, date(order.placed_at), titles(order));
+    let what = format!("Order {} from {} ({})", order.number, date(order.placed_at), titles(order));
     let since = |name: &str| {
         let entry = order.timeline.iter().rev().find(|entry| entry.status == name);
         entry.map(|entry| format!(" on {}", date(entry.at))).unwrap_or_default()
     };
     match order.status {
         OrderStatus::Pending if order.payment.status == PaymentStatus::ActionRequired => {
-            format!("{what} waits for you to confirm the payment. The order’s page leads you there.")
+            format!("{what} is waiting for you to confirm the payment. You can do that from your order page.")
         }
         OrderStatus::Pending => format!("{what} is being confirmed."),
         OrderStatus::Confirmed => {
-            format!("{what} is confirmed and will be packed. You get a mail when the parcel is with the carrier.")
+            format!("{what} is confirmed and hasn’t shipped yet. We’ll email you when it ships.")
         }
         OrderStatus::Shipped => {
             let tracking = order.tracking.as_ref().map(|code| format!(" Its tracking number is {code}."));
-            format!("{what} was sent{}.{}", since("shipped"), tracking.unwrap_or_default())
+            format!("{what} shipped{}.{}", since("shipped"), tracking.unwrap_or_default())
         }
         OrderStatus::Completed => format!("{what} was delivered{}.", since("completed")),
         OrderStatus::Cancelled => format!("{what} was cancelled{}. {}", since("cancelled"), refund_of(order)),
         OrderStatus::Rejected => {
             let why = order.rejection.as_ref().map(|rejection| format!(": {}", rejection.reason.trim_end_matches('.')));
-            format!("{what} could not be confirmed{}.", why.unwrap_or_default())
+            format!("{what} couldn’t be confirmed{}.", why.unwrap_or_default())
         }
         OrderStatus::Refunded => format!("{what} was refunded{}. {}", since("refunded"), refund_of(order)),
     }
@@ -300,17 +305,17 @@ fn refund(order: &Order) -> String {
 fn refund_of(order: &Order) -> String {
     let payment = &order.payment;
     match payment.status {
-        PaymentStatus::Refunded => format!("{} went back the way it came.", payment.refunded),
+        PaymentStatus::Refunded => format!("We refunded {} to your original payment method.", payment.refunded),
         PaymentStatus::PartiallyRefunded => {
-            format!("{} of {} went back the way it came.", payment.refunded, order.total)
+            format!("We refunded {} of {} to your original payment method.", payment.refunded, order.total)
         }
-        PaymentStatus::Voided => "The payment was let go; nothing was charged.".to_owned(),
+        PaymentStatus::Voided => "The payment was released, so you weren’t charged.".to_owned(),
         PaymentStatus::Declined | PaymentStatus::Failed => {
-            "The payment did not succeed; nothing was charged.".to_owned()
+            "The payment didn’t go through, so you weren’t charged.".to_owned()
         }
-        PaymentStatus::Captured => format!("{} was charged, and no refund has been made so far.", order.total),
+        PaymentStatus::Captured => format!("You were charged {}, and there’s no refund so far.", order.total),
         PaymentStatus::Pending | PaymentStatus::ActionRequired | PaymentStatus::Authorised => {
-            "Nothing was charged so far.".to_owned()
+            "You haven’t been charged so far.".to_owned()
         }
     }
 }

@@ -4,23 +4,23 @@ use super::{
     Reason, Skill,
     answer::{Answer, PERSON},
 };
-use crate::domain::intent::Intent;
+use crate::domain::{intent::Intent, message::GUEST_NAME};
 
 /// Said once at the beginning, and whenever somebody asks.
-pub(super) const I_AM: &str = "I’m a bot, the shop’s automatic assistant.";
+pub(super) const I_AM: &str = "I’m a bot, the shop’s automated assistant.";
 
 const EXAMPLES: &[&str] = &["Where is my order?", "What does delivery cost?", "Recommend me a book", PERSON];
-const ABILITIES: &str = "I can look up orders, deliveries and refunds, cancel what was not sent yet, find books, and quote \
-                         the shop’s policies.";
+const ABILITIES: &str = "I can look up orders, deliveries and refunds, cancel orders that haven’t shipped, find books and answer \
+                         questions about our policies.";
 
 pub(super) fn greeting(name: &str) -> Answer {
     let name = name.trim();
-    let hello = if name.is_empty() { "Hello!".to_owned() } else { format!("Hello {name}!") };
-    Answer::new(format!("{hello} {ABILITIES} What can I do for you?")).suggest(EXAMPLES).fixed()
+    let hello = if name.is_empty() || name == GUEST_NAME { "Hello!".to_owned() } else { format!("Hello {name}!") };
+    Answer::new(format!("{hello} {ABILITIES} How can I help?")).suggest(EXAMPLES).fixed()
 }
 
 pub(super) fn thanks() -> Answer {
-    Answer::new("You’re welcome! Is there anything else?").suggest(&["No, that’s all", PERSON]).fixed()
+    Answer::new("You’re welcome! Is there anything else I can help with?").suggest(&["No, that’s all", PERSON]).fixed()
 }
 
 /// Somebody wonders what they talk to.
@@ -36,31 +36,25 @@ pub(super) fn asks_what_it_is(text: &str) -> bool {
 }
 
 pub(super) fn what_it_is() -> Answer {
-    Answer::new(format!("{I_AM} {ABILITIES} If you would rather talk to a person, just say so."))
-        .suggest(EXAMPLES)
-        .fixed()
+    Answer::new(format!("{I_AM} {ABILITIES} If you’d rather talk to a person, just say so.")).suggest(EXAMPLES).fixed()
 }
 
 pub(super) fn out_of_scope() -> Answer {
-    Answer::new(format!("That is outside of what I know: I only help with this bookshop. {ABILITIES}"))
-        .suggest(EXAMPLES)
-        .fixed()
+    Answer::new(format!("I can’t help with that, only with this bookshop. {ABILITIES}")).suggest(EXAMPLES).fixed()
 }
 
 pub(super) fn rephrase() -> Answer {
-    Answer::new(format!("I’m not sure that I understand. Could you say it in other words? {ABILITIES}"))
-        .suggest(EXAMPLES)
-        .fixed()
+    Answer::new(format!("I’m not sure I understand. Could you rephrase that? {ABILITIES}")).suggest(EXAMPLES).fixed()
 }
 
 pub(super) fn only_english() -> Answer {
-    Answer::new("I’m sorry, I only speak English. A person of the shop may speak your language: shall I get somebody?")
+    Answer::new("I’m sorry, I only speak English. Someone on our team may speak your language. Would you like to talk to a person?")
         .suggest(&[PERSON])
         .fixed()
 }
 
 pub(super) fn kept() -> Answer {
-    Answer::new("All right, nothing was changed. Is there anything else?")
+    Answer::new("All right, I haven’t changed anything. Is there anything else I can help with?")
         .suggest(&["Where is my order?", PERSON])
         .fixed()
 }
@@ -68,15 +62,15 @@ pub(super) fn kept() -> Answer {
 /// Hands the conversation to a person.
 pub(super) fn hand_over(reason: Reason, skill: Skill) -> Answer {
     let text = match reason {
-        Reason::Complaint => "I’m sorry that this went wrong. I’m handing you to a person, who will look into it.",
+        Reason::Complaint => "I’m sorry this went wrong. I’m passing you to our team, who will look into it.",
         Reason::PaymentTrouble => {
-            "I’m sorry about the trouble with the payment. I’m handing you to a person who can look into it. Please never \
-             write a card number here."
+            "I’m sorry about the trouble with your payment. I’m passing you to our team, who can look into it. Please \
+             never write a card number here."
         }
-        Reason::Wanted => "Of course. I’m handing you to a person.",
-        Reason::NotUnderstood => "I’m sorry, I still don’t understand. I’m handing you to a person.",
-        Reason::Upset => "I’m sorry that you had such trouble. I’m handing you to a person who can help.",
-        Reason::BeyondTheBot => "A person has to see to that. I’m handing you over.",
+        Reason::Wanted => "Of course. I’m passing you to our team.",
+        Reason::NotUnderstood => "I’m sorry, I still don’t understand. I’m passing you to our team.",
+        Reason::Upset => "I’m sorry you’ve had so much trouble. I’m passing you to our team, who can help.",
+        Reason::BeyondTheBot => "Our team has to take care of that. I’m passing you over.",
     };
     Answer::new(text).to(reason, skill)
 }

@@ -229,13 +229,11 @@ impl Decision {
     fn promise_mail(&mut self, now: Timestamp) {
         if self.next.customer.email.is_some() {
             self.next.mail_promised = true;
-            self.announce(
-                "Nobody is here to answer just now. Your message is kept, and the answer comes by mail.",
-                now,
-            );
+            self.announce("Nobody’s available right now. We’ve saved your message and will reply by email.", now);
         } else {
             self.announce(
-                "Nobody is here to answer just now. Your message is kept, and answered here as soon as somebody is.",
+                "Nobody’s available right now. Leave your email address and we’ll reply there, or come back later: your \
+                 message is saved here.",
                 now,
             );
         }
@@ -396,10 +394,31 @@ impl Conversation {
         }
         let mut decision = self.change(now);
         if someone_is_there {
-            decision.announce("You asked for a person. Somebody will be with you as soon as possible.", now);
+            decision
+                .announce("You asked for a person. Someone from our team will be with you as soon as possible.", now);
         }
         let hand_over = HandOver { reason: Reason::Wanted, skill: self.skill };
         decision.queue(hand_over, someone_is_there, now);
+        Ok(decision)
+    }
+
+    /// A guest says where to write to. When nobody is there to answer, the answer goes there.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn leave_address(&self, email: Email, someone_is_there: bool, now: Timestamp) -> Decided {
+        self.open()?;
+        if self.customer.email.as_ref() == Some(&email) {
+            return Ok(self.as_it_is());
+        }
+        let mut decision = self.change(now);
+        decision.next.customer.email = Some(email);
+        if self.status == ConversationStatus::Queued && !someone_is_there {
+            decision.next.mail_promised = true;
+            decision.announce("Thank you. We’ll reply by email.", now);
+        } else {
+            decision.announce("Thank you. We’ve saved your email address.", now);
+        }
         Ok(decision)
     }
 
@@ -426,7 +445,7 @@ impl Conversation {
             return Err(Refusal::NotQueued);
         }
         let mut decision = self.change(now);
-        decision.announce(&format!("{} is with you now.", agent.name), now);
+        decision.announce(&format!("{} has joined the chat.", agent.name), now);
         decision.join(agent);
         Ok(decision)
     }
@@ -473,7 +492,7 @@ impl Conversation {
         }
         let mut decision = self.change(now);
         decision.leave();
-        decision.announce(&format!("{} is with you now.", to.name), now);
+        decision.announce(&format!("{} has joined the chat.", to.name), now);
         decision.join(to);
         Ok(decision)
     }
@@ -487,7 +506,7 @@ impl Conversation {
             return Err(Refusal::NotWithYou);
         }
         let mut decision = self.change(now);
-        decision.announce("A colleague will be with you as soon as possible.", now);
+        decision.announce("We’re passing you to a colleague, who will be with you as soon as possible.", now);
         decision.next.skill = skill.unwrap_or(self.skill);
         decision.requeue(now, Some(agent));
         Ok(decision)
@@ -500,10 +519,8 @@ impl Conversation {
             return self.as_it_is();
         }
         let mut decision = self.change(now);
-        decision.announce(
-            "The connection to your contact was lost. Somebody else will be with you as soon as possible.",
-            now,
-        );
+        decision
+            .announce("We lost the connection on our side. Someone else will be with you as soon as possible.", now);
         decision.requeue(now, None);
         decision
     }
@@ -522,10 +539,8 @@ impl Conversation {
         }
         let mut decision = self.change(now);
         let (status, words) = match resolution {
-            Resolution::Resolved => {
-                (ConversationStatus::Resolved, "Your question was marked as answered. Write again if it is not.")
-            }
-            Resolution::Closed => (ConversationStatus::Closed, "The conversation was closed."),
+            Resolution::Resolved => (ConversationStatus::Resolved, "Marked as resolved. Reply to reopen."),
+            Resolution::Closed => (ConversationStatus::Closed, "This conversation was closed."),
         };
         decision.announce(words, now);
         decision.end(status);
@@ -544,7 +559,7 @@ impl Conversation {
             return Err(Refusal::StillOpen);
         }
         let mut decision = self.change(now);
-        decision.announce(&format!("{} opened the conversation again.", agent.name), now);
+        decision.announce(&format!("{} reopened the conversation.", agent.name), now);
         decision.join(agent);
         Ok(decision)
     }
@@ -596,7 +611,7 @@ impl Conversation {
     #[must_use]
     pub fn expire(&self, now: Timestamp) -> Decision {
         let mut decision = self.change(now);
-        decision.announce("The conversation was closed, because nothing was said for a long time.", now);
+        decision.announce("This conversation was closed because nobody wrote for a while.", now);
         decision.end(ConversationStatus::Closed);
         decision
     }
@@ -652,6 +667,7 @@ impl Conversation {
                 .map(|waiting| waiting.since)
                 .filter(|_| self.status == ConversationStatus::Queued),
             answer_by_mail: self.mail_promised && self.status == ConversationStatus::Queued,
+            email_known: self.customer.email.is_some(),
             last_seq: self.last_seq,
             customer_read: self.customer_read,
             agent_read: self.agent_read,

@@ -95,6 +95,26 @@ fn a_mail_is_promised_when_nobody_is_there_and_sent_when_the_customer_is_away() 
 }
 
 #[test]
+fn a_guest_can_leave_an_address_when_nobody_is_there() {
+    let email = || Email::parse("ada@example.org").expect("an address");
+    let unreachable = Conversation::start(ConversationId::new(), customer(None), "en".to_owned(), at(0)).next;
+    let queued = asks(&unreachable).ask_for_person(false, at(2)).expect("open");
+    assert!(queued.messages.iter().any(|message| message.text.contains("Leave your email address")));
+    assert!(!queued.next.view(Some(1)).email_known);
+    let left = queued.next.leave_address(email(), false, at(3)).expect("open").next;
+    assert!(left.view(Some(1)).email_known && left.view(Some(1)).answer_by_mail);
+    let with = left.accept(&agent(1), at(4)).expect("it waits").next;
+    let said = with.agent_says(agent(1).id, &words("Here."), Uuid::new_v4(), false, MOST, at(5)).expect("mine");
+    assert!(said.happened.contains(&Happened::AnsweredByMail("Here.".to_owned())));
+
+    // While somebody is there, the answer comes in the chat.
+    let waits = asks(&unreachable).ask_for_person(true, at(2)).expect("open").next;
+    let left = waits.leave_address(email(), true, at(3)).expect("open").next;
+    assert!(left.view(Some(1)).email_known && !left.mail_promised);
+    assert_eq!(left.leave_address(email(), true, at(4)), Ok(left.as_it_is()), "again is as once");
+}
+
+#[test]
 fn only_the_agent_who_has_it_speaks_in_it() {
     let with = with_agent();
     let says = |n| with.agent_says(agent(n).id, &words("Hello"), Uuid::new_v4(), true, MOST, at(4));

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 /// How the bot signs.
 pub const BOT_NAME: &str = "Bot";
+/// How somebody is called who gave no name.
+pub const GUEST_NAME: &str = "Guest";
 /// How the shop itself signs.
 pub const SHOP_NAME: &str = "Shop";
 

@@ -6,40 +6,40 @@ use bookworm_kernel::ErrorCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is over.
-    #[error("The conversation is closed. Please start a new one.")]
+    #[error("This conversation is closed. Please start a new one.")]
     Closed,
     /// It has as many messages as one may have.
-    #[error("The conversation is too long. Please start a new one.")]
+    #[error("This conversation has become too long. Please start a new one.")]
     TooLong,
     /// It does not wait.
-    #[error("The conversation does not wait for anybody.")]
+    #[error("This conversation isn’t in the queue.")]
     NotQueued,
     /// Another agent has it.
-    #[error("The conversation is not with you.")]
+    #[error("This conversation isn’t assigned to you.")]
     NotWithYou,
     /// The agent takes no more.
-    #[error("There is no room: no more conversations than the capacity at once.")]
+    #[error("You’ve reached your maximum number of chats.")]
     AgentFull,
     /// The colleague is not there.
-    #[error("The colleague is not available.")]
+    #[error("Your colleague isn’t available.")]
     AgentAway,
     /// Only what ended can be opened again.
-    #[error("The conversation is open.")]
+    #[error("This conversation is still open.")]
     StillOpen,
     /// Nobody has answered yet.
-    #[error("A conversation can be rated once a person has answered or it has ended.")]
+    #[error("You can rate the conversation once a person has joined or it has ended.")]
     NothingToRate,
     /// A transcript was sent too often.
-    #[error("A transcript is sent at most three times an hour.")]
+    #[error("You can request a transcript three times an hour. Please try again later.")]
     TooManyTranscripts,
     /// Nobody knows where to write to.
-    #[error("Please say to which address.")]
+    #[error("Enter an email address.")]
     NoAddress,
     /// Nothing was said that could be sent.
     #[error("Nothing has been said yet.")]
     NothingSaid,
     /// The answer is to a message that needs none any more.
-    #[error("The message needs no answer any more.")]
+    #[error("This message no longer needs an answer.")]
     NotDue,
 }
 

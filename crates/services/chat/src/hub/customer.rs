@@ -9,13 +9,13 @@ use super::{
     announce::group,
     both,
     caller::Caller,
-    wire::{Answer, Only, Rate, Resume, Resumed, SendTranscript, StartConversation, Started},
+    wire::{Answer, LeaveAddress, Only, Rate, Resume, Resumed, SendTranscript, StartConversation, Started},
 };
 use crate::{
     conversations::{Plan, is_customer, no_such_conversation},
     domain::{
         conversation::{Conversation, Customer},
-        message::Side,
+        message::{GUEST_NAME, Side},
         secret::{GuestSecret, address_key},
         transcript,
     },
@@ -51,7 +51,7 @@ pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
             let secret = GuestSecret::draw();
             let customer = Customer {
                 id: None,
-                name: name.unwrap_or_else(|| "Guest".to_owned()),
+                name: name.unwrap_or_else(|| GUEST_NAME.to_owned()),
                 email,
                 secret: Some(secret.hash()),
                 address: Some(address_key(&caller.address())),
@@ -151,6 +151,24 @@ pub async fn ask_for_person(caller: Caller, args: Only) -> Result<View> {
         conversation.ask_for_person(there, now).map(Plan::from)
     });
     let conversation = asked.await?.conversation;
+    caller.view(&conversation).await
+}
+
+/// `LeaveAddress`: where a guest wants to be written to. An account has its own address, which stays.
+pub async fn leave_address(caller: Caller, args: LeaveAddress) -> Result<View> {
+    let id = args.conversation_id;
+    caller.customer_of(id)?;
+    let mut valid = Validator::new();
+    let email = valid.parse::<Address>("email", &args.email);
+    valid.finish()?;
+    let (there, now) = (caller.someone_is_there().await?, caller.clock.now());
+    let left = caller.change(id, Cause::start(), |conversation| match &email {
+        Some(Address(email)) if conversation.customer.id.is_none() => {
+            conversation.leave_address(email.clone(), there, now).map(Plan::from)
+        }
+        _ => Ok(conversation.as_it_is().into()),
+    });
+    let conversation = left.await?.conversation;
     caller.view(&conversation).await
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
         .on("Conversations", plain(customer::conversations))
         .on("Resume", method(customer::resume))
         .on("AskForPerson", method(customer::ask_for_person))
+        .on("LeaveAddress", method(customer::leave_address))
         .on("Rate", method(customer::rate))
         .on("EndConversation", method(customer::end))
         .on("SendTranscript", method(customer::send_transcript))

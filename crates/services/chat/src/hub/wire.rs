@@ -44,6 +44,7 @@ arguments! {
     Only { conversation_id: ConversationId }
     Rate { conversation_id: ConversationId, score: i64, comment: Option<String> = default }
     SendTranscript { conversation_id: ConversationId, email: Option<String> = default }
+    LeaveAddress { conversation_id: ConversationId, email: String }
     Answer { conversation_id: ConversationId, answer_id: Uuid }
     SetAvailability {
         status: AgentStatus,

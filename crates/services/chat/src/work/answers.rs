@@ -177,7 +177,7 @@ impl Chat {
 /// What is said when the bot cannot.
 fn beyond_the_bot(memory: crate::bot::Memory) -> Reply {
     Reply {
-        text: "I am sorry, I cannot answer that just now. I pass you on to a person.".to_owned(),
+        text: "I’m sorry, I can’t answer that right now, so I’m passing you to our team.".to_owned(),
         links: Vec::new(),
         suggestions: Vec::new(),
         intent: None,
