@@ -91,6 +91,10 @@ export const KINDS: Kind[] = [
   { name: "office-orders-none", who: "staff", path: () => "/admin/orders?q=nothing-has-this-number" },
   { name: "office-order", who: "staff", path: (world) => `/admin/orders/${world.order.id}` },
   { name: "office-order-open", who: "staff", path: (world) => `/admin/orders/${world.shipped}`, act: unfold },
+  { name: "office-order-cancel", who: "staff", path: (world) => `/admin/orders/${world.order.id}/cancel` },
+  { name: "office-order-refund", who: "staff", path: (world) => `/admin/orders/${world.order.id}/refund`, act: (page) => press(page, "Review refund") },
+  { name: "office-book-delete", who: "staff", path: (world) => `/admin/books/${world.book.id}/delete` },
+  { name: "office-stock-errors", who: "staff", path: (world) => `/admin/stock/${world.book.id}`, act: (page) => press(page, "Save") },
   { name: "office-books", who: "staff", path: () => "/admin/books" },
   { name: "office-book-new", who: "staff", path: () => "/admin/books/new" },
   { name: "office-book-errors", who: "staff", path: () => "/admin/books/new", act: (page) => press(page, "Save") },
@@ -232,7 +236,7 @@ async function suggestions(page: Page): Promise<void> {
 async function endChat(page: Page): Promise<void> {
   const panel = await openChat(page);
   await ask(panel, "Hello");
-  await choose(panel, "End the conversation");
+  await choose(panel, "End conversation");
   await expect(panel.getByRole("heading", { name: "This conversation has ended" })).toBeVisible();
 }
 
