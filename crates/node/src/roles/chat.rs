@@ -24,7 +24,8 @@ pub async fn build(
     let writes = foundation.settings.ai.chat_url.is_some();
     let triage = Triage::open(ai.clone(), &foundation.settings.data_dir.join("chat"));
     let policies = settings.policies_dir.clone().unwrap_or_else(|| foundation.settings.data_dir.join("policies"));
-    let bot = Bot::new(triage, &policies, &settings.bot, ai.filter(|_| writes).map(Writer::new));
+    let zone = foundation.settings.web.time_zone;
+    let bot = Bot::new(triage, &policies, &settings.bot, ai.filter(|_| writes).map(Writer::new), zone);
     let needs = Needs {
         settings: settings.clone(),
         clock: foundation.clock.clone(),

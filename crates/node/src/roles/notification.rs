@@ -9,6 +9,7 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
         &settings.mail,
         &settings.web.shop_name,
         &foundation.origin,
+        settings.web.time_zone,
         foundation.clock.clone(),
     )
     .await?;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bookworm_config::{Mail as MailSettings, MailTransport};
 use bookworm_db::{Db, DbError, Migration};
-use bookworm_kernel::{Clock, Timestamp};
+use bookworm_kernel::{Clock, TimeZone, Timestamp};
 use bookworm_messaging::Consumer;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
@@ -63,7 +63,7 @@ impl NotificationService {
     pub const NAME: &str = "notification";
 
     /// Brings the schema up to date and prepares the transport that the settings name. `shop_name` and `origin` (the
-    /// shop's address without a slash at its end) appear in the mails.
+    /// shop's address without a slash at its end) appear in the mails, and times in them are `zone`'s.
     ///
     /// # Errors
     /// When the database cannot be migrated, or the SMTP settings cannot be used.
@@ -72,13 +72,14 @@ impl NotificationService {
         settings: &MailSettings,
         shop_name: &str,
         origin: &str,
+        zone: TimeZone,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let transport: Arc<dyn Transport> = match settings.transport {
             MailTransport::Mailbox => Arc::new(Mailbox),
             MailTransport::Smtp => Arc::new(Smtp::new(settings).map_err(StartError::Mail)?),
         };
-        Self::open_with(db, transport, settings.max_attempts, shop_name, origin, clock).await
+        Self::open_with(db, transport, settings.max_attempts, shop_name, origin, zone, clock).await
     }
 
     /// As [`open`](Self::open), with a transport of the caller's.
@@ -91,11 +92,12 @@ impl NotificationService {
         max_attempts: u32,
         shop_name: &str,
         origin: &str,
+        zone: TimeZone,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
-        let letterhead = Letterhead { shop: shop_name.to_owned(), origin: origin.to_owned() };
+        let letterhead = Letterhead { shop: shop_name.to_owned(), origin: origin.to_owned(), zone };
         Ok(Self(Arc::new(Inner { db, clock, transport, letterhead, max_attempts, wake: Notify::new() })))
     }
 

@@ -17,7 +17,8 @@ use bookworm_contracts::events::{
 use bookworm_db::{Databases, Db, DbError, Sql};
 use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{
-    BookId, Cause, ConversationId, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
+    BookId, Cause, ConversationId, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, TimeZone,
+    Timestamp,
 };
 use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus};
 use bookworm_notification::{Handover, NotificationService, Outgoing, Transport, TransportError};
@@ -71,6 +72,7 @@ impl House {
             max_attempts,
             "BookWorm",
             "https://books.example.org",
+            TimeZone::parse("Europe/Berlin").unwrap(),
             clock.clone(),
         )
         .await
@@ -396,7 +398,7 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came() {
         }
     }
     let transcript = mails.iter().find(|mail| mail.subject.contains("conversation")).unwrap();
-    assert!(transcript.text.contains("1 March 2026, 09:05"), "{}", transcript.text);
+    assert!(transcript.text.contains("1 March 2026, 10:05 CET"), "{}", transcript.text);
     house.stop.cancel();
 }
 
@@ -410,6 +412,7 @@ async fn without_a_mail_server_a_mail_is_kept_and_never_called_sent() {
         &bookworm_config::Mail::default(),
         "BookWorm",
         "https://books.example.org",
+        TimeZone::UTC,
         clock.clone(),
     )
     .await

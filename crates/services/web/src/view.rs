@@ -6,7 +6,6 @@ use bookworm_contracts::rest::{
 };
 use bookworm_kernel::{Money, TimeZone, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use time::macros::format_description;
 
 /// Fewer copies than this are announced as few.
 const FEW: i64 = 5;
@@ -110,12 +109,6 @@ impl Calendar {
     pub(crate) fn date(&self, at: &Timestamp) -> String {
         format!("<time datetime=\"{at}\">{}</time>", self.zone.date(*at))
     }
-}
-
-/// `2026-03-14 12:30:05`, for tables of the back office.
-pub(crate) fn stamp(at: &Timestamp) -> String {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    at.to_datetime().format(format).unwrap_or_default()
 }
 
 /// For people who bought.

@@ -1,5 +1,7 @@
 //! What one turn has to answer with.
 
+use bookworm_kernel::TimeZone;
+
 use super::{
     Turn,
     answer::Answer,
@@ -15,6 +17,8 @@ pub(super) struct Ask<'a> {
     pub asker: Asker<'a>,
     pub shop: &'a Shop,
     pub policies: &'a Policies,
+    /// In which dates are said.
+    pub zone: TimeZone,
 }
 
 impl Ask<'_> {

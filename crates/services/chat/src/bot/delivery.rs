@@ -30,7 +30,7 @@ impl Ask<'_> {
         let order = async { if mine { self.which(Intent::TrackOrder).await.ok() } else { None } };
         let (methods, order) = futures::join!(self.shop.shipping_methods(&self.asker), order);
         let mut parts = Vec::new();
-        parts.extend(order.as_ref().map(|known| orders::state(&known.order)));
+        parts.extend(order.as_ref().map(|known| orders::state(&known.order, self.zone)));
         match methods {
             Ok(methods) => parts.push(format!("Once your parcel has left us, delivery takes:\n{}", lines(&methods))),
             Err(_) if parts.is_empty() => return cannot_look("delivery times"),

@@ -1,7 +1,7 @@
 //! Answers about the customer's orders.
 
 use bookworm_contracts::rest::ordering::{Order, OrderStatus, PaymentStatus};
-use bookworm_kernel::{OrderId, Timestamp};
+use bookworm_kernel::{OrderId, TimeZone};
 
 use super::{
     Pending,
@@ -53,8 +53,8 @@ impl Ask<'_> {
             .asking_for(intent)
             .fixed(),
             NoAnswer::NotSignedIn => Answer::new(
-                "Please sign in and I can look up your order. If you ordered without an account, paste the “View your \
-                 order” link from your order email.",
+                "Please sign in and I can look up your order. If you ordered without an account, paste the link from your order \
+                 email.",
             )
             .link("Sign in", "/sign-in")
             .suggest(&[PERSON])
@@ -74,7 +74,7 @@ impl Ask<'_> {
     pub async fn track(&self) -> Answer {
         match self.which(Intent::TrackOrder).await {
             Ok(known) => {
-                let answer = page_of(Answer::new(state(&known.order)), &known);
+                let answer = page_of(Answer::new(state(&known.order, self.zone)), &known);
                 let answer = if may_cancel(&known.order) { answer.suggest(&["Cancel this order"]) } else { answer };
                 answer.suggest(&[PERSON])
             }
@@ -109,7 +109,7 @@ impl Ask<'_> {
                 self.quoting(answer, "returns", "sending a book back").suggest(&[PERSON])
             }
             OrderStatus::Cancelled => Answer::new(format!("Order {number} is already cancelled.")),
-            OrderStatus::Rejected | OrderStatus::Refunded => Answer::new(state(order)),
+            OrderStatus::Rejected | OrderStatus::Refunded => Answer::new(state(order, self.zone)),
         };
         page_of(answer, &known).fixed()
     }
@@ -148,7 +148,7 @@ impl Ask<'_> {
                 answer.pending = Some(Pending::CancelOrder { order: id, number: number.to_owned() });
                 answer
             }
-            (_, Ok(order)) => page(Answer::new(format!("I couldn’t cancel it. {}", state(&order)))).suggest(&[PERSON]),
+            (_, Ok(order)) => page(Answer::new(format!("I couldn’t cancel it. {}", state(&order, self.zone)))).suggest(&[PERSON]),
             (_, Err(_)) => page(Answer::new(format!(
                 "I couldn’t cancel order {number}, because I can’t open it any more. Please sign in again, or talk to a \
                  person."
@@ -170,7 +170,7 @@ impl Ask<'_> {
                 Answer::new(format!("Order {number} hasn’t shipped yet, so there’s still time."))
                     .suggest(&["Cancel this order"])
             }
-            Some(known) => Answer::new(state(&known.order)),
+            Some(known) => Answer::new(state(&known.order, self.zone)),
             None => Answer::default(),
         };
         let answer = self.quoting(answer, slug, question).suggest(&[PERSON]);
@@ -200,7 +200,7 @@ impl Ask<'_> {
             ))
             .suggest(&["Cancel this order"]),
             Some(known) if matches!(known.order.status, OrderStatus::Shipped | OrderStatus::Completed) => {
-                Answer::new(state(&known.order))
+                Answer::new(state(&known.order, self.zone))
             }
             Some(known) => Answer::new(refund(&known.order)),
             None => Answer::default(),
@@ -257,11 +257,6 @@ fn may_cancel(order: &Order) -> bool {
     matches!(order.status, OrderStatus::Pending | OrderStatus::Confirmed)
 }
 
-pub(super) fn date(at: Timestamp) -> String {
-    let at = at.to_datetime();
-    format!("{} {} {}", at.day(), at.month(), at.year())
-}
-
 fn titles(order: &Order) -> String {
     let shown: Vec<String> = order.lines.iter().take(3).map(|line| format!("“{}”", line.title)).collect();
     let more = order.lines.len().saturating_sub(shown.len());
@@ -270,11 +265,11 @@ fn titles(order: &Order) -> String {
 }
 
 /// Where an order stands, in a sentence or two.
-pub(super) fn state(order: &Order) -> String {
-    let what = format!("Order {} from {} ({})", order.number, date(order.placed_at), titles(order));
+pub(super) fn state(order: &Order, zone: TimeZone) -> String {
+    let what = format!("Order {} from {} ({})", order.number, zone.date(order.placed_at), titles(order));
     let since = |name: &str| {
         let entry = order.timeline.iter().rev().find(|entry| entry.status == name);
-        entry.map(|entry| format!(" on {}", date(entry.at))).unwrap_or_default()
+        entry.map(|entry| format!(" on {}", zone.date(entry.at))).unwrap_or_default()
     };
     match order.status {
         OrderStatus::Pending if order.payment.status == PaymentStatus::ActionRequired => {
@@ -282,7 +277,7 @@ pub(super) fn state(order: &Order) -> String {
         }
         OrderStatus::Pending => format!("{what} is being confirmed."),
         OrderStatus::Confirmed => {
-            format!("{what} is confirmed and hasn’t shipped yet. We’ll email you when it ships.")
+            format!("{what} is confirmed. We’ll email you when it ships.")
         }
         OrderStatus::Shipped => {
             let tracking = order.tracking.as_ref().map(|code| format!(" Its tracking number is {code}."));

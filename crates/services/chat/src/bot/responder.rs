@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use axum::Router;
 use bookworm_config::ChatBot as Settings;
+use bookworm_kernel::TimeZone;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -43,16 +44,23 @@ struct Inner {
     policies: Policies,
     shop: Shop,
     writer: Option<Writer>,
+    zone: TimeZone,
 }
 
 impl Bot {
     /// A bot that understands by this triage, and quotes the policies of this folder. It looks nothing up before
-    /// [`Bot::connect`]. With a writer, a language model puts its answers into words.
+    /// [`Bot::connect`]. With a writer, a language model puts its answers into words. It says dates as in `zone`.
     #[must_use]
-    pub fn new(triage: Triage, policies_folder: &Path, settings: &Settings, writer: Option<Writer>) -> Self {
+    pub fn new(
+        triage: Triage,
+        policies_folder: &Path,
+        settings: &Settings,
+        writer: Option<Writer>,
+        zone: TimeZone,
+    ) -> Self {
         let policies = Policies::open(policies_folder);
         let shop = Shop::new(Duration::from_millis(settings.lookup_timeout_ms));
-        Self(Arc::new(Inner { triage, policies, shop, writer }))
+        Self(Arc::new(Inner { triage, policies, shop, writer, zone }))
     }
 
     /// Tells where the public API is, once it is there to be asked.
@@ -92,7 +100,7 @@ impl Bot {
         let inner = &self.0;
         let found = inner.triage.classify(&turn.text, &turn.cause).await;
         let asker = Asker { rights: &turn.rights, cause: &turn.cause };
-        let ask = Ask { turn, found: &found, asker, shop: &inner.shop, policies: &inner.policies };
+        let ask = Ask { turn, found: &found, asker, shop: &inner.shop, policies: &inner.policies, zone: inner.zone };
         let mut memory = Memory::default();
 
         if let Some(Pending::CancelOrder { order, number }) = &turn.memory.pending {

@@ -84,12 +84,11 @@ async fn a_model_that_keeps_to_the_facts_is_heard_word_for_word() {
     let model = Model::saying(&[
         Ok("Good news, "),
         Ok("[name2]! Order BW-7K3M-92QV is confirmed"),
-        Ok(" and will be packed. You get a mail "),
-        Ok("when the parcel is with the carrier."),
+        Ok(". We’ll email you "),
+        Ok("when it ships."),
     ]);
     let (reply, shown) = model.reply_to("Hi, Ada here, ada@example.org: where is my order?").await;
-    let said = "Good news, Ada! Order BW-7K3M-92QV is confirmed and will be packed. You get a mail when the parcel is with \
-                the carrier.";
+    let said = "Good news, Ada! Order BW-7K3M-92QV is confirmed. We’ll email you when it ships.";
     assert!(reply.text.ends_with(said) && reply.text.starts_with("I’m a bot"), "{}", reply.text);
     assert_eq!(shown, reply.text, "what was shown is what is kept");
     assert_eq!(reply.links.len(), 1, "links are ours to add");
@@ -112,19 +111,15 @@ async fn personal_data_does_not_leave() {
 async fn a_model_that_lies_fails_or_babbles_is_replaced_by_our_own_words() {
     for says in [
         &[Ok("Order BW-7K3M-92QV is confirmed. It arrives tomorrow. ")][..],
-        &[Ok("Order BW-7K3M-92QV is confirmed and will be packed; you owe us $5.00.")],
-        &[Ok("Order BW-7K3M-92QV is confirmed and will be packed. See http://evil.example")],
+        &[Ok("Order BW-7K3M-92QV is confirmed; you owe us $5.00.")],
+        &[Ok("Order BW-7K3M-92QV is confirmed. See http://evil.example")],
         &[Ok("Order BW-7K3M-92QV is confirmed. "), Err(())],
         &[Ok("")],
         &[],
         &[Ok("As an AI model I cannot help.")],
     ] {
         let (reply, shown) = Model::saying(says).reply_to("where is my order?").await;
-        assert!(
-            reply.text.contains("of 2026-11-20 (“Dune”) is confirmed and will be packed. You get"),
-            "{}",
-            reply.text
-        );
+        assert!(reply.text.contains("from 20 November 2026 (“Dune”) is confirmed. We’ll email you"), "{}", reply.text);
         for lie in ["tomorrow", "$5.00", "evil", "AI model"] {
             assert!(!shown.contains(lie), "shown while it was written: {shown}");
         }

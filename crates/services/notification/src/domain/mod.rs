@@ -6,7 +6,7 @@ use bookworm_contracts::events::{
     identity::{CustomerRegistered, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary},
 };
-use bookworm_kernel::{Email, Money};
+use bookworm_kernel::{Email, Money, TimeZone};
 use uuid::Uuid;
 
 /// What stands above and below every mail.
@@ -16,6 +16,8 @@ pub struct Letterhead {
     pub shop: String,
     /// The shop's address on the web, without a slash at its end.
     pub origin: String,
+    /// Whose clocks the mails go by.
+    pub zone: TimeZone,
 }
 
 /// The line that a mail begins with. A guest of the chat who gave no name is called by the word for one.
@@ -316,18 +318,15 @@ struct Spoken<'a> {
     at: String,
 }
 
-impl<'a> From<&'a TranscriptLine> for Spoken<'a> {
-    fn from(line: &'a TranscriptLine) -> Self {
-        let at = line.at.to_datetime();
-        let (day, month, year, hour, minute) = (at.day(), at.month(), at.year(), at.hour(), at.minute());
-        let at = format!("{day} {month} {year}, {hour:02}:{minute:02} UTC");
-        Self { name: &line.name, text: &line.text, at }
+impl<'a> Spoken<'a> {
+    fn of(line: &'a TranscriptLine, zone: TimeZone) -> Self {
+        Self { name: &line.name, text: &line.text, at: zone.date_time_zone(line.at) }
     }
 }
 
 impl Occasion for TranscriptRequested {
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
-        let lines: Vec<Spoken<'_>> = self.lines.iter().map(Spoken::from).collect();
+        let lines: Vec<Spoken<'_>> = self.lines.iter().map(|line| Spoken::of(line, head.zone)).collect();
         let (name, lines) = (self.customer_name.as_str(), lines.as_slice());
         Ok(Draft {
             kind: "chat_transcript",

@@ -9,7 +9,6 @@ use crate::{
     error::PageResult,
     form::Query,
     layout::{Shell, never_stored, page},
-    view,
 };
 
 #[derive(Template)]
@@ -26,6 +25,7 @@ struct Letter {
     consumer: String,
     reason: String,
     attempts: i32,
+    /// HTML.
     at: String,
     message: String,
 }
@@ -43,7 +43,7 @@ pub(crate) async fn list(State(web): State<Web>, staff: Staff, query: Query) -> 
             consumer: letter.consumer,
             reason: letter.reason,
             attempts: letter.attempts,
-            at: view::stamp(&letter.at),
+            at: staff.calendar().time(&letter.at),
             message: serde_json::to_string_pretty(&letter.message).unwrap_or_default(),
         })
         .collect();

@@ -5,13 +5,14 @@ use bookworm_contracts::rest::ordering::OrderEvent;
 use bookworm_kernel::Money;
 use serde_json::Value;
 
-use crate::view;
+use crate::view::{self, Calendar};
 
 /// An event as the page shows it.
 pub(super) struct Entry {
     pub(super) what: String,
     /// Who did it; empty where the shop itself did.
     pub(super) by: String,
+    /// HTML.
     pub(super) at: String,
     pub(super) version: u64,
     pub(super) kind: String,
@@ -21,7 +22,7 @@ pub(super) struct Entry {
 }
 
 /// The history of an order, oldest first.
-pub(super) fn entries(events: Vec<OrderEvent>) -> Vec<Entry> {
+pub(super) fn entries(events: Vec<OrderEvent>, calendar: Calendar) -> Vec<Entry> {
     let told = events.iter().map(|event| (words(event, &events), by(event, &events))).collect::<Vec<_>>();
     events
         .into_iter()
@@ -29,7 +30,7 @@ pub(super) fn entries(events: Vec<OrderEvent>) -> Vec<Entry> {
         .map(|(event, (what, by))| Entry {
             what,
             by,
-            at: view::stamp(&event.at),
+            at: calendar.time(&event.at),
             version: event.version,
             as_of: view::encoded(&event.at.to_string()),
             data: serde_json::to_string_pretty(&event.data).unwrap_or_default(),
@@ -131,6 +132,7 @@ fn spaced(kind: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bookworm_kernel::{TimeZone, Timestamp};
     use serde_json::json;
 
     use super::*;
@@ -149,21 +151,25 @@ mod tests {
     fn says_what_happened_and_who_did_it() {
         let usd = |amount: i64| json!({"amount": amount, "currency": "USD"});
         let sam = json!({"id": NOBODY, "name": "Sam"});
-        let told = entries(history(json!([
-            ["OrderCreated", {}],
-            ["PaymentAuthorised", {}],
-            ["PaymentCaptured", {"amount": usd(3690)}],
-            ["RefundRequested", {"refund_id": "a", "amount": usd(500), "reason": "Corner bent"}, sam],
-            ["OrderRefunded", {"refund_id": "a", "amount": usd(500)}],
-            ["RefundRequested", {"refund_id": "b", "amount": usd(100), "reason": "Late"}, sam],
-            ["RefundFailed", {"refund_id": "b", "reason": "card closed"}],
-            ["OrderShipped", {"tracking": "1Z999"}, sam],
-            ["OrderShipped", {"tracking": null}],
-            ["OrderCancelled", {"reason": "", "by": "customer"}],
-            ["OrderCancelled", {"reason": "Sold twice", "by": "staff"}],
-            ["OrderRefunded", {"refund_id": "other", "amount": usd(3190)}],
-            ["SomethingQuiteNew", {}],
-        ])));
+        let calendar = Calendar { zone: TimeZone::UTC, now: Timestamp::default() };
+        let told = entries(
+            history(json!([
+                ["OrderCreated", {}],
+                ["PaymentAuthorised", {}],
+                ["PaymentCaptured", {"amount": usd(3690)}],
+                ["RefundRequested", {"refund_id": "a", "amount": usd(500), "reason": "Corner bent"}, sam],
+                ["OrderRefunded", {"refund_id": "a", "amount": usd(500)}],
+                ["RefundRequested", {"refund_id": "b", "amount": usd(100), "reason": "Late"}, sam],
+                ["RefundFailed", {"refund_id": "b", "reason": "card closed"}],
+                ["OrderShipped", {"tracking": "1Z999"}, sam],
+                ["OrderShipped", {"tracking": null}],
+                ["OrderCancelled", {"reason": "", "by": "customer"}],
+                ["OrderCancelled", {"reason": "Sold twice", "by": "staff"}],
+                ["OrderRefunded", {"refund_id": "other", "amount": usd(3190)}],
+                ["SomethingQuiteNew", {}],
+            ])),
+            calendar,
+        );
         let lines: Vec<String> = told.iter().map(|entry| format!("{} | {}", entry.what, entry.by)).collect();
         assert_eq!(
             lines,

@@ -203,9 +203,9 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
     let under_way = if now { history::refunds_under_way(&events) } else { 0 };
     page(&OrderPage {
         shell: staff.office(format!("Order {}", order.number)),
-        history: history::entries(events),
+        history: history::entries(events, staff.calendar()),
         address: address_lines(&order.shipping_address),
-        as_of: Timestamp::parse(as_of).map(|at| view::stamp(&at)).unwrap_or_default(),
+        as_of: Timestamp::parse(as_of).map(|at| staff.calendar().zone.date_time(at)).unwrap_or_default(),
         method: method_name(&methods, &order.shipping_method),
         can: if now { Can::of(&order, refundable(&order, under_way)) } else { Can::NOTHING },
         under_way: (under_way > 0).then(|| Money::new(under_way, order.total.currency)),
