@@ -98,6 +98,7 @@ error_codes! {
     BasketEmpty = "basket_empty", Conflict, "The basket is empty";
     BasketFull = "basket_full", Conflict, "The basket is full";
     InsufficientStock = "insufficient_stock", Conflict, "Not enough copies in stock";
+    OrderInProgress = "order_in_progress", Conflict, "The basket is being ordered already";
     PriceChanged = "price_changed", Conflict, "A price has changed";
     TotalChanged = "total_changed", Conflict, "The total has changed";
     BookUnavailable = "book_unavailable", Conflict, "A book is no longer available";

@@ -90,6 +90,9 @@ message! {
         pub order: OrderSummary,
         /// Why, if somebody said.
         pub reason: String,
+        /// Whether it had been confirmed, so that its basket's copies were bought.
+        #[serde(default)]
+        pub confirmed: bool,
     }
 }
 

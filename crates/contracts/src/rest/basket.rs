@@ -1,6 +1,6 @@
 //! The basket.
 
-use bookworm_kernel::{BookId, Money, Quantity};
+use bookworm_kernel::{BookId, Money, OrderId, Quantity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,6 +39,10 @@ pub struct Basket {
     pub subtotal: Money,
     /// Counts changes.
     pub version: u64,
+    /// The order that is being made of this basket, while it is not decided. Until then there is no other order of this
+    /// basket: `GET /orders/under-way` says where that one stands.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub order_under_way: Option<OrderId>,
 }
 
 /// `POST /basket/items`

@@ -271,6 +271,9 @@ pub struct CancelRequest {
     /// Up to 500 characters.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Only if it is not confirmed yet: refused with `invalid_order_state` when it was confirmed a moment before.
+    #[serde(default)]
+    pub only_unconfirmed: bool,
 }
 
 /// `POST /orders/{id}/ship`

@@ -10,7 +10,8 @@
 //! | an endpoint | `features/<use case>.rs` |
 //! | what the catalogue is asked, and how long to wait | `catalogue.rs` |
 //! | whose basket a request means | `shopper.rs` |
-//! | what an order takes out | `reactions/order_confirmed.rs` |
+//! | how a basket is claimed by one order at a time | `domain/basket.rs`, `features/claim.rs` |
+//! | what an order takes out, or gives back | `reactions/` |
 
 mod catalogue;
 mod domain;
@@ -105,7 +106,7 @@ impl BasketService {
     /// Reactions to other services' events.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
-        vec![reactions::order_confirmed::consumer(self.clone())]
+        vec![reactions::consumer(self)]
     }
 
     /// Loops that run until `shutdown`.

@@ -20,7 +20,8 @@ pub(crate) fn show(basket: &Basket, offers: Option<&Offers>, currency: Currency)
     // After the shop has changed its currency, books that are no longer sold have a price in the old one.
     let totals = items.iter().map(|line| line.line_total).filter(|total| total.currency == currency);
     let subtotal = Money::sum(currency, totals).map_err(|error| Problem::internal(&error))?;
-    Ok(View { items, subtotal, version: basket.version })
+    let order_under_way = basket.claims().first().map(|claim| claim.order_id);
+    Ok(View { items, subtotal, version: basket.version, order_under_way })
 }
 
 fn show_line(line: &Line, offers: Option<&Offers>) -> Result<BasketLine> {

@@ -16,7 +16,8 @@ use bookworm_config::{Argon2, Identity, Lockout, Secret};
 use bookworm_contracts::grpc::{
     Transport,
     basket::{
-        GetBasketRequest, GetBasketResponse, MergeGuestRequest, MergeGuestResponse,
+        ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, MergeGuestRequest,
+        MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse,
         basket_client::BasketClient,
         basket_server::{Basket, BasketServer},
     },
@@ -66,6 +67,20 @@ impl Basket for Baskets {
         }
         self.merged.lock().unwrap().push(request.into_inner());
         Ok(Response::new(MergeGuestResponse { merged: 1 }))
+    }
+
+    async fn claim_basket(
+        &self,
+        _: tonic::Request<ClaimBasketRequest>,
+    ) -> Result<Response<ClaimBasketResponse>, Status> {
+        Err(Status::unimplemented("not asked by identity"))
+    }
+
+    async fn release_basket(
+        &self,
+        _: tonic::Request<ReleaseBasketRequest>,
+    ) -> Result<Response<ReleaseBasketResponse>, Status> {
+        Err(Status::unimplemented("not asked by identity"))
     }
 }
 

@@ -190,7 +190,7 @@ async fn each_event_is_one_mail_however_often_it_comes() {
             reason: "The card was declined.".into(),
         })
         .await;
-    house.tell(&OrderCancelled { order: order(), reason: String::new() }).await;
+    house.tell(&OrderCancelled { order: order(), reason: String::new(), confirmed: true }).await;
     house.tell(&OrderShipped { order: order(), tracking: Some("1Z".into()) }).await;
     house.tell(&OrderRefunded { order: order(), amount: usd(400), reason: "a torn page".into() }).await;
     house.tell(&OrderConfirmed { order: order() }).await;

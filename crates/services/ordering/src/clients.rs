@@ -4,11 +4,13 @@ use std::{collections::HashMap, future::Future, time::Duration};
 
 use bookworm_contracts::grpc::{
     self, Transport,
-    basket::{GetBasketRequest, GetBasketResponse, basket_client::BasketClient},
+    basket::{
+        ClaimBasketRequest, GetBasketRequest, GetBasketResponse, ReleaseBasketRequest, basket_client::BasketClient,
+    },
     catalog::{Book, GetBooksRequest, catalog_client::CatalogClient},
 };
 use bookworm_http::{Problem, Result};
-use bookworm_kernel::{BookId, Cause, ErrorCode};
+use bookworm_kernel::{BookId, Cause, ErrorCode, OrderId};
 use tonic::{Response, Status};
 
 use crate::shopper::Shopper;
@@ -17,6 +19,19 @@ use crate::shopper::Shopper;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The most books in one question.
 const MOST: usize = 200;
+
+/// A basket as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct BasketVersion {
+    pub id: String,
+    pub version: u64,
+}
+
+impl From<&GetBasketResponse> for BasketVersion {
+    fn from(basket: &GetBasketResponse) -> Self {
+        Self { id: basket.basket_id.clone(), version: basket.version }
+    }
+}
 
 /// Other services.
 pub(crate) struct Clients {
@@ -39,6 +54,45 @@ impl Clients {
         let question = GetBasketRequest { owner: Some(shopper.owner()) };
         let mut client = self.basket.clone();
         answered("basket", client.get_basket(grpc::request(cause, question))).await
+    }
+
+    /// Claims a basket as it was read, for an order that is about to be placed. Returns the order to place: this one, or
+    /// that of an earlier claim by the same claimant; `None` when the basket must be read again. Repeating it is harmless,
+    /// so an answer that does not come is asked for once more. A claim whose answer was lost for good is found again by
+    /// the same claimant at once, and by others after a while.
+    ///
+    /// # Errors
+    /// 503 `unavailable` when there is no answer in time.
+    pub async fn claim(
+        &self,
+        cause: &Cause,
+        basket: &BasketVersion,
+        order: OrderId,
+        claimant: &str,
+    ) -> Result<Option<OrderId>> {
+        let BasketVersion { id, version } = basket.clone();
+        let question =
+            ClaimBasketRequest { basket_id: id, version, order_id: order.to_string(), claimant: claimant.to_owned() };
+        let ask = || {
+            let mut client = self.basket.clone();
+            let request = grpc::request(cause, question.clone());
+            async move { client.claim_basket(request).await }
+        };
+        let answer = match answered("basket", ask()).await {
+            Ok(answer) => answer,
+            Err(_) => answered("basket", ask()).await?,
+        };
+        Ok(answer.order_id.parse().ok())
+    }
+
+    /// Ends the claim of an order that is off, or can never be placed. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// 503 `unavailable` when there is no answer in time.
+    pub async fn release(&self, cause: &Cause, basket_id: &str, order: OrderId) -> Result<()> {
+        let question = ReleaseBasketRequest { basket_id: basket_id.to_owned(), order_id: order.to_string() };
+        let mut client = self.basket.clone();
+        answered("basket", client.release_basket(grpc::request(cause, question))).await.map(drop)
     }
 
     /// What these books are now. Books that are not sold any more are missing.

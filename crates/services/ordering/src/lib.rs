@@ -8,12 +8,14 @@
 //! |---|---|
 //! | what may happen to an order | `domain/order.rs` |
 //! | what follows what in a checkout, and what undoes it | `domain/checkout_saga.rs` |
+//! | how a basket becomes one order and not two | `domain/claim.rs`, `claim.rs` |
 //! | what an order costs | `domain/pricing.rs` |
 //! | an endpoint | `features/<use case>.rs` |
 //! | what the answers of catalogue and finance lead to | `reactions/` |
 //! | how events, projection and messages are kept together | `work.rs` |
 //! | who may see an order | `visitor.rs` |
 
+mod claim;
 mod clients;
 mod domain;
 mod features;

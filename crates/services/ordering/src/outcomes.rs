@@ -54,6 +54,14 @@ impl Wait {
         Self { service: service.clone(), id, news }
     }
 
+    /// Returns when there is news, or when `limit` is over.
+    pub async fn news(&mut self, limit: Duration) {
+        tokio::select! {
+            _ = self.news.changed() => {}
+            () = tokio::time::sleep(limit) => {}
+        }
+    }
+
     /// The order once it is [`settled`], or as it is when `limit` is over. `None` when there is no such order.
     ///
     /// # Errors

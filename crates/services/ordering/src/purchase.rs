@@ -1,6 +1,6 @@
 //! What somebody is about to buy: their basket, at today's prices.
 
-use bookworm_contracts::events::ordering::OrderedLine;
+use bookworm_contracts::{events::ordering::OrderedLine, grpc::basket::GetBasketResponse};
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, Money, Quantity};
 use serde_json::{Value, json};
@@ -33,6 +33,11 @@ impl Purchase {
     /// 409 `basket_empty`, 409 `book_unavailable` with the `book_ids` that are not sold any more, 503 `unavailable`.
     pub async fn of(service: &OrderingService, cause: &Cause, shopper: &Shopper) -> Result<Self> {
         let basket = service.0.clients.basket(cause, shopper).await?;
+        Self::of_basket(service, cause, basket).await
+    }
+
+    /// As [`Purchase::of`], of a basket that was read already.
+    pub async fn of_basket(service: &OrderingService, cause: &Cause, basket: GetBasketResponse) -> Result<Self> {
         if basket.lines.is_empty() {
             return Err(shopper::basket_empty());
         }
@@ -140,7 +145,7 @@ pub(crate) fn short_line(book_id: BookId, title: &str, wanted: u32, available: i
 }
 
 /// Another service says something that its contract rules out.
-fn contradiction(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Problem {
+pub(crate) fn contradiction(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::error!(what, "another service broke its contract");
     Problem::internal(error)
 }

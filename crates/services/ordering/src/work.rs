@@ -38,6 +38,9 @@ pub(crate) enum WorkError {
     /// The number was given to another order: draw again.
     #[error("the order number is taken")]
     NumberTaken,
+    /// A tombstone says that this order is never placed: place another.
+    #[error("the order can never be placed any more")]
+    Tombstone,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -65,7 +68,9 @@ impl From<WorkError> for Problem {
                 Self::validation(vec![FieldError::new("/amount", error)])
             }
             WorkError::Refused(error @ (OrderError::Inconsistent(_) | OrderError::Money(_))) => Self::internal(&error),
-            WorkError::Conflict | WorkError::NumberTaken => Self::new(ErrorCode::ConcurrentChange),
+            WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => {
+                Self::new(ErrorCode::ConcurrentChange)
+            }
             WorkError::NoSuchOrder(_) => Self::not_found("order"),
             WorkError::Db(error) => error.into(),
         }
@@ -76,7 +81,7 @@ impl From<WorkError> for ReactionError {
     fn from(error: WorkError) -> Self {
         match error {
             WorkError::Refused(_) | WorkError::NoSuchOrder(_) => Self::refuse(error.to_string()),
-            WorkError::Conflict | WorkError::NumberTaken => Self::retry(error.to_string()),
+            WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => Self::retry(error.to_string()),
             WorkError::Db(error) => error.into(),
         }
     }
@@ -292,8 +297,8 @@ impl<'t> Work<'t> {
                 "rejected"
             }
             OrderEvent::OrderCancelled { reason, .. } => {
-                let order = summary()?;
-                self.send(&published::OrderCancelled { order, reason: reason.clone() }).await?;
+                let (order, confirmed) = (summary()?, state.was_confirmed());
+                self.send(&published::OrderCancelled { order, reason: reason.clone(), confirmed }).await?;
                 "cancelled"
             }
             OrderEvent::OrderShipped { tracking } => {

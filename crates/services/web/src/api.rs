@@ -98,8 +98,12 @@ pub struct ProblemBody {
     pub trace_id: Option<String>,
     /// Fields that are not valid.
     pub errors: Vec<FieldError>,
-    /// Where to confirm a payment (`payment_action_required`).
+    /// Where to confirm a payment (`payment_action_required`, `order_in_progress`).
     pub action_url: Option<String>,
+    /// The order that has the basket, and its key where one is needed (`order_in_progress`).
+    pub order_id: Option<String>,
+    /// See `order_id`.
+    pub access_key: Option<String>,
     /// Lines of a basket that are meant (`insufficient_stock`, `price_changed`).
     pub lines: Vec<ProblemLine>,
     /// Seconds to wait before trying again.
@@ -470,6 +474,15 @@ impl ApiClient {
                 Ok(CheckoutAnswer::Accepted { location })
             }
             _ => Ok(CheckoutAnswer::Order(answer.parse()?)),
+        }
+    }
+
+    /// `GET /orders/under-way`: the order that is being made of the basket, if there is one.
+    pub(crate) async fn order_under_way(&self, caller: &Caller) -> ApiResult<Option<Order>> {
+        match self.fetch(Call::get(caller, "/orders/under-way")).await {
+            Ok(order) => Ok(Some(order)),
+            Err(error) if error.status() == StatusCode::NOT_FOUND => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

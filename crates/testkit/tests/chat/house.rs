@@ -19,7 +19,8 @@ use bookworm_config::Chat as Settings;
 use bookworm_contracts::grpc::{
     Transport,
     basket::{
-        GetBasketRequest, GetBasketResponse, Line, MergeGuestRequest, MergeGuestResponse,
+        ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, Line, MergeGuestRequest,
+        MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse,
         basket_client::BasketClient,
         basket_server::{Basket, BasketServer},
     },
@@ -116,6 +117,17 @@ impl Basket for Others {
     }
 
     async fn merge_guest(&self, _: Request<MergeGuestRequest>) -> Result<Response<MergeGuestResponse>, Status> {
+        Err(Status::unimplemented("not asked by the chat"))
+    }
+
+    async fn claim_basket(&self, _: Request<ClaimBasketRequest>) -> Result<Response<ClaimBasketResponse>, Status> {
+        Err(Status::unimplemented("not asked by the chat"))
+    }
+
+    async fn release_basket(
+        &self,
+        _: Request<ReleaseBasketRequest>,
+    ) -> Result<Response<ReleaseBasketResponse>, Status> {
         Err(Status::unimplemented("not asked by the chat"))
     }
 }

@@ -5,5 +5,6 @@
 mod architecture;
 mod bad_input;
 mod document;
+mod double_checkout;
 mod oversell;
 mod purchase;

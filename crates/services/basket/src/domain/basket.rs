@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use bookworm_kernel::{BookId, Money, Quantity};
+use bookworm_kernel::{BookId, Money, OrderId, Quantity, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -52,6 +52,17 @@ pub(crate) enum BasketError {
     NoSuchLine,
 }
 
+/// An order's claim on a basket: while it stands, no other order can be made of the basket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    /// The order.
+    pub order_id: OrderId,
+    /// Names the request that the order belongs to.
+    pub claimant: String,
+    /// When it was granted.
+    pub at: Timestamp,
+}
+
 /// What somebody means to buy: each book on one line, in the order in which they were put in.
 ///
 /// Every change that changes something counts `version` up by one; one that changes nothing leaves it.
@@ -62,22 +73,56 @@ pub(crate) struct Basket {
     /// Counts changes.
     pub version: u64,
     lines: Vec<Line>,
+    claims: Vec<Claim>,
 }
 
 impl Basket {
     /// Empty, with an id of its own.
     pub fn new() -> Self {
-        Self { id: Uuid::now_v7(), version: 0, lines: Vec::new() }
+        Self { id: Uuid::now_v7(), version: 0, lines: Vec::new(), claims: Vec::new() }
     }
 
     /// As it was stored.
-    pub fn restore(id: Uuid, version: u64, lines: Vec<Line>) -> Self {
-        Self { id, version, lines }
+    pub fn restore(id: Uuid, version: u64, lines: Vec<Line>, claims: Vec<Claim>) -> Self {
+        Self { id, version, lines, claims }
     }
 
     /// In the order in which they were put in.
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// The orders that have claimed it: one at most, and more only where claimed baskets were merged.
+    pub fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+
+    /// Claims the basket, as it was at `version`, for one order. Returns the order to place: that of `wanted`, or that of
+    /// an earlier claim by the same claimant. `None` when the basket has changed since, is empty, or is claimed by
+    /// somebody else. What is in the basket does not change, so its version does not either.
+    pub fn claim(&mut self, wanted: Claim, version: u64) -> Option<OrderId> {
+        if self.version != version || self.lines.is_empty() {
+            return None;
+        }
+        match self.claims.as_mut_slice() {
+            [] => {
+                let order_id = wanted.order_id;
+                self.claims.push(wanted);
+                Some(order_id)
+            }
+            [own] if own.claimant == wanted.claimant => {
+                own.at = wanted.at;
+                Some(own.order_id)
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends the claim of an order. Returns whether there was one.
+    pub fn release(&mut self, order_id: OrderId) -> bool {
+        let before = self.claims.len();
+        self.claims.retain(|claim| claim.order_id != order_id);
+        self.claims.len() != before
     }
 
     /// Puts more copies of a book in. Within `max_lines` different books, and 99 copies of each.
@@ -121,7 +166,8 @@ impl Basket {
     }
 
     /// Takes in the lines of another basket; returns how many. Copies of a book in both are added up, to 99 at most;
-    /// no line is lost, even if there are then more than a basket may be filled with.
+    /// no line is lost, even if there are then more than a basket may be filled with. Claims come along, for they are
+    /// on these very copies.
     pub fn merge(&mut self, guest: &Self) -> usize {
         for theirs in &guest.lines {
             match self.line(theirs.seen.book_id) {
@@ -129,6 +175,7 @@ impl Basket {
                 None => self.lines.push(theirs.clone()),
             }
         }
+        self.claims.extend(guest.claims.iter().cloned());
         self.version += u64::from(!guest.lines.is_empty());
         guest.lines.len()
     }
@@ -241,6 +288,58 @@ mod tests {
         assert_eq!(basket.version, 1);
     }
 
+    fn claim(order: u8, claimant: &str) -> Claim {
+        let order_id = OrderId::from_uuid(Uuid::from_u128(u128::from(order)));
+        Claim { order_id, claimant: claimant.to_owned(), at: Timestamp::from_micros(i64::from(order)) }
+    }
+
+    fn claimed_by(basket: &Basket) -> Vec<OrderId> {
+        basket.claims().iter().map(|claim| claim.order_id).collect()
+    }
+
+    #[test]
+    fn a_claim_is_granted_once_and_again_to_whoever_has_it() {
+        let (first, second) = (claim(1, "one key"), claim(2, "another key"));
+        let mut basket = basket(&[(1, 2)]);
+        assert_eq!(basket.claim(first.clone(), 1), Some(first.order_id));
+        assert_eq!(basket.claim(second.clone(), 1), None);
+        // The same request, repeated after its answer was lost, goes on with the order it had begun.
+        assert_eq!(basket.claim(claim(3, "one key"), 1), Some(first.order_id));
+        assert_eq!(basket.claims().to_vec(), [Claim { at: Timestamp::from_micros(3), ..first.clone() }]);
+        assert!(!basket.release(second.order_id), "only its own");
+        assert!(basket.release(first.order_id));
+        assert!(!basket.release(first.order_id), "once");
+        assert_eq!(basket.claim(second.clone(), 1), Some(second.order_id));
+        assert_eq!(basket.version, 1, "a claim changes nothing of what is in the basket");
+    }
+
+    #[test]
+    fn a_basket_that_changed_or_is_empty_cannot_be_claimed() {
+        let mut basket = basket(&[(1, 2)]);
+        basket.set(book(1), pieces(3)).unwrap();
+        assert_eq!(basket.claim(claim(1, "a"), 1), None);
+        assert_eq!(basket.claim(claim(1, "a"), 2), Some(claim(1, "a").order_id));
+        basket.set(book(1), pieces(4)).unwrap();
+        assert_eq!(basket.claim(claim(1, "a"), 2), None, "also by whoever has claimed it");
+        let mut empty = Basket::new();
+        assert_eq!(empty.claim(claim(1, "a"), 0), None);
+    }
+
+    #[test]
+    fn merged_baskets_keep_both_claims_and_are_free_when_both_have_ended() {
+        let (mut ours, mut theirs) = (basket(&[(1, 1)]), basket(&[(2, 1)]));
+        ours.claim(claim(1, "a"), 1).unwrap();
+        theirs.claim(claim(2, "b"), 1).unwrap();
+        ours.merge(&theirs);
+        assert_eq!(claimed_by(&ours), [claim(1, "a").order_id, claim(2, "b").order_id]);
+        let version = ours.version;
+        assert_eq!(ours.claim(claim(3, "a"), version), None, "the other order still claims a part of it");
+        ours.release(claim(1, "a").order_id);
+        assert_eq!(ours.claim(claim(3, "c"), version), None);
+        ours.release(claim(2, "b").order_id);
+        assert_eq!(ours.claim(claim(3, "c"), version), Some(claim(3, "c").order_id));
+    }
+
     fn any_lines() -> impl Strategy<Value = Vec<(u8, i64)>> {
         proptest::collection::btree_map(any::<u8>(), 1_i64..=99, 0..150).prop_map(|lines| lines.into_iter().collect())
     }
@@ -292,7 +391,7 @@ mod tests {
         fn what_is_stored_is_read_back(lines in any_lines()) {
             let basket = basket(&lines);
             let json = serde_json::to_string(basket.lines()).unwrap();
-            let read = Basket::restore(basket.id, basket.version, serde_json::from_str(&json).unwrap());
+            let read = Basket::restore(basket.id, basket.version, serde_json::from_str(&json).unwrap(), Vec::new());
             prop_assert_eq!(read, basket);
         }
     }

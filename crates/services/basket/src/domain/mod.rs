@@ -3,5 +3,5 @@
 mod basket;
 mod token;
 
-pub(crate) use basket::{Basket, BasketError, Line, Offer};
+pub(crate) use basket::{Basket, BasketError, Claim, Line, Offer};
 pub(crate) use token::{GuestToken, TokenHash};

@@ -1,16 +1,21 @@
 use bookworm_contracts::grpc::basket::{
-    GetBasketRequest, GetBasketResponse, Line, MergeGuestRequest, MergeGuestResponse, basket_server::Basket,
+    Claim as Claimed, ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, Line,
+    MergeGuestRequest, MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse, basket_server::Basket,
     get_basket_request,
 };
 use bookworm_http::{Problem, grpc::to_status};
-use bookworm_kernel::{CustomerId, FieldError};
+use bookworm_kernel::{CustomerId, FieldError, OrderId};
 use tonic::{Request, Response, Status, async_trait};
+use uuid::Uuid;
 
 use crate::{
     BasketService,
-    domain::GuestToken,
+    domain::{Claim, GuestToken},
     store::{self, Owner},
 };
+
+/// The longest name of a claimant, in bytes.
+const MAX_CLAIMANT: usize = 200;
 
 /// Answers other services.
 #[derive(Debug)]
@@ -42,7 +47,34 @@ impl Basket for Server {
             basket_id: stored.basket.id.to_string(),
             lines: lines.collect(),
             version: stored.basket.version,
+            claims: stored.basket.claims().iter().map(|claim| self.claimed(claim)).collect(),
         }))
+    }
+
+    async fn claim_basket(
+        &self,
+        request: Request<ClaimBasketRequest>,
+    ) -> Result<Response<ClaimBasketResponse>, Status> {
+        let request = request.into_inner();
+        let basket = basket(&request.basket_id)?;
+        if !(1..=MAX_CLAIMANT).contains(&request.claimant.len()) {
+            return Err(invalid("/claimant", "must be 1 to 200 bytes"));
+        }
+        let order_id = order(&request.order_id)?;
+        let wanted = Claim { order_id, claimant: request.claimant, at: self.0.now() };
+        let granted = self.0.claim(basket, request.version, wanted).await.map_err(failed)?;
+        let order_id = granted.map_or_else(String::new, |order_id| order_id.to_string());
+        Ok(Response::new(ClaimBasketResponse { order_id }))
+    }
+
+    async fn release_basket(
+        &self,
+        request: Request<ReleaseBasketRequest>,
+    ) -> Result<Response<ReleaseBasketResponse>, Status> {
+        let request = request.into_inner();
+        let (basket, order) = (basket(&request.basket_id)?, order(&request.order_id)?);
+        let released = self.0.release(basket, order).await.map_err(failed)?;
+        Ok(Response::new(ReleaseBasketResponse { released }))
     }
 
     async fn merge_guest(&self, request: Request<MergeGuestRequest>) -> Result<Response<MergeGuestResponse>, Status> {
@@ -54,6 +86,25 @@ impl Basket for Server {
         };
         Ok(Response::new(MergeGuestResponse { merged: u32::try_from(merged).unwrap_or(u32::MAX) }))
     }
+}
+
+impl Server {
+    fn claimed(&self, claim: &Claim) -> Claimed {
+        let age = self.0.now().since(claim.at);
+        Claimed {
+            order_id: claim.order_id.to_string(),
+            claimant: claim.claimant.clone(),
+            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn basket(id: &str) -> Result<Uuid, Status> {
+    id.parse().map_err(|_| invalid("/basket_id", "must be a UUID"))
+}
+
+fn order(id: &str) -> Result<OrderId, Status> {
+    id.parse().map_err(|_| invalid("/order_id", "must be a UUID"))
 }
 
 fn customer(id: &str) -> Result<CustomerId, Status> {

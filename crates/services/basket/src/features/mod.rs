@@ -1,6 +1,7 @@
 //! One use case, one file.
 
 mod add_item;
+pub(crate) mod claim;
 mod clear;
 pub(crate) mod expire_guests;
 pub(crate) mod grpc;

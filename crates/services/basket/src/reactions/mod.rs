@@ -1,3 +1,13 @@
 //! What the basket does when others tell something.
 
-pub(crate) mod order_confirmed;
+mod order_confirmed;
+mod order_off;
+
+use bookworm_messaging::Consumer;
+
+use crate::BasketService;
+
+/// The consumer of what becomes of orders.
+pub(crate) fn consumer(service: &BasketService) -> Consumer {
+    order_off::subscribe(order_confirmed::subscribe(Consumer::new("basket.orders"), service), service)
+}

@@ -3,12 +3,15 @@
 
 use bookworm_db::{DbBackend, DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Timestamp};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Basket, Line, TokenHash};
+use crate::domain::{Basket, Claim, Line, TokenHash};
 
 /// This service's own tables.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+pub(crate) const MIGRATIONS: &[Migration] = &[BASKETS, CLAIMS];
+
+const BASKETS: Migration = Migration {
     name: "basket/0001_baskets",
     // A guest's basket that was merged keeps its row without lines for a while: an order from it may still be on its
     // way, and what it bought must then leave the customer's basket.
@@ -22,7 +25,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             touched_at BIGINT NOT NULL
           );
           CREATE INDEX baskets_touched ON baskets (touched_at);",
-}];
+};
+
+const CLAIMS: Migration = Migration {
+    name: "basket/0002_claims",
+    // With the lines, for a claim is granted, moved and ended together with them.
+    sql: "ALTER TABLE baskets ADD COLUMN claims TEXT NOT NULL DEFAULT '[]';",
+};
 
 /// Whose basket it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,25 +59,28 @@ struct Row {
     merged_into: Option<Uuid>,
     version: i64,
     lines: String,
+    claims: String,
     touched_at: i64,
 }
 
 impl Row {
     fn read(self) -> Result<Stored, DbError> {
-        let lines: Vec<Line> = serde_json::from_str(&self.lines)
-            .map_err(|error| DbError::Corrupt(format!("the lines of basket {}: {error}", self.id)))?;
+        let corrupt = |what: &str, error| DbError::Corrupt(format!("the {what} of basket {}: {error}", self.id));
+        let lines: Vec<Line> = serde_json::from_str(&self.lines).map_err(|error| corrupt("lines", error))?;
+        let claims: Vec<Claim> = serde_json::from_str(&self.claims).map_err(|error| corrupt("claims", error))?;
         let version = u64::try_from(self.version).unwrap_or(0);
         Ok(Stored {
-            basket: Basket::restore(self.id, version, lines),
+            basket: Basket::restore(self.id, version, lines, claims),
             touched_at: Timestamp::from_micros(self.touched_at),
             merged_into: self.merged_into,
         })
     }
 }
 
-const BY_CUSTOMER: &str = "SELECT id, merged_into, version, lines, touched_at FROM baskets WHERE customer_id = $1";
-const BY_GUEST: &str = "SELECT id, merged_into, version, lines, touched_at FROM baskets WHERE guest_hash = $1";
-const BY_ID: &str = "SELECT id, merged_into, version, lines, touched_at FROM baskets WHERE id = $1";
+const BY_CUSTOMER: &str =
+    "SELECT id, merged_into, version, lines, claims, touched_at FROM baskets WHERE customer_id = $1";
+const BY_GUEST: &str = "SELECT id, merged_into, version, lines, claims, touched_at FROM baskets WHERE guest_hash = $1";
+const BY_ID: &str = "SELECT id, merged_into, version, lines, claims, touched_at FROM baskets WHERE id = $1";
 
 async fn select(sql: &impl Sql, owner: &Owner, suffix: &str) -> Result<Option<Stored>, DbError> {
     let row: Option<Row> = match owner {
@@ -94,13 +106,23 @@ pub(crate) async fn lock(tx: &Tx, owner: &Owner) -> Result<Option<Stored>, DbErr
 }
 
 /// Reads a basket to change it, by its id.
-pub(crate) async fn lock_id(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
+async fn lock_id(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
     let row: Option<Row> = tx.one(&format!("{BY_ID}{}", locking(tx)), values![id]).await?;
     row.map(Row::read).transpose()
 }
 
-fn document(basket: &Basket) -> Result<String, DbError> {
-    serde_json::to_string(basket.lines()).map_err(|error| DbError::Corrupt(error.to_string()))
+/// Reads a basket to change it, by its id. A guest's basket that was merged is the one that took its lines over: what
+/// concerns an order from it concerns that one now.
+pub(crate) async fn lock_heir(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
+    let stored = lock_id(tx, id).await?;
+    match stored.as_ref().and_then(|stored| stored.merged_into) {
+        Some(into) => lock_id(tx, into).await,
+        None => Ok(stored),
+    }
+}
+
+fn document<T: Serialize>(part: &[T]) -> Result<String, DbError> {
+    serde_json::to_string(part).map_err(|error| DbError::Corrupt(error.to_string()))
 }
 
 /// Stores a new basket. Returns false when its owner has got one meanwhile.
@@ -111,9 +133,17 @@ pub(crate) async fn insert(tx: &Tx, owner: &Owner, basket: &Basket, now: Timesta
     };
     let rows = tx
         .exec(
-            "INSERT INTO baskets (id, customer_id, guest_hash, version, lines, touched_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-            values![basket.id, customer, guest, basket.version as i64, document(basket)?, now.micros()],
+            "INSERT INTO baskets (id, customer_id, guest_hash, version, lines, claims, touched_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            values![
+                basket.id,
+                customer,
+                guest,
+                basket.version as i64,
+                document(basket.lines())?,
+                document(basket.claims())?,
+                now.micros()
+            ],
         )
         .await?;
     Ok(rows == 1)
@@ -122,8 +152,8 @@ pub(crate) async fn insert(tx: &Tx, owner: &Owner, basket: &Basket, now: Timesta
 /// Stores a basket that was read with a lock.
 pub(crate) async fn update(tx: &Tx, basket: &Basket, now: Timestamp) -> Result<(), DbError> {
     tx.exec(
-        "UPDATE baskets SET version = $1, lines = $2, touched_at = $3 WHERE id = $4",
-        values![basket.version as i64, document(basket)?, now.micros(), basket.id],
+        "UPDATE baskets SET version = $1, lines = $2, claims = $3, touched_at = $4 WHERE id = $5",
+        values![basket.version as i64, document(basket.lines())?, document(basket.claims())?, now.micros(), basket.id],
     )
     .await?;
     Ok(())
@@ -132,7 +162,7 @@ pub(crate) async fn update(tx: &Tx, basket: &Basket, now: Timestamp) -> Result<(
 /// Ends a guest's basket whose lines another one took over: its secret opens nothing any more.
 pub(crate) async fn retire(tx: &Tx, guest: Uuid, into: Uuid, now: Timestamp) -> Result<(), DbError> {
     tx.exec(
-        "UPDATE baskets SET guest_hash = NULL, merged_into = $1, lines = '[]', touched_at = $2 WHERE id = $3",
+        "UPDATE baskets SET guest_hash = NULL, merged_into = $1, lines = '[]', claims = '[]', touched_at = $2 WHERE id = $3",
         values![into, now.micros(), guest],
     )
     .await?;

@@ -99,7 +99,8 @@ impl Shop {
 
     /// Calls an order off, in the customer's name.
     pub async fn cancel(&self, asker: &Asker<'_>, id: OrderId, key: Option<&str>) -> Found<Order> {
-        let body = CancelRequest { reason: Some("asked for in the support chat".to_owned()) };
+        let body =
+            CancelRequest { reason: Some("asked for in the support chat".to_owned()), ..CancelRequest::default() };
         let body = serde_json::to_vec(&body).map_err(|_| NoAnswer::Unavailable)?;
         self.ask(&self.changes, asker, Method::POST, format!("/orders/{id}/cancel"), key, body).await
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`order`] | what may happen to an order, and what it is after its events |
 //! | [`checkout_saga`] | what happens next between stock, payment and the order |
+//! | [`claim`] | what stands against a second order of one basket |
 //! | [`pricing`] | what an order costs |
 //! | [`document`] | what the world sees of an order |
 //! | [`number`] | the number that people read out |
@@ -12,6 +13,7 @@
 
 pub mod access_key;
 pub mod checkout_saga;
+pub mod claim;
 pub mod country;
 pub mod document;
 pub mod number;

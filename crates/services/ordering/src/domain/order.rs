@@ -376,6 +376,14 @@ impl Order {
         Ok(vec![OrderEvent::OrderCancelled { reason: reason.to_owned(), by }])
     }
 
+    /// Whether it can still be called off before it is confirmed.
+    ///
+    /// # Errors
+    /// When it was confirmed, or is off.
+    pub fn demand_unconfirmed(&self) -> Result<(), OrderError> {
+        self.demand(&[OrderStatus::Pending], "cancelled before it is confirmed")
+    }
+
     /// Whether the copies of this order, which was in state `before`, need no longer be held: it was given back in full
     /// before it was shipped.
     #[must_use]

@@ -18,7 +18,8 @@ use crate::{
 /// Calls an order off
 ///
 /// For its customer, for whoever has its key, and for staff, as long as it was not shipped (`invalid_order_state`). The
-/// books go back to the stock, and the money is let go or given back.
+/// books go back to the stock, and the money is let go or given back. With `only_unconfirmed` an order that was confirmed
+/// meanwhile stays as it is (`invalid_order_state`).
 #[utoipa::path(
     post, path = "/orders/{id}/cancel", tag = "ordering", request_body = CancelRequest,
     params(
@@ -38,14 +39,23 @@ pub(crate) async fn cancel_order(
     let reason = valid.optional_multiline("/reason", request.reason.as_deref(), 1..=500).unwrap_or_default();
     valid.finish()?;
     let (_, access) = visitor.find(&service, id).await?;
+    let wanted = Wanted { reason, by: access.actor(), only_unconfirmed: request.only_unconfirmed };
     let mut tries = 1;
     let order = loop {
-        match cancel(&service, cause, id, reason.clone(), access.actor(), visitor.author()).await {
+        match cancel(&service, cause, id, wanted.clone(), visitor.author()).await {
             Err(WorkError::Conflict) if tries < TRIES => tries += 1,
             other => break other?,
         }
     };
     Ok(super::answer(StatusCode::OK, access.reveal(&service, order)))
+}
+
+/// What is to be called off, and how.
+#[derive(Clone)]
+struct Wanted {
+    reason: String,
+    by: Actor,
+    only_unconfirmed: bool,
 }
 
 /// A checkout that still runs calls the order off itself, and makes sure that nothing stays held. After it has ended
@@ -54,20 +64,22 @@ async fn cancel(
     service: &OrderingService,
     cause: Cause,
     id: OrderId,
-    reason: String,
-    by: Actor,
+    Wanted { reason, by, only_unconfirmed }: Wanted,
     author: Option<EventAuthor>,
 ) -> Result<Document, WorkError> {
     let (service, now) = (service.clone(), service.now());
     let db = service.0.db.clone();
     db.transact(move |tx| {
         Box::pin(async move {
+            let mut work = Work::on(&service, tx, cause, id).by(author);
+            if only_unconfirmed {
+                work.order().await?.demand_unconfirmed()?;
+            }
             let input = Input::CancelRequested { reason: reason.clone(), by };
             let mut actions = bookworm_saga::advance::<CheckoutSaga>(tx, id.uuid(), input, now).await?;
             if actions.is_empty() {
                 actions = vec![Action::CancelOrder { reason, by }, Action::SendRelease, Action::SendVoid];
             }
-            let mut work = Work::on(&service, tx, cause, id).by(author);
             work.perform(actions).await?;
             work.finish().await
         })

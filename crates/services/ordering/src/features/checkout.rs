@@ -20,7 +20,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    OrderingService,
+    OrderingService, claim,
+    clients::BasketVersion,
     domain::{
         checkout_saga::{Charge, CheckoutSaga, Limits},
         country,
@@ -32,6 +33,7 @@ use crate::{
     outcomes::Wait,
     purchase::{self, Purchase},
     shopper::Shopper,
+    store::order_ids,
     visitor::Access,
     work::{Work, WorkError},
 };
@@ -48,6 +50,11 @@ use crate::{
 /// `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
 /// (`order_id`): `payment_declined`, `insufficient_stock`, `checkout_timed_out`; nothing is charged.
 /// `payment_action_required`: the customer confirms at `action_url`, and the order goes on by itself.
+///
+/// One basket becomes one order. While another order is made of it, under another key, the answer is
+/// `order_in_progress` with that order's `order_id`, `order_number` and `order_status`, its address in `Location`, the
+/// `access_key` where that is needed, and `action_url` while it waits for the customer. An order that was rejected, or
+/// cancelled before it was confirmed, gives the basket back.
 #[utoipa::path(
     post, path = "/orders/checkout", tag = "ordering", request_body = CheckoutRequest,
     params(
@@ -83,27 +90,43 @@ pub(crate) async fn checkout(
         Some(Claim::New) | None => {}
     }
 
-    let purchase = Purchase::of(&service, &cause, &shopper).await?;
-    purchase.check()?;
-    let draft = Draft::price(&service, &shopper, delivery, purchase, &request)?;
+    let claimant = claim::claimant(&scope, &key);
     let claim = KeyClaim { scope, key, fingerprint };
-
-    let mut tries = 1;
-    let (order_id, wait) = loop {
-        let order_id = OrderId::new();
+    for _ in 0..TRIES {
+        let basket = service.0.clients.basket(&cause, &shopper).await?;
+        if service.clear_claims(&cause, &shopper, &basket, &claimant).await? {
+            continue;
+        }
+        let version = BasketVersion::from(&basket);
+        let purchase = Purchase::of_basket(&service, &cause, basket).await?;
+        purchase.check()?;
+        let draft = Draft::price(&service, &shopper, delivery.clone(), purchase, &request)?;
+        // From here on no other order can be made of this basket.
+        let Some(order_id) = service.0.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
+            continue;
+        };
         // Listening begins before there is anything to hear, so no news is missed.
         let wait = Wait::begin(&service, order_id);
-        match place(&service, cause, claim.clone(), draft.clone(), order_id).await {
-            Ok(Placed::Now) => break (order_id, wait),
+        match place(&service, cause, claim.clone(), draft, order_id).await {
+            Ok(Placed::Now) => return settle(&service, &shopper, order_id, wait, limit).await,
             // The same request came twice at once, and the other was first.
-            Ok(Placed::Before(first)) => break (first, Wait::begin(&service, first)),
-            Ok(Placed::OtherRequest) => return Err(key_reused()),
-            Err(WorkError::NumberTaken) if tries < TRIES => tries += 1,
+            Ok(Placed::Before(first)) => {
+                if first != order_id {
+                    service.give_up_claim(&cause, &version.id, order_id).await;
+                }
+                return outcome(&service, &shopper, first, limit).await;
+            }
+            Ok(Placed::OtherRequest) => {
+                service.give_up_claim(&cause, &version.id, order_id).await;
+                return Err(key_reused());
+            }
+            // Somebody thought that this order would never be placed, and now it cannot be.
+            Err(WorkError::Tombstone) => service.0.clients.release(&cause, &version.id, order_id).await?,
+            Err(WorkError::NumberTaken) => {}
             Err(error) => return Err(error.into()),
         }
-    };
-    drop(draft);
-    settle(&service, &shopper, order_id, wait, limit).await
+    }
+    Err(ErrorCode::ConcurrentChange.into())
 }
 
 /// Where to, and whom to write to: checked.
@@ -261,6 +284,9 @@ async fn place(
                 Claim::New => {}
                 Claim::Same(first) => return Ok(Placed::Before(OrderId::from_uuid(first))),
                 Claim::Different => return Ok(Placed::OtherRequest),
+            }
+            if !order_ids::take(tx, order_id, now).await? {
+                return Err(WorkError::Tombstone);
             }
             let mut work = Work::place(&service, tx, cause, placement).await?;
             let (checkout, actions, deadline) = CheckoutSaga::begin(charge, limits);

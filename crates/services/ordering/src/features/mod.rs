@@ -15,6 +15,7 @@ pub(crate) mod refund;
 pub(crate) mod replay_orders;
 pub(crate) mod ship;
 pub(crate) mod shipping_methods;
+pub(crate) mod under_way;
 
 use axum::{
     body::HttpBody,
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<OrderingService> {
         .routes(routes!(checkout::checkout))
         .routes(routes!(quote::quote))
         .routes(routes!(list_orders::list_orders))
+        .routes(routes!(under_way::order_under_way))
         .routes(routes!(get_order::get_order))
         .routes(routes!(history::order_events))
         .routes(routes!(cancel::cancel_order))

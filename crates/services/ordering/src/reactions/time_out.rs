@@ -34,7 +34,7 @@ async fn time_out(service: &OrderingService, id: OrderId) -> Result<(), DbError>
         .await;
     done.map_err(|error| match error {
         WorkError::Db(error) => error,
-        WorkError::Conflict | WorkError::NumberTaken => DbError::Busy,
+        WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => DbError::Busy,
         error @ (WorkError::Refused(_) | WorkError::NoSuchOrder(_)) => DbError::Corrupt(error.to_string()),
     })
 }

@@ -1,11 +1,14 @@
 //! Ordering's own tables. Events, sagas, messages and idempotency keys have theirs, from the platform.
 
+pub(crate) mod order_ids;
 pub(crate) mod orders;
 pub(crate) mod secrets;
 
 use bookworm_db::Migration;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS];
+
+const ORDERS: Migration = Migration {
     name: "ordering/0001_orders",
     sql: "CREATE TABLE orders (
             id UUID NOT NULL PRIMARY KEY,
@@ -27,4 +30,14 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             name TEXT NOT NULL PRIMARY KEY,
             value TEXT NOT NULL
           );",
-}];
+};
+
+const ORDER_IDS: Migration = Migration {
+    name: "ordering/0002_order_ids",
+    sql: "CREATE TABLE order_ids (
+            id UUID NOT NULL PRIMARY KEY,
+            tombstone BOOLEAN NOT NULL,
+            taken_at BIGINT NOT NULL
+          );
+          CREATE INDEX order_ids_taken_at ON order_ids (taken_at);",
+};

@@ -18,6 +18,7 @@ use crate::{
     flash::Flash,
     form::Fields,
     layout::{Shell, never_stored, page},
+    pages::under_way::UnderWay,
     session::{Visitor, count},
     view::local_path,
 };
@@ -34,6 +35,7 @@ struct BasketPage {
 #[template(path = "parts/basket.html")]
 struct BasketPart {
     csrf: String,
+    under_way: Option<UnderWay>,
     lines: Vec<BasketLine>,
     count: u32,
     subtotal: Money,
@@ -42,10 +44,12 @@ struct BasketPart {
 }
 
 impl BasketPart {
-    fn new(visitor: &Visitor, basket: Basket) -> Self {
+    async fn new(web: &Web, visitor: &Visitor, basket: Basket) -> Self {
         let short = |line: &BasketLine| line.available < i64::from(line.quantity.get());
         Self {
             csrf: visitor.csrf().to_owned(),
+            // Without it the basket is still of use; the checkout will say it.
+            under_way: UnderWay::of(web, visitor, &basket).await.unwrap_or_default(),
             count: count(&basket),
             changed: basket.items.iter().any(|line| line.price_changed || short(line)),
             blocked: basket.items.iter().any(short),
@@ -61,7 +65,8 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor) -> PageResult
     visitor.keep_basket(&answer);
     let mut shell = visitor.shell("Your basket").section("basket");
     shell.basket_count = count(&answer.basket);
-    page(&BasketPage { shell, basket: BasketPart::new(&visitor, answer.basket) }).map(never_stored)
+    let basket = BasketPart::new(&web, &visitor, answer.basket).await;
+    page(&BasketPage { shell, basket }).map(never_stored)
 }
 
 /// `POST /basket/items`: `book_id`, `quantity`, `next`.
@@ -104,7 +109,8 @@ pub(crate) async fn set(
         Ok(answer) => {
             visitor.keep_basket(&answer);
             if visitor.wants_fragment() {
-                return page(&BasketPart::new(&visitor, answer.basket)).map(never_stored);
+                let basket = BasketPart::new(&web, &visitor, answer.basket).await;
+                return page(&basket).map(never_stored);
             }
             Ok(Redirect::to("/basket").into_response())
         }

@@ -21,6 +21,7 @@ use crate::{
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page_with},
     names,
+    pages::under_way::{self, UnderWay},
     session::{Visitor, count},
     view::encoded,
 };
@@ -205,6 +206,7 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
             ));
             return Ok(Redirect::to("/basket").into_response());
         }
+        Some(ErrorCode::OrderInProgress) => return Ok(under_way::refused(visitor, &problem)),
         Some(ErrorCode::PaymentDeclined) => errors.add(
             "payment_token",
             format!("{} Nothing was charged. Try again or choose another way to pay.", sentence(problem.message())),
@@ -249,7 +251,7 @@ fn fresh_key_unless(keep: bool, key: &str) -> String {
 }
 
 /// Where to confirm a payment: a page of this shop, or the provider's over TLS. Anything else is not followed.
-fn payment_page(url: &str) -> Option<String> {
+pub(crate) fn payment_page(url: &str) -> Option<String> {
     if crate::view::local_path(url) == url {
         return Some(url.to_owned());
     }
@@ -276,6 +278,9 @@ async fn render(
     visitor.keep_basket(&answer);
     if answer.basket.items.is_empty() {
         return Ok(Redirect::to("/basket").into_response());
+    }
+    if let Some(under_way) = UnderWay::of(web, visitor, &answer.basket).await? {
+        return under_way.page(visitor, count(&answer.basket));
     }
     let country = chosen_country(typed);
     let basket_count = count(&answer.basket);

@@ -15,6 +15,7 @@ pub(crate) mod policies;
 pub(crate) mod search;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
+pub(crate) mod under_way;
 
 use axum::{
     Router,
@@ -35,6 +36,7 @@ pub(crate) fn router() -> Router<Web> {
         .route("/basket/items/{book_id}", post(basket::set))
         .route("/checkout", get(checkout::show).post(checkout::place))
         .route("/checkout/summary", get(checkout::summary))
+        .route("/checkout/start-again", post(under_way::start_again))
         .route("/orders", get(account::orders))
         .route("/orders/{id}", get(order::show))
         .route("/orders/{id}/timeline", get(order::timeline))

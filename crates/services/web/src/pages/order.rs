@@ -145,7 +145,7 @@ pub(crate) async fn cancel(
     fields: Fields,
 ) -> PageResult {
     let key = fields.get("key");
-    let request = CancelRequest { reason: Some("Cancelled by the customer".to_owned()) };
+    let request = CancelRequest { reason: Some("Cancelled by the customer".to_owned()), ..CancelRequest::default() };
     match web.api.cancel_order(visitor.caller(), &id, key, &request).await {
         Ok(()) => visitor.tell(&Flash::success("Your order is cancelled. What was charged goes back the way it came.")),
         Err(error) if error.status().is_client_error() && error.status() != http::StatusCode::UNAUTHORIZED => {
@@ -153,8 +153,13 @@ pub(crate) async fn cancel(
         }
         Err(error) => return Err(error.into()),
     }
+    Ok(Redirect::to(&order_path(&id, key)).into_response())
+}
+
+/// The page of an order, with its key when there is one.
+pub(crate) fn order_path(id: &str, key: &str) -> String {
     let query = if key.is_empty() { String::new() } else { format!("?key={}", encoded(key)) };
-    Ok(Redirect::to(&format!("/orders/{}{query}", encoded(&id).replace("%2D", "-"))).into_response())
+    format!("/orders/{}{query}", encoded(id).replace("%2D", "-"))
 }
 
 fn words(order: &Order) -> (&'static str, &'static str) {

@@ -33,6 +33,8 @@ pub struct Inner {
     /// Everything fails with this status.
     pub down: Option<u16>,
     pub empty: bool,
+    /// An order of the basket waits for its customer's bank.
+    pub under_way: bool,
     /// What search answers; a hit with hostile words when there is none.
     pub search: Option<(u16, Value)>,
     /// Paths under `/api/v1` that fail, and how.
@@ -227,8 +229,28 @@ async fn save_replies(State(api): State<FakeApi>, headers: HeaderMap, Json(body)
     if saved { replies(State(api)).await } else { problem(412, "edit_conflict", json!({})) }
 }
 
+async fn under_way(State(api): State<FakeApi>) -> Response {
+    if !api.0.lock().unwrap().under_way {
+        return problem(404, "not_found", json!({}));
+    }
+    let mut order = order("pending");
+    order["access_key"] = "k/e+y".into();
+    Json(order).into_response()
+}
+
+async fn cancel(State(api): State<FakeApi>, Path(_): Path<String>, Json(body): Json<Value>) -> Response {
+    if body["only_unconfirmed"] == true && !std::mem::take(&mut api.0.lock().unwrap().under_way) {
+        return problem(409, "invalid_order_state", json!({}));
+    }
+    Json(order("cancelled")).into_response()
+}
+
 async fn basket_answer(State(api): State<FakeApi>, headers: HeaderMap) -> Response {
-    let mut response = Json(basket(api.0.lock().unwrap().empty)).into_response();
+    let mut answer = basket(api.0.lock().unwrap().empty);
+    if api.0.lock().unwrap().under_way {
+        answer["order_under_way"] = ORDER.into();
+    }
+    let mut response = Json(answer).into_response();
     if !headers.contains_key("basket-token") && !headers.contains_key("authorization") {
         response.headers_mut().insert("basket-token", "fresh-guest-secret".parse().unwrap());
     }
@@ -339,6 +361,8 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/orders/quote", post(move || async move { Json(quote) }))
         .route("/orders/checkout", post(place))
         .route("/orders", get(|| async { page(vec![order("confirmed"), order("pending")]) }))
+        .route("/orders/under-way", get(under_way))
+        .route("/orders/{id}/cancel", post(cancel))
         .route("/orders/{id}", get(one_order))
         .route("/orders/{id}/events", get(move || async move { page(vec![event]) }))
         .route(

@@ -416,6 +416,52 @@ async fn a_payment_to_confirm_leads_to_the_bank_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn an_order_that_waits_for_the_bank_offers_a_way_on_and_a_way_back() {
+    let mut browser = Browser::new();
+    browser.api.0.lock().unwrap().under_way = true;
+    for path in ["/checkout", "/basket"] {
+        let seen = browser.get(path).await;
+        assert_eq!(seen.status, StatusCode::OK, "{path}");
+        holds_up(path, &seen);
+        assert!(seen.body.contains("href=\"/sandbox/challenge/1\">Go on"), "{path}: {}", seen.body);
+        assert!(seen.body.contains(&format!("/orders/{ORDER}?key=k%2Fe%2By")), "{path}: the order can be looked at");
+        assert_eq!((seen.hidden("order").as_str(), seen.hidden("key").as_str()), (ORDER, "k/e+y"), "{path}");
+        assert!(!seen.body.contains("name=\"payment_token\""), "{path}: there is nothing to pay a second time");
+    }
+    // A second window that still shows the form.
+    let refusal = json!({"code": "order_in_progress", "order_id": ORDER, "access_key": "k/e+y", "action_url": "/x"});
+    browser.api.answer_checkout(409, refusal);
+    assert_eq!(browser.post("/checkout", &checkout_form()).await.location(), "/checkout");
+
+    let again = [("order", ORDER), ("key", "k/e+y")];
+    assert_eq!(browser.post("/checkout/start-again", &again).await.location(), "/checkout");
+    let asked = browser.api.asked("POST /api/v1/orders/");
+    assert_eq!(asked.iter().filter(|asked| asked.line.contains("/cancel")).count(), 1);
+    let seen = browser.get("/checkout").await;
+    assert!(seen.body.contains("cancelled") && seen.body.contains("name=\"payment_token\""), "{}", seen.body);
+    // Decided in the meantime: nothing is called off, and the page of the order says how.
+    let seen = browser.post("/checkout/start-again", &again).await;
+    assert_eq!(seen.location(), format!("/orders/{ORDER}?key=k%2Fe%2By"));
+}
+
+#[tokio::test]
+async fn a_second_window_is_led_to_the_order_of_the_first() {
+    for (problem, to) in [
+        (json!({"code": "order_in_progress", "order_id": ORDER}), format!("/orders/{ORDER}")),
+        (
+            json!({"code": "order_in_progress", "order_id": ORDER, "access_key": "k/e+y"}),
+            format!("/orders/{ORDER}?key=k%2Fe%2By"),
+        ),
+    ] {
+        let mut browser = Browser::new();
+        browser.api.answer_checkout(409, problem);
+        assert_eq!(browser.post("/checkout", &checkout_form()).await.location(), to);
+        let seen = browser.get("/").await;
+        assert!(seen.body.contains("not placed a second time"), "{}", seen.body);
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_at_checkout_is_said_without_ordering() {
     let mut browser = Browser::new();
     let seen = browser.post("/checkout", &[("country", "US"), ("action", "place")]).await;

@@ -255,7 +255,7 @@ fn cancel_page(staff: &Staff, status: StatusCode, order: Order, typed: &Fields, 
 
 /// `POST /admin/orders/{id}/cancel`: `reason`.
 pub(crate) async fn cancel(State(web): State<Web>, staff: Staff, Path(id): Path<String>, fields: Fields) -> PageResult {
-    let request = CancelRequest { reason: fields.optional("reason") };
+    let request = CancelRequest { reason: fields.optional("reason"), ..CancelRequest::default() };
     match web.api.cancel_order(staff.caller(), &id, "", &request).await {
         Err(error) if error.problem().is_some_and(|problem| problem.status == 400) => {
             let order = web.api.order(staff.caller(), &id, &[]).await?;

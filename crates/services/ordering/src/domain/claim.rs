@@ -1,0 +1,77 @@
+//! One basket, one order.
+//!
+//! A checkout claims its basket before it places its order, and the basket grants one claim at a time. The claim ends with
+//! the order: its confirmation takes the copies out of the basket and ends the claim in one unit of work; its rejection,
+//! or a cancellation before it was confirmed, ends the claim and leaves the copies. So whoever finds the basket free finds
+//! in it only what no other order has.
+//!
+//! A claim whose order was never placed, because the program was killed in between, ends only after a tombstone has made
+//! sure that the order never will be. [`judge`] decides what stands against a checkout; `harness` tries every interleaving.
+
+use std::time::Duration;
+
+use bookworm_contracts::rest::ordering::{Order as Document, OrderStatus};
+
+/// How long an order may take from the basket's claim to being placed, before somebody else may bury it. It takes
+/// milliseconds; a request that is slower than this loses its claim and asks for another, so this is a courtesy only.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// What is known of the order that has claimed a basket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// It was placed, and is neither confirmed nor off.
+    Undecided,
+    /// It was confirmed; what it bought is about to leave the basket.
+    Bought,
+    /// It is off, and never was confirmed.
+    Off,
+    /// It was never placed and never can be.
+    Tombstone,
+    /// There is no such order, yet.
+    Unknown {
+        /// How old the claim is.
+        age: Duration,
+    },
+}
+
+impl Holder {
+    /// Of an order that was placed.
+    #[must_use]
+    pub fn placed(order: &Document) -> Self {
+        match order.status {
+            OrderStatus::Pending => Self::Undecided,
+            _ if order.timeline.iter().any(|entry| entry.status == "confirmed") => Self::Bought,
+            OrderStatus::Rejected | OrderStatus::Cancelled => Self::Off,
+            OrderStatus::Confirmed | OrderStatus::Shipped | OrderStatus::Completed | OrderStatus::Refunded => {
+                Self::Bought
+            }
+        }
+    }
+}
+
+/// What to do about a claim that stands against a checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Refuse the checkout: that order has the basket.
+    Refuse,
+    /// End the claim: that order is off for good.
+    Release,
+    /// Write a tombstone, so that the order can never be placed, and end the claim then.
+    Bury,
+    /// Look again in a moment: the order is about to be placed.
+    Wait,
+}
+
+/// Decides about a claim.
+#[must_use]
+pub fn judge(holder: Holder) -> Verdict {
+    match holder {
+        Holder::Undecided | Holder::Bought => Verdict::Refuse,
+        Holder::Off | Holder::Tombstone => Verdict::Release,
+        Holder::Unknown { age } if age > GRACE => Verdict::Bury,
+        Holder::Unknown { .. } => Verdict::Wait,
+    }
+}
+
+#[cfg(test)]
+mod harness;
