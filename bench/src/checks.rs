@@ -170,11 +170,17 @@ fn purchase_adds_up(
         }
     }
     let orders = by_mark.get(mark.as_str()).map_or(&[][..], Vec::as_slice);
-    if orders.len() > 1 || purchase.acknowledged.len() > 1 {
-        violations.push(format!("{mark}: one idempotency key made {} orders", orders.len()));
+    let keys = if purchase.doubled { 2 } else { 1 };
+    if orders.len() > keys || purchase.acknowledged.len() > keys {
+        violations.push(format!("{mark}: {keys} idempotency keys made {} orders", orders.len()));
     }
-    let order = orders.first();
+    let live = orders.iter().filter(|order| is_sold(order.status) || order.status == OrderStatus::Pending).count();
+    if live > 1 {
+        violations.push(format!("{mark}: one basket became {live} orders"));
+    }
+    let order = of_purchase(orders);
     if let Some(order) = order
+        && !purchase.doubled
         && let Some(acknowledged) = purchase.acknowledged.first()
         && order.id != *acknowledged
     {
@@ -217,6 +223,11 @@ fn purchase_adds_up(
     }
 }
 
+/// The order that a purchase came to: of several, the one that was sold.
+fn of_purchase<'a, 'o>(orders: &'a [&'o Order]) -> Option<&'a &'o Order> {
+    orders.iter().find(|order| is_sold(order.status)).or(orders.first())
+}
+
 async fn guest_baskets_add_up(
     address: SocketAddr,
     evidence: &Evidence,
@@ -228,7 +239,7 @@ async fn guest_baskets_add_up(
         let Some(token) = &purchase.guest_basket else { continue };
         guest.basket_token = Some(token.clone());
         let basket = guest.basket().await.with_context(|| purchase.mark.clone())?;
-        let sold = by_mark.get(purchase.mark.as_str()).and_then(|orders| orders.first()).map(|order| sold(order));
+        let sold = by_mark.get(purchase.mark.as_str()).and_then(|orders| of_purchase(orders)).map(|order| sold(order));
         violations.extend(basket_problem(purchase, &sold.unwrap_or_default(), &basket));
     }
     Ok(())
@@ -382,6 +393,7 @@ mod tests {
             extra,
             ended,
             acknowledged: Vec::new(),
+            doubled: false,
             guest_basket: None,
             attempts: 1,
             violations: Vec::new(),

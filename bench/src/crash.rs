@@ -97,8 +97,10 @@ pub struct Purchase {
     pub lines: BTreeMap<BookId, i64>,
     pub extra: Option<Extra>,
     pub ended: Ended,
-    /// Orders that the shop said exist: never more than one.
+    /// Orders that the shop said exist: never more than one, or one for each key.
     pub acknowledged: Vec<OrderId>,
+    /// Whether the basket was checked out twice at once, with a key each.
+    pub doubled: bool,
     /// The guest's basket. A customer's basket was looked at right after the purchase.
     pub guest_basket: Option<String>,
     /// How often checkout was sent.
@@ -231,6 +233,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
         count(|ended| *ended == Ended::Open),
         tries as usize - evidence.purchases.len().min(tries as usize),
     ));
+    say(&format!("baskets checked out twice at once: {}", evidence.purchases.iter().filter(|p| p.doubled).count()));
     say(&report.figures);
     Ok(violations)
 }
@@ -359,6 +362,7 @@ impl Buyer {
             extra: None,
             ended: Ended::Open,
             acknowledged: Vec::new(),
+            doubled: false,
             guest_basket: None,
             attempts: 0,
             violations: Vec::new(),
@@ -382,8 +386,13 @@ impl Buyer {
             _ => "tok_timeout",
         };
         let request = checkout_request(email.as_deref(), &self.range.shipping_method, token, &purchase.mark);
-        let extra = self.random.random_bool(0.4).then(|| extra[0]);
-        self.checkout(&mut purchase, &request, extra).await?;
+        purchase.doubled = self.random.random_bool(0.3);
+        if purchase.doubled {
+            self.checkout_twice(&mut purchase, &request).await?;
+        } else {
+            let extra = self.random.random_bool(0.4).then(|| extra[0]);
+            self.checkout(&mut purchase, &request, extra).await?;
+        }
         purchase.guest_basket = self.visitor.basket_token.clone().filter(|_| self.account.is_none());
         if self.account.is_some() {
             self.forget(&mut purchase).await?;
@@ -515,6 +524,63 @@ impl Buyer {
         Ok(())
     }
 
+    /// Sends the checkout with two keys at once, as two windows do, and each of them until it has a definite answer. An
+    /// order under the other key is none: it is confirmed, and then the basket is empty, or it gives the basket back.
+    async fn checkout_twice(&mut self, purchase: &mut Purchase, request: &CheckoutRequest) -> Result<()> {
+        let mut open: Vec<String> = (0..2).map(|_| Uuid::new_v4().to_string()).collect();
+        let (began, mut ends) = (Instant::now(), Vec::new());
+        while !open.is_empty() && !self.expired(began) {
+            self.ready().await?;
+            let mut second = self.visitor.second_connection(self.current);
+            let pause = Duration::from_millis(self.random.random_range(0..=20));
+            let other = open.get(1).cloned();
+            let later = async {
+                sleep(pause).await;
+                match &other {
+                    Some(key) => Some(second.checkout(key, request).await),
+                    None => None,
+                }
+            };
+            let (one, two) = futures::join!(self.visitor.checkout(&open[0], request), later);
+            let mut still_open = Vec::new();
+            for (key, answer) in open.into_iter().zip([Some(one), two].into_iter().flatten()) {
+                purchase.attempts += 1;
+                let answer = match answer {
+                    Ok(answer) => answer,
+                    Err(Failure::Lost(_)) => {
+                        still_open.push(key);
+                        continue;
+                    }
+                    Err(failure) => bail!("{failure}"),
+                };
+                self.note(purchase, &answer);
+                match answer.status.as_u16() {
+                    201 => ends.push(Ended::Confirmed),
+                    402 | 409 if !is_passing(&answer) && answer.code() != "order_in_progress" => {
+                        ends.push(Ended::Refused(answer.code()));
+                    }
+                    401 if self.account.is_some() => {
+                        self.sign_in().await?;
+                        still_open.push(key);
+                    }
+                    202 | 409 | 429 | 500.. => still_open.push(key),
+                    _ => purchase.violations.push(format!("checkout was answered with {}", answer.excerpt())),
+                }
+            }
+            open = still_open;
+            sleep(Duration::from_millis(self.random.random_range(10..=150))).await;
+        }
+        let confirmed = ends.iter().filter(|end| **end == Ended::Confirmed).count();
+        if confirmed > 1 {
+            purchase.violations.push("both keys were told that their order is confirmed".to_owned());
+        }
+        if open.is_empty() {
+            ends.sort_by_key(|end| *end != Ended::Confirmed);
+            purchase.ended = ends.into_iter().next().unwrap_or(Ended::Open);
+        }
+        Ok(())
+    }
+
     /// Remembers the order that an answer speaks of.
     fn note(&self, purchase: &mut Purchase, answer: &Answer) {
         let order = match answer.status.as_u16() {
@@ -541,10 +607,10 @@ impl Buyer {
             let began = Instant::now();
             // Clearing follows the confirmation, so it may take a moment.
             let problem = loop {
-                let sold = match self.order_of(purchase).await? {
-                    Some(order) => checks::sold(&order),
-                    None => BTreeMap::new(),
-                };
+                let mut sold = BTreeMap::new();
+                for id in purchase.acknowledged.clone() {
+                    sold.extend(checks::sold(&self.order(id).await?));
+                }
                 let basket = self.basket().await?;
                 match checks::basket_problem(purchase, &sold, &basket) {
                     Some(problem) if self.expired(began) => break Some(problem),
@@ -564,14 +630,13 @@ impl Buyer {
         }
     }
 
-    /// The purchase's order as the customer sees it.
-    async fn order_of(&mut self, purchase: &Purchase) -> Result<Option<Order>> {
-        let Some(id) = purchase.acknowledged.first() else { return Ok(None) };
+    /// An order as the customer sees it.
+    async fn order(&mut self, id: OrderId) -> Result<Order> {
         let began = Instant::now();
         loop {
             self.ready().await?;
             match self.visitor.get::<Order>(&format!("/api/v1/orders/{id}")).await {
-                Ok(order) => return Ok(Some(order)),
+                Ok(order) => return Ok(order),
                 Err(failure) => self.again(failure, began).await?,
             }
         }

@@ -1,9 +1,13 @@
-//! Many buyers for the last copies: exactly as many succeed as there are copies.
+//! Many buyers for the last copies, each in two windows at once: exactly as many succeed as there are copies, and none of
+//! them twice.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
-use bookworm_contracts::rest::catalog::{Book, BookInput, Stock};
+use bookworm_contracts::rest::{
+    catalog::{Book, BookInput, Stock},
+    ordering::CheckoutRequest,
+};
 use bookworm_kernel::{BookId, Currency, Money, Quantity};
 use clap::Args;
 use futures::future::join_all;
@@ -104,7 +108,8 @@ async fn rush(arguments: &Arguments, program: &Program, folder: &std::path::Path
     Ok(violations)
 }
 
-/// Puts a copy into a basket, waits for all others, and buys. Says how it ended: `confirmed` or a problem's code.
+/// Puts a copy into a basket, waits for all others, and buys it twice at once, with a key each. Says how it ended:
+/// `confirmed`, a problem's code, or `confirmed twice`.
 async fn buyer(address: SocketAddr, book: BookId, shipping: String, n: u16, all_ready: Arc<Barrier>) -> Result<String> {
     let mut visitor = Visitor::new(address);
     // A failure must not keep the others waiting at the barrier.
@@ -112,9 +117,24 @@ async fn buyer(address: SocketAddr, book: BookId, shipping: String, n: u16, all_
     all_ready.wait().await;
     filled.with_context(|| format!("buyer {n} cannot fill the basket"))?;
     let request = checkout_request(Some(&format!("buyer-{n}@bench.example")), &shipping, "tok_approve", &n.to_string());
+    let mut second = visitor.second_connection(address);
+    let (one, two) =
+        futures::try_join!(until_definite(&mut visitor, &request, n), until_definite(&mut second, &request, n))?;
+    Ok(match (one.as_str(), two.as_str()) {
+        ("confirmed", "confirmed") => "confirmed twice".to_owned(),
+        ("confirmed", "order_in_progress" | "basket_empty") | ("order_in_progress" | "basket_empty", "confirmed") => {
+            "confirmed".to_owned()
+        }
+        // The other order was refused later.
+        ("order_in_progress", other) | (other, _) => other.to_owned(),
+    })
+}
+
+/// Sends the checkout under one key until there is a definite answer.
+async fn until_definite(visitor: &mut Visitor, request: &CheckoutRequest, n: u16) -> Result<String> {
     let (key, until) = (Uuid::new_v4().to_string(), Instant::now() + PATIENCE);
     loop {
-        let answer = visitor.checkout(&key, &request).await?;
+        let answer = visitor.checkout(&key, request).await?;
         match answer.status.as_u16() {
             201 => return Ok("confirmed".to_owned()),
             402 | 409 if !matches!(answer.code().as_str(), "request_in_progress" | "concurrent_change") => {
