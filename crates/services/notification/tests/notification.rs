@@ -341,7 +341,7 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came() {
         house.tell(&OrderRejected { order: order(), code: "payment_declined".into(), reason: reason.into() }).await;
     }
     for reason in ["", "Asked by phone"] {
-        house.tell(&OrderCancelled { order: order(), reason: reason.to_owned() }).await;
+        house.tell(&OrderCancelled { order: order(), reason: reason.to_owned(), confirmed: true }).await;
         house.tell(&OrderRefunded { order: order(), amount: usd(400), reason: reason.to_owned() }).await;
     }
     for tracking in [None, Some("1Z999".to_owned())] {
