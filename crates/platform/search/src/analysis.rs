@@ -4,11 +4,16 @@
 //!   `o`, `ł` `l` and so on; compatibility forms (ligatures, full width) become plain (Unicode NFKD).
 //! - A word with an apostrophe is found joined and in its parts: `l'étranger` as `letranger` and `etranger`, `ender's`
 //!   as `enders` and `ender`. Parts of one letter are left out.
-//! - Words joined by a hyphen are words of their own; the first is also found as the whole (`spider-man`: `spider` or
-//!   `spiderman`, then `man`).
-//! - Initials are found one by one and together: `J.R.R.` as `j` or `jrr`, then `r`, `r`.
-//! - Chinese, Japanese and Korean runs become overlapping pairs of characters, and single characters when indexed, so
-//!   that a query of one character finds too.
+//! - Words joined by a hyphen, a slash, an ampersand, or a dot before a short ending are words of their own; the first
+//!   is also found as the whole (`spider-man`: `spider` or `spiderman`, then `man`; `AC/DC`: `ac` or `acdc`, then `dc`;
+//!   `Node.js`). Single letters around an ampersand are one word: `R&B` and `R & B` as `r&b` or `rb`.
+//! - Initials are found one by one and together: `J.R.R.` and `J. R. R.` as `j` or `jrr`, then `r`, `r`.
+//! - Symbols that are part of a name stay: `C#` as `c#` or `csharp`, `C++` as `c++`, `cplusplus` or `cpp`, `.NET` as
+//!   `.net`, `dotnet` or `net`. A single letter with its symbols is never the letter alone.
+//! - Soft hyphens and joiners vanish.
+//! - What is written without blanks (Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan) and Korean, whose words carry
+//!   endings, becomes overlapping pairs of characters, and single characters when indexed, so that a query of one
+//!   character finds too.
 
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
@@ -39,7 +44,8 @@ pub fn words(text: &str) -> Vec<Word> {
 /// positions count from the white space before them.
 ///
 /// Most words of most texts begin otherwise. They are passed over by looking at two bytes of each; what may be one of
-/// interest is taken apart from the white space before it to that after it, for no word reaches over white space.
+/// interest is taken apart from the white space before it to that after it, for no word reaches over white space but
+/// initials and letters around an ampersand.
 pub(crate) fn words_beginning(text: &str, beginnings: &Beginnings) -> Vec<Word> {
     let bytes = text.as_bytes();
     let byte = |at: usize| bytes.get(at).copied().unwrap_or(b' ');
@@ -52,8 +58,8 @@ pub(crate) fn words_beginning(text: &str, beginnings: &Beginnings) -> Vec<Word> 
             at += 1;
             continue;
         }
-        let start = bytes[..at].iter().rposition(u8::is_ascii_whitespace).map_or(0, |space| space + 1);
-        let end = bytes[at..].iter().position(u8::is_ascii_whitespace).map_or(bytes.len(), |space| at + space);
+        let start = (0..at).rev().find(|place| is_border(bytes, *place)).map_or(0, |space| space + 1);
+        let end = (at..bytes.len()).find(|place| is_border(bytes, *place)).unwrap_or(bytes.len());
         let known = found.len();
         scan(&text[start..end], false, &mut found);
         for word in &mut found[known..] {
@@ -63,6 +69,13 @@ pub(crate) fn words_beginning(text: &str, beginnings: &Beginnings) -> Vec<Word> 
         (at, before) = (end, b' ');
     }
     found
+}
+
+/// Whether no word reaches over this byte.
+fn is_border(bytes: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| bytes[before]);
+    let reaches = bytes[at] == b' ' && (matches!(before, Some(b'&' | b'.')) || bytes.get(at + 1) == Some(&b'&'));
+    bytes[at].is_ascii_whitespace() && !reaches
 }
 
 /// The words of a text that is put in: also the single characters of Chinese, Japanese and Korean.
@@ -88,7 +101,7 @@ static SECOND: [u64; 256] = {
             // The one second letter that an English stemmer changes: dying, die.
             b'y' => 1 << (b'i' % 64),
             b'a'..=b'z' | b'0'..=b'9' => 1 << (lower % 64),
-            b'\'' | b'`' | b'-' | b'.' | 128.. => u64::MAX,
+            b'\'' | b'`' | b'-' | b'.' | b'/' | b'&' | b'+' | b'#' | b' ' | 128.. => u64::MAX,
             _ => 1,
         };
         byte += 1;
@@ -101,7 +114,8 @@ impl Beginnings {
     pub(crate) fn of<'a>(words: impl Iterator<Item = &'a String>) -> Self {
         // What is not ASCII may fold to anything.
         let mut beginnings = std::array::from_fn(|first| if first < 128 { 0 } else { u64::MAX });
-        for word in words.map(String::as_bytes).filter(|word| word.first().is_some_and(u8::is_ascii_alphanumeric)) {
+        let words = words.map(|word| word.trim_start_matches('.').as_bytes());
+        for word in words.filter(|word| word.first().is_some_and(u8::is_ascii_alphanumeric)) {
             // A stem of one letter says nothing of the second one.
             let second = word.get(1).map_or(u64::MAX, |second| SECOND[usize::from(*second)]);
             beginnings[usize::from(word[0].to_ascii_uppercase())] |= second;
@@ -141,17 +155,28 @@ fn is_apostrophe(c: char) -> bool {
 }
 
 fn is_hyphen(c: char) -> bool {
-    matches!(c, '-' | '\u{2010}' | '\u{2011}')
+    matches!(c, '-' | '/' | '\u{2010}' | '\u{2011}' | '\u{2044}')
+}
+
+/// The soft hyphen, the joiners and the word joiner: they shape a word and are no part of it.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 fn is_word(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_combining_mark(c) }
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_combining_mark(c) || is_joiner(c) }
 }
 
-/// Scripts written without spaces between words, and Hangul, whose words carry endings.
+/// Whether a character is of a word in a script that is written without spaces between words, or of Hangul, whose words
+/// carry endings.
+pub(crate) fn is_unspaced(c: char) -> bool {
+    is_cjk(c) && is_word(c)
+}
+
 fn is_cjk(c: char) -> bool {
     matches!(u32::from(c),
-        0x1100..=0x11ff | 0x2e80..=0x2fdf | 0x3005..=0x3007 | 0x3040..=0x30ff | 0x3100..=0x318f | 0x31a0..=0x31ff
+        0x0e00..=0x0fff | 0x1000..=0x109f | 0x1780..=0x17ff
+        | 0x1100..=0x11ff | 0x2e80..=0x2fdf | 0x3005..=0x3007 | 0x3040..=0x30ff | 0x3100..=0x318f | 0x31a0..=0x31ff
         | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xa960..=0xa97f | 0xac00..=0xd7ff | 0xf900..=0xfaff
         | 0xff66..=0xff9f | 0x20000..=0x3ffff)
 }
@@ -159,6 +184,9 @@ fn is_cjk(c: char) -> bool {
 fn fold_char(c: char, out: &mut String) {
     if c.is_ascii() {
         out.push(c.to_ascii_lowercase());
+        return;
+    }
+    if is_joiner(c) {
         return;
     }
     if matches!(u32::from(c), 0xac00..=0xd7a3 | 0x3040..=0x30ff) {
@@ -201,11 +229,21 @@ fn is_folded_mark(c: char) -> bool {
 }
 
 /// A part of a word between apostrophes or hyphens.
+#[derive(Default)]
 struct Part {
     folded: String,
     start: usize,
     end: usize,
+    /// `#` or `++` behind it.
+    symbol: &'static str,
+    /// A dot before it, as in `.NET`.
+    dotted: bool,
 }
+
+/// The longest word after a dot that is taken for an ending (`Node.js`, `ASP.NET`), and before one (`.NET`).
+const ENDING: usize = 3;
+/// The longest parts around an ampersand that are one word.
+const AMPERSAND: usize = 2;
 
 /// Which bytes are ASCII letters and digits: looked up, for most of the time goes to asking it.
 static PLAIN: [bool; 256] = {
@@ -224,8 +262,10 @@ fn plain_word(text: &str) -> Option<usize> {
     let end = bytes.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(bytes.len());
     let ends = match bytes.get(end) {
         None => true,
-        Some(b'\'' | b'`' | b'-') => false,
-        Some(b'.') => end > 1,
+        Some(b'\'' | b'`' | b'-' | b'/' | b'&' | b'+' | b'#') => false,
+        Some(b'.') => end > 1 && !bytes.get(end + 1).is_some_and(|next| PLAIN[usize::from(*next)] || !next.is_ascii()),
+        // "R & B"
+        Some(b' ') => end > AMPERSAND || bytes.get(end + 1) != Some(&b'&'),
         Some(other) => other.is_ascii(),
     };
     (ends && (1..=WORD_BYTES).contains(&end)).then_some(end)
@@ -246,21 +286,24 @@ fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
             next += c.len_utf8();
             continue;
         }
+        let dotted = is_dotted(text, start);
         // Most words of most texts need no more.
-        if let Some(length) = plain_word(&text[start..]) {
+        if !dotted && let Some(length) = plain_word(&text[start..]) {
             next += length;
             found.push(Word { forms: vec![text[start..next].to_ascii_lowercase()], position, start, end: next });
             position += 1;
             continue;
         }
         let mut chars = text[start..].char_indices().map(move |(at, c)| (start + at, c)).peekable();
-        if is_cjk(c) {
+        if is_unspaced(c) {
             run.clear();
             while let Some(&(at, c)) = chars.peek() {
-                if !is_cjk(c) {
+                if !is_unspaced(c) && !is_joiner(c) {
                     break;
                 }
-                run.push((at, c));
+                if !is_joiner(c) {
+                    run.push((at, c));
+                }
                 chars.next();
             }
             push_run(&run, singles, &mut position, found);
@@ -269,41 +312,105 @@ fn scan(text: &str, singles: bool, found: &mut Vec<Word>) {
         }
         // Words that hyphens hold together, each in parts that apostrophes hold together.
         let mut compound: Vec<Vec<Part>> = vec![Vec::new()];
-        let mut folded = String::new();
-        let mut part_start = start;
-        let mut end = start;
-        while let Some(&(at, c)) = chars.peek() {
-            if is_word(c) && !is_cjk(c) {
-                fold_char(c, &mut folded);
-                end = at + c.len_utf8();
-                chars.next();
+        let mut part = Part { start, end: start, dotted, ..Part::default() };
+        let is_letter = |c: char| is_word(c) && !is_cjk(c);
+        let mut at = start;
+        loop {
+            let rest = &text[at..];
+            let Some(c) = rest.chars().next() else { break };
+            if is_letter(c) {
+                fold_char(c, &mut part.folded);
+                at += c.len_utf8();
+                part.end = at;
                 continue;
             }
-            // Initials: J.R.R.
-            let initial = c == '.' && folded.chars().nth(1).is_none() && !folded.is_empty();
-            let joins = is_apostrophe(c) || is_hyphen(c) || initial;
-            let mut ahead = chars.clone();
-            ahead.next();
-            let next = ahead.peek().copied();
-            let continues = joins && next.is_some_and(|(_, next)| is_word(next) && !is_cjk(next));
-            let parts = compound.last_mut().expect("it begins with one and only grows");
-            parts.push(Part { folded: std::mem::take(&mut folded), start: part_start, end });
-            if !continues {
+            if let Some((symbol, length)) = symbol(&part.folded, rest) {
+                part.symbol = symbol;
+                at += length;
+                part.end = at;
                 break;
             }
-            chars.next();
-            part_start = at + c.len_utf8();
-            end = part_start;
+            let Some(length) = joint(&part.folded, rest) else { break };
+            if !text[at + length..].chars().next().is_some_and(is_letter) {
+                break;
+            }
+            at += length;
+            let parts = compound.last_mut().expect("it begins with one and only grows");
+            let ampersand = rest[..length].contains('&') && part.folded.chars().count() <= AMPERSAND;
+            if ampersand && text[at..].chars().take_while(|c| is_letter(*c)).count() <= AMPERSAND {
+                part.folded.push('&');
+                continue;
+            }
+            parts.push(std::mem::replace(&mut part, Part { start: at, end: at, ..Part::default() }));
             if !is_apostrophe(c) {
                 compound.push(Vec::new());
             }
         }
-        if !folded.is_empty() {
-            let parts = compound.last_mut().expect("it begins with one and only grows");
-            parts.push(Part { folded, start: part_start, end });
+        if !part.folded.is_empty() {
+            compound.last_mut().expect("it begins with one and only grows").push(part);
         }
         push_compound(&compound, &mut position, found);
-        next = chars.peek().map_or(text.len(), |(at, _)| *at);
+        next = at.max(start + c.len_utf8());
+    }
+}
+
+/// Whether a dot before this place belongs to the word, as in `.NET`: it begins a word of a few letters.
+fn is_dotted(text: &str, start: usize) -> bool {
+    let before = &text.as_bytes()[..start];
+    let [others @ .., b'.'] = before else { return false };
+    let alone = others.last().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'(' | b'"' | b'/'));
+    let letters = text[start..].chars().take_while(|c| c.is_ascii_alphanumeric()).count();
+    alone && (2..=ENDING + 1).contains(&letters) && text[start..].starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// The symbol behind a word that is part of its name, and its length: `#`, `+` or `++`.
+fn symbol(word: &str, rest: &str) -> Option<(&'static str, usize)> {
+    if !word.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let first = rest.as_bytes().first().filter(|byte| matches!(byte, b'#' | b'+'))?;
+    let length = rest.bytes().take_while(|byte| byte == first).count();
+    let symbol = match (first, length) {
+        (b'#', 1) => "#",
+        (b'+', 1) => "+",
+        (b'+', 2) => "++",
+        _ => return None,
+    };
+    let ends = !rest[length..].chars().next().is_some_and(is_word);
+    // "C++17", but not "a+b".
+    let is_name = word.len() == 1 && symbol != "+";
+    (ends || is_name).then_some((symbol, length))
+}
+
+/// How many bytes of the rest join this word to the next one, if any.
+fn joint(word: &str, rest: &str) -> Option<usize> {
+    let c = rest.chars().next()?;
+    if word.is_empty() {
+        return None;
+    }
+    if is_apostrophe(c) || is_hyphen(c) || c == '&' {
+        return Some(c.len_utf8());
+    }
+    let short = |word: &str, most: usize| word.chars().nth(most).is_none();
+    match c {
+        // Initials: J.R.R., J. R. R.
+        '.' if short(word, 1) => {
+            let mut ahead = rest[1..].chars();
+            let spaced = ahead.next() == Some(' ') && ahead.next().is_some_and(char::is_alphabetic);
+            Some(if spaced && ahead.next() == Some('.') { 2 } else { 1 })
+        }
+        // Endings: Node.js
+        '.' => {
+            let ending = rest[1..].chars().take_while(|c| is_word(*c)).count();
+            let then = rest[1..].chars().nth(ending);
+            ((1..=ENDING).contains(&ending) && then != Some('.')).then_some(1)
+        }
+        ' ' if short(word, AMPERSAND) && !word.ends_with('&') => {
+            let next = rest.strip_prefix(" & ")?;
+            let letters = next.chars().take_while(|c| is_word(*c)).count();
+            (1..=AMPERSAND).contains(&letters).then_some(3)
+        }
+        _ => None,
     }
 }
 
@@ -350,7 +457,30 @@ fn push_compound(compound: &[Vec<Part>], position: &mut usize, found: &mut Vec<W
                 forms.push(form);
             }
         };
-        add(parts.iter().map(|part| part.folded.as_str()).collect());
+        let joined: String = parts.iter().map(|part| part.folded.as_str()).collect();
+        if last.symbol.is_empty() {
+            if first.dotted {
+                add(format!(".{joined}"));
+                add(format!("dot{joined}"));
+            }
+            add(joined.clone());
+            if joined.contains('&') {
+                add(joined.replace('&', ""));
+            }
+        } else {
+            add(format!("{joined}{}", last.symbol));
+            match last.symbol {
+                "#" => add(format!("{joined}sharp")),
+                "++" => {
+                    add(format!("{joined}plusplus"));
+                    add(format!("{joined}pp"));
+                }
+                _ => add(format!("{joined}plus")),
+            }
+            if joined.chars().nth(1).is_some() {
+                add(joined.clone());
+            }
+        }
         if parts.len() > 1 {
             for part in parts.iter().filter(|part| part.folded.chars().nth(1).is_some()) {
                 add(part.folded.clone());
@@ -393,7 +523,28 @@ mod tests {
         assert_eq!(forms("Ἀθῆναι Ёлка ΛΟΓΟΣ"), ["αθηναι", "елка", "λογοσ"]);
         assert_eq!(forms("ﬁn ＡＢＣ"), ["fin", "abc"]);
         assert_eq!(forms("猫 吾輩は 日本"), ["猫", "吾輩", "輩は", "日本"]);
+        assert_eq!(forms("แมวดำ"), ["แม", "มว", "วด", "ดํา"]);
+        assert_eq!(forms("モーリス・センダック")[..4], ["モー", "ーリ", "リス", "セン"]);
         assert_eq!(forms(" -- ' \0 "), [""; 0]);
+    }
+
+    #[test]
+    fn symbols_that_are_part_of_a_name_stay() {
+        assert_eq!(forms("C# in Depth"), ["c#|csharp", "in", "depth"]);
+        assert_eq!(forms("C++ Primer, C++17"), ["c++|cplusplus|cpp", "primer", "c++|cplusplus|cpp", "17"]);
+        assert_eq!(forms("The C Programming Language"), ["the", "c", "programming", "language"]);
+        assert_eq!(forms("F# (.NET)"), ["f#|fsharp", ".net|dotnet|net"]);
+        assert_eq!(forms("R&B, R & B, AT&T"), ["r&b|rb", "r&b|rb", "at&t|att"]);
+        assert_eq!(forms("AC/DC: Maximum Rock"), ["ac|acdc", "dc", "maximum", "rock"]);
+        assert_eq!(forms("Node.js ASP.NET 9/11"), ["node|nodejs", "js", "asp|aspnet", "net", "9|911", "11"]);
+        assert_eq!(
+            forms("Notepad++ A+ a+b 1+2"),
+            ["notepad++|notepadplusplus|notepadpp|notepad", "a+|aplus", "a", "b", "1", "2"]
+        );
+        assert_eq!(forms("J. K. Rowling"), ["j|jk", "k", "rowling"]);
+        assert_eq!(forms("Half\u{ad}hyphen\u{ad}ated na\u{200d}me \u{ad}"), ["halfhyphenated", "name"]);
+        assert_eq!(forms("...And Justice ... the end."), ["and", "justice", "the", "end"]);
+        assert_eq!(forms("War & Peace, Q & A #1"), ["war", "peace", "q&a|qa", "1"]);
     }
 
     #[test]
@@ -411,7 +562,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_word_of_interest_is_passed_over(
-            text in "[ aAbéßy1'’.ー猫\\-\n]{0,40}", sought in vec("[abeysi1]{1,4}", 0..4),
+            text in "[ aAbéßy1'’.ー猫\\-&/#+\u{ad}ม\n]{0,40}", sought in vec("[abeysi1]{1,4}", 0..4),
         ) {
             let is_sought = |word: &Word| word.forms.iter().any(|form| sought.contains(form));
             let place = |word: Word| (word.forms, word.start, word.end);

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use crate::{Completion, Suggestion, analysis::folded};
+use crate::{
+    Completion, Suggestion,
+    analysis::{folded, is_unspaced},
+};
 
 /// Characters of a completion's text that are kept.
 const TEXT: usize = 200;
@@ -68,8 +71,14 @@ impl Completions {
         let number = u32::try_from(self.hot.len()).ok()?;
         let encoded: Arc<[u8]> = encoded.into();
         let folded: Box<str> = folded(text).into();
-        let starts = std::iter::once(0).chain(folded.match_indices(' ').map(|(at, _)| at + 1));
-        for start in starts.take(WORDS).filter(|start| *start < folded.len()) {
+        // Where nothing parts words, any character may begin one.
+        let mut before = ' ';
+        let starts = folded.char_indices().filter_map(|(at, c)| {
+            let begins = before == ' ' || is_unspaced(c);
+            before = c;
+            begins.then_some(at)
+        });
+        for start in starts.take(WORDS) {
             if let Ok(start) = u16::try_from(start) {
                 self.recent.push(Key { completion: number, start });
             }

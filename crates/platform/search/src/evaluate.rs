@@ -4,7 +4,7 @@
 //! every word can be judged over all fields at once. This is done for a window of documents after the other, whose
 //! numbers stay in the processor's nearest cache: a posting then takes a nanosecond or two.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rust_stemmers::Stemmer;
 use tantivy::{
@@ -14,14 +14,16 @@ use tantivy::{
 };
 
 use crate::{
-    Combine, Fuzziness, Minimum, Phrase, Query, Reason, Result, Schema, SearchError, Words,
+    Combine, Fuzziness, Minimum, Phrase, Query, Reason, Result, Schema, SearchError, Sure, Words,
     accumulate::{Cursor, LEAST, WINDOW, Window, take_before},
     analysis::{self, Word},
     bits::Bits,
+    english,
     limits::{EXPANSIONS, FILTER_VALUES, QUERY_CHARACTERS, QUERY_DEPTH, QUERY_NODES, QUERY_WORDS},
     lock::read,
     snapshot::{Inverted, MISSING, Shared, Snapshot},
     tokens::WHOLE_BYTES,
+    vocabulary::Alike,
 };
 
 /// Words of a query beyond which neighbours are no longer looked at: it is prose then, not a name.
@@ -32,6 +34,10 @@ const FORM: f32 = 0.9;
 const PREFIX: f32 = 0.7;
 /// What a match by likeness is worth before its edits are counted; always less than an exact one.
 const FUZZY: f32 = 0.85;
+/// Letters of the shortest word that two may stand for, when documents have those two.
+const JOINED: usize = 6;
+/// Of so many documents one may have a word by mistake.
+const RARE: u64 = 10_000;
 /// Terms that are looked through for the commonest ones with a prefix.
 const PREFIX_SCAN: usize = 2_000;
 /// Documents in order, and their scores.
@@ -155,13 +161,15 @@ pub(crate) struct Evaluator<'a> {
     pub tolerated: Vec<(String, Vec<String>)>,
     /// What the words are worth also in documents that have too few of them to match.
     pub loose: Matches,
+    /// The documents that are what was asked for, when the query says how they are known.
+    pub sure: Option<Bits>,
     nodes: usize,
 }
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, schema: &'a Schema, shared: &'a Shared) -> Self {
         let (marks, tolerated, loose) = (Marks::default(), Vec::new(), Matches::default());
-        Self { snapshot, schema, shared, marks, tolerated, loose, nodes: 0 }
+        Self { snapshot, schema, shared, marks, tolerated, loose, sure: None, nodes: 0 }
     }
 
     /// Every living document that matches.
@@ -410,12 +418,102 @@ impl<'a> Evaluator<'a> {
             Fuzziness::WhenFewer(enough) => found.documents.len() < enough,
             Fuzziness::Never | Fuzziness::Always => false,
         };
-        if too_few && self.tolerate(&mut plan, Which::All)? {
+        if too_few && self.tolerate(words, &mut plan, Which::Missing)? {
             (found, loose) = self.run(words, &plan)?;
         }
         self.mark(&plan);
         self.loose = loose;
+        if let Some(sure) = &words.sure {
+            let known = self.sure(sure, &plan)?;
+            self.sure = Some(known);
+        }
         Ok(found)
+    }
+
+    /// The living documents that are what was asked for. What is only spelt alike or begins alike does not count.
+    fn sure(&self, sure: &Sure, plan: &Plan) -> Result<Bits> {
+        let (share, names) = match sure {
+            Sure::Share(share) => (if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 }, None),
+            Sure::Named(fields) => {
+                let names = fields.iter().map(|field| self.schema.text(field)).collect::<Result<Vec<_>>>()?;
+                (1.0, Some(names))
+            }
+        };
+        let counts = |clause: &&Clause| {
+            !matches!(clause.how, How::Fuzzy | How::Prefix)
+                && names.as_ref().is_none_or(|names| names.contains(&clause.field))
+        };
+        let mut masses = vec![0.0_f32; self.snapshot.length];
+        for concept in &plan.concepts {
+            let mut has = Bits::none(self.snapshot.length);
+            for clause in concept.clauses.iter().filter(counts) {
+                for (at, info) in &clause.lists {
+                    let base = self.snapshot.segments[*at].base;
+                    let terms = &self.view(*at, clause).terms;
+                    let mut block = terms.read_block_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+                    while block.block_len() > 0 {
+                        block.docs().iter().for_each(|document| has.insert(base + document));
+                        block.advance();
+                    }
+                }
+            }
+            concept.phrases.iter().flat_map(|(documents, ..)| documents).for_each(|document| has.insert(*document));
+            has.iter().for_each(|document| masses[document as usize] += concept.idf);
+        }
+        let needed = share * plan.concepts.iter().map(|concept| concept.idf).sum::<f32>() - 1e-4;
+        let mut known = Bits::none(self.snapshot.length);
+        if !plan.concepts.is_empty() {
+            let enough = (0..).zip(&masses).filter(|(_, mass)| **mass > 0.0 && **mass >= needed);
+            enough.for_each(|(document, _)| known.insert(document));
+        }
+        if let Some(names) = names
+            && plan.typed.len() <= NEIGHBOURS
+        {
+            let counts = |word: &&Word| plan.concepts.iter().any(|concept| concept.word == word.forms[0]);
+            let words: Vec<Word> = plan.typed.iter().filter(counts).cloned().collect();
+            for (field, _) in plan.fields.iter().filter(|(field, _)| !names.contains(field)) {
+                if self.schema.0.texts[*field].options.positions {
+                    let said = self.in_a_row(*field, &self.row(*field, &words)?)?;
+                    said.into_iter().for_each(|document| known.insert(document));
+                }
+            }
+        }
+        known.intersect(&self.snapshot.alive);
+        Ok(known)
+    }
+
+    /// The words of a text that nothing has, with what each may have been, likeliest first.
+    pub(crate) fn misspelt(&mut self, words: &Words) -> Result<Vec<(Word, Arc<[Alike]>)>> {
+        let words = Words { fuzziness: Fuzziness::Never, ..words.clone() };
+        let Some(plan) = self.plan(&words)? else { return Ok(Vec::new()) };
+        let unknown = plan.concepts.iter().filter(|concept| self.is_unknown(&words, concept));
+        let unknown: Vec<&str> = unknown.map(|concept| concept.word.as_str()).collect();
+        let vocabulary = read(&self.shared.vocabulary);
+        let mut found = Vec::new();
+        for word in plan.typed.iter().filter(|word| unknown.contains(&word.forms[0].as_str())) {
+            let alike = vocabulary.alike(&word.forms[0]);
+            if !alike.is_empty() {
+                found.push((word.clone(), alike));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a word may be misspelt: nothing says it is a word, and no document has it, or hardly one of many.
+    fn is_unknown(&self, words: &Words, concept: &Concept) -> bool {
+        let rare = self.snapshot.length as u64 / RARE;
+        let stems = || {
+            concept
+                .clauses
+                .iter()
+                .filter(|clause| clause.how != How::Fuzzy)
+                .map(|clause| clause.lists.iter().map(|(_, info)| u64::from(info.doc_freq)).sum::<u64>())
+        };
+        concept.frequency <= rare
+            && stems().all(|frequency| frequency <= rare)
+            && concept.phrases.is_empty()
+            && !words.known.contains(&concept.word)
+            && read(&self.shared.vocabulary).count(&concept.word) == 0
     }
 
     /// Why a document has the score that it has from these words.
@@ -432,7 +530,7 @@ impl<'a> Evaluator<'a> {
                 if let Fuzziness::WhenFewer(enough) = words.fuzziness
                     && self.run(words, &plan)?.0.documents.len() < enough
                 {
-                    self.tolerate(&mut plan, Which::All)?;
+                    self.tolerate(words, &mut plan, Which::Missing)?;
                 }
                 self.word_reasons(words, &plan, document, factor, out)
             }
@@ -533,6 +631,10 @@ impl<'a> Evaluator<'a> {
             concepts.push(self.concept(&typed[*at], &fields)?);
         }
         self.expand_synonyms(words, &typed, &kept, &fields, &mut concepts)?;
+        self.join(&typed, &fields, &mut concepts)?;
+        for concept in &mut concepts {
+            self.part(&fields, concept)?;
+        }
         if words.prefix
             && let (Some(last), Some(concept)) = (typed.last(), concepts.last_mut())
             && kept.last() == Some(&(typed.len() - 1))
@@ -547,11 +649,10 @@ impl<'a> Evaluator<'a> {
         match words.fuzziness {
             Fuzziness::Never => {}
             Fuzziness::Always => {
-                self.tolerate(&mut plan, Which::All)?;
+                self.tolerate(words, &mut plan, Which::All)?;
             }
             Fuzziness::WhenFewer(_) => {
-                let rare = 1 + self.snapshot.length as u64 / 10_000;
-                self.tolerate(&mut plan, Which::Unknown { rare })?;
+                self.tolerate(words, &mut plan, Which::Unknown)?;
             }
         }
         self.weigh(&mut plan);
@@ -596,18 +697,19 @@ impl<'a> Evaluator<'a> {
                 out.push(Clause { field: *field, stems: false, term, weight: weight * boost, how, lists });
             }
             let Some(language) = options.stem.filter(|_| with_stems) else { continue };
-            let stem = Stemmer::create(language).stem(term).into_owned();
-            let mut lists = Vec::new();
-            for (at, segment) in self.snapshot.segments.iter().enumerate() {
-                if let Some(stems) = &segment.data.texts[*field].stems {
-                    lists.extend(stems.find(&stem)?.map(|info| (at, info)));
+            for stem in english::stems(&Stemmer::create(language), language, term) {
+                let mut lists = Vec::new();
+                for (at, segment) in self.snapshot.segments.iter().enumerate() {
+                    if let Some(stems) = &segment.data.texts[*field].stems {
+                        lists.extend(stems.find(&stem)?.map(|info| (at, info)));
+                    }
                 }
-            }
-            let same = out.iter().any(|clause| clause.stems && clause.field == *field && clause.term == stem);
-            if !lists.is_empty() && !same {
-                let how = if how == How::Typed { How::Stem } else { how };
-                let weight = weight * boost * options.stem_weight;
-                out.push(Clause { field: *field, stems: true, term: stem, weight, how, lists });
+                let same = out.iter().any(|clause| clause.stems && clause.field == *field && clause.term == stem);
+                if !lists.is_empty() && !same {
+                    let how = if how == How::Typed { How::Stem } else { how };
+                    let weight = weight * boost * options.stem_weight;
+                    out.push(Clause { field: *field, stems: true, term: stem, weight, how, lists });
+                }
             }
         }
         Ok(())
@@ -659,6 +761,49 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    /// Lets two or three words stand for one that a name has in their place: "half hyphenated", "slaughter house".
+    fn join(&self, typed: &[Word], fields: &[(usize, f32)], concepts: &mut [Concept]) -> Result<()> {
+        for window in [2, 3].into_iter().flat_map(|count| typed.windows(count)) {
+            let joined: String = window.iter().map(|word| word.forms[0].as_str()).collect();
+            let places = window.iter().map(|word| concepts.iter().position(|concept| concept.word == word.forms[0]));
+            // Not with stop words.
+            let Some(places) = places.collect::<Option<Vec<usize>>>() else { continue };
+            let long_enough = joined.chars().nth(JOINED - 1).is_some();
+            let unknown = || places.iter().any(|place| concepts[*place].clauses.is_empty());
+            if !(long_enough || unknown()) || read(&self.shared.vocabulary).count(&joined) == 0 {
+                continue;
+            }
+            for place in places {
+                let clauses = &mut concepts[place].clauses;
+                self.clauses(&joined, fields, FORM, How::Synonym, true, clauses)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a word that nothing has stand for words that a name has in its place: "harrypotter".
+    fn part(&self, fields: &[(usize, f32)], concept: &mut Concept) -> Result<()> {
+        if !concept.clauses.is_empty() || !concept.phrases.is_empty() {
+            return Ok(());
+        }
+        let ways = read(&self.shared.vocabulary).parts(&concept.word);
+        for way in ways {
+            let says = way.join(" ");
+            let words = analysis::words(&says);
+            for (field, boost) in fields {
+                let options = &self.schema.0.texts[*field].options;
+                if !options.positions || !(options.fuzzy || options.exact) {
+                    continue;
+                }
+                let documents = self.in_a_row(*field, &self.row(*field, &words)?)?;
+                if !documents.is_empty() {
+                    concept.phrases.push((documents, boost * FORM, says.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn expand_prefix(&self, prefix: &str, fields: &[(usize, f32)], concept: &mut Concept) -> Result<()> {
         let mut counts: HashMap<String, u64> = HashMap::new();
         let fields: Vec<(usize, f32)> =
@@ -690,7 +835,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Lets words that are alike count too. Whether any came in.
-    fn tolerate(&mut self, plan: &mut Plan, which: Which) -> Result<bool> {
+    fn tolerate(&mut self, words: &Words, plan: &mut Plan, which: Which) -> Result<bool> {
         let fields: Vec<(usize, f32)> =
             plan.fields.iter().copied().filter(|(field, _)| self.schema.0.texts[*field].options.fuzzy).collect();
         if fields.is_empty() {
@@ -702,15 +847,14 @@ impl<'a> Evaluator<'a> {
             if concept.clauses.iter().any(|clause| clause.how == How::Fuzzy) {
                 continue;
             }
-            let alike = {
-                let vocabulary = read(&self.shared.vocabulary);
-                let known = vocabulary.count(&concept.word) > 0;
-                let due = match which {
-                    Which::Unknown { rare } => !known && concept.frequency <= rare,
-                    Which::All => !known || concept.word.chars().nth(3).is_some(),
-                };
-                due.then(|| vocabulary.alike(&concept.word))
+            let due = match which {
+                Which::Unknown => self.is_unknown(words, concept),
+                Which::Missing => {
+                    concept.clauses.is_empty() && concept.phrases.is_empty() && !words.known.contains(&concept.word)
+                }
+                Which::All => true,
             };
+            let alike = due.then(|| read(&self.shared.vocabulary).alike(&concept.word));
             let mut stood = Vec::new();
             for other in alike.as_deref().unwrap_or_default() {
                 let weight = FUZZY / (1.0 + 0.5 * other.cost);
@@ -748,6 +892,9 @@ impl<'a> Evaluator<'a> {
             for clause in &concept.clauses {
                 let marks = if clause.stems { &mut self.marks.stems } else { &mut self.marks.words };
                 add(marks, &clause.term);
+                if clause.stems {
+                    english::irregular(&clause.term).iter().for_each(|form| add(&mut self.marks.words, form));
+                }
             }
             for (_, _, says) in &concept.phrases {
                 let said = analysis::words(says);
@@ -963,10 +1110,9 @@ impl<'a> Evaluator<'a> {
 #[derive(Clone, Copy)]
 enum Which {
     /// Those that no fuzzy field has, and hardly another.
-    Unknown {
-        /// In how many documents at most.
-        rare: u64,
-    },
+    Unknown,
+    /// Those that nothing has, in any form.
+    Missing,
     /// Every one that is long enough.
     All,
 }

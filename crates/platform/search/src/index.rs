@@ -1,6 +1,7 @@
 //! The index: one folder, opened once.
 
 use std::{
+    collections::HashMap,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError, RwLock},
@@ -15,16 +16,18 @@ use tantivy::{
 use uuid::Uuid;
 
 use crate::{
-    Batch, Document, Filter, Request, Response, Result, Schema, SearchError, Similar, StopWords, Suggestion, analysis,
-    completions,
-    evaluate::cut,
-    limits::{KEYWORD_BYTES, QUERY_WORDS, SUGGESTIONS},
+    Batch, Document, Filter, Request, Response, Result, Schema, SearchError, Similar, Suggestion, Words, completions,
+    evaluate::{Evaluator, cut},
+    limits::{KEYWORD_BYTES, SUGGESTIONS},
     lock::{lock, read, write},
     search::Searching,
     snapshot::{Shared, Snapshot},
     tokens::{Handles, engine_schema},
     vectors::Vectors,
 };
+
+/// Spellings of one word that are proposed.
+const SPELLINGS: usize = 4;
 
 /// The model whose vectors an index keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -468,31 +471,59 @@ impl Index {
         self.inner.searching(&self.inner.snapshot()).search(request)
     }
 
-    /// What was probably meant ("did you mean"): the same words with those that no fuzzy field knows replaced by the
-    /// likeliest known ones, folded. `None` when there is nothing to correct.
+    /// What was probably meant ("did you mean"), likeliest first, at most so many: the same text with each word that
+    /// nothing has in any form replaced by a known one that is spelt like it, folded. Words that documents have, stop
+    /// words and [`known`](Words::known) ones are left as they are. Empty when there is nothing to correct. Whether a
+    /// proposal finds anything better is for the caller to see.
     ///
     /// Likeness is Damerau-Levenshtein distance (one edit for 3 or 4 letters, two for longer words) with cheaper vowels
     /// and doubled letters; the commoner word wins among equals.
-    #[must_use]
-    pub fn correct(&self, text: &str, stop_words: &StopWords) -> Option<String> {
-        let vocabulary = read(&self.inner.shared.vocabulary);
-        let text = cut(text);
-        let mut corrected = String::with_capacity(text.len());
-        let mut at = 0;
-        let mut changed = false;
-        for word in analysis::words(text).iter().take(QUERY_WORDS) {
-            if stop_words.contains(&word.forms[0]) || word.forms.iter().any(|form| vocabulary.count(form) > 0) {
-                continue;
-            }
-            if let Some(alike) = vocabulary.alike(&word.forms[0]).first() {
-                corrected.push_str(&text[at..word.start.max(at)]);
-                corrected.push_str(&alike.word);
-                at = word.end.max(at);
-                changed = true;
-            }
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn corrections(&self, words: &Words, most: usize) -> Result<Vec<String>> {
+        let snapshot = self.inner.snapshot();
+        let searching = self.inner.searching(&snapshot);
+        let text = cut(&words.text);
+        let misspelt = Evaluator::new(&snapshot, searching.schema, searching.shared).misspelt(words)?;
+        if misspelt.is_empty() {
+            return Ok(Vec::new());
         }
-        corrected.push_str(&text[at..]);
-        changed.then_some(corrected)
+        // A word that is misspelt twice is misspelt alike.
+        let mut different: Vec<&str> = misspelt.iter().map(|(word, _)| word.forms[0].as_str()).collect();
+        different.sort_unstable();
+        different.dedup();
+        let mut ways: Vec<(f32, HashMap<&str, &str>)> = vec![(0.0, HashMap::new())];
+        for word in different {
+            let Some((_, alike)) = misspelt.iter().find(|(other, _)| other.forms[0] == word) else { continue };
+            let mut more = Vec::new();
+            for (rank, other) in alike.iter().take(SPELLINGS).enumerate() {
+                for (cost, way) in &ways {
+                    let mut way = way.clone();
+                    way.insert(word, other.word.as_str());
+                    #[allow(clippy::cast_precision_loss, reason = "a weight")]
+                    more.push((cost + other.cost + 0.1 * rank as f32, way));
+                }
+            }
+            more.sort_by(|a, b| a.0.total_cmp(&b.0));
+            more.truncate(most.max(SPELLINGS));
+            ways = more;
+        }
+        let spell = |way: &HashMap<&str, &str>| {
+            let mut corrected = String::with_capacity(text.len());
+            let mut at = 0;
+            for (word, _) in &misspelt {
+                if word.start < at {
+                    continue;
+                }
+                corrected.push_str(&text[at..word.start]);
+                corrected.push_str(way.get(word.forms[0].as_str()).copied().unwrap_or(&text[word.start..word.end]));
+                at = word.end;
+            }
+            corrected.push_str(&text[at..]);
+            corrected
+        };
+        Ok(ways.iter().take(most).map(|(_, way)| spell(way)).collect())
     }
 
     /// Documents like this one: by meaning when there is a vector, and by the words that mark it out among the others.

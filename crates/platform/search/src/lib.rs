@@ -5,6 +5,7 @@ pub mod analysis;
 mod bits;
 mod completions;
 mod document;
+mod english;
 mod error;
 mod evaluate;
 pub mod fusion;
@@ -24,15 +25,17 @@ mod vocabulary;
 
 pub use crate::{
     document::{Batch, Completion, Document},
+    english::is_english,
     error::SearchError,
     fusion::Fusion,
     index::{Bulk, Index, Opened, Options, Stats, VectorModel, VectorsOpened},
-    query::{Combine, Fuzziness, Minimum, Phrase, Query, StopWords, Synonym, Words},
+    query::{Combine, Fuzziness, Minimum, Phrase, Query, StopWords, Sure, Synonym, Words},
     request::{
         Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Kin, Meaning, Piece,
         Prior, Reason, Request, Response, Side, Similar, Sort, Suggestion,
     },
     schema::{Language, Schema, SchemaBuilder, TextOptions},
+    vocabulary::is_like,
 };
 
 /// A `Result` of this crate.

@@ -145,11 +145,22 @@ pub enum Minimum {
 pub enum Fuzziness {
     /// Never.
     Never,
-    /// Words that no fuzzy field knows; and when fewer than so many documents match, every word of 4 or more letters.
-    /// What matches as typed is always worth more than what matches by likeness.
+    /// Words that no fuzzy field knows and hardly another (one document of 10,000); and when fewer than so many documents
+    /// match, every word that nothing has in any form. What matches as typed is always worth more than what matches by
+    /// likeness.
     WhenFewer(usize),
-    /// Every word of 4 or more letters.
+    /// Every word.
     Always,
+}
+
+/// When a document is what was asked for, and not only something like it. Counts and facets are then of those; a list
+/// that is not sorted by relevance has no others, when there are any. What is only spelt alike does not count.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sure {
+    /// When it has this share of the words, weighed by rarity, counting those that no document has.
+    Share(f32),
+    /// When it has all of the words in these fields together, or all in a row, as typed, in another one.
+    Named(Vec<String>),
 }
 
 /// How the fields that have a word count together.
@@ -197,6 +208,10 @@ pub struct Words {
     pub exact: f32,
     /// Not looked for, unless there is no other word.
     pub stop_words: StopWords,
+    /// Words that are spelt right, whether a document has them or not: never taken for others.
+    pub known: StopWords,
+    /// When a document is what was asked for. `None`: whenever it matches.
+    pub sure: Option<Sure>,
     /// Other words for what was typed.
     pub synonyms: Vec<Synonym>,
     /// What a match by synonym is worth, of a match by the word itself.
@@ -218,6 +233,8 @@ impl Words {
             phrase: 0.5,
             exact: 1.0,
             stop_words: StopWords::default(),
+            known: StopWords::default(),
+            sure: None,
             synonyms: Vec::new(),
             synonym_weight: 0.8,
         }
@@ -255,6 +272,20 @@ impl Words {
     #[must_use]
     pub fn stop_words(mut self, words: &StopWords) -> Self {
         self.stop_words = words.clone();
+        self
+    }
+
+    /// Words that are spelt right.
+    #[must_use]
+    pub fn known(mut self, words: &StopWords) -> Self {
+        self.known = words.clone();
+        self
+    }
+
+    /// When a document is what was asked for.
+    #[must_use]
+    pub fn sure(mut self, sure: Sure) -> Self {
+        self.sure = Some(sure);
         self
     }
 

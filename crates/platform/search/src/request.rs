@@ -273,7 +273,9 @@ pub struct Response {
     pub text_total: usize,
     /// How many of them only meaning found.
     pub meaning_only: usize,
-    /// The counts, in the request's order; over all that matched.
+    /// How many are what was asked for, when the query says when that is so ([`Sure`](crate::Sure)).
+    pub sure: Option<usize>,
+    /// The counts, in the request's order; over all that matched, or over what was asked for where that is known.
     pub facets: Vec<FacetCounts>,
     /// Words that were also looked for by likeness, and what stood for them: `("tolkein", ["tolkien"])`.
     pub tolerated: Vec<(String, Vec<String>)>,
@@ -290,6 +292,8 @@ pub struct Hit {
     pub text: Option<Side>,
     /// Where the meaning put it, when it is among the candidates; the score is the cosine with the priors.
     pub meaning: Option<Side>,
+    /// It is what was asked for, as far as the query says when that is so.
+    pub sure: bool,
     /// The texts that were asked for, of those fields that the document has.
     pub highlights: Vec<Highlighted>,
     /// Where the text's score comes from, when asked.

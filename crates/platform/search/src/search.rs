@@ -98,6 +98,13 @@ impl Searching<'_> {
             None => Matches::default(),
         };
         let unfiltered = if kin.documents.is_empty() { unfiltered } else { unfiltered.or_better(&kin) };
+        let sure = evaluator.sure.take();
+        // Sorted otherwise, what is only like it would come first as well.
+        let only_sure = sure.as_ref().filter(|_| request.sort != Sort::Relevance);
+        let unfiltered = match only_sure.map(|sure| unfiltered.within(sure)) {
+            Some(only) if !only.documents.is_empty() => only,
+            _ => unfiltered,
+        };
         let needs_unfiltered = !filters.is_empty() && request.facets.iter().any(|facet| facet.without_own_filters);
         let (matches, unfiltered) = if filters.is_empty() {
             (unfiltered, None)
@@ -110,14 +117,19 @@ impl Searching<'_> {
         let only_near: Vec<u32> =
             near.iter().map(|(document, _)| *document).filter(|d| matches.score_of(*d).is_none()).collect();
         let found: Vec<u32> = matches.documents.iter().chain(&only_near).copied().collect();
+        let is_sure = |document: &u32| sure.as_ref().is_none_or(|sure| sure.contains(*document));
+        let counted: Vec<u32> = found.iter().copied().filter(is_sure).collect();
         let mut response = Response {
             total: found.len(),
             text_total: matches.documents.len(),
             meaning_only: only_near.len(),
+            sure: sure.is_some().then_some(counted.len()),
             ..Response::default()
         };
+        let unfiltered = unfiltered.map(|all| sure.as_ref().map_or_else(|| all.clone(), |sure| all.within(sure)));
+        let near_counted: Vec<u32> = only_near.iter().copied().filter(is_sure).collect();
         for facet in &request.facets {
-            response.facets.push(self.facet(facet, request, &filters, &found, unfiltered.as_ref(), &only_near)?);
+            response.facets.push(self.facet(facet, request, &filters, &counted, unfiltered.as_ref(), &near_counted)?);
         }
 
         let page = match &request.sort {
@@ -126,7 +138,9 @@ impl Searching<'_> {
         };
         let mut markers = self.markers(request, &evaluator.marks)?;
         for candidate in page.into_iter().skip(request.offset).take(request.limit) {
-            response.hits.push(self.hit(request, &mut markers, &priors, candidate)?);
+            let mut hit = self.hit(request, &mut markers, &priors, candidate)?;
+            hit.sure = is_sure(&candidate.document);
+            response.hits.push(hit);
         }
         if let Some(query) = request.text.as_ref().filter(|_| request.explain) {
             for hit in &mut response.hits {
@@ -553,6 +567,7 @@ impl Searching<'_> {
             score: candidate.score,
             text: candidate.text.map(side),
             meaning: candidate.meaning.map(side),
+            sure: true,
             highlights: Vec::new(),
             reasons: Vec::new(),
         };

@@ -13,6 +13,7 @@ use tantivy::{
 use crate::{
     Language, Schema,
     analysis::{folded, indexed_words},
+    english,
     limits::WORD_BYTES,
 };
 
@@ -80,9 +81,10 @@ impl Tokenizer for Analyser {
                 for word in indexed_words(text) {
                     let mut stems: Vec<String> = Vec::with_capacity(1);
                     for form in word.forms.iter().filter(|form| form.len() <= WORD_BYTES) {
-                        let stem = stemmer.stem(form).into_owned();
-                        if !stem.is_empty() && !stems.contains(&stem) {
-                            stems.push(stem);
+                        for stem in english::stems(&stemmer, language, form) {
+                            if !stems.contains(&stem) {
+                                stems.push(stem);
+                            }
                         }
                     }
                     for stem in stems {

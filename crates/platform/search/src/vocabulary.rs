@@ -15,6 +15,13 @@ const SHORTEST: usize = 3;
 /// Words longer than this neither.
 const LONGEST: usize = 32;
 
+/// Letters of the shortest word that is taken apart.
+const JOINED: usize = 5;
+/// Parts at most.
+const PARTS: usize = 4;
+/// Ways that are tried.
+const WAYS: usize = 8;
+
 #[derive(Default)]
 pub(crate) struct Vocabulary {
     numbers: HashMap<Box<str>, u32>,
@@ -131,6 +138,43 @@ impl Vocabulary {
         }
         looked_up.insert(word.into(), Arc::clone(&found));
         found
+    }
+
+    /// The ways to write this word as several that are known, the fewest first.
+    pub(crate) fn parts(&self, word: &str) -> Vec<Vec<String>> {
+        let mut ways = Vec::new();
+        if (JOINED..=LONGEST).contains(&word.chars().count()) {
+            for most in 2..=PARTS {
+                self.part(word, most, &mut Vec::new(), &mut ways);
+            }
+        }
+        ways.truncate(WAYS);
+        ways
+    }
+
+    /// Adds the ways to write the rest of a word in exactly so many parts.
+    fn part<'a>(&self, rest: &'a str, parts: usize, before: &mut Vec<&'a str>, ways: &mut Vec<Vec<String>>) {
+        if ways.len() >= WAYS {
+            return;
+        }
+        if parts == 1 {
+            if self.is_part(rest) {
+                ways.push(before.iter().copied().chain([rest]).map(str::to_owned).collect());
+            }
+            return;
+        }
+        for (at, _) in rest.char_indices().skip(1) {
+            let (first, others) = rest.split_at(at);
+            if self.is_part(first) {
+                before.push(first);
+                self.part(others, parts - 1, before, ways);
+                before.pop();
+            }
+        }
+    }
+
+    fn is_part(&self, part: &str) -> bool {
+        part.chars().nth(1).is_some() && self.count(part) > 0
     }
 
     fn look_up(&self, word: &str, limit: usize) -> Vec<Alike> {
@@ -261,6 +305,14 @@ fn distance(a: &[char], b: &[char], most: u8) -> Option<u8> {
     }
     let distance = rows[a.len() % 3][b.len()];
     (distance <= most).then(|| u8::try_from(distance).expect("at most two"))
+}
+
+/// Whether a folded word may be another one, misspelt: so many edits off as [`Fuzziness`](crate::Fuzziness) tolerates.
+#[must_use]
+pub fn is_like(word: &str, other: &str) -> bool {
+    let (word, other): (Vec<char>, Vec<char>) = (word.chars().collect(), other.chars().collect());
+    let allowed = tolerance(word.len()).min(tolerance(other.len()));
+    word == other || (word.len() <= LONGEST && distance(&word, &other, allowed).is_some())
 }
 
 fn is_vowel(c: char) -> bool {

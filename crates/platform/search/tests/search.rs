@@ -12,7 +12,7 @@ use std::{
 use bookworm_search::{
     Batch, Combine, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Kin, Language,
     Meaning, Minimum, Opened, Options, Phrase, Prior, Query, Request, Response, Schema, SearchError, Sort, StopWords,
-    Suggestion, Synonym, TextOptions, VectorModel, VectorsOpened, Words,
+    Suggestion, Sure, Synonym, TextOptions, VectorModel, VectorsOpened, Words,
     fusion::{Opinion, Span},
     limits,
 };
@@ -203,10 +203,147 @@ fn misspelt_words_find_and_never_hide_what_is_spelt_so() {
 fn corrections_keep_the_words_that_are_known() {
     let folder = tempfile::tempdir().unwrap();
     let index = filled(folder.path());
-    assert_eq!(index.correct("The hobit by tolkein", &stops()).as_deref(), Some("The hobbit by tolkien"));
-    assert_eq!(index.correct("dune messiah", &stops()), None);
-    assert_eq!(index.correct("zzzzqqqq", &stops()), None);
-    assert_eq!(index.correct("", &stops()), None);
+    let corrected = |text: &str| index.corrections(&Words::new(text).stop_words(&stops()), 3).unwrap();
+    assert_eq!(corrected("The hobit by tolkein")[0], "The hobbit by tolkien");
+    for text in ["dune messiah", "zzzzqqqq", "", "children of the desert planets", "went home"] {
+        assert_eq!(corrected(text), [""; 0], "{text}");
+    }
+    // Who knows the word leaves it as it is.
+    let known = Words::new("hobit tolkein").known(&StopWords::new(["hobit"]));
+    assert_eq!(index.corrections(&known, 3).unwrap(), ["hobit tolkien"]);
+    assert_eq!(index.search(&words(Words::new("hobit").known(&StopWords::new(["hobit"])))).unwrap().total, 0);
+}
+
+#[test]
+fn a_word_that_is_there_brings_nothing_that_is_spelt_like_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = filled(folder.path());
+    let title = |number, title: &str, about: &str| Document::new(id(number)).text("title", title).text("about", about);
+    let whales = vec![
+        title(20, "Moby-Dick", "A whale."),
+        title(21, "White Teeth", "Three families."),
+        title(22, "Where the Wild Things Are", "A boy."),
+    ];
+    index.apply(Batch { put: whales, remove: Vec::new() }, None).unwrap();
+    assert_eq!(ask(&index, "whale"), [20]);
+    assert_eq!(ask(&index, "whales"), [20]);
+    assert!(ask(&index, "whaet").contains(&21), "nothing has it: what is like it");
+}
+
+#[test]
+fn names_keep_their_symbols_and_words_their_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = filled(folder.path());
+    let titles = [
+        "C# in Depth",
+        "C++ Primer",
+        "The C Programming Language",
+        "Pro .NET",
+        "The Net",
+        "R&B: The Story",
+        "AC/DC: Maximum Rock",
+        "Half\u{ad}hyphenated",
+        "แมวดำ",
+        "Wolves of Winter",
+        "Children of Time",
+        "A Wolf",
+        "Of Mice and Men",
+        "She Went Home",
+        "Slaughterhouse-Five",
+        "J. K. Rowling: A Life",
+        "新編 銀河鉄道の夜",
+        "F# Deep Dives",
+    ];
+    let put = (30..)
+        .zip(titles)
+        .map(|(number, title)| Document::new(id(number)).text("title", title).completion(1, title, id(number), 1.0));
+    index.apply(Batch { put: put.collect(), remove: Vec::new() }, None).unwrap();
+    for (typed, first) in [
+        ("C#", 30),
+        ("c sharp", 30),
+        ("csharp", 30),
+        ("C++", 31),
+        ("cpp", 31),
+        ("c plus plus", 31),
+        ("c", 32),
+        (".net", 33),
+        ("dotnet", 33),
+        ("net", 34),
+        ("R&B", 35),
+        ("r & b", 35),
+        ("rb", 35),
+        ("acdc", 36),
+        ("AC/DC", 36),
+        ("ac dc", 36),
+        ("halfhyphenated", 37),
+        ("half hyphenated", 37),
+        ("half-hyphenated", 37),
+        ("แมว", 38),
+        ("ดำ", 38),
+        ("wolf", 41),
+        ("wolves", 39),
+        ("child", 40),
+        ("children", 40),
+        ("mouse", 42),
+        ("men", 42),
+        ("go home", 43),
+        ("slaughter house five", 44),
+        ("slaughterhouse 5", 44),
+        ("jk rowling", 45),
+        ("銀河", 46),
+        ("鉄道", 46),
+        ("F#", 47),
+    ] {
+        assert_eq!(ask(&index, typed).first(), Some(&first), "{typed}");
+    }
+    assert!(ask(&index, "wolf").contains(&39));
+    assert!(!ask(&index, "C#").contains(&31));
+    assert_eq!(ask(&index, "thehobbit").first(), Some(&1), "a word that nothing has is taken apart");
+    assert_eq!(ask(&index, "lordoftherings").first(), Some(&2));
+    for typed in ["แมว", "ดำ", "鉄道"] {
+        assert!(!index.suggest(typed, &[], 10).is_empty(), "{typed}");
+    }
+    let marked = index.search(&Request {
+        highlight: Some(Highlighting { fields: vec![("title".to_owned(), 100)] }),
+        ..words(Words::new("wolf"))
+    });
+    let pieces = |number| {
+        let hits = marked.as_ref().unwrap().hits.iter().find(|hit| hit.id == id(number)).unwrap();
+        hits.highlights[0].pieces.iter().filter(|piece| piece.hit).map(|piece| piece.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(pieces(39), ["Wolves"]);
+}
+
+#[test]
+fn what_was_asked_for_is_told_from_what_is_like_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = filled(folder.path());
+    let named = || Sure::Named(vec!["title".to_owned(), "author".to_owned()]);
+    let sure = |text: &str, sure: Sure| {
+        let request = Request {
+            facets: vec![Facet::values("subject", 5)],
+            ..words(Words::new(text).stop_words(&stops()).sure(sure))
+        };
+        let found = index.search(&request).unwrap();
+        let hits: Vec<u128> = found.hits.iter().filter(|hit| hit.sure).map(|hit| hit.id.as_u128()).collect();
+        assert_eq!(found.sure, Some(hits.len()), "{text}");
+        assert_eq!(found.facets[0].values.is_empty(), hits.is_empty(), "{text}");
+        (found.total, hits)
+    };
+    assert_eq!(sure("dune herbert", named()).1, [3, 4], "one word in the title, the other in the name");
+    assert_eq!(sure("the hobbit", named()).1, [1]);
+    let (total, hits) = sure("dune tolkien", named());
+    assert!(total > 0 && hits.is_empty(), "no book is both");
+    assert_eq!(sure("the desert planet", named()).1.len(), 2, "in a row, as typed");
+    assert!(sure("planet spice", named()).1.is_empty(), "scattered");
+    assert_eq!(sure("planet spice", Sure::Share(1.0)).1, [3]);
+    assert!(sure("dune xylophones", Sure::Share(1.0)).1.is_empty(), "a word that nothing has counts");
+    assert!(sure("hobit", named()).1.is_empty(), "what is only spelt alike does not");
+    let by_year = Request {
+        sort: Sort::Number { field: "year".to_owned(), descending: false },
+        ..words(Words::new("dune messiah").minimum(Minimum::Any).sure(named()))
+    };
+    assert_eq!(ids(&index.search(&by_year).unwrap()), [4]);
 }
 
 #[test]
@@ -305,7 +442,7 @@ fn everything_typed_is_only_text() {
             index.search(&Request { explain: true, ..request }).unwrap();
         }
         index.search(&Request { text: Some(Phrase::new(text).into()), ..Request::default() }).unwrap();
-        let _ = index.correct(text, &stops());
+        let _ = index.corrections(&Words::new(text).stop_words(&stops()), 3).unwrap();
         let _ = index.suggest(text, &[], 10);
     }
     assert_eq!(ask(&index, &long)[0], 1);
@@ -408,7 +545,7 @@ fn suggestions_complete_any_word() {
     assert_eq!(ask("tolk", &[]), ["J.R.R. Tolkien"], "two books share an author: proposed once");
     assert_eq!(ask("tolk", &[1]), [] as [&str; 0]);
     assert_eq!(ask("létr", &[]), ["L'Étranger"]);
-    assert_eq!(ask("猫", &[]), [] as [&str; 0], "a word inside a run without spaces begins no completion");
+    assert_eq!(ask("猫", &[]), ["吾輩は猫である"], "nothing says where a word begins");
     assert_eq!(ask("吾輩", &[]), ["吾輩は猫である"]);
     for typed in ["hobib", "hbbit", "hoobbit", "hohbit", "xobbit"] {
         let found = index.suggest(typed, &[], 5);
