@@ -5,7 +5,7 @@ SHELL := bash
 ADDRESS ?= 127.0.0.1:8080
 DATA_DIR ?= bookworm-data
 
-.PHONY: search-quality search-speed help run build web test test-rust test-crash test-e2e check format lint deny bench crash clean
+.PHONY: search-quality search-regression search-speed help run build web test test-rust test-crash test-e2e check format lint deny bench crash clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ DATA ?= ../shared/data
 search-quality: build ## Score the search on judged queries (DATA=folder; see docs/search.md)
 	cargo build --release --locked --bin bookworm-bench
 	./target/release/bookworm-bench search-quality --data $(DATA)
+
+search-regression: ## Ask real books what readers type, by words alone (DATA=folder with books.jsonl.gz)
+	SEARCH_BOOKS=$(abspath $(DATA))/books.jsonl.gz cargo test --locked -p bookworm-catalog --test search_quality -- --ignored --nocapture
 
 search-speed: build ## Time the search on the same shop of many books
 	cargo build --release --locked --bin bookworm-bench

@@ -198,6 +198,9 @@ pub struct SearchHit {
     pub score: f64,
     /// How it was found.
     pub matched: Matched,
+    /// It is not what was asked for, only something like it: `total` does not count it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub related: bool,
     /// Where the query's words stand in it: parts of its title, authors or description, as they are printed.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub highlights: Vec<Highlight>,
@@ -279,18 +282,40 @@ pub struct SearchResponse {
     pub next: Option<String>,
     /// What to narrow the result by.
     pub facets: Facets,
-    /// How many books match.
+    /// How many books are what was asked for. Books that are only like it (`related`) come behind or between them and
+    /// are not counted.
     pub total: i64,
-    /// The query with its spelling corrected, when that would find more.
+    /// The query with its spelling corrected, when that finds something better.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub did_you_mean: Option<String>,
+    /// The corrected query that was searched for instead, since it finds what was clearly meant. `exact=true` searches as
+    /// typed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub corrected_to: Option<String>,
     /// Nothing has the query's words: these are the nearest by meaning.
     #[serde(default)]
     pub nearest: bool,
+    /// The shop has no book of this name: the items are the nearest to it, `total` is 0 and there are no facets.
+    #[serde(default)]
+    pub missing: bool,
+    /// The query has a number that would be an ISBN but for a digit: the items are the books that it may be.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wrong_isbn: Option<WrongIsbn>,
     /// Whether a part of the search did not take part.
     pub degraded: bool,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+}
+
+/// A number whose last digit does not fit the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WrongIsbn {
+    /// The digits as typed.
+    pub typed: String,
+    /// What the last character would have to be.
+    pub expected: String,
+    /// The ISBN that was most likely meant: of a book in the shop when there is one, else with the last digit corrected.
+    pub meant: Isbn13,
 }
 
 /// What a suggestion completes.
@@ -314,6 +339,15 @@ pub struct Suggestion {
     pub kind: SuggestionKind,
     /// Of the book, author or subject.
     pub id: uuid::Uuid,
+    /// Of a title: who wrote it, in the order of the cover.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub authors: Vec<String>,
+    /// Of a title: what it costs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub price: Option<Money>,
+    /// Of a title: path of the cover.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cover_url: Option<String>,
 }
 
 /// `GET /search/suggest`

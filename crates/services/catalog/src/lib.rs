@@ -77,6 +77,7 @@ impl CatalogService {
         migrations.extend(store::MIGRATIONS);
         db.migrate(&migrations, clock.now()).await?;
         store::mend::languages(&db, clock.now()).await?;
+        store::mend::titles(&db).await?;
         let outbox = Outbox::new(clock.clone());
         Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new(), search })))
     }

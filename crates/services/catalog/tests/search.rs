@@ -461,8 +461,104 @@ async fn what_cannot_be_found_by_words_is_answered_by_meaning_and_better_spellin
         let body = shop.search("q=xylophone").await;
         assert_eq!((body["total"].as_i64(), &body["nearest"]), (Some(0), &json!(false)));
         let body = shop.search("q=dispossesed").await;
-        assert_eq!(body["did_you_mean"], "dispossessed");
+        assert_eq!((&body["did_you_mean"], &body["corrected_to"]), (&json!("dispossessed"), &json!("dispossessed")));
+        assert_eq!((titles(&body)[0].as_str(), &body["total"]), ("The Dispossessed", &json!(1)));
         assert_eq!(shop.search("q=dispossessed").await.get("did_you_mean"), None);
+        // As typed, on request: what it may have been is said all the same.
+        let body = shop.search("q=dispossesed&exact=true").await;
+        assert_eq!((&body["did_you_mean"], body.get("corrected_to")), (&json!("dispossessed"), None));
+        assert_eq!(body["total"], 0, "{body}");
+        let only = shop.search("q=left%20hnad%20of%20darknes").await;
+        assert_eq!(only["corrected_to"], "left hand of darkness", "{only}");
+        // Words of the language are spelt right, whether a book has them or not.
+        for right in ["q=potatoes", "q=a%20book%20about%20a%20beacon", "q=stranded%20robots", "q=keepers%20mourn"] {
+            let body = shop.search(right).await;
+            assert_eq!((body.get("did_you_mean"), body.get("corrected_to")), (None, None), "{right}: {body}");
+        }
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_the_shop_does_not_have_is_said_so() {
+    on_each(|shop| async move {
+        shop.fill().await;
+        for query in ["q=left%20wizard", "q=darkness%20asimov", "q=asimov%20xylophones"] {
+            let body = shop.search(query).await;
+            assert_eq!((&body["missing"], &body["total"]), (&json!(true), &json!(0)), "{query}: {body}");
+            assert_eq!(body["facets"], json!({"subject": [], "language": [], "author": [], "price": []}), "{query}");
+            assert!(body["items"].as_array().unwrap().iter().all(|item| item["related"] == true), "{query}: {body}");
+        }
+        for query in ["q=left%20hand", "q=asimov%20robot", "q=ursula%20wizard", "q=novels%20in%20french"] {
+            let body = shop.search(query).await;
+            assert_eq!(body["missing"], false, "{query}: {body}");
+            assert!(body["total"].as_i64() > Some(0), "{query}: {body}");
+        }
+        // A title that begins like a question is one.
+        shop.create(json!({"title": "Looking for Quartz", "authors": [], "price": usd(100)})).await;
+        eventually("found", async || shop.titles("q=looking%20for%20quartz").await.first().is_some()).await;
+        assert_eq!(shop.titles("q=looking%20for%20quartz").await[0], "Looking for Quartz");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn titles_of_an_older_shop_are_put_in_order_once() {
+    on_each(|shop| async move {
+        shop.fill().await;
+        let old = shop.catalog.db().transact::<_, DbError, _>(|tx| {
+            Box::pin(async move {
+                let sql = "UPDATE books SET title_key = $1 WHERE title = $2";
+                tx.exec(sql, values![b"the dispossessed".to_vec(), "The Dispossessed"]).await?;
+                tx.exec("DELETE FROM title_order", []).await?;
+                Ok(())
+            })
+        });
+        old.await.unwrap();
+        let shop = shop.restart().await;
+        let mut walked = Vec::new();
+        let mut path = "/books?sort=title&limit=2".to_owned();
+        loop {
+            let body = shop.get(&path).await.body;
+            walked.extend(
+                body["items"].as_array().unwrap().iter().map(|book| book["title"].as_str().unwrap().to_owned()),
+            );
+            let Some(next) = body["next"].as_str() else { break };
+            assert!(walked.len() < 10, "{walked:?}");
+            path = format!("/books?sort=title&limit=2&cursor={next}");
+        }
+        let sorted = [
+            "Cien años de soledad",
+            "The Dispossessed",
+            "I, Robot",
+            "The Left Hand of Darkness",
+            "Salt and Fire",
+            "The Stone Keeper",
+            "A Wizard of Earthsea",
+        ];
+        assert_eq!(walked, sorted);
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_isbn_with_a_wrong_digit_is_explained() {
+    on_each(|shop| async move {
+        shop.fill().await;
+        // One digit wrong, two the wrong way round, the last one wrong: the book is found.
+        for typed in ["9780441478135", "9780414478125", "978-0-441-47812-6", "0441478124"] {
+            let body = shop.search(&format!("q={typed}")).await;
+            assert_eq!(titles(&body), ["The Left Hand of Darkness"], "{typed}: {body}");
+            assert_eq!(body["wrong_isbn"]["meant"], "9780441478125", "{typed}");
+            assert_eq!(body["wrong_isbn"]["typed"], typed.replace('-', ""), "{typed}");
+        }
+        let body = shop.search("q=9780804429574").await;
+        let wrong = json!({"typed": "9780804429574", "expected": "3", "meant": "9780804429573"});
+        assert_eq!((&body["wrong_isbn"], &body["total"]), (&wrong, &json!(0)), "{body}");
+        assert_eq!(shop.search("q=9780441478125").await.get("wrong_isbn"), None);
         shop
     })
     .await;
@@ -502,7 +598,7 @@ async fn filters_combine_and_facets_count_the_whole_result() {
         );
         assert_eq!(
             shop.titles("q=author:ursula&sort=title").await,
-            ["A Wizard of Earthsea", "The Dispossessed", "The Left Hand of Darkness"]
+            ["The Dispossessed", "The Left Hand of Darkness", "A Wizard of Earthsea"]
         );
         let marked = shop.search("q=wizard").await;
         let highlight = &marked["items"][0]["highlights"][0];
@@ -797,10 +893,19 @@ async fn recommendations_follow_what_a_customer_bought_and_looked_at() {
         assert!(like.headers["surrogate-key"].to_str().unwrap().contains(&robot.to_string()));
         // Completions.
         let typed = shop.get("/search/suggest?q=ursu").await.body;
-        assert_eq!(
-            (&typed["items"][0]["text"], &typed["items"][0]["kind"]),
-            (&json!("Ursula K. Le Guin"), &json!("author"))
-        );
+        let items = typed["items"].as_array().unwrap();
+        let of = |kind: &str| items.iter().filter(|item| item["kind"] == kind).collect::<Vec<_>>();
+        assert_eq!(of("author")[0]["text"], "Ursula K. Le Guin", "{typed}");
+        assert_eq!(of("title").len(), 3, "the author's titles as well: {typed}");
+        assert_eq!(of("title")[0]["authors"], json!(["Ursula K. Le Guin"]));
+        assert_eq!(of("title")[0]["price"]["currency"], "USD");
+        assert!(of("title")[0]["cover_url"].as_str().unwrap().contains("cover"), "{typed}");
+        assert_eq!(of("author")[0].get("price"), None);
+        // In any order, unfinished and misspelt.
+        for tolerant in ["darkness%20left", "guin%20disposs", "ursla%20guin", "wizzard%20earth"] {
+            let typed = shop.get(&format!("/search/suggest?q={tolerant}")).await.body;
+            assert_eq!(typed["items"][0]["kind"], "title", "{tolerant}: {typed}");
+        }
         let typed = shop.get("/search/suggest?q=%C3%A9earthsea").await;
         assert_eq!(typed.status, StatusCode::OK);
         let typed = shop.get("/search/suggest?q=dispo").await;

@@ -2,6 +2,7 @@
 
 pub(crate) mod draft;
 pub(crate) mod estimate;
+pub(crate) mod named;
 pub(crate) mod rating;
 pub(crate) mod text;
 pub(crate) mod understand;

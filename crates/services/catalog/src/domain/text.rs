@@ -43,6 +43,41 @@ pub(crate) fn sort_key(text: &str) -> String {
     }
 }
 
+/// What decides the place of a title in a list: without an article of its language and without leading punctuation.
+/// *The Zebra* stands under Z, *L'Étranger* under E. A title that is nothing else keeps what it has.
+pub(crate) fn title_key(title: &str, language: Option<&str>) -> String {
+    let folded = fold(title);
+    let bare = folded.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let bare = if bare.is_empty() { folded.as_str() } else { bare };
+    let language = language.and_then(|code| code.split('-').next()).unwrap_or("en");
+    let articles = ARTICLES.iter().find(|(codes, _)| codes.contains(&language)).map_or(&[][..], |(_, list)| list);
+    let article = articles.iter().filter(|article| bare.starts_with(**article)).max_by_key(|article| article.len());
+    let rest = article.map(|article| bare[article.len()..].trim_start_matches(|c: char| !c.is_alphanumeric()));
+    // "A Is for Alibi", "A to Z": a letter is no article.
+    let is_letter = |rest: &str| ["is ", "to ", "and ", "for "].iter().any(|next| rest.starts_with(next));
+    sort_key(rest.filter(|rest| !rest.is_empty() && !is_letter(rest)).unwrap_or(bare))
+}
+
+/// Articles by the codes of their languages, folded, each with what follows it.
+const ARTICLES: [(&[&str], &[&str]); 13] = [
+    (&["en", "sco"], &["the ", "a ", "an "]),
+    (
+        &["de"],
+        &["der ", "die ", "das ", "den ", "dem ", "des ", "ein ", "eine ", "einen ", "einem ", "einer ", "eines "],
+    ),
+    (&["fr", "oc"], &["le ", "la ", "les ", "l'", "un ", "une ", "des "]),
+    (&["es", "gl"], &["el ", "la ", "lo ", "los ", "las ", "un ", "una ", "unos ", "unas "]),
+    (&["it"], &["il ", "lo ", "la ", "l'", "i ", "gli ", "le ", "un ", "uno ", "una ", "un'"]),
+    (&["nl", "af"], &["de ", "het ", "een ", "'t ", "t ", "'n ", "n ", "die "]),
+    (&["pt"], &["o ", "a ", "os ", "as ", "um ", "uma ", "uns ", "umas "]),
+    (&["sv", "da", "no", "nb", "nn"], &["en ", "ett ", "et ", "ei ", "den ", "det ", "de "]),
+    (&["ca"], &["el ", "la ", "els ", "les ", "l'", "un ", "una ", "en ", "na "]),
+    (&["hu"], &["a ", "az ", "egy "]),
+    (&["el"], &["ο ", "η ", "το ", "οι ", "τα ", "ενας ", "ενα ", "μια "]),
+    (&["ga"], &["an ", "na "]),
+    (&["ro"], &["un ", "o ", "niste "]),
+];
+
 /// The first key after every key that begins with `prefix`, for a range over bytes. `None` when there is none.
 pub(crate) fn after_prefix(prefix: &str) -> Option<Vec<u8>> {
     let mut bytes = prefix.as_bytes().to_vec();
@@ -107,6 +142,41 @@ mod tests {
             ("a\u{0}b\n", "a b"),
         ] {
             assert_eq!(fold(text), folded, "{text}");
+        }
+    }
+
+    #[test]
+    fn titles_stand_without_article_and_punctuation() {
+        for (title, language, key) in [
+            ("The Zebra", Some("en"), "zebra"),
+            ("A Yak", Some("en"), "yak"),
+            ("An Owl", None, "owl"),
+            ("“The Owl”", Some("en"), "owl”"),
+            ("...And Ladies of the Club", Some("en"), "and ladies of the club"),
+            ("¿Quién?", Some("es"), "quien?"),
+            ("Der Zauberberg", Some("de"), "zauberberg"),
+            ("Die Hard", Some("en"), "die hard"),
+            ("Die Verwandlung", Some("de-AT"), "verwandlung"),
+            ("L'Étranger", Some("fr"), "etranger"),
+            ("L’Amant", Some("fr"), "amant"),
+            ("La Peste", Some("fr"), "peste"),
+            ("Les Misérables", Some("fr"), "miserables"),
+            ("El túnel", Some("es"), "tunel"),
+            ("I Malavoglia", Some("it"), "malavoglia"),
+            ("Un'altra vita", Some("it"), "altra vita"),
+            ("De brief voor de koning", Some("nl"), "brief voor de koning"),
+            ("'t Hooge nest", Some("nl"), "hooge nest"),
+            ("Os Maias", Some("pt"), "maias"),
+            ("Den ärliga bedragaren", Some("sv"), "arliga bedragaren"),
+            ("A Tale", Some("fr"), "a tale"),
+            ("A Is for Alibi", Some("en"), "a is for alibi"),
+            ("The", Some("en"), "the"),
+            ("It", Some("en"), "it"),
+            ("Theatre", Some("en"), "theatre"),
+            ("!!!", Some("en"), "!!!"),
+            ("三体", Some("zh"), "三体"),
+        ] {
+            assert_eq!(title_key(title, language), key, "{title}");
         }
     }
 

@@ -4,9 +4,9 @@
 //! What a query names for certain (`author:`, `language:`) narrows; what it only hints at (a year, "in French") may be
 //! a title as well (*1984*), so it does no more than help a book up.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
-use bookworm_kernel::{Isbn13, IsbnMention};
+use bookworm_kernel::{Isbn13, IsbnMention, Misprint};
 
 use super::{
     draft,
@@ -24,11 +24,17 @@ const MAX_PHRASES: usize = 8;
 /// A query, understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Understood {
-    /// The query in plain words, without prefixes, quotes and control characters: what is compared by meaning, and what
-    /// spelling is checked of.
+    /// The query in plain words, without prefixes, quotes, control characters and words that only carry the question
+    /// ("a book about"): what is compared by meaning, and what spelling is checked of.
     pub(crate) text: String,
+    /// The same with the words that carry the question, when there are any: they may be a title after all.
+    pub(crate) whole: Option<String>,
+    /// Whether the words that carry the question announce a description.
+    pub(crate) described: bool,
     /// An ISBN that stands in it, in any notation.
     pub(crate) isbn: Option<Isbn13>,
+    /// A number that would be an ISBN but for a digit, when there is no ISBN.
+    pub(crate) misprint: Option<Misprint>,
     /// Every folded word of [`Self::text`] in order, repeats and stop words included.
     pub(crate) all: Vec<String>,
     /// The words that tell something: without stop words and repeats, unless nothing else is left.
@@ -59,6 +65,7 @@ impl Understood {
     /// Whether it asks for nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.isbn.is_none()
+            && self.misprint.is_none()
             && self.all.is_empty()
             && self.phrases.is_empty()
             && self.title.is_empty()
@@ -70,12 +77,7 @@ impl Understood {
 
     /// Whether it describes a book rather than naming it.
     pub(crate) fn is_description(&self) -> bool {
-        self.all.len() >= DESCRIPTION
-    }
-
-    /// Whether it is an ISBN and nothing else that would tell anything.
-    pub(crate) fn is_only_isbn(&self) -> bool {
-        self.isbn.is_some() && self.all.is_empty() && self.phrases.is_empty()
+        self.described || self.all.len() >= DESCRIPTION
     }
 }
 
@@ -157,9 +159,24 @@ impl Prefix {
 
 /// Understands a query. Of one with more than [`MAX_CHARS`] characters the beginning counts.
 pub(crate) fn understand(query: &str) -> Understood {
+    read(query, true)
+}
+
+/// Understands a query of which every word counts: one that begins like a question and is a title ("Looking for
+/// Alaska").
+pub(crate) fn understand_whole(query: &str) -> Understood {
+    read(query, false)
+}
+
+fn read(query: &str, carried: bool) -> Understood {
     let cleaned: String = query.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { quote(c) }).collect();
-    let (isbn, rest) = take_isbn(&cleaned);
-    let mut understood = Understood { isbn, ..Understood::default() };
+    let (number, rest) = take_isbn(&cleaned);
+    let (isbn, misprint) = match number {
+        Some(Ok(isbn)) => (Some(isbn), None),
+        Some(Err(misprint)) => (None, Some(misprint)),
+        None => (None, None),
+    };
+    let mut understood = Understood { isbn, misprint, ..Understood::default() };
     let mut plain: Vec<String> = Vec::new();
     for piece in pieces(&rest) {
         match piece {
@@ -179,8 +196,17 @@ pub(crate) fn understand(query: &str) -> Understood {
         }
     }
     understood.text = plain.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let has_number = isbn.is_some() || understood.misprint.is_some();
+    if carried
+        && understood.phrases.is_empty()
+        && let Some((bare, describes)) = without_carriers(&understood.text)
+        && (has_number || !query_words(&bare).is_empty())
+    {
+        understood.described = describes && !query_words(&bare).is_empty();
+        understood.whole = Some(std::mem::replace(&mut understood.text, bare));
+    }
     understood.all = query_words(&understood.text);
-    if isbn.is_some() {
+    if has_number {
         // "ISBN-13: 978-..." asks for nothing beside the number.
         understood.all.retain(|word| !matches!(word.as_str(), "isbn" | "isbn10" | "isbn13" | "ean" | "10" | "13"));
         if understood.all.is_empty() {
@@ -281,13 +307,158 @@ fn take_prefixed(understood: &mut Understood, prefix: Prefix, value: &str) -> bo
 }
 
 /// Finds an ISBN, whatever stands around it. Returns what is left of the text.
-fn take_isbn(text: &str) -> (Option<Isbn13>, String) {
+fn take_isbn(text: &str) -> (Option<Result<Isbn13, Misprint>>, String) {
     match Isbn13::find(text) {
-        Some(IsbnMention { isbn: Ok(isbn), place }) => {
-            (Some(isbn), format!("{} {}", &text[..place.start], &text[place.end..]))
-        }
-        _ => (None, text.to_owned()),
+        Some(IsbnMention { isbn, place }) => (Some(isbn), format!("{} {}", &text[..place.start], &text[place.end..])),
+        None => (None, text.to_owned()),
     }
+}
+
+/// Phrases, each in folded words.
+type Phrases = Vec<Vec<String>>;
+
+/// The words that carry a question, by what they do.
+struct Carriers {
+    ask: Phrases,
+    article: Phrases,
+    kind: Phrases,
+    about: Phrases,
+    by: Phrases,
+    end: Phrases,
+}
+
+static CARRIERS: LazyLock<Carriers> = LazyLock::new(|| {
+    let of = |name: &str| {
+        let lines = include_str!("../../data/carriers.txt").lines();
+        let of_name = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let mut phrases: Phrases = of_name.flat_map(|line| line.split(", ")).map(query_words).collect();
+        phrases.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
+        phrases
+    };
+    Carriers {
+        ask: of("ask"),
+        article: of("article"),
+        kind: of("kind"),
+        about: of("about"),
+        by: of("by"),
+        end: of("end"),
+    }
+});
+
+/// How many words the longest of these phrases has that the words begin with; 0 when there is none.
+fn begins(words: &[String], phrases: &Phrases) -> usize {
+    phrases.iter().find(|phrase| words.starts_with(phrase)).map_or(0, Vec::len)
+}
+
+/// The words that name what is wanted and begin to tell of it ("a novel where"): how many, and whether a description
+/// follows.
+fn announces(words: &[String]) -> Option<(usize, bool)> {
+    let mut at = 0;
+    while let length @ 1.. = begins(&words[at..], &CARRIERS.article) {
+        at += length;
+    }
+    let kind = begins(&words[at..], &CARRIERS.kind);
+    let then = &words[at + kind..];
+    match (kind, begins(then, &CARRIERS.about), begins(then, &CARRIERS.by)) {
+        (0, ..) | (_, 0, 0) => None,
+        (_, 0, by) => Some((at + kind + by, false)),
+        (_, about, _) => Some((at + kind + about, true)),
+    }
+}
+
+/// The text without the words that carry its question, and whether they announce a description; `None` when there are no
+/// such words. What is left may be nothing.
+fn without_carriers(text: &str) -> Option<(String, bool)> {
+    let (words, places): (Vec<String>, Vec<Range<usize>>) = placed_words(text).into_iter().unzip();
+    let mut carried = vec![false; words.len()];
+    let (mut from, mut to, mut describes) = (0, words.len(), false);
+    loop {
+        let asks = begins(&words[from..], &CARRIERS.ask);
+        if asks > 0 {
+            from += asks;
+        } else if let Some((length, about)) = announces(&words[from..]) {
+            from += length;
+            describes |= about;
+        } else {
+            break;
+        }
+    }
+    // "I'm looking for a book, a girl ...": of what is asked for, the kind says nothing either.
+    if from > 0 {
+        let mut at = from;
+        while let length @ 1.. = begins(&words[at..to], &CARRIERS.article) {
+            at += length;
+        }
+        let kind = begins(&words[at..to], &CARRIERS.kind);
+        let comma = kind > 0
+            && places.get(at + kind).is_some_and(|next| text[places[at + kind - 1].end..next.start].contains(','));
+        if kind > 0 && (comma || at + kind == to) {
+            from = at + kind;
+        }
+    }
+    while from < to {
+        let ends = CARRIERS.end.iter().find(|phrase| words[from..to].ends_with(phrase)).map_or(0, Vec::len);
+        if ends == 0 {
+            break;
+        }
+        to -= ends;
+    }
+    carried[..from].fill(true);
+    carried[to..].fill(true);
+    // "fantasy novel where dragons rule"
+    for at in from + 1..to {
+        if begins(&words[at..to], &CARRIERS.kind) > 0
+            && let Some((length, true)) = announces(&words[at..to])
+            && at + length < to
+            && !matches!(words[at + 1].as_str(), "with" | "on" | "that" | "who" | "whose" | "which")
+        {
+            carried[at..at + length].fill(true);
+            describes = true;
+        }
+    }
+    if !carried.contains(&true) {
+        return None;
+    }
+    let mut left = String::with_capacity(text.len());
+    let mut end = None;
+    for (place, _) in places.iter().zip(&carried).filter(|(_, carried)| !**carried) {
+        // What stands between two words that stay, stays: it may join them.
+        match end {
+            Some(end) if places.iter().all(|other| !(end <= other.start && other.end <= place.start)) => {
+                left.push_str(&text[end..place.start]);
+            }
+            Some(_) => left.push(' '),
+            None => {}
+        }
+        left.push_str(&text[place.clone()]);
+        end = Some(place.end);
+    }
+    // A symbol behind the last word may belong to it ("C#").
+    if let Some(end) = end {
+        left.extend(text[end..].chars().take_while(|c| matches!(c, '#' | '+')));
+    }
+    Some((left, describes))
+}
+
+/// The folded words of a text, and where each stands.
+fn placed_words(text: &str) -> Vec<(String, Range<usize>)> {
+    let mut words = Vec::new();
+    let mut start = None;
+    for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
+        let inside = c.is_alphanumeric() || matches!(c, '\'' | '’' | '\u{300}'..='\u{36f}');
+        match (start, inside) {
+            (None, true) => start = Some(at),
+            (Some(from), false) => {
+                let word = query_words(&text[from..at]).concat();
+                if !word.is_empty() {
+                    words.push((word, from..at));
+                }
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    words
 }
 
 /// "X by Y" in a short query: the last "by" with words on both sides.
@@ -327,6 +498,11 @@ mod tests {
 
     use super::*;
 
+    fn is_only_isbn(text: &str) -> bool {
+        let u = understand(text);
+        u.isbn.is_some() && u.all.is_empty() && u.phrases.is_empty()
+    }
+
     fn isbn(text: &str) -> Option<String> {
         understand(text).isbn.map(|isbn| isbn.to_string())
     }
@@ -360,9 +536,9 @@ mod tests {
         }
         assert_eq!(isbn("080442957X").as_deref(), Some("9780804429573"));
         for text in ["ISBN-13: 9780441478125", "isbn978-0-441-47812-5", "9780441478125.0", "=\"9780441478125\""] {
-            assert!(understand(text).is_only_isbn(), "{text}");
+            assert!(is_only_isbn(text), "{text}");
         }
-        assert!(!understand("9780441478125 darkness").is_only_isbn());
+        assert!(!is_only_isbn("9780441478125 darkness"));
         for text in ["1984", "catch 22", "9780441478126", "2001 a space odyssey", "12345", "x0441478123", "04414781234"]
         {
             assert_eq!(isbn(text), None, "{text}");
@@ -408,6 +584,61 @@ mod tests {
         assert_eq!(described.words, ["girl", "steals", "germany"]);
         assert_eq!(understand("It").words, ["it"]);
         assert_eq!(understand("The Who").words, ["the", "who"]);
+    }
+
+    #[test]
+    fn words_that_carry_the_question_never_count() {
+        for (query, text, describes) in [
+            ("a book about a man stranded on mars", "a man stranded on mars", true),
+            ("novel where a girl steals books", "a girl steals books", true),
+            ("book about whales and obsession", "whales and obsession", true),
+            ("I'm looking for a book about sailing, please", "sailing", true),
+            ("i want to read something about bees", "bees", true),
+            ("looking for a story in which nobody dies", "nobody dies", true),
+            ("fantasy novel where dragons rule", "fantasy dragons rule", true),
+            ("do you have any books by agatha christie?", "agatha christie", false),
+            ("a novel called Beloved", "Beloved", false),
+            ("dune paperback", "dune", false),
+            ("animal farm in paperback please", "animal farm", false),
+            ("looking for C#", "C#", false),
+            ("Ich suche ein Buch über Bienen", "Bienen", true),
+            ("un livre sur la mer", "la mer", true),
+            ("un libro sobre el mar", "el mar", true),
+            ("een boek over bijen", "bijen", true),
+        ] {
+            let u = understand(query);
+            assert_eq!((u.text.as_str(), u.described), (text, describes), "{query}");
+            assert!(u.whole.is_some(), "{query}");
+        }
+        for query in [
+            "the book thief",
+            "the jungle book",
+            "a tale of two cities",
+            "the story of art",
+            "a novel bookstore",
+            "books",
+            "find me",
+            "book of sand",
+            "the neverending story",
+            "dune",
+            "\"a book about\" mars",
+            "never let me go",
+        ] {
+            let u = understand(query);
+            assert_eq!((u.whole.as_deref(), u.described), (None, false), "{query}");
+        }
+        // It may be a title after all.
+        let u = understand("Looking for Alaska");
+        assert_eq!((u.text.as_str(), u.whole.as_deref(), u.described), ("Alaska", Some("Looking for Alaska"), false));
+        assert!(is_only_isbn("do you have 9780441478125 in stock?"));
+    }
+
+    #[test]
+    fn a_number_with_a_wrong_digit_is_told() {
+        let u = understand("ISBN 9780804429574");
+        let misprint = u.misprint.expect("a wrong check digit");
+        assert_eq!((misprint.expected, u.all.len(), u.isbn), ('3', 0, None));
+        assert_eq!(understand("1234567890123").misprint, None);
     }
 
     #[test]

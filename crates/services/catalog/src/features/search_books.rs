@@ -2,11 +2,11 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::catalog::{
-    BookSort, Explanation, FacetValue, Facets, Highlight, Matched, Piece, SearchResponse,
+    BookSort, Explanation, FacetValue, Facets, Highlight, Matched, Piece, SearchResponse, WrongIsbn,
 };
 use bookworm_http::{ApiQuery, Problem, ProblemBody, Result, Validator, auth::Caller, cursor};
-use bookworm_kernel::{BookId, ErrorCode};
-use bookworm_search::{Hit, Side, Sort, limits};
+use bookworm_kernel::{BookId, ErrorCode, Isbn13};
+use bookworm_search::{Hit, Index, SearchError, Side, Sort, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,8 +17,9 @@ use super::{
 use crate::{
     CatalogService,
     domain::{
+        named::is_named,
         text::fold,
-        understand::{MAX_CHARS, Understood, understand},
+        understand::{MAX_CHARS, Understood, understand, understand_whole},
     },
     search::{
         NoMeaning,
@@ -34,8 +35,10 @@ use crate::{
 const NUMBERED: usize = 1_000;
 /// The most words that the database looks for when there is no index.
 const SIMPLE_WORDS: usize = 32;
-/// With fewer books than this a better spelling is looked for.
-const FEW: usize = 3;
+/// Spellings that are tried.
+const SPELLINGS: usize = 6;
+/// How many of the best are looked at for the title that was meant.
+const BEST: usize = 5;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct SearchParams {
@@ -43,6 +46,7 @@ pub(crate) struct SearchParams {
     page: Option<String>,
     explain: Option<String>,
     mode: Option<String>,
+    exact: Option<String>,
     #[serde(flatten)]
     books: BookParams,
 }
@@ -62,6 +66,7 @@ struct Search {
     from: usize,
     mode: Mode,
     explain: bool,
+    exact: bool,
 }
 
 #[derive(Serialize)]
@@ -69,6 +74,8 @@ struct Found {
     book: Arc<RawValue>,
     score: f64,
     matched: Matched,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    related: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     highlights: Vec<Highlight>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +91,12 @@ struct Answer {
     total: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrected_to: Option<String>,
     nearest: bool,
+    missing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong_isbn: Option<WrongIsbn>,
     degraded: bool,
     took_ms: u64,
 }
@@ -94,14 +106,15 @@ impl SearchParams {
         let mut valid = Validator::new();
         let query = self.q.clone().unwrap_or_default();
         valid.check("/q", query.chars().count() <= MAX_CHARS, format!("must be at most {MAX_CHARS} characters"));
-        let explain = match present(&self.explain) {
+        let mut flag = |name: &str, value| match present(value) {
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => {
-                valid.error("/explain", "must be true or false");
+                valid.error(name, "must be true or false");
                 false
             }
         };
+        let (explain, exact) = (flag("/explain", &self.explain), flag("/exact", &self.exact));
         let mode = match present(&self.mode) {
             None | Some("hybrid") => Mode::Hybrid,
             Some("text") => Mode::Text,
@@ -151,18 +164,21 @@ impl SearchParams {
             (None, Some(page)) => (page - 1) * listing.limit,
             (None, None) => 0,
         };
-        Ok(Search { query, listing, from, mode, explain })
+        Ok(Search { query, listing, from, mode, explain, exact })
     }
 }
 
 /// Books, by words and by meaning.
 ///
 /// Words are looked for in titles, authors, series, subjects and descriptions; case and diacritics do not matter, and a
-/// misspelt word finds what is spelt like it. The meaning of the whole query finds books that say it in other words. An
-/// ISBN, in any notation, finds its book. `"words in quotes"` must stand so; `author:`, `title:`, `subject:`,
+/// word that no book has finds what is spelt like it. Where a correction is clearly what was meant, it is searched for
+/// instead: `corrected_to` says so, and `exact=true` searches as typed. Words that only carry the question ("a book
+/// about") do not count. The meaning of the whole query finds books that say it in other words. An
+/// ISBN, in any notation, finds its book; one with a wrong digit finds those it may be. `"words in quotes"` must stand so; `author:`, `title:`, `subject:`,
 /// `language:` and `year:` (`1984` or `1980-1989`) narrow. Without a query: every book, most read first.
 ///
-/// `total` and the facets count every book that matches. Pages are reached by `cursor`, or by `page` for the first 1,000
+/// `total` and the facets count the books that are what was asked for; `related` items are only like it. `missing` says
+/// that the shop has no book of this name. Pages are reached by `cursor`, or by `page` for the first 1,000
 /// results.
 #[utoipa::path(get, path = "/search", tag = "catalog",
     params(
@@ -170,6 +186,7 @@ impl SearchParams {
         ("page" = Option<u32>, Query, description = "Page number from 1, instead of `cursor`; the first 1,000 results"),
         ("explain" = Option<bool>, Query, description = "Why each hit stands where it does; for staff"),
         ("mode" = Option<String>, Query, description = "`hybrid` (when left out), `text` or `meaning`; for staff"),
+        ("exact" = Option<bool>, Query, description = "Search for the words as typed, without correcting their spelling"),
         BookParams),
     responses(
         (status = 200, body = SearchResponse, description = "One page of hits, with the facets of the whole result"),
@@ -196,7 +213,8 @@ pub(crate) async fn search_books(
 /// What the index answered.
 struct Indexed {
     response: bookworm_search::Response,
-    did_you_mean: Option<String>,
+    /// A query with another spelling that finds something better, and whether it is clearly what was meant.
+    better: Option<(String, bool)>,
     nearest: bool,
 }
 
@@ -206,8 +224,7 @@ async fn from_index(
     search: &Search,
     understood: &Understood,
 ) -> Result<Option<(Answer, Vec<BookId>)>> {
-    let engine = &catalog.0.search;
-    if !engine.is_whole() {
+    if !catalog.0.search.is_whole() {
         return Ok(None);
     }
     let Some(filters) = index_filters(catalog, &search.listing.filter).await? else {
@@ -216,56 +233,169 @@ async fn from_index(
     if understood.is_empty() && !search.query.trim().is_empty() {
         return Ok(Some((Answer::nothing(), Vec::new())));
     }
-    let (vector, degraded) = query_vector(catalog, search, understood).await;
-    let (listing, searching) = (&search.listing, !understood.is_empty());
-    let wanted = Wanted {
-        mode: search.mode,
-        filters: filters.clone(),
-        sort: sort(listing.sort, searching),
-        offset: search.from,
-        limit: listing.limit,
-        explain: search.explain,
-        vector: vector.clone(),
-        synonyms: engine.synonyms(&understood.all),
-    };
-    let floor = f32::from(engine.settings().nearest_percent) / 100.0;
-    let (hybrid, offset, limit) = (search.mode == Mode::Hybrid, search.from, listing.limit);
-    let understood = understood.clone();
-    let indexed = engine.ask(move |index| {
-        let response = index.search(&plan::request(&understood, wanted))?;
-        let checked = searching && !understood.is_description() && !understood.is_only_isbn();
-        let did_you_mean = if checked && (response.text_total < FEW || !response.tolerated.is_empty()) {
-            index.correct(&understood.text, plan::stop_words(&understood))
-        } else {
-            None
-        };
-        let did_you_mean = did_you_mean.filter(|better| fold(better) != fold(&understood.text));
-        match vector {
-            Some(vector) if hybrid && response.text_total == 0 => {
-                let response = index.search(&plan::nearest(vector, filters, floor, offset, limit))?;
-                let nearest = response.total > 0;
-                Ok(Indexed { response, did_you_mean, nearest })
-            }
-            _ => Ok(Indexed { response, did_you_mean, nearest: false }),
-        }
-    });
-    let Ok(Indexed { response, did_you_mean, nearest }) = indexed.await else { return Ok(None) };
+    let mut understood = titled(catalog, understood).await;
+    let (mut vector, mut degraded) = query_vector(catalog, search, &understood).await;
+    let Some(mut indexed) = ask(catalog, search, &understood, &filters, vector, true).await else { return Ok(None) };
+    let did_you_mean = indexed.better.take();
+    let mut corrected_to = None;
+    if let Some((better, true)) = &did_you_mean
+        && !search.exact
+    {
+        understood = respelt(&understood, better);
+        (vector, degraded) = query_vector(catalog, search, &understood).await;
+        let Some(corrected) = ask(catalog, search, &understood, &filters, vector, false).await else { return Ok(None) };
+        (indexed, corrected_to) = (corrected, Some(better.clone()));
+    }
+    let Indexed { mut response, nearest, .. } = indexed;
+    let mut total = response.sure.unwrap_or(response.total);
+    if response.sure == Some(0) && search.from == 0 && plan::is_name(&understood) {
+        total = name_the_best(&understood, &mut response);
+    }
     let ids: Vec<BookId> = response.hits.iter().map(|hit| BookId::from_uuid(hit.id)).collect();
     let rows = catalog.0.cache.shown(catalog.0.db.read(), &ids).await?;
-    let end = search.from + listing.limit;
-    let more = response.total > end && end + listing.limit <= limits::WINDOW;
+    let end = search.from + search.listing.limit;
+    let more = response.total > end && end + search.listing.limit <= limits::WINDOW;
+    let none = total == 0 && response.sure.is_some() && !response.hits.is_empty();
+    let is_name = plan::is_name(&understood);
+    let wrong_isbn = wrong_isbn(&understood, &response, &rows);
     let answer = Answer {
-        next: more.then(|| cursor::encode(&From { sort: listing.sort, from: end })),
+        next: more.then(|| cursor::encode(&From { sort: search.listing.sort, from: end })),
         facets: facets(&response),
-        total: i64::try_from(response.total).unwrap_or(i64::MAX),
-        did_you_mean,
-        nearest,
+        total: i64::try_from(total).unwrap_or(i64::MAX),
+        did_you_mean: did_you_mean.map(|(better, _)| better),
+        corrected_to,
+        nearest: nearest || (none && !is_name),
+        missing: none && is_name,
+        wrong_isbn,
         degraded,
         took_ms: 0,
         // A book that was taken from sale at this very moment is left out.
         items: response.hits.into_iter().filter_map(|hit| found(hit, &rows, search.explain)).collect(),
     };
     Ok(Some((answer, ids)))
+}
+
+/// A query that begins like a question is a title after all when a book is called so: "Looking for Alaska".
+async fn titled(catalog: &CatalogService, understood: &Understood) -> Understood {
+    let Some(whole) = understood.whole.clone() else { return understood.clone() };
+    let request = plan::titled(&whole);
+    match catalog.0.search.ask(move |index| Ok(index.search(&request)?.total)).await {
+        Ok(1..) => {
+            Understood { language: understood.language.clone(), years: understood.years, ..understand_whole(&whole) }
+        }
+        _ => understood.clone(),
+    }
+}
+
+/// The same query in another spelling.
+fn respelt(understood: &Understood, text: &str) -> Understood {
+    let (language, years, described) = (understood.language.clone(), understood.years, understood.described);
+    Understood { language, years, described, ..understand_whole(text) }
+}
+
+/// Asks the index once, with a better spelling where one is wanted. `None` when it cannot answer.
+async fn ask(
+    catalog: &CatalogService,
+    search: &Search,
+    understood: &Understood,
+    filters: &[bookworm_search::Filter],
+    vector: Option<Vec<f32>>,
+    spell: bool,
+) -> Option<Indexed> {
+    let (engine, listing) = (&catalog.0.search, &search.listing);
+    let wanted = Wanted {
+        mode: search.mode,
+        filters: filters.to_vec(),
+        sort: sort(listing.sort, !understood.is_empty()),
+        offset: search.from,
+        limit: listing.limit,
+        explain: search.explain,
+        vector: vector.clone(),
+        synonyms: engine.synonyms(&understood.all),
+        exact: search.exact,
+    };
+    let floor = f32::from(engine.settings().nearest_percent) / 100.0;
+    let (hybrid, offset, limit) = (search.mode == Mode::Hybrid, search.from, listing.limit);
+    let (understood, filters) = (understood.clone(), filters.to_vec());
+    let indexed = engine.ask(move |index| {
+        let response = index.search(&plan::request(&understood, wanted))?;
+        let better = if spell && response.sure.is_none_or(|sure| sure == 0) {
+            better_spelling(index, &understood, &filters)?
+        } else {
+            None
+        };
+        match vector {
+            Some(vector) if hybrid && response.text_total == 0 => {
+                let mut response = index.search(&plan::nearest(vector, filters, floor, offset, limit))?;
+                let nearest = response.total > 0;
+                response.sure = Some(0);
+                response.facets.clear();
+                response.hits.iter_mut().for_each(|hit| hit.sure = false);
+                Ok(Indexed { response, better, nearest })
+            }
+            _ => Ok(Indexed { response, better, nearest: false }),
+        }
+    });
+    indexed.await.ok()
+}
+
+/// The likeliest other spelling that finds what was asked for; else one of which a book has every word. With it whether
+/// it is the former: clearly meant.
+fn better_spelling(
+    index: &Index,
+    understood: &Understood,
+    filters: &[bookworm_search::Filter],
+) -> Result<Option<(String, bool)>, SearchError> {
+    let Some(words) = plan::checked(understood) else { return Ok(None) };
+    let mut weaker = None;
+    for text in index.corrections(&words, SPELLINGS)? {
+        if fold(&text) == fold(&understood.text) {
+            continue;
+        }
+        let corrected = respelt(understood, &text);
+        let wanted = Wanted { filters: filters.to_vec(), limit: 1, exact: true, ..Wanted::default() };
+        if index.search(&plan::request(&corrected, wanted))?.sure.is_some_and(|sure| sure > 0) {
+            return Ok(Some((text, true)));
+        }
+        if weaker.is_none() && index.search(&plan::every_word(&corrected, filters.to_vec()))?.total > 0 {
+            weaker = Some((text, false));
+        }
+    }
+    Ok(weaker)
+}
+
+/// Nothing has every word of a name: the best whose whole title is in it are meant all the same ("the grate gatsby").
+/// Returns how many.
+fn name_the_best(understood: &Understood, response: &mut bookworm_search::Response) -> usize {
+    let mut named = 0;
+    for hit in response.hits.iter_mut().take(BEST) {
+        let title = hit.highlights.iter().find(|text| text.field == "title");
+        let title: String = title.into_iter().flat_map(|text| &text.pieces).map(|piece| piece.text.as_str()).collect();
+        if is_named(&understood.words, &title) {
+            hit.sure = true;
+            named += 1;
+        }
+    }
+    named
+}
+
+/// What to say of a number whose check digit is wrong.
+fn wrong_isbn(
+    understood: &Understood,
+    response: &bookworm_search::Response,
+    rows: &HashMap<BookId, Arc<RawValue>>,
+) -> Option<WrongIsbn> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        isbn13: Option<Isbn13>,
+    }
+    let misprint = understood.misprint.as_ref()?;
+    let isbn = |hit: &Hit| {
+        let row = rows.get(&BookId::from_uuid(hit.id))?;
+        serde_json::from_str::<Numbered>(row.get()).ok()?.isbn13.filter(|isbn| misprint.near.contains(isbn))
+    };
+    let meant = response.hits.iter().find_map(isbn).unwrap_or(misprint.meant);
+    Some(WrongIsbn { typed: misprint.typed.clone(), expected: misprint.expected.to_string(), meant })
 }
 
 /// The query's vector when meaning takes part, and whether it should have but could not.
@@ -381,7 +511,7 @@ fn found(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Opti
         reasons: hit.reasons.iter().map(|reason| format!("{}: {:.3}", reason.what, reason.score)).collect(),
     });
     let matched = Matched { text: hit.text.is_some(), meaning: hit.meaning.is_some() };
-    Some(Found { book, score: f64::from(hit.score), matched, highlights, explanation })
+    Some(Found { book, score: f64::from(hit.score), matched, related: !hit.sure, highlights, explanation })
 }
 
 impl Answer {
@@ -392,7 +522,10 @@ impl Answer {
             facets: Facets::default(),
             total: 0,
             did_you_mean: None,
+            corrected_to: None,
             nearest: false,
+            missing: false,
+            wrong_isbn: None,
             degraded: false,
             took_ms: 0,
         }
@@ -411,9 +544,10 @@ async fn from_database(
     if let Some(language) = &understood.language {
         filter.language.get_or_insert_with(|| language.clone());
     }
-    filter.words = (!search.query.trim().is_empty()).then(|| match understood.isbn {
-        Some(isbn) => vec![isbn.to_string()],
-        None => {
+    filter.words = (!search.query.trim().is_empty()).then(|| match (understood.isbn, &understood.misprint) {
+        (Some(isbn), _) => vec![isbn.to_string()],
+        (None, Some(misprint)) => vec![misprint.meant.to_string()],
+        (None, None) => {
             let named = understood.title.iter().chain(&understood.author);
             let mut words = if understood.is_description() { understood.words.clone() } else { understood.all.clone() };
             words.extend(named.flat_map(|value| value.split(' ')).map(str::to_owned));
@@ -447,10 +581,16 @@ async fn from_database(
             book: Arc::from(book),
             score,
             matched: Matched { text: searching, meaning: false },
+            related: false,
             highlights: Vec::new(),
             explanation: None,
         });
     }
     let next = more.then(|| cursor::encode(&From { sort: listing.sort, from: through }));
-    Ok((Answer { items, next, facets, total, degraded: true, ..Answer::nothing() }, books))
+    let wrong_isbn = understood.misprint.as_ref().map(|misprint| WrongIsbn {
+        typed: misprint.typed.clone(),
+        expected: misprint.expected.to_string(),
+        meant: misprint.meant,
+    });
+    Ok((Answer { items, next, facets, total, wrong_isbn, degraded: true, ..Answer::nothing() }, books))
 }

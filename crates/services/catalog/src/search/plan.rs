@@ -7,7 +7,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use bookworm_search::{
     Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Kin, Meaning, Minimum, Phrase, Prior,
-    Query, Request, Sort, StopWords, Synonym, Words,
+    Query, Request, Sort, StopWords, Sure, Synonym, Words, is_english,
 };
 
 use crate::domain::understand::{self, Understood};
@@ -41,6 +41,8 @@ pub(crate) struct Wanted {
     /// The query's vector, when there is one.
     pub(crate) vector: Option<Vec<f32>>,
     pub(crate) synonyms: Vec<Synonym>,
+    /// Words are looked for as they are typed, and nothing that is only spelt like them.
+    pub(crate) exact: bool,
 }
 
 /// How long a query is decides how it is read.
@@ -134,12 +136,45 @@ const DESCRIPTION: Shape = Shape {
     kin: 0.0,
 };
 
+/// A few words that say what it is about, announced as such: meaning counts more than for a name, and a title may say it.
+const DESCRIBED: Shape = Shape {
+    share: 0.4,
+    loosely: 0.1,
+    combine: Combine::Together,
+    fields: &[
+        ("title", 1.5),
+        ("authors", 1.0),
+        ("series", 1.0),
+        ("subjects", 1.0),
+        ("publisher", 0.1),
+        ("description", 1.0),
+    ],
+    text: 0.8,
+    meaning: 1.0,
+    phrase: 0.5,
+    prior_text: 0.15,
+    prior_meaning: 0.1,
+    floor: 0.3,
+    feedback: None,
+    kin: 0.0,
+};
+
 fn shape(understood: &Understood) -> Shape {
     match understood.words.len() {
+        ..=8 if understood.described => DESCRIBED,
         ..=4 => NAME,
         5..=8 => TOPIC,
         _ => DESCRIPTION,
     }
+}
+
+/// Whether it names a book rather than telling of one.
+pub(crate) fn is_name(understood: &Understood) -> bool {
+    !understood.described
+        && (1..=4).contains(&understood.words.len())
+        && understood.language_hint.is_none()
+        // A word of the language alone is a subject.
+        && (understood.words.len() > 1 || understood.words.iter().any(|word| !is_english(word)))
 }
 
 /// Whether meaning may take part. What is quoted or prefixed is meant to the letter.
@@ -171,7 +206,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
         .map(|vector| Meaning { vector, candidates: CANDIDATES, minimum: shape.floor, feedback: shape.feedback });
     let text = match wanted.mode {
         Mode::Meaning if meaning.is_some() => None,
-        _ => text(understood, shape, minimum, wanted.synonyms),
+        _ => text(understood, shape, minimum, wanted.synonyms, wanted.exact),
     };
     let asks = text.is_some() || meaning.is_some();
     Request {
@@ -240,7 +275,7 @@ fn highlighting() -> Highlighting {
 }
 
 /// The side of the words; `None` when there are none.
-fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<Synonym>) -> Option<Query> {
+fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<Synonym>, exact: bool) -> Option<Query> {
     let mut must = Vec::new();
     for phrase in &understood.phrases {
         must.push(Query::from(Phrase::new(phrase.as_str())));
@@ -255,10 +290,11 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
     }
     let mut should = Vec::new();
     if !understood.all.is_empty() {
-        let mut words = Words::new(understood.text.as_str())
-            .minimum(minimum)
-            .stop_words(&STOP_WORDS[understood.stop_words][usize::from(understood.is_description())])
-            .synonyms(synonyms);
+        let mut words = spelt(understood).minimum(minimum).synonyms(synonyms);
+        if exact {
+            words.fuzziness = Fuzziness::Never;
+        }
+        words.sure = sure(understood);
         words.phrase = shape.phrase;
         words.combine = shape.combine;
         words.fields = shape.fields.iter().map(|(field, boost)| ((*field).to_owned(), *boost)).collect();
@@ -281,7 +317,13 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
             should.push(Query::Number { field: "year".to_owned(), range: year..=year }.constant(2.0));
         }
     }
-    let isbn = understood.isbn.map(|isbn| Query::Keyword { field: "isbn".to_owned(), any_of: vec![isbn.to_string()] });
+    let isbns: Vec<String> = match (&understood.isbn, &understood.misprint) {
+        (Some(isbn), _) => vec![isbn.to_string()],
+        // Whatever one wrong digit may have been.
+        (None, Some(misprint)) => misprint.near.iter().map(ToString::to_string).collect(),
+        (None, None) => Vec::new(),
+    };
+    let isbn = (!isbns.is_empty()).then(|| Query::Keyword { field: "isbn".to_owned(), any_of: isbns });
     if must.is_empty() {
         return isbn;
     }
@@ -308,7 +350,50 @@ static STOP_WORDS: LazyLock<Vec<[StopWords; 2]>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The words that spelling is not checked of.
-pub(crate) fn stop_words(understood: &Understood) -> &'static StopWords {
-    &STOP_WORDS[understood.stop_words][usize::from(understood.is_description())]
+/// The query's words, with what is known of their spelling.
+fn spelt(understood: &Understood) -> Words {
+    let stop_words = &STOP_WORDS[understood.stop_words][usize::from(understood.is_description())];
+    let known = StopWords::new(understood.all.iter().filter(|word| is_english(word)));
+    Words::new(understood.text.as_str()).stop_words(stop_words).known(&known)
+}
+
+/// What spelling is checked of; `None` when it is not a query in words.
+pub(crate) fn checked(understood: &Understood) -> Option<Words> {
+    let few = (1..=CHECKED).contains(&understood.words.len());
+    (few && has_meaning(understood) && understood.isbn.is_none() && understood.misprint.is_none())
+        .then(|| spelt(understood))
+}
+
+/// Whether a title says this.
+pub(crate) fn titled(text: &str) -> Request {
+    Request { text: Some(Phrase::new(text).field("title", 1.0).into()), limit: 1, ..Request::default() }
+}
+
+/// A corrected query that any book must have every word of.
+pub(crate) fn every_word(understood: &Understood, filters: Vec<Filter>) -> Request {
+    let words = spelt(understood).minimum(Minimum::All).fuzziness(Fuzziness::Never);
+    Request { text: Some(words.into()), filters, limit: 1, ..Request::default() }
+}
+
+/// The most words whose spelling is checked: who tells a story repeats what matters.
+const CHECKED: usize = 8;
+/// Fields by which a book is known.
+const NAMES: [&str; 5] = ["title", "authors", "series", "subjects", "publisher"];
+
+/// When a book is what was asked for. Two words are a name, or a subject: they are in what a book is known by, or stand
+/// together. Of more, all must be there somewhere; of those who tell a story, most.
+fn sure(understood: &Understood) -> Option<Sure> {
+    if !has_meaning(understood) || understood.isbn.is_some() || understood.misprint.is_some() {
+        return None;
+    }
+    // A year and a language say which, not what.
+    let hinted = understood.year_hint.is_some() || understood.language_hint.is_some();
+    Some(match understood.words.len() {
+        _ if hinted => Sure::Share(0.2),
+        _ if understood.described => Sure::Share(0.5),
+        2 => Sure::Named(NAMES.map(str::to_owned).to_vec()),
+        ..=4 => Sure::Share(1.0),
+        5..=8 => Sure::Share(0.75),
+        _ => Sure::Share(0.5),
+    })
 }

@@ -3,10 +3,10 @@
 use bookworm_search::{Document, Language, Schema, SearchError, TextOptions};
 use uuid::Uuid;
 
-use crate::domain::text::{fold, sort_key};
+use crate::domain::text::{fold, title_key};
 
 /// Raise it whenever a book is put into the fields in another way, so that an older index is made again.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Kinds of completions.
 pub(crate) const TITLE: u8 = 0;
@@ -73,7 +73,7 @@ impl Facts {
         let known = (self.readers.max(0) as f32).ln_1p();
         let mut document = Document::new(self.id)
             .text("title", self.title.as_str())
-            .keyword("title_key", sort_key(&self.title))
+            .keyword("title_key", title_key(&self.title, self.language.as_deref()))
             .completion(TITLE, self.title.as_str(), self.id, known)
             .number("price", self.price)
             .number("readers", self.readers)

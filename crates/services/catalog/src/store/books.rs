@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     Draft, Rating, draft,
-    text::{fold, indexed_words, sort_key},
+    text::{fold, indexed_words, title_key},
 };
 
 /// What [`BookRow`] needs of `books b`, `stock s` and `book_descriptions d`.
@@ -302,7 +302,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
                 book.import_hash.clone(),
                 d.isbn13.map(|isbn| isbn.to_string()),
                 d.title.clone(),
-                sort_key(&d.title).into_bytes(),
+                title_key(&d.title, d.language.as_deref()).into_bytes(),
                 book.authors_json(),
                 book.subjects_json(),
                 book.publisher.as_ref().map(|(id, _)| *id),
@@ -355,7 +355,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                     book.import_hash.clone(),
                     d.isbn13.map(|isbn| isbn.to_string()),
                     d.title.clone(),
-                    sort_key(&d.title).into_bytes(),
+                    title_key(&d.title, d.language.as_deref()).into_bytes(),
                     book.authors_json(),
                     book.subjects_json(),
                     book.publisher.as_ref().map(|(id, _)| *id),

@@ -12,7 +12,7 @@ use super::{
     names::{self, Kind},
 };
 use crate::{
-    domain::{draft::year_key, text::sort_key},
+    domain::{draft::year_key, text::title_key},
     search::plan::PRICES,
 };
 
@@ -85,7 +85,7 @@ impl Found {
             BookSort::Newest => Key::Number(year_key(book.year)),
             BookSort::Price | BookSort::PriceDescending => Key::Number(book.price),
             BookSort::Rating => Key::Number(book.rating().key()),
-            BookSort::Title => Key::Text(sort_key(&book.title)),
+            BookSort::Title => Key::Text(title_key(&book.title, book.language.as_deref())),
         };
         Position { sort, key, id: book.id }
     }

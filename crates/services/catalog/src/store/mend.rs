@@ -1,12 +1,12 @@
 //! Brings rows that an older release wrote into the form that this one writes. Runs at every start, and finds nothing to
 //! do but the first time.
 
-use bookworm_db::{Db, FromRow, Result, Sql, values};
+use bookworm_db::{Db, DbError, FromRow, Result, Sql, values};
 use bookworm_kernel::{BookId, Timestamp};
 use uuid::Uuid;
 
 use super::feed;
-use crate::domain::draft;
+use crate::domain::{draft, text::title_key};
 
 /// Books of one unit of work.
 const TOGETHER: i64 = 500;
@@ -53,7 +53,7 @@ pub(crate) async fn languages(db: &Db, now: Timestamp) -> Result<u64> {
                         }
                         let ids: Vec<BookId> = rows.into_iter().map(|row| BookId::from_uuid(row.id)).collect();
                         feed::note(tx, &ids, now).await?;
-                        Ok::<_, bookworm_db::DbError>(ids.len() as u64)
+                        Ok::<_, DbError>(ids.len() as u64)
                     })
                 });
                 match n.await? {
@@ -71,3 +71,53 @@ pub(crate) async fn languages(db: &Db, now: Timestamp) -> Result<u64> {
     }
     Ok(changed)
 }
+
+#[derive(FromRow)]
+struct Filed {
+    id: Uuid,
+    title: String,
+    title_key: Vec<u8>,
+    language: Option<String>,
+}
+
+/// Gives titles the places that the present rules give them, once for each version of the rules: a cursor is compared
+/// with what is stored.
+pub(crate) async fn titles(db: &Db) -> Result<()> {
+    let known: Option<i64> = db.read().scalar("SELECT version FROM title_order WHERE place = 1", []).await?;
+    if known.unwrap_or(0) >= TITLE_ORDER {
+        return Ok(());
+    }
+    let mut after = Uuid::nil();
+    loop {
+        let select = "SELECT id, title, title_key, language FROM books WHERE id > $1 ORDER BY id LIMIT $2";
+        let rows: Vec<Filed> = db.read().all(select, values![after, TOGETHER]).await?;
+        let Some(last) = rows.last().map(|row| row.id) else { break };
+        after = last;
+        let moved = rows.into_iter().filter_map(|row| {
+            let key = title_key(&row.title, row.language.as_deref()).into_bytes();
+            (key != row.title_key).then_some((row.id, key))
+        });
+        let moved: Vec<(Uuid, Vec<u8>)> = moved.collect();
+        db.transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                for (id, key) in moved {
+                    tx.exec("UPDATE books SET title_key = $1 WHERE id = $2", values![key, id]).await?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    }
+    db.transact::<_, DbError, _>(|tx| {
+        Box::pin(async move {
+            let note = "INSERT INTO title_order (place, version) VALUES (1, $1) \
+                        ON CONFLICT (place) DO UPDATE SET version = excluded.version";
+            tx.exec(note, values![TITLE_ORDER]).await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Raise it whenever titles are ordered in another way.
+const TITLE_ORDER: i64 = 1;

@@ -166,6 +166,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             PRIMARY KEY (customer_id, book_id)
           );",
     },
+    Migration {
+        name: "catalog/0003_title_order",
+        sql: "CREATE TABLE title_order (
+            place BIGINT PRIMARY KEY CHECK (place = 1),
+            version BIGINT NOT NULL
+          );",
+    },
 ];
 
 /// A statement that grows: text and values together, so that no value is ever written into the text.
