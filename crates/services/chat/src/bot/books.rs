@@ -1,6 +1,8 @@
 //! Answers about books.
 
-use bookworm_contracts::rest::catalog::{Book, RecommendationBasis};
+use bookworm_contracts::rest::catalog::{Book, RecommendationBasis, SearchHit};
+use bookworm_kernel::{Isbn13, IsbnMention};
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::{
     answer::{Answer, PERSON, cannot_look},
@@ -26,10 +28,12 @@ impl Ask<'_> {
         if books.is_empty() {
             return none(&topic);
         }
-        let start = if found.nearest {
+        let start = if found.missing {
+            format!("We don’t have “{topic}”. These are similar:")
+        } else if found.nearest {
             format!("I found nothing with the words “{topic}”; these come nearest:")
         } else {
-            format!("This is what I found for “{topic}”:")
+            format!("This is what I found for “{}”:", found.corrected_to.as_deref().unwrap_or(&topic))
         };
         offer(start, &books).link("All results", search_page(&topic)).suggest(&["Recommend me a book", PERSON])
     }
@@ -43,15 +47,23 @@ impl Ask<'_> {
                 .fixed();
         };
         let Ok(found) = self.shop.search(&self.asker, &topic, SHOWN).await else { return cannot_look("the stock") };
-        let Some(first) = found.items.first() else { return none(&topic) };
-        let book = &first.book;
-        let is_it = !found.nearest && first.matched.text;
-        if !is_it {
+        let asked = found.corrected_to.as_deref().unwrap_or(&topic);
+        let is_it = |hit: &&SearchHit| !hit.related && hit.matched.text && is_asked_for(asked, &hit.book);
+        let sure = !found.nearest && !found.missing && found.wrong_isbn.is_none();
+        let Some(hit) = found.items.iter().filter(|_| sure).find(is_it) else {
             let books: Vec<&Book> = found.items.iter().map(|hit| &hit.book).collect();
-            return offer(format!("I am not sure which book “{topic}” is. Is it one of these?"), &books)
-                .suggest(&[PERSON]);
-        }
-        let others: Vec<&Book> = found.items.iter().skip(1).map(|hit| &hit.book).collect();
+            if books.is_empty() {
+                return none(&topic);
+            }
+            let start = if found.total > 0 && found.wrong_isbn.is_none() {
+                format!("I’m not sure which book you mean by “{topic}”. Is it one of these?")
+            } else {
+                format!("We don’t have “{topic}”. The nearest we have:")
+            };
+            return offer(start, &books).suggest(&[PERSON]);
+        };
+        let book = &hit.book;
+        let others: Vec<&Book> = found.items.iter().map(|hit| &hit.book).filter(|other| other.id != book.id).collect();
         let mut answer = Answer::new(format!("{}: {}.", name(book), stock(book))).link(book.title.clone(), page(book));
         if !others.is_empty() {
             answer = answer.link("Not this one? All results", search_page(&topic));
@@ -88,7 +100,7 @@ impl Ask<'_> {
 
     async fn like(&self, title: &str) -> Answer {
         let Ok(found) = self.shop.search(&self.asker, title, 1).await else { return cannot_look("books") };
-        let Some(hit) = found.items.first() else { return none(title) };
+        let Some(hit) = found.items.first().filter(|hit| !found.missing && !hit.related) else { return none(title) };
         match self.shop.similar(&self.asker, hit.book.id, SHOWN).await {
             Ok(books) if !books.is_empty() => {
                 let books: Vec<&Book> = books.iter().collect();
@@ -97,6 +109,41 @@ impl Ask<'_> {
             _ => cannot_look("similar books"),
         }
     }
+}
+
+/// Whether a book is the one that a question names: every word of the question is in its title or its authors' names,
+/// and one of them in the title; or the question is its number.
+fn is_asked_for(topic: &str, book: &Book) -> bool {
+    if let Some(IsbnMention { isbn: Ok(isbn), .. }) = Isbn13::find(topic) {
+        return book.isbn13 == Some(isbn);
+    }
+    let title = words(&book.title);
+    let authors: Vec<String> = book.authors.iter().flat_map(|author| words(&author.name)).collect();
+    let series: Vec<String> = book.series.iter().flat_map(|name| words(name)).collect();
+    let asked = words(topic);
+    let has = |list: &[String], word: &String| list.iter().any(|other| is_like(other, word));
+    asked.iter().any(|word| has(&title, word))
+        && asked.iter().all(|word| has(&title, word) || has(&authors, word) || has(&series, word))
+}
+
+/// Words that a title may have or lack without being another one.
+const SMALL: [&str; 12] = ["the", "a", "an", "of", "and", "in", "to", "by", "on", "for", "with", "or"];
+
+/// Folded words, without the small ones; those, when there is nothing else.
+fn words(text: &str) -> Vec<String> {
+    // Accents and apostrophes are left out by who types in a hurry.
+    let plain = text.nfkd().filter(|c| !is_combining_mark(*c) && !matches!(c, '\'' | '’' | '\u{ad}'));
+    let plain: String = plain.flat_map(char::to_lowercase).collect();
+    let all: Vec<String> =
+        plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let telling: Vec<String> = all.iter().filter(|word| !SMALL.contains(&word.as_str())).cloned().collect();
+    if telling.is_empty() { all } else { telling }
+}
+
+/// The same word, in the plural perhaps.
+fn is_like(word: &str, other: &str) -> bool {
+    let stem = |word: &str| word.strip_suffix('s').filter(|stem| stem.len() > 2).unwrap_or(word).to_owned();
+    stem(word) == stem(other)
 }
 
 fn none(topic: &str) -> Answer {
@@ -136,4 +183,42 @@ fn page(book: &Book) -> String {
 
 fn search_page(topic: &str) -> String {
     format!("/search?q={}", super::lookup::encoded(topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use bookworm_kernel::{AuthorId, BookId, Currency, Money, Timestamp};
+
+    use super::*;
+
+    fn book(title: &str, author: &str, isbn: &str) -> Book {
+        serde_json::from_value(serde_json::json!({
+            "id": BookId::new(), "title": title, "authors": [{"id": AuthorId::new(), "name": author}], "subjects": [],
+            "isbn13": isbn, "price": Money::new(999, Currency::parse("USD").expect("a currency")),
+            "rating": {"average": 0.0, "count": 0}, "available": 1, "cover_url": "/covers/x", "version": 1,
+            "updated_at": Timestamp::from_micros(0),
+        }))
+        .expect("a book")
+    }
+
+    #[test]
+    fn only_the_book_that_was_asked_for_is_in_stock() {
+        for (topic, title, author, asked_for) in [
+            ("Dune", "Dune", "Frank Herbert", true),
+            ("dune by frank herbert", "Dune", "Frank Herbert", true),
+            ("the hobbit", "The Hobbit, or There and Back Again", "J. R. R. Tolkien", true),
+            ("les miserables", "Les Misérables", "Victor Hugo", true),
+            ("moby dick", "Moby-Dick; or, The Whale", "Herman Melville", true),
+            ("animal farm", "Cold Comfort Farm", "Stella Gibbons", false),
+            ("animal farm", "My Family and Other Animals", "Gerald Durrell", false),
+            ("whales", "Holes", "Louis Sachar", false),
+            ("herbert", "Dune", "Frank Herbert", false),
+            ("harry potter", "Harrius Potter et Philosophi Lapis", "J. K. Rowling", false),
+            ("9780441172719", "Dune", "Frank Herbert", true),
+            ("9780140275360", "Dune", "Frank Herbert", false),
+        ] {
+            let book = book(title, author, "9780441172719");
+            assert_eq!(is_asked_for(topic, &book), asked_for, "{topic} / {title}");
+        }
+    }
 }

@@ -133,6 +133,14 @@ impl FakeShop {
             } else {
                 Vec::new()
             };
+            if q.contains("animal farm") {
+                let mut near = hit("Cold Comfort Farm", 7);
+                near["related"] = json!(true);
+                return Json(
+                    json!({"items": [near], "next": null, "total": 0, "missing": true, "degraded": false, "took_ms": 1,
+                    "facets": {"subject": [], "language": [], "author": [], "price": []}}),
+                );
+            }
             let total = items.len();
             Json(
                 json!({"items": items, "next": null, "facets": {"subject": [], "language": [], "author": [], "price": []},
@@ -263,6 +271,12 @@ async fn every_intent_has_its_answer() {
         ("how long does shipping take?", Intent::DeliveryPeriod, "3 to 5 business days"),
         ("do you have books about sailing", Intent::FindBook, "“Sailing Alone” by Frank Herbert, $9.99, in stock"),
         ("is Dune in stock?", Intent::BookAvailability, "4 in stock"),
+        (
+            "is Animal Farm in stock?",
+            Intent::BookAvailability,
+            "We don’t have “Animal Farm”. The nearest we have:\n- “Cold",
+        ),
+        ("is a book about sailing in stock?", Intent::BookAvailability, "not sure which book you mean by “sailing”"),
         ("recommend me a book", Intent::RecommendBook, "“Emma”"),
         ("where are you located?", Intent::StoreInformation, "independent online bookshop"),
         ("hello", Intent::Greeting, "Hello Ada!"),
