@@ -6,7 +6,14 @@ interface Suggestion {
   text: string;
   kind: Kind;
   id: string;
+  /** Of a title. */
+  authors?: string[];
+  price?: { amount: number; currency: string };
+  cover_url?: string;
 }
+
+/** What the list offers: searching for what was typed comes first. */
+type Offer = Suggestion | { kind: "search"; text: string; id: "" };
 
 const KINDS: Record<Kind, { label: string; href: (one: Suggestion) => string }> = {
   title: { label: "Titles", href: ({ id }) => `/books/${encodeURIComponent(id)}` },
@@ -54,7 +61,7 @@ export function find(form: HTMLFormElement): void {
   /** Answers by what was typed. */
   const known = new Map<string, Suggestion[]>();
   /** What is in the list, and what was typed for it. */
-  let shown: Suggestion[] = [];
+  let shown: Offer[] = [];
   let shownFor = "";
   let active = -1;
   let composing = false;
@@ -101,19 +108,29 @@ export function find(form: HTMLFormElement): void {
   function show(items: Suggestion[], text: string): void {
     const kinds = [...new Set(items.map(({ kind }) => kind))].filter((kind) => kind in KINDS);
     const chosen = shown[active]?.id;
-    shown = kinds.flatMap((kind) => items.filter((item) => item.kind === kind));
+    const search: Offer[] = text === "" ? [] : [{ kind: "search", text, id: "" }];
+    shown = [...search, ...kinds.flatMap((kind) => items.filter((item) => item.kind === kind))];
     shownFor = text;
     let place = 0;
+    const option = (name: string): HTMLElement =>
+      element("div", name, { role: "option", id: `${list.id}-${place}`, "aria-selected": "false" });
+    const first = search.map(() => {
+      const made = option("find__option find__option--search");
+      made.append("Search for “", Object.assign(document.createElement("mark"), { textContent: text }), "”");
+      place++;
+      return made;
+    });
     list.replaceChildren(
+      ...first,
       ...kinds.map((kind) => {
         const group = element("div", "find__group", { role: "group", "aria-labelledby": `${list.id}-${kind}` });
         const label = element("div", "find__kind", { role: "presentation", id: `${list.id}-${kind}` });
         label.textContent = KINDS[kind].label;
         group.append(label);
         for (; shown[place]?.kind === kind; place++) {
-          const option = element("div", "find__option", { role: "option", id: `${list.id}-${place}`, "aria-selected": "false" });
-          option.append(...highlight((shown[place] as Suggestion).text, text));
-          group.append(option);
+          const made = option("find__option");
+          made.append(...content(shown[place] as Suggestion, text));
+          group.append(made);
         }
         return group;
       }),
@@ -127,7 +144,7 @@ export function find(form: HTMLFormElement): void {
     clearTimeout(speaking);
     speaking = setTimeout(() => {
       if (document.activeElement !== box || shownFor !== typed()) return;
-      const count = shown.length;
+      const count = shown.length - 1;
       announce(count === 0 ? "No suggestions." : `${count === 1 ? "1 suggestion" : `${count} suggestions`}. Choose with the arrow keys.`);
     }, SPOKEN);
   }
@@ -166,7 +183,7 @@ export function find(form: HTMLFormElement): void {
     forget();
     const text = typed();
     mark(-1);
-    const items = text === "" ? [] : (known.get(text) ?? shown.filter((one) => fits(one.text, text)));
+    const items = text === "" ? [] : (known.get(text) ?? shown.filter(isSuggestion).filter((one) => fits(`${one.text} ${one.authors?.join(" ") ?? ""}`, text)));
     show(items, text);
     if (text === "" || text.length > LONGEST) return;
     if (known.has(text)) say();
@@ -178,7 +195,8 @@ export function find(form: HTMLFormElement): void {
     if (!chosen) return;
     forget();
     close();
-    location.assign(KINDS[chosen.kind].href(chosen));
+    if (isSuggestion(chosen)) location.assign(KINDS[chosen.kind].href(chosen));
+    else form.requestSubmit();
   }
 
   box.addEventListener("compositionstart", () => (composing = true));
@@ -263,6 +281,38 @@ export function find(form: HTMLFormElement): void {
     const option = (event.target as Element).closest("[role=option]");
     go([...options()].findIndex((one) => one === option));
   });
+}
+
+function isSuggestion(offer: Offer): offer is Suggestion {
+  return offer.kind !== "search";
+}
+
+/** What an option shows: of a title also its cover, its authors and its price. */
+function content(one: Suggestion, typed: string): Node[] {
+  const text = element("span", "find__text", {});
+  text.append(...highlight(one.text, typed));
+  if (one.kind !== "title") return [text];
+  const shown: Node[] = [];
+  if (one.cover_url) {
+    shown.push(element("img", "find__cover", { src: one.cover_url, alt: "", width: "32", height: "48", loading: "lazy" }));
+  }
+  if (one.authors?.length) {
+    const by = element("span", "find__by", {});
+    by.append(" ", ...highlight(one.authors.join(", "), typed));
+    text.append(by);
+  }
+  shown.push(text);
+  if (one.price) {
+    const price = element("span", "find__price", {});
+    price.textContent = ` ${money(one.price)}`;
+    shown.push(price);
+  }
+  return shown;
+}
+
+function money({ amount, currency }: { amount: number; currency: string }): string {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
 }
 
 function element(tag: string, name: string, attributes: Record<string, string>): HTMLElement {

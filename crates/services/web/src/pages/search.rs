@@ -40,7 +40,10 @@ struct SearchPage {
     notices: Vec<String>,
     refusals: Vec<String>,
     did_you_mean: Option<Link>,
+    corrected: Option<Corrected>,
+    wrong_isbn: Option<WrongNumber>,
     nearest: bool,
+    missing: bool,
     degraded: bool,
     /// The page that was asked for and is not there.
     beyond: Option<Beyond>,
@@ -65,8 +68,20 @@ struct Link {
     href: String,
 }
 
+/// A search for what was meant instead of what was typed, and the way back.
+struct Corrected {
+    to: String,
+    as_typed: Link,
+}
+
+/// An ISBN whose last digit does not fit.
+struct WrongNumber {
+    typed: String,
+    meant: Link,
+}
+
 struct Beyond {
-    asked: u32,
+    pages: u32,
     last: Link,
     first_href: String,
 }
@@ -88,8 +103,8 @@ struct Hit {
     title: Vec<Piece>,
     authors: Vec<Vec<Piece>>,
     about: Vec<Piece>,
-    /// Found by its meaning alone, among books that were found by their words.
-    by_meaning: bool,
+    /// Why it is shown although it is not what was asked for.
+    why: Option<&'static str>,
 }
 
 /// Links to the pages of a result.
@@ -127,15 +142,22 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     let (limit, number) = (PAGE.to_string(), asked.to_string());
     let mut sent = vec![("q", words.as_str())];
     sent.extend(filters.to_api());
+    if query.get("exact") == "true" {
+        sent.push(("exact", "true"));
+    }
     sent.extend([("limit", limit.as_str()), ("page", number.as_str())]);
     let caller = visitor.caller();
     let (found, subjects) = tokio::join!(web.api.search(caller, &sent), web.shelf.subjects(&web.api, caller));
     let (found, refusals) = accept(found)?;
     let found = found.unwrap_or_else(nothing);
     let currency = currency_of(found.items.iter().map(|hit| &hit.book));
+    // Behind the last book that was asked for there may be some that are like it.
     let last = last_page(found.total);
+    let goes_on = found.next.is_some() && found.total > 0 && (last..MOST / PAGE).contains(&asked);
+    let last = if goes_on { asked + 1 } else { last };
     let is_beyond = wanted > 1 && refusals.is_empty() && (asked != wanted || found.items.is_empty());
-    let (href, told) = (|page: u32| page_href(&query, page), short(&words));
+    let href = |page: u32| page_href(&query, page);
+    let told = short(found.corrected_to.as_deref().unwrap_or(&words));
     let heading = if refusals.is_empty() { heading(&found, &told) } else { format!("Searching for “{told}”") };
     let mut shell = visitor.shell(if wanted > 1 { format!("{heading}, page {wanted}") } else { heading.clone() });
     shell.query.clone_from(&words);
@@ -151,18 +173,27 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
         refusals,
         did_you_mean: found
             .did_you_mean
-            .map(|meant| Link { href: format!("/search?{}", query.with("q", &meant)), label: meant }),
+            .filter(|_| found.corrected_to.is_none())
+            .map(|meant| Link { href: searched(&query, &meant, false), label: meant }),
+        corrected: found
+            .corrected_to
+            .map(|to| Corrected { to, as_typed: Link { href: searched(&query, &words, true), label: short(&words) } }),
+        wrong_isbn: found.wrong_isbn.map(|wrong| WrongNumber {
+            typed: wrong.typed,
+            meant: Link { href: searched(&query, &wrong.meant.to_string(), false), label: wrong.meant.to_string() },
+        }),
         nearest: found.nearest,
+        missing: found.missing,
         degraded: found.degraded,
         beyond: is_beyond.then(|| Beyond {
-            asked: wanted,
-            last: Link { label: format!("page {last}"), href: href(last) },
+            pages: last,
+            last: Link { label: "Go to the last page".to_owned(), href: href(last) },
             first_href: href(1),
         }),
         chips: chips("/search", &query, currency),
         clear_href: format!("/search?q={}", view::encoded(&words)),
         facets: facets(&query, &found.facets, currency),
-        kept: ["subject", "author", "language", "price"]
+        kept: ["subject", "author", "language", "price", "exact"]
             .into_iter()
             .map(|name| (name, query.get(name).to_owned()))
             .filter(|(_, value)| !value.is_empty())
@@ -172,7 +203,8 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
         hits: if is_beyond {
             Vec::new()
         } else {
-            found.items.into_iter().map(|hit| Hit::new(hit, found.nearest)).collect()
+            // Where nothing is what was asked for, that is said once, above.
+            found.items.into_iter().map(|hit| Hit::new(hit, found.nearest || found.missing)).collect()
         },
         start: (wanted - 1).saturating_mul(PAGE).saturating_add(1),
         pager: Pager::new(if is_beyond { 0 } else { wanted }, last, href),
@@ -218,7 +250,10 @@ fn nothing() -> SearchResponse {
         facets: Facets::default(),
         total: 0,
         did_you_mean: None,
+        corrected_to: None,
         nearest: false,
+        missing: false,
+        wrong_isbn: None,
         degraded: false,
         took_ms: 0,
     }
@@ -233,8 +268,24 @@ fn page_href(query: &Query, page: u32) -> String {
     format!("/search?{}", query.with("page", &number))
 }
 
+/// The address of the same search for other words, as typed or with corrections.
+fn searched(query: &Query, words: &str, exact: bool) -> String {
+    let others = query.with("exact", "");
+    let pairs = url::form_urlencoded::parse(others.as_bytes()).filter(|(name, _)| name != "q");
+    let mut address = url::form_urlencoded::Serializer::new(String::new());
+    address.extend_pairs(pairs).append_pair("q", words);
+    if exact {
+        address.append_pair("exact", "true");
+    }
+    format!("/search?{}", address.finish())
+}
+
 fn heading(found: &SearchResponse, words: &str) -> String {
+    if let Some(wrong) = &found.wrong_isbn {
+        return format!("No book has the ISBN {}", wrong.typed);
+    }
     match found.total {
+        _ if found.missing => format!("We don’t have “{words}”"),
         _ if found.nearest => format!("Nearest to “{words}”"),
         total if total <= 0 => format!("No books for “{words}”"),
         1 => format!("One book for “{words}”"),
@@ -277,13 +328,18 @@ fn facets(query: &Query, facets: &Facets, currency: Currency) -> Vec<Facet> {
 }
 
 impl Hit {
-    fn new(hit: SearchHit, nearest: bool) -> Self {
+    fn new(hit: SearchHit, is_said: bool) -> Self {
         let parts = |field| hit.highlights.iter().filter(move |part| part.field == field);
         Self {
             title: marked(&hit.book.title, parts("title")),
             authors: hit.book.authors.iter().map(|author| marked(&author.name, parts("authors"))).collect(),
             about: about(&hit.book, parts("description").next()),
-            by_meaning: hit.matched.meaning && !hit.matched.text && !nearest,
+            why: match hit.matched.text {
+                _ if is_said => None,
+                false if hit.matched.meaning => Some("Similar in theme"),
+                true if hit.related => Some("Related"),
+                _ => None,
+            },
             book: hit.book,
         }
     }

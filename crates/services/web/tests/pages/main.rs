@@ -683,7 +683,7 @@ async fn results_mark_the_words_that_match() {
     assert!(body.contains("… <mark>&#60;b&#62;Second</mark>&#60;/b&#62;</p>"), "the matching part of the description");
     assert!(body.contains("about\">… <mark>st</mark>. …</p>"), "dots that are there already are not doubled: {body}");
     assert!(body.contains("First. &#60;b&#62;Second&#60;/b&#62;</p>"), "its beginning where nothing matches");
-    assert!(body.contains("Not in these words, but near in meaning"));
+    assert!(body.contains("Similar in theme"));
     assert!(body.contains("value=\"sea\" maxlength"), "the query stays in the box");
     assert!(body.contains("href=\"/search?q=sea&#38;in_stock=true&#38;language=en\""), "facets combine: {body}");
     assert!(body.contains("Remove filter: </span>In stock"));
@@ -709,9 +709,9 @@ async fn odd_addresses_of_results_are_explained() {
         (
             "q=sea&page=51",
             404,
-            "There is no page 51 of these results; they end on <a href=\"/search?q=sea&#38;page=50\">page 50</a>",
+            "There are 50 pages of results. <a href=\"/search?q=sea&#38;page=50\">Go to the last page</a>",
         ),
-        ("q=sea&page=99999999999999999999", 404, "There is no page 4294967295"),
+        ("q=sea&page=99999999999999999999", 404, "That page doesn’t exist."),
         ("q=sea&page=0", 200, "There is no page “0”; this is the first."),
         ("q=sea&page=%3Cb%3E", 200, "There is no page “&#60;b&#62;”"),
         ("q=sea&page=-1", 200, "There is no page “-1”"),
@@ -754,13 +754,62 @@ async fn a_dead_end_shows_ways_on() {
     near["degraded"] = json!(true);
     browser.api.answer_search(200, near);
     let body = browser.get("/search?q=sorrow+of+a+lamp").await.body;
-    assert!(body.contains("Nothing has these words. These come nearest in meaning:"), "{body}");
-    assert!(!body.contains("Not in these words"), "said once, above");
-    assert!(body.contains("these are the matches by word"));
+    assert!(body.contains("No exact matches. Here are the closest:"), "{body}");
+    assert!(!body.contains("Similar in theme"), "said once, above");
+    assert!(body.contains("Showing keyword matches only for now."));
     browser.api.answer_search(200, none);
     let seen = browser.get("/search?q=sea&page=2").await;
     assert_eq!(seen.status, StatusCode::NOT_FOUND);
-    assert!(seen.body.contains("they end on <a href=\"/search?q=sea\">page 1</a>"), "{}", seen.body);
+    assert!(
+        seen.body.contains("There is 1 page of results. <a href=\"/search?q=sea\">Go to the last page</a>"),
+        "{}",
+        seen.body
+    );
+}
+
+#[tokio::test]
+async fn what_the_search_did_otherwise_than_asked_is_said_with_a_way_back() {
+    let mut browser = Browser::new();
+    let mut corrected = fake_api::found(2);
+    corrected["did_you_mean"] = json!("harry <potter>");
+    corrected["corrected_to"] = json!("harry <potter>");
+    browser.api.answer_search(200, corrected.clone());
+    let body = browser.get("/search?q=harry+poter&language=en&page=1").await.body;
+    assert!(body.contains("<h1>2 books for “harry &#60;potter&#62;”</h1>"), "{body}");
+    assert!(
+        body.contains(
+            "Results for <strong>harry &#60;potter&#62;</strong>. Search instead for \
+             <a href=\"/search?language=en&#38;q=harry+poter&#38;exact=true\">harry poter</a>."
+        ),
+        "{body}"
+    );
+    assert!(!body.contains("Did you mean"));
+    browser.api.answer_search(200, corrected);
+    let body = browser.get("/search?q=harry+poter&exact=true").await.body;
+    let asked = browser.api.asked("GET /api/v1/search");
+    assert!(asked.iter().any(|asked| asked.line.contains("exact=true")), "asked as typed");
+    assert!(body.contains("<input type=\"hidden\" name=\"exact\" value=\"true\">"), "{body}");
+
+    let mut missing = fake_api::found(2);
+    missing["missing"] = json!(true);
+    missing["total"] = json!(0);
+    missing["facets"] = json!({"subject": [], "language": [], "author": [], "price": []});
+    browser.api.answer_search(200, missing);
+    let body = browser.get("/search?q=les+mis%C3%A9rables").await.body;
+    assert!(body.contains("<h1>We don’t have “les misérables”</h1>") && body.contains("Similar books:"), "{body}");
+    assert!(body.contains("A lamp by the sea") && !body.contains("books for"), "{body}");
+
+    let mut wrong = fake_api::found(0);
+    wrong["wrong_isbn"] = json!({"typed": "9780804429574", "expected": "3", "meant": "9780804429573"});
+    browser.api.answer_search(200, wrong);
+    let body = browser.get("/search?q=978-0-8044-2957-4").await.body;
+    assert!(
+        body.contains(
+            "The last digit of 9780804429574 doesn’t fit. Did you mean \
+             <a href=\"/search?q=9780804429573\">9780804429573</a>?"
+        ),
+        "{body}"
+    );
 }
 
 #[tokio::test]
