@@ -242,7 +242,7 @@ pub fn checkout_request(email: Option<&str>, shipping_method: &str, token: &str,
             country: "US".to_owned(),
         },
         shipping_method: shipping_method.to_owned(),
-        payment: PaymentInput { token: token.to_owned() },
+        payment: Some(PaymentInput { token: token.to_owned() }),
         expected_total: None,
     }
 }

@@ -14,9 +14,9 @@ export function checkout(form: HTMLFormElement): void {
     try {
       const typed = encode(form);
       const asked = new URLSearchParams();
-      for (const name of PRICED) asked.set(name, typed.get(name) ?? "");
+      for (const name of [...PRICED, "payment_token"]) asked.set(name, typed.get(name) ?? "");
       const html = await part(`/checkout/summary?${asked}`, AbortSignal.any([own.signal, AbortSignal.timeout(10_000)]));
-      swap(html, ["f-shipping_method", "f-review"]);
+      swap(html, ["f-shipping_method", "f-payment_token", "f-place", "f-review"]);
       const total = form.querySelector("[data-total]")?.textContent;
       announce(total ? `The total is now ${total}.` : "We cannot deliver to this address yet.");
     } catch {

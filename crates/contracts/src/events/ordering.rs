@@ -43,6 +43,9 @@ pub struct OrderSummary {
     pub shipping: Money,
     /// Tax added to, or contained in, the prices.
     pub tax: Money,
+    /// Whether the tax is contained in the prices rather than added.
+    #[serde(default)]
+    pub tax_included: bool,
     /// What the customer pays.
     pub total: Money,
     /// Path of the order's page, with the secret that lets a guest read it.

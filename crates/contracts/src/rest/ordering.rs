@@ -53,8 +53,9 @@ pub struct CheckoutRequest {
     pub shipping_address: Address,
     /// Code of one of `GET /shipping-methods`.
     pub shipping_method: String,
-    /// How to pay.
-    pub payment: PaymentInput,
+    /// How to pay. Needed unless the total is zero.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub payment: Option<PaymentInput>,
     /// What the customer was shown; another total is refused with `total_changed`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_total: Option<Money>,
@@ -148,6 +149,8 @@ pub enum PaymentStatus {
     PartiallyRefunded,
     /// All given back.
     Refunded,
+    /// The order costs nothing, so there is nothing to pay.
+    NotRequired,
     /// The provider refused to capture; staff must look.
     Failed,
 }
@@ -162,6 +165,23 @@ pub struct OrderPayment {
     pub action_url: Option<String>,
     /// Given back so far.
     pub refunded: Money,
+    /// On its way back: asked for, and not settled yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refunding: Option<Money>,
+}
+
+/// What may be done with an order as it stands. Shipping, completing and refunding are for staff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderActions {
+    /// `POST /orders/{id}/cancel`
+    pub cancel: bool,
+    /// `POST /orders/{id}/ship`
+    pub ship: bool,
+    /// `POST /orders/{id}/complete`
+    pub complete: bool,
+    /// `POST /orders/{id}/refund`: up to how much; missing when nothing can be refunded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refund: Option<Money>,
 }
 
 /// A step in an order's life.
@@ -218,6 +238,9 @@ pub struct Order {
     pub email: String,
     /// The payment.
     pub payment: OrderPayment,
+    /// What may be done with it now. Missing in lists.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub actions: Option<OrderActions>,
     /// Why it was rejected, when it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rejection: Option<Rejection>,

@@ -703,6 +703,7 @@ fn confirmed(basket_id: &str, bought: &[(u128, i64)]) -> OrderConfirmed {
             subtotal: money,
             shipping: money,
             tax: money,
+            tax_included: false,
             total: money,
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::from_micros(NOW),

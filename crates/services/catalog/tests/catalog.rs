@@ -805,6 +805,7 @@ fn completed(order_id: OrderId) -> OrderCompleted {
             subtotal: zero,
             shipping: zero,
             tax: zero,
+            tax_included: false,
             total: zero,
             link: String::new(),
             placed_at: Timestamp::default(),

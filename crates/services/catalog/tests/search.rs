@@ -816,6 +816,7 @@ fn confirmed(customer_id: Option<CustomerId>, book: BookId, copies: i64) -> Orde
             subtotal: price,
             shipping: price,
             tax: price,
+            tax_included: false,
             total: price,
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::default(),

@@ -429,6 +429,7 @@ fn summary(order_id: OrderId, total: i64) -> OrderSummary {
         subtotal: usd(total),
         shipping: usd(0),
         tax: usd(0),
+        tax_included: false,
         total: usd(total),
         link: "/orders/1".into(),
         placed_at: NOW,

@@ -132,6 +132,7 @@ fn order() -> OrderSummary {
         subtotal: usd(3098),
         shipping: usd(490),
         tax: usd(0),
+        tax_included: false,
         total: usd(3588),
         link: "/orders/0190?key=secret".to_owned(),
         placed_at: Timestamp::default(),
@@ -169,6 +170,28 @@ async fn the_confirmation_says_what_was_bought_and_escapes_it() {
     Questions? https://books.example.org/contact
     ");
     assert!(mail.html.contains("&#60;b&#62;Bold&#60;/b&#62;") && !mail.html.contains("<b>Bold"), "{}", mail.html);
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn sums_of_mails_add_up_and_nothing_untrue_is_promised() {
+    let house = House::open(3).await;
+    let usd = |amount| Money::new(amount, Currency::USD);
+    let taxed = OrderSummary { tax: usd(235), tax_included: true, ..order() };
+    house.tell(&OrderRefunded { order: taxed, amount: usd(400), reason: String::new() }).await;
+    let nothing = usd(0);
+    let free = OrderSummary { subtotal: nothing, shipping: nothing, total: nothing, ..order() };
+    house.tell(&OrderCancelled { order: free, reason: String::new() }).await;
+    house.until_mails(2).await;
+    assert_eq!(house.service.deliver().await.unwrap(), 2);
+    let mails = house.postman.taken.lock().unwrap().clone();
+    let about = |word: &str| mails.iter().find(|mail| mail.text.contains(word)).unwrap();
+    let refund = about("back to you");
+    assert!(refund.text.contains("  Total     $35.88, including tax $2.35") && !refund.text.contains("  Tax "));
+    assert!(refund.html.contains("including tax $2.35") && !refund.html.contains(", tax $2.35"));
+    assert!(!refund.text.contains("Reason") && !refund.html.contains("Reason"), "nobody gave one");
+    let cancelled = about("is cancelled");
+    assert!(!cancelled.text.contains("What you paid") && !cancelled.html.contains("What you paid"), "nothing was paid");
     house.stop.cancel();
 }
 

@@ -61,7 +61,7 @@ impl From<WorkError> for Problem {
             WorkError::Refused(error @ OrderError::NotPermitted { status, .. }) => {
                 Self::new(ErrorCode::InvalidOrderState).detail(error.to_string()).with("status", status_name(status))
             }
-            WorkError::Refused(error @ OrderError::NotPaid) => {
+            WorkError::Refused(error @ (OrderError::NotPaid | OrderError::Free)) => {
                 Self::new(ErrorCode::InvalidOrderState).detail(error.to_string())
             }
             WorkError::Refused(error @ OrderError::RefundAmount { .. }) => {

@@ -276,6 +276,7 @@ fn players(bus: &SharedBus, played: &Arc<Played>) -> Vec<Consumer> {
         let captured = played.captured.lock().unwrap().get(&order_id).copied();
         match captured {
             Some(amount) => {
+                // As finance does it: all that is left.
                 let refund_id = order_id.uuid();
                 say(&bus, &m, PaymentRefunded { order_id, refund_id, amount }).await
             }
@@ -283,10 +284,12 @@ fn players(bus: &SharedBus, played: &Arc<Played>) -> Vec<Consumer> {
         }
     });
     let finance = on!(finance, RefundPayment, |bus, played, m| {
-        let _ = &played;
         let RefundPayment { order_id, refund_id, amount, .. } = m.body;
         if m.body.reason == "fail" {
             return say(&bus, &m, RefundFailed { order_id, refund_id, reason: "card closed".into() }).await;
+        }
+        if let Some(left) = played.captured.lock().unwrap().get_mut(&order_id) {
+            left.amount -= amount.amount;
         }
         say(&bus, &m, PaymentRefunded { order_id, refund_id, amount }).await
     });
@@ -382,15 +385,26 @@ struct Patience {
 
 fn settings(patience: Patience) -> Settings {
     Settings {
-        shipping_methods: vec![ShippingMethod {
-            code: "standard".into(),
-            name: "Standard".into(),
-            price: 490,
-            free_from: Some(5000),
-            min_days: 3,
-            max_days: 5,
-            countries: vec!["US".into(), "DE".into()],
-        }],
+        shipping_methods: vec![
+            ShippingMethod {
+                code: "standard".into(),
+                name: "Standard".into(),
+                price: 490,
+                free_from: Some(5000),
+                min_days: 3,
+                max_days: 5,
+                countries: vec!["US".into(), "DE".into()],
+            },
+            ShippingMethod {
+                code: "gift".into(),
+                name: "On us".into(),
+                price: 0,
+                free_from: None,
+                min_days: 3,
+                max_days: 5,
+                countries: vec!["FR".into()],
+            },
+        ],
         tax: vec![TaxRule {
             country: "US".into(),
             region: Some("CA".into()),
@@ -989,6 +1003,86 @@ async fn an_order_is_called_off_and_the_money_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_costs_nothing_needs_no_payment() {
+    for shop in shops().await {
+        let (customer, staff) = (shop.customer(), shop.staff());
+        let free = shop.book(0, 10);
+        let mut body = order("tok_decline");
+        body["shipping_address"] = json!({
+            "name": "Ann Reader", "line1": "1 rue du Louvre", "city": "Paris", "postal_code": "75001", "country": "FR"
+        });
+        body["shipping_method"] = json!("gift");
+        let mut without = body.clone();
+        without.as_object_mut().unwrap().remove("payment");
+        // Any token will do, and none as well.
+        for (key, body) in [("any", &body), ("none", &without)] {
+            customer.put(free, 1, 0);
+            let bought = customer.checkout(key, body).await.expect(201);
+            customer.clear();
+            let (id, path) = (bought.id(), path(&bought));
+            assert_eq!(bought.body["status"], "confirmed");
+            assert_eq!(
+                bought.body["payment"],
+                json!({"status": "not_required", "refunded": {"amount": 0, "currency": "USD"}})
+            );
+            assert_eq!(bought.body["actions"], json!({"cancel": true, "ship": true, "complete": false}));
+            let refund = json!({"reason": "x"}).to_string();
+            let head = [("idempotency-key", "k")];
+            let refused = staff.send(Method::POST, &format!("{path}/refund"), &head, Some(refund)).await;
+            let refused = refused.problem(409, "invalid_order_state");
+            assert_eq!(refused.body["detail"], "The order was free, so there is nothing to refund.");
+            if key == "any" {
+                staff.post(&format!("{path}/ship"), json!({})).await.expect(200);
+                staff.post(&format!("{path}/complete"), json!({})).await.expect(200);
+            } else {
+                customer.post(&format!("{path}/cancel"), json!({})).await.expect(200);
+                shop.until("release", async || shop.played.commands(id).contains(&"ReleaseStock")).await;
+            }
+            let asked = shop.played.commands(id);
+            assert!(!asked.iter().any(|name| name.ends_with("Payment")), "finance never hears of it: {asked:?}");
+        }
+        // What costs something needs one.
+        customer.put(shop.book(1299, 1), 1, 1299);
+        let refused = customer.checkout("paid", &without).await.problem(400, "validation_failed");
+        assert_eq!(
+            refused.body["errors"][0],
+            json!({"field": "/payment", "message": "is required: the total is $12.99"})
+        );
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_after_a_partial_refund_gives_the_rest_back() {
+    for shop in shops().await {
+        let (customer, staff) = (shop.customer(), shop.staff());
+        let bought = customer.buy().await;
+        let (id, path) = (bought.id(), path(&bought));
+        let body = json!({"reason": "torn", "amount": {"amount": 100, "currency": "USD"}}).to_string();
+        let asked = staff.send(Method::POST, &format!("{path}/refund"), &[("idempotency-key", "k")], Some(body)).await;
+        let asked = asked.expect(202);
+        assert_eq!(asked.body["actions"]["refund"]["amount"], 1689, "what was asked for is counted at once");
+        assert_eq!(asked.body["payment"]["refunding"]["amount"], 100);
+        customer.becomes(id, |order| order["payment"]["refunded"]["amount"] == 100).await;
+        let read = customer.get(&path).await.expect(200);
+        assert_eq!(
+            read.body["actions"],
+            json!({"cancel": true, "ship": true, "complete": false, "refund": {"amount": 1689, "currency": "USD"}})
+        );
+        assert_eq!(read.body["payment"].get("refunding"), None);
+        customer.post(&format!("{path}/cancel"), json!({})).await.expect(200);
+        customer.becomes(id, |order| order["payment"]["refunded"]["amount"] == 1789).await;
+        let read = customer.get(&path).await.expect(200);
+        assert_eq!((&read.body["status"], &read.body["payment"]["status"]), (&json!("cancelled"), &json!("refunded")));
+        assert_eq!(read.body["actions"], json!({"cancel": false, "ship": false, "complete": false}));
+        shop.until("release", async || shop.played.commands(id).contains(&"ReleaseStock")).await;
+        let list = customer.get("/orders").await.expect(200);
+        assert_eq!(list.body["items"][0].get("actions"), None, "lists leave them out");
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn staff_ship_complete_and_refund() {
     for shop in shops().await {
         let (customer, staff) = (shop.customer(), shop.staff());
@@ -1015,7 +1109,7 @@ async fn staff_ship_complete_and_refund() {
         staff.post(&format!("{path}/refund"), json!({"reason": "x"})).await.problem(400, "idempotency_key_required");
         let too_much = json!({"amount": {"amount": 1790, "currency": "USD"}, "reason": "torn"});
         let refused = refund("a", too_much).await.problem(400, "validation_failed");
-        assert_eq!(refused.body["errors"][0]["field"], "/amount");
+        assert_eq!(refused.body["errors"][0], json!({"field": "/amount", "message": "At most $17.89."}));
         let some = json!({"amount": {"amount": 500, "currency": "USD"}, "reason": "torn page"});
         refund("b", some.clone()).await.expect(202);
         refund("b", some.clone()).await.expect(202);

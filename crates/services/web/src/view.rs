@@ -148,6 +148,7 @@ pub(crate) fn payment(status: &PaymentStatus) -> &'static str {
         PaymentStatus::Voided => "Released, nothing was taken",
         PaymentStatus::PartiallyRefunded => "Partly refunded",
         PaymentStatus::Refunded => "Refunded",
+        PaymentStatus::NotRequired => "Nothing to pay",
         PaymentStatus::Failed => "Not completed",
     }
 }

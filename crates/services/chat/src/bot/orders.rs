@@ -308,6 +308,7 @@ fn refund_of(order: &Order) -> String {
         PaymentStatus::Declined | PaymentStatus::Failed => {
             "The payment didn’t go through, so you weren’t charged.".to_owned()
         }
+        PaymentStatus::NotRequired => "Your order was free, so you weren’t charged.".to_owned(),
         PaymentStatus::Captured => format!("You were charged {}, and there’s no refund so far.", order.total),
         PaymentStatus::Pending | PaymentStatus::ActionRequired | PaymentStatus::Authorised => {
             "You haven’t been charged so far.".to_owned()

@@ -54,7 +54,8 @@ pub fn compare_order(order: &OrderFacts, payment: Option<&Payment>) -> Vec<Diffe
     let closed = matches!(order.status, OrderStatus::Rejected | OrderStatus::Cancelled | OrderStatus::Refunded);
     let delivered = matches!(order.status, OrderStatus::Shipped | OrderStatus::Completed);
     let Some(payment) = payment.filter(|payment| payment.attempted) else {
-        if order.confirmed {
+        // An order that costs nothing needs no payment.
+        if order.confirmed && order.total.amount > 0 {
             differ("confirmed_without_payment", format!("The order of {} has no payment.", order.total));
         }
         return found;
@@ -205,6 +206,8 @@ mod tests {
             (order(O::Rejected, false), Some(payment(Status::Voided)), &[]),
             (order(O::Refunded, true), Some(payment(Status::Refunded)), &[]),
             (order(O::Confirmed, true), None, &["confirmed_without_payment"]),
+            (OrderFacts { total: usd(0), ..order(O::Confirmed, true) }, None, &[]),
+            (OrderFacts { total: usd(0), ..order(O::Completed, true) }, None, &[]),
             (order(O::Confirmed, true), Some(payment(Status::Declined)), &["confirmed_without_payment"]),
             (order(O::Confirmed, true), Some(payment(Status::Failed)), &["capture_failed"]),
             (order(O::Shipped, true), Some(payment(Status::Authorised)), &["shipped_without_capture"]),

@@ -12,6 +12,8 @@
 //!                Rejected or Cancelled
 //! ```
 //!
+//! An order that costs nothing is confirmed and done as soon as its books are held; finance never hears of it.
+//!
 //! The order is confirmed the moment its payment is authorised, and only then is the money taken. Whatever fails, the
 //! customer hears of it at once and what was taken is let go afterwards: [`Step::Compensating`] asks again and again
 //! until catalogue and finance have answered that they hold nothing. Both promise to refuse a request that arrives after
@@ -227,6 +229,14 @@ impl CheckoutSaga {
         let deadline = Duration::from_secs(limits.reserve_seconds);
         (Checkout { step: Step::Reserving, charge: Some(charge), limits }, vec![Action::SendReserve], deadline)
     }
+
+    /// How an order is called off after its checkout has ended: books and money are simply asked back. Nobody asks for
+    /// the money of an order that cost nothing.
+    #[must_use]
+    pub fn call_off(reason: String, by: Actor, is_free: bool) -> Vec<Action> {
+        let void = (!is_free).then_some(Action::SendVoid);
+        [Action::CancelOrder { reason, by }, Action::SendRelease].into_iter().chain(void).collect()
+    }
 }
 
 impl Saga for CheckoutSaga {
@@ -287,6 +297,9 @@ impl Owed {
 impl Checkout {
     fn reserving(&self, input: Input) -> Decision<CheckoutSaga> {
         match input {
+            Input::StockReserved if self.charge.as_ref().is_some_and(|charge| charge.amount.amount == 0) => {
+                Decision::end(self.at(Step::Done), vec![Action::ConfirmOrder])
+            }
             Input::StockReserved => {
                 let actions = self.charge.clone().map(Action::SendAuthorise).into_iter().collect();
                 // The charge stays until finance has answered: it may be needed for nothing but that.
@@ -548,6 +561,24 @@ mod tests {
         format!("{input:?}").split([' ', '{']).next().unwrap_or_default().to_owned()
     }
 
+    fn begin_free() -> Checkout {
+        let mut checkout = begin();
+        checkout.charge.as_mut().unwrap().amount = usd(0);
+        checkout
+    }
+
+    #[test]
+    fn an_order_of_zero_never_asks_finance() {
+        for input in every_input() {
+            let decision = CheckoutSaga::decide(&begin_free(), input.clone());
+            let asks =
+                |action: &Action| matches!(action, Action::SendAuthorise(_) | Action::SendCapture | Action::SendVoid);
+            assert!(!decision.actions.iter().any(asks), "{input:?}");
+        }
+        let actions = CheckoutSaga::call_off(String::new(), Actor::Customer, true);
+        assert_eq!(actions.iter().map(short).collect::<Vec<_>>(), ["CANCEL", "release"]);
+    }
+
     #[test]
     fn every_input_is_answered_in_every_step() {
         for step in every_step() {
@@ -574,17 +605,20 @@ mod tests {
     #[test]
     fn the_whole_table() {
         let mut table = String::new();
-        for step in [
-            Step::Reserving,
-            Step::Authorising,
-            Step::AwaitingCustomer,
-            Step::Capturing { attempt: 0 },
-            Step::Compensating { release: true, void: true, attempt: 0, ending: Ending::Rejected },
-            Step::Compensating { release: false, void: true, attempt: 0, ending: Ending::Cancelled },
-            Step::Compensating { release: true, void: false, attempt: 0, ending: Ending::Rejected },
+        for (step, begun) in [
+            (Step::Reserving, begin()),
+            (Step::Reserving, begin_free()),
+            (Step::Authorising, begin()),
+            (Step::AwaitingCustomer, begin()),
+            (Step::Capturing { attempt: 0 }, begin()),
+            (Step::Compensating { release: true, void: true, attempt: 0, ending: Ending::Rejected }, begin()),
+            (Step::Compensating { release: false, void: true, attempt: 0, ending: Ending::Cancelled }, begin()),
+            (Step::Compensating { release: true, void: false, attempt: 0, ending: Ending::Rejected }, begin()),
         ] {
-            let checkout = Checkout { step, ..begin() };
+            let checkout = Checkout { step, ..begun };
+            let is_free = checkout.charge.as_ref().is_some_and(|charge| charge.amount.amount == 0);
             let owed = match step {
+                Step::Reserving if is_free => " (total of zero)".to_owned(),
                 Step::Compensating { release, void, .. } => format!(" release={release} void={void}"),
                 _ => String::new(),
             };
@@ -604,6 +638,11 @@ mod tests {
         insta::assert_snapshot!(table, @r"
         reserving
           StockReserved         authorising       authorise
+          StockRejected         rejected          REJECT
+          CancelRequested       compensating      CANCEL, release
+          TimedOut              compensating      REJECT, release
+        reserving (total of zero)
+          StockReserved         done              CONFIRM
           StockRejected         rejected          REJECT
           CancelRequested       compensating      CANCEL, release
           TimedOut              compensating      REJECT, release

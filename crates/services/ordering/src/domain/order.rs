@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use bookworm_contracts::{
     events::{catalog::ShortLine, ordering::OrderedLine},
-    rest::ordering::{Address, OrderStatus, PaymentStatus, Rejection, TimelineEntry},
+    rest::ordering::{Address, OrderActions, OrderStatus, PaymentStatus, Rejection, TimelineEntry},
 };
 use bookworm_eventstore::Aggregate;
 use bookworm_kernel::{CustomerId, Email, Money, MoneyError, OrderId, Timestamp};
@@ -186,8 +186,11 @@ pub enum OrderError {
     /// Goods leave only once they are paid.
     #[error("The payment has not been captured yet. Try again in a moment.")]
     NotPaid,
+    /// Nothing was paid, because the order cost nothing.
+    #[error("The order was free, so there is nothing to refund.")]
+    Free,
     /// More than is left, nothing, or another currency.
-    #[error("must be between 1 and the {refundable} that can still be given back")]
+    #[error("{}", most(refundable))]
     RefundAmount {
         /// What can still be given back.
         refundable: Money,
@@ -198,6 +201,10 @@ pub enum OrderError {
     /// The amounts of a new order are no money.
     #[error(transparent)]
     Money(#[from] MoneyError),
+}
+
+fn most(refundable: &Money) -> String {
+    if refundable.amount > 0 { format!("At most {refundable}.") } else { "There is nothing left to refund.".to_owned() }
 }
 
 /// The name of a status, as in JSON.
@@ -299,12 +306,15 @@ impl Order {
         Ok(vec![OrderEvent::PaymentActionRequired { action_url: action_url.to_owned() }])
     }
 
-    /// Confirms the order, because its payment was authorised.
+    /// Confirms the order, because its payment was authorised, or none is needed.
     ///
     /// # Errors
     /// When the order is no longer pending.
     pub fn confirm(&self) -> Decided {
         self.demand(&[OrderStatus::Pending], "confirmed")?;
+        if self.is_free() {
+            return Ok(vec![OrderEvent::OrderConfirmed]);
+        }
         Ok(vec![OrderEvent::PaymentAuthorised, OrderEvent::OrderConfirmed])
     }
 
@@ -369,10 +379,7 @@ impl Order {
     /// When it was shipped or has ended.
     pub fn cancel(&self, reason: &str, by: Actor) -> Decided {
         self.demand(&[OrderStatus::Pending, OrderStatus::Confirmed], "cancelled")?;
-        if self.confirmed && (self.refunded() > 0 || self.promised() > 0) {
-            // What is on its way back would go back a second time.
-            return Err(OrderError::NotPermitted { action: "cancelled after a refund", status: self.status });
-        }
+        // What was refunded before stays refunded: finance gives back what is left.
         Ok(vec![OrderEvent::OrderCancelled { reason: reason.to_owned(), by }])
     }
 
@@ -397,7 +404,7 @@ impl Order {
     /// When the order is not confirmed or not paid.
     pub fn ship(&self, tracking: Option<String>) -> Decided {
         self.demand(&[OrderStatus::Confirmed], "shipped")?;
-        if self.captured == 0 && self.total().is_some_and(|total| total.amount > 0) {
+        if self.captured == 0 && !self.is_free() {
             return Err(OrderError::NotPaid);
         }
         Ok(vec![OrderEvent::OrderShipped { tracking }])
@@ -419,6 +426,9 @@ impl Order {
     pub fn request_refund(&self, refund_id: Uuid, amount: Option<Money>, reason: &str) -> Decided {
         self.demand(&[OrderStatus::Confirmed, OrderStatus::Shipped, OrderStatus::Completed], "refunded")?;
         let refundable = self.refundable().ok_or(OrderError::NotPaid)?;
+        if self.is_free() {
+            return Err(OrderError::Free);
+        }
         if self.captured == 0 {
             return Err(OrderError::NotPaid);
         }
@@ -453,6 +463,18 @@ impl Order {
                 Ok(vec![OrderEvent::RefundFailed { refund_id, reason: reason.to_owned() }])
             }
             _ => NOTHING,
+        }
+    }
+
+    /// What may be done now: exactly what the decisions above permit. Pages and API ask this.
+    #[must_use]
+    pub fn actions(&self) -> OrderActions {
+        let refund = self.request_refund(Uuid::nil(), None, "").is_ok().then(|| self.refundable()).flatten();
+        OrderActions {
+            cancel: self.cancel("", Actor::Customer).is_ok(),
+            ship: self.ship(None).is_ok(),
+            complete: self.complete().is_ok(),
+            refund,
         }
     }
 
@@ -515,8 +537,15 @@ impl Order {
         self.sum_of(RefundState::Done)
     }
 
-    /// Asked to be given back, and not answered yet.
-    fn promised(&self) -> i64 {
+    /// Whether it costs nothing, so that no payment is asked for.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.total().is_some_and(|total| total.amount == 0)
+    }
+
+    /// Asked to be given back, and not answered yet, in minor units.
+    #[must_use]
+    pub fn promised(&self) -> i64 {
         self.sum_of(RefundState::Requested)
     }
 
@@ -580,6 +609,9 @@ impl Aggregate for Order {
             OrderEvent::OrderCreated(placement) => {
                 tell("pending", None);
                 self.placement = Some(placement.clone());
+                if placement.total.amount == 0 {
+                    self.payment = PaymentStatus::NotRequired;
+                }
             }
             OrderEvent::PaymentActionRequired { action_url } => {
                 tell("payment_action_required", None);
@@ -716,6 +748,74 @@ pub(crate) mod tests {
     }
 
     const TOTAL: i64 = 2540;
+
+    pub(crate) fn free_placement() -> Placement {
+        let none = usd(0);
+        Placement { shipping: none, tax: none, total: none, ..placement(vec![line(0, 2)]) }
+    }
+
+    #[test]
+    fn an_order_of_zero_lives_without_a_payment() {
+        let mut events = Order::place(free_placement()).unwrap();
+        assert_eq!(fold(&events).payment(), PaymentStatus::NotRequired);
+        events.extend(fold(&events).confirm().unwrap());
+        assert!(!events.contains(&OrderEvent::PaymentAuthorised), "nobody was asked");
+        let order = fold(&events);
+        assert_eq!(order.request_refund(Uuid::nil(), None, ""), Err(OrderError::Free));
+        assert_eq!(
+            order.actions(),
+            OrderActions { cancel: true, ship: true, complete: false, refund: None },
+            "it can be sent and called off"
+        );
+        let mut off = events.clone();
+        off.extend(order.cancel("", Actor::Customer).unwrap());
+        assert_eq!((fold(&off).status(), fold(&off).payment()), (OrderStatus::Cancelled, PaymentStatus::NotRequired));
+        events.extend(order.ship(None).unwrap());
+        events.extend(fold(&events).complete().unwrap());
+        assert_eq!(fold(&events).status(), OrderStatus::Completed);
+    }
+
+    #[test]
+    fn cancelling_after_a_partial_refund_gives_the_rest_back() {
+        let first = Uuid::from_u128(1);
+        let asked: fn(&Order) -> Decided = |o| o.request_refund(Uuid::from_u128(1), Some(usd(100)), "torn");
+        let order = after(&[Order::confirm, capture, asked]);
+        assert_eq!(order.actions().refund, Some(usd(TOTAL - 100)), "what was asked for is counted");
+        assert!(order.actions().cancel, "also while a refund is under way");
+        let order = after(&[
+            Order::confirm,
+            capture,
+            asked,
+            |o| o.note_refunded(Uuid::from_u128(1), usd(100)),
+            |o| o.cancel("", Actor::Customer),
+            |o| o.note_refunded(Uuid::from_u128(2), usd(TOTAL - 100)),
+        ]);
+        assert_eq!((order.status(), order.payment()), (OrderStatus::Cancelled, PaymentStatus::Refunded));
+        assert_eq!((order.refunded(), order.refund(first).map(|refund| refund.amount)), (TOTAL, Some(100)));
+        assert_eq!(order.actions(), OrderActions { cancel: false, ship: false, complete: false, refund: None });
+    }
+
+    #[test]
+    fn actions_are_what_the_decisions_permit() {
+        let nothing = OrderActions { cancel: false, ship: false, complete: false, refund: None };
+        let lives: [(&[fn(&Order) -> Decided], OrderActions); 6] = [
+            (&[], OrderActions { cancel: true, ..nothing }),
+            (&[Order::confirm], OrderActions { cancel: true, ..nothing }),
+            (
+                &[Order::confirm, capture],
+                OrderActions { cancel: true, ship: true, refund: Some(usd(TOTAL)), ..nothing },
+            ),
+            (
+                &[Order::confirm, capture, |o| o.ship(None)],
+                OrderActions { complete: true, refund: Some(usd(TOTAL)), ..nothing },
+            ),
+            (&[|o| o.reject("timeout", "", &[])], nothing),
+            (&[|o| o.cancel("", Actor::Shop)], nothing),
+        ];
+        for (steps, actions) in lives {
+            assert_eq!(after(steps).actions(), actions);
+        }
+    }
 
     fn capture(order: &Order) -> Decided {
         order.note_captured(usd(TOTAL))
@@ -942,6 +1042,8 @@ pub(crate) mod tests {
                 prop_assert!(order.refunded() <= order.captured(), "gave back more than was taken");
                 prop_assert!(!matches!(order.status(), OrderStatus::Shipped | OrderStatus::Completed) || order.captured() > 0);
                 prop_assert_eq!(order.total(), Some(usd(TOTAL)));
+                let most = order.actions().refund.map_or(0, |most| most.amount);
+                prop_assert!(order.refunded() + order.promised() + most <= order.captured().max(order.refunded()));
                 prop_assert!(order.status() != OrderStatus::Refunded || order.refunded() == order.captured());
             }
         }

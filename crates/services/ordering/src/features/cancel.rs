@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::{
     OrderingService,
     domain::{
-        checkout_saga::{Action, CheckoutSaga, Input},
+        checkout_saga::{CheckoutSaga, Input},
         order::Actor,
     },
     features::{OptionalJson, command::TRIES},
@@ -18,8 +18,8 @@ use crate::{
 /// Calls an order off
 ///
 /// For its customer, for whoever has its key, and for staff, as long as it was not shipped (`invalid_order_state`). The
-/// books go back to the stock, and the money is let go or given back. With `only_unconfirmed` an order that was confirmed
-/// meanwhile stays as it is (`invalid_order_state`).
+/// books go back to the stock, and the money is let go or given back; after a partial refund, what is left of it. With
+/// `only_unconfirmed` an order that was confirmed meanwhile stays as it is (`invalid_order_state`).
 #[utoipa::path(
     post, path = "/orders/{id}/cancel", tag = "ordering", request_body = CancelRequest,
     params(
@@ -78,7 +78,7 @@ async fn cancel(
             let input = Input::CancelRequested { reason: reason.clone(), by };
             let mut actions = bookworm_saga::advance::<CheckoutSaga>(tx, id.uuid(), input, now).await?;
             if actions.is_empty() {
-                actions = vec![Action::CancelOrder { reason, by }, Action::SendRelease, Action::SendVoid];
+                actions = CheckoutSaga::call_off(reason, by, work.order().await?.is_free());
             }
             work.perform(actions).await?;
             work.finish().await

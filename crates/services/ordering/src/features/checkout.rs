@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bookworm_contracts::rest::ordering::{
-    Address, CheckoutRequest, Order as Document, OrderStatus, PaymentStatus, Rejection,
+    Address, CheckoutRequest, Order as Document, OrderStatus, PaymentInput, PaymentStatus, Rejection,
 };
 use bookworm_eventstore::Loaded;
 use bookworm_http::{
@@ -15,7 +15,7 @@ use bookworm_http::{
     idempotency::{self, Claim, Fingerprint},
     openapi::ProblemResponses,
 };
-use bookworm_kernel::{Cause, Email, ErrorCode, OrderId};
+use bookworm_kernel::{Cause, Email, ErrorCode, FieldError, OrderId};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -49,7 +49,8 @@ use crate::{
 /// `insufficient_stock` and `price_changed` with the `lines`, `total_changed` with the `total`, `shipping_unavailable`,
 /// `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
 /// (`order_id`): `payment_declined`, `insufficient_stock`, `checkout_timed_out`; nothing is charged.
-/// `payment_action_required`: the customer confirms at `action_url`, and the order goes on by itself.
+/// `payment_action_required`: the customer confirms at `action_url`, and the order goes on by itself. A total of zero is
+/// confirmed without payment: `payment` may be left out then.
 ///
 /// One basket becomes one order. While another order is made of it, under another key, the answer is
 /// `order_in_progress` with that order's `order_id`, `order_number` and `order_status`, its address in `Location`, the
@@ -172,9 +173,11 @@ impl Delivery {
             country: country.unwrap_or_default(),
         };
         valid.text("/shipping_method", &request.shipping_method, 1..=40);
-        let token = &request.payment.token;
-        let visible = (1..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-        valid.check("/payment/token", visible, "must be 1 to 255 visible ASCII characters");
+        // Whether one is needed is known once there is a price.
+        if let Some(PaymentInput { token }) = &request.payment {
+            let visible = (1..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+            valid.check("/payment/token", visible, "must be 1 to 255 visible ASCII characters");
+        }
         if let Some(expected) = request.expected_total {
             valid.check("/expected_total/amount", expected.amount >= 0, "must be 0 or more");
         }
@@ -212,6 +215,14 @@ impl Draft {
                 .detail(format!("The total is now {}.", quote.total))
                 .with("total", json!(quote.total)));
         }
+        let token = match &request.payment {
+            Some(payment) => payment.token.clone(),
+            None if quote.total.amount == 0 => String::new(),
+            None => {
+                let message = format!("is required: the total is {}", quote.total);
+                return Err(Problem::validation(vec![FieldError::new("/payment", message)]));
+            }
+        };
         let basket_id = purchase.basket_id;
         let placement = Placement {
             order_id: OrderId::new(),
@@ -230,7 +241,7 @@ impl Draft {
             basket_id,
             placed_at: service.now(),
         };
-        Ok(Self { placement, token: request.payment.token.clone() })
+        Ok(Self { placement, token })
     }
 }
 

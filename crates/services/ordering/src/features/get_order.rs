@@ -44,16 +44,18 @@ pub(crate) async fn get_order(
     visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let (order, access) = visitor.find(&service, id).await?;
-    let order = match params.as_of {
-        None => order,
-        Some(at) => {
-            let then: Option<Loaded<Order>> =
-                bookworm_eventstore::load_as_of(service.0.db.read(), id.uuid(), at).await?;
-            let then = then.and_then(|then| document(&then.state, then.version));
-            access.reveal(&service, then.ok_or_else(|| Problem::not_found("order at that time"))?)
-        }
+    let (_, access) = visitor.find(&service, id).await?;
+    let db = service.0.db.read();
+    let found: Option<Loaded<Order>> = match params.as_of {
+        None => bookworm_eventstore::load(db, id.uuid()).await?,
+        Some(at) => bookworm_eventstore::load_as_of(db, id.uuid(), at).await?,
     };
+    let found = found.and_then(|found| document(&found.state, found.version));
+    let mut order = access.reveal(&service, found.ok_or_else(|| Problem::not_found("order at that time"))?);
+    if params.as_of.is_some() {
+        // Nothing can be done to the past.
+        order.actions = None;
+    }
     let version = order.version.cast_signed();
     if if_none_match(&headers, version) {
         return Ok(not_modified(version));

@@ -52,7 +52,9 @@ impl Row {
             total: placed.total.amount,
             currency: placed.total.currency.code().to_owned(),
             version: order.version.cast_signed(),
-            document: serde_json::to_string(document).map_err(|error| DbError::Corrupt(error.to_string()))?,
+            // What may be done is asked of the order itself, whose rules may have changed since.
+            document: serde_json::to_string(&Document { actions: None, ..document.clone() })
+                .map_err(|error| DbError::Corrupt(error.to_string()))?,
         })
     }
 }

@@ -41,9 +41,43 @@ struct CheckoutPage {
     country: String,
     country_error: String,
     shipping: ShippingOptions,
-    payments: Vec<(PaymentMethod, bool)>,
-    payment_error: String,
+    payment: PaymentOptions,
+    place: PlaceLabel,
     summary: Summary,
+}
+
+/// How it can be paid: nothing is asked for when there is nothing to pay.
+#[derive(Template)]
+#[template(path = "parts/payment_options.html")]
+struct PaymentOptions {
+    is_free: bool,
+    methods: Vec<(PaymentMethod, bool)>,
+    error: String,
+}
+
+impl PaymentOptions {
+    fn new(summary: &Summary, methods: Vec<PaymentMethod>, typed: &Fields, errors: &Errors) -> Self {
+        let paid_with = typed.get("payment_token");
+        let choice = |(place, method): (usize, PaymentMethod)| {
+            let chosen = if paid_with.is_empty() { place == 0 } else { method.token == paid_with };
+            (method, chosen)
+        };
+        Self {
+            is_free: summary.is_free(),
+            methods: methods.into_iter().enumerate().map(choice).collect(),
+            error: errors.of("payment_token").to_owned(),
+        }
+    }
+}
+
+/// What the button says.
+#[derive(Template)]
+#[template(
+    source = r#"<span id="f-place">{% if is_free %}Place order{% else %}Place order and pay{% endif %}</span>"#,
+    ext = "html"
+)]
+struct PlaceLabel {
+    is_free: bool,
 }
 
 /// How it can be sent: changes with the country.
@@ -73,6 +107,12 @@ struct Summary {
     error: String,
 }
 
+impl Summary {
+    fn is_free(&self) -> bool {
+        self.quote.as_ref().is_some_and(|quote| quote.total.amount == 0)
+    }
+}
+
 /// `GET /checkout`
 pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
     render(&web, &visitor, StatusCode::OK, &query, Errors::default(), &fresh_key()).await
@@ -80,12 +120,15 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
 
 /// `GET /checkout/summary?country=&region=&shipping_method=`: the parts that depend on the address, for the island.
 pub(crate) async fn summary(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
-    let (basket, methods) =
-        tokio::try_join!(web.api.basket(visitor.caller()), web.api.shipping_methods(visitor.caller()))?;
+    let caller = visitor.caller();
+    let (basket, methods, payments) =
+        tokio::try_join!(web.api.basket(caller), web.api.shipping_methods(caller), web.api.payment_methods(caller))?;
     let country = chosen_country(&query);
     let (shipping, summary) =
         priced(&web, &visitor, basket.basket, &methods, &country, &query, &Errors::default()).await?;
-    let parts = [shipping.render(), summary.render()];
+    let payment = PaymentOptions::new(&summary, payments, &query, &Errors::default());
+    let place = PlaceLabel { is_free: summary.is_free() };
+    let parts = [shipping.render(), payment.render(), place.render(), summary.render()];
     let parts: Result<Vec<String>, _> = parts.into_iter().collect();
     let parts = parts.map_err(|_| PageError::Internal)?;
     Ok(never_stored(Html(parts.concat()).into_response()))
@@ -155,7 +198,8 @@ fn check(visitor: &Visitor, fields: &Fields) -> Errors {
             errors.add(field, message);
         }
     }
-    if fields.get("payment_token").is_empty() {
+    // A total of zero asks for no payment; the domain says so when it is not zero any more.
+    if fields.get("payment_token").is_empty() && fields.get("expected_amount") != "0" {
         errors.add("payment_token", "Choose how to pay.");
     }
     errors
@@ -178,7 +222,7 @@ fn request(visitor: &Visitor, fields: &Fields) -> CheckoutRequest {
             country: text("country"),
         },
         shipping_method: text("shipping_method"),
-        payment: PaymentInput { token: text("payment_token") },
+        payment: fields.optional("payment_token").map(|token| PaymentInput { token }),
         expected_total: shown,
     }
 }
@@ -190,6 +234,10 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut errors = Errors::from_api(&problem.errors, KNOWN);
+    if problem.errors.iter().any(|error| error.field == "/payment") {
+        errors = Errors::default();
+        errors.add("payment_token", "Choose how to pay.");
+    }
     // A definite no has used up the key: the same key would give the same no again.
     let mut key = fresh_key_unless(status.is_server_error() || problem.status == 429, key);
     match ErrorCode::parse(&problem.code) {
@@ -287,21 +335,13 @@ async fn render(
     let (shipping, summary) = priced(web, visitor, answer.basket, &methods, &country, typed, &errors).await?;
     let mut shell = visitor.shell(if errors.is_empty() { "Checkout" } else { "Error: checkout" });
     shell.basket_count = basket_count;
-    let paid_with = typed.get("payment_token");
     let form = CheckoutPage {
         key: key.to_owned(),
         email: visitor.account().is_none().then(|| email_field(typed, &errors)),
         address: address_fields(visitor, typed, &errors),
         country_error: errors.of("country").to_owned(),
-        payment_error: errors.of("payment_token").to_owned(),
-        payments: payments
-            .into_iter()
-            .enumerate()
-            .map(|(place, method)| {
-                let chosen = if paid_with.is_empty() { place == 0 } else { method.token == paid_with };
-                (method, chosen)
-            })
-            .collect(),
+        payment: PaymentOptions::new(&summary, payments, typed, &errors),
+        place: PlaceLabel { is_free: summary.is_free() },
         shell,
         errors,
         country,

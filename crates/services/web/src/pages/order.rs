@@ -88,7 +88,11 @@ impl Progress {
             },
             every_ms: match order.status {
                 OrderStatus::Pending => Some(1_500),
-                OrderStatus::Confirmed if order.payment.status != PaymentStatus::Captured => Some(1_500),
+                OrderStatus::Confirmed
+                    if !matches!(order.payment.status, PaymentStatus::Captured | PaymentStatus::NotRequired) =>
+                {
+                    Some(1_500)
+                }
                 OrderStatus::Confirmed | OrderStatus::Shipped => Some(10_000),
                 // The money of a cancelled order is on its way back.
                 OrderStatus::Cancelled
@@ -118,7 +122,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Pat
         heading,
         lead,
         progress: Progress::new(&order, key, visitor.calendar()),
-        cancellable: matches!(order.status, OrderStatus::Pending | OrderStatus::Confirmed),
+        cancellable: order.actions.is_some_and(|actions| actions.cancel),
         key: key.to_owned(),
         address: address_lines(&order.shipping_address),
         order,

@@ -23,6 +23,8 @@ const OTHER: &str = "01990000-0000-7000-8000-000000000099";
 pub struct Asked {
     pub line: String,
     pub headers: HeaderMap,
+    /// As JSON; null when it is none.
+    pub body: Value,
 }
 
 #[derive(Default)]
@@ -30,6 +32,12 @@ pub struct Inner {
     pub asked: Vec<Asked>,
     /// What checkout answers: status and body.
     pub checkout: Option<(u16, Value)>,
+    /// What a quote says in place of the usual: status and body.
+    pub quote: Option<(u16, Value)>,
+    /// What an order has in place of the usual.
+    pub order: Value,
+    /// What a refund is answered.
+    pub refund: Option<(u16, Value)>,
     /// Everything fails with this status.
     pub down: Option<u16>,
     pub empty: bool,
@@ -110,6 +118,8 @@ pub fn order(status: &str) -> Value {
         "payment": {"status": if status == "pending" { "action_required" } else { "captured" },
             "action_url": "/sandbox/challenge/1", "refunded": money(0)},
         "timeline": [{"status": "pending", "at": "2026-03-01T12:30:00Z"}, {"status": "confirmed", "at": "2026-03-01T12:30:01Z", "note": "<note>"}],
+        "actions": {"cancel": matches!(status, "pending" | "confirmed"), "ship": status == "confirmed", "complete": false,
+            "refund": if status == "confirmed" { money(3297) } else { Value::Null }},
         "version": 4, "access_key": "k/e+y"
     })
 }
@@ -125,11 +135,15 @@ fn problem(status: u16, code: &str, more: Value) -> Response {
 
 async fn watch(State(api): State<FakeApi>, request: Request, next: Next) -> Response {
     let line = format!("{} {}", request.method(), request.uri());
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let asked = serde_json::from_slice(&body).unwrap_or_default();
+    let request = Request::from_parts(parts, body.into());
     let down = {
         let mut inner = api.0.lock().unwrap();
         let path = request.uri().path().trim_start_matches("/api/v1");
         let broken = inner.broken.iter().find(|(start, _)| path.starts_with(start)).map(|(_, status)| *status);
-        inner.asked.push(Asked { line, headers: request.headers().clone() });
+        inner.asked.push(Asked { line, headers: request.headers().clone(), body: asked });
         inner.down.or(broken)
     };
     match down {
@@ -279,11 +293,19 @@ async fn place(State(api): State<FakeApi>) -> Response {
     }
 }
 
-async fn one_order(Query(query): Query<std::collections::HashMap<String, String>>, headers: HeaderMap) -> Response {
+async fn one_order(
+    State(api): State<FakeApi>,
+    Query(query): Query<std::collections::HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
     if query.get("key").map(String::as_str) != Some("k/e+y") && !headers.contains_key("authorization") {
         return problem(404, "not_found", json!({}));
     }
-    Json(order(if query.contains_key("as_of") { "pending" } else { "confirmed" })).into_response()
+    let mut order = order(if query.contains_key("as_of") { "pending" } else { "confirmed" });
+    if let Value::Object(changed) = api.0.lock().unwrap().order.clone() {
+        order.as_object_mut().unwrap().extend(changed);
+    }
+    Json(order).into_response()
 }
 
 pub fn router(api: &FakeApi) -> Router {
@@ -358,7 +380,18 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/basket/items/{id}", patch(basket_answer))
         .route("/shipping-methods", answer(methods))
         .route("/payment-methods", answer(payments))
-        .route("/orders/quote", post(move || async move { Json(quote) }))
+        .route(
+            "/orders/quote",
+            post(move |State(api): State<FakeApi>| async move {
+                match api.0.lock().unwrap().quote.clone() {
+                    Some((status, body)) if status >= 400 => {
+                        problem(status, body["code"].as_str().unwrap(), body.clone())
+                    }
+                    Some((_, body)) => Json(body).into_response(),
+                    None => Json(quote).into_response(),
+                }
+            }),
+        )
         .route("/orders/checkout", post(place))
         .route("/orders", get(|| async { page(vec![order("confirmed"), order("pending")]) }))
         .route("/orders/under-way", get(under_way))
@@ -367,7 +400,12 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/orders/{id}/events", get(move || async move { page(vec![event]) }))
         .route(
             "/orders/{id}/{action}",
-            post(|Path((_, action)): Path<(String, String)>| async move {
+            post(|State(api): State<FakeApi>, Path((_, action)): Path<(String, String)>| async move {
+                if action == "refund"
+                    && let Some((status, body)) = api.0.lock().unwrap().refund.clone()
+                {
+                    return problem(status, body["code"].as_str().unwrap(), body.clone());
+                }
                 if action == "ship" {
                     return problem(409, "invalid_order_state", json!({"detail": "It was shipped already."}));
                 }

@@ -4,6 +4,7 @@
 
 mod browser;
 mod fake_api;
+mod money;
 
 use browser::{Browser, Seen};
 use fake_api::{BOOK, ORDER};

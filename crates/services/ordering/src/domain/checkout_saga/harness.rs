@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::{Action, Charge, Checkout, CheckoutSaga, Input, Limits, Step};
 use crate::domain::order::{
     Actor, Decided, Order,
-    tests::{line, placement},
+    tests::{free_placement, line, placement},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +100,8 @@ struct World {
     stock: Stock,
     payment: Payment,
     in_flight: BTreeSet<Message>,
+    /// The order costs nothing.
+    is_free: bool,
 }
 
 /// What tells two worlds apart.
@@ -120,8 +122,9 @@ fn total() -> Money {
 }
 
 impl World {
-    fn begin() -> Self {
-        let charge = Charge { order_number: "BW".into(), customer_id: None, amount: total(), token: "tok".into() };
+    fn begin(is_free: bool) -> Self {
+        let amount = if is_free { Money::zero(total().currency) } else { total() };
+        let charge = Charge { order_number: "BW".into(), customer_id: None, amount, token: "tok".into() };
         let limits = Limits { reserve_seconds: 30, payment_seconds: 60, action_seconds: 900 };
         let (checkout, actions, _) = CheckoutSaga::begin(charge, limits);
         let mut world = Self {
@@ -131,8 +134,10 @@ impl World {
             stock: Stock::Untouched,
             payment: Payment::Unasked,
             in_flight: BTreeSet::new(),
+            is_free,
         };
-        world.decide(|_| Order::place(placement(vec![line(1000, 2)])));
+        let placement = if is_free { free_placement() } else { placement(vec![line(1000, 2)]) };
+        world.decide(|_| Order::place(placement));
         world.perform(actions);
         world
     }
@@ -206,7 +211,7 @@ impl World {
             return;
         }
         let by = Actor::Customer;
-        self.perform(vec![Action::CancelOrder { reason: String::new(), by }, Action::SendRelease, Action::SendVoid]);
+        self.perform(CheckoutSaga::call_off(String::new(), by, self.is_free));
     }
 
     fn tell(&mut self, input: Input) {
@@ -239,7 +244,8 @@ impl World {
                 Action::SendRelease => Message::Release,
                 Action::SendVoid => Message::Void,
                 Action::ConfirmOrder => {
-                    assert_ne!(self.payment, Payment::Unasked, "confirmed without an authorised payment");
+                    let is_paid = self.payment != Payment::Unasked;
+                    assert_ne!(is_paid, self.is_free, "confirmed without an authorised payment, or paid for nothing");
                     self.decide(Order::confirm);
                     continue;
                 }
@@ -368,10 +374,13 @@ impl World {
 
     /// What people are promised.
     fn assert_allowed_end(&self) {
-        let sold = self.order.status() == OrderStatus::Confirmed
-            && self.payment == Payment::Captured
-            && self.order.payment() == PaymentStatus::Captured
-            && self.stock == Stock::Held;
+        let settled = if self.is_free {
+            self.payment == Payment::Unasked && self.order.payment() == PaymentStatus::NotRequired
+        } else {
+            self.payment == Payment::Captured && self.order.payment() == PaymentStatus::Captured
+        };
+        assert!(!self.is_free || settled, "finance was asked for an order of zero: {self:#?}");
+        let sold = self.order.status() == OrderStatus::Confirmed && settled && self.stock == Stock::Held;
         let off = matches!(self.order.status(), OrderStatus::Rejected | OrderStatus::Cancelled)
             && self.stock != Stock::Held
             && !matches!(self.payment, Payment::Authorised | Payment::Captured | Payment::Challenged);
@@ -382,8 +391,8 @@ impl World {
 }
 
 /// Visits every state that can be reached, and returns how many there are.
-fn search(behaviour: Behaviour) -> usize {
-    let begin = World::begin();
+fn search(behaviour: Behaviour, is_free: bool) -> usize {
+    let begin = World::begin(is_free);
     let mut seen = HashSet::from([begin.key()]);
     let mut queue = VecDeque::from([begin]);
     let mut fine = HashSet::new();
@@ -402,7 +411,7 @@ fn search(behaviour: Behaviour) -> usize {
 
 #[test]
 fn every_reachable_state_leads_to_an_allowed_end() {
-    let mut states = search(Behaviour { in_stock: false, bank: Bank::Approves, captures: true });
+    let mut states = search(Behaviour { in_stock: false, bank: Bank::Approves, captures: true }, false);
     for (bank, captures) in [
         (Bank::Approves, true),
         (Bank::Approves, false),
@@ -411,14 +420,21 @@ fn every_reachable_state_leads_to_an_allowed_end() {
         (Bank::Challenges { then_approves: true }, false),
         (Bank::Challenges { then_approves: false }, true),
     ] {
-        states += search(Behaviour { in_stock: true, bank, captures });
+        states += search(Behaviour { in_stock: true, bank, captures }, false);
     }
     assert!(states > 10_000, "the search must not be trivial: {states}");
 }
 
 #[test]
+fn an_order_of_zero_comes_to_an_allowed_end_without_finance() {
+    let free = |in_stock| search(Behaviour { in_stock, bank: Bank::Declines, captures: false }, true);
+    assert!(free(true) > 20, "the search must not be trivial");
+    assert!(free(false) > 5);
+}
+
+#[test]
 fn nobody_interferes_and_the_books_are_sold() {
     let behaviour = Behaviour { in_stock: true, bank: Bank::Approves, captures: true };
-    let end = World::begin().run_out(behaviour, &mut HashSet::new());
+    let end = World::begin(false).run_out(behaviour, &mut HashSet::new());
     assert_eq!((end.order.status(), end.checkout.step), (OrderStatus::Confirmed, Step::Done));
 }

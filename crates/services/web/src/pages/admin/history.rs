@@ -40,15 +40,6 @@ pub(super) fn entries(events: Vec<OrderEvent>, calendar: Calendar) -> Vec<Entry>
         .collect()
 }
 
-/// What was asked to be refunded and has neither arrived nor failed, in minor units of the order's currency.
-pub(super) fn refunds_under_way(events: &[OrderEvent]) -> i64 {
-    let of_kind = |kind: &'static str| events.iter().filter(move |event| event.kind == kind);
-    let settled =
-        |id: &str| of_kind("OrderRefunded").chain(of_kind("RefundFailed")).any(|event| text(event, "refund_id") == id);
-    let waiting = of_kind("RefundRequested").filter(|event| !settled(text(event, "refund_id")));
-    waiting.filter_map(|event| money(event, "amount")).map(|amount| amount.amount).sum()
-}
-
 fn text<'a>(event: &'a OrderEvent, field: &str) -> &'a str {
     event.data.get(field).and_then(Value::as_str).unwrap_or_default().trim()
 }
@@ -189,15 +180,5 @@ mod tests {
                 "Something quite new | ",
             ]
         );
-    }
-
-    #[test]
-    fn what_is_on_its_way_is_counted_until_it_arrives_or_fails() {
-        let asked = |id: &str, amount: i64| json!(["RefundRequested", {"refund_id": id, "amount": {"amount": amount, "currency": "USD"}, "reason": "x"}]);
-        let mut events = vec![asked("a", 500), asked("b", 70), asked("c", 9)];
-        assert_eq!(refunds_under_way(&history(json!(events))), 579);
-        events.push(json!(["OrderRefunded", {"refund_id": "a", "amount": {"amount": 500, "currency": "USD"}}]));
-        events.push(json!(["RefundFailed", {"refund_id": "b", "reason": "no"}]));
-        assert_eq!(refunds_under_way(&history(json!(events))), 9);
     }
 }

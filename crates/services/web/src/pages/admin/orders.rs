@@ -59,6 +59,7 @@ pub(crate) fn payment(status: &PaymentStatus) -> &'static str {
         PaymentStatus::Voided => "Authorization released",
         PaymentStatus::PartiallyRefunded => "Partly refunded",
         PaymentStatus::Refunded => "Refunded",
+        PaymentStatus::NotRequired => "Nothing to pay",
         PaymentStatus::Failed => "Capture failed",
     }
 }
@@ -158,14 +159,14 @@ struct Can {
 }
 
 impl Can {
-    fn of(order: &Order, left: Money) -> Self {
-        use OrderStatus::{Completed, Confirmed, Pending, Shipped};
-        Self {
-            ship: order.status == Confirmed,
-            complete: order.status == Shipped,
-            cancel: matches!(order.status, Pending | Confirmed),
-            refund: left.amount > 0 && matches!(order.status, Confirmed | Shipped | Completed),
-        }
+    /// As the order itself says; of the past nothing.
+    fn of(order: &Order) -> Self {
+        order.actions.map_or(Self::NOTHING, |actions| Self {
+            ship: actions.ship,
+            complete: actions.complete,
+            cancel: actions.cancel,
+            refund: actions.refund.is_some(),
+        })
     }
 
     const NOTHING: Self = Self { ship: false, complete: false, cancel: false, refund: false };
@@ -199,24 +200,17 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
         web.api.order_events(staff.caller(), &id),
         methods
     )?;
-    let now = as_of.is_empty();
-    let under_way = if now { history::refunds_under_way(&events) } else { 0 };
     page(&OrderPage {
         shell: staff.office(format!("Order {}", order.number)),
         history: history::entries(events, staff.calendar()),
         address: address_lines(&order.shipping_address),
         as_of: Timestamp::parse(as_of).map(|at| staff.calendar().zone.date_time(at)).unwrap_or_default(),
         method: method_name(&methods, &order.shipping_method),
-        can: if now { Can::of(&order, refundable(&order, under_way)) } else { Can::NOTHING },
-        under_way: (under_way > 0).then(|| Money::new(under_way, order.total.currency)),
+        can: Can::of(&order),
+        under_way: order.payment.refunding,
         order,
     })
     .map(never_stored)
-}
-
-/// What can still be refunded: not what has been, nor what is on its way.
-fn refundable(order: &Order, under_way: i64) -> Money {
-    Money::new((order.total.amount - order.payment.refunded.amount - under_way).max(0), order.total.currency)
 }
 
 fn back(id: &str) -> String {
@@ -273,9 +267,8 @@ fn too_long() -> String {
 
 /// An order and what can still be refunded of it.
 async fn with_refundable(web: &Web, staff: &Staff, id: &str) -> Result<(Order, Money), ApiError> {
-    let (order, events) =
-        tokio::try_join!(web.api.order(staff.caller(), id, &[]), web.api.order_events(staff.caller(), id))?;
-    let most = refundable(&order, history::refunds_under_way(&events));
+    let order = web.api.order(staff.caller(), id, &[]).await?;
+    let most = order.actions.and_then(|actions| actions.refund).unwrap_or_else(|| Money::zero(order.total.currency));
     Ok((order, most))
 }
 
