@@ -9,7 +9,7 @@ export const CARD = {
 } as const;
 
 /** What a parcel needs. */
-export const ADDRESS = { line1: "12 Elm Street", city: "Springfield", postalCode: "62704" };
+export const ADDRESS = { line1: "12 Elm Street", city: "Springfield", state: "Illinois", postalCode: "62704" };
 
 /** The link to the basket in the header, which also says how many books are in it. */
 export function basketLink(page: Page): Locator {
@@ -34,9 +34,10 @@ export async function addToBasket(page: Page, book: Book, total = 1): Promise<vo
 export async function fillAddress(page: Page, person: Person, { guest = true } = {}): Promise<void> {
   if (guest) await page.getByLabel("E-mail").fill(person.email);
   await page.getByLabel("Full name").fill(person.name);
-  await page.getByLabel("Street and number").fill(ADDRESS.line1);
-  await page.getByLabel("Postal code").fill(ADDRESS.postalCode);
-  await page.getByLabel("Town or city").fill(ADDRESS.city);
+  await page.getByLabel("Street address").fill(ADDRESS.line1);
+  await page.getByLabel("City", { exact: true }).fill(ADDRESS.city);
+  await page.getByLabel("State", { exact: true }).selectOption({ label: ADDRESS.state });
+  await page.getByLabel("ZIP code").fill(ADDRESS.postalCode);
 }
 
 /** Chooses how to pay. */

@@ -94,7 +94,7 @@ test("a declined card says so, keeps what was typed and the basket; another card
   await addToBasket(page, book!);
   await page.goto("/checkout");
   await fillAddress(page, person);
-  await page.getByLabel("Flat, floor, company").fill("Third floor");
+  await page.getByLabel("Apartment, suite, etc.").fill("Third floor");
   await page.getByRole("radio", { name: "Express" }).check();
   await payWith(page, CARD.declined);
   await settled(page);
@@ -106,7 +106,7 @@ test("a declined card says so, keeps what was typed and the basket; another card
   await expect(page).toHaveTitle(/^Error/);
   await expect(page.getByLabel("E-mail")).toHaveValue(person.email);
   await expect(page.getByLabel("Full name")).toHaveValue(person.name);
-  await expect(page.getByLabel("Flat, floor, company")).toHaveValue("Third floor");
+  await expect(page.getByLabel("Apartment, suite, etc.")).toHaveValue("Third floor");
   await expect(page.getByRole("radio", { name: "Express" })).toBeChecked();
   await expectBasketCount(page, 1);
 
@@ -130,8 +130,8 @@ test("a missing address is pointed at, field by field", async ({ page, books }) 
     "Type the postal code.",
   ], { ignoreCase: true });
   await alert.getByRole("link", { name: "Type street and number." }).click();
-  await expect(page.getByLabel("Street and number")).toBeFocused();
-  await expect(page.getByLabel("Street and number")).toHaveAccessibleDescription(/Type street and number/);
+  await expect(page.getByLabel("Street address")).toBeFocused();
+  await expect(page.getByLabel("Street address")).toHaveAccessibleDescription(/Enter the street address/);
 });
 
 test("a payment that the bank asks about goes through when it is confirmed", async ({ page, person, books }) => {
@@ -238,6 +238,9 @@ test("the total follows the address before anything is paid", async ({ page, per
   await page.getByLabel("Country").selectOption({ label: "Japan" });
   await expect(page.getByRole("radio", { name: "International" })).toBeVisible();
   await expect(page.getByRole("radio", { name: "Standard" })).toHaveCount(0);
+  await settled(page);
+  await page.getByLabel("Prefecture").selectOption({ label: "Tokyo" });
+  await page.getByLabel("Postal code").fill("154-0023");
   await settled(page);
   await expect(total).not.toHaveText(before);
   const shown = await total.innerText();

@@ -20,12 +20,13 @@ test("a book is bought with the keyboard alone", async ({ page, person }) => {
   const typed: [string, string][] = [
     ["E-mail", person.email],
     ["Full name", person.name],
-    ["Street and number", "12 Elm Street"],
-    ["Postal code", "62704"],
-    ["Town or city", "Springfield"],
+    ["Street address", "12 Elm Street"],
+    ["City", "Springfield"],
+    ["State", "Illinois"],
+    ["ZIP code", "62704"],
   ];
   for (const [label, text] of typed) {
-    await tabTo(page, page.getByLabel(label));
+    await tabTo(page, page.getByLabel(label, { exact: true }));
     await page.keyboard.type(text);
   }
   await tabTo(page, page.getByRole("radio", { name: CARD.approved }));

@@ -5,6 +5,8 @@ use bookworm_messaging::message;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::rest::ordering::Address;
+
 /// One line of an order, with the price at which it was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedLine {
@@ -33,6 +35,9 @@ pub struct OrderSummary {
     pub email: Email,
     /// The name on the parcel.
     pub name: String,
+    /// Where the parcel goes; missing in events of long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_address: Option<Address>,
     /// The basket it came from.
     pub basket_id: Uuid,
     /// What was ordered.

@@ -4,7 +4,8 @@ use bookworm_kernel::{BookId, CustomerId, Money, OrderId, Quantity, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where a parcel goes.
+/// Where a parcel goes. What is required and what fits is the country's own; what a country does not have, such as
+/// postal codes in Hong Kong, is left out.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
@@ -15,16 +16,41 @@ pub struct Address {
     /// Up to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub line2: Option<String>,
-    /// 1 to 100 characters.
+    /// Up to 100 characters. Left out where addresses have none, as in Singapore.
+    #[serde(default)]
     pub city: String,
-    /// State or province, e.g. `CA`; up to 100 characters.
+    /// State, province or county, by its code, ISO 3166-2 code or name: `CA`, `US-CA`, `California`. An order shows it as
+    /// it is written there. Up to 100 characters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub region: Option<String>,
-    /// 1 to 20 characters.
+    /// Up to 20 characters. Left out where there are none.
+    #[serde(default)]
     pub postal_code: String,
-    /// ISO 3166-1 alpha-2, e.g. `US`.
+    /// ISO 3166-1 alpha-2, e.g. `US`, or `XK` for Kosovo.
     #[schema(example = "US")]
     pub country: String,
+}
+
+impl Address {
+    /// The same, as the rules of its country read it.
+    #[must_use]
+    pub fn parts(&self) -> bookworm_address::Address<'_> {
+        bookworm_address::Address {
+            name: &self.name,
+            line1: &self.line1,
+            line2: self.line2.as_deref().unwrap_or_default(),
+            city: &self.city,
+            region: self.region.as_deref().unwrap_or_default(),
+            postal_code: &self.postal_code,
+            country: &self.country,
+        }
+    }
+
+    /// As on a parcel, in the country's own form.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        bookworm_address::lines(&self.parts())
+    }
 }
 
 impl std::fmt::Debug for Address {
@@ -65,12 +91,12 @@ pub struct CheckoutRequest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuoteRequest {
-    /// Code of one of `GET /shipping-methods`; the first that serves the country when missing.
+    /// Code of one of `GET /shipping-methods`; the cheapest that serves the country when missing.
     #[serde(default)]
     pub shipping_method: Option<String>,
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2, or `XK`.
     pub country: String,
-    /// State or province.
+    /// State, province or county, by code or name. Required where the tax depends on it.
     #[serde(default)]
     pub region: Option<String>,
 }
@@ -335,8 +361,21 @@ pub struct ShippingMethod {
     pub min_days: u32,
     /// Working days, at most.
     pub max_days: u32,
-    /// ISO 3166-1 alpha-2 codes it serves; empty for everywhere.
+    /// ISO 3166-1 alpha-2 codes it serves; empty for everywhere that `GET /shipping-countries` lists.
     pub countries: Vec<String>,
+    /// What it costs for the `subtotal` that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub charge: Option<Money>,
+}
+
+/// A country that the shop delivers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShippingCountry {
+    /// ISO 3166-1 alpha-2, or `XK` for Kosovo.
+    #[schema(example = "US")]
+    pub code: String,
+    /// In English.
+    pub name: String,
 }
 
 /// A way to pay.

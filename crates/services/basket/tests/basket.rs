@@ -704,6 +704,7 @@ fn confirmed(basket_id: &str, bought: &[(u128, i64)]) -> OrderConfirmed {
             shipping: money,
             tax: money,
             tax_included: false,
+            shipping_address: None,
             total: money,
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::from_micros(NOW),

@@ -806,6 +806,7 @@ fn completed(order_id: OrderId) -> OrderCompleted {
             shipping: zero,
             tax: zero,
             tax_included: false,
+            shipping_address: None,
             total: zero,
             link: String::new(),
             placed_at: Timestamp::default(),

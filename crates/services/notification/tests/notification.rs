@@ -133,6 +133,15 @@ fn order() -> OrderSummary {
         shipping: usd(490),
         tax: usd(0),
         tax_included: false,
+        shipping_address: Some(bookworm_contracts::rest::ordering::Address {
+            name: "Ann Reader".to_owned(),
+            line1: "1 Main Street".to_owned(),
+            city: "Portland".to_owned(),
+            region: Some("OR".to_owned()),
+            postal_code: "97201".to_owned(),
+            country: "US".to_owned(),
+            ..Default::default()
+        }),
         total: usd(3588),
         link: "/orders/0190?key=secret".to_owned(),
         placed_at: Timestamp::default(),
@@ -161,6 +170,12 @@ async fn the_confirmation_says_what_was_bought_and_escapes_it() {
       Tax       $0.00
       Total     $35.88
 
+    Delivery to:
+      Ann Reader
+      1 Main Street
+      Portland, OR 97201
+      United States
+
     View your order: https://books.example.org/orders/0190?key=secret
 
     -- 
@@ -181,17 +196,20 @@ async fn sums_of_mails_add_up_and_nothing_untrue_is_promised() {
     house.tell(&OrderRefunded { order: taxed, amount: usd(400), reason: String::new() }).await;
     let nothing = usd(0);
     let free = OrderSummary { subtotal: nothing, shipping: nothing, total: nothing, ..order() };
-    house.tell(&OrderCancelled { order: free, reason: String::new() }).await;
+    house.tell(&OrderCancelled { order: free, reason: String::new(), confirmed: true }).await;
     house.until_mails(2).await;
     assert_eq!(house.service.deliver().await.unwrap(), 2);
     let mails = house.postman.taken.lock().unwrap().clone();
     let about = |word: &str| mails.iter().find(|mail| mail.text.contains(word)).unwrap();
-    let refund = about("back to you");
+    let refund = about("We’ve refunded");
     assert!(refund.text.contains("  Total     $35.88, including tax $2.35") && !refund.text.contains("  Tax "));
     assert!(refund.html.contains("including tax $2.35") && !refund.html.contains(", tax $2.35"));
     assert!(!refund.text.contains("Reason") && !refund.html.contains("Reason"), "nobody gave one");
-    let cancelled = about("is cancelled");
-    assert!(!cancelled.text.contains("What you paid") && !cancelled.html.contains("What you paid"), "nothing was paid");
+    let cancelled = about("has been cancelled");
+    assert!(
+        !cancelled.text.contains("If you were charged") && !cancelled.html.contains("If you were charged"),
+        "nothing was paid"
+    );
     house.stop.cancel();
 }
 

@@ -859,7 +859,8 @@ async fn what_cannot_be_bought_is_refused_before_anything_is_ordered() {
         let refused = guest.checkout("k", &changed).await.problem(409, "total_changed");
         assert_eq!(refused.body["total"]["amount"], 1390);
         let mut far = body.clone();
-        far["shipping_address"]["country"] = "JP".into();
+        far["shipping_address"]["country"] = "NZ".into();
+        far["shipping_address"]["postal_code"] = "6011".into();
         guest.checkout("k", &far).await.problem(422, "shipping_unavailable");
         let mut odd = body.clone();
         odd["shipping_method"] = "rocket".into();
@@ -914,8 +915,25 @@ async fn a_quote_says_what_it_will_cost() {
         assert_eq!(quote.body["shipping_method"], "standard");
         guest.post("/orders/quote", json!({"country": "JP"})).await.problem(422, "shipping_unavailable");
         guest.post("/orders/quote", json!({"country": "XX"})).await.problem(400, "validation_failed");
+        for region in ["California", "CALIFORNIA", "US-CA", " calif. "] {
+            let quote = guest.post("/orders/quote", json!({"country": "US", "region": region})).await.expect(200);
+            assert_eq!(quote.body["tax"]["amount"], 145, "{region}");
+        }
+        for region in [Value::Null, json!("Ontario"), json!("94103")] {
+            let quote = guest.post("/orders/quote", json!({"country": "US", "region": region})).await;
+            let quote = quote.problem(400, "validation_failed");
+            assert_eq!(quote.body["errors"][0]["field"], "/region", "{region}");
+        }
+        guest.post("/orders/quote", json!({"country": "DE", "region": "CA"})).await.expect(200);
         let methods = shop.nobody().get("/shipping-methods").await.expect(200);
         assert_eq!(methods.body["items"][0]["free_from"]["amount"], 5000);
+        let offered = shop.nobody().get("/shipping-methods?country=us&subtotal=6000").await.expect(200);
+        assert_eq!(offered.body["items"][0]["charge"], json!({"amount": 0, "currency": "USD"}));
+        assert_eq!(offered.body["items"].as_array().unwrap().len(), 1);
+        shop.nobody().get("/shipping-methods?country=QQ").await.problem(400, "validation_failed");
+        let served = shop.nobody().get("/shipping-countries").await.expect(200);
+        let served: Vec<_> = served.body["items"].as_array().unwrap().iter().map(|country| &country["code"]).collect();
+        assert_eq!(served, ["US", "FR", "DE"], "the likely one first, the others by name");
         shop.close().await;
     }
 }
@@ -1339,6 +1357,36 @@ async fn bad_input_names_every_bad_field_and_changes_nothing() {
             assert_eq!(refused.body["errors"][0]["field"], field, "{action}: {}", refused.body);
         }
         assert_eq!(shop.service.order_facts().await.unwrap().len(), 1);
+
+        // Each country has its own form, and an order shows the address as it is written there.
+        let address = |country: &str, city: &str, region: &str, postal_code: &str| {
+            json!({"name": "Ann Reader", "line1": "1 Main Street", "city": city, "region": region,
+                "postal_code": postal_code, "country": country})
+        };
+        for (given, field, message) in [
+            (address("US", "Reno", "NV", "x"), "postal_code", "Enter a ZIP code such as 95014."),
+            (address("US", "Reno", "NV", "-"), "postal_code", "Enter a ZIP code such as 95014."),
+            (address("US", "San Francisco", "", "94103"), "region", "Choose a state such as California."),
+            (address("DE", "?", "", "10115"), "city", "Enter the town or city."),
+            (address("DE", "Berlin", "", "ABC"), "postal_code", "Enter a postal code such as 26133."),
+        ] {
+            let mut body = order("tok_approve");
+            body["shipping_address"] = given;
+            let refused = guest.checkout("k", &body).await.problem(400, "validation_failed");
+            let field = format!("/shipping_address/{field}");
+            assert_eq!(refused.body["errors"], json!([{"field": field, "message": message}]));
+        }
+        for (key, given, kept) in [
+            ("reno", address("us", "Reno", "us-nv", "895011234"), json!({"region": "NV", "postal_code": "89501-1234"})),
+            ("berlin", address("DE", "Berlin", "CA", "D-10115"), json!({"region": null, "postal_code": "10115"})),
+        ] {
+            let mut body = order("tok_approve");
+            body["shipping_address"] = given;
+            let bought = guest.checkout(key, &body).await.expect(201);
+            for part in ["region", "postal_code"] {
+                assert_eq!(bought.body["shipping_address"][part], kept[part], "{key}");
+            }
+        }
 
         // Text is text: it comes back as it was sent.
         let nasty = "'; DROP TABLE orders; -- <script>alert(1)</script>";

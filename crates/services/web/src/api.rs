@@ -18,7 +18,7 @@ use bookworm_contracts::rest::{
     operations::{DeadLetter, Mail},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
-        ShipRequest, ShippingMethod,
+        ShipRequest, ShippingCountry, ShippingMethod,
     },
 };
 use bookworm_http::RequestContext;
@@ -446,6 +446,27 @@ impl ApiClient {
     /// `GET /shipping-methods`
     pub(crate) async fn shipping_methods(&self, caller: &Caller) -> ApiResult<Vec<ShippingMethod>> {
         let list: List<ShippingMethod> = self.fetch(Call::get(&caller.anonymous(), "/shipping-methods")).await?;
+        Ok(list.into_items())
+    }
+
+    /// `GET /shipping-methods?country=&subtotal=`: what is offered there, the cheapest first.
+    pub(crate) async fn shipping_offers(
+        &self,
+        caller: &Caller,
+        country: &str,
+        subtotal: Money,
+    ) -> ApiResult<Vec<ShippingMethod>> {
+        let subtotal = subtotal.amount.to_string();
+        let anybody = caller.anonymous();
+        let call = Call::get(&anybody, "/shipping-methods");
+        let list: List<ShippingMethod> =
+            self.fetch(call.query(&[("country", country), ("subtotal", &subtotal)])).await?;
+        Ok(list.into_items())
+    }
+
+    /// `GET /shipping-countries`: the likely one first.
+    pub(crate) async fn shipping_countries(&self, caller: &Caller) -> ApiResult<Vec<ShippingCountry>> {
+        let list: List<ShippingCountry> = self.fetch(Call::get(&caller.anonymous(), "/shipping-countries")).await?;
         Ok(list.into_items())
     }
 

@@ -196,6 +196,8 @@ impl Field {
 /// What is wrong with a form: at most one message for each field, and messages that belong to no field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Errors {
+    /// What stands above them; the usual words when it is empty.
+    pub(crate) title: String,
     /// Name of the field on the page, and the message.
     pub(crate) fields: Vec<(String, String)>,
     /// About the whole form.

@@ -38,6 +38,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("post", "/orders/{id}/complete"),
     ("post", "/orders/{id}/refund"),
     ("get", "/shipping-methods"),
+    ("get", "/shipping-countries"),
     ("get", "/payment-methods"),
     ("get", "/conversations"),
     ("get", "/conversations/{id}"),

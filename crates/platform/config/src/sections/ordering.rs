@@ -53,16 +53,24 @@ pub struct ShippingMethod {
     pub min_days: u32,
     /// The most working days it takes: 365 at most.
     pub max_days: u32,
-    /// The countries it serves, ISO 3166-1 alpha-2. Empty: all.
+    /// The countries it serves, ISO 3166-1 alpha-2, and `XK`. Empty: all that parcels reach, which leaves out places where
+    /// nobody lives, and North Korea.
     #[serde(default)]
     pub countries: Vec<String>,
 }
+
+/// Where no carrier goes: Antarctica and islands without inhabitants, and North Korea.
+const UNREACHED: &[&str] = &["AQ", "BV", "GS", "HM", "KP", "TF", "UM"];
 
 impl ShippingMethod {
     /// Whether it serves this country (ISO 3166-1 alpha-2, in capitals).
     #[must_use]
     pub fn serves(&self, country: &str) -> bool {
-        self.countries.is_empty() || self.countries.iter().any(|served| served == country)
+        if self.countries.is_empty() {
+            !UNREACHED.contains(&country)
+        } else {
+            self.countries.iter().any(|served| served == country)
+        }
     }
 }
 
@@ -72,7 +80,8 @@ impl ShippingMethod {
 pub struct TaxRule {
     /// ISO 3166-1 alpha-2, in capitals.
     pub country: String,
-    /// The region's code as customers write it in their address, e.g. `CA`. Left out: the whole country.
+    /// The region's code, ISO 3166-2 code or name, e.g. `CA`, `US-CA` or `California`. Left out: the whole country. Where
+    /// a country has a rule with a region, customers must give theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The rate in hundredths of a percent: 725 is 7.25 %. 0 to 10000.
@@ -86,7 +95,8 @@ pub struct TaxRule {
 }
 
 impl Ordering {
-    /// The rule for an address: the region's own, else the country's. Regions are compared without case.
+    /// The rule for an address: the region's own, else the country's. A region is known by its code and by every usual
+    /// name.
     #[must_use]
     pub fn tax_rule(&self, country: &str, region: Option<&str>) -> Option<&TaxRule> {
         let of = |wanted: Option<&str>| {
@@ -94,13 +104,26 @@ impl Ordering {
                 rule.country.eq_ignore_ascii_case(country)
                     && match (rule.region.as_deref(), wanted) {
                         (None, None) => true,
-                        (Some(rule), Some(wanted)) => rule.eq_ignore_ascii_case(wanted.trim()),
+                        (Some(rule), Some(wanted)) => region_key(country, rule) == region_key(country, wanted),
                         _ => false,
                     }
             })
         };
         region.and_then(|region| of(Some(region))).or_else(|| of(None))
     }
+
+    /// Whether the tax in a country depends on the region, so that an address must have one.
+    #[must_use]
+    pub fn tax_needs_region(&self, country: &str) -> bool {
+        let country = country.trim();
+        self.tax.iter().any(|rule| rule.region.is_some() && rule.country.eq_ignore_ascii_case(country))
+    }
+}
+
+/// What tells two regions of a country apart: as it is written where it is known, else without case.
+fn region_key(country: &str, region: &str) -> String {
+    let known = bookworm_address::country(country).and_then(|country| country.region(region));
+    known.map_or_else(|| region.trim().to_ascii_uppercase(), |region| region.written().to_owned())
 }
 
 impl Default for Ordering {
@@ -220,8 +243,10 @@ impl Validate for Ordering {
         let mut places = HashSet::new();
         for (n, rule) in self.tax.iter().enumerate() {
             v.section(&format!("tax[{n}]"), rule);
-            let place =
-                (rule.country.to_ascii_uppercase(), rule.region.as_ref().map(|region| region.to_ascii_uppercase()));
+            let place = (
+                rule.country.to_ascii_uppercase(),
+                rule.region.as_ref().map(|region| region_key(&rule.country, region)),
+            );
             v.check(&format!("tax[{n}]"), places.insert(place), "there is another rule for the same place");
         }
     }
@@ -253,6 +278,11 @@ impl Validate for TaxRule {
         v.check("country", is_country(&self.country), COUNTRY);
         if let Some(region) = &self.region {
             v.check("region", !region.trim().is_empty(), "must not be empty; leave it out for the whole country");
+            let country = bookworm_address::country(&self.country);
+            let known = country.is_none_or(|country| {
+                country.regions().is_empty() || region.trim().is_empty() || country.region(region).is_some()
+            });
+            v.check("region", known, "must be a code or a name of one of the country's regions");
         }
         v.range("rate_basis_points", self.rate_basis_points, 0..=10_000);
     }

@@ -60,6 +60,7 @@ pub fn summary(order: &Order, link: String) -> Option<OrderSummary> {
         customer_id: placed.customer_id,
         email: placed.email.clone(),
         name: placed.shipping_address.name.clone(),
+        shipping_address: Some(placed.shipping_address.clone()),
         basket_id: placed.basket_id,
         lines: placed.lines.clone(),
         subtotal: placed.subtotal,

@@ -6,16 +6,16 @@
 //! | [`checkout_saga`] | what happens next between stock, payment and the order |
 //! | [`claim`] | what stands against a second order of one basket |
 //! | [`pricing`] | what an order costs |
+//! | [`shipping`] | which ways to ship are offered, and where to |
 //! | [`document`] | what the world sees of an order |
 //! | [`number`] | the number that people read out |
 //! | [`access_key`] | the secret with which a guest reads an order |
-//! | [`country`] | which countries there are |
 
 pub mod access_key;
 pub mod checkout_saga;
 pub mod claim;
-pub mod country;
 pub mod document;
 pub mod number;
 pub mod order;
 pub mod pricing;
+pub mod shipping;

@@ -1,8 +1,10 @@
 //! What an order costs: lines, delivery, tax.
 
-use bookworm_config::{Ordering as Settings, ShippingMethod};
+use bookworm_config::Ordering as Settings;
 use bookworm_contracts::rest::ordering::Quote;
 use bookworm_kernel::{Money, MoneyError, Quantity};
+
+use super::shipping;
 
 /// Why there is no price.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,13 +15,21 @@ pub enum PricingError {
         /// Where to.
         country: String,
     },
+    /// The tax there depends on the region, and the region is missing or unknown.
+    #[error("{message}")]
+    Region {
+        /// What to choose, in words.
+        message: String,
+    },
     /// The amounts do not add up to money: another currency, or too large.
     #[error(transparent)]
     Money(#[from] MoneyError),
 }
 
 /// What these lines (unit price, copies) cost, delivered to this place. `country` is an ISO 3166-1 code in capitals;
-/// without a `method` the first that goes there is taken.
+/// without a `method` the cheapest that goes there is taken.
+///
+/// Where a tax rule has a region the buyer's must be known: no tax is never taken for want of asking.
 ///
 /// Inclusive tax is contained in the prices and so in the total; exclusive tax is added. Tax is computed once on the
 /// taxed sum, not line by line, so rounding happens once.
@@ -34,15 +44,20 @@ pub fn quote(
     region: Option<&str>,
 ) -> Result<Quote, PricingError> {
     let nothing = Money::zero(settings.currency);
-    let method = settings
-        .shipping_methods
-        .iter()
-        .find(|offered| offered.serves(country) && method.is_none_or(|code| offered.code == code))
-        .ok_or_else(|| PricingError::ShippingUnavailable { country: country.to_owned() })?;
     let subtotal = lines
         .into_iter()
         .try_fold(nothing, |sum, (unit_price, quantity)| sum.checked_add(unit_price.times(quantity.get())?))?;
-    let shipping = shipping(method, subtotal);
+    let method = match method {
+        Some(code) => settings.shipping_methods.iter().find(|method| method.serves(country) && method.code == code),
+        None => shipping::offered(settings, country, subtotal).first().copied(),
+    };
+    let method = method.ok_or_else(|| PricingError::ShippingUnavailable { country: country.to_owned() })?;
+    if settings.tax_needs_region(country)
+        && let Some(country) = bookworm_address::country(country)
+    {
+        country.check_region(region.unwrap_or_default(), true).map_err(|message| PricingError::Region { message })?;
+    }
+    let shipping = shipping::charge(method, subtotal);
     let (tax, tax_included) = match settings.tax_rule(country, region) {
         None => (nothing, false),
         Some(rule) => {
@@ -58,11 +73,6 @@ pub fn quote(
     let discount = nothing;
     let total = total(subtotal, shipping, tax, tax_included, discount)?;
     Ok(Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method: method.code.clone() })
-}
-
-fn shipping(method: &ShippingMethod, subtotal: Money) -> Money {
-    let free = method.free_from.is_some_and(|from| subtotal.amount >= from);
-    Money::new(if free { 0 } else { method.price }, subtotal.currency)
 }
 
 /// What the customer pays: lines, delivery and tax that is not contained in them, less the discount. The one place that
@@ -83,7 +93,7 @@ pub fn total(
 
 #[cfg(test)]
 mod tests {
-    use bookworm_config::TaxRule;
+    use bookworm_config::{ShippingMethod, TaxRule};
     use bookworm_kernel::Currency;
     use proptest::prelude::*;
 
@@ -134,7 +144,36 @@ mod tests {
     fn the_region_goes_before_the_country() {
         assert_eq!(price(1000, 1, None, "US", Some("ca ")).tax, usd(73));
         assert_eq!(price(1000, 1, None, "US", Some("TX")).tax, usd(0));
-        assert_eq!(price(1000, 1, None, "US", None).tax, usd(0));
+    }
+
+    #[test]
+    fn a_region_is_known_by_code_and_by_name() {
+        for region in ["CA", "ca", "California", "CALIFORNIA", "US-CA", "Calif.", "State of California"] {
+            assert_eq!(price(1000, 1, None, "US", Some(region)).tax, usd(73), "{region}");
+        }
+        let named = Settings {
+            tax: vec![TaxRule { region: Some("Québec".into()), ..settings().tax[1].clone() }]
+                .into_iter()
+                .map(|rule| TaxRule { country: "CA".into(), ..rule })
+                .collect(),
+            shipping_methods: vec![ShippingMethod { countries: vec![], ..settings().shipping_methods[0].clone() }],
+            ..settings()
+        };
+        let line = [(usd(1000), Quantity::ONE)];
+        assert_eq!(quote(&named, line, None, "CA", Some("QC")).unwrap().tax, usd(73), "a rule may name its region");
+        assert_eq!(quote(&named, line, None, "CA", Some("Ontario")).unwrap().tax, usd(0));
+    }
+
+    #[test]
+    fn where_tax_depends_on_the_region_it_is_asked_for() {
+        for region in [None, Some(""), Some("Ontario"), Some("94103"), Some("-")] {
+            let refused = quote(&settings(), [(usd(1000), Quantity::ONE)], None, "US", region).unwrap_err();
+            assert!(
+                matches!(&refused, PricingError::Region { message } if message.contains("Choose a state")),
+                "{region:?}"
+            );
+        }
+        assert!(quote(&settings(), [], None, "DE", None).is_ok(), "no rule of Germany has a region");
     }
 
     #[test]
@@ -150,8 +189,8 @@ mod tests {
 
     #[test]
     fn delivery_is_free_from_the_threshold_on() {
-        assert_eq!(price(4999, 1, None, "US", None).shipping, usd(490));
-        assert_eq!(price(2500, 2, None, "US", None).shipping, usd(0));
+        assert_eq!(price(4999, 1, None, "US", Some("TX")).shipping, usd(490));
+        assert_eq!(price(2500, 2, None, "US", Some("TX")).shipping, usd(0));
     }
 
     #[test]
@@ -165,16 +204,16 @@ mod tests {
     #[test]
     fn another_currency_or_too_much_money_has_no_price() {
         let euro = Money::new(100, Currency::EUR);
-        assert!(matches!(quote(&settings(), [(euro, Quantity::ONE)], None, "US", None), Err(PricingError::Money(_))));
+        assert!(matches!(quote(&settings(), [(euro, Quantity::ONE)], None, "DE", None), Err(PricingError::Money(_))));
         let most = Quantity::new(99).unwrap();
-        assert!(quote(&settings(), [(usd(i64::MAX / 2), most)], None, "US", None).is_err());
+        assert!(quote(&settings(), [(usd(i64::MAX / 2), most)], None, "DE", None).is_err());
     }
 
     proptest! {
         #[test]
         fn the_total_is_lines_and_delivery_and_added_tax(
             lines in prop::collection::vec((0_i64..10_000_000, 1_i64..=99), 0..20),
-            place in prop::sample::select(vec![("US", Some("CA")), ("US", Some("NY")), ("US", None), ("DE", None), ("FR", None)]),
+            place in prop::sample::select(vec![("US", Some("CA")), ("US", Some("NY")), ("US", Some("Texas")), ("DE", None), ("FR", None)]),
         ) {
             let lines: Vec<_> = lines.into_iter().map(|(price, n)| (usd(price), Quantity::new(n).unwrap())).collect();
             let quote = quote(&settings(), lines.clone(), None, place.0, place.1).unwrap();

@@ -6,6 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use bookworm_config::Ordering as Settings;
 use bookworm_contracts::rest::ordering::{
     Address, CheckoutRequest, Order as Document, OrderStatus, PaymentInput, PaymentStatus, Rejection,
 };
@@ -24,12 +25,11 @@ use crate::{
     clients::BasketVersion,
     domain::{
         checkout_saga::{Charge, CheckoutSaga, Limits},
-        country,
         number::OrderNumber,
         order::{Order, Placement},
         pricing::{self, PricingError},
     },
-    features::command::TRIES,
+    features::{address, command::TRIES},
     outcomes::Wait,
     purchase::{self, Purchase},
     shopper::Shopper,
@@ -79,7 +79,7 @@ pub(crate) async fn checkout(
     shopper: Result<Shopper>,
     ApiJson(request): ApiJson<CheckoutRequest>,
 ) -> Result<Response> {
-    let delivery = Delivery::read(&request, shopper.as_ref().ok())?;
+    let delivery = Delivery::read(&request, shopper.as_ref().ok(), &service.0.settings)?;
     let shopper = shopper?;
     let (scope, fingerprint) = (shopper.scope(), fingerprint(&request)?);
     let limit = service.patience(wait);
@@ -142,36 +142,20 @@ impl Delivery {
     ///
     /// # Errors
     /// 400 `validation_failed` with all that are not valid.
-    fn read(request: &CheckoutRequest, shopper: Option<&Shopper>) -> Result<Self> {
+    fn read(request: &CheckoutRequest, shopper: Option<&Shopper>, settings: &Settings) -> Result<Self> {
         let mut valid = Validator::new();
         let account_email = match shopper {
             Some(Shopper::Customer { email, .. }) => Some(email.as_str()),
             _ => None,
         };
         let email = match request.email.as_deref().filter(|text| !text.trim().is_empty()).or(account_email) {
-            Some(text) => valid.take("/email", Email::parse(text)),
+            Some(text) => valid.take("/email", address::email(text)),
             None => {
                 valid.error("/email", "is required, so that we can send you the confirmation");
                 None
             }
         };
-        let given = &request.shipping_address;
-        let field = |name: &str| format!("/shipping_address/{name}");
-        let country = country::parse(&given.country);
-        valid.check(
-            &field("country"),
-            country.is_some(),
-            "must be a country's ISO 3166-1 code of two letters, such as US",
-        );
-        let address = Address {
-            name: valid.name(&field("name"), &given.name),
-            line1: valid.text(&field("line1"), &given.line1, 1..=200),
-            line2: valid.optional_text(&field("line2"), given.line2.as_deref(), 1..=200),
-            city: valid.text(&field("city"), &given.city, 1..=100),
-            region: valid.optional_text(&field("region"), given.region.as_deref(), 1..=100),
-            postal_code: valid.text(&field("postal_code"), &given.postal_code, 1..=20),
-            country: country.unwrap_or_default(),
-        };
+        let address = address::read(&mut valid, &request.shipping_address, settings);
         valid.text("/shipping_method", &request.shipping_method, 1..=40);
         // Whether one is needed is known once there is a price.
         if let Some(PaymentInput { token }) = &request.payment {
@@ -250,6 +234,7 @@ pub(crate) fn unpriced(error: PricingError) -> Problem {
     match error {
         PricingError::ShippingUnavailable { .. } => Problem::new(ErrorCode::ShippingUnavailable)
             .detail("Choose one of the shipping methods that serve this country."),
+        PricingError::Region { message } => Problem::validation(vec![FieldError::new("/region", message)]),
         PricingError::Money(error) => Problem::internal(&error),
     }
 }

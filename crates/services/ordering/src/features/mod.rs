@@ -1,5 +1,6 @@
 //! One file for each use case: request, rule, storage call and route together.
 
+mod address;
 pub(crate) mod cancel;
 pub(crate) mod checkout;
 mod command;
@@ -14,6 +15,7 @@ pub(crate) mod quote;
 pub(crate) mod refund;
 pub(crate) mod replay_orders;
 pub(crate) mod ship;
+pub(crate) mod shipping_countries;
 pub(crate) mod shipping_methods;
 pub(crate) mod under_way;
 
@@ -43,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<OrderingService> {
         .routes(routes!(complete::complete_order))
         .routes(routes!(refund::refund_order))
         .routes(routes!(shipping_methods::shipping_methods))
+        .routes(routes!(shipping_countries::shipping_countries))
 }
 
 /// A JSON body that may be left out.

@@ -2,18 +2,13 @@ use axum::extract::State;
 use bookworm_contracts::rest::ordering::{Quote, QuoteRequest};
 use bookworm_http::{ApiJson, Origin, Result, Validator, openapi::ProblemResponses};
 
-use crate::{
-    OrderingService,
-    domain::{country, pricing},
-    features::checkout::unpriced,
-    purchase::Purchase,
-    shopper::Shopper,
-};
+use crate::{OrderingService, domain::pricing, features::checkout::unpriced, purchase::Purchase, shopper::Shopper};
 
 /// What the basket would cost
 ///
-/// Today's prices, delivery to the country, and its tax; without a `shipping_method` the first that goes there. Refused
-/// as a checkout would be: `basket_empty`, `book_unavailable`, `shipping_unavailable`, `unavailable`.
+/// Today's prices, delivery to the country, and its tax; without a `shipping_method` the cheapest that goes there.
+/// Refused as a checkout would be: `basket_empty`, `book_unavailable`, `shipping_unavailable`, `unavailable`; and
+/// `validation_failed` with `/region` where the tax depends on the region and it is missing or unknown.
 #[utoipa::path(
     post, path = "/orders/quote", tag = "ordering", request_body = QuoteRequest,
     params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
@@ -30,14 +25,14 @@ pub(crate) async fn quote(
     ApiJson(request): ApiJson<QuoteRequest>,
 ) -> Result<ApiJson<Quote>> {
     let mut valid = Validator::new();
-    let country = country::parse(&request.country);
-    valid.check("/country", country.is_some(), "must be a country's ISO 3166-1 code of two letters, such as US");
+    let country = bookworm_address::country(&request.country);
+    valid.check("/country", country.is_some(), "Choose the country, a code of two letters such as US.");
     let region = valid.optional_text("/region", request.region.as_deref(), 1..=100);
     let method = valid.optional_text("/shipping_method", request.shipping_method.as_deref(), 1..=40);
     valid.finish()?;
     let purchase = Purchase::of(&service, &cause, &shopper?).await?;
-    let country = country.unwrap_or_default();
-    pricing::quote(&service.0.settings, purchase.prices(), method.as_deref(), &country, region.as_deref())
+    let country = country.map_or("", bookworm_address::Country::code);
+    pricing::quote(&service.0.settings, purchase.prices(), method.as_deref(), country, region.as_deref())
         .map(ApiJson)
         .map_err(unpriced)
 }

@@ -1,21 +1,47 @@
 use axum::extract::State;
 use bookworm_contracts::rest::{Page, ordering::ShippingMethod};
-use bookworm_http::ApiJson;
+use bookworm_http::{ApiJson, ApiQuery, Result, Validator};
 use bookworm_kernel::Money;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use crate::OrderingService;
+use crate::{OrderingService, domain::shipping};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Params {
+    /// ISO 3166-1 alpha-2, or `XK`: only what is worth offering there, the cheapest first.
+    #[serde(default)]
+    country: Option<String>,
+    /// With `country`: the value of the goods in minor units, which tells what shipping is free.
+    #[serde(default)]
+    subtotal: Option<i64>,
+}
 
 /// The ways to deliver
 ///
-/// In the order in which they are offered. Nothing here depends on who asks.
+/// All, in the order in which they are set up. With `country`, those that are offered there: what is neither cheaper nor
+/// faster than another is left out, and the cheapest comes first, with its `charge`.
 #[utoipa::path(
-    get, path = "/shipping-methods", tag = "ordering",
-    responses((status = 200, description = "All of them", body = Page<ShippingMethod>))
+    get, path = "/shipping-methods", tag = "ordering", params(Params),
+    responses(
+        (status = 200, description = "All of them, or those offered in the country", body = Page<ShippingMethod>),
+        (status = 400, description = "`validation_failed`", body = bookworm_http::ProblemBody),
+    )
 )]
-pub(crate) async fn shipping_methods(State(service): State<OrderingService>) -> ApiJson<Page<ShippingMethod>> {
+pub(crate) async fn shipping_methods(
+    State(service): State<OrderingService>,
+    ApiQuery(params): ApiQuery<Params>,
+) -> Result<ApiJson<Page<ShippingMethod>>> {
     let settings = &service.0.settings;
+    let mut valid = Validator::new();
+    let country = params.country.as_deref().map(bookworm_address::country);
+    valid.check("/country", !matches!(country, Some(None)), "Choose the country, a code of two letters such as US.");
+    valid.check("/subtotal", params.subtotal.unwrap_or(0) >= 0, "must be 0 or more");
+    valid.finish()?;
     let money = |amount| Money::new(amount, settings.currency);
-    let methods = settings.shipping_methods.iter().map(|method| ShippingMethod {
+    let subtotal = money(params.subtotal.unwrap_or(0));
+    let of = |method: &bookworm_config::ShippingMethod, charge: Option<Money>| ShippingMethod {
         code: method.code.clone(),
         name: method.name.clone(),
         price: money(method.price),
@@ -23,6 +49,14 @@ pub(crate) async fn shipping_methods(State(service): State<OrderingService>) -> 
         min_days: method.min_days,
         max_days: method.max_days,
         countries: method.countries.clone(),
-    });
-    ApiJson(Page { items: methods.collect(), next: None })
+        charge,
+    };
+    let items = match country.flatten() {
+        None => settings.shipping_methods.iter().map(|method| of(method, None)).collect(),
+        Some(country) => shipping::offered(settings, country.code(), subtotal)
+            .into_iter()
+            .map(|method| of(method, Some(shipping::charge(method, subtotal))))
+            .collect(),
+    };
+    Ok(ApiJson(Page { items, next: None }))
 }

@@ -7,12 +7,15 @@ use axum::{
 };
 use bookworm_contracts::rest::{
     basket::{Basket, BasketLine},
-    ordering::{Address, CheckoutRequest, PaymentInput, PaymentMethod, Quote, QuoteRequest, ShippingMethod},
+    ordering::{
+        Address, CheckoutRequest, PaymentInput, PaymentMethod, Quote, QuoteRequest, ShippingCountry, ShippingMethod,
+    },
 };
 use bookworm_kernel::{Currency, ErrorCode, Money};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use uuid::Uuid;
 
+use super::address_form::{self, AddressFields};
 use crate::{
     Web,
     api::{ApiError, CheckoutAnswer, ProblemBody},
@@ -37,8 +40,9 @@ struct CheckoutPage {
     errors: Errors,
     key: String,
     email: Option<Field>,
-    address: Vec<Field>,
+    address: AddressFields,
     country: String,
+    countries: Vec<ShippingCountry>,
     country_error: String,
     shipping: ShippingOptions,
     payment: PaymentOptions,
@@ -85,6 +89,9 @@ struct PlaceLabel {
 #[template(path = "parts/shipping_options.html")]
 struct ShippingOptions {
     methods: Vec<MethodChoice>,
+    /// The method that the page has chosen, and the one that the person chose, which need not serve this country.
+    preset: String,
+    remembered: String,
     country: String,
     error: String,
 }
@@ -114,21 +121,30 @@ impl Summary {
 }
 
 /// `GET /checkout`
-pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
+pub(crate) async fn show(
+    State(web): State<Web>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Query(mut query): Query,
+) -> PageResult {
+    if query.get("country").is_empty() {
+        query.put("country", &likely_country(&headers));
+    }
     render(&web, &visitor, StatusCode::OK, &query, Errors::default(), &fresh_key()).await
 }
 
 /// `GET /checkout/summary?country=&region=&shipping_method=`: the parts that depend on the address, for the island.
 pub(crate) async fn summary(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
     let caller = visitor.caller();
-    let (basket, methods, payments) =
-        tokio::try_join!(web.api.basket(caller), web.api.shipping_methods(caller), web.api.payment_methods(caller))?;
-    let country = chosen_country(&query);
-    let (shipping, summary) =
-        priced(&web, &visitor, basket.basket, &methods, &country, &query, &Errors::default()).await?;
+    let (basket, countries, payments) =
+        tokio::try_join!(web.api.basket(caller), web.api.shipping_countries(caller), web.api.payment_methods(caller))?;
+    let country = chosen_country(&query, &countries);
+    let (shipping, summary) = priced(&web, &visitor, basket.basket, &country, &query, &Errors::default()).await?;
+    let name = visitor.account().map_or("", |account| account.name.as_str());
+    let address = AddressFields::new(&country, name, &query, &Errors::default())?;
     let payment = PaymentOptions::new(&summary, payments, &query, &Errors::default());
     let place = PlaceLabel { is_free: summary.is_free() };
-    let parts = [shipping.render(), payment.render(), place.render(), summary.render()];
+    let parts = [address.render(), shipping.render(), payment.render(), place.render(), summary.render()];
     let parts: Result<Vec<String>, _> = parts.into_iter().collect();
     let parts = parts.map_err(|_| PageError::Internal)?;
     Ok(never_stored(Html(parts.concat()).into_response()))
@@ -185,18 +201,9 @@ fn check(visitor: &Visitor, fields: &Fields) -> Errors {
     if visitor.account().is_none() && !fields.get("email").contains('@') {
         errors.add("email", "Type an e-mail address, so that we can send the confirmation.");
     }
-    let required = [
-        ("name", "Type the name on the parcel."),
-        ("line1", "Type street and number."),
-        ("city", "Type the town or city."),
-        ("postal_code", "Type the postal code."),
-        ("country", "Choose the country."),
-        ("shipping_method", "Choose how to send it."),
-    ];
-    for (field, message) in required {
-        if fields.get(field).is_empty() {
-            errors.add(field, message);
-        }
+    address_form::check(fields, &mut errors);
+    if fields.get("shipping_method").is_empty() {
+        errors.add("shipping_method", "Choose how to send it.");
     }
     // A total of zero asks for no payment; the domain says so when it is not zero any more.
     if fields.get("payment_token").is_empty() && fields.get("expected_amount") != "0" {
@@ -255,10 +262,13 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
             return Ok(Redirect::to("/basket").into_response());
         }
         Some(ErrorCode::OrderInProgress) => return Ok(under_way::refused(visitor, &problem)),
-        Some(ErrorCode::PaymentDeclined) => errors.add(
-            "payment_token",
-            format!("{} Nothing was charged. Try again or choose another way to pay.", sentence(problem.message())),
-        ),
+        Some(ErrorCode::PaymentDeclined) => {
+            "Your payment was declined".clone_into(&mut errors.title);
+            errors.add(
+                "payment_token",
+                format!("{} Nothing was charged. Try again or choose another way to pay.", sentence(problem.message())),
+            );
+        }
         Some(
             ErrorCode::InsufficientStock
             | ErrorCode::PriceChanged
@@ -321,8 +331,8 @@ async fn render(
     key: &str,
 ) -> PageResult {
     let caller = visitor.caller();
-    let (answer, methods, payments) =
-        tokio::try_join!(web.api.basket(caller), web.api.shipping_methods(caller), web.api.payment_methods(caller),)?;
+    let (answer, countries, payments) =
+        tokio::try_join!(web.api.basket(caller), web.api.shipping_countries(caller), web.api.payment_methods(caller),)?;
     visitor.keep_basket(&answer);
     if answer.basket.items.is_empty() {
         return Ok(Redirect::to("/basket").into_response());
@@ -330,15 +340,16 @@ async fn render(
     if let Some(under_way) = UnderWay::of(web, visitor, &answer.basket).await? {
         return under_way.page(visitor, count(&answer.basket));
     }
-    let country = chosen_country(typed);
+    let country = chosen_country(typed, &countries);
     let basket_count = count(&answer.basket);
-    let (shipping, summary) = priced(web, visitor, answer.basket, &methods, &country, typed, &errors).await?;
+    let (shipping, summary) = priced(web, visitor, answer.basket, &country, typed, &errors).await?;
     let mut shell = visitor.shell(if errors.is_empty() { "Checkout" } else { "Error: checkout" });
     shell.basket_count = basket_count;
     let form = CheckoutPage {
         key: key.to_owned(),
         email: visitor.account().is_none().then(|| email_field(typed, &errors)),
-        address: address_fields(visitor, typed, &errors),
+        address: AddressFields::new(&country, visitor.account().map_or("", |account| &account.name), typed, &errors)?,
+        countries,
         country_error: errors.of("country").to_owned(),
         payment: PaymentOptions::new(&summary, payments, typed, &errors),
         place: PlaceLabel { is_free: summary.is_free() },
@@ -361,53 +372,43 @@ fn email_field(typed: &Fields, errors: &Errors) -> Field {
         .fill(typed, errors)
 }
 
-fn address_fields(visitor: &Visitor, typed: &Fields, errors: &Errors) -> Vec<Field> {
-    let mut name =
-        Field::new("name", "Full name").autocomplete("name").maxlength(100).class("grid__all").fill(typed, errors);
-    if typed.get("name").is_empty()
-        && let Some(account) = visitor.account()
-    {
-        name = name.value(account.name.clone());
-    }
-    vec![
-        name,
-        Field::new("line1", "Street and number").autocomplete("address-line1").class("grid__all").fill(typed, errors),
-        Field::new("line2", "Flat, floor, company")
-            .autocomplete("address-line2")
-            .class("grid__all")
-            .optional()
-            .fill(typed, errors),
-        Field::new("postal_code", "Postal code").autocomplete("postal-code").maxlength(20).fill(typed, errors),
-        Field::new("city", "Town or city").autocomplete("address-level2").maxlength(100).fill(typed, errors),
-        Field::new("region", "State or province")
-            .autocomplete("address-level1")
-            .maxlength(100)
-            .optional()
-            .fill(typed, errors),
-    ]
+/// The region of the language that the browser prefers, such as `GB` of `en-GB`; empty when it names none.
+fn likely_country(headers: &HeaderMap) -> String {
+    let languages = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = languages.split([',', ';']).next().unwrap_or_default();
+    let region = first.trim().split('-').skip(1).find(|part| part.len() == 2);
+    region.map(str::to_ascii_uppercase).unwrap_or_default()
 }
 
-fn chosen_country(typed: &Fields) -> String {
+/// The country that was chosen, or is likely, where it is served; else the first that is.
+fn chosen_country(typed: &Fields, served: &[ShippingCountry]) -> String {
     let chosen = typed.get("country");
-    if names::COUNTRIES.iter().any(|(code, _)| *code == chosen) { chosen.to_owned() } else { "US".to_owned() }
+    let found = served.iter().find(|country| country.code == chosen).or(served.first());
+    found.map(|country| country.code.clone()).unwrap_or_default()
+}
+
+/// The method that the person chose: what was sent, unless the page itself had chosen that; then what they chose before.
+fn wanted_method(typed: &Fields) -> &str {
+    let sent = typed.get("shipping_method");
+    if !sent.is_empty() && sent != typed.get("preset_method") { sent } else { typed.get("remembered_method") }
 }
 
 async fn priced(
     web: &Web,
     visitor: &Visitor,
     basket: Basket,
-    methods: &[ShippingMethod],
     country: &str,
     typed: &Fields,
     errors: &Errors,
 ) -> Result<(ShippingOptions, Summary), PageError> {
-    let serving: Vec<&ShippingMethod> = methods
-        .iter()
-        .filter(|method| method.countries.is_empty() || method.countries.iter().any(|code| code == country))
-        .collect();
-    let wanted = typed.get("shipping_method");
+    let offers = match country {
+        "" => Vec::new(),
+        country => web.api.shipping_offers(visitor.caller(), country, basket.subtotal).await?,
+    };
+    let wanted = wanted_method(typed);
+    // The cheapest comes first.
     let chosen =
-        serving.iter().find(|method| method.code == wanted).or(serving.first()).map(|method| method.code.clone());
+        offers.iter().find(|method| method.code == wanted).or(offers.first()).map(|method| method.code.clone());
     let mut summary = Summary {
         quote: None,
         unquoted: "The total appears once there is a way to send it to your address.".to_owned(),
@@ -422,22 +423,27 @@ async fn priced(
         };
         match web.api.quote(visitor.caller(), &request).await {
             Ok(quote) => summary.quote = Some(quote),
+            Err(ApiError::Problem(problem)) if problem.errors.iter().any(|error| error.field == "/region") => {
+                let name = bookworm_address::country(country).map_or("region", |country| country.region_name());
+                summary.unquoted = format!("Choose your {name} to see tax and the total.");
+            }
             Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) && problem.status != 401 => {
                 problem.message().clone_into(&mut summary.unquoted);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    let subtotal = basket.subtotal;
     summary.lines = basket.items;
     let shipping = ShippingOptions {
-        methods: serving
+        preset: chosen.clone().unwrap_or_default(),
+        remembered: wanted.to_owned(),
+        methods: offers
             .iter()
             .map(|method| MethodChoice {
                 code: method.code.clone(),
                 name: method.name.clone(),
                 days: days(method),
-                price: price(method, subtotal),
+                price: price(method),
                 chosen: chosen.as_deref() == Some(&method.code),
             })
             .collect(),
@@ -455,15 +461,36 @@ fn days(method: &ShippingMethod) -> String {
     }
 }
 
-fn price(method: &ShippingMethod, subtotal: Money) -> String {
-    let free = method.price.amount == 0
-        || method.free_from.is_some_and(|from| from.currency == subtotal.currency && subtotal.amount >= from.amount);
-    if free { "Free".to_owned() } else { method.price.to_string() }
+fn price(method: &ShippingMethod) -> String {
+    let charge = method.charge.unwrap_or(method.price);
+    if charge.amount == 0 { "Free".to_owned() } else { charge.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_person_chose_is_remembered_and_what_the_page_chose_is_not() {
+        let wanted = |query: &str| wanted_method(&Fields::parse(query.as_bytes())).to_owned();
+        assert_eq!(wanted(""), "");
+        assert_eq!(wanted("shipping_method=international&preset_method=international"), "", "nobody chose it");
+        assert_eq!(wanted("shipping_method=express&preset_method=standard"), "express");
+        let abroad = "shipping_method=international&preset_method=international&remembered_method=express";
+        assert_eq!(wanted(abroad), "express", "back home it is express again");
+        assert_eq!(wanted("shipping_method=standard&preset_method=express&remembered_method=express"), "standard");
+    }
+
+    #[test]
+    fn the_browsers_language_tells_the_likely_country() {
+        let likely = |value: &'static str| {
+            likely_country(&HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, http::HeaderValue::from_static(value))]))
+        };
+        assert_eq!(likely("en-GB,en;q=0.9"), "GB");
+        assert_eq!(likely("zh-Hant-HK"), "HK");
+        assert_eq!(likely("de"), "");
+        assert_eq!(likely_country(&HeaderMap::new()), "");
+    }
 
     #[test]
     fn a_payment_page_is_ours_or_a_web_page() {

@@ -1,6 +1,7 @@
 //! One file for each page: its handler and what it shows.
 
 pub(crate) mod account;
+mod address_form;
 pub(crate) mod admin;
 pub(crate) mod basket;
 pub(crate) mod book;

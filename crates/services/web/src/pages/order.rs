@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Redirect},
 };
-use bookworm_contracts::rest::ordering::{Address, CancelRequest, Order, OrderStatus, PaymentStatus};
+use bookworm_contracts::rest::ordering::{CancelRequest, Order, OrderStatus, PaymentStatus};
 
 use crate::{
     Web,
@@ -13,7 +13,6 @@ use crate::{
     flash::Flash,
     form::{Fields, Query},
     layout::{Shell, never_stored, page},
-    names,
     session::Visitor,
     view::{self, Calendar, encoded},
 };
@@ -124,7 +123,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Pat
         progress: Progress::new(&order, key, visitor.calendar()),
         cancellable: order.actions.is_some_and(|actions| actions.cancel),
         key: key.to_owned(),
-        address: address_lines(&order.shipping_address),
+        address: order.shipping_address.lines(),
         order,
     })
     .map(never_stored)
@@ -183,14 +182,4 @@ fn words(order: &Order) -> (&'static str, &'static str) {
         OrderStatus::Rejected => ("We could not accept this order", "Nothing was charged."),
         OrderStatus::Refunded => ("Your money is on its way back", "It goes the way it came and can take some days."),
     }
-}
-
-/// An address as on a parcel.
-pub(crate) fn address_lines(address: &Address) -> Vec<String> {
-    let town = [Some(address.postal_code.as_str()), Some(address.city.as_str()), address.region.as_deref()];
-    let mut lines = vec![address.name.clone(), address.line1.clone()];
-    lines.extend(address.line2.clone());
-    lines.push(town.into_iter().flatten().collect::<Vec<_>>().join(" "));
-    lines.push(names::country(&address.country).to_owned());
-    lines
 }

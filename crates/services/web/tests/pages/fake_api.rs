@@ -324,7 +324,10 @@ pub fn router(api: &FakeApi) -> Router {
     let quote = json!({"subtotal": money(2598), "shipping": money(499), "tax": money(200), "tax_included": false,
         "discount": money(0), "total": money(3297), "shipping_method": "standard"});
     let methods = json!([{"code": "standard", "name": "Standard <i>", "price": money(499), "min_days": 3, "max_days": 5, "countries": ["US", "DE"]},
-        {"code": "express", "name": "Express", "price": money(1499), "min_days": 1, "max_days": 1, "countries": ["US"]}]);
+        {"code": "express", "name": "Express", "price": money(1499), "min_days": 1, "max_days": 1, "countries": ["US"]},
+        {"code": "international", "name": "International", "price": money(1990), "min_days": 7, "max_days": 9, "countries": ["HK"]}]);
+    let countries = json!({"items": [{"code": "US", "name": "United States"}, {"code": "DE", "name": "Germany"},
+        {"code": "HK", "name": "Hong Kong"}], "next": null});
     let payments = json!({"items": [{"token": "tok_approve", "name": "Card that works", "description": "Approved."},
         {"token": "tok_decline", "name": "Card that does not", "description": "Declined."}], "next": null});
     let account = json!({"id": OTHER, "email": "ada@example.org", "name": "Ada <b>Reader</b>", "roles": ["customer"]});
@@ -378,7 +381,17 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/basket", get(basket_answer))
         .route("/basket/items", post(basket_answer))
         .route("/basket/items/{id}", patch(basket_answer))
-        .route("/shipping-methods", answer(methods))
+        .route(
+            "/shipping-methods",
+            get(move |Query(query): Query<std::collections::HashMap<String, String>>| async move {
+                let served = |method: &Value| match query.get("country") {
+                    Some(country) => method["countries"].as_array().unwrap().contains(&json!(country)),
+                    None => true,
+                };
+                Json(methods.as_array().unwrap().iter().filter(|method| served(method)).cloned().collect::<Value>())
+            }),
+        )
+        .route("/shipping-countries", answer(countries))
         .route("/payment-methods", answer(payments))
         .route(
             "/orders/quote",

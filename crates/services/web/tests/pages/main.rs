@@ -78,6 +78,7 @@ fn checkout_form() -> Vec<(&'static str, &'static str)> {
         ("name", "Ada <Reader>"),
         ("line1", "1 Main St"),
         ("city", "Town"),
+        ("region", "NY"),
         ("postal_code", "12345"),
         ("country", "US"),
         ("shipping_method", "standard"),
@@ -467,7 +468,7 @@ async fn what_is_missing_at_checkout_is_said_without_ordering() {
     let mut browser = Browser::new();
     let seen = browser.post("/checkout", &[("country", "US"), ("action", "place")]).await;
     assert_eq!(seen.status, StatusCode::BAD_REQUEST);
-    for field in ["email", "name", "line1", "city", "postal_code", "shipping_method", "payment_token"] {
+    for field in ["email", "name", "line1", "city", "region", "postal_code", "shipping_method", "payment_token"] {
         assert!(seen.body.contains(&format!("href=\"#f-{field}\"")), "{field}");
     }
     let seen = browser.post("/checkout", &[("country", "DE"), ("action", "update")]).await;

@@ -109,3 +109,69 @@ async fn sums_add_up_with_tax_included_and_added() {
     assert!(!seen.body.contains("<dt>Tax</dt>") && seen.body.contains("<dt>Including tax</dt><dd>$2.03</dd>"));
     assert!(seen.body.contains("Refund on its way") && seen.body.contains("−$1.00"));
 }
+
+#[tokio::test]
+async fn the_form_is_that_of_the_country() {
+    let mut browser = Browser::new();
+    let form = async |browser: &mut Browser, country: &str| {
+        browser.post("/checkout", &[("action", "update"), ("country", country), ("line1", "1 High Street")]).await.body
+    };
+    let us = form(&mut browser, "US").await;
+    assert!(us.contains(">ZIP code</label>") && us.contains("<option value=\"OR\">Oregon</option>"));
+    let city = us.find("id=\"f-city\"").unwrap();
+    assert!(city < us.find("id=\"f-postal_code\"").unwrap(), "the ZIP code comes last");
+    let de = form(&mut browser, "DE").await;
+    assert!(de.find("id=\"f-postal_code\"").unwrap() < de.find("id=\"f-city\"").unwrap());
+    assert!(!de.contains("name=\"region\""));
+    let hk = form(&mut browser, "HK").await;
+    assert!(!hk.contains("name=\"postal_code\"") && hk.contains(">Kowloon</option>"));
+    assert!(hk.contains("value=\"1 High Street\""), "what was typed is kept");
+    // Only served countries are offered, and one that is not is not taken.
+    assert!(!us.contains("Antarctica"));
+    let nowhere = form(&mut browser, "AQ").await;
+    assert!(nowhere.contains("<option value=\"US\" selected>"));
+}
+
+#[tokio::test]
+async fn only_what_the_person_chose_is_remembered() {
+    let mut browser = Browser::new();
+    let checked = |body: &str| {
+        let at = body.find(" checked required").unwrap();
+        body[..at].rsplit("value=\"").next().unwrap().trim_end_matches('"').to_owned()
+    };
+    let seen = browser.get("/checkout/summary?country=HK").await;
+    assert_eq!(checked(&seen.body), "international");
+    let back =
+        "/checkout/summary?country=US&shipping_method=international&preset_method=international&remembered_method=";
+    assert_eq!(checked(&browser.get(back).await.body), "standard", "nobody chose the dear one");
+    assert_eq!(checked(&browser.get(&format!("{back}express")).await.body), "express");
+}
+
+#[tokio::test]
+async fn a_region_that_tax_depends_on_is_asked_for() {
+    let mut browser = Browser::new();
+    let errors = json!([{"field": "/region", "message": "Choose a state such as California."}]);
+    browser.api.0.lock().unwrap().quote = Some((400, json!({"code": "validation_failed", "errors": errors})));
+    let seen = browser.get("/checkout").await;
+    assert!(seen.body.contains("Choose your state to see tax and the total."));
+    assert!(!seen.body.contains("data-total"), "no total without the tax");
+}
+
+#[tokio::test]
+async fn junk_in_an_address_is_refused_in_words_beside_each_field() {
+    let mut browser = Browser::new();
+    let junk = [("name", "1"), ("line1", "-"), ("city", "?"), ("region", "XX"), ("postal_code", "x")];
+    let mut fields: Vec<_> = crate::checkout_form();
+    for field in &mut fields {
+        if let Some((_, junk)) = junk.iter().find(|(name, _)| *name == field.0) {
+            field.1 = junk;
+        }
+    }
+    let seen = browser.post("/checkout", &fields).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST);
+    for (name, _) in junk {
+        assert!(seen.body.contains(&format!("id=\"e-{name}\"")), "{name}");
+    }
+    assert!(seen.body.contains("Enter a ZIP code such as 95014."));
+    assert!(browser.api.asked("POST /api/v1/orders/checkout").is_empty());
+}

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect},
 };
 use bookworm_contracts::rest::ordering::{
-    CancelRequest, Order, OrderStatus, PaymentStatus, RefundRequest, ShipRequest, ShippingMethod,
+    CancelRequest, Order, PaymentStatus, RefundRequest, ShipRequest, ShippingMethod,
 };
 use bookworm_kernel::{Money, Timestamp};
 use http::StatusCode;
@@ -24,7 +24,6 @@ use crate::{
     flash::Flash,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page, page_with},
-    pages::order::address_lines,
     view,
 };
 
@@ -203,7 +202,7 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
     page(&OrderPage {
         shell: staff.office(format!("Order {}", order.number)),
         history: history::entries(events, staff.calendar()),
-        address: address_lines(&order.shipping_address),
+        address: order.shipping_address.lines(),
         as_of: Timestamp::parse(as_of).map(|at| staff.calendar().zone.date_time(at)).unwrap_or_default(),
         method: method_name(&methods, &order.shipping_method),
         can: Can::of(&order),
