@@ -50,6 +50,10 @@ impl Program {
     pub fn new(bin: &Path, data_dir: &Path, database_url: Option<&str>) -> Self {
         let mut environment = vec![
             ("BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED".to_owned(), "false".to_owned()),
+            // Everybody comes from this one address.
+            ("BOOKWORM_GATEWAY__CONNECTIONS__PER_ADDRESS".to_owned(), "1000000".to_owned()),
+            ("BOOKWORM_CHAT__MAX_CONNECTIONS_PER_ADDRESS".to_owned(), "1000000".to_owned()),
+            ("BOOKWORM_CHAT__MAX_GUEST_CONNECTIONS_PER_ADDRESS".to_owned(), "1000000".to_owned()),
             ("BOOKWORM_ADMIN__EMAIL".to_owned(), ADMIN.0.to_owned()),
             ("BOOKWORM_ADMIN__PASSWORD".to_owned(), ADMIN.1.to_owned()),
             // Many accounts sign in from this one address.

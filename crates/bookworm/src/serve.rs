@@ -29,9 +29,11 @@ fn signals(shutdown: CancellationToken) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
+    // The terminal was closed.
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     tokio::spawn(async move {
         loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
             if shutdown.is_cancelled() {
                 tracing::warn!("second signal: exiting at once");
                 std::process::exit(130);

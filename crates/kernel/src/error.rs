@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Conflict,
     /// It was changed since the caller read it.
     PreconditionFailed,
+    /// The client took too long to send it.
+    TooSlow,
     /// The body is larger than allowed.
     TooLarge,
     /// The body's format is not offered.
@@ -110,6 +112,7 @@ error_codes! {
     RequestInProgress = "request_in_progress", Conflict, "The same request is still being processed";
     ConcurrentChange = "concurrent_change", Conflict, "Someone else changed this at the same time";
     EditConflict = "edit_conflict", PreconditionFailed, "This has changed since you loaded it";
+    BodyTooSlow = "body_too_slow", TooSlow, "The request body arrived too slowly";
     BodyTooLarge = "body_too_large", TooLarge, "The request body is too large";
     UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType, "This media type is not supported";
     IdempotencyKeyReused = "idempotency_key_reused", Unprocessable, "This Idempotency-Key was used for a different request";

@@ -10,6 +10,7 @@
 
 mod clients;
 pub mod commands;
+mod descriptors;
 mod foundation;
 mod part;
 mod process;

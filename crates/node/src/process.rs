@@ -7,6 +7,7 @@ use axum::Router;
 use bookworm_config::Settings;
 use bookworm_db::{Db, Sql};
 use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
+use bookworm_http::Connections;
 use bookworm_messaging::{Policy, housekeeping, relay};
 use bookworm_telemetry::Telemetry;
 use futures::future::BoxFuture;
@@ -14,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Role, Roles,
+    Role, Roles, descriptors,
     foundation::{Foundation, Owner},
     part::Part,
     roles,
@@ -23,6 +24,7 @@ use crate::{
 /// A shop that is ready to answer.
 pub struct Shop {
     listener: TcpListener,
+    connections: Connections,
     router: Router,
     workers: JoinSet<()>,
     relays: JoinSet<()>,
@@ -48,8 +50,9 @@ impl Shop {
     ///
     /// # Errors
     /// When the address is taken, the data cannot be used, or the roles do not fit together.
-    pub async fn open(settings: Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
+    pub async fn open(mut settings: Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
+        let connections = descriptors::fit(&mut settings);
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -103,6 +106,7 @@ impl Shop {
         }
         Ok(Self {
             listener,
+            connections,
             router,
             workers: running,
             relays,
@@ -149,7 +153,7 @@ impl Shop {
             self.on_stop.into_iter().for_each(|farewell| drop(farewells.spawn(farewell)));
             finish("long connections", farewells, grace).await;
         };
-        let serving = bookworm_http::serve(self.listener, self.router, self.stop_serving, grace);
+        let serving = bookworm_http::serve(self.listener, self.router, self.connections, self.stop_serving, grace);
         let (drained, ()) = tokio::join!(serving, on_stop);
         watcher.abort();
         tracing::info!(?drained, "no more requests");

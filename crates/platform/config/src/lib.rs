@@ -21,7 +21,7 @@ pub use crate::{
         chat::{Chat, InvalidHours, OpeningHours},
         chat_bot::ChatBot,
         database::Database,
-        gateway::{Cache, Cors, Gateway, RateLimit},
+        gateway::{Cache, Connections, Cors, Gateway, RateLimit},
         identity::{Argon2, Identity, Lockout},
         mail::{Mail, MailTransport, Smtp, SmtpTls},
         messaging::Messaging,

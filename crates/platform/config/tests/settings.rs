@@ -119,7 +119,7 @@ fn errors_name_the_key_and_the_source() {
         error(Sources::new().set("--listen", "listen", "80")),
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
-    gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
+    gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `covers_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
     gatway: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_GATWAY__CONCURRENCY)
     config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
@@ -223,6 +223,9 @@ fn every_broken_limit_is_named_at_once() {
     settings.gateway.body_limit_kib = 0;
     settings.gateway.request_timeout_seconds = 0;
     settings.gateway.concurrency = 0;
+    settings.gateway.connections.max = 0;
+    settings.gateway.connections.per_address = 0;
+    settings.gateway.rate_limit.covers_per_client_per_minute = 0;
     settings.gateway.cors.allowed_origins = vec!["https://a.example/".into()];
     settings.gateway.rate_limit.per_client_per_minute = 0;
     settings.gateway.rate_limit.per_account_per_minute = 0;
@@ -286,9 +289,12 @@ fn every_broken_limit_is_named_at_once() {
     gateway.body_limit_kib: must be 1 to 65536, not 0
     gateway.request_timeout_seconds: must be 1 to 600, not 0
     gateway.concurrency: must be 1 to 100000, not 0
+    gateway.connections.max: must be 1 to 1000000, not 0
+    gateway.connections.per_address: must be 1 to 1000000, not 0
     gateway.cors.allowed_origins[0]: must be an origin such as https://app.example.org
     gateway.rate_limit.per_client_per_minute: must be 1 to 1000000, not 0
     gateway.rate_limit.per_account_per_minute: must be 1 to 1000000, not 0
+    gateway.rate_limit.covers_per_client_per_minute: must be 1 to 1000000, not 0
     gateway.rate_limit.burst: must be 1 to 1000000, not 0
     basket.guest_days: must be 1 to 365, not 0
     basket.max_lines: must be 1 to 1000, not 1001

@@ -226,8 +226,8 @@ fn invalid_token(detail: &str) -> Problem {
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
 }
 
-/// Who asks. As an extractor: nobody without an `Authorization` header; 401 `invalid_token` when there is one that
-/// proves nothing.
+/// Who asks. As an extractor: nobody without an `Authorization` header, or with one of another scheme than `Bearer`, as
+/// a proxy in front may ask for; 401 `invalid_token` when there is a token that proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Somebody without an account, or who does not say.
@@ -261,10 +261,11 @@ impl Caller {
     /// Reads the `Authorization` header.
     fn read(parts: &Parts) -> Result<Self> {
         let Some(value) = parts.headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
-        let token = value.to_str().ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
+        let mut words = value.as_bytes().splitn(2, |byte| *byte == b' ');
+        if !words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer")) {
+            return Ok(Self::Anonymous);
+        }
+        let token = words.next().and_then(|token| std::str::from_utf8(token).ok()).map(str::trim);
         let token = token.ok_or_else(|| invalid_token("Authorization must be `Bearer` and an access token."))?;
         let Some(verifier) = parts.extensions.get::<Arc<TokenVerifier>>() else {
             tracing::error!("no TokenVerifier among the request's extensions");
@@ -449,7 +450,10 @@ mod tests {
         let cases = [
             ("nobody", None, [200, 401, 401, 401, 401]),
             ("bad token", Some("Bearer abc".to_owned()), [401; 5]),
-            ("other scheme", Some("Basic YTpi".to_owned()), [401; 5]),
+            ("another scheme", Some("Basic YTpi".to_owned()), [200, 401, 401, 401, 401]),
+            ("another scheme", Some("Digest username=\"a\"".to_owned()), [200, 401, 401, 401, 401]),
+            ("another scheme", Some("Bearerabc".to_owned()), [200, 401, 401, 401, 401]),
+            ("no token", Some("bearer".to_owned()), [401; 5]),
             ("customer", Some(token(&[Role::Customer])), [200, 200, 403, 403, 403]),
             ("agent", Some(token(&[Role::Customer, Role::Agent])), [200, 200, 403, 200, 403]),
             ("staff", Some(token(&[Role::Customer, Role::Staff])), [200, 200, 200, 403, 403]),

@@ -28,14 +28,15 @@ pub fn not_modified(version: i64) -> Response {
     (StatusCode::NOT_MODIFIED, [(header::ETAG, etag(version))]).into_response()
 }
 
-/// The version that the caller edits (`If-Match`, RFC 9110, 13.1.1). Missing: 428 `precondition_required`. Not an
-/// entity tag: 400 `malformed_request`. A tag that this shop never gives: 412 `edit_conflict`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The versions that the caller edits (`If-Match`, RFC 9110, 13.1.1). Missing: 428 `precondition_required`. Not a list
+/// of entity tags: 400 `malformed_request`. Tags that this shop never gives, weak ones too, match nothing: 412
+/// `edit_conflict`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
     /// `*`: whichever version there is.
     Any,
-    /// This version only.
-    Version(i64),
+    /// One of these versions.
+    Versions(Vec<i64>),
 }
 
 impl IfMatch {
@@ -43,19 +44,10 @@ impl IfMatch {
     ///
     /// # Errors
     /// 412 `edit_conflict` when it was changed since the caller read it.
-    pub fn check(self, current: i64) -> Result<()> {
+    pub fn check(&self, current: i64) -> Result<()> {
         match self {
-            Self::Version(version) if version != current => Err(edit_conflict()),
+            Self::Versions(versions) if !versions.contains(&current) => Err(edit_conflict()),
             _ => Ok(()),
-        }
-    }
-
-    /// The version, when the caller named one.
-    #[must_use]
-    pub fn version(self) -> Option<i64> {
-        match self {
-            Self::Any => None,
-            Self::Version(version) => Some(version),
         }
     }
 }
@@ -64,25 +56,47 @@ fn edit_conflict() -> Problem {
     Problem::new(ErrorCode::EditConflict).detail("Read it again and repeat your change.")
 }
 
+/// The entity tags of a list (RFC 9110, 5.6.1 and 8.8.3), each with whether it is weak. `None`: it is no such list.
+fn entity_tags(text: &str) -> Option<Vec<(bool, &str)>> {
+    let mut tags = Vec::new();
+    let mut rest = text.trim_matches([' ', '\t', ',']);
+    while !rest.is_empty() {
+        let (weak, opened) = match rest.strip_prefix("W/") {
+            Some(tag) => (true, tag),
+            None => (false, rest),
+        };
+        let (tag, after) = opened.strip_prefix('"')?.split_once('"')?;
+        let after = after.trim_start_matches([' ', '\t']);
+        if !after.is_empty() && !after.starts_with(',') {
+            return None;
+        }
+        tags.push((weak, tag));
+        rest = after.trim_start_matches([' ', '\t', ',']);
+    }
+    (!tags.is_empty()).then_some(tags)
+}
+
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else {
+        if !parts.headers.contains_key(header::IF_MATCH) {
             return Err(Problem::new(ErrorCode::PreconditionRequired)
                 .detail("Send If-Match with the ETag of the version that you edit, or * for any version."));
-        };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
+        }
+        let lines = parts.headers.get_all(header::IF_MATCH).iter().map(|line| line.to_str().unwrap_or("?"));
+        let text = lines.collect::<Vec<_>>().join(",");
+        if text.trim() == "*" {
             return Ok(Self::Any);
         }
-        let tag = text.strip_prefix("W/").unwrap_or(text);
-        let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).filter(|tag| !tag.contains('"'));
-        match inner {
-            None => Err(Problem::new(ErrorCode::MalformedRequest)
-                .detail("If-Match must be one entity tag in double quotes, such as \"3\", or *.")),
-            Some(version) => version.parse().map(Self::Version).map_err(|_| edit_conflict()),
-        }
+        let tags = entity_tags(&text).ok_or_else(|| {
+            Problem::new(ErrorCode::MalformedRequest)
+                .detail("If-Match must be entity tags in double quotes, such as \"3\" or \"3\", \"4\", or *.")
+        })?;
+        // The comparison is the strong one: a weak tag matches nothing.
+        let versions: Vec<i64> =
+            tags.into_iter().filter(|(weak, _)| !weak).filter_map(|(_, tag)| tag.parse().ok()).collect();
+        if versions.is_empty() { Err(edit_conflict()) } else { Ok(Self::Versions(versions)) }
     }
 }
 
@@ -103,12 +117,21 @@ mod tests {
     async fn reads_if_match() {
         for (value, expected) in [
             (None, Err(ErrorCode::PreconditionRequired)),
-            (Some("\"3\""), Ok(IfMatch::Version(3))),
-            (Some("W/\"3\""), Ok(IfMatch::Version(3))),
+            (Some("\"3\""), Ok(IfMatch::Versions(vec![3]))),
+            (Some("W/\"3\""), Err(ErrorCode::EditConflict)),
+            (Some("\"1\", \"7\""), Ok(IfMatch::Versions(vec![1, 7]))),
+            (Some("\"1\",W/\"2\" , \"abc\",, \"7\""), Ok(IfMatch::Versions(vec![1, 7]))),
+            (Some("\"a,b\", \"7\""), Ok(IfMatch::Versions(vec![7]))),
+            (Some("W/\"1\", W/\"2\""), Err(ErrorCode::EditConflict)),
             (Some("*"), Ok(IfMatch::Any)),
             (Some("3"), Err(ErrorCode::MalformedRequest)),
             (Some("\"3"), Err(ErrorCode::MalformedRequest)),
-            (Some("\"1\", \"2\""), Err(ErrorCode::MalformedRequest)),
+            (Some("\"1\" \"2\""), Err(ErrorCode::MalformedRequest)),
+            (Some("\"1\", 2"), Err(ErrorCode::MalformedRequest)),
+            (Some("\"1\", *"), Err(ErrorCode::MalformedRequest)),
+            (Some("w/\"1\""), Err(ErrorCode::MalformedRequest)),
+            (Some(""), Err(ErrorCode::MalformedRequest)),
+            (Some(" , "), Err(ErrorCode::MalformedRequest)),
             (Some("\"abc\""), Err(ErrorCode::EditConflict)),
             (Some("\"99999999999999999999\""), Err(ErrorCode::EditConflict)),
         ] {
@@ -118,9 +141,9 @@ mod tests {
 
     #[test]
     fn only_the_version_that_was_read_may_be_edited() {
-        assert!(IfMatch::Version(3).check(3).is_ok());
+        assert!(IfMatch::Versions(vec![1, 3]).check(3).is_ok());
         assert!(IfMatch::Any.check(3).is_ok());
-        assert_eq!(IfMatch::Version(2).check(3).unwrap_err().code(), ErrorCode::EditConflict);
+        assert_eq!(IfMatch::Versions(vec![2, 4]).check(3).unwrap_err().code(), ErrorCode::EditConflict);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::error::Error;
 
 use axum::{
+    body::HttpBody as _,
     extract::{
         FromRequest, FromRequestParts, Path, Query, Request,
         rejection::{BytesRejection, FailedToBufferBody, PathRejection},
@@ -13,12 +14,16 @@ use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path as FieldPath, Segment};
 
-use crate::{Problem, Result};
+use crate::{Problem, Result, TooSlow};
+
+/// The most bytes of a body, as an extension of the request: what [`ApiJson`] refuses without reading it.
+#[derive(Debug, Clone, Copy)]
+pub struct LargestBody(pub usize);
 
 /// A JSON object as the body.
 ///
-/// As an extractor it refuses with 415 `unsupported_media_type` (not `application/json`), 413 `body_too_large`, 400
-/// `malformed_body` (not UTF-8 or not JSON, with line and column) or 400 `validation_failed` (JSON of another shape,
+/// As an extractor it refuses with 415 `unsupported_media_type` (not `application/json`), 413 `body_too_large`, 408
+/// `body_too_slow`, 400 `malformed_body` (not UTF-8 or not JSON, with line and column) or 400 `validation_failed` (JSON of another shape,
 /// with a JSON Pointer to the field). As an answer it is the JSON of its content.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiJson<T>(pub T);
@@ -29,6 +34,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         if !is_json(request.headers()) {
             return Err(Problem::new(ErrorCode::UnsupportedMediaType).detail("Send the body as application/json."));
+        }
+        // Known before it comes: nobody needs to send it.
+        let largest = request.extensions().get::<LargestBody>().map_or(u64::MAX, |largest| largest.0 as u64);
+        if request.body().size_hint().lower() > largest {
+            return Err(Problem::new(ErrorCode::BodyTooLarge));
         }
         let body = Bytes::from_request(request, state).await.map_err(unreadable)?;
         parse(&body).map(Self)
@@ -51,13 +61,20 @@ fn is_json(headers: &http::HeaderMap) -> bool {
         && mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8)
 }
 
-fn unreadable(rejection: BytesRejection) -> Problem {
+/// Why a body could not be read: 413 `body_too_large`, 408 `body_too_slow`, or 400 `malformed_body`.
+pub fn unreadable(rejection: BytesRejection) -> Problem {
     match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
             Problem::new(ErrorCode::BodyTooLarge)
         }
+        slow if caused_by::<TooSlow>(&slow) => Problem::new(ErrorCode::BodyTooSlow),
         _ => Problem::new(ErrorCode::MalformedBody).detail("The body ended too early."),
     }
+}
+
+/// Whether an error, or what caused it, is one of this type.
+fn caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(caused_by::<E>)
 }
 
 /// Reads JSON of an expected shape.

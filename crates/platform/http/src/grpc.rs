@@ -45,7 +45,7 @@ pub const fn code_of(kind: ErrorKind) -> Code {
         ErrorKind::TooManyRequests => Code::ResourceExhausted,
         ErrorKind::Internal => Code::Internal,
         ErrorKind::Unavailable => Code::Unavailable,
-        ErrorKind::Timeout => Code::DeadlineExceeded,
+        ErrorKind::TooSlow | ErrorKind::Timeout => Code::DeadlineExceeded,
     }
 }
 

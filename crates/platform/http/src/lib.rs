@@ -10,6 +10,7 @@
 //! | answer conditionally | [`etag`], [`if_none_match`] |
 //! | never do it twice | [`idempotency`] |
 //! | listen | [`serve()`], [`fallback::install`], [`context::layer`] |
+//! | share out what there is | [`places::Places`] |
 
 pub mod auth;
 mod conditional;
@@ -21,6 +22,7 @@ pub mod grpc;
 pub mod idempotency;
 pub mod openapi;
 mod page;
+pub mod places;
 mod prefer;
 mod problem;
 mod serve;
@@ -29,12 +31,12 @@ mod validate;
 pub use crate::{
     conditional::{IfMatch, etag, if_none_match, not_modified},
     context::{Origin, RequestContext},
-    extract::{ApiJson, ApiPath, ApiQuery},
+    extract::{ApiJson, ApiPath, ApiQuery, LargestBody, unreadable},
     idempotency::IdempotencyKey,
     page::PageParams,
     prefer::PreferWait,
     problem::{Problem, ProblemBody, status_of},
-    serve::{Drained, serve},
+    serve::{Connections, Drained, Malformed, TooSlow, serve},
     validate::Validator,
 };
 

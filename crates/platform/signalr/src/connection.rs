@@ -239,6 +239,10 @@ impl Connection {
         self.principal.get().and_then(Principal::user_id)
     }
 
+    pub fn origin(&self) -> Option<&Arc<str>> {
+        self.principal.get().and_then(Principal::origin)
+    }
+
     pub fn release_slot(&self) {
         self.slots.fetch_sub(1, Ordering::AcqRel);
         self.waker.wake();

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::connection::{Connection, lock};
 use crate::error::GroupError;
+use crate::options::Options;
 
 /// To whom a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,43 @@ struct Tables {
     by_id: Members,
     users: HashMap<Arc<str>, Members>,
     groups: HashMap<Arc<str>, Members>,
+    /// How many of those who hold a place are nobody in particular.
+    anonymous: usize,
+    origins: HashMap<Arc<str>, Count>,
+}
+
+/// Places held from one origin.
+#[derive(Default)]
+struct Count {
+    all: usize,
+    anonymous: usize,
+}
+
+/// Which limit of the options keeps a connection out, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    All(usize),
+    Origin(usize),
+    Anonymous(usize),
+    AnonymousOfOrigin(usize),
+}
+
+impl Full {
+    fn check(tables: &Tables, connection: &Connection, options: &Options) -> Result<(), Self> {
+        let within = |held: usize, limit: usize, full: fn(usize) -> Self| match held < limit {
+            true => Ok(()),
+            false => Err(full(limit)),
+        };
+        let of_origin = connection.origin().and_then(|origin| tables.origins.get(origin));
+        let (all, anonymous) = of_origin.map_or((0, 0), |count| (count.all, count.anonymous));
+        within(tables.by_token.len(), options.maximum_connections, Self::All)?;
+        within(all, options.maximum_connections_per_origin, Self::Origin)?;
+        if connection.user_id().is_none() {
+            within(tables.anonymous, options.maximum_anonymous_connections, Self::Anonymous)?;
+            within(anonymous, options.maximum_anonymous_connections_per_origin, Self::AnonymousOfOrigin)?;
+        }
+        Ok(())
+    }
 }
 
 impl Directory {
@@ -51,14 +89,19 @@ impl Directory {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds a place for a connection that begins. `false`: there are `limit` already.
-    pub fn reserve(&self, connection: &Arc<Connection>, limit: usize) -> bool {
+    /// Holds a place for a connection that begins, whose principal is known.
+    pub fn reserve(&self, connection: &Arc<Connection>, options: &Options) -> Result<(), Full> {
         let mut tables = self.write();
-        if tables.by_token.len() >= limit {
-            return false;
-        }
+        Full::check(&tables, connection, options)?;
         tables.by_token.insert(Arc::clone(&connection.token), Arc::clone(connection));
-        true
+        let anonymous = usize::from(connection.user_id().is_none());
+        tables.anonymous += anonymous;
+        if let Some(origin) = connection.origin() {
+            let count = tables.origins.entry(Arc::clone(origin)).or_default();
+            count.all += 1;
+            count.anonymous += anonymous;
+        }
+        Ok(())
     }
 
     pub fn by_token(&self, token: &str) -> Option<Arc<Connection>> {
@@ -66,7 +109,20 @@ impl Directory {
     }
 
     pub fn forget(&self, connection: &Connection) {
-        self.write().by_token.remove(&connection.token);
+        let mut tables = self.write();
+        if tables.by_token.remove(&connection.token).is_none() {
+            return;
+        }
+        let anonymous = usize::from(connection.user_id().is_none());
+        tables.anonymous -= anonymous;
+        let Some(origin) = connection.origin() else { return };
+        if let Some(count) = tables.origins.get_mut(origin) {
+            count.all -= 1;
+            count.anonymous -= anonymous;
+            if count.all == 0 {
+                tables.origins.remove(origin);
+            }
+        }
     }
 
     /// From now on messages reach it. `false`: its user has `limit` connections already.

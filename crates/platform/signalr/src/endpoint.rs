@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use serde::Serialize;
 
 use crate::connection::{Connection, Phase, Signal, TransportKind};
+use crate::directory::Full;
 use crate::hub::HubCore;
 use crate::request::{Credentials, HttpRequest, Principal, Rejection, query_value};
 use crate::session;
@@ -101,8 +102,8 @@ pub(crate) async fn negotiate(hub: Arc<HubCore>, request: Request) -> Response {
     // A new connection has neither yet.
     let _ = connection.principal.set(principal);
     let _ = connection.negotiated_with.set(HttpRequest::of(&parts));
-    if !reserve(&hub, &connection) {
-        return refuse(full(&hub));
+    if let Err(full) = reserve(&hub, &connection) {
+        return refuse(full);
     }
     let transports = hub.options.transports;
     let both: &[&str] = &["Text", "Binary"];
@@ -136,8 +137,15 @@ fn json(value: &impl Serialize) -> Response {
         .into_response()
 }
 
-fn full(hub: &HubCore) -> String {
-    format!("The server's limit of {} connections is reached.", hub.options.maximum_connections)
+fn words(full: Full) -> String {
+    match full {
+        Full::All(limit) => format!("The server's limit of {limit} connections is reached."),
+        Full::Origin(limit) => format!("The limit of {limit} connections from one address is reached."),
+        Full::Anonymous(limit) => format!("The server's limit of {limit} connections of guests is reached."),
+        Full::AnonymousOfOrigin(limit) => {
+            format!("The limit of {limit} connections of guests from one address is reached.")
+        }
+    }
 }
 
 fn refused_by_limits(hub: &HubCore, principal: &Principal) -> Option<String> {
@@ -153,14 +161,18 @@ fn refused_by_limits(hub: &HubCore, principal: &Principal) -> Option<String> {
     Some(format!("The limit of {limit} connections for one user is reached."))
 }
 
-fn reserve(hub: &HubCore, connection: &Arc<Connection>) -> bool {
-    let reserved = hub.directory.reserve(connection, hub.options.maximum_connections);
-    if reserved {
-        hub.start_heartbeat();
-    } else {
-        hub.metrics.rejected.increment(1);
+/// Holds a place, or says why there is none.
+fn reserve(hub: &HubCore, connection: &Arc<Connection>) -> Result<(), String> {
+    match hub.directory.reserve(connection, &hub.options) {
+        Ok(()) => {
+            hub.start_heartbeat();
+            Ok(())
+        }
+        Err(full) => {
+            hub.metrics.rejected.increment(1);
+            Err(words(full))
+        }
     }
-    reserved
 }
 
 // ---- transports ----------------------------------------------------------------------------------------------------
@@ -222,6 +234,13 @@ fn offered(offered: bool, kind: TransportKind) -> Result<(), Response> {
     Err(text(StatusCode::NOT_FOUND, format!("{} transport not supported by this end point type", kind.name())))
 }
 
+/// Full for now.
+fn busy(why: String) -> Response {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
 /// Gives a connection its transport. `Ok(false)`: it has this very transport already.
 fn take_transport(connection: &Connection, kind: TransportKind, parts: &Parts) -> Result<bool, Response> {
     if connection.phase() == Phase::Ended {
@@ -263,13 +282,11 @@ fn web_socket(
     } else {
         // The client skipped negotiation.
         if let Some(refused) = refused_by_limits(hub, &principal) {
-            return Err(text(StatusCode::SERVICE_UNAVAILABLE, refused));
+            return Err(busy(refused));
         }
         let connection = Arc::new(Connection::new(false));
         let _ = connection.principal.set(principal);
-        if !reserve(hub, &connection) {
-            return Err(text(StatusCode::SERVICE_UNAVAILABLE, full(hub)));
-        }
+        reserve(hub, &connection).map_err(busy)?;
         take_transport(&connection, TransportKind::WebSockets, parts)?;
         connection
     };

@@ -31,6 +31,11 @@ impl HubError {
         &self.text
     }
 
+    /// What may be written down. The text for a caller may repeat what they said.
+    pub(crate) fn for_log(&self) -> String {
+        if self.shown { self.kind.to_string() } else { self.to_string() }
+    }
+
     /// What a client is told: the general sentence, and the rest when it may know it.
     pub(crate) fn told(&self, sentence: &str, detailed: bool) -> String {
         if self.shown || detailed { format!("{sentence} {self}") } else { sentence.to_owned() }

@@ -60,6 +60,13 @@ pub struct Options {
     pub maximum_groups: usize,
     /// How many connections a hub has on this node, those that only negotiated included. Default: 100,000.
     pub maximum_connections: usize,
+    /// How many connections one origin has on this node; see [`Principal::from_origin`](crate::Principal::from_origin).
+    /// Default: 100,000.
+    pub maximum_connections_per_origin: usize,
+    /// How many of the connections belong to nobody in particular. Default: 100,000.
+    pub maximum_anonymous_connections: usize,
+    /// How many of those one origin has. Default: 100,000.
+    pub maximum_anonymous_connections_per_origin: usize,
     /// How many connections one user has on this node. Default: 100.
     pub maximum_connections_per_user: usize,
 
@@ -107,6 +114,9 @@ impl Default for Options {
             maximum_client_results: 100,
             maximum_groups: 1_000,
             maximum_connections: 100_000,
+            maximum_connections_per_origin: 100_000,
+            maximum_anonymous_connections: 100_000,
+            maximum_anonymous_connections_per_origin: 100_000,
             maximum_connections_per_user: 100,
             handshake_timeout: Duration::from_secs(15),
             keep_alive_interval: Duration::from_secs(15),

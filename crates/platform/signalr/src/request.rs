@@ -75,6 +75,7 @@ fn decode(text: &str) -> String {
 #[derive(Clone, Default)]
 pub struct Principal {
     user_id: Option<Arc<str>>,
+    origin: Option<Arc<str>>,
     expires: Option<Instant>,
     details: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -98,6 +99,14 @@ impl Principal {
         self
     }
 
+    /// Where it comes from, such as the client's network: what
+    /// [`Options::maximum_connections_per_origin`](crate::Options::maximum_connections_per_origin) counts by.
+    #[must_use]
+    pub fn from_origin(mut self, origin: impl Into<Arc<str>>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
     /// Whatever else is known: claims, rights.
     #[must_use]
     pub fn with_details<T: Send + Sync + 'static>(mut self, details: T) -> Self {
@@ -108,6 +117,10 @@ impl Principal {
     /// The user's id, unless anonymous.
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Arc<str>> {
+        self.origin.as_ref()
     }
 
     /// What [`Principal::with_details`] put there, when it is a `T`.

@@ -719,7 +719,8 @@ impl Session {
             })
         });
         bound.map_err(|error: BindingError| {
-            tracing::debug!(parent: &span, %error, detail = ?error, "arguments do not fit");
+            // Without the error, which repeats what was sent: people's words do not belong in logs.
+            tracing::debug!(parent: &span, "arguments do not fit");
             call.release_slot();
             Box::new((invocation, unbound(&error)))
         })
@@ -879,7 +880,7 @@ impl Running {
             Ok(_) => self.method.metrics.ok.increment(1),
             Err(error) => {
                 self.method.metrics.failed.increment(1);
-                tracing::debug!(%error, "invocation failed");
+                tracing::debug!(error = %error.for_log(), "invocation failed");
             }
         }
         let Some(id) = &self.id else { return };

@@ -1,5 +1,8 @@
 //! Logs, metrics and the correlation of both.
 //!
+//! Libraries are heard from the level `info` up, whatever the filter says: below, they write down what passes through
+//! them, such as messages and tokens.
+//!
 //! Log lines go to standard error; standard output belongs to the program. Each line carries the fields of the spans
 //! it was written in, among them `correlation_id` and `trace_id`, so that one request is found by either.
 
@@ -9,7 +12,14 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Upper bounds in seconds of every histogram whose name ends in `_seconds`: from half a millisecond, which a cached
 /// answer takes, to the longest time-out.
@@ -88,6 +98,11 @@ pub fn init(format: LogFormat, filter: &str) -> Result<Telemetry, TelemetryError
     Ok(Telemetry { prometheus })
 }
 
+/// Whether a line may be written at all: our own, or one that a library means for those who run it.
+fn is_fit_to_write(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || line.target().starts_with("bookworm")
+}
+
 fn recorder() -> Result<PrometheusHandle, TelemetryError> {
     static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
     static INSTALLING: Mutex<()> = Mutex::new(());
@@ -116,6 +131,7 @@ where
 {
     let filter =
         EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
+    let filter = filter.and(filter_fn(is_fit_to_write));
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     Ok(match format {
         LogFormat::Pretty => {
@@ -171,13 +187,30 @@ mod tests {
 
     #[test]
     fn the_filter_decides_by_module() {
-        let text = logged(LogFormat::Pretty, "warn,shop=debug", || {
+        let text = logged(LogFormat::Pretty, "warn,bookworm_shop=debug", || {
             tracing::info!(target: "other", "hidden");
-            tracing::debug!(target: "shop", "shown");
+            tracing::debug!(target: "bookworm_shop", "shown");
         });
         assert!(text.contains("shown") && !text.contains("hidden"), "{text}");
         let error = init(LogFormat::Pretty, "info,=,").unwrap_err();
         assert!(error.to_string().contains("info,=,"), "{error}");
+    }
+
+    #[test]
+    fn libraries_write_nothing_that_passes_through_them() {
+        for filter in ["trace", "debug", "tungstenite=trace", "info,hyper=debug,bookworm_http=trace"] {
+            let text = logged(LogFormat::Json, filter, || {
+                tracing::trace!(target: "tungstenite::protocol", "a message");
+                tracing::debug!(target: "hyper::proto", "a message");
+                tracing::trace!(target: "bookworm_http::serve", "ours");
+            });
+            assert!(!text.contains("a message"), "{filter}: {text}");
+        }
+        let text = logged(LogFormat::Pretty, "trace", || {
+            tracing::trace!(target: "bookworm_http::serve", "ours");
+            tracing::info!(target: "tantivy", "theirs");
+        });
+        assert!(text.contains("ours") && text.contains("theirs"), "{text}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! authentication, limits, security headers, and one way to say no.
 //!
 //! From the outside in, a request meets: correlation and log ([`bookworm_http::context`]), security headers, CORS,
-//! compression, protection from panics, the limit on requests at once, the client's true address, rate limits, the
-//! time limit, the size limit; for the API then authentication and the cache of answers; and at last the service's own
+//! compression, protection from panics, what a request must be to mean one thing only, the client's true address, the
+//! limit on requests at once, rate limits, the time limit, the size limit; for the API then authentication and the cache of answers; and at last the service's own
 //! route.
 
 mod features;
@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use bookworm_config::Gateway;
-use bookworm_http::{auth::TokenVerifier, context, fallback};
+use bookworm_http::{LargestBody, auth::TokenVerifier, context, fallback};
 use bookworm_kernel::Clock;
 use bookworm_messaging::{Consumer, SharedBus};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,8 @@ use tower_http::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::features::{
-    api_document, authenticate, cache, client_address, cors, dead_letters, load, panic, rate_limit, security,
+    api_document, authenticate, cache, caching, client_address, cors, dead_letters, load, panic, rate_limit, security,
+    well_formed,
 };
 pub use crate::features::{
     cache::shared::{Found, SharedCache, SharedCacheError},
@@ -84,12 +85,15 @@ impl GatewayService {
     pub fn api(&self, services: OpenApiRouter) -> Router {
         let (services, document) = services.merge(dead_letters::api(self.bus.clone())).split_for_parts();
         let routes = services.merge(api_document::routes(document));
+        let largest = self.settings.body_limit_kib as usize * 1024;
         Router::new()
             .nest(API, fallback::install(routes))
             .layer(middleware::from_fn_with_state(self.cache.clone(), cache::layer))
             .layer(middleware::from_fn(authenticate::layer))
             .layer(Extension(self.verifier.clone()))
-            .layer(DefaultBodyLimit::max(self.settings.body_limit_kib as usize * 1024))
+            .layer(middleware::from_fn(caching::layer))
+            .layer(DefaultBodyLimit::max(largest))
+            .layer(Extension(LargestBody(largest)))
     }
 
     /// The router to listen with.
@@ -102,14 +106,16 @@ impl GatewayService {
             Some(pages) => router.merge(pages),
             None => fallback::install(router),
         };
+        let slots = load::Slots::new(self.settings.concurrency as usize, self.settings.rate_limit.enabled);
         let compress = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
         let time_limit = Duration::from_secs(self.settings.request_timeout_seconds);
         router
             .layer(middleware::from_fn_with_state(time_limit, load::time_limit))
             .layer(middleware::from_fn_with_state(self.limiter.clone(), rate_limit::layer))
             .layer(Extension(self.verifier.clone()))
+            .layer(middleware::from_fn_with_state(slots, load::shed))
             .layer(middleware::from_fn_with_state(self.settings.trust_forwarded_for, client_address::layer))
-            .layer(middleware::from_fn_with_state(load::Slots::new(self.settings.concurrency as usize), load::shed))
+            .layer(middleware::from_fn(well_formed::layer))
             .layer(CatchPanicLayer::custom(panic::answer))
             .layer(CompressionLayer::new().compress_when(compress))
             .layer(cors::layer(&self.settings.cors))

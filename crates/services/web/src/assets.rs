@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::Web;
+use crate::{Web, pages::info};
 
 /// A file of the bundle.
 pub(crate) struct Asset {
@@ -32,6 +32,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/assets/{name}", get(asset))
         .route("/favicon.svg", get(favicon))
         .route("/covers/{file}", get(crate::cover::show))
+        .route("/robots.txt", get(info::robots))
+        .route("/site.webmanifest", get(info::manifest))
 }
 
 /// Where a file of the bundle is, by the name that `web/build.mjs` gives it.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
@@ -269,6 +269,10 @@ impl Visitor {
         self.set(name, String::new(), true, Some(Duration::ZERO));
     }
 
+    fn has_cookies_to_set(&self) -> bool {
+        !self.0.jar.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn write_cookies(&self, headers: &mut HeaderMap) {
         let jar = self.0.jar.lock().unwrap_or_else(PoisonError::into_inner);
         for cookie in jar.iter() {
@@ -394,7 +398,11 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
         response = explain(&visitor, &failure);
     }
     let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    let control = headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    // What a shared cache may keep carries nobody's cookies.
+    if control.to_str().is_ok_and(|control| control.contains("public")) && visitor.has_cookies_to_set() {
+        *control = HeaderValue::from_static("private, no-cache");
+    }
     visitor.write_cookies(headers);
     response
 }
@@ -402,6 +410,10 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
 async fn check_form(visitor: &Visitor, headers: &HeaderMap, body: Body) -> Result<Fields, PageError> {
     if csrf::is_cross_site(headers) {
         return Err(PageError::Csrf);
+    }
+    // Known before it comes: nobody needs to send it.
+    if HttpBody::size_hint(&body).lower() > LARGEST_FORM as u64 {
+        return Err(PageError::TooLarge);
     }
     let body = to_bytes(body, LARGEST_FORM).await.map_err(|_| PageError::TooLarge)?;
     let fields = Fields::parse(&body);

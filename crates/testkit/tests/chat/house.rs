@@ -31,7 +31,10 @@ use bookworm_contracts::grpc::{
     },
 };
 use bookworm_db::Databases;
-use bookworm_http::auth::{Claims, Role, TokenVerifier};
+use bookworm_http::{
+    Connections,
+    auth::{Claims, Role, TokenVerifier},
+};
 use bookworm_kernel::{Clock, CustomerId, OrderId, SystemClock, Timestamp};
 use bookworm_testkit::{HubClient, HubClientError};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
@@ -230,7 +233,8 @@ impl House {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut running: Vec<JoinHandle<()>> = service.workers(&stop).into_iter().map(tokio::spawn).collect();
-        let serving = bookworm_http::serve(listener, router.clone(), stop.clone(), Duration::from_secs(5));
+        let serving =
+            bookworm_http::serve(listener, router.clone(), Connections::MANY, stop.clone(), Duration::from_secs(5));
         running.push(tokio::spawn(async move {
             let _ = serving.await;
         }));

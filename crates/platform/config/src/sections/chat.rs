@@ -32,6 +32,12 @@ pub struct Chat {
     pub messages_per_minute: u32,
     /// How many people may be connected at once: 1 to 1000000. Default 20000.
     pub max_connections: u32,
+    /// How many connections one address (IPv4) or one /64 (IPv6) may have: 1 to 1000000. Default 200.
+    pub max_connections_per_address: u32,
+    /// How many of the connections guests may have: 1 to 1000000. Default 10000, and never more than half of all.
+    pub max_guest_connections: u32,
+    /// How many connections guests of one address may have: 1 to 1000000. Default 50.
+    pub max_guest_connections_per_address: u32,
     /// The folder of the shop's policies, one Markdown file for each, from which the bot quotes. Left out: `policies` in
     /// the data folder. A folder that is not there is made, with the policies that the program brings.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +60,9 @@ impl Default for Chat {
             message_burst: 30,
             messages_per_minute: 60,
             max_connections: 20_000,
+            max_connections_per_address: 200,
+            max_guest_connections: 10_000,
+            max_guest_connections_per_address: 50,
             policies_dir: None,
             bot: ChatBot::default(),
         }
@@ -72,6 +81,9 @@ impl Validate for Chat {
         v.range("message_burst", self.message_burst, 1..=10_000);
         v.range("messages_per_minute", self.messages_per_minute, 1..=100_000);
         v.range("max_connections", self.max_connections, 1..=1_000_000);
+        v.range("max_connections_per_address", self.max_connections_per_address, 1..=1_000_000);
+        v.range("max_guest_connections", self.max_guest_connections, 1..=1_000_000);
+        v.range("max_guest_connections_per_address", self.max_guest_connections_per_address, 1..=1_000_000);
         v.section("bot", &self.bot);
         if let Some(folder) = &self.policies_dir {
             v.check("policies_dir", !folder.as_os_str().is_empty(), "must not be empty");

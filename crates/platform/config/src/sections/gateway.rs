@@ -17,12 +17,27 @@ pub struct Gateway {
     /// Whether the client's address is taken from `X-Forwarded-For`. Only behind a proxy that sets it: others could
     /// write anything there. Default false.
     pub trust_forwarded_for: bool,
+    /// How many connections there may be.
+    pub connections: Connections,
     /// Which other web sites may call the API from a browser.
     pub cors: Cors,
     /// How often one client may ask.
     pub rate_limit: RateLimit,
     /// Answers that are kept for others who ask the same.
     pub cache: Cache,
+}
+
+/// Connections of clients, whatever they carry: HTTP/1.1, HTTP/2, WebSockets, event streams, polls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connections {
+    /// In all: 1 to 1000000. Default 10000, and never more than the system's limit of open files leaves after what the
+    /// shop needs itself.
+    pub max: u32,
+    /// From one address (IPv4) or one /64 (IPv6): 1 to 1000000. Default 256, and never more than a quarter of those that
+    /// are free. At or above `max` addresses are not told apart, as for a load test. Behind a proxy
+    /// (`trust_forwarded_for`) every connection is the proxy's, and this bounds none.
+    pub per_address: u32,
 }
 
 /// Cross-origin requests (Fetch standard).
@@ -37,7 +52,8 @@ pub struct Cors {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimit {
-    /// Whether there is a limit. Default true.
+    /// Whether there is a limit, also of how many requests one client has running at once: a quarter of the places of
+    /// `gateway.concurrency` that are free. Default true.
     pub enabled: bool,
     /// Requests in a minute from one address without an account: 1 to 1000000. Default 600, since an office or a
     /// school shares one address; a page of the shop costs about three.
@@ -47,6 +63,9 @@ pub struct RateLimit {
     /// Requests in a minute from one address to hubs, such as the support chat's: 1 to 1000000. Default 3000. Over
     /// WebSockets a connection costs two; over long polling each message costs one or two.
     pub hubs_per_client_per_minute: u32,
+    /// Covers in a minute from one address: 1 to 1000000. Default 6000. A page of books shows up to 100; browsers keep
+    /// them.
+    pub covers_per_client_per_minute: u32,
     /// Requests at one go before the rate counts: 1 to 1000000. Default 120.
     pub burst: u32,
 }
@@ -73,10 +92,17 @@ impl Default for Gateway {
             request_timeout_seconds: 30,
             concurrency: 1024,
             trust_forwarded_for: false,
+            connections: Connections::default(),
             cors: Cors::default(),
             rate_limit: RateLimit::default(),
             cache: Cache::default(),
         }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { max: 10_000, per_address: 256 }
     }
 }
 
@@ -93,6 +119,7 @@ impl Default for RateLimit {
             per_client_per_minute: 600,
             per_account_per_minute: 1200,
             hubs_per_client_per_minute: 3000,
+            covers_per_client_per_minute: 6000,
             burst: 120,
         }
     }
@@ -103,9 +130,17 @@ impl Validate for Gateway {
         v.range("body_limit_kib", self.body_limit_kib, 1..=65_536);
         v.range("request_timeout_seconds", self.request_timeout_seconds, 1..=600);
         v.range("concurrency", self.concurrency, 1..=100_000);
+        v.section("connections", &self.connections);
         v.section("cors", &self.cors);
         v.section("rate_limit", &self.rate_limit);
         v.section("cache", &self.cache);
+    }
+}
+
+impl Validate for Connections {
+    fn validate(&self, v: &mut Validation) {
+        v.range("max", self.max, 1..=1_000_000);
+        v.range("per_address", self.per_address, 1..=1_000_000);
     }
 }
 
@@ -131,6 +166,7 @@ impl Validate for RateLimit {
         v.range("per_client_per_minute", self.per_client_per_minute, 1..=1_000_000);
         v.range("per_account_per_minute", self.per_account_per_minute, 1..=1_000_000);
         v.range("hubs_per_client_per_minute", self.hubs_per_client_per_minute, 1..=1_000_000);
+        v.range("covers_per_client_per_minute", self.covers_per_client_per_minute, 1..=1_000_000);
         v.range("burst", self.burst, 1..=1_000_000);
     }
 }

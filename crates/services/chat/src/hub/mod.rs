@@ -21,6 +21,7 @@ pub(crate) mod wire;
 
 use std::sync::Arc;
 
+use bookworm_http::places::network;
 use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection};
 
 pub(crate) use self::{
@@ -45,6 +46,9 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
     let options = Options {
         close_on_authentication_expiration: true,
         maximum_connections: chat.settings.max_connections as usize,
+        maximum_connections_per_origin: chat.settings.max_connections_per_address as usize,
+        maximum_anonymous_connections: chat.settings.max_guest_connections as usize,
+        maximum_anonymous_connections_per_origin: chat.settings.max_guest_connections_per_address as usize,
         maximum_groups: MOST_GROUPS,
         ..Options::default()
     };
@@ -52,10 +56,15 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
     let authenticate = move |credentials: Credentials| {
         let verifier = Arc::clone(&verifier);
         async move {
-            let Some(token) = credentials.token else { return Ok(Principal::anonymous()) };
+            let origin = origin(&credentials);
+            let from = |principal: Principal| match origin {
+                Some(origin) => principal.from_origin(origin),
+                None => principal,
+            };
+            let Some(token) = credentials.token else { return Ok(from(Principal::anonymous())) };
             let (account, expires) = verifier.verify_until(&token).map_err(|_| Rejection::Unauthorized)?;
             let left = expires.since(verifier.now());
-            let principal = Principal::user(account.id.to_string()).expiring_in(left);
+            let principal = from(Principal::user(account.id.to_string())).expiring_in(left);
             Ok(principal.with_details(Identity { account, token, expires }))
         }
     };
@@ -92,6 +101,13 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
 }
 
 type State = Arc<Chat>;
+
+/// The household or office that a connection comes from. The gateway sets the header anew on every request.
+fn origin(credentials: &Credentials) -> Option<String> {
+    let header = credentials.request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let address: std::net::IpAddr = header?.parse().ok()?;
+    Some(network(address).to_string())
+}
 
 async fn connected(ctx: Context<State>) -> Result<(), HubError> {
     let identity = ctx.principal().details::<Identity>().cloned();

@@ -51,10 +51,7 @@ pub(crate) async fn receive_webhook(
     if provider != name {
         return Err(Problem::not_found("payment provider"));
     }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(ErrorCode::BodyTooLarge),
-        _ => Problem::new(ErrorCode::MalformedBody).detail("The body ended too early."),
-    })?;
+    let body = body.map_err(bookworm_http::unreadable)?;
     let header = headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     signature::verify(finance.provider.webhook_secret(), header, &body, finance.now()).map_err(|error| {
         let code = match error {

@@ -1,24 +1,28 @@
 //! How much at once, and how long.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use bookworm_http::Problem;
+use bookworm_http::{
+    Problem,
+    places::{Full, Places},
+};
 use bookworm_kernel::ErrorCode;
-use tokio::sync::Semaphore;
+
+use super::client_address::Client;
 
 /// Places for requests that are answered at once.
 #[derive(Clone)]
-pub struct Slots(Arc<Semaphore>);
+pub struct Slots(Arc<Places>);
 
 impl Slots {
-    /// This many places.
-    pub fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places)))
+    /// This many places; `shared`: no client gets more than its share of them.
+    pub fn new(places: usize, shared: bool) -> Self {
+        Self(Places::new(places, if shared { places.saturating_sub(1) } else { places }))
     }
 }
 
@@ -29,19 +33,27 @@ fn is_long(request: &Request) -> bool {
     request.uri().path().starts_with(LONG)
 }
 
-/// Refuses at once with 503 when every place is taken: an answer now is better than a queue that grows.
+/// Refuses at once when every place is taken (503), or the client's share of them (429): an answer now is better than a
+/// queue that grows. A request has its place while its body comes, which is bounded by a minimum rate
+/// ([`bookworm_http::serve()`]): whoever sends slowly uses up their own share.
 pub async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> Response {
     if is_long(&request) {
         return next.run(request).await;
     }
-    let Ok(_place) = slots.0.try_acquire() else {
-        metrics::counter!("gateway_shed_total").increment(1);
-        return Problem::new(ErrorCode::Unavailable)
-            .detail("The shop is very busy. Please try again in a moment.")
-            .retry_after(Duration::from_secs(1))
-            .into_response();
+    let client: Option<IpAddr> = request.extensions().get::<Client>().map(|client| client.0);
+    let full = match slots.0.take(client) {
+        Ok(_place) => return next.run(request).await,
+        Err(full) => full,
     };
-    next.run(request).await
+    metrics::counter!("gateway_shed_total", "reason" => full.name()).increment(1);
+    let problem = match full {
+        Full::All => {
+            Problem::new(ErrorCode::Unavailable).detail("The shop is very busy. Please try again in a moment.")
+        }
+        Full::Address => Problem::new(ErrorCode::TooManyRequests)
+            .detail("Too many of your requests are being answered. Please wait for them."),
+    };
+    problem.retry_after(Duration::from_secs(1)).into_response()
 }
 
 /// Gives up after `limit` with 504 `timeout`. What was begun may still happen; a request with an `Idempotency-Key` can

@@ -1,6 +1,7 @@
 pub mod api_document;
 pub mod authenticate;
 pub mod cache;
+pub mod caching;
 pub mod client_address;
 pub mod cors;
 pub mod dead_letters;
@@ -10,3 +11,4 @@ pub mod metrics;
 pub mod panic;
 pub mod rate_limit;
 pub mod security;
+pub mod well_formed;

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bookworm_config::RateLimit;
-use bookworm_http::{Problem, auth::Caller};
+use bookworm_http::{Problem, auth::Caller, places::network};
 use bookworm_kernel::{CustomerId, ErrorCode};
 use governor::{
     Quota, RateLimiter,
@@ -26,8 +26,10 @@ use super::{client_address::Client, load::LONG};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
-/// Addresses below these are drawn once and kept by the browser, or asked by the machine's own monitors.
-const FREE: [&str; 3] = ["/assets/", "/covers/", "/health/"];
+/// Addresses below these are kept by the browser, or asked by the machine's own monitors.
+const FREE: [&str; 2] = ["/assets/", "/health/"];
+/// Drawn once, by the dozen for each page, and kept by the browser.
+const COVERS: &str = "/covers/";
 /// How often clients that have not come for a while are forgotten.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -40,9 +42,11 @@ pub struct Limiter {
     /// Requests of hubs' connections. Over long polling one conversation asks again with each message, which should
     /// not use up what the shop's pages need.
     hubs: Keyed<IpAddr>,
+    covers: Keyed<IpAddr>,
     per_client: u32,
     per_account: u32,
     per_hub_client: u32,
+    covers_per_client: u32,
 }
 
 impl Limiter {
@@ -57,14 +61,21 @@ impl Limiter {
             accounts: RateLimiter::keyed(quota(settings.per_account_per_minute)).with_middleware(),
             hubs: RateLimiter::keyed(Quota::per_minute(at_least_one(settings.hubs_per_client_per_minute)))
                 .with_middleware(),
+            covers: RateLimiter::keyed(Quota::per_minute(at_least_one(settings.covers_per_client_per_minute)))
+                .with_middleware(),
             per_client: settings.per_client_per_minute,
             per_account: settings.per_account_per_minute,
             per_hub_client: settings.hubs_per_client_per_minute,
+            covers_per_client: settings.covers_per_client_per_minute,
         }
     }
 
     fn check_hub(&self, client: IpAddr) -> Result<Left, Refused> {
         take(&self.hubs, &network(client), "hubs", self.per_hub_client)
+    }
+
+    fn check_cover(&self, client: IpAddr) -> Result<Left, Refused> {
+        take(&self.covers, &network(client), "covers", self.covers_per_client)
     }
 
     fn check(&self, client: IpAddr, account: Option<CustomerId>) -> Result<Left, Refused> {
@@ -73,14 +84,6 @@ impl Limiter {
             Some(account) => take(&self.accounts, &account, "account", self.per_account),
             None => Ok(left),
         }
-    }
-}
-
-/// One household or office: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
     }
 }
 
@@ -120,9 +123,10 @@ pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: 
     // A token that is not valid counts for nobody's account; whoever needs it will refuse it.
     let account = Caller::from_request_parts(&mut parts, &()).await.ok().and_then(|caller| caller.id());
     let client = parts.extensions.get::<Client>().map_or(IpAddr::from([127, 0, 0, 1]), |client| client.0);
-    let checked = match parts.uri.path().starts_with(LONG) {
-        true => limiter.check_hub(client),
-        false => limiter.check(client, account),
+    let checked = match parts.uri.path() {
+        path if path.starts_with(LONG) => limiter.check_hub(client),
+        path if path.starts_with(COVERS) => limiter.check_cover(client),
+        _ => limiter.check(client, account),
     };
     let (left, wait, mut response) = match checked {
         Ok(left) => (left, Duration::ZERO, next.run(Request::from_parts(parts, body)).await),
@@ -155,18 +159,6 @@ pub async fn tidy(limiter: Arc<Limiter>, shutdown: CancellationToken) {
         limiter.clients.retain_recent();
         limiter.accounts.retain_recent();
         limiter.hubs.retain_recent();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_household_is_one_client() {
-        let network_of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(network_of("2001:db8:1:2:3:4:5:6"), network_of("2001:db8:1:2::1"));
-        assert_ne!(network_of("2001:db8:1:2::1"), network_of("2001:db8:1:3::1"));
-        assert_ne!(network_of("192.0.2.1"), network_of("192.0.2.2"));
+        limiter.covers.retain_recent();
     }
 }

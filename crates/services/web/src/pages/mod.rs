@@ -20,8 +20,10 @@ pub(crate) mod under_way;
 
 use axum::{
     Router,
+    response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use http::Uri;
 
 use crate::{Web, error::PageError};
 
@@ -57,9 +59,18 @@ pub(crate) fn router() -> Router<Web> {
         .route("/policies/{slug}", get(policies::show))
         .route("/chat/session", get(chat::session))
         .route("/errors/{code}", get(info::error_code))
-        .route("/robots.txt", get(info::robots))
-        .route("/site.webmanifest", get(info::manifest))
         .nest("/admin", admin::router())
-        .fallback(async || PageError::NotFound)
+        .fallback(no_such_page)
         .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
+}
+
+/// Nothing is here; with a slash at its end the address may have meant the page without.
+async fn no_such_page(uri: Uri) -> Result<Response, PageError> {
+    let path = uri.path().trim_end_matches('/');
+    // Two slashes at the beginning would name another host.
+    if path.len() == uri.path().len() || path.is_empty() || path.starts_with("//") {
+        return Err(PageError::NotFound);
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Ok(Redirect::permanent(&format!("{path}{query}")).into_response())
 }

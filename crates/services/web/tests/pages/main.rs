@@ -1019,3 +1019,37 @@ async fn prepared_replies_are_edited_and_nobodys_work_is_lost() {
     }
     assert_eq!(Browser::signed_in(&["customer"]).get("/admin/chat/replies").await.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_leads_to_the_page() {
+    let mut guest = Browser::new();
+    for (asked, page) in [
+        ("/books/", "/books"),
+        ("/basket/", "/basket"),
+        ("/admin/", "/admin"),
+        ("/books/?sort=title", "/books?sort=title"),
+        ("/nowhere//", "/nowhere"),
+    ] {
+        let seen = guest.get(asked).await;
+        assert_eq!(seen.status, StatusCode::PERMANENT_REDIRECT, "{asked}");
+        assert_eq!(seen.headers[header::LOCATION], page, "{asked}");
+    }
+    for nowhere in ["//evil.example/", "///", "//evil.example/%2f/", "/nowhere"] {
+        let seen = guest.get(nowhere).await;
+        assert_eq!(seen.status, StatusCode::NOT_FOUND, "{nowhere}");
+        assert!(!seen.headers.contains_key(header::LOCATION), "{nowhere}");
+    }
+}
+
+#[tokio::test]
+async fn what_anybody_may_keep_sets_no_cookie() {
+    let mut paths: Vec<String> = PUBLIC.iter().map(|path| (*path).to_owned()).collect();
+    paths.extend(["/robots.txt", "/site.webmanifest", "/favicon.svg"].map(str::to_owned));
+    for path in paths {
+        let seen = Browser::new().get(&path).await;
+        let control = seen.headers.get(header::CACHE_CONTROL).and_then(|control| control.to_str().ok()).unwrap_or("");
+        let sets = seen.headers.contains_key(header::SET_COOKIE);
+        assert!(!(control.contains("public") && sets), "{path}: {control}");
+        assert_eq!(control.contains("public"), path.contains('.'), "{path}: {control}");
+    }
+}

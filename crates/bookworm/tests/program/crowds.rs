@@ -1,0 +1,187 @@
+//! One address, and six, doing their worst: others are answered within a second. With the descriptors that shells and
+//! service managers give by default, and with default limits.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::timeout};
+
+use crate::program::{Program, ask, connect, get};
+
+/// How many connections each address tries to hold.
+const EACH: usize = 160;
+/// A line for each refused request would be most of the work.
+const QUIET: [(&str, &str); 1] = [("BOOKWORM_TELEMETRY__LOG_FILTER", "warn")];
+/// What others may wait for an answer.
+const WITHIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Idle,
+    HalfHeads,
+    SlowBodies,
+    SlowBodiesOverHttp2,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::Idle, Self::HalfHeads, Self::SlowBodies, Self::SlowBodiesOverHttp2];
+
+    /// Opens a connection, and does with it what holds most for longest. `None`: it was refused.
+    async fn open(self, from: u8, to: SocketAddr) -> Option<TcpStream> {
+        let mut stream = connect(from, to).await.ok()?;
+        match self {
+            Self::Idle => {}
+            Self::HalfHeads => stream.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\nX-Half: ").await.ok()?,
+            Self::SlowBodies => {
+                let head = "POST /api/v1/identity/password-reset HTTP/1.1\r\nHost: shop\r\n\
+                            Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
+                stream.write_all(head.as_bytes()).await.ok()?;
+            }
+            Self::SlowBodiesOverHttp2 => {
+                let streams = (0..20).map(|n| http2::headers(2 * n + 1, "/api/v1/identity/password-reset"));
+                stream.write_all(&http2::opening()).await.ok()?;
+                stream.write_all(&streams.collect::<Vec<_>>().concat()).await.ok()?;
+            }
+        }
+        Some(stream)
+    }
+
+    /// Whether what was opened is still there: a refused connection is closed soon.
+    async fn is_held(stream: &mut TcpStream) -> bool {
+        let mut said = [0; 64];
+        match timeout(Duration::from_millis(20), stream.peek(&mut said)).await {
+            Ok(Ok(0) | Err(_)) => false,
+            Ok(Ok(n)) => !said[..n].starts_with(b"HTTP/1.1 429") && !said[..n].starts_with(b"HTTP/1.1 503"),
+            Err(_) => true,
+        }
+    }
+}
+
+/// As much of HTTP/2 (RFC 9113, RFC 7541) as it takes to open streams.
+mod http2 {
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    /// The preface, and settings that change nothing.
+    pub fn opening() -> Vec<u8> {
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(4, 0, 0, &[])].concat()
+    }
+
+    /// The head of a request with a body to come.
+    pub fn headers(stream: u32, path: &str) -> Vec<u8> {
+        let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        let mut block = vec![0x83, 0x86, 0x04];
+        block.extend(text(path));
+        block.push(0x01);
+        block.extend(text("shop"));
+        block.extend([0x0f, 0x10]);
+        block.extend(text("application/json"));
+        frame(1, 0x4, stream, &block)
+    }
+}
+
+/// Holds as many connections as it gets, from this address, until it is told to stop.
+async fn attack(way: Way, from: u8, to: SocketAddr, stop: Arc<AtomicBool>, tried: Arc<AtomicUsize>) {
+    let mut held: Vec<TcpStream> = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let mut opening = JoinSet::new();
+        for _ in 0..(EACH - held.len()).min(40) {
+            opening.spawn(async move {
+                let mut stream = way.open(from, to).await?;
+                Way::is_held(&mut stream).await.then_some(stream)
+            });
+        }
+        let before = held.len();
+        while let Some(opened) = opening.join_next().await {
+            tried.fetch_add(1, Ordering::Relaxed);
+            held.extend(opened.unwrap());
+        }
+        // It is about what is held, not about how much a machine can compute.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if held.len() == before {
+            // What the server has closed meanwhile is opened anew.
+            let mut still = Vec::new();
+            for mut stream in std::mem::take(&mut held) {
+                if Way::is_held(&mut stream).await {
+                    still.push(stream);
+                }
+            }
+            held = still;
+        }
+    }
+}
+
+/// Attacks from these addresses, and asks from another one meanwhile.
+async fn others_are_answered(program: &Program, way: Way, attackers: std::ops::RangeInclusive<u8>, other: u8) {
+    let (stop, mut attacks) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    let tried: Vec<_> = attackers.map(|from| (from, Arc::new(AtomicUsize::new(0)))).collect();
+    for (from, tried) in &tried {
+        attacks.spawn(attack(way, *from, program.address, Arc::clone(&stop), Arc::clone(tried)));
+    }
+    // Until everybody has all that they can get: a round beyond what they may hold.
+    for _ in 0..1200 {
+        if tried.iter().all(|(_, tried)| tried.load(Ordering::Relaxed) >= EACH) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let mut slow = Vec::new();
+    for _ in 0..10 {
+        let (answer, took) = ask(other, program.address, &get("/api/v1/books?limit=1")).await;
+        let status = answer.lines().next().unwrap_or_default();
+        assert!(status.contains(" 200 "), "{way:?} from {} addresses: {status}", tried.len());
+        if took > WITHIN {
+            slow.push(took);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // One may fall into a pause of a busy machine; a shop that is taken away answers none.
+    assert!(slow.len() <= 2, "{way:?} from {} addresses: {slow:?}", tried.len());
+    stop.store(true, Ordering::Relaxed);
+    attacks.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_takes_nothing_from_others() {
+    let mut program = Program::start(1024, &QUIET).await;
+    for (n, way) in (0..).zip(Way::ALL) {
+        others_are_answered(&program, way, 2..=2, 100 + n).await;
+    }
+    end(&mut program).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn six_addresses_take_nothing_from_others() {
+    let mut program = Program::start(1024, &QUIET).await;
+    for (n, way) in (0..).zip(Way::ALL) {
+        others_are_answered(&program, way, 1..=6, 100 + n).await;
+    }
+    let (metrics, _) = ask(120, program.address, &get("/metrics")).await;
+    let refused = metrics.lines().find(|line| line.starts_with("http_connections_refused_total{reason=\"address\"}"));
+    assert!(refused.is_some(), "refusals are counted");
+    assert!(!program.log().contains("cannot accept a connection"), "descriptors are left");
+    end(&mut program).await;
+}
+
+async fn end(program: &mut Program) {
+    program.signal("TERM").await;
+    assert!(program.ended().await.success());
+}
+
+#[tokio::test]
+async fn the_limits_fit_into_the_descriptors_and_are_said() {
+    let program = Program::start(1024, &[]).await;
+    let log = program.log();
+    let said = log.lines().find(|line| line.contains("limits of connections")).unwrap_or_default();
+    for number in ["1024", "768", "256", "576", "288"] {
+        assert!(said.contains(number), "{number} in {said}");
+    }
+}

@@ -1,0 +1,36 @@
+//! However the program is asked to end, it ends in good order, and nobody can make it wait.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::program::{Program, ask, connect, get};
+
+#[tokio::test]
+async fn every_signal_that_asks_for_an_end_ends_it_in_good_order() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let mut program = Program::start(1024, &[]).await;
+        assert!(ask(1, program.address, &get("/health/live")).await.0.contains(" 200 "));
+        program.signal(signal).await;
+        assert_eq!(program.ended().await.code(), Some(0), "{signal}: {}", program.log());
+        assert!(program.log().contains("closed"), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_holds_up_no_end() {
+    let mut program = Program::start(1024, &[("BOOKWORM_SHUTDOWN_GRACE_SECONDS", "60")]).await;
+    let head = "POST /api/v1/identity/password-reset HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n\
+                Content-Length: 1000\r\n\r\n{";
+    let mut stream = connect(1, program.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // It is being answered once the one that came after it was.
+    assert!(ask(1, program.address, &get("/health/live")).await.0.contains(" 200 "));
+    let began = Instant::now();
+    program.signal("TERM").await;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(program.ended().await.success());
+    assert!(began.elapsed() < Duration::from_secs(20), "far below the grace: {:?}", began.elapsed());
+    assert!(answer.is_empty() || answer.contains("body_too_slow"), "{answer}");
+}
