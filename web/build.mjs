@@ -10,6 +10,10 @@ const common = {
   target: ["es2022", "safari16.4", "firefox115", "chrome114"],
   legalComments: "none",
   logLevel: "warning",
+  // Fonts are files of their own, under the address where the web role serves them.
+  loader: { ".woff2": "file" },
+  assetNames: "[name]-[hash]",
+  publicPath: "/assets",
 };
 await build({ ...common, format: "iife", entryPoints: { app: "src/main.ts", shop: "src/styles/main.css" } });
 // Loaded by app.js when they are needed.

@@ -7,9 +7,11 @@ import { desk } from "./islands/desk";
 import { filters } from "./islands/filters";
 import { find } from "./islands/find";
 import { once } from "./islands/once";
+import { reveal } from "./islands/reveal";
 import { status } from "./islands/status";
 import { theme } from "./islands/theme";
 import { timeline } from "./islands/timeline";
+import { showCount } from "./page";
 
 const islands: Record<string, (root: HTMLElement) => void> = {
   "add-to-basket": (root) => addToBasket(root as HTMLFormElement),
@@ -30,4 +32,12 @@ for (const root of document.querySelectorAll<HTMLElement>("[data-island]")) {
 for (const form of document.querySelectorAll<HTMLFormElement>("form[data-once]")) {
   once(form);
 }
+for (const field of document.querySelectorAll<HTMLInputElement>("input[type=password]")) {
+  reveal(field);
+}
 document.getElementById("errors")?.focus();
+// A page that comes back from the browser's memory shows the number of books that it left with.
+addEventListener("pageshow", () => {
+  const count = /(?:^|; )bw_count=(\d+)/.exec(document.cookie)?.[1];
+  if (count !== undefined) showCount(Number(count));
+});

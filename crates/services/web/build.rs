@@ -16,6 +16,8 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// What `web/build.mjs` makes.
 const FILES: &[(&str, &str)] =
     &[("app.js", SCRIPT), ("chat.js", SCRIPT), ("desk.js", SCRIPT), ("shop.css", "text/css; charset=utf-8")];
+/// How the names of fonts end. The bundler puts the hash into them, and the names into the style sheet.
+const FONT: &str = "woff2";
 
 fn main() {
     let crate_dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -56,8 +58,30 @@ fn embed_bundle(web: &Path, out: &Path) {
         )
         .expect("writing to a string cannot fail");
     }
+    for path in fonts(&dist) {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("names of packages' files are ASCII");
+        let stem = name.trim_end_matches(FONT).trim_end_matches('.');
+        let (stem, _hash) = stem.rsplit_once('-').expect("the bundler puts a hash behind a dash");
+        let (file, path) = (format!("{stem}.{FONT}"), path.canonicalize().expect("it was just listed"));
+        writeln!(
+            table,
+            "    Asset {{ file: {file:?}, name: {name:?}, content_type: \"font/woff2\", bytes: include_bytes!({:?}), \
+             gzip: &[] }},",
+            path.display().to_string()
+        )
+        .expect("writing to a string cannot fail");
+    }
     table.push_str("];\n");
     fs::write(out.join("bundle.rs"), table).expect("OUT_DIR is writable");
+}
+
+/// The fonts of the bundle, by name.
+fn fonts(dist: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dist).into_iter().flatten();
+    let mut fonts: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    fonts.retain(|path| path.extension().is_some_and(|extension| extension == FONT));
+    fonts.sort();
+    fonts
 }
 
 /// Whether a source is newer than the bundle, or there is no bundle.
@@ -65,7 +89,7 @@ fn is_stale(web: &Path, dist: &Path) -> bool {
     let Some(built) = FILES.iter().map(|(file, _)| newest(&dist.join(file))).min().flatten() else {
         return true;
     };
-    newest(&web.join("src")).is_some_and(|edited| edited > built)
+    fonts(dist).is_empty() || newest(&web.join("src")).is_some_and(|edited| edited > built)
 }
 
 fn newest(path: &Path) -> Option<std::time::SystemTime> {
@@ -78,7 +102,8 @@ fn newest(path: &Path) -> Option<std::time::SystemTime> {
 
 fn build_bundle(web: &Path) {
     let npm = |arguments: &[&str]| Command::new("npm").args(arguments).current_dir(web).status();
-    if !web.join("node_modules/esbuild").exists() {
+    let needed = ["node_modules/esbuild", "node_modules/@fontsource-variable/lora"];
+    if needed.iter().any(|package| !web.join(package).exists()) {
         match npm(&["ci", "--no-audit", "--no-fund"]) {
             Ok(status) if status.success() => {}
             Ok(status) => panic!("`npm ci` in web/ ended with {status}; run `make web` to see why"),

@@ -56,11 +56,13 @@ export const KINDS: Kind[] = [
   { name: "basket", who: "basket", path: () => "/basket" },
   { name: "checkout", who: "basket", path: () => "/checkout" },
   { name: "checkout-errors", who: "basket", path: () => "/checkout", act: (page) => placeOrder(page).then(() => errors(page)) },
+  { name: "basket-refused", who: "basket", path: () => "/basket", act: tooMany },
   { name: "checkout-customer", who: "customer", path: () => "/checkout" },
   { name: "order-confirmed", path: (world) => world.order.path },
   { name: "order-waiting", path: (world) => world.waiting },
   { name: "order-cancelled", who: "customer", path: (world) => `/orders/${world.cancelled}` },
   { name: "order-shipped", who: "customer", path: (world) => `/orders/${world.shipped}` },
+  { name: "order-cancel-question", path: (world) => world.order.path.replace("?", "/cancel?") },
   { name: "order-rejected", path: (world) => world.rejected },
   { name: "bank", path: (world) => world.challenge },
   { name: "bank-nothing", path: () => "/sandbox/challenge/01890000-0000-7000-8000-000000000000", status: 404 },
@@ -169,7 +171,7 @@ async function furnish(browser: Browser): Promise<World> {
   const link = refused.getByRole("link", { name: "Back to the shop" });
   await expect(link.or(refused.getByRole("region", { name: "Progress" }))).toBeVisible();
   if (await link.isVisible()) await link.click();
-  await expect(refused.getByRole("region", { name: "Progress" })).toContainText("Order not accepted");
+  await expect(refused.getByRole("region", { name: "Progress" })).toContainText("Order declined");
   const rejected = new URL(refused.url()).pathname + new URL(refused.url()).search;
 
   const regular = await open();
@@ -177,6 +179,7 @@ async function furnish(browser: Browser): Promise<World> {
   await signUp(regular, customer);
   await addToBasket(regular, second);
   const cancelled = await buy(regular, customer, { guest: false });
+  await regular.getByRole("link", { name: /^Cancel this order/ }).click();
   await regular.getByRole("button", { name: "Cancel this order" }).click();
   await addToBasket(regular, third);
   const shipped = await buy(regular, customer, { guest: false });
@@ -220,6 +223,13 @@ async function errors(page: Page): Promise<void> {
 async function press(page: Page, name: string): Promise<void> {
   await page.getByRole("button", { name, exact: true }).click();
   await errors(page);
+}
+
+async function tooMany(page: Page): Promise<void> {
+  const copies = page.getByLabel(/^Copies of/).first();
+  await copies.fill("500");
+  await copies.press("Tab");
+  await expect(page.getByText("You can order up to 99 copies of a book.").first()).toBeVisible();
 }
 
 async function add(page: Page): Promise<void> {

@@ -32,8 +32,10 @@ export function checkout(form: HTMLFormElement): void {
       if (field.name === "country") swapAddress(html);
       swap(html, ["f-shipping_method", "f-payment_token", "f-place", "f-review"]);
       const total = form.querySelector("[data-total]")?.textContent;
+      const peek = document.querySelector("[data-peek]");
+      if (peek && total) peek.textContent = total;
       const why = form.querySelector("#f-review .note")?.textContent;
-      announce(total ? `The total is now ${total}.` : (why ?? "The total appears once the address is known."));
+      announce(total ? `The total is now ${total}.` : (why ?? "We’ll show the total once we know where to ship."));
     } catch {
       // What is shown may be old then: the server compares it with the real total before it takes an order.
     } finally {

@@ -2,7 +2,7 @@
 export function once(form: HTMLFormElement): void {
   let sent = false;
   const button = (): HTMLButtonElement | null => form.querySelector("button.button[type=submit]:not([value=update])");
-  const label = button()?.textContent ?? "";
+  let label = "";
 
   form.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
@@ -14,6 +14,7 @@ export function once(form: HTMLFormElement): void {
     const pressed = button();
     if (pressed) {
       pressed.setAttribute("aria-disabled", "true");
+      label = pressed.textContent;
       pressed.textContent = form.dataset["once"] ?? label;
     }
   });

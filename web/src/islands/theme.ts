@@ -1,27 +1,18 @@
 import { announce } from "../page";
 
-/** Changes between light and dark without a reload; the choice is kept in the same cookie that the server sets. */
+/** Changes the colours without a reload; the choice is kept in the same cookie that the server sets. */
 export function theme(form: HTMLFormElement): void {
-  const button = form.querySelector<HTMLButtonElement>("button");
-  const label = form.querySelector<HTMLElement>("[data-theme-label]");
   const root = document.documentElement;
-  if (!button || !label) return;
-  const isDark = (): boolean => {
-    const chosen = root.dataset["theme"];
-    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  };
-  const show = (): void => {
-    button.value = isDark() ? "light" : "dark";
-    label.textContent = isDark() ? "Light" : "Dark";
-  };
-  show();
   form.addEventListener("submit", (event) => {
+    const pressed = event.submitter as HTMLButtonElement | null;
+    if (!pressed) return;
     event.preventDefault();
-    const next = isDark() ? "light" : "dark";
-    root.dataset["theme"] = next;
+    const follows = pressed.value === "system";
+    if (follows) delete root.dataset["theme"];
+    else root.dataset["theme"] = pressed.value;
     const secure = location.protocol === "https:" ? ";secure" : "";
-    document.cookie = `bw_theme=${next};path=/;max-age=31536000;samesite=lax${secure}`;
-    show();
-    announce(next === "dark" ? "Dark colours" : "Light colours");
+    document.cookie = `bw_theme=${follows ? "" : pressed.value};path=/;max-age=${follows ? 0 : 31_536_000};samesite=lax${secure}`;
+    for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === pressed));
+    announce(follows ? "Colours follow your system" : `${pressed.textContent} colours`);
   });
 }

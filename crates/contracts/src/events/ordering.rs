@@ -14,6 +14,9 @@ pub struct OrderedLine {
     pub book_id: BookId,
     /// Its title when it was sold.
     pub title: String,
+    /// The language of the book, as a BCP 47 tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// How many copies.
     pub quantity: Quantity,
     /// For one copy.

@@ -13,6 +13,9 @@ pub struct BasketLine {
     pub title: String,
     /// Who wrote it.
     pub authors: Vec<String>,
+    /// The language of the book, of its title and of its authors' names: a BCP 47 tag such as `en`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<String>,
     /// How many copies.
     pub quantity: Quantity,
     /// What one copy costs now.

@@ -372,8 +372,10 @@ pub struct Recommendations {
 pub enum RecommendationBasis {
     /// What this customer bought and looked at.
     Yours,
-    /// What sells.
+    /// What sells: nothing but books that were sold, those with most copies first.
     Popular,
+    /// Nothing: these are some of the books on sale.
+    Shelf,
 }
 
 /// `GET` and `PUT /search/synonyms`: words that mean the same to a search.

@@ -147,6 +147,9 @@ pub struct OrderLine {
     pub book_id: BookId,
     /// Its title when it was sold.
     pub title: String,
+    /// The language of the book and of its title: a BCP 47 tag such as `en`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<String>,
     /// How many copies.
     pub quantity: Quantity,
     /// For one copy.

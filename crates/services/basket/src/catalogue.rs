@@ -92,6 +92,7 @@ fn read(book: grpc::catalog::Book) -> Result<Offer> {
         book_id,
         title: book.title,
         authors: book.authors,
+        language: Some(book.language).filter(|language| !language.is_empty()),
         cover_url: book.cover_url,
         price: Money::new(book.price, currency),
         available: book.available.max(0),

@@ -33,6 +33,7 @@ fn show_line(line: &Line, offers: Option<&Offers>) -> Result<BasketLine> {
         book_id: seen.book_id,
         title: shown.title.clone(),
         authors: shown.authors.clone(),
+        language: shown.language.clone(),
         quantity: line.quantity,
         unit_price: shown.price,
         line_total: shown.price.times(line.quantity.get()).map_err(|error| Problem::internal(&error))?,

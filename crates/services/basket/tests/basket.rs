@@ -80,6 +80,7 @@ impl Shelf {
             currency: "USD".to_owned(),
             available,
             cover_url: format!("/covers/{n}.svg"),
+            language: "ru".to_owned(),
         };
         self.books.lock().unwrap().insert(id.to_string(), shown);
         id
@@ -279,6 +280,7 @@ async fn a_guest_gets_a_basket_and_keeps_it_by_header_or_cookie() {
               "available": 7,
               "book_id": "00000000-0000-0000-0000-000000000001",
               "cover_url": "/covers/1.svg",
+              "language": "ru",
               "line_total": {
                 "amount": 2598,
                 "currency": "USD"
@@ -687,6 +689,7 @@ fn confirmed(basket_id: &str, bought: &[(u128, i64)]) -> OrderConfirmed {
     let line = |(n, quantity): &(u128, i64)| OrderedLine {
         book_id: book(*n),
         title: format!("Book {n}"),
+        language: None,
         quantity: Quantity::new(*quantity).unwrap(),
         unit_price: money,
         line_total: money,

@@ -117,6 +117,7 @@ fn order() -> OrderSummary {
     let line = |title: &str, quantity, price| OrderedLine {
         book_id: BookId::new(),
         title: title.to_owned(),
+        language: None,
         quantity: Quantity::new(quantity).unwrap(),
         unit_price: usd(price),
         line_total: usd(price * quantity),

@@ -19,6 +19,7 @@ pub(crate) struct Purchase {
 struct Line {
     book_id: BookId,
     title: String,
+    language: Option<String>,
     quantity: Quantity,
     unit_price: Money,
     /// What the customer saw last.
@@ -68,6 +69,7 @@ impl Purchase {
             lines.push(Line {
                 book_id,
                 title: book.title,
+                language: Some(book.language).filter(|language| !language.is_empty()),
                 quantity,
                 unit_price: Money::new(book.price, currency),
                 seen_price,
@@ -123,6 +125,7 @@ impl Purchase {
                 Ok(OrderedLine {
                     book_id: line.book_id,
                     title: line.title,
+                    language: line.language,
                     quantity: line.quantity,
                     unit_price: line.unit_price,
                     line_total,

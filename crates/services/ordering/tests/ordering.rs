@@ -95,6 +95,7 @@ impl catalog::catalog_server::Catalog for Queries {
             Some(catalog::Book {
                 id: id.clone(),
                 title: book.title.clone(),
+                language: "en".into(),
                 price: book.price,
                 currency: "USD".into(),
                 available: book.available,

@@ -133,13 +133,13 @@ impl ProblemLine {
     pub fn sentence(&self) -> Option<String> {
         let title = &self.title;
         match (self.wanted, self.available, self.old, self.new) {
-            (Some(wanted), Some(available), ..) if available <= 0 => {
-                Some(format!("“{title}” is sold out; you want {wanted}."))
+            (Some(_), Some(available), ..) if available <= 0 => {
+                Some(format!("“{title}” is out of stock. Please remove it."))
             }
             (Some(wanted), Some(available), ..) => {
-                Some(format!("Of “{title}” you want {wanted} and {available} can be sent."))
+                Some(format!("We only have {available} of “{title}”, and you wanted {wanted}."))
             }
-            (_, _, Some(old), Some(new)) => Some(format!("“{title}” now costs {new}; it was {old}.")),
+            (_, _, Some(old), Some(new)) => Some(format!("“{title}” is now {new} (was {old}).")),
             _ => None,
         }
     }
@@ -182,9 +182,7 @@ impl ApiError {
     pub fn message(&self) -> &str {
         match self {
             Self::Problem(problem) => problem.message(),
-            Self::Unreachable => {
-                "This part of the shop does not answer just now. Nothing was changed; please try again."
-            }
+            Self::Unreachable => "We’re having trouble right now. Nothing was changed; please try again.",
         }
     }
 

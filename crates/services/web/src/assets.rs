@@ -1,4 +1,4 @@
-//! Scripts, styles and icons: in the program itself, under names that change with their content.
+//! Scripts, styles, fonts and icons: in the program itself, under names that change with their content.
 
 use axum::{
     Router,
@@ -16,6 +16,7 @@ pub(crate) struct Asset {
     name: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
+    /// Empty for what is compressed already.
     gzip: &'static [u8],
 }
 
@@ -57,7 +58,7 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
         (header::CACHE_CONTROL, FOREVER),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
-    if unpacks {
+    if unpacks && !asset.gzip.is_empty() {
         (common, [(header::CONTENT_ENCODING, "gzip")], asset.gzip).into_response()
     } else {
         (common, asset.bytes).into_response()

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use bookworm_kernel::ErrorCode;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     api::{ApiError, ProblemBody},
     layout::{Shell, html},
     session::Visitor,
+    words,
 };
 
 /// Why a page cannot be shown.
@@ -53,8 +53,6 @@ struct ErrorPage {
     status: u16,
     heading: &'static str,
     advice: String,
-    code: String,
-    explained: bool,
     trace_id: Option<String>,
     retry: Option<String>,
     sign_in: bool,
@@ -72,17 +70,6 @@ impl PageError {
         }
     }
 
-    fn code(&self) -> &str {
-        match self {
-            Self::Api(error) => error.code(),
-            Self::NotFound => ErrorCode::NotFound.as_str(),
-            Self::MethodNotAllowed => ErrorCode::MethodNotAllowed.as_str(),
-            Self::Csrf => ErrorCode::CsrfFailed.as_str(),
-            Self::TooLarge => ErrorCode::BodyTooLarge.as_str(),
-            Self::Internal => ErrorCode::Internal.as_str(),
-        }
-    }
-
     /// The page, for this visitor.
     pub(crate) fn page(&self, visitor: &Visitor) -> Response {
         let status = self.status();
@@ -96,8 +83,6 @@ impl PageError {
             status: status.as_u16(),
             heading,
             advice,
-            code: self.code().to_owned(),
-            explained: crate::pages::info::has_error_page(self.code()),
             trace_id: problem.and_then(|problem| problem.trace_id.clone()),
             retry: (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
                 .then(|| visitor.back().to_owned()),
@@ -113,45 +98,41 @@ impl PageError {
     fn words(&self, status: StatusCode, problem: Option<&ProblemBody>) -> (&'static str, String) {
         let said = problem.map(|problem| match problem.errors.as_slice() {
             [] => problem.message().to_owned(),
-            [error, ..] => format!("{}: {}.", error.field.trim_start_matches('/').replace('_', " "), error.message),
+            [error, ..] => words::of_field(error),
         });
         let said = said.filter(|message| !message.is_empty());
         match (self, status) {
             (Self::Csrf, _) => (
                 "This form has expired",
-                "For your safety we only accept forms from a page that you opened here, with cookies allowed. \
-                 Go back, reload the page and send the form again. Nothing was changed."
+                "Nothing was changed. Go back, reload the page and try again. Your browser needs to allow cookies."
                     .to_owned(),
             ),
             (_, StatusCode::NOT_FOUND) => (
                 "We looked on every shelf",
-                "There is no page at this address. It may have moved, or the link may be misspelled.".to_owned(),
+                "This page doesn’t exist. It may have moved, or the link may be wrong.".to_owned(),
             ),
-            (_, StatusCode::FORBIDDEN) => {
-                ("This door is for staff", said.unwrap_or_else(|| "Your account may not open this page.".to_owned()))
-            }
+            (_, StatusCode::FORBIDDEN) => ("Staff only", "Your account doesn’t have access.".to_owned()),
             (_, StatusCode::TOO_MANY_REQUESTS) => (
                 "One moment, please",
-                said.unwrap_or_else(|| {
-                    "There were many requests in a short time. Wait a little and try again.".to_owned()
-                }),
+                "That was a lot of requests in a short time. Wait a little and try again.".to_owned(),
             ),
-            (Self::TooLarge, _) => ("That was too much at once", "The form is larger than 256 kB.".to_owned()),
+            (Self::TooLarge, _) | (_, StatusCode::PAYLOAD_TOO_LARGE) => {
+                ("That’s too large", "Forms can be up to 256 kB. Shorten it and try again.".to_owned())
+            }
             (Self::MethodNotAllowed, _) => {
-                ("That does not work here", "This address cannot be used in this way.".to_owned())
+                ("This page can’t do that", "Go back and try it from the page itself.".to_owned())
             }
             (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => (
-                "This part of the shop does not answer",
-                "It should be back in a moment. What you did on this page may not have been saved; \
-                 try again, and nothing will be done twice."
+                "We’re having trouble right now",
+                "Please try again in a moment. Your last change may not have been saved; nothing will be done twice."
                     .to_owned(),
             ),
             (_, status) if status.is_client_error() => {
-                ("That did not work", said.unwrap_or_else(|| "The request could not be understood.".to_owned()))
+                ("That didn’t work", said.unwrap_or_else(|| "We couldn’t understand that request.".to_owned()))
             }
             _ => (
                 "Something went wrong on our side",
-                "We have written it down. If you tell us the reference below, we can look up what happened.".to_owned(),
+                "We’ve logged the problem. If you contact us, please include the reference below.".to_owned(),
             ),
         }
     }

@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use bookworm_kernel::FieldError;
 use http::request::Parts;
 
-use crate::error::PageError;
+use crate::{error::PageError, words};
 
 /// Names and values of a form or a query string. Nothing in it is trusted; a field that is missing is empty.
 #[derive(Debug, Clone, Default)]
@@ -215,6 +215,15 @@ impl Errors {
         }
     }
 
+    /// The heading above the messages.
+    pub(crate) fn title(&self) -> String {
+        match self.fields.len() + self.general.len() {
+            _ if !self.title.is_empty() => self.title.clone(),
+            0 | 1 => "There’s a problem".to_owned(),
+            several => format!("Please fix {several} things"),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.general.is_empty()
     }
@@ -228,12 +237,11 @@ impl Errors {
     pub(crate) fn from_api(errors: &[FieldError], known: &[&str]) -> Self {
         let mut all = Self::default();
         for error in errors {
-            let pointer = error.field.trim_start_matches('/');
-            let name = pointer.split('/').rfind(|part| part.parse::<u32>().is_err()).unwrap_or(pointer);
+            let name = words::name_of(&error.field);
             if known.contains(&name) {
-                all.add(name, error.message.clone());
+                all.add(name, words::of_field(error));
             } else {
-                all.general.push(format!("{}: {}", pointer.replace(['/', '_'], " "), error.message));
+                all.general.push(words::of_field(error));
             }
         }
         all
@@ -276,8 +284,10 @@ mod tests {
             FieldError::new("/something_else", "is wrong"),
         ];
         let errors = Errors::from_api(&errors, &["city", "authors"]);
-        assert_eq!(errors.of("city"), "must not be empty");
-        assert_eq!(errors.of("authors"), "is too long");
-        assert_eq!(errors.general, ["something else: is wrong"]);
+        assert_eq!(errors.of("city"), "Enter a town or city.");
+        assert_eq!(errors.of("authors"), "Authors is too long.");
+        assert_eq!(errors.general, ["Something else is wrong."]);
+        assert_eq!(errors.title(), "Please fix 3 things");
+        assert_eq!(Errors::general("No.").title(), "There’s a problem");
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Shell {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) shop: String,
+    /// Where people write to.
+    pub(crate) email: String,
     pub(crate) theme: Theme,
     pub(crate) account: Option<Glimpse>,
     pub(crate) basket_count: u32,
@@ -31,8 +33,14 @@ pub(crate) struct Shell {
     pub(crate) indexed: bool,
     /// Where there is no script, the page reloads itself after this many seconds.
     pub(crate) refresh_after: Option<u32>,
+    /// Whether the header leads nowhere but back: while somebody pays.
+    pub(crate) quiet: bool,
+    /// Whether it came over TLS.
+    pub(crate) secure: bool,
     /// Whether the page offers the support chat.
     pub(crate) chat: bool,
+    /// Whether readers have rated any book: nothing is called "top rated" before.
+    pub(crate) rated: bool,
     /// How dates and times are shown.
     pub(crate) calendar: Calendar,
 }

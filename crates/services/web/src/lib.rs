@@ -8,6 +8,7 @@
 //! | [`api`] | the typed client |
 //! | `session` | who is asking: cookies, refreshing tokens, CSRF check, error pages |
 //! | `pages` | one file for each page: handler and view |
+//! | `words` | what the API says of fields, as a shop says it |
 //! | `cover` | draws covers |
 //! | `assets` | scripts, styles and icons, embedded |
 
@@ -24,6 +25,7 @@ mod pages;
 mod session;
 mod shelf;
 mod view;
+mod words;
 
 use std::sync::Arc;
 

@@ -90,6 +90,9 @@ pub(crate) enum Theme {
 }
 
 impl Theme {
+    /// What there is to choose from: as forms send it, and in words.
+    pub(crate) const CHOICES: &[(&str, &str)] = &[("system", "System"), ("light", "Light"), ("dark", "Dark")];
+
     pub(crate) fn parse(text: &str) -> Self {
         match text {
             "light" => Self::Light,
@@ -113,6 +116,7 @@ struct Inner {
     refresh_token: Option<String>,
     basket_count: u32,
     theme: Theme,
+    rated: bool,
     csrf: String,
     flash: Option<Flash>,
     here: String,
@@ -176,6 +180,7 @@ impl Visitor {
             title: title.into(),
             description: String::new(),
             shop: inner.web.settings.shop_name.clone(),
+            email: inner.web.settings.email.clone(),
             theme: inner.theme,
             account: inner.account.clone(),
             basket_count: inner.basket_count,
@@ -186,9 +191,22 @@ impl Visitor {
             here: inner.here.clone(),
             indexed: false,
             refresh_after: None,
+            quiet: false,
+            secure: inner.web.settings.secure_cookies,
             chat: true,
+            rated: inner.rated,
             calendar: self.calendar(),
         }
+    }
+
+    /// Whether the shop's mails reach people.
+    pub(crate) fn sends_mail(&self) -> bool {
+        self.0.web.settings.sends_mail
+    }
+
+    /// Whether readers have rated any book.
+    pub(crate) fn rated(&self) -> bool {
+        self.0.rated
     }
 
     /// How dates and times are shown on this page.
@@ -357,7 +375,9 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
     let here = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let back = if parts.method == Method::POST { referring_page(&parts.headers) } else { here.clone() };
 
+    let rated = web.shelf.is_rated(&web.api, &session.caller).await;
     let visitor = Visitor(Arc::new(Inner {
+        rated,
         account: session.caller.access_token.as_deref().and_then(Glimpse::of),
         refresh_token: session.refresh_token,
         caller: session.caller,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bookworm_contracts::rest::catalog::{Book, Subject};
+use bookworm_contracts::rest::catalog::{Book, RecommendationBasis, Subject};
 
 use crate::api::{ApiClient, ApiResult, Caller};
 
@@ -20,6 +20,7 @@ const ALIKE: &str = "6";
 pub(crate) struct Shelf {
     subjects: moka::future::Cache<(), Arc<Vec<Subject>>>,
     rows: moka::future::Cache<Row, Arc<Vec<Book>>>,
+    rated: moka::future::Cache<(), bool>,
 }
 
 /// A row of books that belong together.
@@ -44,7 +45,10 @@ impl Row {
             Self::WellLovedIn(language) => ("rating", language.as_str()),
             Self::New => ("newest", ""),
             Self::Popular => {
-                return api.recommendations(&caller.anonymous(), ROW).await.map(|found| Arc::new(found.items));
+                let found = api.recommendations(&caller.anonymous(), ROW).await?;
+                // Before the first sale the catalogue offers other books: none of them sells.
+                let sell = found.basis == RecommendationBasis::Popular;
+                return Ok(Arc::new(if sell { found.items } else { Vec::new() }));
             }
             Self::Similar(id) => return api.similar(caller, id, ALIKE).await.map(|page| Arc::new(page.items)),
         };
@@ -58,6 +62,7 @@ impl Shelf {
         Self {
             subjects: moka::future::Cache::builder().max_capacity(1).time_to_live(FRESH_FOR).build(),
             rows: moka::future::Cache::builder().max_capacity(500).time_to_live(FRESH_FOR).build(),
+            rated: moka::future::Cache::builder().max_capacity(1).time_to_live(FRESH_FOR).build(),
         }
     }
 
@@ -65,6 +70,16 @@ impl Shelf {
     pub(crate) async fn subjects(&self, api: &ApiClient, caller: &Caller) -> ApiResult<Arc<Vec<Subject>>> {
         let load = async { api.subjects(caller).await.map(|page| Arc::new(page.items)) };
         self.subjects.try_get_with((), load).await.map_err(|error| (*error).clone())
+    }
+
+    /// Whether readers have rated any book. No, as long as nobody can tell.
+    pub(crate) async fn is_rated(&self, api: &ApiClient, caller: &Caller) -> bool {
+        let best = [("sort", "rating"), ("limit", "1")];
+        let load = async {
+            let found = within_a_moment(api.books(caller, &best)).await;
+            found.is_some_and(|page| page.items.iter().any(|book| book.rating.count > 0))
+        };
+        self.rated.get_with((), load).await
     }
 
     /// Books of a row.

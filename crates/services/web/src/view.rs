@@ -1,5 +1,6 @@
 //! How values read on a page. Templates hand every argument over as a reference.
 
+use crate::names;
 use bookworm_contracts::rest::{
     catalog::Book,
     ordering::{OrderStatus, PaymentStatus},
@@ -33,7 +34,7 @@ pub(crate) fn local_path(path: &str) -> &str {
 pub(crate) fn authors(book: &Book) -> String {
     let names: Vec<&str> = book.authors.iter().take(2).map(|author| author.name.as_str()).collect();
     match book.authors.len() {
-        0 => "Author unknown".to_owned(),
+        0 => "Unknown author".to_owned(),
         1 | 2 => names.join(" and "),
         more => format!("{} and {} more", names.join(", "), more - 2),
     }
@@ -52,6 +53,53 @@ pub(crate) fn sold_out(book: &Book) -> bool {
 /// Whether it is worth saying how many copies are left.
 pub(crate) fn few_left(book: &Book) -> bool {
     (1..FEW).contains(&book.available)
+}
+
+/// Whether readers rated it, and well.
+pub(crate) fn is_loved(book: &Book) -> bool {
+    book.rating.count > 0 && book.rating.average >= 4.0
+}
+
+/// The name of the book's language, when that is not the pages'.
+pub(crate) fn foreign(language: &Option<String>) -> Option<&str> {
+    language.as_deref().filter(|code| !is_page_language(code)).map(names::language)
+}
+
+fn is_page_language(code: &str) -> bool {
+    code.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case("en"))
+}
+
+/// Languages that are written from right to left.
+const RIGHT_TO_LEFT: [&str; 12] = ["ar", "arc", "ckb", "dv", "fa", "he", "iw", "ps", "sd", "ug", "ur", "yi"];
+
+/// Attributes for words in the language of a book: ` lang="ar" dir="rtl"`; nothing when it is the pages' language, or not
+/// known. Screen readers choose the voice by it, browsers the shapes of Han characters and where lines break.
+pub(crate) fn lang(language: &Option<String>, words: &str) -> String {
+    let tag = |code: &&str| {
+        (2..=35).contains(&code.len())
+            && code.split('-').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
+    let Some(code) = language.as_deref().filter(|code| !is_page_language(code)).filter(tag) else {
+        return String::new();
+    };
+    let primary = code.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    let backwards = RIGHT_TO_LEFT.contains(&primary.as_str()) && words.chars().any(is_right_to_left);
+    let dir = if backwards { " dir=\"rtl\"" } else { "" };
+    format!(" lang=\"{code}\"{dir}")
+}
+
+/// The same for a longer text, which a shop often writes in its own language: marked only where its letters say so.
+pub(crate) fn lang_of_text(language: &Option<String>, text: &str) -> String {
+    let (mut latin, mut other) = (0_usize, 0_usize);
+    for c in text.chars().filter(|c| c.is_alphabetic()) {
+        if (c as u32) < 0x250 || ('\u{1e00}'..='\u{1eff}').contains(&c) { latin += 1 } else { other += 1 }
+    }
+    if other > latin { lang(language, text) } else { String::new() }
+}
+
+/// Hebrew, Arabic, Syriac, Thaana, N'Ko and their presentation forms.
+fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}')
 }
 
 /// The old price, when the present one is lower.
@@ -114,12 +162,12 @@ impl Calendar {
 /// For people who bought.
 pub(crate) fn status(status: &OrderStatus) -> &'static str {
     match status {
-        OrderStatus::Pending => "Being checked",
+        OrderStatus::Pending => "Processing",
         OrderStatus::Confirmed => "Confirmed",
-        OrderStatus::Shipped => "On its way",
+        OrderStatus::Shipped => "Shipped",
         OrderStatus::Completed => "Delivered",
         OrderStatus::Cancelled => "Cancelled",
-        OrderStatus::Rejected => "Not accepted",
+        OrderStatus::Rejected => "Declined",
         OrderStatus::Refunded => "Refunded",
     }
 }
@@ -140,16 +188,16 @@ pub(crate) fn status_code(status: &OrderStatus) -> &'static str {
 /// For people who paid.
 pub(crate) fn payment(status: &PaymentStatus) -> &'static str {
     match status {
-        PaymentStatus::Pending => "Waiting for the payment",
-        PaymentStatus::ActionRequired => "Waiting for your confirmation",
-        PaymentStatus::Authorised => "Authorised",
+        PaymentStatus::Pending => "Processing",
+        PaymentStatus::ActionRequired => "Waiting for confirmation",
+        PaymentStatus::Authorised => "Authorized",
         PaymentStatus::Captured => "Paid",
         PaymentStatus::Declined => "Declined",
-        PaymentStatus::Voided => "Released, nothing was taken",
-        PaymentStatus::PartiallyRefunded => "Partly refunded",
+        PaymentStatus::Voided => "Authorization released",
+        PaymentStatus::PartiallyRefunded => "Partially refunded",
         PaymentStatus::Refunded => "Refunded",
         PaymentStatus::NotRequired => "Nothing to pay",
-        PaymentStatus::Failed => "Not completed",
+        PaymentStatus::Failed => "Payment failed",
     }
 }
 
@@ -157,17 +205,17 @@ pub(crate) fn payment(status: &PaymentStatus) -> &'static str {
 pub(crate) fn step(status: &str) -> String {
     match status {
         "pending" | "created" | "placed" => "Order placed".to_owned(),
-        "stock_reserved" => "Copies set aside".to_owned(),
-        "payment_action_required" => "Your bank asks for your confirmation".to_owned(),
-        "payment_authorised" => "Payment authorised".to_owned(),
+        "stock_reserved" => "Copies reserved".to_owned(),
+        "payment_action_required" => "Bank confirmation requested".to_owned(),
+        "payment_authorised" => "Payment authorized".to_owned(),
         "confirmed" => "Order confirmed".to_owned(),
         "payment_captured" => "Payment received".to_owned(),
-        "shipped" => "Handed to the carrier".to_owned(),
+        "shipped" => "Shipped".to_owned(),
         "completed" => "Delivered".to_owned(),
         "cancelled" => "Order cancelled".to_owned(),
-        "rejected" => "Order not accepted".to_owned(),
-        "partially_refunded" => "Part of the money sent back".to_owned(),
-        "refunded" => "Money sent back".to_owned(),
+        "rejected" => "Order declined".to_owned(),
+        "partially_refunded" => "Partially refunded".to_owned(),
+        "refunded" => "Refunded".to_owned(),
         other => capitalised(&other.replace('_', " ")),
     }
 }
@@ -207,6 +255,29 @@ mod tests {
             calendar.date(&at("2026-11-28T23:05:00Z")),
             "<time datetime=\"2026-11-28T23:05:00Z\">29 November 2026</time>"
         );
+    }
+
+    #[test]
+    fn words_of_other_languages_are_marked() {
+        for (language, words, expected) in [
+            (None, "Война и мир", ""),
+            (Some("en"), "Middlemarch", ""),
+            (Some("en-GB"), "Middlemarch", ""),
+            (Some("ru"), "Война и мир", " lang=\"ru\""),
+            (Some("zh-Hant"), "三國演義", " lang=\"zh-Hant\""),
+            (Some("ar"), "ألف ليلة وليلة", " lang=\"ar\" dir=\"rtl\""),
+            (Some("ar"), "1984", " lang=\"ar\""),
+            (Some("he-IL"), "סיפור", " lang=\"he-IL\" dir=\"rtl\""),
+            (Some("x\" onclick=\"y"), "Evil", ""),
+            (Some(""), "Nothing", ""),
+        ] {
+            assert_eq!(lang(&language.map(str::to_owned), words), expected, "{language:?} {words}");
+        }
+        let code = |code: &str| Some(code.to_owned());
+        assert_eq!(lang_of_text(&code("ru"), "A war, and a peace (Война)."), "", "told in English");
+        assert_eq!(lang_of_text(&code("ru"), "Война и мир, роман"), " lang=\"ru\"");
+        assert_eq!(foreign(&code("nl")), Some("Dutch"));
+        assert_eq!((foreign(&code("en")), foreign(&None)), (None, None));
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(crate) struct Offer {
     pub title: String,
     /// Who wrote it.
     pub authors: Vec<String>,
+    /// The language of both, when the catalogue knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// Path of the cover.
     pub cover_url: String,
     /// What one copy costs.
@@ -231,6 +234,7 @@ mod tests {
             book_id: book(n),
             title: format!("Book {n}"),
             authors: vec!["Ann Author".to_owned()],
+            language: None,
             cover_url: format!("/covers/{n}"),
             price: Money::new(price, Currency::USD),
             available: 5,

@@ -56,6 +56,7 @@ fn offered(offer: books::Offer) -> Result<Book, DbError> {
         id: offer.id.to_string(),
         title: offer.title,
         authors: authors.into_iter().map(|author| author.name).collect(),
+        language: offer.language.unwrap_or_default(),
         price: offer.price,
         currency: offer.currency,
         available: offer.available,

@@ -28,7 +28,7 @@ struct Shown {
 }
 
 /// Books for whoever asks: for a customer who is signed in, from what they bought and looked at, without what they own;
-/// for everybody else, and before the first book, what sells.
+/// for everybody else, and before the first book, what sells; and before the first sale, some of what is on sale.
 #[utoipa::path(get, path = "/recommendations", tag = "catalog",
     params(("limit" = Option<u32>, Query, description = "1 to 100; 20 when left out")),
     responses(
@@ -50,7 +50,12 @@ pub(crate) async fn recommend(
     }
     let ids = shoppers::best_sellers(catalog.0.db.read(), limit as i64).await?;
     let (items, shown) = show(&catalog, &ids).await?;
-    fresh(&Shown { items, basis: RecommendationBasis::Popular }, shown)
+    if !items.is_empty() {
+        return fresh(&Shown { items, basis: RecommendationBasis::Popular }, shown);
+    }
+    let ids = shoppers::on_sale(catalog.0.db.read(), limit as i64).await?;
+    let (items, shown) = show(&catalog, &ids).await?;
+    fresh(&Shown { items, basis: RecommendationBasis::Shelf }, shown)
 }
 
 /// Books near to what the customer bought and looked at; none when that is nothing, or there is no index.

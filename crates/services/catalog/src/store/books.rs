@@ -158,6 +158,7 @@ pub(crate) struct Offer {
     pub(crate) id: Uuid,
     pub(crate) title: String,
     pub(crate) authors: String,
+    pub(crate) language: Option<String>,
     pub(crate) price: i64,
     pub(crate) currency: String,
     pub(crate) available: i64,
@@ -174,7 +175,7 @@ pub(crate) async fn offers(db: &impl Sql, ids: &[BookId]) -> Result<Vec<Offer>> 
     let last = ids[ids.len() - 1];
     let padded = ids.iter().copied().chain(std::iter::repeat(last)).take(length).map(|id| Value::from(id.uuid()));
     let sql = format!(
-        "SELECT b.id, b.title, b.authors, b.price, b.currency, s.on_hand - s.reserved AS available, b.version \
+        "SELECT b.id, b.title, b.authors, b.language, b.price, b.currency, s.on_hand - s.reserved AS available, b.version \
          FROM books b JOIN stock s ON s.book_id = b.id WHERE b.id IN ({}) AND b.deleted = FALSE",
         bookworm_db::in_list(1, length)
     );

@@ -86,29 +86,26 @@ pub(crate) async fn views(db: &impl Sql, customer: CustomerId) -> Result<Vec<Boo
     Ok(ids(rows))
 }
 
-/// What sells: the books on sale of which most copies were sold, then those that most readers rated. At most `limit`.
+/// What sells: the books on sale of which most copies were sold; none before the first sale. At most `limit`.
 pub(crate) async fn best_sellers(db: &impl Sql, limit: i64) -> Result<Vec<BookId>> {
-    let sold: Vec<BookIdRow> = db
+    let sold = db
         .all(
             "SELECT s.book_id FROM book_sales s JOIN books b ON b.id = s.book_id WHERE b.deleted = FALSE \
              ORDER BY s.copies DESC, b.rating_count DESC, s.book_id DESC LIMIT $1",
             values![limit],
         )
         .await?;
-    let mut found = ids(sold);
-    if (found.len() as i64) < limit {
-        let rated: Vec<BookIdRow> = db
-            .all(
-                "SELECT b.id AS book_id FROM books b WHERE b.deleted = FALSE ORDER BY b.rating_count DESC, b.id DESC \
-                 LIMIT $1",
-                values![limit],
-            )
-            .await?;
-        for book in ids(rated) {
-            if (found.len() as i64) < limit && !found.contains(&book) {
-                found.push(book);
-            }
-        }
-    }
-    Ok(found)
+    Ok(ids(sold))
+}
+
+/// Some of what is on sale: first what most readers rated. At most `limit`.
+pub(crate) async fn on_sale(db: &impl Sql, limit: i64) -> Result<Vec<BookId>> {
+    let some = db
+        .all(
+            "SELECT b.id AS book_id FROM books b WHERE b.deleted = FALSE ORDER BY b.rating_count DESC, b.id DESC \
+             LIMIT $1",
+            values![limit],
+        )
+        .await?;
+    Ok(ids(some))
 }

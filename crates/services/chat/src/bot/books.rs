@@ -89,7 +89,8 @@ impl Ask<'_> {
             Ok(found) if !found.items.is_empty() => {
                 let start = match found.basis {
                     RecommendationBasis::Yours => "Going by what you bought and looked at, you may like:",
-                    RecommendationBasis::Popular => "Many readers like these:",
+                    RecommendationBasis::Popular => "These are our bestsellers:",
+                    RecommendationBasis::Shelf => "Here are a few from our shelves:",
                 };
                 let books: Vec<&Book> = found.items.iter().collect();
                 offer(start.to_owned(), &books).suggest(&["Find a book", PERSON])

@@ -15,6 +15,7 @@ pub fn document(order: &Order, version: u64) -> Option<Document> {
     let lines = placed.lines.iter().map(|line| OrderLine {
         book_id: line.book_id,
         title: line.title.clone(),
+        language: line.language.clone(),
         quantity: line.quantity,
         unit_price: line.unit_price,
         line_total: line.line_total,

@@ -704,6 +704,7 @@ pub(crate) mod tests {
         OrderedLine {
             book_id: BookId::new(),
             title: "Middlemarch".into(),
+            language: None,
             quantity: Quantity::new(quantity).unwrap(),
             unit_price: usd(price),
             line_total: usd(price * quantity),

@@ -8,8 +8,10 @@ mod type_setting;
 
 use std::fmt::Write as _;
 
+use bookworm_contracts::rest::catalog::Book;
 pub(crate) use route::{Covers, show};
 use sha2::{Digest as _, Sha256};
+pub(crate) use style::Style;
 
 /// Width and height of the drawing, in its own units: the 2:3 of a paperback.
 const WIDTH: f64 = 400.0;
@@ -58,6 +60,21 @@ impl Chance {
     fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.up_to(of.len())]
     }
+}
+
+/// How the drawn cover of a book is composed.
+pub(crate) fn style_of(book: &Book) -> Style {
+    let authors = authors_of(book);
+    let words = words_of(book, &authors);
+    style::choose(words.subject, &mut Chance::of(&words))
+}
+
+fn authors_of(book: &Book) -> Vec<&str> {
+    book.authors.iter().map(|author| author.name.as_str()).collect()
+}
+
+fn words_of<'a>(book: &'a Book, authors: &'a [&'a str]) -> Words<'a> {
+    Words { title: &book.title, authors, subject: book.subjects.first().map_or("", String::as_str) }
 }
 
 /// Draws the cover as an SVG document.

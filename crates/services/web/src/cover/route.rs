@@ -8,7 +8,7 @@ use bookworm_kernel::BookId;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{Words, draw};
+use super::{authors_of, draw, words_of};
 use crate::{Web, api::Caller, form::Query};
 
 /// For an address that names the version of the book: another version has another address.
@@ -49,9 +49,7 @@ pub(crate) async fn show(
         Ok(book) => book,
         Err(error) => return error.status().into_response(),
     };
-    let authors: Vec<&str> = book.authors.iter().map(|author| author.name.as_str()).collect();
-    let subject = book.subjects.first().map_or("", String::as_str);
-    let drawing = Bytes::from(draw(&Words { title: &book.title, authors: &authors, subject }));
+    let drawing = Bytes::from(draw(&words_of(&book, &authors_of(&book))));
     web.covers.0.insert((id, book.version), drawing.clone());
     picture(drawing, if asked == Some(book.version) { FOREVER } else { FOR_AN_HOUR })
 }

@@ -12,7 +12,7 @@ use super::{
 
 /// How a cover is composed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// Three bands, the title in the middle one.
     Bands,
     /// Cloth with a gilt frame and a rosette.
@@ -97,12 +97,12 @@ fn serif(fill: &str) -> Setting<'_> {
 fn byline(fill: &str) -> Setting<'_> {
     Setting {
         height: 54.0,
-        largest: 20.0,
-        smallest: 12.0,
+        largest: 24.0,
+        smallest: 15.0,
         family: SANS,
         weight: 500,
         capitals: true,
-        tracking: 0.09,
+        tracking: 0.06,
         ..serif(fill)
     }
 }
@@ -200,7 +200,7 @@ fn bands(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         width: 332.0,
         height: 32.0,
         largest: 21.0,
-        smallest: 12.0,
+        smallest: 15.0,
         tracking: 0.02,
         capitals: false,
         ..byline(palette.dark)
@@ -280,7 +280,7 @@ fn cloth(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             ),
         ),
     }
-    Setting { x: 78.0, y: 486.0, width: 256.0, height: 44.0, largest: 18.0, gravity: 0.5, ..byline(gilt) }
+    Setting { x: 78.0, y: 486.0, width: 256.0, height: 44.0, largest: 21.0, gravity: 0.5, ..byline(gilt) }
         .set(svg, &authors(words));
 }
 
@@ -347,7 +347,7 @@ fn tiles(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         y: 548.0,
         width: 336.0,
         height: 30.0,
-        largest: 17.0,
+        largest: 21.0,
         capitals: false,
         tracking: 0.0,
         anchor: Anchor::Start,
@@ -401,8 +401,8 @@ fn label(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         y: 250.0,
         width: 224.0,
         height: 32.0,
-        largest: 15.0,
-        smallest: 10.0,
+        largest: 21.0,
+        smallest: 15.0,
         gravity: 0.4,
         ..byline(palette.dark)
     }
@@ -463,7 +463,7 @@ fn hills(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         };
         next = below.set(svg, subtitle).1 + 4.0;
     }
-    Setting { x: 50.0, y: next + 4.0, width: 312.0, height: 30.0, largest: 17.0, ..byline(palette.ink) }
+    Setting { x: 50.0, y: next + 4.0, width: 312.0, height: 30.0, largest: 21.0, ..byline(palette.ink) }
         .set(svg, &authors(words));
 }
 
@@ -529,7 +529,7 @@ fn initial(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         y: 548.0,
         width: 332.0,
         height: 30.0,
-        largest: 16.0,
+        largest: 21.0,
         anchor: Anchor::Start,
         gravity: 1.0,
         ..byline(palette.ink)
@@ -593,7 +593,7 @@ fn stripes(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         y: top + 144.0,
         width: 332.0,
         height: 28.0,
-        largest: 16.0,
+        largest: 21.0,
         anchor: Anchor::Start,
         gravity: 1.0,
         ..byline(palette.paper)
@@ -662,7 +662,7 @@ fn night(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         }
         .set(svg, subtitle);
     }
-    Setting { x: 56.0, y: 530.0, width: 306.0, height: 30.0, largest: 16.0, gravity: 0.6, ..byline(foil) }
+    Setting { x: 56.0, y: 530.0, width: 306.0, height: 30.0, largest: 21.0, gravity: 0.6, ..byline(foil) }
         .set(svg, &authors(words));
 }
 
@@ -738,8 +738,8 @@ fn deco(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Cha
         y: byline_at + 4.0,
         width: 220.0,
         height: 36.0,
-        largest: 15.0,
-        smallest: 10.0,
+        largest: 21.0,
+        smallest: 15.0,
         gravity: 0.5,
         ..byline(palette.paper)
     }
@@ -805,7 +805,7 @@ fn circles(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         y: 178.0,
         width: 324.0,
         height: 34.0,
-        largest: 16.0,
+        largest: 21.0,
         anchor: Anchor::Start,
         gravity: 1.0,
         ..byline(palette.ink)

@@ -56,7 +56,15 @@ fn width_of(text: &str, tracking: f64) -> f64 {
         .sum()
 }
 
-/// Breaks words into lines no wider than `width` (in parts of the size). A word that is too wide is cut.
+/// Scripts that are written without blanks, whose lines may end behind any character: Thai, Lao, Tibetan, Burmese, Khmer,
+/// and those of East Asia.
+fn breaks_anywhere(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{2e80}'..='\u{a4cf}' | '\u{a960}'..='\u{a97f}'
+        | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe4f}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Breaks words into lines no wider than `width` (in parts of the size). A word that is too wide is cut, with a hyphen
+/// where its script has one.
 fn wrap(text: &str, width: f64, tracking: f64) -> (Vec<String>, bool) {
     let (mut lines, mut line, mut cut) = (Vec::new(), String::new(), false);
     for word in text.split_whitespace() {
@@ -72,8 +80,12 @@ fn wrap(text: &str, width: f64, tracking: f64) -> (Vec<String>, bool) {
             line.push(c);
             if width_of(&line, tracking) > width && line.chars().count() > 1 {
                 let last = line.pop().unwrap_or_default();
-                // Scripts without spaces may break anywhere; others would have to be hyphenated.
-                cut |= c.is_ascii_alphabetic();
+                if c.is_alphabetic() && !breaks_anywhere(c) {
+                    cut = true;
+                    if line.chars().count() > 2 && line.ends_with(char::is_alphabetic) {
+                        line.push('-');
+                    }
+                }
                 lines.push(std::mem::replace(&mut line, last.to_string()));
             }
         }
@@ -158,6 +170,19 @@ mod tests {
         assert!(!cut);
         assert_eq!(lines.join(" "), "The Count of Monte Cristo");
         assert!(lines.iter().all(|line| width_of(line, 0.0) <= 8.0));
+    }
+
+    #[test]
+    fn a_word_is_cut_only_when_nothing_else_helps_and_with_a_hyphen() {
+        for title in ["Изумрудного", "Donaudampfschifffahrt", "Ελληνικά", "Þórðarsaga"] {
+            let (lines, cut) = wrap(title, 4.0, 0.0);
+            assert!(cut, "{title} would rather be set smaller");
+            let whole = lines.len() - 1;
+            assert!(lines[..whole].iter().all(|line| line.ends_with('-')), "{lines:?}");
+            assert_eq!(lines.concat().replace('-', ""), title);
+        }
+        let (lines, cut) = wrap("三国演义三国演义", 4.2, 0.0);
+        assert!(!cut && lines.len() == 2 && lines.concat() == "三国演义三国演义", "{lines:?}");
     }
 
     #[test]

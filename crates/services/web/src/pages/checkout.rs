@@ -76,12 +76,9 @@ impl PaymentOptions {
 
 /// What the button says.
 #[derive(Template)]
-#[template(
-    source = r#"<span id="f-place">{% if is_free %}Place order{% else %}Place order and pay{% endif %}</span>"#,
-    ext = "html"
-)]
+#[template(source = r#"<span id="f-place">{{ words }}</span>"#, ext = "html")]
 struct PlaceLabel {
-    is_free: bool,
+    words: String,
 }
 
 /// How it can be sent: changes with the country.
@@ -118,6 +115,14 @@ impl Summary {
     fn is_free(&self) -> bool {
         self.quote.as_ref().is_some_and(|quote| quote.total.amount == 0)
     }
+
+    /// What the button says: it names the sum that is paid.
+    fn button(&self) -> String {
+        match &self.quote {
+            Some(quote) if quote.total.amount > 0 => format!("Pay {}", quote.total),
+            _ => "Place order".to_owned(),
+        }
+    }
 }
 
 /// `GET /checkout`
@@ -143,7 +148,7 @@ pub(crate) async fn summary(State(web): State<Web>, visitor: Visitor, query: Que
     let name = visitor.account().map_or("", |account| account.name.as_str());
     let address = AddressFields::new(&country, name, &query, &Errors::default())?;
     let payment = PaymentOptions::new(&summary, payments, &query, &Errors::default());
-    let place = PlaceLabel { is_free: summary.is_free() };
+    let place = PlaceLabel { words: summary.button() };
     let parts = [address.render(), shipping.render(), payment.render(), place.render(), summary.render()];
     let parts: Result<Vec<String>, _> = parts.into_iter().collect();
     let parts = parts.map_err(|_| PageError::Internal)?;
@@ -178,8 +183,8 @@ pub(crate) async fn place(State(web): State<Web>, visitor: Visitor, fields: Fiel
         // Nobody knows whether the order was placed. The same key makes the next attempt find out.
         Err(ApiError::Unreachable) => {
             let errors = Errors::general(
-                "We did not hear back in time, so we cannot tell yet whether your order was placed. \
-                 Press the button again: an order that was placed will not be placed twice.",
+                "We didn’t hear back in time, so we can’t tell yet whether your order went through. \
+                 Press the button again: you won’t be charged twice.",
             );
             render(&web, &visitor, StatusCode::SERVICE_UNAVAILABLE, &fields, errors, &key).await
         }
@@ -199,11 +204,11 @@ fn to_order(id: &str, key: Option<&str>) -> Response {
 fn check(visitor: &Visitor, fields: &Fields) -> Errors {
     let mut errors = Errors::default();
     if visitor.account().is_none() && !fields.get("email").contains('@') {
-        errors.add("email", "Type an e-mail address, so that we can send the confirmation.");
+        errors.add("email", "Enter your email so we can send your confirmation.");
     }
     address_form::check(fields, &mut errors);
     if fields.get("shipping_method").is_empty() {
-        errors.add("shipping_method", "Choose how to send it.");
+        errors.add("shipping_method", "Choose a shipping method.");
     }
     // A total of zero asks for no payment; the domain says so when it is not zero any more.
     if fields.get("payment_token").is_empty() && fields.get("expected_amount") != "0" {
@@ -256,18 +261,18 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
         }
         Some(ErrorCode::BasketEmpty) => {
             visitor.keep_count(0);
-            visitor.tell(&Flash::problem(
-                "Your basket is empty. If you have just ordered, the confirmation is on its way to your mailbox.",
-            ));
+            visitor.tell(&Flash::problem(if visitor.sends_mail() {
+                "Your basket is empty. If you’ve just ordered, check your email for the confirmation."
+            } else {
+                "Your basket is empty. If you’ve just ordered, your order went through."
+            }));
             return Ok(Redirect::to("/basket").into_response());
         }
         Some(ErrorCode::OrderInProgress) => return Ok(under_way::refused(visitor, &problem)),
         Some(ErrorCode::PaymentDeclined) => {
             "Your payment was declined".clone_into(&mut errors.title);
-            errors.add(
-                "payment_token",
-                format!("{} Nothing was charged. Try again or choose another way to pay.", sentence(problem.message())),
-            );
+            let why = sentence(problem.message());
+            errors.add("payment_token", format!("{why} You haven’t been charged. Try again or pay another way."));
         }
         Some(
             ErrorCode::InsufficientStock
@@ -282,21 +287,20 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
                 told.push(sentence(problem.message()));
             }
             if matches!(problem.code.as_str(), "price_changed" | "total_changed") {
-                told.push("The review shows the new amounts: please check them and order again.".to_owned());
+                told.push("The summary shows the new amounts. Check them and order again.".to_owned());
             }
             errors.add("review", told.join(" "));
         }
         Some(ErrorCode::ShippingUnavailable) => errors.add("shipping_method", problem.message()),
         Some(ErrorCode::IdempotencyKeyReused) => errors.general.push(
-            "This form was sent before with other details. Look whether you have a confirmation already; \
-             if not, order again."
+            "You’ve already sent this form with other details. If you don’t have a confirmation, order again."
                 .to_owned(),
         ),
         Some(ErrorCode::RequestInProgress) => {
             fields.get("idempotency_key").clone_into(&mut key);
             errors
                 .general
-                .push("Your order is being worked on. Wait a moment, then press the button again.".to_owned());
+                .push("We’re still working on your order. Wait a moment, then press the button again.".to_owned());
         }
         _ if errors.is_empty() => errors.general.push(problem.message().to_owned()),
         _ => {}
@@ -345,6 +349,7 @@ async fn render(
     let (shipping, summary) = priced(web, visitor, answer.basket, &country, typed, &errors).await?;
     let mut shell = visitor.shell(if errors.is_empty() { "Checkout" } else { "Error: checkout" });
     shell.basket_count = basket_count;
+    shell.quiet = true;
     let form = CheckoutPage {
         key: key.to_owned(),
         email: visitor.account().is_none().then(|| email_field(typed, &errors)),
@@ -352,7 +357,7 @@ async fn render(
         countries,
         country_error: errors.of("country").to_owned(),
         payment: PaymentOptions::new(&summary, payments, typed, &errors),
-        place: PlaceLabel { is_free: summary.is_free() },
+        place: PlaceLabel { words: summary.button() },
         shell,
         errors,
         country,
@@ -363,12 +368,12 @@ async fn render(
 }
 
 fn email_field(typed: &Fields, errors: &Errors) -> Field {
-    Field::new("email", "E-mail")
+    Field::new("email", "Email")
         .kind("email")
         .autocomplete("email")
         .inputmode("email")
         .maxlength(254)
-        .hint("For the confirmation and the link to your order. Nothing else is sent.")
+        .hint("For your confirmation and a link to your order. No marketing.")
         .fill(typed, errors)
 }
 
@@ -411,7 +416,7 @@ async fn priced(
         offers.iter().find(|method| method.code == wanted).or(offers.first()).map(|method| method.code.clone());
     let mut summary = Summary {
         quote: None,
-        unquoted: "The total appears once there is a way to send it to your address.".to_owned(),
+        unquoted: "We’ll show the total once we know where to ship.".to_owned(),
         error: errors.of("review").to_owned(),
         lines: Vec::new(),
     };
@@ -455,9 +460,9 @@ async fn priced(
 
 fn days(method: &ShippingMethod) -> String {
     match (method.min_days, method.max_days) {
-        (1, 1) => "The next working day".to_owned(),
-        (from, to) if from == to => format!("{to} working days"),
-        (from, to) => format!("{from} to {to} working days"),
+        (1, 1) => "Next business day".to_owned(),
+        (from, to) if from == to => format!("{to} business days"),
+        (from, to) => format!("{from} to {to} business days"),
     }
 }
 

@@ -46,11 +46,6 @@ fn markdown(text: &str) -> String {
     out
 }
 
-/// Whether an error code has a page.
-pub(crate) fn has_error_page(code: &str) -> bool {
-    ERROR_PAGES.iter().any(|(known, _)| *known == code)
-}
-
 fn prose(visitor: &Visitor, title: &str, section: &'static str, text: &str) -> PageResult {
     page(&ProsePage { shell: visitor.shell(title).section(section).indexed(title), body: markdown(text) })
 }
@@ -63,7 +58,12 @@ pub(crate) async fn about(State(web): State<Web>, visitor: Visitor) -> PageResul
 
 /// `GET /shipping-and-returns`
 pub(crate) async fn shipping(visitor: Visitor) -> PageResult {
-    prose(&visitor, "Shipping and returns", "shipping", SHIPPING)
+    let shipped = if visitor.sends_mail() {
+        "We’ll email you when it ships, and your order’s page shows every step."
+    } else {
+        "Your order’s page shows every step."
+    };
+    prose(&visitor, "Shipping and returns", "shipping", &SHIPPING.replace("{shipped}", shipped))
 }
 
 /// `GET /privacy`

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use bookworm_contracts::rest::{Page, catalog::Book};
-use bookworm_kernel::{Currency, ErrorCode, Money};
+use bookworm_kernel::{Currency, ErrorCode, FieldError, Money};
 use http::StatusCode;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     layout::{Shell, page_with},
     names,
     session::Visitor,
-    view::capitalised,
+    view::encoded,
 };
 
 /// Books on one page: whole rows at 2, 3, 4 and 6 columns.
@@ -22,13 +22,16 @@ const PAGE: &str = "24";
 
 /// How a list can be sorted, with the words for it.
 const SORTS: &[(&str, &str)] = &[
-    ("", "Most fitting"),
-    ("rating", "Best rated"),
-    ("newest", "Newest first"),
-    ("price", "Cheapest first"),
-    ("-price", "Dearest first"),
-    ("title", "By title"),
+    ("", "Best match"),
+    (RATING, "Top rated"),
+    ("newest", "Publication date: newest first"),
+    ("price", "Price: low to high"),
+    ("-price", "Price: high to low"),
+    ("title", "Title: A to Z"),
 ];
+
+/// The order that makes no sense before readers rated anything.
+const RATING: &str = "rating";
 
 /// Ranges of price in minor units, as the API's facets name them.
 const PRICES: &[&str] = &["0-999", "1000-1999", "2000-2999", "3000-"];
@@ -67,6 +70,7 @@ struct ListPage {
     refusals: Vec<String>,
     chips: Vec<Chip>,
     clear_href: &'static str,
+    nothing: Nothing,
     selects: Vec<Select>,
     author: String,
     in_stock: bool,
@@ -75,9 +79,32 @@ struct ListPage {
     next_href: Option<String>,
 }
 
+/// Why a list is empty, and where else to look.
+struct Nothing {
+    words: String,
+    /// A search for the same.
+    search: Option<String>,
+}
+
+fn nothing_found(query: &Query, filters: &Filters<'_>) -> Nothing {
+    let (author, count) = (query.get("author"), filters.count());
+    match (author, count) {
+        ("", 0) => {
+            Nothing { words: "There are no books for sale yet. Please come back soon.".to_owned(), search: None }
+        }
+        ("", 1) => Nothing { words: "No books match this filter.".to_owned(), search: None },
+        (author, 1) => Nothing {
+            words: format!("We have no books by an author called exactly “{}”.", short(author)),
+            search: Some(format!("/search?q={}", encoded(author))),
+        },
+        _ => Nothing { words: "No books match these filters. Try removing one.".to_owned(), search: None },
+    }
+}
+
 /// `GET /books`
 pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
-    let filters = Filters::read(&query, LISTS);
+    let rated = visitor.rated();
+    let filters = Filters::read(&query, rated);
     let mut sent = filters.to_api();
     sent.extend([("cursor", query.get("cursor")), ("limit", PAGE)]);
     let caller = visitor.caller();
@@ -86,8 +113,8 @@ pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Quer
     let (list, refusals) = accept(list)?;
     let Page { items: books, next } = list.unwrap_or(Page { items: Vec::new(), next: None });
     let currency = currency_of(&books);
-    let heading = browse_words(&query);
-    let section = match (query.get("sort"), filters.is_empty()) {
+    let heading = browse_words(&query, filters.sort);
+    let section = match (filters.sort, filters.is_empty()) {
         ("newest", true) => "newest",
         ("rating", true) => "rating",
         (_, true) => "books",
@@ -100,9 +127,11 @@ pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Quer
     let status = if refusals.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let list = ListPage {
         heading,
-        chips: chips("/books", &query, currency),
+        // A single filter that the heading names already is not said twice.
+        chips: if filters.is_named_by_heading() { Vec::new() } else { chips("/books", &query, currency) },
         clear_href: "/books",
-        selects: selects(&query, subjects.iter().map(|subject| subject.name.as_str()), currency),
+        nothing: nothing_found(&query, &filters),
+        selects: selects(&query, rated, subjects.iter().map(|subject| subject.name.as_str()), currency),
         author: query.get("author").to_owned(),
         in_stock: filters.in_stock,
         books,
@@ -126,30 +155,26 @@ pub(super) fn accept<T>(answer: ApiResult<T>) -> Result<(Option<T>, Vec<String>)
 
 fn refusals(problem: &ProblemBody) -> Vec<String> {
     if problem.code == ErrorCode::InvalidCursor.as_str() {
-        return vec!["The place in the list that this link names is not known any more.".to_owned()];
+        return vec!["The list has changed since this link was made.".to_owned()];
     }
     if problem.errors.is_empty() {
         return vec![problem.message().to_owned()];
     }
-    let name = |field: &str| match field.trim_start_matches('/') {
-        "q" => "Words".to_owned(),
-        other => capitalised(&other.replace('_', " ")),
+    let sentence = |error: &FieldError| match error.field.trim_start_matches('/') {
+        "q" => "Your search is too long.".to_owned(),
+        "language" => "We don’t know this language.".to_owned(),
+        "subject" => "We don’t have this subject.".to_owned(),
+        "author" => "This author’s name is too long.".to_owned(),
+        "limit" | "page" | "cursor" => "This page of the list doesn’t exist.".to_owned(),
+        "min_price" | "max_price" => "We don’t understand this price.".to_owned(),
+        other => format!("We don’t understand the {} in this link.", other.replace('_', " ")),
     };
-    problem.errors.iter().map(|error| format!("{}: {}.", name(&error.field), error.message)).collect()
+    problem.errors.iter().map(sentence).collect()
 }
 
-/// What sort of list the unsorted one is called.
-pub(super) struct Unsorted {
-    /// As an option to choose.
-    label: &'static str,
-    /// As the end of a sentence.
-    words: &'static str,
-}
-
-/// Lists of the shelves.
-const LISTS: &Unsorted = &Unsorted { label: "Our order", words: "our order" };
-/// Results of a search.
-pub(super) const RESULTS: &Unsorted = &Unsorted { label: SORTS[0].1, words: "the order of fit" };
+/// What the order of an unsorted list is called: of the shelves, and of the results of a search.
+const FEATURED: &str = "Featured";
+pub(super) const BEST_MATCH: &str = SORTS[0].1;
 
 /// The filters of a page's address, as the API takes them. What makes no sense is left out rather than refused, and
 /// said: an old or mistyped link still shows books.
@@ -164,7 +189,7 @@ pub(super) struct Filters<'a> {
 }
 
 impl<'a> Filters<'a> {
-    pub(super) fn read(query: &'a Query, unsorted: &Unsorted) -> Self {
+    pub(super) fn read(query: &'a Query, rated: bool) -> Self {
         let plain = ["subject", "author", "language"]
             .into_iter()
             .map(|name| (name, query.get(name)))
@@ -174,18 +199,31 @@ impl<'a> Filters<'a> {
         let (sort, price) = (query.get("sort"), query.get("price"));
         let known = matches!(sort, "" | "relevance") || SORTS.iter().any(|(known, _)| *known == sort);
         if !known {
-            notices.push(format!("Books cannot be sorted by “{}”; they are in {}.", short(sort), unsorted.words));
+            notices.push("We ignored an unknown sort option.".to_owned());
+        }
+        let early = sort == RATING && !rated;
+        if early {
+            notices.push("Nobody has rated our books yet, so they can’t be sorted by rating.".to_owned());
         }
         let prices = price_range(price);
         if prices.is_none() && !price.is_empty() {
-            notices.push(format!("“{}” is no range of prices; books of every price are shown.", short(price)));
+            notices.push("We ignored a price range that we don’t understand.".to_owned());
         }
         let in_stock = query.get("in_stock") == "true";
-        Self { plain, prices, in_stock, sort: if known { sort } else { "" }, notices }
+        Self { plain, prices, in_stock, sort: if known && !early { sort } else { "" }, notices }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.prices.is_none() && !self.in_stock
+    }
+
+    fn count(&self) -> usize {
+        self.plain.len() + usize::from(self.prices.is_some()) + usize::from(self.in_stock)
+    }
+
+    /// Whether the list's heading says all that it is filtered by.
+    fn is_named_by_heading(&self) -> bool {
+        self.plain.len() == 1 && self.count() == 1
     }
 
     /// Filters and order.
@@ -227,7 +265,7 @@ pub(super) fn price_label(range: &str, currency: Currency) -> Option<String> {
     Some(match (money(from, 0).filter(|from| from.amount > 0), money(to, 1)) {
         (None, Some(to)) => format!("Under {to}"),
         (Some(from), Some(to)) => format!("{from} to {to}"),
-        (Some(from), None) => format!("{from} and more"),
+        (Some(from), None) => format!("{from} and up"),
         (None, None) => "Any price".to_owned(),
     })
 }
@@ -237,12 +275,12 @@ pub(super) fn currency_of<'a>(books: impl IntoIterator<Item = &'a Book>) -> Curr
     books.into_iter().next().map_or(Currency::USD, |book| book.price.currency)
 }
 
-fn browse_words(query: &Query) -> String {
+fn browse_words(query: &Query, sort: &str) -> String {
     let (subject, author, language) = (query.get("subject"), query.get("author"), query.get("language"));
     match (subject, author, language) {
-        ("", "", "") => match query.get("sort") {
-            "newest" => "Newest books",
-            "rating" => "Best rated books",
+        ("", "", "") => match sort {
+            "newest" => "Latest publications",
+            RATING => "Top rated books",
             _ => "All books",
         }
         .to_owned(),
@@ -272,16 +310,16 @@ pub(super) fn chips(action: &str, query: &Query, currency: Currency) -> Vec<Chip
 }
 
 /// Ways to sort, of which one is chosen.
-pub(super) fn sorts(query: &Query, unsorted: &Unsorted) -> Vec<Choice> {
+pub(super) fn sorts(query: &Query, unsorted: &'static str, rated: bool) -> Vec<Choice> {
     let choice = |(value, label): &(&str, &str)| Choice {
         value: (*value).to_owned(),
-        label: if value.is_empty() { unsorted.label } else { label }.to_owned(),
+        label: if value.is_empty() { unsorted } else { label }.to_owned(),
         chosen: query.get("sort") == *value,
     };
-    SORTS.iter().map(choice).collect()
+    SORTS.iter().filter(|(value, _)| rated || *value != RATING).map(choice).collect()
 }
 
-fn selects<'a>(query: &Query, subjects: impl Iterator<Item = &'a str>, currency: Currency) -> Vec<Select> {
+fn selects<'a>(query: &Query, rated: bool, subjects: impl Iterator<Item = &'a str>, currency: Currency) -> Vec<Select> {
     let choice = |name: &str, value: &str, label: String| Choice {
         value: value.to_owned(),
         label,
@@ -303,7 +341,7 @@ fn selects<'a>(query: &Query, subjects: impl Iterator<Item = &'a str>, currency:
     }
     prices.insert(0, choice("price", "", "Any price".to_owned()));
     vec![
-        Select { name: "sort", label: "Sort", options: sorts(query, LISTS) },
+        Select { name: "sort", label: "Sort by", options: sorts(query, FEATURED, rated) },
         Select { name: "subject", label: "Subject", options: subjects },
         Select { name: "language", label: "Language", options: languages },
         Select { name: "price", label: "Price", options: prices },
@@ -325,7 +363,7 @@ mod tests {
     fn price_ranges_read_well() {
         assert_eq!(price_label("0-999", Currency::USD).unwrap(), "Under $10.00");
         assert_eq!(price_label("1000-1999", Currency::USD).unwrap(), "$10.00 to $20.00");
-        assert_eq!(price_label("3000-", Currency::EUR).unwrap(), "€30.00 and more");
+        assert_eq!(price_label("3000-", Currency::EUR).unwrap(), "€30.00 and up");
         for bad in ["", "-", "a-b", "1", "-5-10", "99999999999-", "900-100"] {
             assert_eq!(price_label(bad, Currency::USD), None, "{bad}");
         }

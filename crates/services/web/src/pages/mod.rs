@@ -43,7 +43,7 @@ pub(crate) fn router() -> Router<Web> {
         .route("/orders", get(account::orders))
         .route("/orders/{id}", get(order::show))
         .route("/orders/{id}/timeline", get(order::timeline))
-        .route("/orders/{id}/cancel", post(order::cancel))
+        .route("/orders/{id}/cancel", get(order::ask_cancel).post(order::cancel))
         .route("/account", get(account::show))
         .route("/sign-in", get(sign_in::show).post(sign_in::submit))
         .route("/sign-up", get(sign_up::show).post(sign_up::submit))

@@ -7,6 +7,8 @@ use axum::{
 };
 use bookworm_contracts::rest::ordering::{CancelRequest, Order, OrderStatus, PaymentStatus};
 
+use bookworm_kernel::ErrorCode;
+
 use crate::{
     Web,
     error::PageResult,
@@ -22,11 +24,12 @@ use crate::{
 struct OrderPage {
     shell: Shell,
     heading: &'static str,
-    lead: &'static str,
+    lead: String,
     progress: Progress,
-    cancellable: bool,
-    key: String,
+    /// Where it can be cancelled, as long as it can.
+    cancel_href: Option<String>,
     address: Vec<String>,
+    sends_mail: bool,
     order: Order,
 }
 
@@ -58,7 +61,7 @@ struct Entry {
 impl Progress {
     fn new(order: &Order, key: &str, calendar: Calendar) -> Self {
         let id = order.id.to_string();
-        let link = if key.is_empty() { format!("/orders/{id}") } else { format!("/orders/{id}?key={}", encoded(key)) };
+        let link = path(&id, "", key);
         Self {
             key: key.to_owned(),
             here: link,
@@ -80,8 +83,8 @@ impl Progress {
                 })
                 .collect(),
             ahead: match order.status {
-                OrderStatus::Pending => vec!["Order confirmed", "Handed to the carrier", "Delivered"],
-                OrderStatus::Confirmed => vec!["Handed to the carrier", "Delivered"],
+                OrderStatus::Pending => vec!["Order confirmed", "Shipped", "Delivered"],
+                OrderStatus::Confirmed => vec!["Shipped", "Delivered"],
                 OrderStatus::Shipped => vec!["Delivered"],
                 _ => Vec::new(),
             },
@@ -113,7 +116,7 @@ impl Progress {
 pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>, query: Query) -> PageResult {
     let key = query.get("key");
     let order = web.api.order(visitor.caller(), &id, &[("key", key)]).await?;
-    let (heading, lead) = words(&order);
+    let (heading, lead) = words(&order, visitor.sends_mail());
     let mut shell = visitor.shell(format!("Order {}: {}", order.number, view::status(&order.status)));
     shell.refresh_after = (order.status == OrderStatus::Pending).then_some(5);
     page(&OrderPage {
@@ -121,9 +124,10 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Pat
         heading,
         lead,
         progress: Progress::new(&order, key, visitor.calendar()),
-        cancellable: order.actions.is_some_and(|actions| actions.cancel),
-        key: key.to_owned(),
+        cancel_href: is_cancellable(&order).then(|| path(&order.id.to_string(), "/cancel", key)),
         address: order.shipping_address.lines(),
+        // Only a confirmed order has had its confirmation.
+        sends_mail: visitor.sends_mail() && !matches!(order.status, OrderStatus::Pending | OrderStatus::Rejected),
         order,
     })
     .map(never_stored)
@@ -140,6 +144,46 @@ pub(crate) async fn timeline(
     page(&Progress::new(&order, query.get("key"), visitor.calendar())).map(never_stored)
 }
 
+/// Asks before an order is cancelled, which cannot be undone.
+#[derive(Template)]
+#[template(path = "order_cancel.html")]
+struct CancelPage {
+    shell: Shell,
+    key: String,
+    back: String,
+    order: Order,
+}
+
+/// `GET /orders/{id}/cancel?key=`
+pub(crate) async fn ask_cancel(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    query: Query,
+) -> PageResult {
+    let key = query.get("key");
+    let order = web.api.order(visitor.caller(), &id, &[("key", key)]).await?;
+    let back = path(&order.id.to_string(), "", key);
+    if !is_cancellable(&order) {
+        visitor.tell(&Flash::problem(TOO_LATE));
+        return Ok(Redirect::to(&back).into_response());
+    }
+    let shell = visitor.shell(format!("Cancel order {}?", order.number));
+    page(&CancelPage { shell, key: key.to_owned(), back, order }).map(never_stored)
+}
+
+const TOO_LATE: &str = "This order can’t be cancelled any more.";
+
+fn is_cancellable(order: &Order) -> bool {
+    order.actions.is_some_and(|actions| actions.cancel)
+}
+
+/// The address of an order, or of something about it; a guest's has the key.
+fn path(id: &str, what: &str, key: &str) -> String {
+    let query = if key.is_empty() { String::new() } else { format!("?key={}", encoded(key)) };
+    format!("/orders/{}{what}{query}", encoded(id).replace("%2D", "-"))
+}
+
 /// `POST /orders/{id}/cancel`
 pub(crate) async fn cancel(
     State(web): State<Web>,
@@ -150,7 +194,12 @@ pub(crate) async fn cancel(
     let key = fields.get("key");
     let request = CancelRequest { reason: Some("Cancelled by the customer".to_owned()), ..CancelRequest::default() };
     match web.api.cancel_order(visitor.caller(), &id, key, &request).await {
-        Ok(()) => visitor.tell(&Flash::success("Your order is cancelled. What was charged goes back the way it came.")),
+        Ok(()) => visitor.tell(&Flash::success(
+            "Your order is cancelled. We’ll refund your original payment method for anything that was charged.",
+        )),
+        Err(error) if error.code() == ErrorCode::InvalidOrderState.as_str() => {
+            visitor.tell(&Flash::problem(TOO_LATE));
+        }
         Err(error) if error.status().is_client_error() && error.status() != http::StatusCode::UNAUTHORIZED => {
             visitor.tell(&Flash::problem(error.message()));
         }
@@ -161,25 +210,27 @@ pub(crate) async fn cancel(
 
 /// The page of an order, with its key when there is one.
 pub(crate) fn order_path(id: &str, key: &str) -> String {
-    let query = if key.is_empty() { String::new() } else { format!("?key={}", encoded(key)) };
-    format!("/orders/{}{query}", encoded(id).replace("%2D", "-"))
+    path(id, "", key)
 }
 
-fn words(order: &Order) -> (&'static str, &'static str) {
-    match order.status {
+fn words(order: &Order, sends_mail: bool) -> (&'static str, String) {
+    let (heading, lead) = match order.status {
         OrderStatus::Pending if order.payment.status == PaymentStatus::ActionRequired => {
-            ("One more step", "Your bank asks you to confirm the payment.")
+            ("One more step", "Please confirm this payment with your bank.")
         }
-        OrderStatus::Pending => {
-            ("We are checking your order", "This takes a moment. The page keeps itself up to date.")
+        OrderStatus::Pending => ("Processing your order", "This takes a moment. This page updates by itself."),
+        OrderStatus::Confirmed if sends_mail => {
+            let lead = format!("We’ve emailed your confirmation to {}.", order.email);
+            return ("Thank you! Your order is confirmed.", lead);
         }
         OrderStatus::Confirmed => {
-            ("Thank you, it is yours", "Your order is confirmed and a mail is on its way to you.")
+            ("Thank you! Your order is confirmed.", "Your confirmation is below. You can print it.")
         }
-        OrderStatus::Shipped => ("On its way to you", "The parcel is with the carrier."),
-        OrderStatus::Completed => ("Delivered", "We hope you enjoy the reading."),
-        OrderStatus::Cancelled => ("This order is cancelled", "Nothing will be sent."),
-        OrderStatus::Rejected => ("We could not accept this order", "Nothing was charged."),
-        OrderStatus::Refunded => ("Your money is on its way back", "It goes the way it came and can take some days."),
-    }
+        OrderStatus::Shipped => ("Your order has shipped", "Your books are on their way."),
+        OrderStatus::Completed => ("Delivered", "Enjoy your books!"),
+        OrderStatus::Cancelled => ("This order is cancelled", "We won’t ship anything."),
+        OrderStatus::Rejected => ("We couldn’t complete this order", "You haven’t been charged."),
+        OrderStatus::Refunded => ("Your order has been refunded", "Refunds take 3 to 5 business days to reach you."),
+    };
+    (heading, lead.to_owned())
 }

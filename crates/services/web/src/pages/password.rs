@@ -18,8 +18,9 @@ use crate::{
     session::Visitor,
 };
 
-const SENT: &str =
-    "If there is an account with this address, a mail with a link is on its way. The link works for an hour.";
+const SENT: &str = "If that email has an account, we’ve sent it a reset link. The link works for an hour.";
+/// Where mail is only kept, nobody gets the link but from staff.
+const NOT_SENT: &str = "We can’t send email at the moment. Please contact us and we’ll help you get back in.";
 
 #[derive(Template)]
 #[template(path = "password.html")]
@@ -41,10 +42,16 @@ pub(crate) async fn forgot(visitor: Visitor, query: Query) -> PageResult {
 
 /// `POST /forgot-password`: `email`.
 pub(crate) async fn ask(State(web): State<Web>, visitor: Visitor, fields: Fields) -> PageResult {
+    if fields.get("email").is_empty() {
+        let mut errors = Errors::default();
+        errors.add("email", "Enter your email.");
+        return ask_form(&visitor, StatusCode::BAD_REQUEST, &fields, &errors);
+    }
     let request = PasswordResetRequest { email: fields.get("email").to_owned() };
     match refused(web.api.ask_password_reset(visitor.caller(), &request).await, &["email"])? {
         None => {
-            visitor.tell(&Flash::success(SENT));
+            let told = if visitor.sends_mail() { Flash::success(SENT) } else { Flash::problem(NOT_SENT) };
+            visitor.tell(&told);
             Ok(Redirect::to("/sign-in").into_response())
         }
         Some((status, errors)) => ask_form(&visitor, status, &fields, &errors),
@@ -54,7 +61,7 @@ pub(crate) async fn ask(State(web): State<Web>, visitor: Visitor, fields: Fields
 /// `GET /reset-password?token=`: where the link in the mail leads.
 pub(crate) async fn choose(visitor: Visitor, query: Query) -> PageResult {
     if query.get("token").is_empty() {
-        return start_again(&visitor, "This link is not complete. Copy all of it from the mail, or ask for a new one.");
+        return start_again(&visitor, "This link is incomplete. Copy all of it from the email, or request a new one.");
     }
     choose_form(&visitor, StatusCode::OK, &query, &Errors::default())
 }
@@ -69,13 +76,13 @@ pub(crate) async fn set(State(web): State<Web>, visitor: Visitor, fields: Fields
     let about_the_link =
         |error: &ApiError| error.problem().is_some_and(|p| p.errors.iter().any(|e| e.field == "/token"));
     if answer.as_ref().is_err_and(about_the_link) {
-        return start_again(&visitor, "This link is not good any more. Ask for a new one, and use the newest mail.");
+        return start_again(&visitor, "This link has expired. Request a new one.");
     }
     match refused(answer, &["new_password"])? {
         None => {
             // Every session of the account has ended, this browser's among them if it had one.
             visitor.drop_tokens();
-            visitor.tell(&Flash::success("Your new password is set. Sign in with it."));
+            visitor.tell(&Flash::success("Your password has been changed. Sign in with the new one."));
             Ok(Redirect::to("/sign-in").into_response())
         }
         Some((status, errors)) => choose_form(&visitor, status, &fields, &errors),
@@ -103,7 +110,7 @@ fn refused(answer: ApiResult<()>, fields: &[&'static str]) -> Result<Option<(Sta
 }
 
 fn ask_form(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &Errors) -> PageResult {
-    let email = Field::new("email", "E-mail")
+    let email = Field::new("email", "Email")
         .kind("email")
         .autocomplete("username")
         .inputmode("email")
@@ -114,11 +121,11 @@ fn ask_form(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &Erro
         shell: visitor.shell(title),
         errors: errors.clone(),
         heading: "Forgot your password?",
-        intro: "Type the address of your account. We send you a link that sets a new password.",
+        intro: "Enter your email and we’ll send you a link to set a new password.",
         action: "/forgot-password",
         token: String::new(),
         fields: vec![email],
-        button: "Send me a link",
+        button: "Send reset link",
     };
     page_with(status, &form).map(never_stored)
 }
@@ -127,7 +134,7 @@ fn choose_form(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &E
     let password = Field::new("new_password", "New password")
         .kind("password")
         .autocomplete("new-password")
-        .hint("At least 8 characters. A few words that only you would put together are best.")
+        .hint("At least 8 characters. A few unrelated words make a strong password.")
         .maxlength(128)
         .fill(typed, errors);
     let title = if errors.is_empty() { "Set a new password" } else { "Error: set a new password" };
@@ -135,11 +142,11 @@ fn choose_form(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &E
         shell: visitor.shell(title),
         errors: errors.clone(),
         heading: "Set a new password",
-        intro: "You will be signed out everywhere, and sign in with the new password.",
+        intro: "You’ll be signed out on all devices.",
         action: "/reset-password",
         token: typed.get("token").to_owned(),
         fields: vec![password.value("")],
-        button: "Set the password",
+        button: "Change password",
     };
     page_with(status, &form).map(never_stored)
 }

@@ -22,6 +22,7 @@ struct ContactPage {
     email: String,
     /// Empty when people always answer.
     hours: String,
+    sends_mail: bool,
     policies: Vec<Policy>,
 }
 
@@ -45,9 +46,9 @@ struct PolicyPage {
 /// `GET /contact`: also where the chat's button leads without JavaScript.
 pub(crate) async fn contact(State(web): State<Web>, visitor: Visitor) -> PageResult {
     let policies = web.api.policies(visitor.caller()).await.unwrap_or_default();
-    let shell = visitor.shell("Contact").section("contact").indexed("How to reach us");
+    let shell = visitor.shell("Contact").section("contact").indexed("How to reach us: chat and email.");
     let hours = hours(&web.settings.hours, web.settings.utc_offset_minutes);
-    page(&ContactPage { shell, email: web.settings.email.clone(), hours, policies })
+    page(&ContactPage { shell, email: web.settings.email.clone(), hours, sends_mail: visitor.sends_mail(), policies })
 }
 
 /// `Mon–Fri 09:00–18:00, Sat 10:00–14:00 (UTC+1)`
@@ -73,7 +74,10 @@ fn hours(all: &[String], offset_minutes: i32) -> String {
 /// `GET /policies`
 pub(crate) async fn list(State(web): State<Web>, visitor: Visitor) -> PageResult {
     let policies = web.api.policies(visitor.caller()).await.unwrap_or_default();
-    let shell = visitor.shell("Our policies").section("policies").indexed("What we promise, in our own words");
+    let shell = visitor
+        .shell("Our policies")
+        .section("policies")
+        .indexed("Our policies on delivery, returns, payment and privacy.");
     page(&PoliciesPage { shell, policies })
 }
 

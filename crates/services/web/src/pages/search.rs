@@ -8,7 +8,7 @@ use bookworm_contracts::rest::catalog::{Book, Facets, Highlight, Piece, SearchHi
 use bookworm_kernel::Currency;
 use http::StatusCode;
 
-use super::listing::{self, Chip, Choice, Filters, RESULTS, accept, chips, currency_of, price_label, short, sorts};
+use super::listing::{self, BEST_MATCH, Chip, Choice, Filters, accept, chips, currency_of, price_label, short, sorts};
 use crate::{
     Web,
     error::PageResult,
@@ -129,7 +129,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     if words.is_empty() {
         return listing::browse(State(web), visitor, query).await;
     }
-    let mut filters = Filters::read(&query, RESULTS);
+    let mut filters = Filters::read(&query, visitor.rated());
     if query.get("q").chars().count() > LONGEST {
         filters.notices.push(format!(
             "That was long: the first {} characters were searched for.",
@@ -198,7 +198,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
             .map(|name| (name, query.get(name).to_owned()))
             .filter(|(_, value)| !value.is_empty())
             .collect(),
-        sorts: sorts(&query, RESULTS),
+        sorts: sorts(&query, BEST_MATCH, visitor.rated()),
         in_stock: filters.in_stock,
         hits: if is_beyond {
             Vec::new()

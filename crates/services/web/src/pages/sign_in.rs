@@ -29,6 +29,10 @@ struct SignInPage {
 
 /// `GET /sign-in?next=`
 pub(crate) async fn show(visitor: Visitor, query: Query) -> PageResult {
+    if visitor.account().is_some() {
+        let next = if query.get("next").is_empty() { "/account" } else { local_path(query.get("next")) };
+        return Ok(Redirect::to(next).into_response());
+    }
     render(&visitor, StatusCode::OK, &query, &Errors::default())
 }
 
@@ -36,10 +40,10 @@ pub(crate) async fn show(visitor: Visitor, query: Query) -> PageResult {
 pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fields) -> PageResult {
     let mut errors = Errors::default();
     if fields.get("email").is_empty() {
-        errors.add("email", "Type the e-mail address of your account.");
+        errors.add("email", "Enter your email.");
     }
     if fields.raw("password").is_empty() {
-        errors.add("password", "Type your password.");
+        errors.add("password", "Enter your password.");
     }
     if !errors.is_empty() {
         return render(&visitor, StatusCode::BAD_REQUEST, &fields, &errors);
@@ -55,14 +59,15 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
         Err(ApiError::Problem(problem)) if problem.status == 429 => {
             let wait = match problem.retry_after {
                 Some(seconds) if seconds > 90 => format!("Try again in {} minutes.", seconds.div_ceil(60)),
+                Some(0 | 1) => "Try again in 1 second.".to_owned(),
                 Some(seconds) => format!("Try again in {seconds} seconds."),
                 None => "Try again in a few minutes.".to_owned(),
             };
-            let errors = Errors::general(format!("There were too many attempts with this address. {wait}"));
+            let errors = Errors::general(format!("Too many attempts. {wait}"));
             render(&visitor, StatusCode::TOO_MANY_REQUESTS, &fields, &errors)
         }
         Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) => {
-            let errors = Errors::general("E-mail or password is wrong. Check both and try again.");
+            let errors = Errors::general("That email and password don’t match.");
             render(&visitor, StatusCode::UNAUTHORIZED, &fields, &errors)
         }
         Err(error) => Err(error.into()),
@@ -81,7 +86,7 @@ pub(crate) async fn welcome(web: &Web, visitor: &Visitor, tokens: &TokenResponse
 
 fn render(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &Errors) -> PageResult {
     let fields = vec![
-        Field::new("email", "E-mail")
+        Field::new("email", "Email")
             .kind("email")
             .autocomplete("username")
             .inputmode("email")

@@ -31,6 +31,9 @@ struct SignUpPage {
 
 /// `GET /sign-up?next=`
 pub(crate) async fn show(visitor: Visitor, query: Query) -> PageResult {
+    if visitor.account().is_some() {
+        return Ok(Redirect::to("/account").into_response());
+    }
     render(&visitor, StatusCode::OK, &query, &Errors::default())
 }
 
@@ -39,13 +42,13 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
     let (name, email, password) = (fields.get("name"), fields.get("email"), fields.raw("password"));
     let mut errors = Errors::default();
     if name.is_empty() {
-        errors.add("name", "Type your name.");
+        errors.add("name", "Enter your name.");
     }
     if email.is_empty() {
-        errors.add("email", "Type your e-mail address.");
+        errors.add("email", "Enter your email.");
     }
     if password.chars().count() < 8 {
-        errors.add("password", "Choose a password of at least 8 characters.");
+        errors.add("password", "Choose a password with at least 8 characters.");
     }
     if !errors.is_empty() {
         return render(&visitor, StatusCode::BAD_REQUEST, &fields, &errors);
@@ -62,7 +65,7 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
         Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) => {
             let mut errors = Errors::from_api(&problem.errors, &["name", "email", "password"]);
             if problem.code == ErrorCode::EmailTaken.as_str() {
-                errors.add("email", "There is an account with this address already. Sign in, or use another address.");
+                errors.add("email", "That email is already registered. Sign in, or use another one.");
             }
             if errors.is_empty() {
                 errors.general.push(problem.message().to_owned());
@@ -78,12 +81,12 @@ fn render(visitor: &Visitor, status: StatusCode, typed: &Fields, errors: &Errors
     let password = Field::new("password", "Password")
         .kind("password")
         .autocomplete("new-password")
-        .hint("At least 8 characters. A few words that only you would put together are best.")
+        .hint("At least 8 characters. A few unrelated words make a strong password.")
         .maxlength(128)
         .fill(typed, errors);
     let fields = vec![
         Field::new("name", "Name").autocomplete("name").maxlength(100).fill(typed, errors),
-        Field::new("email", "E-mail")
+        Field::new("email", "Email")
             .kind("email")
             .autocomplete("username")
             .inputmode("email")

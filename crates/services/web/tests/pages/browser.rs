@@ -44,6 +44,15 @@ impl Browser {
     }
 
     pub fn with(secure_cookies: bool) -> Self {
+        Self::of(secure_cookies, true)
+    }
+
+    /// In a shop whose mail is only kept, not sent.
+    pub fn without_mail() -> Self {
+        Self::of(false, false)
+    }
+
+    fn of(secure_cookies: bool, sends_mail: bool) -> Self {
         let api = FakeApi::default();
         let client = ApiClient::new(BoxCloneSyncService::new(fake_api::router(&api)));
         let settings = WebSettings {
@@ -51,7 +60,7 @@ impl Browser {
             email: "shop@shop.example".to_owned(),
             hours: vec!["mon-fri 09:00-18:00".to_owned(), "sat 10:00-14:00".to_owned()],
             utc_offset_minutes: -210,
-            sends_mail: true,
+            sends_mail,
             time_zone: TimeZone::parse("Europe/Berlin").unwrap(),
             clock: Arc::new(ManualClock::at(Timestamp::parse("2026-03-02T09:00:00Z").unwrap())),
             secure_cookies,

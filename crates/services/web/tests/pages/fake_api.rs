@@ -49,6 +49,14 @@ pub struct Inner {
     pub broken: Vec<(&'static str, u16)>,
     /// Synonyms as they are saved, and their version.
     pub synonyms: (Value, u32),
+    /// What `/books` answers; two rated books when there is none.
+    pub books: Option<Vec<Value>>,
+    /// What `/recommendations` answers.
+    pub recommendations: Option<Value>,
+    /// What is in the basket; one line when there is none.
+    pub basket: Option<Value>,
+    /// What a change of a basket is refused with.
+    pub refusal: Option<(u16, Value)>,
     /// Prepared replies as they are saved, and their version.
     pub replies: (Value, u32),
 }
@@ -83,7 +91,7 @@ pub fn money(amount: i64) -> Value {
     json!({"amount": amount, "currency": "USD"})
 }
 
-fn book(id: &str, title: &str) -> Value {
+pub fn book(id: &str, title: &str) -> Value {
     json!({
         "id": id, "title": title, "authors": [{"id": OTHER, "name": "O'Brien <i>"}], "publisher": "P & Q",
         "year": -380, "language": "en", "pages": 320, "subjects": ["Sea <stories>", "Classics"], "series": "S<1>",
@@ -97,7 +105,7 @@ fn page(items: Vec<Value>) -> Json<Value> {
     Json(json!({"items": items, "next": "c/u+r"}))
 }
 
-fn basket(empty: bool) -> Value {
+pub fn basket(empty: bool) -> Value {
     let line = json!({
         "book_id": BOOK, "title": HOSTILE, "authors": ["O'Brien"], "quantity": 2, "unit_price": money(1299),
         "line_total": money(2598), "available": 9, "price_changed": true, "previous_price": money(999),
@@ -259,8 +267,16 @@ async fn cancel(State(api): State<FakeApi>, Path(_): Path<String>, Json(body): J
     Json(order("cancelled")).into_response()
 }
 
-async fn basket_answer(State(api): State<FakeApi>, headers: HeaderMap) -> Response {
-    let mut answer = basket(api.0.lock().unwrap().empty);
+async fn basket_answer(State(api): State<FakeApi>, method: http::Method, headers: HeaderMap) -> Response {
+    let (known, refusal, empty) = {
+        let inner = api.0.lock().unwrap();
+        (inner.basket.clone(), inner.refusal.clone(), inner.empty)
+    };
+    if let (true, Some((status, body))) = (method != http::Method::GET, refusal) {
+        let code = body["code"].as_str().unwrap_or("validation_failed").to_owned();
+        return problem(status, &code, body);
+    }
+    let mut answer = known.unwrap_or_else(|| basket(empty));
     if api.0.lock().unwrap().under_way {
         answer["order_under_way"] = ORDER.into();
     }
@@ -337,8 +353,11 @@ pub fn router(api: &FakeApi) -> Router {
     let v1 = Router::new()
         .route(
             "/books",
-            get(|| async { page(vec![book(BOOK, HOSTILE), book(OTHER, "Plain title")]) })
-                .post(|| async { (StatusCode::CREATED, Json(book(BOOK, HOSTILE))) }),
+            get(|State(api): State<FakeApi>| async move {
+                let books = api.0.lock().unwrap().books.clone();
+                page(books.unwrap_or_else(|| vec![book(BOOK, HOSTILE), book(OTHER, "Plain title")]))
+            })
+            .post(|| async { (StatusCode::CREATED, Json(book(BOOK, HOSTILE))) }),
         )
         .route(
             "/books/{id}",
@@ -361,7 +380,10 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/search/synonyms", get(synonyms).put(save_synonyms))
         .route(
             "/recommendations",
-            get(|headers: HeaderMap| async move {
+            get(|State(api): State<FakeApi>, headers: HeaderMap| async move {
+                if let Some(answer) = api.0.lock().unwrap().recommendations.clone() {
+                    return Json(answer);
+                }
                 let basis = if headers.contains_key("authorization") { "yours" } else { "popular" };
                 Json(json!({"items": [book(OTHER, "A likely book"), book(BOOK, HOSTILE)], "basis": basis}))
             }),
