@@ -112,18 +112,20 @@ impl Ask<'_> {
     }
 }
 
-/// Whether a book is the one that a question names: every word of the question is in its title or its authors' names,
-/// and one of them in the title; or the question is its number.
+/// Whether a book is the one that a question names: the question says the whole title, but for what stands behind a
+/// colon, and nothing that is not in it or in its authors' names; or the question is its number.
 fn is_asked_for(topic: &str, book: &Book) -> bool {
     if let Some(IsbnMention { isbn: Ok(isbn), .. }) = Isbn13::find(topic) {
         return book.isbn13 == Some(isbn);
     }
     let title = words(&book.title);
+    let short = book.title.split([':', ';', '(']).next().unwrap_or(&book.title);
+    let short = words(short.split(", or ").next().unwrap_or(short));
     let authors: Vec<String> = book.authors.iter().flat_map(|author| words(&author.name)).collect();
     let series: Vec<String> = book.series.iter().flat_map(|name| words(name)).collect();
     let asked = words(topic);
     let has = |list: &[String], word: &String| list.iter().any(|other| is_like(other, word));
-    asked.iter().any(|word| has(&title, word))
+    short.iter().all(|word| has(&asked, word))
         && asked.iter().all(|word| has(&title, word) || has(&authors, word) || has(&series, word))
 }
 
@@ -213,6 +215,9 @@ mod tests {
             ("animal farm", "Cold Comfort Farm", "Stella Gibbons", false),
             ("animal farm", "My Family and Other Animals", "Gerald Durrell", false),
             ("whales", "Holes", "Louis Sachar", false),
+            ("sailing", "Sailing Alone", "Ann Author", false),
+            ("thinking fast and slow", "Thinking, Fast and Slow", "Daniel Kahneman", true),
+            ("salt", "Salt: A World History", "Mark Kurlansky", true),
             ("herbert", "Dune", "Frank Herbert", false),
             ("harry potter", "Harrius Potter et Philosophi Lapis", "J. K. Rowling", false),
             ("9780441172719", "Dune", "Frank Herbert", true),

@@ -276,6 +276,7 @@ async fn every_intent_has_its_answer() {
             Intent::BookAvailability,
             "We don’t have “Animal Farm”. The nearest we have:\n- “Cold",
         ),
+        ("is a book about sailing in stock?", Intent::BookAvailability, "not sure which book you mean by “sailing”"),
         ("recommend me a book", Intent::RecommendBook, "“Emma”"),
         ("where are you located?", Intent::StoreInformation, "independent online bookshop"),
         ("hello", Intent::Greeting, "Hello Ada!"),
