@@ -113,7 +113,7 @@ test("tabs stay in step", async ({ page }) => {
   const texts = (panel: Locator): Promise<string[]> => panel.getByRole("log").locator(".msg__text").allInnerTexts();
   await expect.poll(async () => (await texts(there)).join("\n")).toBe((await texts(here)).join("\n"));
 
-  await choose(there, "Delete the conversation");
+  await choose(there, "Delete conversation");
   await there.getByRole("button", { name: "Delete conversation", exact: true }).click();
   for (const panel of [here, there]) await expect(said(panel)).toHaveCount(0);
   await page.reload();
@@ -215,10 +215,10 @@ test("a conversation ends, is rated, and a new one begins", async ({ page, perso
   const panel = await openChat(page);
   await panel.getByText("Your name and email").click();
   await panel.getByLabel("Name").fill(person.name);
-  await panel.getByLabel("E-mail").fill(person.email);
+  await panel.getByLabel("Email", { exact: true }).fill(person.email);
   await ask(panel, "What are your opening hours?");
-  await choose(panel, "Send me a transcript");
-  await panel.getByLabel("To which address?").fill(person.email);
+  await choose(panel, "Email me a transcript");
+  await panel.getByLabel("Email address").fill(person.email);
   await panel.getByRole("button", { name: "Send transcript" }).click();
   await expect(panel.getByRole("status").filter({ hasText: "The transcript is being sent" })).toBeVisible();
   await choose(panel, "End conversation");
