@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::Browser,
+    checkout_form,
     fake_api::{self, BOOK, ORDER},
 };
 
@@ -251,18 +252,7 @@ async fn nobody_reads_the_words_of_the_api() {
 
     let errors = json!([{"field": "/shipping_address/name", "message": "must be 1 to 100 characters, not 101"}]);
     browser.api.answer_checkout(400, json!({"code": "validation_failed", "errors": errors}));
-    let form = [
-        ("email", "a@example.org"),
-        ("name", "x"),
-        ("line1", "x"),
-        ("city", "x"),
-        ("postal_code", "x"),
-        ("country", "US"),
-        ("shipping_method", "standard"),
-        ("payment_token", "t"),
-        ("action", "place"),
-    ];
-    let seen = browser.post("/checkout", &form).await;
+    let seen = browser.post("/checkout", &checkout_form()).await;
     assert!(seen.body.contains("Name can have up to 100 characters."), "{}", seen.body);
     assert!(!seen.body.contains("must be"), "{}", seen.body);
 
