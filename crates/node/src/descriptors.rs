@@ -71,7 +71,7 @@ fn connections(settings: &Settings, limit: Option<u64>) -> Connections {
     });
     // Behind a proxy every connection is the proxy's.
     let told_apart = !settings.gateway.trust_forwarded_for && each < max;
-    Connections { all, each: if told_apart { each.min(all.saturating_sub(1)) } else { all } }
+    Connections { all, each: if told_apart { each.min(all.saturating_sub(1)).max(1) } else { all } }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct Slots(Arc<Places>);
 impl Slots {
     /// This many places; `shared`: no client gets more than its share of them.
     pub fn new(places: usize, shared: bool) -> Self {
-        Self(Places::new(places, if shared { places.saturating_sub(1) } else { places }))
+        Self(Places::new(places, if shared { places.saturating_sub(1).max(1) } else { places }))
     }
 }
 
