@@ -38,9 +38,13 @@ pub enum Command {
 
     /// Load books from a file
     ///
-    /// JSON Lines (plain or gzip) or CSV with named columns. Books are recognised by `source_id`: importing again
-    /// changes only what changed, and an import that was stopped is finished by starting it again. A line that cannot
-    /// be used goes to a rejects file with the reason. The shop may be running. See docs/import.md.
+    /// CSV or JSON, plain or gzip; exports of Goodreads, StoryGraph, LibraryThing, Shopify and WooCommerce are known.
+    /// Try it with --dry-run first: it tells what each column was understood as. Books are recognised by `source_id`:
+    /// importing again changes only what changed, and an import that was stopped is finished by starting it again. What
+    /// cannot be used goes to a rejects file with the reason. A book without a price is not for sale. The shop may be
+    /// running.
+    ///
+    /// Exits with 0 when every record was taken, 2 when some were rejected, 3 when all were.
     Import(Import),
 
     /// Rebuild what was derived from events, and compare it with what was there
@@ -86,9 +90,29 @@ pub struct Import {
     /// The file
     pub file: PathBuf,
 
-    /// Where lines that cannot be used go [default: FILE.rejects.jsonl]
+    /// Tell what would be added, changed and passed over, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Which column says what, where its name does not tell: title=Name,price="Regular price"
+    #[arg(long = "map", value_name = "FIELD=COLUMN,...")]
+    pub map: Vec<String>,
+
+    /// How the file's letters are encoded, such as windows-1250 [default: found out]
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<String>,
+
+    /// Where records that cannot be used go [default: FILE.rejects.jsonl]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+
+    /// Where everything that was rejected or adjusted is told, as CSV [default: FILE.report.csv]
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// Show the log as well
+    #[arg(long, short)]
+    pub verbose: bool,
 }
 
 impl Arguments {

@@ -37,7 +37,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         print(&settings.redacted_toml());
         return Ok(ExitCode::SUCCESS);
     }
-    let telemetry = telemetry(&settings)?;
+    let telemetry = telemetry(&settings, &arguments.command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         match arguments.command {
@@ -58,12 +58,15 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn telemetry(settings: &Settings) -> anyhow::Result<Telemetry> {
+/// The log. An import speaks for itself: of its log only what went wrong is shown.
+fn telemetry(settings: &Settings, command: &Command) -> anyhow::Result<Telemetry> {
+    let quiet = matches!(command, Command::Import(import) if !import.verbose);
+    let filter = if quiet { "warn" } else { settings.telemetry.log_filter.as_str() };
     let format = match settings.telemetry.log_format {
         bookworm_config::LogFormat::Pretty => LogFormat::Pretty,
         bookworm_config::LogFormat::Json => LogFormat::Json,
     };
-    Ok(bookworm_telemetry::init(format, &settings.telemetry.log_filter)?)
+    Ok(bookworm_telemetry::init(format, filter)?)
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

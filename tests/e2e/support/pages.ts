@@ -48,7 +48,7 @@ export const KINDS: Kind[] = [
   { name: "search-none", path: () => "/search?q=zzzqqqxxx" },
   { name: "search-none-filtered", path: () => "/search?q=zzzqqqxxx&language=la&in_stock=true" },
   { name: "search-beyond", path: () => "/search?q=the&page=999", status: 404 },
-  { name: "search-refused", path: () => "/search?q=the&language=klingon&sort=odd", status: 400 },
+  { name: "search-refused", path: () => "/search?q=the&language=gibberish&sort=odd", status: 400 },
   { name: "search-suggestions", path: () => "/", act: suggestions },
   { name: "book", path: (world) => world.book.path },
   { name: "book-added", path: (world) => world.book.path, act: add },

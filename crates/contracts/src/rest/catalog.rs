@@ -57,8 +57,11 @@ pub struct Book {
     /// A paragraph about it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
-    /// What it costs.
+    /// What it costs; 0 when it is not for sale and has no price yet.
     pub price: Money,
+    /// Whether it is sold at all. When it is not, its price means nothing and no copy is available.
+    #[serde(default = "yes")]
+    pub for_sale: bool,
     /// What it cost before, when it is reduced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub list_price: Option<Money>,
@@ -118,6 +121,14 @@ pub struct BookInput {
     /// Copies in the house, for a new book only.
     #[serde(default)]
     pub stock: Option<i64>,
+    /// Whether it is sold, `true` when left out. A book that is not needs no price.
+    #[serde(default)]
+    pub for_sale: Option<bool>,
+}
+
+/// A book of a shop before books could be not for sale.
+const fn yes() -> bool {
+    true
 }
 
 /// How a list of books is sorted.

@@ -6,7 +6,7 @@ mod reconcile;
 mod replay_orders;
 
 pub use self::{
-    import::{ImportProgress, ImportReport, import},
+    import::{Import, ImportMapping, ImportOptions, ImportProgress, ImportReport, import},
     reconcile::{Reconciled, reconcile},
     replay_orders::{Replayed, replay_orders},
 };

@@ -41,9 +41,11 @@ async fn load_demo(catalog: &CatalogService, data_dir: &Path) -> anyhow::Result<
         return Ok(());
     }
     std::fs::write(&file, DEMO).with_context(|| format!("cannot write {}", file.display()))?;
-    let rejects = data_dir.join("demo-catalogue.rejects.jsonl");
-    let report =
-        import::run(catalog, &file, &rejects, |_| {}).await.context("cannot load the demonstration catalogue")?;
+    let source = import::Source::File(file.clone());
+    let options = import::Options { demonstration: true, ..import::Options::default() };
+    let report = import::run(catalog, &source, &options, false, &mut import::Papers::memory(), |_| {})
+        .await
+        .context("cannot load the demonstration catalogue")?;
     tracing::info!(books = report.added, rejected = report.rejected, "demonstration catalogue loaded");
     std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
 }

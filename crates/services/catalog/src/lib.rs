@@ -78,6 +78,7 @@ impl CatalogService {
         db.migrate(&migrations, clock.now()).await?;
         store::mend::languages(&db, clock.now()).await?;
         store::mend::titles(&db).await?;
+        store::mend::authors(&db).await?;
         let outbox = Outbox::new(clock.clone());
         Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new(), search })))
     }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use bookworm_kernel::{Isbn13, Language};
 use serde::Serialize;
 
-use super::text::fold;
+use super::{author, text::fold};
 
 /// The most characters of a title.
 pub(crate) const TITLE: usize = 500;
@@ -45,12 +45,27 @@ pub(crate) struct Draft {
     /// Minor units of the shop's currency.
     pub(crate) price: i64,
     pub(crate) list_price: Option<i64>,
+    /// Whether it can be bought. One without a price cannot.
+    #[serde(skip_serializing_if = "is_true")]
+    pub(crate) for_sale: bool,
+}
+
+/// The usual case adds nothing to what an import file is remembered by.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// Each name once, in the order given: a name that folds to an earlier one is left out.
 pub(crate) fn distinct(names: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
     names.into_iter().filter(|name| seen.insert(fold(name))).collect()
+}
+
+/// As [`distinct`], for authors: spellings of one name are one author.
+pub(crate) fn distinct_authors(names: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names.into_iter().filter(|name| seen.insert(author::identity(name))).collect()
 }
 
 /// The tag of a language that is given by any code of ISO 639 or by its name.

@@ -1,7 +1,7 @@
 //! The catalogue's rules. Pure: no I/O, no async.
 
+pub(crate) mod author;
 pub(crate) mod draft;
-pub(crate) mod estimate;
 pub(crate) mod named;
 pub(crate) mod rating;
 pub(crate) mod text;

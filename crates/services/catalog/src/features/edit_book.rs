@@ -25,7 +25,7 @@ fn check(input: BookInput, currency: Currency) -> Result<(Draft, Option<i64>)> {
         let names = names.iter().take(draft::NAMES).enumerate();
         draft::distinct(names.map(|(i, name)| valid.text(&format!("{field}/{i}"), name, 1..=chars)).collect())
     };
-    let authors = list("/authors", input.authors, draft::NAME);
+    let authors = draft::distinct_authors(list("/authors", input.authors, draft::NAME));
     let subjects = list("/subjects", input.subjects, draft::SUBJECT);
     let isbn13 = input.isbn13.as_deref().filter(|text| !text.trim().is_empty());
     let isbn13 = isbn13.and_then(|text| valid.take("/isbn13", Isbn13::parse(text)));
@@ -52,7 +52,8 @@ fn check(input: BookInput, currency: Currency) -> Result<(Draft, Option<i64>)> {
     };
     let price = input.price.map(|price| amount("/price", price));
     let list_price = input.list_price.map(|price| amount("/list_price", price));
-    valid.check("/price", price.is_some(), "must be given");
+    let for_sale = input.for_sale.unwrap_or(true);
+    valid.check("/price", price.is_some() || !for_sale, "must be given, unless for_sale is false");
     if let (Some(price), Some(list_price)) = (price, list_price) {
         valid.check("/list_price/amount", list_price > price, "must be higher than the price");
     }
@@ -73,6 +74,7 @@ fn check(input: BookInput, currency: Currency) -> Result<(Draft, Option<i64>)> {
         pages,
         price: price.unwrap_or_default(),
         list_price,
+        for_sale,
     };
     valid.finish()?;
     Ok((draft, input.stock))

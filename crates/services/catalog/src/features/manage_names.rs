@@ -5,7 +5,7 @@ use bookworm_contracts::rest::{
     Page,
     catalog::{NameInput, Named},
 };
-use bookworm_db::DbError;
+use bookworm_db::{DbError, Tx};
 use bookworm_http::{
     ApiJson, IfMatch, PageParams, Problem, Result, Validator, cursor, etag, if_none_match, not_modified,
 };
@@ -98,6 +98,17 @@ fn check(kind: Kind, input: &NameInput) -> Result<String> {
     Ok(name)
 }
 
+/// Another spelling of an author who is there is no new author.
+async fn check_spelling(tx: &Tx, kind: Kind, name: &str, own: Uuid) -> Result<()> {
+    if kind == Kind::Author
+        && let Some(other) = names::same_author(tx, name, own).await?
+    {
+        let message = format!("is a spelling of {}, who is there already", other.name);
+        return Err(Problem::new(ErrorCode::DuplicateValue).field(FieldError::new("/name", message)));
+    }
+    Ok(())
+}
+
 /// The index refuses a second name that folds to the same.
 fn or_taken(kind: Kind) -> impl Fn(DbError) -> Problem {
     move |error| {
@@ -120,6 +131,7 @@ async fn create<Id: Serialize>(
     let (new, service) = (Uuid::now_v7(), catalog.clone());
     let created = catalog.0.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
+            check_spelling(tx, kind, &name, new).await?;
             names::create(tx, kind, new, &name).await.map_err(or_taken(kind))?;
             service.changed_with(tx, Vec::new());
             Ok(name)
@@ -146,6 +158,9 @@ async fn rename<Id: Serialize>(
         Box::pin(async move {
             let old = names::by_id(tx, kind, of).await?.ok_or_else(|| Problem::not_found(kind.noun()))?;
             if_match.check(old.version)?;
+            if kind.key(&old.name) != kind.key(&name) {
+                check_spelling(tx, kind, &name, of).await?;
+            }
             if !names::rename(tx, kind, of, old.version, &name).await.map_err(or_taken(kind))? {
                 return Err(Problem::new(ErrorCode::EditConflict));
             }

@@ -432,10 +432,8 @@ async fn index_filters(
         ("publisher_key", Kind::Publisher, &filter.publisher),
     ] {
         let Some(wanted) = wanted else { continue };
-        let name = match wanted.parse() {
-            Ok(id) => names::by_id(db, kind, id).await?.map(|row| row.name),
-            Err(_) => Some(wanted.clone()),
-        };
+        let known = names::by_id_or_name(db, kind, wanted).await?.map(|row| row.name);
+        let name = known.or_else(|| wanted.parse::<uuid::Uuid>().is_err().then(|| wanted.clone()));
         let Some(name) = name else { return Ok(None) };
         filters.push(Filter::keyword(field, [fold(&name)]));
     }

@@ -1,22 +1,32 @@
 //! Fills the catalogue from a file.
 //!
-//! One line is one book: JSON Lines or CSV, plain or gzip. A line is known by its `source_id` and by a hash of what it
-//! says, so that importing again writes only what changed, and an import that was stopped is finished by running it
-//! again. A line that is not valid is reported with its number and reason and written to a file of rejects; the rest goes
-//! on. Memory does not grow with the file: lines are read on a thread of their own and written in batches.
+//! One record is one book: CSV or JSON in their usual shapes, plain or gzip. What a file is, how its letters are encoded
+//! and what its columns say is found out by looking at it ([`Plan`]); what cannot be found out is said, never guessed. A
+//! record is known by its `source_id` and by a hash of what it says, so that importing again writes only what changed,
+//! and an import that was stopped is finished by running it again. A record that is not valid is reported with its line,
+//! column, value and reason; the rest goes on. Memory does not grow with the file: records are read on a thread of their
+//! own and written in batches.
 //!
-//! The file tells what a book is, not how many there are now: `stock` counts for a new book only. A book that staff took
-//! from sale stays so.
+//! The file tells what a book is, not how many there are now: `stock` counts for a new book only. A book without a price
+//! is not for sale. A book that staff took from sale stays so.
 //!
 //! The shop may run meanwhile, also in another process: every batch is one unit of work like any other, and answers that
 //! the other process keeps in memory expire within a second.
 
 mod batch;
+mod columns;
+#[cfg(test)]
+mod corpus;
+mod objects;
+mod paper;
 mod read;
 mod record;
+mod report;
+mod rows;
+mod source;
+mod values;
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -25,11 +35,23 @@ use std::{
 };
 
 use bookworm_db::DbError;
+use bookworm_kernel::Money;
 
-use self::record::Entry;
+use self::{
+    batch::Seen,
+    read::{Item, Reader},
+    record::Entry,
+};
+pub use self::{
+    columns::{ColumnUse, Field, Mapping, Program},
+    paper::Papers,
+    read::Options,
+    report::{Note, Plan, Reject},
+    source::Source,
+};
 use crate::{CatalogService, store::books::Names};
 
-/// Lines written together.
+/// Records written together.
 const BATCH: usize = 500;
 /// Batches read ahead.
 const AHEAD: usize = 2;
@@ -37,36 +59,86 @@ const AHEAD: usize = 2;
 const KNOWN_NAMES: usize = 200_000;
 /// How often a batch that met somebody else's change is tried.
 const ATTEMPTS: u32 = 5;
+/// Notes and rejected records that a report repeats. All of them are in its files.
+const TOLD: usize = 50;
+/// Books that a report shows as they were understood.
+const SAMPLES: usize = 5;
 
 /// How far an import is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Lines dealt with.
+    /// Records dealt with.
     pub done: u64,
     /// Size of the file.
     pub total_bytes: u64,
     /// Of these, read; in a compressed file counted as compressed.
     pub read_bytes: u64,
-    /// Lines that were not valid.
+    /// Records that were not valid.
     pub rejected: u64,
 }
 
-/// What an import did. `added + changed + unchanged + rejected` is the number of lines that are not blank.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// What an import did, or would do. `added + changed + unchanged + rejected` is the number of records.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
+    /// How the file was understood.
+    pub plan: Plan,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Records of the file.
+    pub records: u64,
     /// Books that were not there.
     pub added: u64,
-    /// Books whose line says something else than last time.
+    /// Books whose record says something else than last time.
     pub changed: u64,
-    /// Books whose line says the same as last time, or that staff took from sale.
+    /// Books whose record says the same as last time, or that staff took from sale.
     pub unchanged: u64,
-    /// Lines that are not valid: see the rejects file.
+    /// Records that are not valid.
     pub rejected: u64,
-    /// Details that were left out or adjusted in lines that were taken: an ISBN that belongs to another book, a
-    /// language that is no code, names above the limit.
-    pub warnings: u64,
+    /// New books that have no price, or that the file marks as not sold: they cannot be bought.
+    pub not_for_sale: u64,
+    /// New books of which the file does not say how many there are: they have no copies.
+    pub without_stock: u64,
+    /// Details that were left out or taken otherwise than they stand in the file.
+    pub adjusted: u64,
+    /// Whether any column says what books cost.
+    pub has_prices: bool,
+    /// Whether any column says how many copies there are.
+    pub has_stock: bool,
+    /// The first adjustments.
+    pub notes: Vec<Note>,
+    /// The first rejected records.
+    pub rejects: Vec<Reject>,
+    /// The first books, as they were understood.
+    pub samples: Vec<Sample>,
     /// How long it took.
     pub seconds: f64,
+}
+
+impl Report {
+    /// Whether not one record was taken, also because there is none.
+    #[must_use]
+    pub fn is_fruitless(&self) -> bool {
+        self.rejected == self.records
+    }
+}
+
+/// A book as it was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The line where its record begins.
+    pub line: u64,
+    /// Its title.
+    pub title: String,
+    /// Its authors.
+    pub authors: Vec<String>,
+    /// Its ISBN.
+    pub isbn13: Option<String>,
+    /// Its price; none when it is not for sale.
+    pub price: Option<Money>,
+    /// Copies, where the file says.
+    pub stock: Option<i64>,
+    /// Its language.
+    pub language: Option<String>,
 }
 
 /// An import cannot go on. What was written before stays; run it again to finish.
@@ -75,74 +147,150 @@ pub enum ImportError {
     /// The file cannot be opened or read, or its compressed data is damaged.
     #[error("the file cannot be read")]
     Read(#[source] std::io::Error),
-    /// The CSV file has no header line with a column `title`.
-    #[error("the first line of a CSV file must name its columns, among them `title`")]
-    Header,
-    /// The rejects file cannot be written.
-    #[error("the rejects file cannot be written")]
-    Rejects(#[source] std::io::Error),
+    /// It is of a kind that is not read; what it is and what to do.
+    #[error("{0}")]
+    Format(String),
+    /// No column is the title.
+    #[error(
+        "No column is understood as the title. The first line must name the columns; here it names {columns}. Say which one is the title (title=COLUMN)."
+    )]
+    Header {
+        /// What the first line has, as a list for people.
+        columns: String,
+    },
+    /// A column was named that is not there.
+    #[error("The file has no column `{column}` for {field}; it has {columns}.")]
+    Column {
+        /// The field.
+        field: &'static str,
+        /// The column.
+        column: String,
+        /// Those that there are.
+        columns: String,
+    },
+    /// The rejects file or the report cannot be written.
+    #[error("the report cannot be written")]
+    Report(#[source] std::io::Error),
     /// The database failed.
     #[error("the catalogue cannot be written")]
     Database(#[from] DbError),
 }
 
-/// Imports the file at `path`. Lines that are not valid are written to `rejects` as JSON Lines of
-/// `{"line", "reason", "text"}`; without any, no such file is made and an old one is removed. `progress` is called after
-/// each batch.
+/// Imports a file, or finds out what an import would do when `dry_run`. Every rejected record and every adjustment goes to
+/// `papers`. `progress` is called after each batch.
 ///
 /// # Errors
-/// [`ImportError`] when the import as a whole cannot go on; never for a single line.
+/// [`ImportError`] when the import as a whole cannot go on; never for a single record.
 pub async fn run(
     catalog: &CatalogService,
-    path: &Path,
-    rejects: &Path,
+    source: &Source,
+    options: &Options,
+    dry_run: bool,
+    papers: &mut Papers,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Report, ImportError> {
     let started = Instant::now();
-    let total_bytes = std::fs::metadata(path).map_err(ImportError::Read)?.len();
+    let total_bytes = source.size().map_err(ImportError::Read)?;
     let read_bytes = Arc::new(AtomicU64::new(0));
-    let rejected = Arc::new(AtomicU64::new(0));
-    let (batches, mut incoming) = tokio::sync::mpsc::channel::<Vec<Entry>>(AHEAD);
-    let job = read::Job {
-        path: path.to_owned(),
-        rejects: rejects.to_owned(),
-        currency: catalog.0.currency,
-        read_bytes: read_bytes.clone(),
-        rejected: rejected.clone(),
-    };
-    let reader = tokio::task::spawn_blocking(move || job.run(&batches));
-    let mut report = Report::default();
-    let mut names = Names::default();
-    let mut done = 0;
-    while let Some(entries) = incoming.recv().await {
-        done += entries.len() as u64;
-        write(catalog, entries, &mut names, &mut report).await?;
-        let rejected = rejected.load(Ordering::Relaxed);
-        let read_bytes = read_bytes.load(Ordering::Relaxed);
-        progress(Progress { done: done + rejected, total_bytes, read_bytes, rejected });
-    }
-    match reader.await {
-        Ok(result) => result?,
-        Err(panic) => return Err(ImportError::Read(std::io::Error::other(panic))),
-    }
-    report.rejected = rejected.load(Ordering::Relaxed);
-    report.seconds = started.elapsed().as_secs_f64();
-    progress(Progress {
-        done: done + report.rejected,
-        total_bytes,
-        read_bytes: total_bytes,
-        rejected: report.rejected,
+    let (batches, mut incoming) = tokio::sync::mpsc::channel::<Vec<Item>>(AHEAD);
+    let (source, options, currency, counted) =
+        (source.clone(), options.clone(), catalog.0.currency, read_bytes.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut reader = Reader::open(&source, &options, currency, &counted)?;
+        let mut batch = Vec::with_capacity(BATCH);
+        let ended = loop {
+            match reader.next() {
+                Ok(Some(item)) => batch.push(item),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            if batch.len() == BATCH
+                && batches.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err()
+            {
+                break Ok(());
+            }
+        };
+        if !batch.is_empty() {
+            let _ = batches.blocking_send(batch);
+        }
+        ended.map(|()| (reader.plan(), reader.has_prices(), reader.has_stock()))
     });
+    let mut report = Report { dry_run, ..Report::default() };
+    let (mut names, mut seen) = (Names::default(), Seen::default());
+    while let Some(items) = incoming.recv().await {
+        report.records += items.len() as u64;
+        let mut entries = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Item::Taken(entry) => entries.push(*entry),
+                Item::Rejected(reject) => {
+                    report.rejected += 1;
+                    papers.reject(&reject).map_err(ImportError::Report)?;
+                    if report.rejects.len() < TOLD {
+                        report.rejects.push(*reject);
+                    }
+                }
+            }
+        }
+        show(&mut report, &entries, catalog);
+        let mut notes: Vec<Note> = entries.iter_mut().flat_map(|entry| std::mem::take(&mut entry.notes)).collect();
+        let written = if dry_run {
+            batch::foresee(catalog, &entries, &mut seen).await?
+        } else {
+            write(catalog, entries, &mut names).await?
+        };
+        report.added += written.added;
+        report.changed += written.changed;
+        report.unchanged += written.unchanged;
+        report.not_for_sale += written.not_for_sale;
+        report.without_stock += written.without_stock;
+        notes.extend(written.notes);
+        notes.sort_by_key(|note| note.line);
+        for note in notes {
+            report.adjusted += 1;
+            papers.note(&note).map_err(ImportError::Report)?;
+            if report.notes.len() < TOLD {
+                report.notes.push(note);
+            }
+        }
+        let read_bytes = read_bytes.load(Ordering::Relaxed).min(total_bytes);
+        progress(Progress { done: report.records, total_bytes, read_bytes, rejected: report.rejected });
+    }
+    papers.finish().map_err(ImportError::Report)?;
+    let read = match reading.await {
+        Ok(read) => read,
+        Err(panic) => Err(ImportError::Read(std::io::Error::other(panic))),
+    };
+    (report.plan, report.has_prices, report.has_stock) = read?;
+    report.seconds = started.elapsed().as_secs_f64();
+    progress(Progress { done: report.records, total_bytes, read_bytes: total_bytes, rejected: report.rejected });
     tracing::info!(
+        dry_run,
+        records = report.records,
         added = report.added,
         changed = report.changed,
         unchanged = report.unchanged,
         rejected = report.rejected,
-        warnings = report.warnings,
+        adjusted = report.adjusted,
         seconds = report.seconds,
         "imported"
     );
     Ok(report)
+}
+
+/// Keeps the first books as examples.
+fn show(report: &mut Report, entries: &[Entry], catalog: &CatalogService) {
+    for entry in entries.iter().take(SAMPLES - report.samples.len().min(SAMPLES)) {
+        report.samples.push(Sample {
+            line: entry.line,
+            title: entry.draft.title.clone(),
+            authors: entry.draft.authors.clone(),
+            isbn13: entry.draft.isbn13.map(|isbn| isbn.to_string()),
+            price: entry.draft.for_sale.then(|| Money::new(entry.draft.price, catalog.0.currency)),
+            stock: entry.stock,
+            language: entry.draft.language.clone(),
+        });
+    }
 }
 
 /// Writes one batch; again when somebody else changed the same at the same moment.
@@ -150,8 +298,7 @@ async fn write(
     catalog: &CatalogService,
     entries: Vec<Entry>,
     names: &mut Names,
-    report: &mut Report,
-) -> Result<(), ImportError> {
+) -> Result<batch::Written, ImportError> {
     let entries = Arc::new(entries);
     let mut attempt = 1;
     loop {
@@ -162,11 +309,7 @@ async fn write(
                 if names.len() > KNOWN_NAMES {
                     *names = Names::default();
                 }
-                report.added += written.added;
-                report.changed += written.changed;
-                report.unchanged += written.unchanged;
-                report.warnings += written.warnings;
-                return Ok(());
+                return Ok(written);
             }
             // Forgetting the known names also helps when one of them was removed meanwhile.
             Err(error) if attempt < ATTEMPTS && may_pass(&error) => {

@@ -1,334 +1,625 @@
-//! One line of an import file: what it may say, and what is made of it.
+//! One record of a file: what it says, and what is made of it.
 
-use std::collections::HashMap;
-
-use bookworm_kernel::{Currency, Isbn13, Money};
-use serde::Deserialize;
+use bookworm_kernel::{Currency, InvalidAmount, Isbn13, Language, Money};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Draft, Rating, draft, estimate};
+use super::{
+    columns::{Columns, Field, Program},
+    report::{Note, Reject},
+    values::{self, line},
+};
+use crate::domain::{Draft, Rating, author, draft};
 
-/// What a line says. Other members are ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// What stands in one column.
+#[derive(Debug, Clone)]
+pub(super) enum Cell {
+    Text(String),
+    Json(Value),
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone)]
 pub(super) struct Record {
-    source_id: Option<String>,
-    isbn13: Option<String>,
-    title: Option<String>,
-    authors: Option<Vec<String>>,
-    subjects: Option<Vec<String>>,
-    publisher: Option<String>,
-    year: Option<i64>,
-    language: Option<String>,
-    pages: Option<i64>,
-    series: Option<String>,
-    description: Option<String>,
-    price: Option<Price>,
-    list_price: Option<Price>,
-    rating_avg: Option<f64>,
-    rating_count: Option<i64>,
-    stock: Option<i64>,
+    /// The line where it begins.
+    pub(super) line: u64,
+    /// Values by their columns.
+    pub(super) cells: Vec<(usize, Cell)>,
+    /// As it stands in the file.
+    pub(super) text: String,
+    /// What was noticed when it was put together.
+    pub(super) notes: Vec<Note>,
 }
 
-/// A number in whole units of the shop's currency, such as `12.99`, or money in minor units.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "must be a number such as 12.99, or {\"amount\": 1299, \"currency\": \"USD\"}")]
-enum Price {
-    Units(f64),
-    Money(Money),
-}
-
-/// A line that can be written.
+/// A record that can be written.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) line: u64,
     pub(super) source_id: String,
     pub(super) draft: Draft,
+    /// The file says what it costs; without, the price of a book that is there stays.
+    pub(super) priced: bool,
     pub(super) rating: Rating,
-    /// Copies of a new book.
-    pub(super) stock: i64,
-    /// SHA-256 of what the line says about the book.
+    /// Copies of a new book; `None` when the file does not say.
+    pub(super) stock: Option<i64>,
+    /// SHA-256 of what the record says about the book.
     pub(super) hash: Vec<u8>,
-    pub(super) warnings: u64,
+    pub(super) notes: Vec<Note>,
 }
 
-/// Columns of a CSV file, by name.
-pub(super) type Columns = HashMap<String, usize>;
+/// How values are to be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) currency: Currency,
+    /// Prices are dollars that only have to look plausible: the demonstration catalogue in any currency.
+    pub(super) demonstration: bool,
+}
+
+/// A value of a record with the column it is from.
+#[derive(Debug, Clone)]
+struct Found {
+    place: usize,
+    text: String,
+    /// An element of a JSON array: a whole name.
+    element: bool,
+}
 
 impl Record {
-    /// Reads a JSON object.
-    ///
-    /// # Errors
-    /// The reason, naming the member where there is one.
-    pub(super) fn from_json(line: &[u8]) -> Result<Self, String> {
-        if !line.starts_with(b"{") {
-            return Err("the line is not a JSON object".to_owned());
+    fn values(&self, place: usize) -> Vec<Found> {
+        let Some((_, cell)) = self.cells.iter().find(|(known, _)| *known == place) else { return Vec::new() };
+        let mut all = Vec::new();
+        match cell {
+            Cell::Text(text) => all.push(Found { place, text: values::clean(text), element: false }),
+            Cell::Json(value) => flatten(value, &mut |text, element| {
+                all.push(Found { place, text: values::clean(text), element });
+            }),
         }
-        match serde_json::from_slice(line) {
-            Ok(record) => Ok(record),
-            Err(_) => {
-                let mut json = serde_json::Deserializer::from_slice(line);
-                let tracked: Result<Self, _> = serde_path_to_error::deserialize(&mut json);
-                Err(match tracked {
-                    Err(error) if error.inner().is_data() && error.path().iter().next().is_some() => {
-                        format!("{}: {}", error.path(), error.inner())
-                    }
-                    Err(error) => error.inner().to_string(),
-                    Ok(_) => "there is more after the end of the object".to_owned(),
-                })
+        all.retain(|found| !found.text.is_empty());
+        all
+    }
+
+    /// Whether a column says nothing.
+    pub(super) fn is_blank(&self, place: usize) -> bool {
+        self.values(place).is_empty()
+    }
+
+    /// The text of a column; empty when it has none.
+    pub(super) fn text(&self, place: usize) -> String {
+        self.values(place).into_iter().next().map(|found| found.text).unwrap_or_default()
+    }
+
+    /// Takes over what another record says where this one says nothing: the rows of one product.
+    pub(super) fn fill(&mut self, other: &Self) {
+        for (place, cell) in &other.cells {
+            if self.is_blank(*place) {
+                self.cells.retain(|(known, _)| known != place);
+                self.cells.push((*place, cell.clone()));
             }
         }
     }
+}
 
-    /// Reads a line of CSV. Lists are separated by `;` or `|`.
-    ///
-    /// # Errors
-    /// The reason, naming the column.
-    pub(super) fn from_csv(columns: &Columns, row: &csv::StringRecord) -> Result<Self, String> {
-        let text = |name: &str| {
-            let value = columns.get(name).and_then(|i| row.get(*i)).map(str::trim);
-            value.filter(|value| !value.is_empty()).map(str::to_owned)
-        };
-        let list = |name: &str| {
-            text(name).map(|value| value.split([';', '|']).map(|part| part.trim().to_owned()).collect::<Vec<_>>())
-        };
-        fn number<T: std::str::FromStr>(name: &str, value: Option<String>) -> Result<Option<T>, String> {
-            value.map(|value| value.parse().map_err(|_| format!("{name}: `{value}` is not a number"))).transpose()
+/// The texts in a value of JSON. Of an object with a name, the name; of others, every value.
+fn flatten(value: &Value, take: &mut impl FnMut(&str, bool)) {
+    fn inner(value: &Value, element: bool, depth: usize, take: &mut impl FnMut(&str, bool)) {
+        if depth > 4 {
+            return;
         }
-        let whole = |name: &str| number::<i64>(name, text(name));
-        let price = |name: &str| number::<f64>(name, text(name)).map(|price| price.map(Price::Units));
-        Ok(Self {
-            source_id: text("source_id"),
-            isbn13: text("isbn13").or_else(|| text("isbn")),
-            title: text("title"),
-            authors: list("authors"),
-            subjects: list("subjects"),
-            publisher: text("publisher"),
-            year: whole("year")?,
-            language: text("language"),
-            pages: whole("pages")?,
-            series: text("series"),
-            description: text("description"),
-            price: price("price")?,
-            list_price: price("list_price")?,
-            rating_avg: number("rating_avg", text("rating_avg"))?,
-            rating_count: whole("rating_count")?,
-            stock: whole("stock")?,
-        })
+        match value {
+            Value::Null => {}
+            Value::Bool(truth) => take(if *truth { "true" } else { "false" }, element),
+            Value::Number(number) => take(&number.to_string(), element),
+            Value::String(text) => take(text, element),
+            Value::Array(list) => list.iter().for_each(|value| inner(value, true, depth + 1, take)),
+            Value::Object(members) => {
+                let name = ["fl", "name", "title", "value", "lf"].iter().find_map(|key| members.get(*key)?.as_str());
+                match name {
+                    Some(name) => take(name, true),
+                    None => members.values().for_each(|value| inner(value, true, depth + 1, take)),
+                }
+            }
+        }
+    }
+    inner(value, false, 0, take);
+}
+
+/// A record on its way to becoming a book.
+struct Maker<'a> {
+    record: &'a Record,
+    columns: &'a Columns,
+    notes: Vec<Note>,
+}
+
+impl Maker<'_> {
+    /// Every value of a field, those of the column that counts first before the others.
+    fn all(&self, field: Field) -> Vec<Found> {
+        let mut all: Vec<Found> =
+            self.columns.of_field(field).into_iter().flat_map(|place| self.record.values(place)).collect();
+        all.extend(self.attributes(field));
+        all
     }
 
-    /// Checks what the line says, and fills in what it leaves open.
-    ///
-    /// # Errors
-    /// The reason why it cannot be taken, naming the member.
-    pub(super) fn check(self, line: u64, currency: Currency) -> Result<Entry, String> {
-        let mut warnings = 0;
-        let title = required("title", self.title, draft::TITLE)?;
-        let isbn13 = optional("isbn13", self.isbn13, 40)?
-            .map(|text| Isbn13::parse(&text).map_err(|error| format!("isbn13: {error}")))
-            .transpose()?;
-        let source_id = match optional("source_id", self.source_id, draft::SOURCE_ID)? {
-            Some(source_id) => source_id,
-            None => isbn13
-                .map(|isbn| format!("isbn:{isbn}"))
-                .ok_or("source_id: missing, and there is no isbn13 to make one of")?,
-        };
-        let authors = names("authors", self.authors, draft::NAME, &mut warnings)?;
-        let subjects = names("subjects", self.subjects, draft::SUBJECT, &mut warnings)?;
-        within("year", self.year, draft::YEARS)?;
-        within("pages", self.pages, draft::PAGES)?;
-        within("stock", self.stock, 0..=draft::COPIES)?;
-        within("rating_count", self.rating_count, 0..=i64::from(u32::MAX))?;
-        if self.rating_avg.is_some_and(|average| !(0.0..=5.0).contains(&average)) {
-            return Err("rating_avg: must be between 0 and 5".to_owned());
+    fn first(&self, field: Field) -> Option<Found> {
+        self.all(field).into_iter().next()
+    }
+
+    /// WooCommerce keeps authors and publishers in attributes: a column with the name, and one with the value.
+    fn attributes(&self, field: Field) -> Vec<Found> {
+        if self.columns.program != Some(Program::WooCommerce) {
+            return Vec::new();
         }
-        let language = self.language.filter(|text| !text.trim().is_empty()).and_then(|text| {
-            let code = draft::language(&text);
-            warnings += u64::from(code.is_none());
-            code
-        });
-        let mut description = self.description.map(|text| multiline(&text)).filter(|text| !text.is_empty());
-        if let Some(text) = &mut description
-            && let Some((end, _)) = text.char_indices().nth(draft::DESCRIPTION)
+        let names = self.columns.attributes();
+        names
+            .filter(|(name, _)| Columns::generic(&self.record.text(*name)) == Some(field))
+            .flat_map(|(_, value)| self.record.values(value))
+            .collect()
+    }
+
+    fn name(&self, place: usize) -> String {
+        self.columns.names.get(place).cloned().unwrap_or_default()
+    }
+
+    fn note(&mut self, found: &Found, message: impl Into<String>) {
+        let column = Some(self.name(found.place));
+        self.notes.push(Note::new(self.record.line, column, &found.text, message));
+    }
+
+    fn reject(&self, found: Option<&Found>, field: Field, message: impl Into<String>) -> Reject {
+        let column = found.map_or_else(|| field.name().to_owned(), |found| self.name(found.place));
+        let value = found.map(|found| found.text.as_str()).unwrap_or_default();
+        Reject::new(self.record.line, Some(column), value, message, &self.record.text)
+    }
+
+    /// A text of one line that has a limit; a longer one is left out.
+    fn short(&mut self, field: Field, most: usize) -> Option<String> {
+        let found = self.first(field)?;
+        let text = line(&found.text);
+        let length = text.chars().count();
+        if length > most {
+            self.note(
+                &found,
+                format!("has {length} characters; at most {most} are kept for a {}; left out", field.name()),
+            );
+            return None;
+        }
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// The names of a list, each once; those that are too long or too many are left out.
+    fn names(&mut self, fields: &[Field], most: usize, split: impl Fn(&Found) -> Vec<String>) -> Vec<String> {
+        let found: Vec<Found> = fields.iter().flat_map(|field| self.all(*field)).collect();
+        let mut names = Vec::new();
+        for one in &found {
+            for name in split(one) {
+                let name = line(&name);
+                let length = name.chars().count();
+                if length > most {
+                    self.note(one, format!("has {length} characters; a name has at most {most}; left out"));
+                } else if !name.is_empty() {
+                    names.push(name);
+                }
+            }
+        }
+        let mut names = draft::distinct(names);
+        if names.len() > draft::NAMES
+            && let Some(one) = found.first()
         {
-            text.truncate(end);
-            warnings += 1;
+            self.note(one, format!("{} names; the first {} are kept", names.len(), draft::NAMES));
         }
-        let price =
-            amount("price", self.price, currency)?.unwrap_or_else(|| estimate::price(&source_id, self.pages, currency));
-        let list_price = amount("list_price", self.list_price, currency)?;
-        if list_price.is_some_and(|list_price| list_price <= price) {
-            warnings += 1;
-        }
-        let draft = Draft {
-            source_id: Some(source_id.clone()),
-            isbn13,
-            title,
-            authors,
-            subjects,
-            publisher: optional("publisher", self.publisher, draft::NAME)?,
-            year: self.year,
-            language,
-            pages: self.pages,
-            series: optional("series", self.series, draft::SERIES)?,
-            description,
-            price,
-            list_price: list_price.filter(|list_price| *list_price > price),
-        };
-        let rating = Rating::new(self.rating_avg.unwrap_or_default(), self.rating_count.unwrap_or_default());
-        let stock = self.stock.unwrap_or_else(|| estimate::stock(&source_id));
-        let said = serde_json::to_vec(&(&draft, rating)).map_err(|error| error.to_string())?;
-        Ok(Entry { line, source_id, draft, rating, stock, hash: Sha256::digest(said).to_vec(), warnings })
+        names.truncate(draft::NAMES);
+        names
     }
-}
 
-/// One line without control characters.
-fn line(text: &str) -> String {
-    let cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    cleaned.trim().to_owned()
-}
-
-fn multiline(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    let cleaned: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-    cleaned.trim().to_owned()
-}
-
-fn optional(field: &str, text: Option<String>, most: usize) -> Result<Option<String>, String> {
-    let Some(text) = text.map(|text| line(&text)).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let length = text.chars().count();
-    if length > most {
-        return Err(format!("{field}: must be at most {most} characters, not {length}"));
-    }
-    Ok(Some(text))
-}
-
-fn required(field: &str, text: Option<String>, most: usize) -> Result<String, String> {
-    optional(field, text, most)?.ok_or_else(|| format!("{field}: missing"))
-}
-
-/// The names of a list, each once. Names beyond the limit are left out with a warning: an anthology of a hundred
-/// authors is still a book.
-fn names(field: &str, list: Option<Vec<String>>, most: usize, warnings: &mut u64) -> Result<Vec<String>, String> {
-    let mut names = Vec::new();
-    for name in list.unwrap_or_default() {
-        names.extend(optional(field, Some(name), most)?);
-    }
-    let mut names = draft::distinct(names);
-    *warnings += u64::from(names.len() > draft::NAMES);
-    names.truncate(draft::NAMES);
-    Ok(names)
-}
-
-fn within(field: &str, number: Option<i64>, range: std::ops::RangeInclusive<i64>) -> Result<(), String> {
-    match number {
-        Some(number) if !range.contains(&number) => {
-            Err(format!("{field}: must be between {} and {}, not {number}", range.start(), range.end()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn amount(field: &str, price: Option<Price>, currency: Currency) -> Result<Option<i64>, String> {
-    let amount = match price {
-        None => return Ok(None),
-        Some(Price::Units(units)) => {
-            let minor = (units * 10_f64.powi(currency.exponent() as i32)).round();
-            if !minor.is_finite() || minor < 0.0 || minor > draft::PRICE as f64 {
-                return Err(format!("{field}: must be between 0 and {} minor units", draft::PRICE));
+    /// A number that says how the book is: outside its range it is left out.
+    fn number(
+        &mut self,
+        field: Field,
+        range: std::ops::RangeInclusive<i64>,
+        read: fn(&str) -> Option<i64>,
+        like: &str,
+    ) -> Option<i64> {
+        let found = self.first(field)?;
+        match read(&found.text) {
+            Some(number) if range.contains(&number) => Some(number),
+            // Programs write 0 for what they do not know.
+            Some(0) => {
+                self.note(&found, format!("says nothing; write it like {like}; left out"));
+                None
             }
-            minor as i64
+            Some(_) => {
+                self.note(&found, format!("must be between {} and {}; left out", range.start(), range.end()));
+                None
+            }
+            None => {
+                self.note(&found, format!("is not understood; write it like {like}; left out"));
+                None
+            }
         }
-        Some(Price::Money(money)) if money.currency != currency => {
-            return Err(format!("{field}: must be in {currency}, not {}", money.currency));
-        }
-        Some(Price::Money(money)) => money.amount,
+    }
+}
+
+/// Makes a book of a record.
+///
+/// # Errors
+/// Why it cannot be taken.
+pub(super) fn check(record: &Record, columns: &Columns, reading: Reading) -> Result<Entry, Box<Reject>> {
+    let mut make = Maker { record, columns, notes: record.notes.clone() };
+    let program = columns.program;
+    let (title, from_title) = title(&make, program)?;
+    let (isbn13, uid) = isbn(&make, program)?;
+    let source_id = source_id(&make, isbn13, uid, program)?;
+    let authors = authors(&mut make, program);
+    let subjects = make.names(&[Field::Subjects], draft::SUBJECT, |found| subjects(found, program));
+    let publisher = publisher(&mut make, program);
+    let year = year(&mut make);
+    let language = language(&mut make);
+    let pages = make.number(Field::Pages, draft::PAGES, values::pages, "300");
+    let series = make.short(Field::Series, draft::SERIES).or(from_title);
+    let description = description(&mut make);
+    let (price, list_price) = prices(&mut make, reading)?;
+    let hidden = [Field::ForSale]
+        .iter()
+        .flat_map(|field| make.all(*field))
+        .find(|found| values::truth(&found.text) == Some(false));
+    if let Some(found) = &hidden {
+        make.note(found, "the book is not on sale there: taken as not for sale");
+    }
+    let stock = stock(&mut make);
+    let rating = rating(&mut make);
+    let draft = Draft {
+        source_id: Some(source_id.clone()),
+        isbn13,
+        title,
+        authors,
+        subjects,
+        publisher,
+        year,
+        language,
+        pages,
+        series,
+        description,
+        price: price.unwrap_or_default(),
+        list_price,
+        for_sale: price.is_some() && hidden.is_none(),
     };
-    within(field, Some(amount), 0..=draft::PRICE)?;
+    let said = serde_json::to_vec(&(&draft, rating));
+    let said = said.map_err(|error| Box::new(make.reject(None, Field::Title, error.to_string())))?;
+    Ok(Entry {
+        line: record.line,
+        source_id,
+        draft,
+        priced: price.is_some(),
+        rating,
+        stock,
+        hash: Sha256::digest(said).to_vec(),
+        notes: make.notes,
+    })
+}
+
+/// The title, and the series that Goodreads writes behind it: `Dune (Dune Chronicles, #1)`.
+fn title(make: &Maker<'_>, program: Option<Program>) -> Result<(String, Option<String>), Box<Reject>> {
+    let found = make.columns.of_field(Field::Title).into_iter().find_map(|place| {
+        let (_, cell) = make.record.cells.iter().find(|(known, _)| *known == place)?;
+        match cell {
+            Cell::Json(Value::Object(_) | Value::Array(_) | Value::Bool(_)) => {
+                Some(Err(Found { place, text: make.record.text(place), element: false }))
+            }
+            _ => make.record.values(place).into_iter().next().map(Ok),
+        }
+    });
+    let found = match found {
+        Some(Ok(found)) => found,
+        Some(Err(found)) => return Err(Box::new(make.reject(Some(&found), Field::Title, "must be a text"))),
+        None => return Err(Box::new(make.reject(None, Field::Title, "missing"))),
+    };
+    let title = line(&found.text);
+    let length = title.chars().count();
+    if title.is_empty() {
+        return Err(Box::new(make.reject(None, Field::Title, "missing")));
+    }
+    if length > draft::TITLE {
+        let message = format!("must be at most {} characters, not {length}", draft::TITLE);
+        return Err(Box::new(make.reject(Some(&found), Field::Title, message)));
+    }
+    if program == Some(Program::Goodreads)
+        && let Some((name, series)) = title.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("))
+        && series.contains('#')
+        && !name.trim().is_empty()
+    {
+        let series = series.replace(", #", " #").replace(" #", ", ");
+        return Ok((name.trim().to_owned(), Some(series)));
+    }
+    Ok((title, None))
+}
+
+/// The ISBN, and what StoryGraph writes where a book has none.
+fn isbn(make: &Maker<'_>, program: Option<Program>) -> Result<(Option<Isbn13>, Option<String>), Box<Reject>> {
+    let mut wrong = None;
+    for found in make.all(Field::Isbn13) {
+        match Isbn13::parse(&found.text) {
+            Ok(isbn) => return Ok((Some(isbn), None)),
+            Err(error) => {
+                // Several in one value.
+                let parts = values::parts(&found.text, &[',', ';', '|', '/']);
+                if let Some(isbn) = parts.iter().find_map(|part| Isbn13::parse(part).ok()) {
+                    return Ok((Some(isbn), None));
+                }
+                wrong.get_or_insert((found, error));
+            }
+        }
+    }
+    match wrong {
+        None => Ok((None, None)),
+        Some((found, _)) if program == Some(Program::StoryGraph) => Ok((None, Some(found.text))),
+        // Shops put numbers of all kinds there.
+        Some((found, bookworm_kernel::InvalidIsbn::Length | bookworm_kernel::InvalidIsbn::Prefix))
+            if matches!(program, Some(Program::Shopify | Program::WooCommerce)) && !found.text.contains(['e', 'E']) =>
+        {
+            Ok((None, None))
+        }
+        Some((found, error)) => Err(Box::new(make.reject(Some(&found), Field::Isbn13, error.to_string()))),
+    }
+}
+
+fn source_id(
+    make: &Maker<'_>,
+    isbn13: Option<Isbn13>,
+    uid: Option<String>,
+    program: Option<Program>,
+) -> Result<String, Box<Reject>> {
+    let found = make.first(Field::SourceId);
+    let key = found.as_ref().map(|found| line(&found.text)).or(uid).filter(|key| !key.is_empty());
+    let Some(key) = key else {
+        let missing = "missing, and there is no isbn13 to make one of";
+        return isbn13
+            .map(|isbn| format!("isbn:{isbn}"))
+            .ok_or_else(|| Box::new(make.reject(None, Field::SourceId, missing)));
+    };
+    let key = match program {
+        Some(program) => format!("{}:{key}", program.name().to_lowercase()),
+        None => key,
+    };
+    let length = key.chars().count();
+    if length > draft::SOURCE_ID {
+        let message = format!("must be at most {} characters, not {length}", draft::SOURCE_ID);
+        return Err(Box::new(make.reject(found.as_ref(), Field::SourceId, message)));
+    }
+    Ok(key)
+}
+
+fn authors(make: &mut Maker<'_>, program: Option<Program>) -> Vec<String> {
+    let by_commas = matches!(program, Some(Program::Goodreads | Program::StoryGraph));
+    let names = make.names(&[Field::Authors, Field::MoreAuthors], draft::NAME, |found| {
+        if found.element {
+            vec![found.text.clone()]
+        } else if by_commas {
+            values::parts(&found.text, &[',', ';'])
+        } else {
+            values::people(&found.text)
+        }
+    });
+    let mut seen = std::collections::HashSet::new();
+    let natural = names.iter().map(|name| author::natural(name));
+    natural.filter(|name| seen.insert(author::identity(name))).collect()
+}
+
+/// Shelves that say what a reader did with a book, not what it is about.
+const SHELVES: [&str; 8] =
+    ["read", "to-read", "currently-reading", "owned", "favorites", "favourites", "wishlist", "did-not-finish"];
+
+fn subjects(found: &Found, program: Option<Program>) -> Vec<String> {
+    match program {
+        _ if found.element => vec![found.text.clone()],
+        Some(Program::Goodreads) => {
+            let all = values::parts(&found.text, &[',']);
+            all.into_iter().filter(|shelf| !SHELVES.contains(&shelf.to_lowercase().as_str())).collect()
+        }
+        Some(Program::StoryGraph | Program::Shopify) => values::parts(&found.text, &[',']),
+        Some(Program::LibraryThing) => values::parts(&found.text, &[',', '|', ';']),
+        // "Books > Fiction, Books > Crime": the last step of each path.
+        Some(Program::WooCommerce) => {
+            let all = values::parts(&found.text, &[',']);
+            all.iter().map(|path| path.rsplit('>').next().unwrap_or_default().trim().to_owned()).collect()
+        }
+        None => values::parts(&found.text, &[';', '|']),
+    }
+}
+
+fn publisher(make: &mut Maker<'_>, program: Option<Program>) -> Option<String> {
+    let publisher = make.short(Field::Publisher, draft::NAME)?;
+    if program != Some(Program::LibraryThing) {
+        return Some(publisher);
+    }
+    // "Ace (1987), Edition: Reissue, 304 pages"; often the place comes first: "New York : Ace, 1987".
+    let name = publisher.split([',', '(']).next().unwrap_or_default();
+    let name = name.rsplit(" : ").next().unwrap_or_default().trim();
+    Some(name.to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The first year that makes sense, of the columns that have one.
+fn year(make: &mut Maker<'_>) -> Option<i64> {
+    let all = make.all(Field::Year);
+    let found =
+        all.iter().find_map(|found| values::year(&found.text).filter(|year| *year != 0 && draft::YEARS.contains(year)));
+    if let (None, Some(first)) = (found, all.first()) {
+        make.note(first, "is no year between -5000 and 3000; write it like 1999; left out");
+    }
+    found
+}
+
+fn language(make: &mut Maker<'_>) -> Option<String> {
+    let found = make.first(Field::Language)?;
+    if let Ok(language) = Language::parse(&found.text) {
+        return Some(language.tag().to_owned());
+    }
+    let several = values::parts(&found.text, &[',', ';', '|', '/', '&']);
+    let first = several.first().and_then(|first| Language::parse(first).ok());
+    match first.filter(|_| several.len() > 1) {
+        Some(language) => {
+            make.note(&found, format!("a book has one language here; taken as {}", language.name()));
+            Some(language.tag().to_owned())
+        }
+        None => {
+            make.note(&found, "is not known as a language; write it like en, eng or English; left out");
+            None
+        }
+    }
+}
+
+fn description(make: &mut Maker<'_>) -> Option<String> {
+    let found = make.first(Field::Description)?;
+    let mut text = values::prose(&found.text);
+    if let Some((end, _)) = text.char_indices().nth(draft::DESCRIPTION) {
+        text.truncate(end);
+        make.note(&found, format!("longer than {} characters; the rest is left out", draft::DESCRIPTION));
+    }
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Price and list price in minor units.
+fn prices(make: &mut Maker<'_>, reading: Reading) -> Result<(Option<i64>, Option<i64>), Box<Reject>> {
+    let currency = reading.currency;
+    if let Some(found) = make.first(Field::Currency)
+        && !found.text.eq_ignore_ascii_case(currency.code())
+        && found.text != currency.symbol()
+    {
+        let message = format!("must be {currency}, the shop's currency");
+        return Err(Box::new(make.reject(Some(&found), Field::Currency, message)));
+    }
+    let sale = amount(make, Field::SalePrice, reading)
+        .map_err(|(found, why)| Box::new(make.reject(Some(&found), Field::SalePrice, why)))?;
+    let price = amount(make, Field::Price, reading)
+        .map_err(|(found, why)| Box::new(make.reject(Some(&found), Field::Price, why)))?;
+    let list = match amount(make, Field::ListPrice, reading) {
+        Ok(list) => list,
+        Err((found, why)) => {
+            make.note(&found, format!("{why}; left out"));
+            None
+        }
+    };
+    let (price, before) = match (sale, price) {
+        (Some(sale), regular) => (Some(sale), list.or(regular)),
+        (None, price) => (price, list),
+    };
+    let price = price.map(|(amount, _)| amount);
+    let before = match (price, before) {
+        (Some(price), Some((amount, found))) if amount <= price => {
+            // Many programs repeat the price there.
+            if amount < price {
+                make.note(&found, "is not higher than the price; left out");
+            }
+            None
+        }
+        (Some(_), Some((amount, _))) => Some(amount),
+        _ => None,
+    };
+    Ok((price, before))
+}
+
+type Amount = Option<(i64, Found)>;
+
+fn amount(make: &Maker<'_>, field: Field, reading: Reading) -> Result<Amount, (Found, String)> {
+    let Some((place, cell)) = make.columns.of_field(field).into_iter().find_map(|place| {
+        let (_, cell) = make.record.cells.iter().find(|(known, _)| *known == place)?;
+        (!make.record.is_blank(place)).then_some((place, cell))
+    }) else {
+        return Ok(None);
+    };
+    let currency = reading.currency;
+    let sample = currency.sample();
+    let found = |text: String| Found { place, text, element: false };
+    let amount = match cell {
+        Cell::Json(Value::Number(number)) => {
+            let found = found(number.to_string());
+            let units = number.as_f64().unwrap_or(f64::NAN);
+            if reading.demonstration {
+                return Ok(Some((currency.about((units * 100.0).round() as i64), found)));
+            }
+            let minor = units * 10_f64.powi(currency.exponent() as i32);
+            if minor < 0.0 || !minor.is_finite() || minor > draft::PRICE as f64 {
+                return Err((found, out_of_range(currency)));
+            }
+            // Numbers of JSON are binary: 12.99 is not exactly that.
+            if (minor - minor.round()).abs() > 1e-6 {
+                return Err((found, format!("has more decimals than {} has; write it like {sample}", currency.code())));
+            }
+            (minor.round() as i64, found)
+        }
+        Cell::Json(value @ Value::Object(members)) => {
+            let found = found(value.to_string().chars().take(200).collect());
+            let money = serde_json::from_value::<Money>(Value::Object(members.clone()));
+            match money {
+                Ok(money) if money.currency == currency => (money.amount, found),
+                Ok(money) => return Err((found, format!("must be in {currency}, not {}", money.currency))),
+                Err(_) => {
+                    let message = format!(
+                        "must be a number such as {sample}, or {{\"amount\": 1299, \"currency\": \"{}\"}}",
+                        currency.code()
+                    );
+                    return Err((found, message));
+                }
+            }
+        }
+        _ => {
+            let found = found(make.record.text(place));
+            let money = currency.parse_amount(&found.text).map_err(|error| {
+                let code = currency.code();
+                let why = match error {
+                    InvalidAmount::NotAnAmount(_) => format!("is no amount in {code}; write it like {sample}"),
+                    InvalidAmount::TooManyDecimals(_) => {
+                        format!("has more decimals than {code} has; write it like {sample}")
+                    }
+                    InvalidAmount::TooLarge => "is too large".to_owned(),
+                };
+                (found.clone(), why)
+            })?;
+            (money.amount, found)
+        }
+    };
+    if !(0..=draft::PRICE).contains(&amount.0) {
+        return Err((amount.1, out_of_range(currency)));
+    }
     Ok(Some(amount))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn out_of_range(currency: Currency) -> String {
+    format!("must be between {} and {}", Money::new(0, currency), Money::new(draft::PRICE, currency))
+}
 
-    fn check(json: &str) -> Result<Entry, String> {
-        Record::from_json(json.as_bytes())?.check(1, Currency::USD)
-    }
-
-    #[test]
-    fn a_reason_names_the_member() {
-        for (json, reason) in [
-            (r#"{"source_id":"a"}"#, "title: missing"),
-            (r#"{"source_id":"a","title":"  "}"#, "title: missing"),
-            (r#"{"title":"A"}"#, "source_id: missing, and there is no isbn13 to make one of"),
-            (
-                r#"{"source_id":"a","title":"A","isbn13":"9780441478126"}"#,
-                "isbn13: the check digit is wrong: expected 5",
-            ),
-            (r#"{"source_id":"a","title":"A","pages":0}"#, "pages: must be between 1 and 100000, not 0"),
-            (r#"{"source_id":"a","title":"A","year":9999}"#, "year: must be between -5000 and 3000, not 9999"),
-            (r#"{"source_id":"a","title":"A","price":-1}"#, "price: must be between 0 and 100000000 minor units"),
-            (
-                r#"{"source_id":"a","title":"A","price":{"amount":1,"currency":"EUR"}}"#,
-                "price: must be in USD, not EUR",
-            ),
-            (r#"{"source_id":"a","title":"A","stock":-1}"#, "stock: must be between 0 and 1000000000, not -1"),
-            (r#"{"source_id":"a","title":"A","rating_avg":7}"#, "rating_avg: must be between 0 and 5"),
-        ] {
-            assert_eq!(check(json).unwrap_err(), reason, "{json}");
+/// Copies of a new book.
+fn stock(make: &mut Maker<'_>) -> Option<i64> {
+    let found = make.first(Field::Stock)?;
+    match values::whole(&found.text) {
+        Some(copies) if (0..=draft::COPIES).contains(&copies) => Some(copies),
+        Some(copies) if copies < 0 => {
+            make.note(&found, "fewer than none; taken as 0 copies");
+            Some(0)
         }
-        for (json, start) in [
-            (r#"{"source_id":"a","title":7}"#, "title: invalid type: integer"),
-            (r#"{"source_id":"a","title":"A","pages":"many"}"#, "pages: invalid type: string"),
-            (r#"{"source_id":"a","title":"A","authors":["x",1]}"#, "authors[1]: invalid type: integer"),
-            (r#"{"source_id":"a","title":"A","price":"cheap"}"#, "price: must be a number"),
-            ("{\"title\":", "EOF"),
-            ("[]", "the line is not a JSON object"),
-            ("{\"title\":\"A\"} {}", "there is more after the end"),
-        ] {
-            let reason = check(json).unwrap_err();
-            assert!(reason.starts_with(start), "{json}: {reason}");
+        Some(_) => {
+            make.note(&found, format!("must be between 0 and {}; taken as 0 copies", draft::COPIES));
+            None
         }
-        let long = "x".repeat(501);
-        let reason = check(&format!(r#"{{"source_id":"a","title":"{long}"}}"#)).unwrap_err();
-        assert_eq!(reason, "title: must be at most 500 characters, not 501");
+        None => {
+            make.note(&found, "is no number of copies; write it like 12; taken as 0 copies");
+            None
+        }
     }
+}
 
-    #[test]
-    fn what_is_left_open_is_filled_in_the_same_way_each_time() {
-        let (one, two) =
-            (check(r#"{"source_id":"a","title":"A"}"#).unwrap(), check(r#"{"source_id":"a","title":"A"}"#).unwrap());
-        assert!(one.draft.price > 0 && (5..=50).contains(&one.stock));
-        assert_eq!((one.draft.price, one.stock, &one.hash), (two.draft.price, two.stock, &two.hash));
-        let from_isbn = check(r#"{"title":"A","isbn13":"0-441-47812-3"}"#).unwrap();
-        assert_eq!(from_isbn.source_id, "isbn:9780441478125");
-        let priced =
-            check(r#"{"source_id":"a","title":"A","price":5.09,"list_price":{"amount":1299,"currency":"USD"}}"#);
-        let priced = priced.unwrap().draft;
-        assert_eq!((priced.price, priced.list_price), (509, Some(1299)));
-    }
-
-    #[test]
-    fn the_hash_changes_with_what_is_said_and_not_with_the_stock() {
-        let hash = |json| check(json).unwrap().hash;
-        let base = hash(r#"{"source_id":"a","title":"A","stock":3}"#);
-        assert_eq!(base, hash(r#"{"title":"A","source_id":"a","stock":4,"format":"Hardcover"}"#));
-        assert_ne!(base, hash(r#"{"source_id":"a","title":"A.","stock":3}"#));
-        assert_ne!(base, hash(r#"{"source_id":"a","title":"A","rating_avg":4.0,"rating_count":2}"#));
-    }
-
-    #[test]
-    fn details_that_do_not_fit_are_left_out_with_a_warning() {
-        let many: Vec<String> = (0..60).map(|i| format!("\"Author {i}\"")).collect();
-        let entry = check(&format!(
-            r#"{{"source_id":"a","title":"A\u0000 B","language":"Undetermined","authors":[{}],"description":"{}"}}"#,
-            many.join(","),
-            "d".repeat(20_001)
-        ));
-        let entry = entry.unwrap();
-        assert_eq!((entry.warnings, entry.draft.authors.len(), entry.draft.language.as_deref()), (3, 50, None));
-        assert_eq!(entry.draft.title, "A  B");
-        assert_eq!(entry.draft.description.unwrap().len(), 20_000);
-    }
+fn rating(make: &mut Maker<'_>) -> Rating {
+    let average = make.first(Field::RatingAvg).and_then(|found| {
+        let average = values::decimal(&found.text).filter(|average| (0.0..=5.0).contains(average));
+        if average.is_none() {
+            make.note(&found, "must be between 0 and 5; left out");
+        }
+        average
+    });
+    let count = make.first(Field::RatingCount).and_then(|found| {
+        let count = values::whole(&found.text).filter(|count| (0..=i64::from(u32::MAX)).contains(count));
+        if count.is_none() {
+            make.note(&found, "must be a whole number; left out");
+        }
+        count
+    });
+    Rating::new(average.unwrap_or_default(), count.unwrap_or_default())
 }

@@ -398,7 +398,7 @@ pub(super) async fn facts(
             language: row.language,
             series: row.series,
             description: row.description,
-            price: row.price,
+            price: row.for_sale.then_some(row.price),
             readers: row.rating_count,
             rating_key,
             in_stock: row.available > 0,

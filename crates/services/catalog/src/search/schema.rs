@@ -60,7 +60,8 @@ pub(crate) struct Facts {
     pub(crate) language: Option<String>,
     pub(crate) series: Option<String>,
     pub(crate) description: Option<String>,
-    pub(crate) price: i64,
+    /// Without one it is not for sale.
+    pub(crate) price: Option<i64>,
     pub(crate) readers: i64,
     pub(crate) rating_key: i64,
     pub(crate) in_stock: bool,
@@ -75,7 +76,6 @@ impl Facts {
             .text("title", self.title.as_str())
             .keyword("title_key", title_key(&self.title, self.language.as_deref()))
             .completion(TITLE, self.title.as_str(), self.id, known)
-            .number("price", self.price)
             .number("readers", self.readers)
             .number("rating_key", self.rating_key)
             .number("in_stock", i64::from(self.in_stock));
@@ -107,6 +107,9 @@ impl Facts {
         }
         if let Some(language) = &self.language {
             document = document.keyword("language", language.as_str());
+        }
+        if let Some(price) = self.price {
+            document = document.number("price", price);
         }
         if let Some(year) = self.year {
             document = document.number("year", year);

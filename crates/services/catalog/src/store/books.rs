@@ -1,6 +1,6 @@
 //! Reading one book and writing books.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bookworm_contracts::rest::catalog::{AuthorRef, Book};
 use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
@@ -14,13 +14,14 @@ use super::{
 };
 use crate::domain::{
     Draft, Rating, draft,
-    text::{fold, indexed_words, title_key},
+    text::{indexed_words, title_key},
 };
 
 /// What [`BookRow`] needs of `books b`, `stock s` and `book_descriptions d`.
 pub(crate) const COLUMNS: &str = "b.id, b.source_id, b.isbn13, b.title, b.authors, b.subjects, b.publisher, b.year, \
      b.language, b.pages, b.series, d.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
-     b.rating_count, s.on_hand - s.reserved AS available, b.version, b.updated_at";
+     b.rating_count, CASE WHEN b.for_sale THEN s.on_hand - s.reserved ELSE 0 END AS available, b.for_sale, b.version, \
+     b.updated_at";
 
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct BookRow {
@@ -42,6 +43,7 @@ pub(crate) struct BookRow {
     pub(crate) rating_hundredths: i64,
     pub(crate) rating_count: i64,
     pub(crate) available: i64,
+    pub(crate) for_sale: bool,
     pub(crate) version: i64,
     pub(crate) updated_at: i64,
 }
@@ -71,6 +73,7 @@ impl BookRow {
             list_price: self.list_price.map(|amount| Money::new(amount, currency)),
             rating: self.rating().summary(),
             available: self.available,
+            for_sale: self.for_sale,
             cover_url: cover_url(self.id, self.version),
             version: self.version,
             updated_at: Timestamp::from_micros(self.updated_at),
@@ -165,7 +168,7 @@ pub(crate) struct Offer {
     pub(crate) version: i64,
 }
 
-/// Price and availability of these books, as far as they are on sale: one query.
+/// Price and availability of these books, as far as they are sold: one query.
 pub(crate) async fn offers(db: &impl Sql, ids: &[BookId]) -> Result<Vec<Offer>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -176,7 +179,7 @@ pub(crate) async fn offers(db: &impl Sql, ids: &[BookId]) -> Result<Vec<Offer>> 
     let padded = ids.iter().copied().chain(std::iter::repeat(last)).take(length).map(|id| Value::from(id.uuid()));
     let sql = format!(
         "SELECT b.id, b.title, b.authors, b.language, b.price, b.currency, s.on_hand - s.reserved AS available, b.version \
-         FROM books b JOIN stock s ON s.book_id = b.id WHERE b.id IN ({}) AND b.deleted = FALSE",
+         FROM books b JOIN stock s ON s.book_id = b.id WHERE b.id IN ({}) AND b.deleted = FALSE AND b.for_sale = TRUE",
         bookworm_db::in_list(1, length)
     );
     db.all(&sql, padded).await
@@ -207,10 +210,15 @@ pub(crate) struct Names {
 impl Names {
     /// Finds or makes the names of these drafts that are not known yet. Returns what was found.
     pub(crate) async fn resolve(&self, tx: &Tx, drafts: impl Iterator<Item = &Draft> + Clone) -> Result<Self> {
-        let unknown = |known: &KnownNames, name: &&String| !known.contains_key(&fold(name));
-        let authors = drafts.clone().flat_map(|d| &d.authors).filter(|n| unknown(&self.authors, n)).cloned();
-        let subjects = drafts.clone().flat_map(|d| &d.subjects).filter(|n| unknown(&self.subjects, n)).cloned();
-        let publishers = drafts.filter_map(|d| d.publisher.as_ref()).filter(|n| unknown(&self.publishers, n)).cloned();
+        let unknown = |kind: Kind, known: &KnownNames, name: &&String| !known.contains_key(&kind.key(name));
+        let authors =
+            drafts.clone().flat_map(|d| &d.authors).filter(|n| unknown(Kind::Author, &self.authors, n)).cloned();
+        let subjects =
+            drafts.clone().flat_map(|d| &d.subjects).filter(|n| unknown(Kind::Subject, &self.subjects, n)).cloned();
+        let publishers = drafts
+            .filter_map(|d| d.publisher.as_ref())
+            .filter(|n| unknown(Kind::Publisher, &self.publishers, n))
+            .cloned();
         Ok(Self {
             authors: names::resolve(tx, Kind::Author, authors.collect::<Vec<_>>()).await?,
             subjects: names::resolve(tx, Kind::Subject, subjects.collect::<Vec<_>>()).await?,
@@ -234,21 +242,26 @@ impl Names {
 impl Placed {
     /// Puts ids to the names of a draft. `names` are looked at in turn; together they must know every name.
     pub(crate) fn new(id: BookId, version: i64, draft: Draft, rating: Rating, names: &[&Names]) -> Result<Self> {
-        let find = |of: fn(&Names) -> &KnownNames, name: &String| {
-            let key = fold(name);
+        let find = |kind: Kind, of: fn(&Names) -> &KnownNames, name: &String| {
+            let key = kind.key(name);
             let known = names.iter().find_map(|names| of(names).get(&key));
             known.cloned().ok_or_else(|| DbError::Corrupt(format!("a name of book {id} was not stored")))
         };
-        let authors = draft
-            .authors
-            .iter()
-            .map(|name| find(|n| &n.authors, name).map(|k| AuthorRef { id: AuthorId::from_uuid(k.id), name: k.name }));
-        let subjects = draft.subjects.iter().map(|name| find(|n| &n.subjects, name).map(|k| (k.id, k.name)));
-        let publisher = draft.publisher.iter().map(|name| find(|n| &n.publishers, name).map(|k| (k.id, k.name)));
+        let author = |name| {
+            find(Kind::Author, |n| &n.authors, name).map(|k| AuthorRef { id: AuthorId::from_uuid(k.id), name: k.name })
+        };
+        let mut authors = draft.authors.iter().map(author).collect::<Result<Vec<_>>>()?;
+        // Two names may have been merged into one author.
+        let mut seen = HashSet::new();
+        authors.retain(|author| seen.insert(author.id));
+        let subjects =
+            draft.subjects.iter().map(|name| find(Kind::Subject, |n| &n.subjects, name).map(|k| (k.id, k.name)));
+        let publisher =
+            draft.publisher.iter().map(|name| find(Kind::Publisher, |n| &n.publishers, name).map(|k| (k.id, k.name)));
         Ok(Self {
             id,
             version,
-            authors: authors.collect::<Result<_>>()?,
+            authors,
             subjects: subjects.collect::<Result<_>>()?,
             publisher: publisher.collect::<Result<Vec<_>>>()?.pop(),
             draft,
@@ -292,7 +305,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
         tx,
         "books (id, source_id, import_hash, isbn13, title, title_key, authors, subjects, publisher_id, publisher, year, \
          year_key, language, pages, series, price, list_price, currency, rating_hundredths, rating_count, rating_key, \
-         deleted, version, created_at, updated_at)",
+         for_sale, deleted, version, created_at, updated_at)",
         "",
         books,
         |(book, _)| {
@@ -319,6 +332,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
                 book.rating.hundredths,
                 book.rating.count,
                 book.rating.key(),
+                d.for_sale,
                 false,
                 book.version,
                 now.micros(),
@@ -350,7 +364,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                 "UPDATE books SET source_id = $1, import_hash = COALESCE($2, import_hash), isbn13 = $3, title = $4, title_key = $5, authors = $6, \
                  subjects = $7, publisher_id = $8, publisher = $9, year = $10, year_key = $11, language = $12, pages = $13, \
                  series = $14, price = $15, list_price = $16, rating_hundredths = $17, rating_count = $18, rating_key = $19, \
-                 version = $20, updated_at = $21 WHERE id = $22 AND version = $23 AND deleted = FALSE",
+                 version = $20, updated_at = $21, for_sale = $22 WHERE id = $23 AND version = $24 AND deleted = FALSE",
                 values![
                     d.source_id.clone(),
                     book.import_hash.clone(),
@@ -373,6 +387,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                     book.rating.key(),
                     book.version,
                     now.micros(),
+                    d.for_sale,
                     book.id.uuid(),
                     book.version - 1,
                 ],
@@ -498,13 +513,17 @@ pub(crate) struct Imported {
     pub(crate) import_hash: Option<Vec<u8>>,
     pub(crate) version: i64,
     pub(crate) deleted: bool,
+    pub(crate) price: i64,
+    pub(crate) list_price: Option<i64>,
+    pub(crate) for_sale: bool,
 }
 
 /// The books that came from these lines.
-pub(crate) async fn imported(tx: &Tx, source_ids: &[&str]) -> Result<HashMap<String, Imported>> {
+pub(crate) async fn imported(db: &impl Sql, source_ids: &[&str]) -> Result<HashMap<String, Imported>> {
     let keys: Vec<Value> = source_ids.iter().map(|id| Value::from(*id)).collect();
-    let select = "SELECT id, source_id, import_hash, version, deleted FROM books WHERE source_id IN";
-    let rows = select_in::<Imported>(tx, select, &keys, "").await?;
+    let select = "SELECT id, source_id, import_hash, version, deleted, price, list_price, for_sale FROM books \
+                  WHERE source_id IN";
+    let rows = select_in::<Imported>(db, select, &keys, "").await?;
     Ok(rows.into_iter().map(|row| (row.source_id.clone(), row)).collect())
 }
 
@@ -515,10 +534,10 @@ struct IsbnRow {
 }
 
 /// Which books on sale have these ISBNs.
-pub(crate) async fn with_isbns(tx: &Tx, isbns: &[Isbn13]) -> Result<HashMap<Isbn13, BookId>> {
+pub(crate) async fn with_isbns(db: &impl Sql, isbns: &[Isbn13]) -> Result<HashMap<Isbn13, BookId>> {
     let keys: Vec<Value> = isbns.iter().map(|isbn| Value::from(isbn.to_string())).collect();
     let select = "SELECT id, isbn13 FROM books WHERE isbn13 IN";
-    let rows = select_in::<IsbnRow>(tx, select, &keys, " AND deleted = FALSE").await?;
+    let rows = select_in::<IsbnRow>(db, select, &keys, " AND deleted = FALSE").await?;
     rows.into_iter()
         .map(|row| {
             let isbn =

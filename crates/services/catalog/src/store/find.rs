@@ -164,11 +164,15 @@ async fn source(db: &impl Sql, filter: &Filter, select: &str) -> Result<Option<S
     conditions.push("b.deleted = FALSE".to_owned());
     if filter.in_stock {
         from.push("stock s");
-        conditions.push("s.book_id = b.id AND s.on_hand > s.reserved".to_owned());
+        conditions.push("s.book_id = b.id AND s.on_hand > s.reserved AND b.for_sale = TRUE".to_owned());
     }
     if let Some(language) = &filter.language {
         let language = sql.value(language.as_str());
         conditions.push(format!("b.language = {language}"));
+    }
+    // What is not for sale has no price.
+    if filter.min_price.is_some() || filter.max_price.is_some() {
+        conditions.push("b.for_sale = TRUE".to_owned());
     }
     if let Some(price) = filter.min_price {
         let price = sql.value(price);
@@ -204,6 +208,9 @@ pub(crate) async fn page(
     let by_rank = searching && sort == BookSort::Relevance;
     let select = format!("WITH page AS (SELECT b.id AS id, {{rank}} AS match_rank, {key} AS sort_key");
     let Some(mut sql) = source(db, filter, &select).await? else { return Ok(Vec::new()) };
+    if matches!(sort, BookSort::Price | BookSort::PriceDescending) {
+        sql.push(" AND b.for_sale = TRUE");
+    }
     if let Some(position) = after {
         let (keys, values) = match &position.key {
             Key::Number(number) => (key.to_owned(), sql.value(*number)),
@@ -233,7 +240,7 @@ struct FacetRow {
 
 /// How many books match, and what they can be narrowed by: one scan of the words.
 pub(crate) async fn facets(db: &impl Sql, filter: &Filter) -> Result<(i64, Facets)> {
-    let select = "WITH hits AS MATERIALIZED (SELECT b.id AS id, b.language AS language, b.price AS price";
+    let select = "WITH hits AS MATERIALIZED (SELECT b.id AS id, b.language AS language, b.price AS price, b.for_sale AS for_sale";
     let Some(mut sql) = source(db, filter, select).await? else { return Ok((0, Facets::default())) };
     let most = sql.value(FACET_VALUES);
     let mut range = String::from("CASE");
@@ -267,7 +274,7 @@ pub(crate) async fn facets(db: &impl Sql, filter: &Filter) -> Result<(i64, Facet
            WHERE language IS NOT NULL GROUP BY language ORDER BY n DESC, value LIMIT {most}) AS languages \
          UNION ALL {subjects} UNION ALL {authors} \
          UNION ALL SELECT * FROM (SELECT 'price' AS facet, CAST(price_range AS TEXT) AS value, COUNT(*) AS n \
-           FROM (SELECT {range} AS price_range FROM hits) AS ranges GROUP BY price_range) AS prices"
+           FROM (SELECT {range} AS price_range FROM hits WHERE for_sale = TRUE) AS ranges GROUP BY price_range) AS prices"
     ));
     let rows: Vec<FacetRow> = db.all(&sql.text, sql.values).await?;
     let (mut total, mut facets, mut prices) = (0, Facets::default(), Vec::new());

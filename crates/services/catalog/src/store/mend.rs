@@ -5,7 +5,7 @@ use bookworm_db::{Db, DbError, FromRow, Result, Sql, values};
 use bookworm_kernel::{BookId, Timestamp};
 use uuid::Uuid;
 
-use super::feed;
+use super::{feed, names::Kind};
 use crate::domain::{draft, text::title_key};
 
 /// Books of one unit of work.
@@ -121,3 +121,32 @@ pub(crate) async fn titles(db: &Db) -> Result<()> {
 
 /// Raise it whenever titles are ordered in another way.
 const TITLE_ORDER: i64 = 1;
+
+#[derive(FromRow)]
+struct AuthorRow {
+    id: Uuid,
+    name: String,
+}
+
+/// Notes the identity of authors that an older release made. Those that turn out to be one are left for staff to merge.
+/// Returns how many were noted.
+pub(crate) async fn authors(db: &Db) -> Result<u64> {
+    let mut noted = 0;
+    loop {
+        let n = db.transact(move |tx| {
+            Box::pin(async move {
+                let select = "SELECT id, name FROM authors WHERE identity_key IS NULL ORDER BY id LIMIT $1";
+                let rows: Vec<AuthorRow> = tx.all(select, values![TOGETHER]).await?;
+                for row in &rows {
+                    let key = Kind::Author.key(&row.name).into_bytes();
+                    tx.exec("UPDATE authors SET identity_key = $1 WHERE id = $2", values![key, row.id]).await?;
+                }
+                Ok::<_, bookworm_db::DbError>(rows.len() as u64)
+            })
+        });
+        match n.await? {
+            0 => return Ok(noted),
+            n => noted += n,
+        }
+    }
+}

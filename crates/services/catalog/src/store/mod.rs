@@ -173,6 +173,24 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             version BIGINT NOT NULL
           );",
     },
+    // `authors.identity_key` is the same for every spelling of a name; `mend` fills it for rows that an older release made.
+    // An author that was merged into another is remembered by its id and its spelling.
+    Migration {
+        name: "catalog/0004_identities",
+        sql: "ALTER TABLE books ADD COLUMN for_sale BOOLEAN NOT NULL DEFAULT TRUE;
+          ALTER TABLE authors ADD COLUMN identity_key BYTEA;
+          CREATE INDEX authors_by_identity ON authors (identity_key);
+          CREATE TABLE merged_authors (
+            id UUID PRIMARY KEY,
+            name TEXT NOT NULL,
+            identity_key BYTEA NOT NULL,
+            into_id UUID NOT NULL,
+            merged_by UUID NOT NULL,
+            merged_at BIGINT NOT NULL
+          );
+          CREATE INDEX merged_authors_by_identity ON merged_authors (identity_key);
+          CREATE INDEX merged_authors_by_target ON merged_authors (into_id);",
+    },
 ];
 
 /// A statement that grows: text and values together, so that no value is ever written into the text.

@@ -6,7 +6,10 @@ use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
 use uuid::Uuid;
 
 use super::{Statement, insert, pieces, select_in};
-use crate::domain::text::{after_prefix, fold};
+use crate::domain::{
+    author,
+    text::{after_prefix, fold},
+};
 
 /// Which of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +25,30 @@ impl Kind {
             Self::Author => "authors",
             Self::Publisher => "publishers",
             Self::Subject => "subjects",
+        }
+    }
+
+    /// What is the same for every spelling of a name.
+    pub(crate) fn key(self, name: &str) -> String {
+        match self {
+            Self::Author => author::identity(name),
+            Self::Publisher | Self::Subject => fold(name),
+        }
+    }
+
+    /// The column that holds [`Kind::key`].
+    const fn key_column(self) -> &'static str {
+        match self {
+            Self::Author => "identity_key",
+            Self::Publisher | Self::Subject => "name_key",
+        }
+    }
+
+    /// Its columns, with the key in place of the folded name.
+    const fn keyed_columns(self) -> &'static str {
+        match self {
+            Self::Author => "id, name, identity_key AS name_key, book_count, version",
+            Self::Publisher | Self::Subject => COLUMNS,
         }
     }
 
@@ -53,22 +80,68 @@ pub(crate) struct Known {
     pub(crate) name: String,
 }
 
-/// Names by what they fold to.
+/// Names by their [`Kind::key`].
 pub(crate) type KnownNames = HashMap<String, Known>;
 
 pub(crate) async fn by_id(db: &impl Sql, kind: Kind, id: Uuid) -> Result<Option<NameRow>> {
     db.one(&format!("SELECT {COLUMNS} FROM {} WHERE id = $1", kind.table()), values![id]).await
 }
 
-/// The name that a filter means: an id, or the name itself in any case.
+/// The name that a filter means: an id, or the name itself in any spelling. Of an author that was merged into another,
+/// that other one.
 pub(crate) async fn by_id_or_name(db: &impl Sql, kind: Kind, text: &str) -> Result<Option<NameRow>> {
     match text.parse::<Uuid>() {
-        Ok(id) => by_id(db, kind, id).await,
+        Ok(id) => match by_id(db, kind, id).await? {
+            Some(row) => Ok(Some(row)),
+            None => match merged_into(db, kind, id).await? {
+                Some(into) => by_id(db, kind, into).await,
+                None => Ok(None),
+            },
+        },
         Err(_) => {
-            let sql = format!("SELECT {COLUMNS} FROM {} WHERE name_key = $1", kind.table());
-            db.one(&sql, values![fold(text).into_bytes()]).await
+            let exact = by_exact_name(db, kind, text).await?;
+            if exact.is_some() || kind != Kind::Author {
+                return Ok(exact);
+            }
+            let known = by_keys(db, kind, &[kind.key(text)]).await?;
+            match known.into_values().next() {
+                Some(known) => by_id(db, kind, known.id).await,
+                None => Ok(None),
+            }
         }
     }
+}
+
+#[derive(FromRow)]
+struct IntoRow {
+    into_id: Uuid,
+}
+
+/// The author that this one was merged into.
+pub(crate) async fn merged_into(db: &impl Sql, kind: Kind, id: Uuid) -> Result<Option<Uuid>> {
+    if kind != Kind::Author {
+        return Ok(None);
+    }
+    let row: Option<IntoRow> = db.one("SELECT into_id FROM merged_authors WHERE id = $1", values![id]).await?;
+    Ok(row.map(|row| row.into_id))
+}
+
+/// The stored names with these keys. Where several authors share one, that with most books; an author of a merged
+/// spelling where none has it any more.
+async fn by_keys(db: &impl Sql, kind: Kind, keys: &[String]) -> Result<KnownNames> {
+    let column = kind.key_column();
+    let bytes = |keys: &[String]| keys.iter().map(|key| Value::from(key.clone().into_bytes())).collect::<Vec<_>>();
+    let select = format!("SELECT {} FROM {} WHERE {column} IN", kind.keyed_columns(), kind.table());
+    let mut rows: Vec<NameRow> = select_in(db, &select, &bytes(keys), "").await?;
+    rows.sort_by_key(|row| (row.book_count, std::cmp::Reverse(row.id)));
+    let mut names = known(rows)?;
+    if kind == Kind::Author {
+        let missing: Vec<String> = keys.iter().filter(|key| !names.contains_key(*key)).cloned().collect();
+        let select = "SELECT a.id, a.name, m.identity_key AS name_key, a.book_count, a.version FROM merged_authors m \
+                      JOIN authors a ON a.id = m.into_id WHERE m.identity_key IN";
+        names.extend(known(select_in(db, select, &bytes(&missing), "").await?)?);
+    }
+    Ok(names)
 }
 
 /// How a list of names is sorted, and after which it goes on.
@@ -116,23 +189,34 @@ pub(crate) async fn ids(db: &impl Sql, kind: Kind, keys: &[String]) -> Result<Ve
     Ok(known.into_iter().map(|(key, name)| (key, name.id)).collect())
 }
 
-/// The stored names for these, making those that are new. `names` may repeat.
+/// The stored names for these, making those that are new. `names` may repeat, and be several spellings of one: of these
+/// the first stays, unless another one has capitals where they belong.
 pub(crate) async fn resolve(tx: &Tx, kind: Kind, names: impl IntoIterator<Item = String>) -> Result<KnownNames> {
-    let wanted: BTreeMap<String, String> = names.into_iter().map(|name| (fold(&name), name)).collect();
-    let keys: Vec<Value> = wanted.keys().map(|key| Value::from(key.clone().into_bytes())).collect();
-    let select = format!("SELECT {COLUMNS} FROM {} WHERE name_key IN", kind.table());
-    let mut known = known(select_in(tx, &select, &keys, "").await?)?;
+    let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+    for name in names {
+        let known = wanted.entry(kind.key(&name)).or_insert_with(|| name.clone());
+        if author::is_better(&name, known) {
+            *known = name;
+        }
+    }
+    let keys: Vec<String> = wanted.keys().cloned().collect();
+    let mut known = by_keys(tx, kind, &keys).await?;
     let new: Vec<(&String, &String)> = wanted.iter().filter(|(key, _)| !known.contains_key(*key)).collect();
     if new.is_empty() {
         return Ok(known);
     }
-    insert(tx, &format!("{} ({COLUMNS})", kind.table()), " ON CONFLICT (name_key) DO NOTHING", &new, |(key, name)| {
-        values![Uuid::now_v7(), name.as_str(), key.as_bytes().to_vec(), 0_i64, 1_i64].to_vec()
+    let columns = if kind == Kind::Author { "id, name, name_key, book_count, version, identity_key" } else { COLUMNS };
+    insert(tx, &format!("{} ({columns})", kind.table()), " ON CONFLICT (name_key) DO NOTHING", &new, |(key, name)| {
+        let mut row = values![Uuid::now_v7(), name.as_str(), fold(name).into_bytes(), 0_i64, 1_i64].to_vec();
+        if kind == Kind::Author {
+            row.push(Value::from(key.as_bytes().to_vec()));
+        }
+        row
     })
     .await?;
     // Read back: on PostgreSQL another transaction may have made one of them meanwhile.
-    let keys: Vec<Value> = new.iter().map(|(key, _)| Value::from(key.as_bytes().to_vec())).collect();
-    known.extend(self::known(select_in(tx, &select, &keys, "").await?)?);
+    let keys: Vec<String> = new.iter().map(|(key, _)| (*key).clone()).collect();
+    known.extend(by_keys(tx, kind, &keys).await?);
     Ok(known)
 }
 
@@ -170,7 +254,7 @@ pub(crate) async fn count(tx: &Tx, kind: Kind, changes: &BTreeMap<Uuid, i64>) ->
 pub(crate) async fn create(tx: &Tx, kind: Kind, id: Uuid, name: &str) -> Result<()> {
     let sql = format!("INSERT INTO {} ({COLUMNS}) VALUES ($1, $2, $3, 0, 1)", kind.table());
     tx.exec(&sql, values![id, name, fold(name).into_bytes()]).await?;
-    Ok(())
+    identify(tx, kind, id, name).await
 }
 
 /// Renames one that is at `version`; `false` when it no longer is.
@@ -179,7 +263,32 @@ pub(crate) async fn rename(tx: &Tx, kind: Kind, id: Uuid, version: i64, name: &s
         "UPDATE {} SET name = $1, name_key = $2, version = version + 1 WHERE id = $3 AND version = $4",
         kind.table()
     );
-    Ok(tx.exec(&sql, values![name, fold(name).into_bytes(), id, version]).await? == 1)
+    let renamed = tx.exec(&sql, values![name, fold(name).into_bytes(), id, version]).await? == 1;
+    if renamed {
+        identify(tx, kind, id, name).await?;
+    }
+    Ok(renamed)
+}
+
+/// Notes what all spellings of an author's name have in common.
+async fn identify(tx: &Tx, kind: Kind, id: Uuid, name: &str) -> Result<()> {
+    if kind == Kind::Author {
+        let sql = "UPDATE authors SET identity_key = $1 WHERE id = $2";
+        tx.exec(sql, values![kind.key(name).into_bytes(), id]).await?;
+    }
+    Ok(())
+}
+
+/// The one with this very name, in any case.
+pub(crate) async fn by_exact_name(db: &impl Sql, kind: Kind, name: &str) -> Result<Option<NameRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM {} WHERE name_key = $1", kind.table());
+    db.one(&sql, values![fold(name).into_bytes()]).await
+}
+
+/// Another author whose name is a spelling of this one.
+pub(crate) async fn same_author(db: &impl Sql, name: &str, but: Uuid) -> Result<Option<NameRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM authors WHERE identity_key = $1 AND id <> $2 LIMIT 1");
+    db.one(&sql, values![Kind::Author.key(name).into_bytes(), but]).await
 }
 
 /// Removes one that has no book; `false` when it has.

@@ -349,7 +349,7 @@ mod tests {
             Box::pin(async move {
                 let mut ids = Vec::new();
                 for n in 0..3 {
-                    let draft = Draft { title: format!("Book {n}"), ..Draft::default() };
+                    let draft = Draft { title: format!("Book {n}"), for_sale: true, ..Draft::default() };
                     let placed = Placed::new(BookId::new(), 1, draft, Rating::default(), &[&Names::default()])?;
                     ids.push(placed.id);
                     books::create(tx, &[(placed, 0)], Currency::USD, Timestamp::default()).await?;

@@ -108,13 +108,15 @@ fn metadata(book: &Book) -> String {
         "author": book.authors.iter().map(|author| json!({"@type": "Person", "name": author.name})).collect::<Vec<_>>(),
         "image": book.cover_url,
         "genre": book.subjects,
-        "offers": {
+    });
+    if book.for_sale {
+        about["offers"] = json!({
             "@type": "Offer",
             "price": book.price.decimal(),
             "priceCurrency": book.price.currency,
             "availability": if view::sold_out(book) { "https://schema.org/OutOfStock" } else { "https://schema.org/InStock" },
-        },
-    });
+        });
+    }
     let optional = [
         ("isbn", book.isbn13.map(|isbn| json!(isbn))),
         ("inLanguage", book.language.as_ref().map(|language| json!(language))),

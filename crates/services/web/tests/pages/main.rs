@@ -739,7 +739,7 @@ async fn odd_addresses_of_results_are_explained() {
     assert!(seen.body.contains("the first 4,000 characters were searched for") && !seen.body.contains('\0'));
 
     browser.api.answer_search(400, json!({"errors": [{"field": "/language", "message": "must be an ISO 639 code"}]}));
-    let seen = browser.get("/search?q=sea&language=klingon").await;
+    let seen = browser.get("/search?q=sea&language=gibberish").await;
     assert_eq!(seen.status, StatusCode::BAD_REQUEST);
     assert!(seen.body.contains("We don’t know this language."), "{}", seen.body);
     assert!(seen.body.contains("value=\"sea\" maxlength"), "the query stays in the box");

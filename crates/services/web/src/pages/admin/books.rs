@@ -167,7 +167,7 @@ fn typed(book: &Book) -> Fields {
     let names: Vec<&str> = book.authors.iter().map(|author| author.name.as_str()).collect();
     fields.put("title", &book.title);
     fields.put("authors", &names.join("\n"));
-    fields.put("price", &book.price.decimal());
+    fields.put("price", &if book.for_sale { book.price.decimal() } else { String::new() });
     fields.put("currency", book.price.currency.code());
     fields.put("subjects", &book.subjects.join("\n"));
     fields.put("version", &book.version.to_string());
@@ -196,9 +196,6 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
         currency.parse_amount(&text).map_err(|error| errors.add(name, error.to_string())).ok()
     };
     let (price, list_price) = (money("price"), money("list_price"));
-    if fields.get("price").is_empty() {
-        errors.add("price", "Enter a price.");
-    }
     if fields.get("title").is_empty() {
         errors.add("title", "Enter a title.");
     }
@@ -243,6 +240,7 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
         description: fields.optional("description"),
         source_id: fields.optional("source_id"),
         stock,
+        for_sale: Some(price.is_some()),
     })
 }
 
@@ -301,7 +299,11 @@ fn form(staff: &Staff, status: StatusCode, id: Option<&str>, typed: &Fields, err
         Field::new("title", "Title").maxlength(500).class("grid__all"),
         Field::new("authors", "Authors").rows(3).maxlength(10_000).hint("One per line, as on the cover.").optional(),
         Field::new("subjects", "Subjects").rows(3).maxlength(5_000).hint("One per line.").optional(),
-        Field::new("price", "Price").inputmode("decimal").maxlength(12),
+        Field::new("price", "Price")
+            .inputmode("decimal")
+            .maxlength(12)
+            .hint("Leave empty if the book is not for sale.")
+            .optional(),
         Field::new("list_price", "Compare-at price")
             .inputmode("decimal")
             .maxlength(12)
