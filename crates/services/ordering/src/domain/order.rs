@@ -798,8 +798,9 @@ pub(crate) mod tests {
 
     #[test]
     fn actions_are_what_the_decisions_permit() {
+        type Step = fn(&Order) -> Decided;
         let nothing = OrderActions { cancel: false, ship: false, complete: false, refund: None };
-        let lives: [(&[fn(&Order) -> Decided], OrderActions); 6] = [
+        let lives: [(&[Step], OrderActions); 6] = [
             (&[], OrderActions { cancel: true, ..nothing }),
             (&[Order::confirm], OrderActions { cancel: true, ..nothing }),
             (

@@ -45,20 +45,19 @@ impl AddressFields {
         if typed.get("name").is_empty() {
             first = first.value(name);
         }
-        let mut fields = vec![
+        let first = [
             first,
             text("line1", "Street address").autocomplete("address-line1").class("grid__all"),
             text("line2", "Apartment, suite, etc.").autocomplete("address-line2").class("grid__all").optional(),
-        ]
-        .iter()
-        .map(Field::render)
-        .collect::<Result<Vec<_>, _>>();
-        if let (Ok(fields), Some(country)) = (&mut fields, bookworm_address::country(country)) {
+        ];
+        let mut fields =
+            first.iter().map(Field::render).collect::<Result<Vec<_>, _>>().map_err(|_| PageError::Internal)?;
+        if let Some(country) = bookworm_address::country(country) {
             for part in country.order() {
                 fields.push(rendered(part, country, typed, errors).map_err(|_| PageError::Internal)?);
             }
         }
-        Ok(Self { fields: fields.map_err(|_| PageError::Internal)? })
+        Ok(Self { fields })
     }
 }
 
