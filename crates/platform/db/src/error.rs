@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rusqlite::{
     ErrorCode,
-    ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
+    ffi::{self, SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
 };
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
 use crate::tx::TOO_LONG;
 
@@ -32,6 +32,17 @@ pub enum DbError {
     /// The unit of work ran too long or panicked, and was rolled back; or the database is closed.
     #[error("the unit of work was rolled back: {0}")]
     Aborted(&'static str),
+    /// The database cannot be used for now; what was asked was not done. It works again once its cause is gone.
+    #[error("the database {} cannot be used: {why}", database.as_deref().unwrap_or("server"))]
+    Unavailable {
+        /// Which one, where that is known: PostgreSQL is away as a whole.
+        database: Option<Arc<str>>,
+        /// What keeps it from working.
+        why: Outage,
+        /// What the database said.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// A statement failed.
     #[error("a statement failed")]
     Query(#[source] Arc<DbErr>),
@@ -43,7 +54,68 @@ pub enum DbError {
     Corrupt(String),
 }
 
+/// What keeps a database from working.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// No room is left where it keeps its files.
+    DiskFull,
+    /// Its files, or the file system under them, can only be read.
+    ReadOnly,
+    /// Reading or writing its files fails.
+    DiskFails,
+    /// The server does not answer, is starting, or is shutting down.
+    Unreachable,
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiskFull => "the disk is full",
+            Self::ReadOnly => "it is read-only",
+            Self::DiskFails => "its disk fails",
+            Self::Unreachable => "the server does not answer",
+        })
+    }
+}
+
+impl Outage {
+    /// By SQLite's result code, plain or extended.
+    fn of_sqlite(code: i32) -> Option<Self> {
+        match code & 0xff {
+            ffi::SQLITE_FULL => Some(Self::DiskFull),
+            ffi::SQLITE_READONLY => Some(Self::ReadOnly),
+            ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN => Some(Self::DiskFails),
+            _ => None,
+        }
+    }
+
+    /// By PostgreSQL's SQLSTATE.
+    fn of_postgres(state: &str) -> Option<Self> {
+        match state {
+            "53100" => Some(Self::DiskFull),
+            "25006" => Some(Self::ReadOnly),
+            "58030" => Some(Self::DiskFails),
+            "57P01" | "57P02" | "57P03" => Some(Self::Unreachable),
+            _ if state.starts_with("08") => Some(Self::Unreachable),
+            _ => None,
+        }
+    }
+
+    /// By a code that may be either's: SQLite's have up to four digits, PostgreSQL's five characters.
+    fn of_code(code: &str) -> Option<Self> {
+        if code.len() == 5 { Self::of_postgres(code) } else { Self::of_sqlite(code.parse().ok()?) }
+    }
+}
+
 impl DbError {
+    /// Names the database that is not available, unless it is named already.
+    pub(crate) fn of(mut self, name: &Arc<str>) -> Self {
+        if let Self::Unavailable { database: database @ None, .. } = &mut self {
+            *database = Some(name.clone());
+        }
+        self
+    }
+
     /// Whether a unique or primary key refused the row.
     #[must_use]
     pub fn is_unique_violation(&self) -> bool {
@@ -69,23 +141,35 @@ impl DbError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Busy | Self::Aborted(_))
     }
+
+    /// Whether the database cannot be used for now.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
 }
 
 impl From<DbErr> for DbError {
     fn from(error: DbErr) -> Self {
-        let code = match &error {
+        let (code, why) = match &error {
             DbErr::ConnectionAcquire(_) => return Self::Busy,
             DbErr::Conn(RuntimeErr::SqlxError(e))
             | DbErr::Exec(RuntimeErr::SqlxError(e))
             | DbErr::Query(RuntimeErr::SqlxError(e)) => {
-                e.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned)
+                let code = e.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned);
+                let lost = matches!(**e, sqlx::Error::Io(_) | sqlx::Error::Tls(_));
+                let why = code.as_deref().and_then(Outage::of_code).or(lost.then_some(Outage::Unreachable));
+                (code, why)
             }
-            _ => None,
+            _ => (None, None),
         };
         match code.as_deref() {
             // SQLite: SQLITE_BUSY and its extended codes. PostgreSQL: serialization failure, deadlock, too many clients.
             Some("5" | "261" | "517" | "40001" | "40P01" | "53300") => Self::Busy,
-            _ => Self::Query(Arc::new(error)),
+            _ => match why {
+                Some(why) => Self::Unavailable { database: None, why, source: Arc::new(error) },
+                None => Self::Query(Arc::new(error)),
+            },
         }
     }
 }
@@ -95,7 +179,10 @@ impl From<rusqlite::Error> for DbError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::OperationInterrupted) => Self::Aborted(TOO_LONG),
-            _ => Self::Sqlite(Arc::new(error)),
+            _ => match code(&error).and_then(Outage::of_sqlite) {
+                Some(why) => Self::Unavailable { database: None, why, source: Arc::new(error) },
+                None => Self::Sqlite(Arc::new(error)),
+            },
         }
     }
 }
@@ -103,4 +190,37 @@ impl From<rusqlite::Error> for DbError {
 /// SQLite's extended result code.
 fn code(error: &rusqlite::Error) -> Option<i32> {
     error.sqlite_error().map(|error| error.extended_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_database_from_working_is_told_by_its_code() {
+        for (code, why) in [
+            ("13", Some(Outage::DiskFull)),
+            ("8", Some(Outage::ReadOnly)),
+            ("1032", Some(Outage::ReadOnly)),
+            ("778", Some(Outage::DiskFails)),
+            ("14", Some(Outage::DiskFails)),
+            ("53100", Some(Outage::DiskFull)),
+            ("25006", Some(Outage::ReadOnly)),
+            ("57P03", Some(Outage::Unreachable)),
+            ("08006", Some(Outage::Unreachable)),
+            ("19", None),
+            ("23505", None),
+            ("", None),
+        ] {
+            assert_eq!(Outage::of_code(code), why, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_named_once() {
+        let full = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None);
+        let error = DbError::from(full).of(&"basket".into()).of(&"ordering".into());
+        assert_eq!(error.to_string(), "the database basket cannot be used: the disk is full");
+        assert!(!error.is_transient() && !error.is_unique_violation());
+    }
 }

@@ -22,8 +22,8 @@ const QUEUE: usize = 4096;
 
 /// Told whether the shared commit is durable; passes the unit's result on to its caller.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-/// Runs one unit; says whether to keep it, and how to answer.
-type Job = Box<dyn for<'t> FnOnce(&'t Tx) -> BoxFuture<'t, (bool, Answer)> + Send>;
+/// Runs one unit, or refuses it where no transaction can begin; says whether to keep it, and how to answer.
+type Job = Box<dyn for<'t> FnOnce(Result<&'t Tx>) -> BoxFuture<'t, (bool, Answer)> + Send>;
 
 enum Order {
     Run(Job),
@@ -60,11 +60,14 @@ impl GroupCommitter {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
             async move {
-                let result = work(tx).await;
+                let result = match tx {
+                    Ok(tx) => work(tx).await,
+                    Err(error) => Err(E::from(error)),
+                };
                 let keep = result.is_ok();
                 let answer: Answer = Box::new(move |committed| {
                     // The caller may have stopped waiting; its work is done all the same.
-                    let _ = reply.send(committed.map_err(E::from).and(result));
+                    let _ = reply.send(result.and_then(|value| committed.map(|()| value).map_err(E::from)));
                 });
                 (keep, answer)
             }
@@ -107,9 +110,10 @@ fn batch(
     orders: &mut mpsc::Receiver<Order>,
 ) -> Option<oneshot::Sender<()>> {
     let started = Instant::now();
-    // A job that is dropped unrun answers its caller with `Aborted`.
     if let Err(error) = writer.control("BEGIN IMMEDIATE") {
         tracing::error!(database = %name, error = &error as &dyn std::error::Error, "cannot begin a transaction");
+        let (_, answer) = block_on(first(Err(error)));
+        answer(Ok(()));
         return None;
     }
     let (mut answers, mut hooks, mut closing, mut units) = (Vec::new(), Vec::new(), None, 0_u32);
@@ -137,7 +141,8 @@ fn batch(
         // Nothing of it may be left open for the next batch.
         writer.control("COMMIT").inspect_err(|_| drop(writer.control("ROLLBACK")))
     } else {
-        Err(DbError::Aborted("SQLite undid the transaction: the disk is full, or a statement took too long"))
+        let aborted = DbError::Aborted("SQLite undid the transaction: a statement took too long");
+        Err(writer.take_outage().unwrap_or(aborted))
     };
     metrics::histogram!("db_commit_seconds", "database" => name.to_string()).record(started.elapsed().as_secs_f64());
     metrics::counter!("db_units_total", "database" => name.to_string()).increment(u64::from(units));
@@ -158,7 +163,7 @@ fn unit(writer: &Arc<SqliteWriter>, job: Job) -> Result<(Answer, Option<Hooks>)>
     let tx = Tx::sqlite(writer.clone());
     writer.limit(Some(LIMIT));
     // Statements run where they are called, so the unit is most often done at the first poll.
-    let outcome = block_on(tokio::time::timeout(LIMIT, AssertUnwindSafe(job(&tx)).catch_unwind()));
+    let outcome = block_on(tokio::time::timeout(LIMIT, AssertUnwindSafe(job(Ok(&tx))).catch_unwind()));
     writer.limit(None);
     let undo = || match writer.in_transaction() {
         true => writer.control("ROLLBACK TO unit").and_then(|()| writer.control("RELEASE unit")),

@@ -4,6 +4,7 @@ mod error;
 mod group_commit;
 mod migrate;
 mod open;
+mod probe;
 mod row;
 mod sql;
 mod sqlite_writer;
@@ -21,7 +22,7 @@ use sea_orm::{DatabaseConnection, TransactionTrait};
 
 use crate::group_commit::GroupCommitter;
 pub use crate::{
-    error::DbError,
+    error::{DbError, Outage},
     migrate::Migration,
     open::Databases,
     row::{Column, FromRow, Row},
@@ -38,6 +39,7 @@ pub struct Db {
     name: Arc<str>,
     reads: DatabaseConnection,
     writes: Writes,
+    probe: probe::Probe,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +108,20 @@ impl Db {
                 unit.await.unwrap_or_else(|_| Err(E::from(DbError::Aborted("it panicked"))))
             }
         }
+    }
+
+    /// Whether there is a table of this name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_table(&self, name: &str) -> Result<bool> {
+        let count = match self.backend() {
+            DbBackend::Postgres => {
+                "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
+            }
+            _ => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+        };
+        Ok(self.read().scalar::<i64>(count, values![name]).await?.is_some_and(|count| count > 0))
     }
 
     /// Waits for the units of work in flight and closes every connection.

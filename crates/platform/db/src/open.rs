@@ -1,8 +1,14 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 
-use crate::{Db, DbError, Result, Writes, group_commit::GroupCommitter, sqlite_writer::SqliteWriter};
+use crate::{
+    Db, DbError, Result, Sql, Writes, group_commit::GroupCommitter, probe::Probe, row::Row, sqlite_writer::SqliteWriter,
+};
 
 /// Connections that read a SQLite file side by side.
 const SQLITE_READERS: u32 = 4;
@@ -43,12 +49,80 @@ impl Databases {
     /// [`DbError::Open`] when the file or the server cannot be used.
     pub async fn open(&self, service: &str) -> Result<Db> {
         match self {
-            Self::Sqlite(folder) => open_sqlite(folder.join(format!("{service}.db")), service).await,
+            Self::Sqlite(folder) => open_sqlite(file(folder, service), service).await,
             Self::Postgres { url, max_connections, prefix } => {
                 open_postgres(url, &format!("{prefix}{service}"), *max_connections, service).await
             }
         }
     }
+}
+
+impl Databases {
+    /// Which of these services have a database that holds something: on SQLite a file, on PostgreSQL a schema that was
+    /// migrated. Makes nothing.
+    ///
+    /// # Errors
+    /// [`DbError::Open`] when the server cannot be used.
+    pub async fn existing<'s>(&self, services: &[&'s str]) -> Result<Vec<&'s str>> {
+        let there: Vec<String> = match self {
+            Self::Sqlite(folder) => services
+                .iter()
+                .filter(|service| file(folder, service).exists())
+                .map(|service| (*service).to_owned())
+                .collect(),
+            Self::Postgres { url, prefix, .. } => {
+                let once = connect_once(url, "the PostgreSQL server").await?;
+                let migrated = "SELECT table_schema FROM information_schema.tables WHERE table_name = $1";
+                let rows = once.rows(migrated, crate::values!["schema_migrations"], usize::MAX).await;
+                once.close().await?;
+                let schemas = rows?.iter().map(Row::first::<String>).collect::<Result<Vec<_>>>()?;
+                schemas
+                    .into_iter()
+                    .filter_map(|schema| schema.strip_prefix(prefix.as_str()).map(str::to_owned))
+                    .collect()
+            }
+        };
+        Ok(services.iter().copied().filter(|service| there.iter().any(|found| found == service)).collect())
+    }
+
+    /// Puts a service's database out of the way under another name, with everything in it, so that a new one can be
+    /// made in its place. Nobody may have it open. Returns the new name.
+    ///
+    /// # Errors
+    /// [`DbError::Open`] when it cannot be renamed.
+    pub async fn set_aside(&self, service: &str, suffix: &str) -> Result<String> {
+        match self {
+            Self::Sqlite(folder) => {
+                let aside = format!("{service}.db.{suffix}");
+                for ending in ["", "-wal", "-shm"] {
+                    let from = folder.join(format!("{service}.db{ending}"));
+                    if from.exists() {
+                        let failed = |error: std::io::Error| DbError::Open(from.display().to_string(), Arc::new(error));
+                        std::fs::rename(&from, folder.join(format!("{aside}{ending}"))).map_err(failed)?;
+                    }
+                }
+                Ok(aside)
+            }
+            Self::Postgres { url, prefix, .. } => {
+                let (schema, aside) = (format!("{prefix}{service}"), format!("{prefix}{service}_{suffix}"));
+                let once = connect_once(url, &schema).await?;
+                let renamed = once.batch(&format!("ALTER SCHEMA \"{schema}\" RENAME TO \"{aside}\"")).await;
+                once.close().await?;
+                renamed.map(|()| aside)
+            }
+        }
+    }
+}
+
+fn file(folder: &Path, service: &str) -> PathBuf {
+    folder.join(format!("{service}.db"))
+}
+
+/// A connection for a question or two.
+async fn connect_once(url: &str, what: &str) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).acquire_timeout(ACQUIRE).sqlx_logging(false);
+    Database::connect(options).await.map_err(|error| DbError::Open(what.to_owned(), Arc::new(error)))
 }
 
 /// How every connection to a SQLite file behaves.
@@ -70,7 +144,7 @@ const READER_CACHE: (&str, &str) = ("cache_size", "-1024");
 async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
     let name: Arc<str> = service.into();
     let failed = |source: Arc<dyn std::error::Error + Send + Sync>| DbError::Open(file.display().to_string(), source);
-    let writer = SqliteWriter::open(&file, PRAGMAS.into_iter().chain([WRITER_CACHE]))
+    let writer = SqliteWriter::open(name.clone(), &file, PRAGMAS.into_iter().chain([WRITER_CACHE]))
         .map_err(|error| failed(Arc::new(error)))?;
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", file.display()));
     options
@@ -92,7 +166,7 @@ async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
         });
     let reads = Database::connect(options).await.map_err(|error| failed(Arc::new(error)))?;
     let committer = GroupCommitter::start(name.clone(), writer).map_err(|error| failed(Arc::new(error)))?;
-    Ok(Db { writes: Writes::Sqlite(committer), name, reads })
+    Ok(Db { writes: Writes::Sqlite(committer), name, reads, probe: Probe::default() })
 }
 
 async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str) -> Result<Db> {
@@ -116,5 +190,5 @@ async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str)
         .set_application_name(format!("bookworm-{service}"))
         .set_schema_search_path(schema);
     let reads = Database::connect(options).await.map_err(failed)?;
-    Ok(Db { name: service.into(), reads, writes: Writes::Postgres })
+    Ok(Db { name: service.into(), reads, writes: Writes::Postgres, probe: Probe::default() })
 }

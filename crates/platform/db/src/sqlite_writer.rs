@@ -29,8 +29,11 @@ const STEPS: i32 = 10_000;
 /// A connection that may write. Statements run where they are called.
 #[derive(Debug)]
 pub(crate) struct SqliteWriter {
+    name: Arc<str>,
     connection: Mutex<Connection>,
     deadline: Arc<Deadline>,
+    /// What last kept the file from being used: it ends the transaction for the units beside the one that met it, too.
+    outage: Mutex<Option<DbError>>,
 }
 
 /// When statements are to be interrupted.
@@ -42,7 +45,11 @@ struct Deadline {
 }
 
 impl SqliteWriter {
-    pub(crate) fn open<'a>(file: &Path, pragmas: impl Iterator<Item = (&'a str, &'a str)>) -> rusqlite::Result<Self> {
+    pub(crate) fn open<'a>(
+        name: Arc<str>,
+        file: &Path,
+        pragmas: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> rusqlite::Result<Self> {
         let connection = Connection::open(file)?;
         for (name, value) in pragmas {
             connection.pragma_update(None, name, value)?;
@@ -52,7 +59,23 @@ impl SqliteWriter {
         let watched = deadline.clone();
         let late = move || watched.since.elapsed().as_millis() >= u128::from(watched.at.load(Ordering::Relaxed));
         connection.progress_handler(STEPS, Some(late))?;
-        Ok(Self { connection: Mutex::new(connection), deadline })
+        Ok(Self { name, connection: Mutex::new(connection), deadline, outage: Mutex::default() })
+    }
+
+    /// Adds this database's name to what went wrong.
+    fn named<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            let error = error.of(&self.name);
+            if error.is_outage() {
+                *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            }
+            error
+        })
+    }
+
+    /// The outage since the last time somebody asked.
+    pub(crate) fn take_outage(&self) -> Option<DbError> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Interrupts what still runs after this long; `None`: nothing is interrupted.
@@ -69,7 +92,8 @@ impl SqliteWriter {
 
     /// `BEGIN`, `COMMIT` and the like.
     pub(crate) fn control(&self, sql: &str) -> Result<()> {
-        Ok(self.connection().prepare_cached(sql)?.raw_execute().map(drop)?)
+        let done = self.connection().prepare_cached(sql).and_then(|mut prepared| prepared.raw_execute());
+        self.named(done.map(drop).map_err(DbError::from))
     }
 
     /// Whether a transaction is open. A full disk or an interrupted statement makes SQLite end it by itself.
@@ -79,36 +103,42 @@ impl SqliteWriter {
 
     /// Statements without values.
     pub(crate) fn batch(&self, sql: &str) -> Result<()> {
-        Ok(self.connection().execute_batch(sql)?)
+        self.named(self.connection().execute_batch(sql).map_err(DbError::from))
     }
 
     /// A statement; returns how many rows it changed.
     pub(crate) fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64> {
-        let connection = self.connection();
-        let mut prepared = prepare(&connection, sql, values)?;
-        let mut rows = prepared.raw_query();
-        while rows.next()?.is_some() {}
-        drop(rows);
-        Ok(connection.changes())
+        self.named(exec(&self.connection(), sql, values))
     }
 
     /// Up to `limit` rows of a statement.
     pub(crate) fn rows(&self, sql: &str, values: impl IntoIterator<Item = Value>, limit: usize) -> Result<Vec<Row>> {
-        let connection = self.connection();
-        let mut prepared = prepare(&connection, sql, values)?;
-        let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
-        let mut found = Vec::new();
-        let mut rows = prepared.raw_query();
-        while let Some(row) = rows.next()? {
-            let cells = (0..columns.len()).map(|place| row.get::<_, Cell>(place)).collect::<rusqlite::Result<_>>()?;
-            found.push(Row::writer(columns.clone(), cells));
-            // What a statement changes, it has changed before it gives its first row.
-            if found.len() == limit {
-                break;
-            }
-        }
-        Ok(found)
+        self.named(rows(&self.connection(), sql, values, limit))
     }
+}
+
+fn exec(connection: &Connection, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+    let mut prepared = prepare(connection, sql, values)?;
+    let mut rows = prepared.raw_query();
+    while rows.next()?.is_some() {}
+    drop(rows);
+    Ok(connection.changes())
+}
+
+fn rows(connection: &Connection, sql: &str, values: impl IntoIterator<Item = Value>, limit: usize) -> Result<Vec<Row>> {
+    let mut prepared = prepare(connection, sql, values)?;
+    let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let mut found = Vec::new();
+    let mut rows = prepared.raw_query();
+    while let Some(row) = rows.next()? {
+        let cells = (0..columns.len()).map(|place| row.get::<_, Cell>(place)).collect::<rusqlite::Result<_>>()?;
+        found.push(Row::writer(columns.clone(), cells));
+        // What a statement changes, it has changed before it gives its first row.
+        if found.len() == limit {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn prepare<'c>(

@@ -29,6 +29,7 @@ on_every_database!(
     no_update_is_lost_among_many_units,
     hooks_run_after_the_commit_and_only_then,
     migrations_are_applied_once_by_however_many_processes,
+    an_outage_is_told_for_what_it_is,
     a_migration_that_fails_keeps_nothing,
     data_of_a_newer_release_is_refused,
     a_refused_row_says_why,
@@ -282,6 +283,42 @@ async fn hooks_run_after_the_commit_and_only_then(home: &Home) {
         assert_eq!(sees.await.ok(), (outcome == "kept").then_some(1), "a hook finds the change committed");
     }
     assert_eq!(ran.load(Ordering::SeqCst), 1);
+}
+
+async fn an_outage_is_told_for_what_it_is(home: &Home) {
+    let db = open(home).await;
+    db.check_write().await.unwrap();
+    if matches!(home.databases, Databases::Sqlite(_)) {
+        // A file that may not grow is a full disk, as far as SQLite can tell.
+        let limit = |sql: &'static str| {
+            let db = db.clone();
+            async move { db.transact::<_, DbError, _>(move |tx| Box::pin(tx.batch(sql))).await.unwrap() }
+        };
+        limit("PRAGMA max_page_count = 1").await;
+        let full = unit(&db, "x".repeat(100_000), false).await.unwrap_err();
+        assert!(full.is_outage(), "{full:?}");
+        assert_eq!(full.to_string(), format!("the database {} cannot be used: the disk is full", db.name()));
+        limit("PRAGMA max_page_count = 1073741823").await;
+        unit(&db, "x".repeat(100_000), false).await.unwrap();
+        // From here on this handle can only read: even a transaction cannot begin any more.
+        limit("PRAGMA query_only = ON").await;
+        let refused = unit(&db, "read-only".to_owned(), false).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("the database {} cannot be used: it is read-only", db.name()));
+        // The check remembers that it could write, but not for long.
+        eventually("the check notices", async || db.check_write().await.is_err()).await;
+    } else {
+        let refused = db
+            .transact::<(), DbError, _>(|tx| {
+                Box::pin(async move {
+                    tx.batch("SET TRANSACTION READ ONLY").await?;
+                    insert(tx, "read-only").await
+                })
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(refused.to_string(), "the database server cannot be used: it is read-only");
+        unit(&db, "after".to_owned(), false).await.unwrap();
+    }
 }
 
 async fn migrations_are_applied_once_by_however_many_processes(home: &Home) {

@@ -225,11 +225,22 @@ impl From<ErrorCode> for Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        if error.is_transient() {
-            log(ErrorCode::Unavailable, &error);
-            Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1))
-        } else {
-            Self::internal(&error)
+        match &error {
+            DbError::Unavailable { database, .. } => {
+                log(ErrorCode::Unavailable, &error);
+                let part = database.as_deref().unwrap_or("database");
+                Self::new(ErrorCode::Unavailable)
+                    .detail(
+                        "The shop cannot store anything here right now. Nothing was changed; please try again soon.",
+                    )
+                    .with("part", part)
+                    .retry_after(Duration::from_secs(5))
+            }
+            _ if error.is_transient() => {
+                log(ErrorCode::Unavailable, &error);
+                Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1))
+            }
+            _ => Self::internal(&error),
         }
     }
 }
@@ -362,6 +373,14 @@ mod tests {
         let busy = Problem::from(DbError::Busy);
         assert_eq!((busy.code(), busy.headers()[header::RETRY_AFTER].to_str().unwrap()), (ErrorCode::Unavailable, "1"));
         assert_eq!(Problem::from(DbError::Corrupt("x".into())).code(), ErrorCode::Internal);
+        let full = DbError::Unavailable {
+            database: Some("basket".into()),
+            why: bookworm_db::Outage::DiskFull,
+            source: std::sync::Arc::new(std::io::Error::other("database or disk is full")),
+        };
+        let full = Problem::from(full);
+        assert_eq!((full.code(), full.extensions()["part"].as_str()), (ErrorCode::Unavailable, Some("basket")));
+        assert_eq!(full.headers()["retry-after"], "5");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub struct SqlStore {
 
 impl From<DbError> for StoreError {
     fn from(error: DbError) -> Self {
-        if error.is_transient() { Self::Busy(error.into()) } else { Self::Failed(error.into()) }
+        if error.is_transient() || error.is_outage() { Self::Busy(error.into()) } else { Self::Failed(error.into()) }
     }
 }
 
