@@ -166,6 +166,39 @@ impl DbBus {
     }
 }
 
+/// Rows read at once.
+const CHUNK: i64 = 1000;
+
+#[derive(FromRow)]
+struct Undelivered {
+    seq: i64,
+    envelope: String,
+}
+
+/// Shows every message on the bus in this database that some consumer has not dealt with. Given-up messages are not
+/// among them. For tools: it reads all of them, also beside a running bus.
+///
+/// # Errors
+/// When the database fails.
+pub async fn undelivered(db: &Db, mut visit: impl FnMut(Envelope)) -> Result<(), DbError> {
+    let mut after = i64::MIN;
+    loop {
+        let rows: Vec<Undelivered> = db
+            .read()
+            .all(
+                "SELECT seq, envelope FROM bus_messages m WHERE seq > $1 \
+                 AND EXISTS (SELECT 1 FROM bus_deliveries d WHERE d.seq = m.seq) ORDER BY seq LIMIT $2",
+                values![after, CHUNK],
+            )
+            .await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.seq;
+        for row in &rows {
+            visit(parse(&row.envelope)?);
+        }
+    }
+}
+
 fn parse(envelope: &str) -> Result<Envelope, DbError> {
     serde_json::from_str(envelope).map_err(|error| DbError::Corrupt(format!("an envelope on the bus: {error}")))
 }

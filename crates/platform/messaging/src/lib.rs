@@ -10,10 +10,10 @@ mod outbox;
 pub use crate::{
     bus::{Bus, BusError, DeadLetter, Delivery, SharedBus},
     consumer::{Consumer, Policy, Reaction, ReactionError, Received, housekeeping},
-    db_bus::DbBus,
+    db_bus::{DbBus, undelivered},
     envelope::{Envelope, Message},
     inbox::Receipt,
-    outbox::{Outbox, relay},
+    outbox::{Outbox, relay, waiting},
 };
 
 use bookworm_db::Migration;

@@ -103,6 +103,18 @@ pub async fn relay(db: Db, outbox: Outbox, bus: SharedBus, shutdown: Cancellatio
     }
 }
 
+/// Shows every message that waits in a service's outbox. For tools.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(db: &Db, mut visit: impl FnMut(Envelope)) -> Result<(), DbError> {
+    let rows: Vec<Row> = db.read().all("SELECT id, envelope FROM outbox ORDER BY seq", []).await?;
+    for row in rows {
+        visit(serde_json::from_str(&row.envelope).map_err(|error| DbError::Corrupt(error.to_string()))?);
+    }
+    Ok(())
+}
+
 async fn carry(db: &Db, bus: &SharedBus) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
     let rows: Vec<Row> = db.read().all("SELECT id, envelope FROM outbox ORDER BY seq LIMIT $1", values![BATCH]).await?;
     if rows.is_empty() {
