@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::header;
-use pulldown_cmark::{Event, Options, Parser};
+use pulldown_cmark::{Event, Options, Parser, Tag};
 use serde_json::json;
 
 use crate::{
@@ -31,12 +31,29 @@ struct ProsePage {
     body: String,
 }
 
-/// The parts of a Markdown text. HTML inside it is text: these texts need none, and none can slip in.
+/// The parts of a Markdown text. HTML inside it is text: these texts need none, and none can slip in. Links and
+/// pictures lead to the web, to a mailbox or to a telephone, and nowhere else.
 pub(crate) fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
     Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
         Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) if !leads_somewhere_safe(&dest_url) => {
+            Event::Start(Tag::Link { link_type, dest_url: "#".into(), title, id })
+        }
+        Event::Start(Tag::Image { link_type, dest_url, title, id }) if !leads_somewhere_safe(&dest_url) => {
+            Event::Start(Tag::Image { link_type, dest_url: "".into(), title, id })
+        }
         other => other,
     })
+}
+
+/// Whether an address is relative, or of a scheme that runs nothing. Browsers pass over control characters and blanks
+/// in a scheme, so these are passed over here too.
+fn leads_somewhere_safe(address: &str) -> bool {
+    let address: String = address.chars().filter(|letter| !letter.is_control() && !letter.is_whitespace()).collect();
+    match address.split(['/', '?', '#']).next().and_then(|start| start.split_once(':')) {
+        Some((scheme, _)) => ["http", "https", "mailto", "tel"].iter().any(|safe| scheme.eq_ignore_ascii_case(safe)),
+        None => true,
+    }
 }
 
 /// Markdown as HTML.
@@ -117,5 +134,28 @@ mod tests {
         assert!(html.contains("<h1>A</h1>"), "{html}");
         assert!(!html.contains("<script") && !html.contains("<b "), "{html}");
         assert!(html.contains("<code>code</code>"), "{html}");
+    }
+
+    #[test]
+    fn links_lead_to_the_web_and_run_nothing() {
+        for address in [
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "java&#9;script:alert(1)",
+            "&#106;avascript:alert(1)",
+            "blob:https://example.org/x",
+            "file:///etc/passwd",
+        ] {
+            let html = markdown(&format!("[a]({address}) ![b]({address})"));
+            assert!(html.contains("href=\"#\"") && html.contains("src=\"\""), "{address}: {html}");
+        }
+        for address in
+            ["https://example.org/a:b", "/policies/returns", "returns#time:limits", "mailto:a@b.example", "tel:+1555"]
+        {
+            let html = markdown(&format!("[a]({address})"));
+            assert!(html.contains(&format!("href=\"{address}\"")), "{address}: {html}");
+        }
     }
 }
