@@ -1,30 +1,44 @@
 use std::path::PathBuf;
 
 use bookworm_config::Sources;
-use clap::{Args, Parser, Subcommand};
+use bookworm_node::Role;
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 
-/// BookWorm, an online bookstore in one program.
-///
-/// Start a whole shop on this machine:
-///
-///     bookworm serve
-///
-/// Everything it knows is in its data folder: back that up. Settings come from a TOML file (--config), then environment
-/// variables (BOOKWORM_ and the key, with __ between levels: BOOKWORM_MAIL__SMTP__HOST), then these flags; later ones
-/// win. `bookworm config` shows the result.
+const ABOUT: &str = "BookWorm, an online bookstore in one program.";
+// One line for each paragraph: clap wraps them to the terminal.
+const LONG_ABOUT: &str = "\
+BookWorm, an online bookstore in one program.
+
+To start a whole shop on this machine: bookworm serve
+
+Everything it knows is in its data folder: back that up. Settings come from a TOML file (--config), then from environment \
+variables, then from flags; later ones win. A variable is BOOKWORM_ and the key, with __ between levels: \
+BOOKWORM_MAIL__SMTP__HOST. `bookworm config` shows what is in force and where each value is from.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  bookworm serve                                      a whole shop at http://127.0.0.1:8080
+  bookworm serve --listen 0.0.0.0:80 --config shop.toml
+  bookworm serve --listen 127.0.0.1:0 --data-dir /tmp/try --no-demo
+                                                      an empty shop on any free port";
+
 #[derive(Debug, Parser)]
-#[command(name = "bookworm", version, max_term_width = 100, verbatim_doc_comment)]
+#[command(name = "bookworm", version, max_term_width = 100, about = ABOUT, long_about = LONG_ABOUT)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 
-    /// The folder that holds all data; made when it is missing [default: bookworm-data]
+    /// The folder that holds all data [default: bookworm-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
     /// A TOML file with settings
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Write the log of commands too, which otherwise only warn
+    #[arg(short, long, global = true)]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +48,7 @@ pub enum Command {
     /// Prints `listening on http://ADDRESS` once requests are answered. The first start makes the data folder, loads
     /// the demonstration catalogue and prints the administrator's password, once. An interrupt (Ctrl-C) or SIGTERM
     /// finishes what is in flight and exits with 0; a second one exits at once.
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
 
     /// Load books from a file
@@ -49,18 +64,19 @@ pub enum Command {
 
     /// Rebuild what was derived from events, and compare it with what was there
     ///
-    /// Exits with 1 when they differed.
+    /// Puts right what differed, and exits with 1 when something did.
     Replay {
         #[command(subcommand)]
         what: Replay,
     },
 
-    /// Hold orders, payments, the provider's books and the ledger against each other
+    /// Reconcile orders, payments, provider and ledger
     ///
-    /// Prints a line for each difference; exits with 1 when there is one.
+    /// Prints a line for each difference; exits with 1 when there is one. What is on its way at this moment (an order
+    /// whose payment was captured while the news of it waits on the bus) is listed apart and is no difference.
     Reconcile,
 
-    /// Show the settings in force, secrets hidden
+    /// Show the settings in force and where each is from, secrets hidden
     Config,
 }
 
@@ -73,7 +89,7 @@ pub enum Replay {
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Roles to run, with commas between them [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,...")]
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,...", value_parser = PossibleValuesParser::new(Role::ALL.map(Role::name)))]
     roles: Vec<String>,
 
     /// The address to listen on; port 0 takes any free port [default: 127.0.0.1:8080]
@@ -83,6 +99,11 @@ pub struct Serve {
     /// Start with an empty catalogue
     #[arg(long)]
     no_demo: bool,
+
+    /// Begin with an empty database where this one is missing or belongs to another shop, which otherwise keeps the
+    /// shop from starting. What was in it is gone; another shop's is set aside. Use it once, not in a service file
+    #[arg(long, value_delimiter = ',', value_name = "DATABASE,...")]
+    pub recreate: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -109,10 +130,6 @@ pub struct Import {
     /// Where everything that was rejected or adjusted is told, as CSV [default: FILE.report.csv]
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-
-    /// Show the log as well
-    #[arg(long, short)]
-    pub verbose: bool,
 }
 
 impl Arguments {
@@ -136,7 +153,15 @@ impl Arguments {
                 sources = sources.set("--no-demo", "demo", "false");
             }
         }
+        if !matches!(self.command, Command::Serve(_)) && self.verbose {
+            sources = sources.set("--verbose", "telemetry.log_filter", "info");
+        }
         sources
+    }
+
+    /// Whether the log is left out but for warnings: a command's answer should not drown in it.
+    pub fn is_quiet(&self) -> bool {
+        !self.verbose && !matches!(self.command, Command::Serve(_))
     }
 }
 

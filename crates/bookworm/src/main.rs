@@ -12,6 +12,7 @@ use bookworm_config::Settings;
 use bookworm_node::commands;
 use bookworm_telemetry::{LogFormat, Telemetry};
 use clap::Parser;
+use rustix::fs::Mode;
 
 /// A purchase makes and drops thousands of small values on several threads: the system's allocator takes longer for
 /// them, and others keep more of what was freed. SQLite and the compressors are served by it too.
@@ -20,6 +21,9 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // Nothing that the program writes is for other users of this machine: not databases, nor what SQLite puts beside
+    // them, from the first moment on.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(code) => code,
@@ -32,16 +36,17 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(arguments.sources())?;
     if matches!(arguments.command, Command::Config) {
-        print(&settings.redacted_toml());
+        print(&Settings::explain(arguments.sources())?);
         return Ok(ExitCode::SUCCESS);
     }
-    let telemetry = telemetry(&settings, &arguments.command)?;
+    let quiet = arguments.is_quiet();
+    let settings = Settings::load(arguments.sources())?;
+    let telemetry = telemetry(&settings, quiet)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         match arguments.command {
-            Command::Serve(_) => serve::run(settings, telemetry).await,
+            Command::Serve(serve) => serve::run(settings, telemetry, serve.recreate).await,
             Command::Import(import) => import::run(settings, import).await,
             Command::Replay { what: Replay::Orders } => {
                 let report = commands::replay_orders(settings).await?;
@@ -58,10 +63,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The log. An import speaks for itself: of its log only what went wrong is shown.
-fn telemetry(settings: &Settings, command: &Command) -> anyhow::Result<Telemetry> {
-    let quiet = matches!(command, Command::Import(import) if !import.verbose);
-    let filter = if quiet { "warn" } else { settings.telemetry.log_filter.as_str() };
+/// `quiet`: warnings only, unless the settings ask for something else than the default.
+fn telemetry(settings: &Settings, quiet: bool) -> anyhow::Result<Telemetry> {
+    let chosen = &settings.telemetry.log_filter;
+    let filter = if quiet && *chosen == Settings::default().telemetry.log_filter { "warn" } else { chosen };
     let format = match settings.telemetry.log_format {
         bookworm_config::LogFormat::Pretty => LogFormat::Pretty,
         bookworm_config::LogFormat::Json => LogFormat::Json,

@@ -1,14 +1,17 @@
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
-use bookworm_config::Settings;
+use bookworm_config::{AiProvider, MailTransport, Settings};
 use bookworm_node::Shop;
 use bookworm_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the shop until it is told to stop.
-pub async fn run(settings: Settings, telemetry: Telemetry) -> anyhow::Result<ExitCode> {
-    let mut shop = Shop::open(settings, telemetry).await?;
+///
+/// `recreate` names databases that the operator has given up.
+pub async fn run(settings: Settings, telemetry: Telemetry, recreate: Vec<String>) -> anyhow::Result<ExitCode> {
+    let summary = Summary::of(&settings);
+    let mut shop = Shop::open_recreating(settings, telemetry, recreate).await?;
     let shutdown = CancellationToken::new();
     signals(shutdown.clone())?;
     let (address, admin) = (shop.address()?, shop.take_first_admin());
@@ -20,8 +23,67 @@ pub async fn run(settings: Settings, telemetry: Telemetry) -> anyhow::Result<Exi
             admin.email, admin.password
         ));
     }
+    if std::io::stdout().is_terminal() {
+        crate::print(&summary.text(&address.to_string()));
+    }
     serving.await.context("the shop broke down")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What somebody who started the shop by hand wants to know, below the log.
+struct Summary {
+    public: Option<String>,
+    data: String,
+    model: String,
+    mail: String,
+    payment: &'static str,
+}
+
+impl Summary {
+    fn of(settings: &Settings) -> Self {
+        let data = match settings.database.url {
+            Some(_) => format!("PostgreSQL, and {}", settings.data_dir.display()),
+            None => settings.data_dir.display().to_string(),
+        };
+        let mail = match settings.mail.transport {
+            MailTransport::Mailbox => {
+                "kept in the back office, not sent (mail.transport = \"smtp\" sends it)".to_owned()
+            }
+            MailTransport::Smtp => format!("sent through {}", settings.mail.smtp.host),
+        };
+        let model = match (&settings.ai.url, settings.ai.provider) {
+            (_, AiProvider::Off) => "off: search goes by words alone".to_owned(),
+            (Some(url), _) => url.to_string(),
+            (None, _) => "on this machine, where it is installed (/health/ready says so)".to_owned(),
+        };
+        Self {
+            public: settings.public_url.as_ref().map(ToString::to_string),
+            data,
+            model,
+            mail,
+            payment: "SANDBOX: test cards only, no money moves",
+        }
+    }
+
+    fn text(&self, address: &str) -> String {
+        let shop = self.public.clone().unwrap_or_else(|| format!("http://{address}/"));
+        let rows = [
+            ("Shop", shop.clone()),
+            ("Back office", format!("{shop}admin")),
+            ("API", format!("{shop}docs")),
+            ("Data", self.data.clone()),
+            ("Model", self.model.clone()),
+            ("Mail", self.mail.clone()),
+            ("Payment", self.payment.to_owned()),
+        ];
+        let width = rows.iter().map(|(_, value)| value.chars().count()).max().unwrap_or(0) + 15;
+        let mut text = format!("\n+{:-<width$}+\n", "");
+        for (name, value) in rows {
+            text.push_str(&format!("| {name:<11}  {value:<rest$} |\n", rest = width - 15));
+        }
+        text.push_str(&format!("+{:-<width$}+\nCtrl-C stops the shop.\n", ""));
+        text
+    }
 }
 
 /// The first signal begins the shutdown, the second ends the program at once.

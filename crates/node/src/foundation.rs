@@ -1,13 +1,18 @@
-use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bookworm_config::{Secret, Settings};
-use bookworm_db::Databases;
+use bookworm_db::{Databases, Db};
 use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::AUDIENCE;
 use bookworm_kernel::{Clock, SystemClock};
 use bookworm_messaging::{DbBus, SharedBus};
 use tokio_util::sync::CancellationToken;
+
+use crate::{
+    folder::{self, Lock},
+    inventory::{Inventory, Missing},
+};
 
 /// What every role stands on.
 pub struct Foundation {
@@ -15,8 +20,10 @@ pub struct Foundation {
     pub settings: Settings,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where each service's database is.
-    pub databases: Databases,
+    /// The databases of this shop.
+    pub inventory: Inventory,
+    /// The embedded bus's own database.
+    pub bus_db: Db,
     /// Messages between services.
     pub bus: SharedBus,
     /// Checks access tokens.
@@ -25,24 +32,36 @@ pub struct Foundation {
     pub origin: String,
     /// Cancelled when reactions and loops must end.
     pub stop_work: CancellationToken,
-    /// Held for as long as this process owns the data folder.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl Foundation {
-    /// Opens what the settings name. `listening` is the address that requests come to.
+    /// Opens what the settings name. `listening` is the address that requests come to; `recreate` names databases
+    /// that the operator has given up, to be made anew where they are missing or belong to another shop.
     ///
     /// # Errors
-    /// When the data folder cannot be used or is in use, or the database cannot be opened.
-    pub async fn open(settings: Settings, listening: SocketAddr, owner: Owner) -> anyhow::Result<Self> {
+    /// When the data folder cannot be used or is in use, or a database cannot be opened, is missing, or belongs to
+    /// another shop.
+    pub async fn open(
+        settings: Settings,
+        listening: SocketAddr,
+        owner: Owner,
+        recreate: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let databases = databases(&settings)?;
+        if owner == Owner::Reader && !settings.data_dir.is_dir() {
+            bail!("there is no data folder {}; is --data-dir right?", settings.data_dir.display());
+        }
+        folder::prepare(&settings.data_dir)?;
         let lock = match owner {
-            Owner::Exclusive => Some(lock(&settings)?),
-            Owner::Guest => None,
+            Owner::Exclusive => Some(folder::lock(&settings.data_dir)?),
+            Owner::Guest | Owner::Reader => None,
         };
+        let missing = if owner == Owner::Reader { Missing::Refuse } else { Missing::Make };
+        let inventory = Inventory::open(databases(&settings), missing, recreate, clock.now()).await?;
         let lease = Duration::from_secs(settings.messaging.lease_seconds);
-        let bus = DbBus::open(databases.open("bus").await?, clock.clone(), lease).await?;
+        let bus_db = inventory.database("bus").await?;
+        let bus = DbBus::open(bus_db.clone(), clock.clone(), lease).await?;
         // A shop without an address of its own may listen elsewhere tomorrow; its tokens stay good.
         let issuer = settings
             .identity
@@ -54,7 +73,8 @@ impl Foundation {
             verifier: Arc::new(TokenVerifier::new(issuer.as_deref(), AUDIENCE, clock.clone())),
             settings,
             clock,
-            databases,
+            inventory,
+            bus_db,
             bus: Arc::new(bus),
             stop_work: CancellationToken::new(),
             _lock: lock,
@@ -67,28 +87,19 @@ impl Foundation {
 pub enum Owner {
     /// As the shop itself: the only one.
     Exclusive,
-    /// Beside the shop, as an import does.
+    /// Beside the shop, as an import does; makes a new shop where there is none.
     Guest,
+    /// Beside the shop, to look at what is there.
+    Reader,
 }
 
-fn databases(settings: &Settings) -> anyhow::Result<Databases> {
-    let folder = &settings.data_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
-    Ok(match &settings.database.url {
+fn databases(settings: &Settings) -> Databases {
+    match &settings.database.url {
         Some(url) => Databases::Postgres {
             url: Secret::expose(url).to_owned(),
             max_connections: settings.database.max_connections,
             prefix: String::new(),
         },
-        None => Databases::Sqlite(folder.clone()),
-    })
-}
-
-fn lock(settings: &Settings) -> anyhow::Result<File> {
-    let path = settings.data_dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!("another bookworm is running on the data folder {}", settings.data_dir.display());
+        None => Databases::Sqlite(settings.data_dir.clone()),
     }
-    Ok(file)
 }

@@ -5,13 +5,17 @@
 //! | which roles there are, and whom each asks | `role.rs` |
 //! | how one role is built and what it is handed | `roles/<role>.rs` |
 //! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
+//! | the data folder: who may read it, who runs on it | `folder.rs` |
+//! | which databases a shop has, and what happens when one is missing | `inventory.rs` |
 //! | how the process starts, serves and ends | `process.rs` |
 //! | what `bookworm import`, `replay` and `reconcile` do | `commands/` |
 
 mod clients;
 pub mod commands;
 mod descriptors;
+mod folder;
 mod foundation;
+mod inventory;
 mod part;
 mod process;
 mod role;

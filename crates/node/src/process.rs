@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use bookworm_config::Settings;
-use bookworm_db::{Db, Sql};
+use bookworm_config::{Secret, Settings};
+use bookworm_db::Db;
 use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
 use bookworm_http::Connections;
 use bookworm_messaging::{Policy, housekeeping, relay};
@@ -50,14 +50,27 @@ impl Shop {
     ///
     /// # Errors
     /// When the address is taken, the data cannot be used, or the roles do not fit together.
-    pub async fn open(mut settings: Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
+    pub async fn open(settings: Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
+        Self::open_recreating(settings, telemetry, Vec::new()).await
+    }
+
+    /// The same; databases named in `recreate` are made anew, empty, where they are missing or belong to another shop.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_recreating(
+        mut settings: Settings,
+        telemetry: Telemetry,
+        recreate: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
         let connections = descriptors::fit(&mut settings);
-        let listener = TcpListener::bind(settings.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", settings.listen))?;
-        let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive).await?;
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+            format!("cannot listen on {} (--listen 127.0.0.1:0 takes any free port)", settings.listen)
+        })?;
+        let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive, recreate).await?;
         let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
+        foundation.inventory.close().await;
         let Part { api, others, dbs, notes, outboxes, consumers, workers, on_api, on_stop } = part;
 
         let stop_serving = CancellationToken::new();
@@ -68,13 +81,15 @@ impl Shop {
             foundation.clock.clone(),
             None,
         );
-        let api = gateway.api(api);
+        let health = Health::new(checks(&dbs, &foundation), stop_serving.clone()).with_notes(notes);
+        let api = gateway.api(api, &health);
         on_api.into_iter().for_each(|connect| connect(api.clone()));
         let backends = Backends {
             pages: pages.map(|pages| pages(api.clone())),
             others,
-            health: Health::new(checks(&dbs, &foundation), stop_serving.clone()).with_notes(notes),
+            health,
             metrics: metrics(telemetry.clone(), &foundation),
+            https: foundation.settings.secure_cookies(),
         };
         let router = gateway.front(api, backends);
 
@@ -186,36 +201,29 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
+/// Each part's own check. A database must take a change: one on a full or read-only disk still answers questions.
 fn checks(dbs: &[Db], foundation: &Foundation) -> Vec<(&'static str, Check)> {
     let mut checks: Vec<(&'static str, Check)> = Vec::new();
     for db in dbs {
         let name = Role::ALL.into_iter().map(Role::name).find(|name| *name == db.name()).unwrap_or("sandbox");
-        let db = db.clone();
-        checks.push((
-            name,
-            Arc::new(move || {
-                let db = db.clone();
-                Box::pin(async move {
-                    let answer: Result<Option<i64>, _> = db.read().scalar("SELECT CAST(1 AS BIGINT)", []).await;
-                    answer.map(drop).map_err(|error| format!("the database does not answer: {error}"))
-                })
-            }),
-        ));
+        checks.push((name, writes(db)));
     }
-    let bus = foundation.bus.clone();
-    checks.push((
-        "bus",
-        Arc::new(move || {
-            let bus = bus.clone();
-            Box::pin(async move { bus.backlog().await.map(drop).map_err(|error| error.to_string()) })
-        }),
-    ));
+    checks.push(("bus", writes(&foundation.bus_db)));
     checks
+}
+
+fn writes(db: &Db) -> Check {
+    let db = db.clone();
+    Arc::new(move || {
+        let db = db.clone();
+        Box::pin(async move { db.check_write().await.map_err(|error| error.to_string()) })
+    })
 }
 
 fn metrics(telemetry: Telemetry, foundation: &Foundation) -> Metrics {
     let bus = foundation.bus.clone();
-    Metrics::new(move || {
+    let token = foundation.settings.telemetry.metrics_token.clone();
+    Metrics::new(token.as_ref().map(Secret::expose), move || {
         let (telemetry, bus) = (telemetry.clone(), bus.clone());
         Box::pin(async move {
             if let Ok(backlog) = bus.backlog().await {

@@ -13,7 +13,7 @@ use crate::foundation::Foundation;
 /// Ordering over its database.
 pub async fn ordering(foundation: &Foundation) -> anyhow::Result<OrderingService> {
     let service = OrderingService::open(
-        foundation.databases.open(OrderingService::NAME).await?,
+        foundation.inventory.database(OrderingService::NAME).await?,
         foundation.settings.ordering.clone(),
         foundation.clock.clone(),
         BasketClient::new(nowhere()),

@@ -42,8 +42,8 @@ pub async fn import(
         settings.data_dir.clone_from(&nowhere.0);
     }
     let listening = settings.listen;
-    let foundation = Foundation::open(settings, listening, Owner::Guest).await?;
-    let db = foundation.databases.open(CatalogService::NAME).await?;
+    let foundation = Foundation::open(settings, listening, Owner::Guest, Vec::new()).await?;
+    let db = foundation.inventory.database(CatalogService::NAME).await?;
     let currency = foundation.settings.ordering.currency;
     let catalog = CatalogService::open(db, currency, foundation.clock.clone()).await?;
     let mut papers = Papers::files(import.rejects, import.report);

@@ -37,7 +37,7 @@ impl fmt::Display for Replayed {
 /// When the database cannot be used.
 pub async fn replay_orders(settings: Settings) -> anyhow::Result<Replayed> {
     let listening = settings.listen;
-    let foundation = Foundation::open(settings, listening, Owner::Guest).await?;
+    let foundation = Foundation::open(settings, listening, Owner::Reader, Vec::new()).await?;
     let ordering = books::ordering(&foundation).await?;
     let report = ordering.replay().await?;
     ordering.db().close().await;

@@ -13,7 +13,7 @@ pub async fn build(foundation: &Foundation, catalog: catalog::Client) -> anyhow:
         currency: settings.ordering.currency,
         secure_cookies: settings.secure_cookies(),
     };
-    let db = foundation.databases.open(BasketService::NAME).await?;
+    let db = foundation.inventory.database(BasketService::NAME).await?;
     let service = BasketService::open(db, options, foundation.clock.clone(), catalog).await?;
     let part = Part {
         api: service.api(),

@@ -14,7 +14,7 @@ const DEMO: &[u8] = include_bytes!("../../../../data/demo-catalogue.jsonl");
 /// `ai` turns texts into vectors; without it searches go by words alone.
 pub async fn build(foundation: &Foundation, ai: Option<AiClient<Transport>>) -> anyhow::Result<(Client, Part)> {
     let settings = &foundation.settings;
-    let db = foundation.databases.open(CatalogService::NAME).await?;
+    let db = foundation.inventory.database(CatalogService::NAME).await?;
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
     let (currency, clock) = (settings.ordering.currency, foundation.clock.clone());
     let service = CatalogService::open_with_search(db, currency, clock, search).await?;

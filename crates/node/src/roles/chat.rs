@@ -33,7 +33,7 @@ pub async fn build(
         responder: Arc::new(bot.clone()),
         clients: Clients { basket, ordering },
     };
-    let service = ChatService::open(foundation.databases.open(ChatService::NAME).await?, needs).await?;
+    let service = ChatService::open(foundation.inventory.database(ChatService::NAME).await?, needs).await?;
     let mut workers = service.workers(&foundation.stop_work);
     workers.extend(bot.workers(&foundation.stop_work));
     let understands = bot.clone();

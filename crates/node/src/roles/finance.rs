@@ -7,9 +7,9 @@ use crate::{foundation::Foundation, part::Part};
 pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let settings = &foundation.settings.payment;
     // The sandbox keeps its own books, as a provider outside would; the shop only ever calls it.
-    let sandbox_db = foundation.databases.open("sandbox").await?;
+    let sandbox_db = foundation.inventory.database("sandbox").await?;
     let sandbox = SandboxProvider::open(sandbox_db, settings, foundation.clock.clone()).await?;
-    let db = foundation.databases.open(FinanceService::NAME).await?;
+    let db = foundation.inventory.database(FinanceService::NAME).await?;
     let service = FinanceService::open(db, settings, foundation.clock.clone(), Arc::new(sandbox.clone())).await?;
     let mut workers = service.workers(foundation.stop_work.clone());
     workers.extend(sandbox.workers(foundation.stop_work.clone()));

@@ -9,7 +9,7 @@ use crate::{FirstAdmin, foundation::Foundation, part::Part, roles::basket};
 pub async fn build(foundation: &Foundation, basket: basket::Client) -> anyhow::Result<(Option<FirstAdmin>, Part)> {
     let settings = &foundation.settings;
     let service = IdentityService::open(
-        foundation.databases.open(IdentityService::NAME).await?,
+        foundation.inventory.database(IdentityService::NAME).await?,
         &settings.identity,
         &foundation.origin,
         foundation.clock.clone(),

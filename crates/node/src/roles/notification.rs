@@ -5,7 +5,7 @@ use crate::{foundation::Foundation, part::Part};
 pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let service = NotificationService::open(
-        foundation.databases.open(NotificationService::NAME).await?,
+        foundation.inventory.database(NotificationService::NAME).await?,
         &settings.mail,
         &settings.web.shop_name,
         &foundation.origin,

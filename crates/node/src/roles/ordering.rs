@@ -16,7 +16,7 @@ pub async fn build(
     basket: basket::Client,
 ) -> anyhow::Result<(Client, Part)> {
     let service = OrderingService::open(
-        foundation.databases.open(OrderingService::NAME).await?,
+        foundation.inventory.database(OrderingService::NAME).await?,
         foundation.settings.ordering.clone(),
         foundation.clock.clone(),
         basket,

@@ -120,6 +120,10 @@ impl Sources {
     }
 
     pub(crate) fn load(self) -> Result<Settings, ConfigError> {
+        self.merge()?.settings()
+    }
+
+    fn merge(self) -> Result<Merged, ConfigError> {
         let shape = Value::try_from(Settings::default()).map_err(|error| ConfigError::Value {
             key: String::new(),
             message: error.to_string(),
@@ -143,8 +147,102 @@ impl Sources {
         for (flag, key, value) in &self.flags {
             merged.text(key, value, Origin::Flag(flag.clone()))?;
         }
-        merged.settings()
+        Ok(merged)
     }
+
+    /// The settings as TOML that can be read back, secrets hidden, each line with where its value is from; keys that
+    /// are not set and have no default stand as comments.
+    pub(crate) fn explain(self) -> Result<String, ConfigError> {
+        let merged = self.merge()?;
+        let origins = merged.origins.clone();
+        let settings = merged.settings()?;
+        Ok(annotate(&settings.redacted_toml(), &origins))
+    }
+}
+
+/// Keys that have no default, and what they are for: shown as comments where they are not set.
+const UNSET: [(&str, &str); 18] = [
+    ("public_url", "the address under which customers reach the shop"),
+    ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
+    ("telemetry.metrics_token", "with it /metrics can be read from other machines"),
+    ("admin.email", "the first administrator; until then one is made at the first start"),
+    ("admin.password", "the first administrator's password"),
+    ("identity.issuer", "the issuer that tokens name; until then public_url"),
+    ("ordering.guest_link_secret", "signs guests' links to their orders; until then made at the first start"),
+    ("payment.webhook_secret", "signs the provider's webhooks; until then made at the first start"),
+    ("mail.smtp.username", "who signs in to the mail server"),
+    ("mail.smtp.password", "the password for it"),
+    ("ai.model_dir", "a folder with model.safetensors and tokenizer.json"),
+    ("ai.url", "an OpenAI-compatible endpoint for embeddings"),
+    ("ai.model", "the model that the endpoint is asked for"),
+    ("ai.api_key", "the key for the endpoint"),
+    ("ai.chat_url", "an OpenAI-compatible endpoint that words the bot's answers"),
+    ("ai.chat_model", "the model that it is asked for"),
+    ("ai.chat_api_key", "the key for it"),
+    ("chat.policies_dir", "a folder with the shop's own policies"),
+];
+
+/// Puts the source behind each value of the TOML, and unset keys at the end of their section.
+fn annotate(toml: &str, origins: &BTreeMap<String, Origin>) -> String {
+    let (mut out, mut section, mut seen) = (String::new(), String::new(), Vec::new());
+    let unset = |section: &str, seen: &[String]| {
+        let missing = UNSET.iter().filter(|(key, _)| {
+            let (of, _) = key.rsplit_once('.').unwrap_or(("", key));
+            of == section && !seen.iter().any(|known| known == key)
+        });
+        missing
+            .map(|(key, why)| format!("# {} = not set: {why}\n", key.rsplit('.').next().unwrap_or(key)))
+            .collect::<String>()
+    };
+    let mut lines = toml.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            // The blank line before a section goes behind what is unset in the one that ends.
+            let blank = out.ends_with("\n\n");
+            if blank {
+                out.pop();
+            }
+            out.push_str(&unset(&section, &seen));
+            if blank {
+                out.push('\n');
+            }
+            section = name.trim_matches(['[', ']']).to_owned();
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let key =
+            line.split_once(" = ").map(|(key, _)| key.trim()).filter(|key| !key.is_empty() && !line.starts_with(' '));
+        out.push_str(line);
+        if let Some(key) = key {
+            let whole = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+            // A list over several lines gets its note where it ends.
+            if line.ends_with('[') {
+                out.push('\n');
+                for line in lines.by_ref() {
+                    out.push_str(line);
+                    if line == "]" {
+                        break;
+                    }
+                    out.push('\n');
+                }
+            }
+            out.push_str(&format!("  # {}", origin_of(origins, &whole)));
+            seen.push(whole);
+        }
+        out.push('\n');
+    }
+    out.push_str(&unset(&section, &seen));
+    out
+}
+
+/// The source of a key, of what holds it (an array), or of something in it.
+fn origin_of(origins: &BTreeMap<String, Origin>, key: &str) -> Origin {
+    let holds = |outer: &str, inner: &str| {
+        inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.') || rest.starts_with('['))
+    };
+    let found = origins.iter().find(|(known, _)| holds(known, key) || holds(key, known));
+    found.map_or(Origin::Default, |(_, origin)| origin.clone())
 }
 
 /// The sources so far, later ones over earlier ones.
@@ -249,7 +347,10 @@ impl Merged {
                     if key != name && !key.ends_with(&format!(".{name}")) {
                         key = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
                     }
-                    let message = format!("unknown key{rest}");
+                    let known = rest.split('`').skip(1).step_by(2);
+                    let hint =
+                        meant(name, known).map(|known| format!(" (did you mean `{known}`?)")).unwrap_or_default();
+                    let message = format!("unknown key{hint}{rest}");
                     return ConfigError::Value { origin: self.origin(&key).to_string(), key, message };
                 }
                 ConfigError::Value { origin: self.origin(&key).to_string(), key, message: hide_value(message) }
@@ -267,15 +368,15 @@ impl Merged {
         Ok(settings)
     }
 
-    /// The source of a key, of what holds it (an array), or of something in it.
     fn origin(&self, key: &str) -> Origin {
-        let holds = |outer: &str, inner: &str| {
-            inner == outer
-                || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.') || rest.starts_with('['))
-        };
-        let found = self.origins.iter().find(|(known, _)| holds(known, key) || holds(key, known));
-        found.map_or(Origin::Default, |(_, origin)| origin.clone())
+        origin_of(&self.origins, key)
     }
+}
+
+/// The known name that this one was most likely meant to be: at most one letter in three is wrong.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min()?;
+    (near.0 <= (name.len() / 3).max(1)).then_some(near.1)
 }
 
 /// serde repeats the value that it does not like; it may be a secret put under the wrong key.

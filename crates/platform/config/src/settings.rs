@@ -98,6 +98,14 @@ impl Settings {
         sources.load()
     }
 
+    /// The settings in force as TOML, secrets hidden, each value with where it is from: for `bookworm config`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn explain(sources: Sources) -> Result<String, ConfigError> {
+        sources.explain()
+    }
+
     /// Checks every limit.
     ///
     /// # Errors
@@ -126,7 +134,7 @@ impl Settings {
         v.finish()
     }
 
-    /// As TOML that can be read back, every secret as asterisks: for `bookworm config`.
+    /// As TOML that can be read back, every secret as asterisks.
     ///
     /// # Panics
     /// Never: settings are plain tables.

@@ -58,6 +58,8 @@ pub struct Backends {
     pub health: Health,
     /// What has been counted.
     pub metrics: Metrics,
+    /// Whether customers reach the shop by TLS.
+    pub https: bool,
 }
 
 impl GatewayService {
@@ -82,8 +84,9 @@ impl GatewayService {
 
     /// The whole API of these services, from `/api/v1` on, with its document: what the pages call, and what
     /// [`front`](Self::front) puts behind the door.
-    pub fn api(&self, services: OpenApiRouter) -> Router {
-        let (services, document) = services.merge(dead_letters::api(self.bus.clone())).split_for_parts();
+    pub fn api(&self, services: OpenApiRouter, health: &Health) -> Router {
+        let ours = dead_letters::api(self.bus.clone()).merge(health.clone().api());
+        let (services, document) = services.merge(ours).split_for_parts();
         let routes = services.merge(api_document::routes(document));
         let largest = self.settings.body_limit_kib as usize * 1024;
         Router::new()
@@ -98,7 +101,7 @@ impl GatewayService {
 
     /// The router to listen with.
     pub fn front(&self, api: Router, backends: Backends) -> Router {
-        let Backends { pages, others, health, metrics } = backends;
+        let Backends { pages, others, health, metrics, https } = backends;
         let outside = others.merge(health.routes()).merge(metrics.routes()).merge(api_document::pages());
         let router = Router::new().merge(api).merge(outside);
         let router = match pages {
@@ -119,7 +122,7 @@ impl GatewayService {
             .layer(CatchPanicLayer::custom(panic::answer))
             .layer(CompressionLayer::new().compress_when(compress))
             .layer(cors::layer(&self.settings.cors))
-            .layer(middleware::from_fn(security::layer))
+            .layer(middleware::from_fn_with_state(https, security::layer))
             .layer(middleware::from_fn(context::layer))
     }
 

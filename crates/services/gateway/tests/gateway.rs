@@ -14,7 +14,7 @@ use axum::{Json, Router, body::Body, response::IntoResponse, routing::get};
 use bookworm_config::Gateway;
 use bookworm_contracts::events::catalog::{BookChanged, InventoryUpdated, SearchIndexUpdated};
 use bookworm_db::Databases;
-use bookworm_gateway::GatewayService;
+use bookworm_gateway::{GatewayService, Health};
 use bookworm_http::auth::TokenVerifier;
 use bookworm_kernel::{BookId, Cause, Clock, SystemClock};
 use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus};
@@ -58,7 +58,13 @@ impl Door {
         for consumer in gateway.consumers() {
             tokio::spawn(consumer.run(bus.clone(), clock.clone(), Policy::default(), stop.clone()));
         }
-        let door = Self { api: gateway.api(services), bus, clock, stop, _folder: folder };
+        let door = Self {
+            api: gateway.api(services, &Health::new(Vec::new(), CancellationToken::new())),
+            bus,
+            clock,
+            stop,
+            _folder: folder,
+        };
         door.listening().await;
         door
     }

@@ -15,7 +15,7 @@ use bookworm_contracts::rest::{
         Account, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest, TokenRequest,
         TokenResponse,
     },
-    operations::{DeadLetter, Mail},
+    operations::{DeadLetter, Health, Mail},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
         ShipRequest, ShippingCountry, ShippingMethod,
@@ -652,6 +652,11 @@ impl ApiClient {
     /// `GET /admin/mail/{id}`
     pub(crate) async fn mail(&self, caller: &Caller, id: &str) -> ApiResult<Mail> {
         self.fetch(Call::get(caller, format!("/admin/mail/{}", encoded(id)))).await
+    }
+
+    /// `GET /admin/health`
+    pub(crate) async fn health(&self, caller: &Caller) -> ApiResult<Health> {
+        self.fetch(Call::get(caller, "/admin/health")).await
     }
 
     /// `GET /admin/dead-letters`

@@ -43,6 +43,8 @@ pub(crate) struct Shell {
     pub(crate) rated: bool,
     /// How dates and times are shown.
     pub(crate) calendar: Calendar,
+    /// The parts of the shop that cannot work now, each with what is wrong: shown in the back office.
+    pub(crate) troubles: Vec<(String, String)>,
 }
 
 impl Shell {

@@ -21,7 +21,7 @@ use time::Duration;
 
 use crate::{
     Web,
-    api::{ApiClient, ApiError, BasketAnswer, Caller},
+    api::{ApiClient, ApiError, ApiResult, BasketAnswer, Caller},
     csrf,
     error::{Failure, PageError},
     flash::Flash,
@@ -196,6 +196,7 @@ impl Visitor {
             chat: true,
             rated: inner.rated,
             calendar: self.calendar(),
+            troubles: Vec::new(),
         }
     }
 
@@ -213,6 +214,12 @@ impl Visitor {
     pub(crate) fn calendar(&self) -> Calendar {
         let settings = &self.0.web.settings;
         Calendar { zone: settings.time_zone, now: settings.clock.now() }
+    }
+
+    /// The parts of the shop that cannot work now, each with what is wrong. For staff.
+    pub(crate) async fn health(&self) -> ApiResult<Vec<(String, String)>> {
+        let health = self.0.web.api.health(self.caller()).await?;
+        Ok(health.checks.into_iter().filter(|(_, answer)| answer != "ok").collect())
     }
 
     /// Tells something on the next page.

@@ -16,7 +16,14 @@ pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for")
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Client(pub IpAddr);
 
-/// Sets [`Client`] and `X-Forwarded-For`. With `trust` the last address of the header that came in is taken, which is
+/// Whether this machine itself asks: the connection comes from it, and no proxy says that it speaks for somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromThisMachine(pub bool);
+
+/// What proxies add to a request that they pass on.
+const ADDED_BY_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
+/// Sets [`Client`], [`FromThisMachine`] and `X-Forwarded-For`. With `trust` the last address of the header that came in is taken, which is
 /// the one that the proxy in front of us added; without it the peer's own address.
 pub async fn layer(State(trust): State<bool>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
@@ -24,6 +31,9 @@ pub async fn layer(State(trust): State<bool>, mut request: Request, next: Next) 
         .then(|| request.headers().get_all(FORWARDED_FOR).iter().next_back())
         .flatten()
         .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    let passed_on = ADDED_BY_PROXIES.iter().any(|name| request.headers().contains_key(*name));
+    let from_here = !passed_on && peer.is_none_or(|peer| peer.to_canonical().is_loopback());
+    request.extensions_mut().insert(FromThisMachine(from_here));
     let address = forwarded.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
     request.headers_mut().remove(FORWARDED_FOR);
     if let Ok(value) = HeaderValue::try_from(address.to_string()) {

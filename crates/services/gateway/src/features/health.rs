@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use bookworm_contracts::rest::operations;
+use bookworm_http::{auth::StaffOnly, openapi::ProblemResponses};
 use futures::future::{BoxFuture, join_all};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// How long a part may take to say how it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks one part how it is: `Err` says what is wrong.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -42,12 +44,16 @@ impl Health {
         Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(self)
     }
 
+    pub(crate) fn api(self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(for_staff)).with_state(self)
+    }
+
     async fn ask(&self) -> operations::Health {
         let answers = join_all(self.checks.iter().map(|(name, check)| async move {
-            let answer = match tokio::time::timeout(PATIENCE, check()).await {
+            let answer = match tokio::time::timeout(TIMEOUT, check()).await {
                 Ok(Ok(())) => "ok".to_owned(),
                 Ok(Err(wrong)) => wrong,
-                Err(_) => format!("no answer within {} seconds", PATIENCE.as_secs()),
+                Err(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
             };
             ((*name).to_owned(), answer)
         }));
@@ -64,6 +70,18 @@ impl Health {
 /// `GET /health/live`: the program answers. Restart it when it does not.
 async fn live() -> Json<operations::Health> {
     Json(operations::Health { status: "ok".to_owned(), checks: BTreeMap::new(), notes: BTreeMap::new() })
+}
+
+/// How each part of the shop is, as `/health/ready` tells the load balancer. Staff.
+#[utoipa::path(
+    get,
+    path = "/admin/health",
+    tag = "operations",
+    responses((status = 200, body = operations::Health), ProblemResponses),
+    security(("bearer" = []))
+)]
+async fn for_staff(_: StaffOnly, State(health): State<Health>) -> Json<operations::Health> {
+    Json(health.ask().await)
 }
 
 /// `GET /health/ready`: send requests here, or (503) elsewhere for now.

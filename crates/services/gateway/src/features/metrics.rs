@@ -2,25 +2,100 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Extension, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bookworm_http::Problem;
+use bookworm_kernel::ErrorCode;
 use futures::future::BoxFuture;
-use http::header;
+use http::{HeaderMap, header};
+use subtle::ConstantTimeEq;
 
-/// Renders the metrics of this process in Prometheus' text format.
+use super::client_address::FromThisMachine;
+
+/// Renders the metrics of this process in Prometheus' text format. They tell how the business goes (registrations,
+/// orders, refunds), so strangers may not read them.
 #[derive(Clone)]
-pub struct Metrics(Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>);
+pub struct Metrics {
+    render: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
+    token: Option<Arc<str>>,
+}
 
 impl Metrics {
-    /// Calls `render` at each scrape.
-    pub fn new(render: impl Fn() -> BoxFuture<'static, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(render))
+    /// Calls `render` at each scrape: one from this machine, or one that sends `token`.
+    pub fn new(token: Option<&str>, render: impl Fn() -> BoxFuture<'static, String> + Send + Sync + 'static) -> Self {
+        Self { render: Arc::new(render), token: token.map(Arc::from) }
     }
 
     pub(crate) fn routes(self) -> Router {
         Router::new().route("/metrics", get(scrape)).route("/api/v1/metrics", get(scrape)).with_state(self)
     }
+
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        match (&self.token, given) {
+            (Some(token), Some(given)) => token.as_bytes().ct_eq(given.as_bytes()).into(),
+            _ => false,
+        }
+    }
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (metrics.0)().await)
+async fn scrape(
+    State(metrics): State<Metrics>,
+    from_here: Option<Extension<FromThisMachine>>,
+    headers: HeaderMap,
+) -> Response {
+    let from_here = from_here.is_some_and(|Extension(from_here)| from_here.0);
+    if !from_here && !metrics.knows(&headers) {
+        let detail = "Metrics are read on the shop's own machine, or with the token of telemetry.metrics_token.";
+        return Problem::new(ErrorCode::Forbidden).detail(detail).into_response();
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (metrics.render)().await).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, middleware};
+    use http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::features::client_address;
+
+    async fn ask(peer: &str, headers: &[(&str, &str)], trust: bool) -> StatusCode {
+        let metrics = Metrics::new(Some("a-token-of-the-scraper"), || Box::pin(async { "orders 1\n".to_owned() }));
+        let router = metrics.routes().layer(middleware::from_fn_with_state(trust, client_address::layer));
+        let mut request = Request::get("/metrics");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        let peer: std::net::SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        router.oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn only_this_machine_and_who_knows_the_token_read_them() {
+        const TOKEN: (&str, &str) = ("authorization", "Bearer a-token-of-the-scraper");
+        for (peer, headers, trust, status) in [
+            ("127.0.0.1:5000", &[][..], false, 200),
+            ("[::1]:5000", &[], false, 200),
+            ("[::ffff:127.0.0.1]:5000", &[], false, 200),
+            ("203.0.113.9:5000", &[], false, 403),
+            // A proxy on this machine that passes on what strangers ask.
+            ("127.0.0.1:5000", &[("x-forwarded-for", "203.0.113.9")], false, 403),
+            ("127.0.0.1:5000", &[("x-forwarded-for", "127.0.0.1")], true, 403),
+            ("127.0.0.1:5000", &[("forwarded", "for=203.0.113.9")], false, 403),
+            ("127.0.0.1:5000", &[("via", "1.1 proxy")], false, 403),
+            ("203.0.113.9:5000", &[TOKEN], false, 200),
+            ("203.0.113.9:5000", &[("authorization", "Bearer another-token-of-it")], false, 403),
+            ("203.0.113.9:5000", &[("authorization", "Basic a-token-of-the-scraper")], false, 403),
+        ] {
+            assert_eq!(ask(peer, headers, trust).await.as_u16(), status, "{peer} {headers:?}");
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! Headers that keep browsers from doing what an attacker wants (OWASP Secure Headers).
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use http::{HeaderName, HeaderValue, header};
 
 /// Nothing from other hosts, no inline script or style, no framing.
@@ -10,11 +14,11 @@ const PAGES: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'
 const DOCUMENT: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
                         img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Adds the headers that the answer does not have.
-pub async fn layer(request: Request, next: Next) -> Response {
+/// Adds the headers that the answer does not have. `https`: customers reach the shop by TLS, whatever the proxy says.
+pub async fn layer(State(https): State<bool>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let policy = if path.starts_with("/docs") { DOCUMENT } else { PAGES };
-    let secure = request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    let secure = https || request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {

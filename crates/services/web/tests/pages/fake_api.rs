@@ -43,6 +43,8 @@ pub struct Inner {
     pub empty: bool,
     /// An order of the basket waits for its customer's bank.
     pub under_way: bool,
+    /// Baskets cannot be written.
+    pub disk_full: bool,
     /// What search answers; a hit with hostile words when there is none.
     pub search: Option<(u16, Value)>,
     /// Paths under `/api/v1` that fail, and how.
@@ -80,6 +82,13 @@ impl FakeApi {
     pub fn answer_checkout(&self, status: u16, body: Value) {
         self.0.lock().unwrap().checkout = Some((status, body));
     }
+}
+
+/// How the shop's parts are: a full disk under the baskets where the test says so.
+async fn health(State(api): State<FakeApi>) -> Json<Value> {
+    let wrong = api.0.lock().unwrap().disk_full;
+    let basket = if wrong { "the database basket cannot be used: the disk is full" } else { "ok" };
+    Json(json!({"status": if wrong { "unavailable" } else { "ok" }, "checks": {"basket": basket, "catalog": "ok"}}))
 }
 
 pub fn token(roles: &[&str]) -> String {
@@ -389,6 +398,7 @@ pub fn router(api: &FakeApi) -> Router {
             }),
         )
         .route("/admin/search", answer(status))
+        .route("/admin/health", get(health))
         .route("/chat/canned-replies", get(replies).put(save_replies))
         .route("/chat/policies", get(|| async { page(vec![policy()]) }))
         .route(

@@ -1064,3 +1064,14 @@ async fn what_anybody_may_keep_sets_no_cookie() {
         assert_eq!(control.contains("public"), path.contains('.'), "{path}: {control}");
     }
 }
+
+#[tokio::test]
+async fn the_office_says_which_part_of_the_shop_cannot_work() {
+    let mut staff = Browser::signed_in(&["staff"]);
+    assert!(!staff.get("/admin/stock").await.body.contains("can't work right now"));
+    staff.api.0.lock().unwrap().disk_full = true;
+    let seen = staff.get("/admin/stock").await;
+    assert!(seen.body.contains("basket: the database basket cannot be used: the disk is full"), "{}", seen.body);
+    assert!(!seen.body.contains("catalog: ok"), "only what is wrong is listed");
+    assert!(!staff.get("/").await.body.contains("the disk is full"), "customers are not told");
+}

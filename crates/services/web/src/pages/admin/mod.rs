@@ -62,25 +62,35 @@ pub(crate) fn router() -> Router<Web> {
 }
 
 /// Somebody whose token says staff.
-pub(crate) struct Staff(Visitor);
+pub(crate) struct Staff {
+    visitor: Visitor,
+    /// The parts of the shop that cannot work now, each with what is wrong.
+    troubles: Vec<(String, String)>,
+}
 
 impl std::ops::Deref for Staff {
     type Target = Visitor;
     fn deref(&self) -> &Visitor {
-        &self.0
+        &self.visitor
     }
 }
 
 impl Staff {
     fn office(&self, title: impl Into<String>) -> Shell {
-        self.shell(title).section("admin").without_chat()
+        let mut shell = self.shell(title).section("admin").without_chat();
+        shell.troubles.clone_from(&self.troubles);
+        shell
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Staff {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        admit(parts, state, Glimpse::is_staff, "Your account doesn’t have access to the back office.").await.map(Self)
+        let refusal = "Your account doesn’t have access to the back office.";
+        let visitor = admit(parts, state, Glimpse::is_staff, refusal).await?;
+        // A shop that does not even say how it is shows it on the page itself.
+        let troubles = visitor.health().await.unwrap_or_default();
+        Ok(Self { visitor, troubles })
     }
 }
 

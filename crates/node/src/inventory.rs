@@ -1,0 +1,227 @@
+//! Which databases this shop has. Each carries the shop's id, and a list of them is kept beside them: so a database
+//! that has gone missing, or one that was copied in from another shop, is refused at start. Without the list a lost
+//! `ordering.db` would be made anew, empty, and the shop would open as if it had never sold a book.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
+use bookworm_db::{Databases, Db, DbError, FromRow, Sql, Uuid, values};
+use bookworm_kernel::Timestamp;
+
+/// The database that keeps the list.
+const SHOP: &str = "shop";
+/// The databases that releases without a list could have made.
+const BEFORE_THE_LIST: [&str; 9] =
+    ["bus", "catalog", "basket", "ordering", "identity", "finance", "sandbox", "notification", "chat"];
+
+/// Whether what is not there may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Yes: the shop itself, or an import into a new one.
+    Make,
+    /// No: a command that only reads.
+    Refuse,
+}
+
+/// The list, and where the databases are.
+#[derive(Debug)]
+pub struct Inventory {
+    databases: Databases,
+    list: Db,
+    shop: Uuid,
+    known: BTreeSet<String>,
+    /// Databases that the operator has given up.
+    recreate: Vec<String>,
+    missing: Missing,
+    now: Timestamp,
+}
+
+#[derive(FromRow)]
+struct Id {
+    id: Uuid,
+}
+
+#[derive(FromRow)]
+struct Name {
+    name: String,
+}
+
+impl Inventory {
+    /// Reads the list. A shop of a release without one gets it, with the databases that are there.
+    ///
+    /// # Errors
+    /// When a database cannot be used; when there is no shop and none may be made; when the list itself is gone.
+    pub async fn open(
+        databases: Databases,
+        missing: Missing,
+        recreate: Vec<String>,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let there = databases.existing(&BEFORE_THE_LIST).await?;
+        let listed = !databases.existing(&[SHOP]).await?.is_empty();
+        if missing == Missing::Refuse && there.is_empty() {
+            bail!(
+                "there is no shop in {databases:?}; look at --data-dir and the settings (`bookworm config` shows them)"
+            );
+        }
+        let marks = if listed { BTreeSet::new() } else { marks(&databases, &there).await? };
+        if !marks.is_empty() && !recreate.iter().any(|name| name == SHOP) {
+            bail!(
+                "the list of this shop's databases is missing ({databases:?}: {SHOP}), while others are there. \
+                 Restore the whole data from a backup, or, when nothing else is missing, make the list again with --recreate {SHOP}"
+            );
+        }
+        if marks.len() > 1 {
+            bail!("the databases in {databases:?} belong to different shops; restore the whole data from one backup");
+        }
+        let list = databases.open(SHOP).await?;
+        let (shop, known) = list
+            .transact::<_, DbError, _>({
+                let (id, there) = (marks.first().copied().unwrap_or_else(Uuid::now_v7), names(&there));
+                move |tx| Box::pin(async move { read_or_make(tx, id, &there, now).await })
+            })
+            .await
+            .context("cannot read the list of databases")?;
+        if let Some(unknown) = recreate.iter().find(|name| *name != SHOP && !known.contains(*name)) {
+            let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            bail!("--recreate {unknown}: this shop has no such database; it has {known}");
+        }
+        Ok(Self { databases, list, shop, known, recreate, missing, now })
+    }
+
+    /// Opens a database of this shop; makes it when the shop has never had it.
+    ///
+    /// # Errors
+    /// When it cannot be used, is missing, or belongs to another shop.
+    pub async fn database(&self, name: &str) -> anyhow::Result<Db> {
+        let listed = self.known.contains(name);
+        let given_up = self.recreate.iter().any(|other| other == name);
+        if self.databases.existing(&[name]).await?.is_empty() {
+            if listed && !given_up {
+                bail!(self.gone(name));
+            }
+            if self.missing == Missing::Refuse {
+                bail!(
+                    "the shop in {:?} has no database {name} yet: it was never started with this role",
+                    self.databases
+                );
+            }
+        }
+        let mut db = self.databases.open(name).await?;
+        match (mark(&db).await?, db.has_table("schema_migrations").await?) {
+            (Some(id), _) if id == self.shop => {}
+            (Some(_), _) if given_up => {
+                db.close().await;
+                let aside = self.databases.set_aside(name, &format!("set-aside-{}", self.now.micros())).await?;
+                tracing::warn!(database = name, %aside, "another shop's database was set aside, and a new one made");
+                db = self.databases.open(name).await?;
+            }
+            (Some(_), _) => {
+                db.close().await;
+                bail!(
+                    "the database {name} in {:?} belongs to another shop. Restore the right one from a backup, or have \
+                     it set aside and an empty one made with --recreate {name}",
+                    self.databases
+                );
+            }
+            // Left behind by a start that was refused, or emptied by hand.
+            (None, false) if listed && !given_up => {
+                db.close().await;
+                bail!(self.gone(name));
+            }
+            (None, false) if listed => {
+                tracing::warn!(database = name, "a database that was missing was made anew, empty, as --recreate says");
+            }
+            (None, false) => {}
+            (None, true) => tracing::info!(database = name, "belongs to this shop from now on"),
+        }
+        self.claim(&db, name).await.with_context(|| format!("cannot mark the database {name}"))?;
+        Ok(db)
+    }
+
+    fn gone(&self, name: &str) -> String {
+        format!(
+            "the database {name} is missing in {:?}, while the shop's others are there: everything in it would be gone. \
+             Restore the whole data from a backup, or begin with an empty one with --recreate {name}",
+            self.databases
+        )
+    }
+
+    /// First the mark, then the list: a crash in between leaves a marked database that the next start lists.
+    async fn claim(&self, db: &Db, name: &str) -> Result<(), DbError> {
+        let (shop, name, now) = (self.shop, name.to_owned(), self.now);
+        if mark(db).await? != Some(shop) {
+            db.transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    tx.batch("CREATE TABLE IF NOT EXISTS shop_mark (id UUID NOT NULL PRIMARY KEY)").await?;
+                    tx.exec("INSERT INTO shop_mark (id) VALUES ($1) ON CONFLICT DO NOTHING", values![shop])
+                        .await
+                        .map(drop)
+                })
+            })
+            .await?;
+        }
+        if !self.known.contains(&name) {
+            self.list.transact::<_, DbError, _>(move |tx| Box::pin(async move { list(tx, &name, now).await })).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends with the start: the list is not needed any more.
+    pub async fn close(&self) {
+        self.list.close().await;
+    }
+}
+
+fn names(found: &[&str]) -> Vec<String> {
+    found.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The shops that these databases say they belong to.
+async fn marks(databases: &Databases, names: &[&str]) -> anyhow::Result<BTreeSet<Uuid>> {
+    let mut marks = BTreeSet::new();
+    for name in names {
+        let db = databases.open(name).await?;
+        marks.extend(mark(&db).await?);
+        db.close().await;
+    }
+    Ok(marks)
+}
+
+/// The shop that a database belongs to.
+async fn mark(db: &Db) -> Result<Option<Uuid>, DbError> {
+    if !db.has_table("shop_mark").await? {
+        return Ok(None);
+    }
+    let row: Option<Id> = db.read().one("SELECT id FROM shop_mark", []).await?;
+    Ok(row.map(|row| row.id))
+}
+
+/// The list's shop and names; made with this id and these names when it is empty.
+async fn read_or_make(
+    tx: &bookworm_db::Tx,
+    id: Uuid,
+    there: &[String],
+    now: Timestamp,
+) -> Result<(Uuid, BTreeSet<String>), DbError> {
+    tx.batch(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL);
+         CREATE TABLE IF NOT EXISTS shop (one BIGINT PRIMARY KEY, id UUID NOT NULL);
+         CREATE TABLE IF NOT EXISTS shop_databases (name TEXT PRIMARY KEY, made_at BIGINT NOT NULL);",
+    )
+    .await?;
+    let new = tx.exec("INSERT INTO shop (one, id) VALUES (1, $1) ON CONFLICT DO NOTHING", values![id]).await?;
+    if new == 1 {
+        for name in there {
+            list(tx, name, now).await?;
+        }
+    }
+    let shop: Option<Id> = tx.one("SELECT id FROM shop", []).await?;
+    let names: Vec<Name> = tx.all("SELECT name FROM shop_databases", []).await?;
+    Ok((shop.map_or(id, |row| row.id), names.into_iter().map(|row| row.name).collect()))
+}
+
+async fn list(tx: &bookworm_db::Tx, name: &str, now: Timestamp) -> Result<(), DbError> {
+    let put = "INSERT INTO shop_databases (name, made_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    tx.exec(put, values![name, now.micros()]).await.map(drop)
+}
