@@ -60,6 +60,12 @@ impl Program {
             ("BOOKWORM_IDENTITY__LOCKOUT__PER_ADDRESS_PER_MINUTE".to_owned(), "10000".to_owned()),
             ("BOOKWORM_TELEMETRY__LOG_FILTER".to_owned(), "warn".to_owned()),
         ];
+        // And write to few mailboxes.
+        for mails in ["ACCOUNT", "CHAT", "ORDER"] {
+            for limit in ["SENDER_HOUR", "SENDER_DAY", "RECIPIENT_HOUR", "RECIPIENT_DAY", "ALL_HOUR", "ALL_DAY"] {
+                environment.push((format!("BOOKWORM_MAIL__LIMITS__{mails}__{limit}"), "1000000".to_owned()));
+            }
+        }
         if let Some(url) = database_url {
             environment.push(("BOOKWORM_DATABASE__URL".to_owned(), url.to_owned()));
         }

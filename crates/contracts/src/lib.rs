@@ -45,6 +45,11 @@ pub mod grpc {
     pub mod ai {
         tonic::include_proto!("bookworm.ai.v1");
     }
+    /// Leave to cause a mail.
+    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+    pub mod notification {
+        tonic::include_proto!("bookworm.notification.v1");
+    }
     /// Ordering's queries.
     #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
     pub mod ordering {

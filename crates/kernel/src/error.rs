@@ -116,6 +116,7 @@ error_codes! {
     BodyTooLarge = "body_too_large", TooLarge, "The request body is too large";
     UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType, "This media type is not supported";
     IdempotencyKeyReused = "idempotency_key_reused", Unprocessable, "This Idempotency-Key was used for a different request";
+    MessageIdReused = "message_id_reused", Unprocessable, "This client_message_id was used for a different message";
     ShippingUnavailable = "shipping_unavailable", Unprocessable, "This shipping method is not available for the address";
     PreconditionRequired = "precondition_required", PreconditionRequired, "An If-Match header is required";
     TooManyRequests = "too_many_requests", TooManyRequests, "Too many requests";

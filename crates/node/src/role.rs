@@ -64,9 +64,9 @@ impl Role {
         match self {
             Self::Ai | Self::Catalog | Self::Finance | Self::Notification | Self::Gateway => &[],
             Self::Basket => &[Self::Catalog],
-            Self::Identity => &[Self::Basket],
+            Self::Identity => &[Self::Basket, Self::Notification],
             Self::Ordering => &[Self::Basket, Self::Catalog],
-            Self::Chat => &[Self::Basket, Self::Ordering],
+            Self::Chat => &[Self::Basket, Self::Notification, Self::Ordering],
             Self::Web => &[Self::Gateway],
         }
     }

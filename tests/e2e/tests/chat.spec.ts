@@ -220,7 +220,7 @@ test("a conversation ends, is rated, and a new one begins", async ({ page, perso
   await choose(panel, "Email me a transcript");
   await panel.getByLabel("Email address").fill(person.email);
   await panel.getByRole("button", { name: "Send transcript" }).click();
-  await expect(panel.getByRole("status").filter({ hasText: "The transcript is being sent" })).toBeVisible();
+  await expect(panel.getByRole("status").filter({ hasText: "Check your inbox" })).toBeVisible();
   await choose(panel, "End conversation");
   await panel.getByRole("radio", { name: "4 stars" }).check();
   await panel.getByLabel("A word about it").fill("Quick & <b>kind</b>");

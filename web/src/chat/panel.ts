@@ -406,7 +406,7 @@ export class Panel {
       "Send transcript",
       async () => {
         await this.#actions.transcript(signedIn ? "" : email.value.trim());
-        return "The transcript is being sent.";
+        return signedIn ? "The transcript is being sent." : "Check your inbox: confirm the address and we’ll send the transcript.";
       },
     );
   }

@@ -17,6 +17,12 @@ message! {
         pub agent_name: String,
         /// The answer, plain text.
         pub text: String,
+        /// Whether the address is a confirmed one of the customer's account.
+        #[serde(default)]
+        pub proven: bool,
+        /// Who asked, as far as it is counted: a guest's address as a fingerprint, or an account.
+        #[serde(default)]
+        pub sender: String,
     }
 }
 
@@ -33,6 +39,9 @@ message! {
         pub started_at: Timestamp,
         /// What was said, in order.
         pub lines: Vec<TranscriptLine>,
+        /// Whether the address is a confirmed one of the customer's account.
+        #[serde(default)]
+        pub proven: bool,
     }
 }
 

@@ -60,6 +60,9 @@ pub struct OrderSummary {
     pub link: String,
     /// When it was placed.
     pub placed_at: Timestamp,
+    /// From where, as far as mails are counted: the client's address as a fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_from: Option<String>,
 }
 
 message! {

@@ -41,6 +41,17 @@ pub struct Account {
     pub name: String,
     /// What they may do.
     pub roles: Vec<Role>,
+    /// Whether they proved that the address is theirs.
+    #[serde(default)]
+    pub email_confirmed: bool,
+}
+
+/// `POST /identity/confirm-email`: proves that an account's address is its owner's.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmailConfirmation {
+    /// From the link in the mail.
+    pub token: String,
 }
 
 /// `POST /identity/token`: with a password, or with the refresh token of an earlier answer.

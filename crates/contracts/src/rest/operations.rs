@@ -20,7 +20,8 @@ pub struct Mail {
     pub text: String,
     /// The HTML part.
     pub html: String,
-    /// `queued`; `sent` to a mail server; `kept` here, because no mail server is set; or `failed`.
+    /// `queued`; `sent` to a mail server; `kept` here, because no mail server is set; or `failed`; `held`
+    /// until its reader has proved the address; `refused` beyond a limit.
     pub status: String,
     /// How often it was tried.
     pub attempts: i32,
@@ -35,6 +36,27 @@ pub struct Mail {
     /// When a mail server took it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sent_at: Option<Timestamp>,
+}
+
+/// `POST /mail/confirm`: proves that an address is one's own, so that what was written to it may be sent.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MailConfirmation {
+    /// From the link in the mail.
+    pub token: String,
+}
+
+/// Mails that were not written, because a limit was reached. `GET /admin/mail/refusals`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MailRefusals {
+    /// What they were about, e.g. `chat_transcript`.
+    pub kind: String,
+    /// Whose limit: `sender`, `recipient` or `all`.
+    pub limit: String,
+    /// How many in the last 24 hours.
+    pub count: u64,
+    /// When the last one was.
+    pub last_at: Timestamp,
 }
 
 /// A message that no attempt could handle. `GET /admin/dead-letters`

@@ -10,7 +10,7 @@ use bookworm_gateway::Note;
 use crate::{
     foundation::Foundation,
     part::Part,
-    roles::{ai, basket, ordering},
+    roles::{ai, basket, notification, ordering},
 };
 
 /// `ai` understands messages by their meaning and chooses words; without it the bot goes by words alone and says its own.
@@ -19,6 +19,7 @@ pub async fn build(
     ai: Option<ai::Client>,
     basket: basket::Client,
     ordering: ordering::Client,
+    mail: notification::Client,
 ) -> anyhow::Result<Part> {
     let settings = &foundation.settings.chat;
     let writes = foundation.settings.ai.chat_url.is_some();
@@ -31,7 +32,7 @@ pub async fn build(
         clock: foundation.clock.clone(),
         verifier: foundation.verifier.clone(),
         responder: Arc::new(bot.clone()),
-        clients: Clients { basket, ordering },
+        clients: Clients { basket, ordering, mail },
     };
     let service = ChatService::open(foundation.inventory.database(ChatService::NAME).await?, needs).await?;
     let mut workers = service.workers(&foundation.stop_work);

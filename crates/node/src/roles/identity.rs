@@ -4,9 +4,18 @@ use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::IdentityService;
 use tokio_util::sync::CancellationToken;
 
-use crate::{FirstAdmin, foundation::Foundation, part::Part, roles::basket};
+use crate::{
+    FirstAdmin,
+    foundation::Foundation,
+    part::Part,
+    roles::{basket, notification},
+};
 
-pub async fn build(foundation: &Foundation, basket: basket::Client) -> anyhow::Result<(Option<FirstAdmin>, Part)> {
+pub async fn build(
+    foundation: &Foundation,
+    basket: basket::Client,
+    mail: notification::Client,
+) -> anyhow::Result<(Option<FirstAdmin>, Part)> {
     let settings = &foundation.settings;
     let service = IdentityService::open(
         foundation.inventory.database(IdentityService::NAME).await?,
@@ -14,6 +23,7 @@ pub async fn build(foundation: &Foundation, basket: basket::Client) -> anyhow::R
         &foundation.origin,
         foundation.clock.clone(),
         basket,
+        mail,
     )
     .await?;
     let admin = service.ensure_admin(settings.admin.email.as_deref(), settings.admin.password.as_ref()).await?;

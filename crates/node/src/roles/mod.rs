@@ -47,8 +47,13 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
         clients.basket = Some(basket);
         part = part.and(brings);
     }
-    if let (true, Some(basket)) = (roles.has(Role::Identity), &clients.basket) {
-        let (admin, brings) = identity::build(foundation, basket.clone()).await?;
+    if roles.has(Role::Notification) {
+        let (notification, brings) = notification::build(foundation).await?;
+        clients.notification = Some(notification);
+        part = part.and(brings);
+    }
+    if let (true, Some(basket), Some(mail)) = (roles.has(Role::Identity), &clients.basket, &clients.notification) {
+        let (admin, brings) = identity::build(foundation, basket.clone(), mail.clone()).await?;
         first_admin = admin;
         part = part.and(brings);
     }
@@ -60,11 +65,10 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Bui
         clients.ordering = Some(ordering);
         part = part.and(brings);
     }
-    if roles.has(Role::Notification) {
-        part = part.and(notification::build(foundation).await?);
-    }
-    if let (true, Some(basket), Some(ordering)) = (roles.has(Role::Chat), clients.basket, clients.ordering) {
-        part = part.and(chat::build(foundation, clients.ai, basket, ordering).await?);
+    if let (true, Some(basket), Some(ordering), Some(mail)) =
+        (roles.has(Role::Chat), clients.basket, clients.ordering, clients.notification)
+    {
+        part = part.and(chat::build(foundation, clients.ai, basket, ordering, mail).await?);
     }
     let pages = if roles.has(Role::Web) { Some(web::build(foundation)?) } else { None };
     Ok(Built { part, pages, first_admin })
@@ -77,4 +81,5 @@ struct Clients {
     catalog: Option<catalog::Client>,
     basket: Option<basket::Client>,
     ordering: Option<ordering::Client>,
+    notification: Option<notification::Client>,
 }

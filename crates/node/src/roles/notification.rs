@@ -1,8 +1,11 @@
+use bookworm_contracts::grpc::{Transport, notification::mailroom_client::MailroomClient};
 use bookworm_notification::NotificationService;
 
-use crate::{foundation::Foundation, part::Part};
+use crate::{clients, foundation::Foundation, part::Part};
 
-pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
+pub type Client = MailroomClient<Transport>;
+
+pub async fn build(foundation: &Foundation) -> anyhow::Result<(Client, Part)> {
     let settings = &foundation.settings;
     let service = NotificationService::open(
         foundation.inventory.database(NotificationService::NAME).await?,
@@ -13,11 +16,12 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
         foundation.clock.clone(),
     )
     .await?;
-    Ok(Part {
+    let part = Part {
         api: service.api(),
         dbs: vec![service.db().clone()],
         consumers: service.consumers(),
         workers: service.workers(foundation.stop_work.clone()),
         ..Part::default()
-    })
+    };
+    Ok((MailroomClient::new(clients::local(service.grpc())), part))
 }

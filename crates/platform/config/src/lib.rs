@@ -23,7 +23,7 @@ pub use crate::{
         database::Database,
         gateway::{Cache, Connections, Cors, Gateway, RateLimit},
         identity::{Argon2, Identity, Lockout},
-        mail::{Mail, MailTransport, Smtp, SmtpTls},
+        mail::{Mail, MailLimits, MailQuota, MailTransport, Smtp, SmtpTls},
         messaging::Messaging,
         ordering::{Ordering, ShippingMethod, TaxRule},
         payment::{Payment, PaymentProvider, Sandbox},

@@ -55,6 +55,9 @@ pub struct Claims {
     pub name: String,
     /// What they may do.
     pub roles: Vec<Role>,
+    /// Whether the account's owner proved that the address is theirs.
+    #[serde(default)]
+    pub email_confirmed: bool,
 }
 
 /// The account that asks.
@@ -68,6 +71,8 @@ pub struct AccountClaims {
     pub name: String,
     /// What they may do.
     pub roles: Vec<Role>,
+    /// Whether they had proved, when the token was made, that the address is theirs.
+    pub email_confirmed: bool,
 }
 
 impl AccountClaims {
@@ -190,8 +195,13 @@ impl TokenVerifier {
             None => {
                 let claims =
                     self.decode(token, &keys).ok_or_else(|| invalid_token("The token was not made by this shop."))?;
-                let account =
-                    AccountClaims { id: claims.sub, email: claims.email, name: claims.name, roles: claims.roles };
+                let account = AccountClaims {
+                    id: claims.sub,
+                    email: claims.email,
+                    name: claims.name,
+                    roles: claims.roles,
+                    email_confirmed: claims.email_confirmed,
+                };
                 let verified = Verified { generation: keys.generation, exp: claims.exp, account: Arc::new(account) };
                 self.verified.insert(hash, verified.clone());
                 verified
@@ -362,6 +372,7 @@ mod tests {
             email: "ann@example.org".into(),
             name: "Ann".into(),
             roles: roles.to_vec(),
+            email_confirmed: true,
         }
     }
 

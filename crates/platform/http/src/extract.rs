@@ -88,6 +88,17 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     }
 }
 
+/// Reads JSON of an expected shape that came another way than as a body, with the same errors as [`ApiJson`].
+///
+/// # Errors
+/// 400 `validation_failed` with the field that is wrong.
+pub fn read_json<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T> {
+    match T::deserialize(value) {
+        Ok(read) if value.is_object() => Ok(read),
+        _ => parse(value.to_string().as_bytes()),
+    }
+}
+
 fn is_object(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"{")
 }

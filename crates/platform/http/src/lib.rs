@@ -13,6 +13,7 @@
 //! | share out what there is | [`places::Places`] |
 
 pub mod auth;
+mod client;
 mod conditional;
 pub mod context;
 pub mod cursor;
@@ -29,9 +30,10 @@ mod serve;
 mod validate;
 
 pub use crate::{
+    client::ClientAddress,
     conditional::{IfMatch, etag, if_none_match, not_modified},
     context::{Origin, RequestContext},
-    extract::{ApiJson, ApiPath, ApiQuery, LargestBody, unreadable},
+    extract::{ApiJson, ApiPath, ApiQuery, LargestBody, read_json, unreadable},
     idempotency::IdempotencyKey,
     page::PageParams,
     prefer::PreferWait,

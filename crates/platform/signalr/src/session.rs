@@ -306,7 +306,13 @@ impl Session {
     fn broke_protocol(&self, error: &ProtocolError) -> End {
         self.hub.metrics.protocol_errors.increment(1);
         let text = error.to_string();
-        let told = self.error(&format!("InvalidDataException: {text}"));
+        // A client can only mend what it is told, and how much it may send is no secret.
+        let told = match error {
+            ProtocolError::TooLarge { limit } => {
+                format!("Connection closed with an error. A message must be at most {limit} bytes.")
+            }
+            _ => self.error(&format!("InvalidDataException: {text}")),
+        };
         End { reason: Disconnect::Error(text), farewell: Farewell::Close { error: Some(told), allow_reconnect: true } }
     }
 

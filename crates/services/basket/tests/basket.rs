@@ -187,6 +187,7 @@ impl Shop {
             email: "ann@example.org".to_owned(),
             name: "Ann".to_owned(),
             roles: vec![Role::Customer],
+            email_confirmed: true,
         };
         let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
         head.kid = Some("k1".to_owned());
@@ -711,6 +712,7 @@ fn confirmed(basket_id: &str, bought: &[(u128, i64)]) -> OrderConfirmed {
             total: money,
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::from_micros(NOW),
+            placed_from: None,
         },
     }
 }

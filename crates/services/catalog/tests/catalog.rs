@@ -58,6 +58,7 @@ impl Shop {
             email: "staff@example.com".to_owned(),
             name: "Staff".to_owned(),
             roles: vec![Role::Staff],
+            email_confirmed: true,
         };
         Self { catalog, router, databases, clock, folder, staff: Arc::new(staff) }
     }
@@ -821,6 +822,7 @@ fn completed(order_id: OrderId) -> OrderCompleted {
             total: zero,
             link: String::new(),
             placed_at: Timestamp::default(),
+            placed_from: None,
         },
     }
 }

@@ -187,6 +187,7 @@ impl Shop {
                 email: "somebody@example.com".to_owned(),
                 name: "Somebody".to_owned(),
                 roles: vec![role],
+                email_confirmed: true,
             };
             request.extensions_mut().insert(Caller::Account(Arc::new(account)));
         }
@@ -822,6 +823,7 @@ fn confirmed(customer_id: Option<CustomerId>, book: BookId, copies: i64) -> Orde
             total: price,
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::default(),
+            placed_from: None,
         },
     }
 }

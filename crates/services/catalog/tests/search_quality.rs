@@ -66,6 +66,7 @@ impl Shop {
             email: "somebody@example.com".to_owned(),
             name: "Somebody".to_owned(),
             roles: vec![Role::Staff],
+            email_confirmed: true,
         };
         request.extensions_mut().insert(Caller::Account(Arc::new(account)));
         let response = self.router.clone().oneshot(request).await.unwrap();

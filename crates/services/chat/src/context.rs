@@ -6,11 +6,13 @@ use bookworm_contracts::{
     grpc::{
         self, Transport,
         basket::{GetBasketRequest, basket_client::BasketClient, get_basket_request::Owner},
+        notification::{AdmitRequest, mailroom_client::MailroomClient},
         ordering::{LatestOrdersRequest, OrderInShort, ordering_client::OrderingClient},
     },
     rest::chat::{ContextLine, ContextOrder, CustomerContext},
 };
-use bookworm_kernel::{Cause, Currency, CustomerId, Money, Timestamp};
+use bookworm_http::Problem;
+use bookworm_kernel::{Cause, Currency, CustomerId, Email, ErrorCode, Money, Timestamp};
 use tonic::{Response, Status};
 
 use crate::{Chat, domain::conversation::Conversation};
@@ -27,6 +29,36 @@ pub struct Clients {
     pub basket: BasketClient<Transport>,
     /// Orders.
     pub ordering: OrderingClient<Transport>,
+    /// Leave to cause mails.
+    pub mail: MailroomClient<Transport>,
+}
+
+impl Chat {
+    /// Asks whether a mail of this kind may be sent; a yes counts.
+    ///
+    /// # Errors
+    /// 429 with the time to wait when there were too many, 503 when nobody can be asked.
+    pub(crate) async fn may_mail(&self, kind: &str, sender: &str, to: &Email, proven: bool) -> Result<(), Problem> {
+        let request = AdmitRequest {
+            kind: kind.to_owned(),
+            sender: sender.to_owned(),
+            recipient: to.as_str().to_owned(),
+            proven,
+        };
+        let mut mail = self.clients.mail.clone();
+        let asked = tokio::time::timeout(PATIENCE, mail.admit(grpc::request(&Cause::start(), request))).await;
+        let Ok(Ok(answer)) = asked else {
+            return Err(Problem::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(5)));
+        };
+        let answer = answer.into_inner();
+        if answer.granted {
+            return Ok(());
+        }
+        let minutes = answer.wait_seconds.div_ceil(60);
+        Err(Problem::new(ErrorCode::TooManyRequests)
+            .detail(format!("Too many e-mails were sent. Please try again in {minutes} minutes."))
+            .retry_after(Duration::from_secs(answer.wait_seconds)))
+    }
 }
 
 impl Chat {

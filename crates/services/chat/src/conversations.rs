@@ -215,6 +215,12 @@ impl Chat {
     }
 }
 
+/// Whom mails to this customer are counted for.
+fn sender_of(conversation: &Conversation) -> String {
+    let account = conversation.customer.id.map(|id| format!("account {id}"));
+    account.or_else(|| conversation.customer.address.clone()).unwrap_or_default()
+}
+
 fn answer_by_mail(conversation: &Conversation, happened: &Happened) -> Option<Letter> {
     let Happened::AnsweredByMail(text) = happened else { return None };
     Some(Letter::Answer(AnsweredByMail {
@@ -223,6 +229,8 @@ fn answer_by_mail(conversation: &Conversation, happened: &Happened) -> Option<Le
         customer_name: conversation.customer.name.clone(),
         agent_name: conversation.agent.as_ref()?.name.clone(),
         text: text.clone(),
+        proven: conversation.customer.id.is_some() && conversation.customer.confirmed,
+        sender: sender_of(conversation),
     }))
 }
 

@@ -65,7 +65,14 @@ fn words(text: &str) -> Words {
 
 fn somebody(id: Option<CustomerId>) -> Customer {
     let address = id.is_none().then(|| "an address".to_owned());
-    Customer { id, name: "Ann".into(), email: Email::parse("ann@reader.test").ok(), secret: None, address }
+    Customer {
+        id,
+        name: "Ann".into(),
+        email: Email::parse("ann@reader.test").ok(),
+        confirmed: false,
+        secret: None,
+        address,
+    }
 }
 
 fn agent(n: u128) -> ChatAgent {
@@ -151,6 +158,8 @@ async fn a_change_is_kept_whole_or_not_at_all() {
             customer_name: "Ann".into(),
             agent_name: "Bo".into(),
             text: "Here".into(),
+            proven: false,
+            sender: String::new(),
         });
         let duplicate = Change { letters: vec![letter.clone()], ..change(Some(&said), again) };
         let duplicate = house.store.commit(duplicate).await;

@@ -327,8 +327,13 @@ impl Shop {
     }
 
     fn as_role(&self, role: Role) -> Router {
-        let claims =
-            AccountClaims { id: CustomerId::new(), email: "a@b.c".into(), name: "A".into(), roles: vec![role] };
+        let claims = AccountClaims {
+            id: CustomerId::new(),
+            email: "a@b.c".into(),
+            name: "A".into(),
+            roles: vec![role],
+            email_confirmed: true,
+        };
         self.web.clone().layer(Extension(Caller::Account(Arc::new(claims))))
     }
 
@@ -434,6 +439,7 @@ fn summary(order_id: OrderId, total: i64) -> OrderSummary {
         total: usd(total),
         link: "/orders/1".into(),
         placed_at: NOW,
+        placed_from: None,
     }
 }
 

@@ -25,7 +25,9 @@ use std::{
 };
 
 use bookworm_config::{Identity, Secret};
-use bookworm_contracts::grpc::{Transport, basket::basket_client::BasketClient};
+use bookworm_contracts::grpc::{
+    Transport, basket::basket_client::BasketClient, notification::mailroom_client::MailroomClient,
+};
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Timestamp};
 use bookworm_messaging::{Consumer, Outbox};
@@ -67,6 +69,7 @@ struct Inner {
     /// What goes on after its request was answered.
     tasks: TaskTracker,
     basket: BasketClient<Transport>,
+    mail: MailroomClient<Transport>,
 }
 
 fn minutes(count: u32) -> Duration {
@@ -93,6 +96,7 @@ impl IdentityService {
         public_url: &str,
         clock: Arc<dyn Clock>,
         basket: BasketClient<Transport>,
+        mail: MailroomClient<Transport>,
     ) -> Result<Self, DbError> {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
@@ -123,6 +127,7 @@ impl IdentityService {
             clock,
             public_url,
             basket,
+            mail,
         })))
     }
 

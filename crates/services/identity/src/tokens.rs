@@ -80,6 +80,7 @@ impl Tokens {
             email: account.email.to_string(),
             name: account.name.clone(),
             roles: account.roles.iter().copied().map(claimed).collect(),
+            email_confirmed: account.email_confirmed,
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(signer.kid.clone());

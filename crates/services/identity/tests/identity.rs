@@ -21,6 +21,11 @@ use bookworm_contracts::grpc::{
         basket_client::BasketClient,
         basket_server::{Basket, BasketServer},
     },
+    notification::{
+        AdmitRequest, AdmitResponse,
+        mailroom_client::MailroomClient,
+        mailroom_server::{Mailroom, MailroomServer},
+    },
 };
 use bookworm_db::{Databases, DbError, FromRow, Sql};
 use bookworm_http::{auth::TokenVerifier, context};
@@ -84,6 +89,36 @@ impl Basket for Baskets {
     }
 }
 
+/// A mailroom that says yes until it is told otherwise, and remembers what it was asked.
+#[derive(Clone, Default)]
+struct Mails {
+    asked: Arc<Mutex<Vec<AdmitRequest>>>,
+    refuses: Arc<Mutex<Option<&'static str>>>,
+}
+
+#[tonic::async_trait]
+impl Mailroom for Mails {
+    async fn admit(&self, request: tonic::Request<AdmitRequest>) -> Result<Response<AdmitResponse>, Status> {
+        self.asked.lock().unwrap().push(request.into_inner());
+        let refused = *self.refuses.lock().unwrap();
+        Ok(Response::new(AdmitResponse {
+            granted: refused.is_none(),
+            wait_seconds: 600,
+            limit: refused.unwrap_or_default().to_owned(),
+        }))
+    }
+}
+
+impl Mails {
+    fn client(&self) -> MailroomClient<Transport> {
+        let transport = tower::ServiceBuilder::new()
+            .map_request(|request: Request<tonic::body::Body>| request)
+            .map_err(|never: std::convert::Infallible| -> Status { match never {} })
+            .service(MailroomServer::new(self.clone()));
+        MailroomClient::new(BoxCloneSyncService::new(transport))
+    }
+}
+
 impl Baskets {
     fn client(&self) -> BasketClient<Transport> {
         let server = BasketServer::new(self.clone());
@@ -107,6 +142,7 @@ struct Shop {
     service: IdentityService,
     clock: Arc<ManualClock>,
     baskets: Baskets,
+    mails: Mails,
     verifier: Arc<TokenVerifier>,
     app: Router,
 }
@@ -138,11 +174,18 @@ impl Answer {
 
 impl Shop {
     async fn open(databases: &Databases, settings: &Identity, clock: Arc<ManualClock>) -> Self {
-        let baskets = Baskets::default();
+        let (baskets, mails) = (Baskets::default(), Mails::default());
         let db = databases.open(IdentityService::NAME).await.unwrap();
-        let service = IdentityService::open(db, settings, "https://shop.example/", clock.clone(), baskets.client())
-            .await
-            .unwrap();
+        let service = IdentityService::open(
+            db,
+            settings,
+            "https://shop.example/",
+            clock.clone(),
+            baskets.client(),
+            mails.client(),
+        )
+        .await
+        .unwrap();
         let verifier = Arc::new(TokenVerifier::new(Some(service.issuer()), AUDIENCE, clock.clone()));
         verifier.set_keys(service.public_keys());
         let (api, _) = service.api().split_for_parts();
@@ -150,7 +193,7 @@ impl Shop {
             .merge(service.well_known())
             .layer(Extension(verifier.clone()))
             .layer(middleware::from_fn(context::layer));
-        Self { service, clock, baskets, verifier, app }
+        Self { service, clock, baskets, mails, verifier, app }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -231,8 +274,9 @@ async fn an_account_is_made_and_signs_in_with_a_token_that_the_published_keys_ch
         let made = shop.register(" Ann@Example.ORG ").await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
         let id = made.text("id");
-        assert_eq!(made.body, json!({"id": id, "email": "Ann@example.org", "name": "Ann", "roles": ["customer"]}));
-        let outbox: Option<String> = shop.service.db().read().scalar("SELECT envelope FROM outbox", []).await.unwrap();
+        assert_eq!(made.body, json!({"id": id, "email": "Ann@example.org", "name": "Ann", "roles": ["customer"], "email_confirmed": false}));
+        let outbox: Option<String> =
+            shop.service.db().read().scalar("SELECT envelope FROM outbox ORDER BY seq DESC LIMIT 1", []).await.unwrap();
         let event: Value = serde_json::from_str(&outbox.unwrap()).unwrap();
         assert_eq!(event["type"], "events.identity.CustomerRegistered.v1");
         assert_eq!(event["data"], json!({"customer_id": id, "email": "Ann@example.org", "name": "Ann"}));
@@ -288,7 +332,7 @@ async fn an_address_has_one_account_even_when_two_ask_at_once() {
         assert_eq!(statuses, [201, 409, 409]);
         assert_eq!(shop.register("ann@example.org").await.code(), "email_taken");
         let events: Option<i64> = shop.service.db().read().scalar("SELECT COUNT(*) FROM outbox", []).await.unwrap();
-        assert_eq!(events, Some(1));
+        assert_eq!(events, Some(2), "one account, and one link for its address");
         shop
     })
     .await;
@@ -832,15 +876,25 @@ struct Queued {
     envelope: String,
 }
 
-/// The links in the mails that were asked for, oldest first.
+/// The links that set a new password, oldest first.
 async fn links(shop: &Shop) -> Vec<String> {
+    tokens(shop, "PasswordResetRequested").await
+}
+
+/// The links that confirm an address, oldest first.
+async fn confirmations(shop: &Shop) -> Vec<String> {
+    tokens(shop, "EmailConfirmationRequested").await
+}
+
+async fn tokens(shop: &Shop, event: &str) -> Vec<String> {
     // Links are made after their request is answered; the workers end when that is done.
     let stopped = CancellationToken::new();
     stopped.cancel();
     futures::future::join_all(shop.service.workers(stopped)).await;
     let rows: Vec<Queued> = shop.service.db().read().all("SELECT envelope FROM outbox ORDER BY seq", []).await.unwrap();
     let messages = rows.iter().map(|row| serde_json::from_str::<Value>(&row.envelope).unwrap());
-    messages.filter_map(|message| Some(message["data"]["token"].as_str()?.to_owned())).collect()
+    let wanted = messages.filter(|message| message["type"].as_str().unwrap().contains(event));
+    wanted.map(|message| message["data"]["token"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -991,6 +1045,98 @@ async fn a_name_can_be_seen_and_is_no_link() {
                 .await;
             assert_eq!(renamed.code(), "validation_failed", "{name}");
         }
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_is_its_owners_once_the_link_was_followed() {
+    on_each_database(settings(), |shop| async move {
+        let made = shop.register("ann@reader.test").await;
+        assert_eq!(made.body["email_confirmed"], json!(false));
+        assert_eq!(shop.mails.asked.lock().unwrap()[0].kind, "confirm_email");
+        let link = confirmations(&shop).await.pop().unwrap();
+        let signed = shop.sign_in("ann@reader.test", PASSWORD).await;
+        let confirm = async |token: &str| shop.post("/identity/confirm-email", json!({"token": token})).await;
+        for wrong in ["", "x", &"A".repeat(43)] {
+            let refused = confirm(wrong).await;
+            assert_eq!(
+                (refused.status, &refused.body["errors"][0]["field"]),
+                (StatusCode::BAD_REQUEST, &json!("/token"))
+            );
+        }
+        assert_eq!(confirm(&link).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(confirm(&link).await.status, StatusCode::NO_CONTENT, "again changes nothing");
+        assert_eq!(shop.get("/identity/me", &signed.bearer()).await.body["email_confirmed"], json!(true));
+        let claims = shop.verifier.verify(&shop.refresh(&signed.refresh()).await.text("access_token")).unwrap();
+        assert!(claims.email_confirmed, "the next token says so");
+        let welcomed: Option<i64> = shop
+            .service
+            .db()
+            .read()
+            .scalar("SELECT COUNT(*) FROM outbox WHERE envelope LIKE '%EmailConfirmed.v1%'", [])
+            .await
+            .unwrap();
+        assert_eq!(welcomed, Some(1));
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_for_the_address_ages_and_comes_again_within_limits() {
+    on_each_database(settings(), |shop| async move {
+        shop.register("ann@reader.test").await;
+        let old = confirmations(&shop).await.pop().unwrap();
+        shop.clock.advance(49 * 60 * MINUTE);
+        let body = json!({"token": old});
+        assert_eq!(shop.post("/identity/confirm-email", body).await.status, StatusCode::BAD_REQUEST);
+        let signed = shop.sign_in("ann@reader.test", PASSWORD).await.bearer();
+        let again =
+            async || shop.ask(Method::POST, "/identity/me/confirm-email", &[("authorization", &signed)], None).await;
+        assert_eq!(again().await.status, StatusCode::ACCEPTED);
+        let link = confirmations(&shop).await.pop().unwrap();
+        assert_ne!(link, old);
+        *shop.mails.refuses.lock().unwrap() = Some("recipient");
+        let refused = again().await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"));
+        assert_eq!(refused.headers["retry-after"], "600");
+        // An account is made all the same when its mailbox has got enough; not when its client has.
+        assert_eq!(shop.register("ben@reader.test").await.status, StatusCode::CREATED);
+        *shop.mails.refuses.lock().unwrap() = Some("sender");
+        let refused = shop.register("cas@reader.test").await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"));
+        assert_eq!(shop.sign_in("cas@reader.test", PASSWORD).await.code(), "invalid_credentials", "none was made");
+        assert_eq!(confirmations(&shop).await.last(), Some(&link), "no mail without leave");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_owner_of_an_address_takes_an_account_back() {
+    on_each_database(settings(), |shop| async move {
+        shop.register("victim@reader.test").await;
+        let stranger = shop.sign_in("victim@reader.test", PASSWORD).await;
+        shop.post("/identity/password-reset", json!({"email": "victim@reader.test"})).await;
+        let link = links(&shop).await.pop().unwrap();
+        let body = json!({"token": link, "new_password": "the owner's password"});
+        assert_eq!(shop.post("/identity/password-reset/confirm", body).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(shop.refresh(&stranger.refresh()).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(shop.sign_in("victim@reader.test", PASSWORD).await.code(), "invalid_credentials");
+        let owner = shop.sign_in("victim@reader.test", "the owner's password").await;
+        assert_eq!(shop.get("/identity/me", &owner.bearer()).await.body["email_confirmed"], json!(true));
+        shop
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_admin_counts_as_confirmed() {
+    on_each_database(settings(), |shop| async move {
+        let admin = shop.admin().await;
+        assert_eq!(shop.get("/identity/me", &admin).await.body["email_confirmed"], json!(true));
         shop
     })
     .await;

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | a mail's words | `templates/<kind>.txt` and `.html` |
 //! | which event leads to which mail | `reactions.rs` |
+//! | how much mail strangers can cause | `domain/limits.rs`, `features/admit.rs` |
+//! | what waits until its reader has proved the address | `reactions.rs`, `domain/link.rs` |
 //! | when to try again, and when to give up | `features/deliver.rs` |
 //! | how a mail is sent | `transport/` |
 
@@ -19,7 +21,8 @@ mod transport;
 
 use std::sync::Arc;
 
-use bookworm_config::{Mail as MailSettings, MailTransport};
+use bookworm_config::{Mail as MailSettings, MailLimits, MailTransport};
+use bookworm_contracts::grpc::notification::mailroom_server::{Mailroom, MailroomServer};
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, TimeZone, Timestamp};
 use bookworm_messaging::Consumer;
@@ -55,6 +58,7 @@ struct Inner {
     transport: Arc<dyn Transport>,
     letterhead: Letterhead,
     max_attempts: u32,
+    limits: MailLimits,
     wake: Notify,
 }
 
@@ -79,7 +83,7 @@ impl NotificationService {
             MailTransport::Mailbox => Arc::new(Mailbox),
             MailTransport::Smtp => Arc::new(Smtp::new(settings).map_err(StartError::Mail)?),
         };
-        Self::open_with(db, transport, settings.max_attempts, shop_name, origin, zone, clock).await
+        Self::open_with(db, transport, settings, shop_name, origin, zone, clock).await
     }
 
     /// As [`open`](Self::open), with a transport of the caller's.
@@ -89,7 +93,7 @@ impl NotificationService {
     pub async fn open_with(
         db: Db,
         transport: Arc<dyn Transport>,
-        max_attempts: u32,
+        settings: &MailSettings,
         shop_name: &str,
         origin: &str,
         zone: TimeZone,
@@ -98,7 +102,15 @@ impl NotificationService {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
         let letterhead = Letterhead { shop: shop_name.to_owned(), origin: origin.to_owned(), zone };
-        Ok(Self(Arc::new(Inner { db, clock, transport, letterhead, max_attempts, wake: Notify::new() })))
+        Ok(Self(Arc::new(Inner {
+            db,
+            clock,
+            transport,
+            letterhead,
+            max_attempts: settings.max_attempts,
+            limits: settings.limits.clone(),
+            wake: Notify::new(),
+        })))
     }
 
     /// The routes, without the prefix `/api/v1`.
@@ -112,10 +124,19 @@ impl NotificationService {
         vec![reactions::consumer(self.clone())]
     }
 
+    /// What other services ask.
+    #[must_use]
+    pub fn grpc(&self) -> MailroomServer<impl Mailroom + use<>> {
+        MailroomServer::new(features::admit::Server(self.clone()))
+    }
+
     /// Loops that run until `shutdown`.
     #[must_use]
     pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        vec![Box::pin(features::deliver::run(self.clone(), shutdown))]
+        vec![
+            Box::pin(features::deliver::run(self.clone(), shutdown.clone())),
+            Box::pin(features::tidy::run(self.clone(), shutdown)),
+        ]
     }
 
     /// Hands every mail whose time has come to the transport; returns how many there were. A worker does so by itself.
@@ -124,6 +145,15 @@ impl NotificationService {
     /// When the database fails.
     pub async fn deliver(&self) -> Result<usize, DbError> {
         features::deliver::deliver(self).await
+    }
+
+    /// Forgets what limits count no more, and deletes what waited for a proof in vain; returns how many rows. A worker
+    /// does so by itself.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tidy(&self) -> Result<u64, DbError> {
+        features::tidy::tidy(self).await
     }
 
     /// The service's database.

@@ -2,18 +2,28 @@
 
 use bookworm_contracts::events::{
     chat::{AnsweredByMail, TranscriptRequested},
-    identity::{CustomerRegistered, PasswordResetRequested},
+    identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped},
 };
-use bookworm_db::DbError;
+use bookworm_db::{DbError, Tx};
+use bookworm_kernel::{Email, Timestamp};
 use bookworm_messaging::{Consumer, Message, Reaction, ReactionError, Received};
 
-use crate::{NotificationService, domain::Occasion, store};
+use crate::{
+    NotificationService,
+    domain::{
+        self, Leave, Occasion,
+        limits::Wish,
+        link::{self, Token},
+    },
+    store::{self, ledger::TooMany, proofs},
+};
 
 /// Writes a mail for each event that customers want to hear of.
 pub fn consumer(service: NotificationService) -> Consumer {
     Consumer::new("notification.mails")
-        .on(writer::<CustomerRegistered>(&service))
+        .on(writer::<EmailConfirmationRequested>(&service))
+        .on(writer::<EmailConfirmed>(&service))
         .on(writer::<PasswordResetRequested>(&service))
         .on(writer::<OrderConfirmed>(&service))
         .on(writer::<OrderRejected>(&service))
@@ -32,19 +42,63 @@ fn writer<M: Message + Occasion>(
 }
 
 async fn write<M: Message + Occasion>(service: NotificationService, message: Received<M>) -> Reaction {
-    let draft = message
-        .body
-        .write(&service.0.letterhead)
-        .map_err(|error| ReactionError::refuse(format!("the template failed: {error}")))?;
+    let draft = message.body.write(&service.0.letterhead).map_err(failed)?;
+    let (leave, scope) = (message.body.leave(), message.body.wants_proof());
+    let token = Token::draw();
+    let request = domain::ask_for_proof(draft.to.clone(), &token, &service.0.letterhead).map_err(failed)?;
     let (db, now) = (service.db().clone(), service.now());
     message
         .once::<_, DbError, _>(&db, move |tx| {
             Box::pin(async move {
-                store::queue(tx, &draft, now).await?;
+                let Some(scope) = wanted(tx, scope, &draft.to).await? else {
+                    match service.grant(tx, &leave, draft.kind, &draft.to, now).await? {
+                        Ok(()) => drop(store::queue(tx, &draft, now).await?),
+                        Err(too_many) => store::refuse(tx, &draft, &too_many, now).await?,
+                    }
+                    tx.after_commit(move || service.0.wake.notify_one());
+                    return Ok(());
+                };
+                proofs::hold(tx, &draft, &scope, now, now.plus(link::VALID_FOR)).await?;
+                if proofs::link_since(tx, &scope, &draft.to, now.minus(link::ENOUGH_FOR)).await?
+                    || service.grant(tx, &leave, request.kind, &draft.to, now).await?.is_err()
+                {
+                    return Ok(());
+                }
+                let expires_at = now.plus(link::VALID_FOR);
+                proofs::insert_link(tx, &token.hash(), &scope, &draft.to, now, expires_at).await?;
+                store::queue(tx, &request, now).await?;
                 tx.after_commit(move || service.0.wake.notify_one());
                 Ok(())
             })
         })
         .await?;
     Ok(())
+}
+
+/// For what an address is still to be proved.
+async fn wanted(tx: &Tx, scope: Option<String>, to: &Email) -> Result<Option<String>, DbError> {
+    match scope {
+        Some(scope) if !proofs::is_proven(tx, &scope, to).await? => Ok(Some(scope)),
+        _ => Ok(None),
+    }
+}
+
+fn failed(error: askama::Error) -> ReactionError {
+    ReactionError::refuse(format!("the template failed: {error}"))
+}
+
+impl NotificationService {
+    /// Counts a mail that is wanted. A refusal is noted.
+    async fn grant(
+        &self,
+        tx: &Tx,
+        leave: &Leave,
+        kind: &'static str,
+        to: &Email,
+        now: Timestamp,
+    ) -> Result<Result<(), TooMany>, DbError> {
+        let Leave::Wanted { group, sender, proven } = leave else { return Ok(Ok(())) };
+        let wish = Wish { group: *group, sender, recipient: to, proven: *proven };
+        self.admit(tx, wish, kind, now).await
+    }
 }

@@ -9,10 +9,16 @@ use std::{
 
 use async_trait::async_trait;
 use axum::body::Body;
-use bookworm_contracts::events::{
-    chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
-    identity::{CustomerRegistered, PasswordResetRequested},
-    ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine},
+use bookworm_config::{Mail, MailLimits, MailQuota};
+use bookworm_contracts::{
+    events::{
+        chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
+        identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
+        ordering::{
+            OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine,
+        },
+    },
+    grpc::notification::{AdmitRequest, AdmitResponse, mailroom_client::MailroomClient},
 };
 use bookworm_db::{Databases, Db, DbError, Sql};
 use bookworm_http::auth::{AccountClaims, Caller, Role};
@@ -58,18 +64,22 @@ struct House {
 
 impl House {
     async fn open(max_attempts: u32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let databases = Databases::Sqlite(folder.path().to_owned());
-        Self::open_on(databases, max_attempts, folder).await
+        Self::with(Mail { max_attempts, ..Mail::default() }).await
     }
 
-    async fn open_on(databases: Databases, max_attempts: u32, folder: tempfile::TempDir) -> Self {
+    async fn with(settings: Mail) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let databases = Databases::Sqlite(folder.path().to_owned());
+        Self::open_on(databases, settings, folder).await
+    }
+
+    async fn open_on(databases: Databases, settings: Mail, folder: tempfile::TempDir) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
         let postman = Arc::new(Postman::default());
         let service = NotificationService::open_with(
             databases.open("notification").await.unwrap(),
             postman.clone(),
-            max_attempts,
+            &settings,
             "BookWorm",
             "https://books.example.org",
             TimeZone::parse("Europe/Berlin").unwrap(),
@@ -146,6 +156,7 @@ fn order() -> OrderSummary {
         total: usd(3588),
         link: "/orders/0190?key=secret".to_owned(),
         placed_at: Timestamp::default(),
+        placed_from: None,
     }
 }
 
@@ -219,7 +230,7 @@ async fn each_event_is_one_mail_however_often_it_comes() {
     let house = House::open(3).await;
     let usd = |amount| Money::new(amount, Currency::USD);
     house
-        .tell(&CustomerRegistered {
+        .tell(&EmailConfirmed {
             customer_id: CustomerId::new(),
             email: Email::parse("ann@reader.test").unwrap(),
             name: "Ann".to_owned(),
@@ -304,7 +315,8 @@ async fn the_queue_works_on_postgresql() {
     };
     let prefix = format!("n{}_", Uuid::now_v7().simple());
     let databases = Databases::Postgres { url, max_connections: 4, prefix };
-    let house = House::open_on(databases, 2, tempfile::tempdir().unwrap()).await;
+    let house =
+        House::open_on(databases, Mail { max_attempts: 2, ..Mail::default() }, tempfile::tempdir().unwrap()).await;
     house.tell(&OrderConfirmed { order: order() }).await;
     house.until_mails(1).await;
     assert_eq!(house.service.deliver().await.unwrap(), 1);
@@ -328,7 +340,13 @@ async fn only_administrators_read_a_link_that_sets_a_password() {
     let sent = house.postman.taken.lock().unwrap()[0].clone();
     assert!(sent.text.contains("https://books.example.org/reset-password?token=the-secret"), "{}", sent.text);
     for (roles, sees) in [(vec![Role::Staff], false), (vec![Role::Staff, Role::Admin], true)] {
-        let account = AccountClaims { id: CustomerId::new(), email: "x@shop.test".into(), name: "X".into(), roles };
+        let account = AccountClaims {
+            id: CustomerId::new(),
+            email: "x@shop.test".into(),
+            name: "X".into(),
+            roles,
+            email_confirmed: true,
+        };
         let (api, _) = house.service.api().split_for_parts();
         for path in ["/admin/mail".to_owned(), format!("/admin/mail/{}", sent.id)] {
             let mut request = Request::get(path).body(Body::empty()).unwrap();
@@ -377,7 +395,7 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came() {
         text: text.to_owned(),
         at: Timestamp::parse("2026-03-01T09:05:00Z").unwrap(),
     };
-    house.tell(&CustomerRegistered { customer_id: CustomerId::new(), email: email(), name: "Ann".to_owned() }).await;
+    house.tell(&EmailConfirmed { customer_id: CustomerId::new(), email: email(), name: "Ann".to_owned() }).await;
     house.tell(&OrderConfirmed { order: order() }).await;
     for reason in ["The card was declined.", "The payment was withdrawn. You have not been charged."] {
         house.tell(&OrderRejected { order: order(), code: "payment_declined".into(), reason: reason.into() }).await;
@@ -405,6 +423,8 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came() {
             customer_name: "Guest".to_owned(),
             agent_name: "Jo Helpful".to_owned(),
             text: "First line\nsecond line".to_owned(),
+            proven: true,
+            sender: String::new(),
         })
         .await;
     house
@@ -414,10 +434,20 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came() {
             customer_name: "Ann".to_owned(),
             started_at: Timestamp::default(),
             lines: vec![line("Ann", "Hello"), line("Bot", "Hi, I am a bot")],
+            proven: true,
         })
         .await;
-    house.until_mails(13).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 13);
+    let confirm = EmailConfirmationRequested {
+        customer_id: CustomerId::new(),
+        email: email(),
+        token: "t0ken".to_owned(),
+        hours: 48,
+    };
+    house.tell(&confirm).await;
+    // Not to a proved address: its mail is the link.
+    house.tell(&transcript(ConversationId::new(), "ann@reader.test", false)).await;
+    house.until_mails(16).await;
+    assert_eq!(house.service.deliver().await.unwrap(), 15);
     let mails = house.postman.taken.lock().unwrap().clone();
     for mail in &mails {
         let (text, html) = (&mail.text, &mail.html);
@@ -479,4 +509,239 @@ async fn without_a_mail_server_a_mail_is_kept_and_never_called_sent() {
     let kept = "SELECT COUNT(*) FROM mails WHERE status = 'kept' AND sent_at IS NULL AND due_at IS NULL";
     assert_eq!((delivered, count(service.db(), kept).await), (1, 1));
     stop.cancel();
+}
+
+fn said(text: &str) -> TranscriptLine {
+    TranscriptLine { name: "Security Team".to_owned(), text: text.to_owned(), at: Timestamp::default() }
+}
+
+fn transcript(conversation_id: ConversationId, to: &str, proven: bool) -> TranscriptRequested {
+    TranscriptRequested {
+        conversation_id,
+        email: Email::parse(to).unwrap(),
+        customer_name: "Security Team".to_owned(),
+        started_at: Timestamp::default(),
+        lines: vec![said("Your account is locked: https://evil.example/login")],
+        proven,
+    }
+}
+
+impl House {
+    /// Subjects and texts of what was sent, in order.
+    async fn sent(&self) -> Vec<(String, String)> {
+        while self.service.deliver().await.unwrap() > 0 {}
+        self.postman.taken.lock().unwrap().iter().map(|mail| (mail.to.clone(), mail.text.clone())).collect()
+    }
+
+    async fn admit(&self, kind: &str, sender: &str, recipient: &str, proven: bool) -> AdmitResponse {
+        let request = AdmitRequest { kind: kind.into(), sender: sender.into(), recipient: recipient.into(), proven };
+        MailroomClient::new(local(self.service.grpc())).admit(tonic::Request::new(request)).await.unwrap().into_inner()
+    }
+
+    async fn confirm(&self, token: &str) -> http::StatusCode {
+        let (api, _) = self.service.api().split_for_parts();
+        let body = serde_json::json!({"token": token}).to_string();
+        let request = Request::post("/mail/confirm").header("content-type", "application/json");
+        api.oneshot(request.body(Body::from(body)).unwrap()).await.unwrap().status()
+    }
+
+    async fn statuses(&self) -> Vec<String> {
+        #[derive(bookworm_db::FromRow)]
+        struct Status {
+            status: String,
+        }
+        let rows: Result<Vec<Status>, DbError> =
+            self.service.db().read().all("SELECT status FROM mails ORDER BY status", []).await;
+        rows.unwrap().into_iter().map(|row| row.status).collect()
+    }
+}
+
+fn local<S>(server: S) -> bookworm_contracts::grpc::Transport
+where
+    S: tower::Service<
+            Request<tonic::body::Body>,
+            Response = http::Response<tonic::body::Body>,
+            Error = std::convert::Infallible,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    tower::util::BoxCloneSyncService::new(server.map_err(|never: std::convert::Infallible| match never {}))
+}
+
+fn token_in(text: &str) -> String {
+    let rest = text.split("token=").nth(1).unwrap();
+    rest.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+#[tokio::test]
+async fn a_stranger_gets_a_fixed_text_and_the_rest_only_after_following_the_link() {
+    let house = House::open(3).await;
+    let conversation = ConversationId::new();
+    house.tell(&transcript(conversation, "victim@example.org", false)).await;
+    house.until_mails(2).await;
+    let sent = house.sent().await;
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let (to, text) = &sent[0];
+    assert_eq!(to, "victim@example.org");
+    for word in ["Security", "locked", "evil"] {
+        assert!(!text.contains(word), "{text}");
+    }
+    // An agent's answer in the same conversation waits for the same link.
+    let answer = AnsweredByMail {
+        conversation_id: conversation,
+        email: Email::parse("Victim@example.org").unwrap(),
+        customer_name: "Security Team".to_owned(),
+        agent_name: "Eve".to_owned(),
+        text: "Which account do you mean?".to_owned(),
+        proven: false,
+        sender: "somebody".to_owned(),
+    };
+    house.tell(&answer).await;
+    house.until_mails(3).await;
+    assert_eq!(house.sent().await.len(), 1, "one link is enough");
+
+    for wrong in ["", "x", &"a".repeat(64)] {
+        assert_eq!(house.confirm(wrong).await, 400, "{wrong}");
+    }
+    let token = token_in(text);
+    assert_eq!(house.confirm(&token).await, 204);
+    assert_eq!(house.confirm(&token).await, 204, "again changes nothing");
+    let sent = house.sent().await;
+    assert_eq!(sent.len(), 3);
+    assert!(sent[1..].iter().any(|(_, text)| text.contains("evil.example")), "what was asked for comes now");
+    // From now on this conversation may write there, and no other may.
+    house.tell(&transcript(conversation, "victim@example.org", false)).await;
+    house.until_mails(4).await;
+    assert_eq!(house.sent().await.len(), 4);
+    house.tell(&transcript(ConversationId::new(), "victim@example.org", false)).await;
+    house.until_mails(6).await;
+    let sent = house.sent().await;
+    assert!(sent.len() == 5 && !sent[4].1.contains("evil"), "{sent:?}");
+    // What nobody asks for is deleted.
+    house.clock.advance(Duration::from_secs(73 * 3600));
+    assert_eq!(house.confirm(&token_in(&sent[4].1)).await, 400);
+    house.service.tidy().await.unwrap();
+    assert_eq!(house.statuses().await, ["sent"; 5]);
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_confirmed_address_gets_its_transcript_at_once() {
+    let house = House::open(3).await;
+    house.tell(&transcript(ConversationId::new(), "ann@reader.test", true)).await;
+    house.until_mails(1).await;
+    let sent = house.sent().await;
+    assert!(sent.len() == 1 && sent[0].1.contains("Your account is locked"), "{sent:?}");
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn the_mail_that_confirms_an_address_holds_no_word_of_whoever_named_it() {
+    let house = House::open(3).await;
+    let email = Email::parse("victim@example.org").unwrap();
+    let (customer_id, token) = (CustomerId::new(), "the-secret".to_owned());
+    house.tell(&EmailConfirmationRequested { customer_id, email, token, hours: 48 }).await;
+    house.until_mails(1).await;
+    let sent = house.sent().await;
+    let text = &sent[0].1;
+    assert!(text.starts_with("Hello,\n") && text.contains("https://books.example.org/confirm-email?token=the-secret"));
+    assert!(text.contains("If you didn't create an account, ignore this email"), "{text}");
+    house.stop.cancel();
+}
+
+fn small() -> MailQuota {
+    MailQuota { sender_hour: 3, sender_day: 5, recipient_hour: 2, recipient_day: 4, all_hour: 6, all_day: 8 }
+}
+
+fn limited() -> Mail {
+    Mail { limits: MailLimits { account: small(), chat: small(), order: small() }, ..Mail::default() }
+}
+
+#[tokio::test]
+async fn limits_hold_for_senders_mailboxes_and_all_and_outlive_a_restart() {
+    let house = House::with(limited()).await;
+    let to = |n: u32| format!("v{n}@example.org");
+    for n in 0..3 {
+        assert!(house.admit("chat_transcript", "a", &to(n), false).await.granted, "{n}");
+    }
+    let refused = house.admit("chat_transcript", "a", &to(9), false).await;
+    assert_eq!((refused.granted, refused.limit.as_str()), (false, "sender"));
+    assert!(refused.wait_seconds > 3000 && refused.wait_seconds <= 3901, "{refused:?}");
+    assert!(house.admit("chat_transcript", "b", "V1+x@Example.org", false).await.granted);
+    let refused = house.admit("chat_transcript", "c", "v1+y@example.org", false).await;
+    assert_eq!((refused.granted, refused.limit.as_str()), (false, "recipient"), "one mailbox, however it is written");
+    assert!(house.admit("confirm_email", "a", &to(0), false).await.granted, "other mails have limits of their own");
+    // All together: six an hour, of which four are taken.
+    for n in 20..22 {
+        assert!(house.admit("chat_transcript", &format!("s{n}"), &to(n), false).await.granted);
+    }
+    let refused = house.admit("chat_transcript", "s30", &to(30), false).await;
+    assert_eq!((refused.granted, refused.limit.as_str()), (false, "all"));
+    assert!(house.admit("chat_transcript", "s31", &to(31), true).await.granted, "a proved address is no stranger's");
+
+    // The same database, another process.
+    let again = NotificationService::open_with(
+        house.service.db().clone(),
+        house.postman.clone(),
+        &limited(),
+        "BookWorm",
+        "https://books.example.org",
+        TimeZone::UTC,
+        house.clock.clone(),
+    )
+    .await
+    .unwrap();
+    let house = House { service: again, ..house };
+    assert!(!house.admit("chat_transcript", "a", &to(9), false).await.granted);
+    house.clock.advance(Duration::from_secs(3901));
+    assert!(house.admit("chat_transcript", "a", &to(9), false).await.granted, "an hour later");
+    let account = AccountClaims {
+        id: CustomerId::new(),
+        email: "x@shop.test".into(),
+        name: "X".into(),
+        roles: vec![Role::Staff],
+        email_confirmed: true,
+    };
+    let (api, _) = house.service.api().split_for_parts();
+    let mut request = Request::get("/admin/mail/refusals").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Caller::Account(Arc::new(account)));
+    let body = api.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let refusals: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let counts: Vec<_> =
+        refusals.as_array().unwrap().iter().map(|r| (r["limit"].as_str(), r["count"].as_u64())).collect();
+    assert_eq!(counts, [(Some("all"), Some(1)), (Some("recipient"), Some(1)), (Some("sender"), Some(2))]);
+
+    house.clock.advance(Duration::from_secs(27 * 3600));
+    assert!(house.service.tidy().await.unwrap() > 0, "what counts no more is forgotten");
+
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn many_at_once_get_no_more_than_the_limit() {
+    let house = House::with(limited()).await;
+    let asked = (0..20).map(|n| {
+        let house = &house;
+        async move { house.admit("password_reset", "a", &format!("v{n}@example.org"), false).await.granted }
+    });
+    let granted = futures::future::join_all(asked).await.into_iter().filter(|granted| *granted).count();
+    assert_eq!(granted, 3);
+    house.stop.cancel();
+}
+
+#[tokio::test]
+async fn orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kept_for_staff() {
+    let house = House::with(limited()).await;
+    for _ in 0..4 {
+        let order = OrderSummary { placed_from: Some("a".to_owned()), ..order() };
+        house.tell(&OrderConfirmed { order }).await;
+    }
+    house.tell(&OrderShipped { order: order(), tracking: None }).await;
+    house.until_mails(5).await;
+    assert_eq!(house.sent().await.len(), 3, "two confirmations, and what the shop itself writes");
+    assert_eq!(house.statuses().await, ["refused", "refused", "sent", "sent", "sent"]);
+    house.stop.cancel();
 }

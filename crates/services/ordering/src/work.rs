@@ -18,7 +18,7 @@ use crate::{
     domain::{
         checkout_saga::Action,
         document,
-        order::{Decided, Order, OrderError, OrderEvent, Placement, status_name},
+        order::{Actor, Decided, Order, OrderError, OrderEvent, Placement, status_name},
     },
     store,
 };
@@ -296,9 +296,11 @@ impl<'t> Work<'t> {
                 self.send(&published::OrderRejected { order, code: code.clone(), reason: reason.clone() }).await?;
                 "rejected"
             }
-            OrderEvent::OrderCancelled { reason, .. } => {
+            OrderEvent::OrderCancelled { reason, by } => {
                 let (order, confirmed) = (summary()?, state.was_confirmed());
-                self.send(&published::OrderCancelled { order, reason: reason.clone(), confirmed }).await?;
+                // A buyer's own words are kept with the order; they do not go into a mail.
+                let reason = if *by == Actor::Customer { String::new() } else { reason.clone() };
+                self.send(&published::OrderCancelled { order, reason, confirmed }).await?;
                 "cancelled"
             }
             OrderEvent::OrderShipped { tracking } => {

@@ -492,6 +492,7 @@ impl Shop {
             email: "ann@example.org".into(),
             name: "Ann".into(),
             roles: roles.to_vec(),
+            email_confirmed: true,
         };
         let mut head = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
         head.kid = Some("k1".into());

@@ -12,10 +12,10 @@ use bookworm_contracts::rest::{
     chat::{CannedReplies, Policy},
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{
-        Account, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest, TokenRequest,
-        TokenResponse,
+        Account, EmailConfirmation, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest,
+        TokenRequest, TokenResponse,
     },
-    operations::{DeadLetter, Health, Mail},
+    operations::{DeadLetter, Health, Mail, MailConfirmation, MailRefusals},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
         ShipRequest, ShippingCountry, ShippingMethod,
@@ -577,6 +577,26 @@ impl ApiClient {
     /// `POST /identity/password-reset/confirm`
     pub(crate) async fn reset_password(&self, caller: &Caller, request: &PasswordResetConfirmation) -> ApiResult<()> {
         self.send(Call::post(caller, "/identity/password-reset/confirm").json(request)).await.map(drop)
+    }
+
+    /// `POST /identity/confirm-email`
+    pub(crate) async fn confirm_email(&self, caller: &Caller, request: &EmailConfirmation) -> ApiResult<()> {
+        self.send(Call::post(caller, "/identity/confirm-email").json(request)).await.map(drop)
+    }
+
+    /// `POST /identity/me/confirm-email`
+    pub(crate) async fn send_confirmation(&self, caller: &Caller) -> ApiResult<()> {
+        self.send(Call::post(caller, "/identity/me/confirm-email")).await.map(drop)
+    }
+
+    /// `POST /mail/confirm`
+    pub(crate) async fn confirm_mail(&self, caller: &Caller, request: &MailConfirmation) -> ApiResult<()> {
+        self.send(Call::post(caller, "/mail/confirm").json(request)).await.map(drop)
+    }
+
+    /// `GET /admin/mail/refusals`
+    pub(crate) async fn mail_refusals(&self, caller: &Caller) -> ApiResult<Vec<MailRefusals>> {
+        self.fetch(Call::get(caller, "/admin/mail/refusals")).await
     }
 
     /// `POST /identity/register`

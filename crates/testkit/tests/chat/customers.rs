@@ -158,6 +158,69 @@ async fn receipts_and_typing_reach_the_other_side() {
 }
 
 #[tokio::test]
+async fn typing_ends_with_the_message_the_conversation_and_the_connection() {
+    let house = House::open().await;
+    let bo = Person::new("Bo", &[Role::Agent]);
+    let mut agent = house.at_work(&bo, 3).await;
+    let mut guest = house.guest().await;
+    let (id, secret) = guest.start().await;
+    guest.ok("AskForPerson", only(&id)).await;
+    agent.expect("assigned", |_| true).await;
+    agent.ok("Open", only(&id)).await;
+    let typing = json!({"conversation_id": id, "typing": true});
+    let ends = |typing: &Value| typing["typing"] == false;
+    for _ in 0..2 {
+        agent.ok("Typing", typing.clone()).await;
+        agent.say(&id, "Here I am.").await;
+        let event = guest.expect("typing", ends).await;
+        assert_eq!((&event["author"], &event["name"]), (&json!("agent"), &json!("Bo")));
+        guest.ok("Typing", typing.clone()).await;
+        guest.say(&id, "Hello").await;
+        assert_eq!(agent.expect("typing", ends).await["author"], "customer");
+    }
+    guest.ok("Typing", typing.clone()).await;
+    agent.expect("typing", |typing| typing["typing"] == true).await;
+    guest.close().await;
+    agent.expect("typing", ends).await;
+
+    let mut guest = house.guest().await;
+    guest.ok("Resume", json!({"conversation_id": id, "secret": secret})).await;
+    agent.ok("Typing", typing.clone()).await;
+    guest.expect("typing", |typing| typing["typing"] == true).await;
+    guest.ok("EndConversation", only(&id)).await;
+    guest.expect("typing", ends).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_id_stands_for_one_message() {
+    let house = House::open().await;
+    let mut agent = house.at_work(&Person::new("Bo", &[Role::Agent]), 3).await;
+    let mut guest = house.guest().await;
+    let (id, _) = guest.start().await;
+    guest.ok("AskForPerson", only(&id)).await;
+    agent.expect("assigned", |_| true).await;
+    agent.ok("Open", only(&id)).await;
+    for client in [&mut guest, &mut agent] {
+        let first = message(&id, "first");
+        let sent = client.ok("SendMessage", first.clone()).await;
+        assert_eq!(client.ok("SendMessage", first.clone()).await, sent, "the same again is the same");
+        let mut padded = first.clone();
+        padded["text"] = json!(" first\r\n");
+        assert_eq!(client.ok("SendMessage", padded).await, sent, "as it is stored");
+        for other in ["second", "First", "first."] {
+            let mut reused = first.clone();
+            reused["text"] = json!(other);
+            assert_eq!(client.refused("SendMessage", reused).await, "message_id_reused", "{other}");
+        }
+    }
+    let said = guest.ok("History", json!({"conversation_id": id, "after": 0})).await;
+    let firsts = said["items"].as_array().unwrap().iter().filter(|message| message["text"] == "first").count();
+    assert_eq!(firsts, 2, "one of each side");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn what_is_deleted_is_gone_for_everybody() {
     let house = House::open().await;
     let bo = Person::new("Bo", &[Role::Agent]);
@@ -232,6 +295,10 @@ async fn transcripts_go_where_the_guest_says_or_to_the_account() {
         guest.ok("SendTranscript", to("guest@reader.test")).await;
     }
     assert_eq!(guest.refused("SendTranscript", to("guest@reader.test")).await, "too_many_requests");
+    let (other, _) = guest.start().await;
+    guest.say(&other, "Hello").await;
+    let enough = json!({"conversation_id": other, "email": "enough@reader.test"});
+    assert_eq!(guest.refused("SendTranscript", enough).await, "too_many_requests", "that mailbox has got enough");
 
     let ann = Person::new("Ann", &[Role::Customer]);
     let mut signed_in = house.connect(&ann).await;
@@ -239,9 +306,20 @@ async fn transcripts_go_where_the_guest_says_or_to_the_account() {
     signed_in.say(&own, "Hello").await;
     let elsewhere = json!({"conversation_id": own, "email": "thief@elsewhere.test"});
     signed_in.ok("SendTranscript", elsewhere).await;
+    let mut unconfirmed = Person::new("Cas", &[Role::Customer]);
+    unconfirmed.confirmed = false;
+    let mut unproven = house.connect(&unconfirmed).await;
+    let (his, _) = unproven.start().await;
+    unproven.say(&his, "Hello").await;
+    unproven.ok("SendTranscript", only(&his)).await;
     let letters = letters(&house, "TranscriptRequested").await;
+    let proven: Vec<_> = letters.iter().map(|letter| letter["proven"].as_bool().unwrap()).collect();
+    assert_eq!(proven, [false, false, false, true, false], "only a confirmed address of an account is proved");
     let to: Vec<_> = letters.iter().map(|letter| letter["email"].as_str().unwrap()).collect();
-    assert_eq!(to, ["guest@reader.test", "guest@reader.test", "guest@reader.test", "ann@reader.test"]);
+    assert_eq!(
+        to,
+        ["guest@reader.test", "guest@reader.test", "guest@reader.test", "ann@reader.test", "cas@reader.test"]
+    );
     let said: Vec<_> = letters[0]["lines"].as_array().unwrap().iter().map(|line| line["text"].clone()).collect();
     assert_eq!(said, ["Hello", "You said: Hello"]);
     house.close().await;

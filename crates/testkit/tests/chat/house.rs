@@ -24,6 +24,11 @@ use bookworm_contracts::grpc::{
         basket_client::BasketClient,
         basket_server::{Basket, BasketServer},
     },
+    notification::{
+        AdmitRequest, AdmitResponse,
+        mailroom_client::MailroomClient,
+        mailroom_server::{Mailroom, MailroomServer},
+    },
     ordering::{
         LatestOrdersRequest, LatestOrdersResponse, OrderInShort,
         ordering_client::OrderingClient,
@@ -135,6 +140,15 @@ impl Basket for Others {
     }
 }
 
+/// Says yes to all but `enough@reader.test`.
+#[tonic::async_trait]
+impl Mailroom for Others {
+    async fn admit(&self, request: Request<AdmitRequest>) -> Result<Response<AdmitResponse>, Status> {
+        let granted = request.into_inner().recipient != "enough@reader.test";
+        Ok(Response::new(AdmitResponse { granted, wait_seconds: 600, limit: "recipient".into() }))
+    }
+}
+
 #[tonic::async_trait]
 impl Orders for Others {
     async fn latest_orders(&self, _: Request<LatestOrdersRequest>) -> Result<Response<LatestOrdersResponse>, Status> {
@@ -172,11 +186,12 @@ pub struct Person {
     pub id: CustomerId,
     pub name: String,
     roles: Vec<Role>,
+    pub confirmed: bool,
 }
 
 impl Person {
     pub fn new(name: &str, roles: &[Role]) -> Self {
-        Self { id: CustomerId::new(), name: name.to_owned(), roles: roles.to_vec() }
+        Self { id: CustomerId::new(), name: name.to_owned(), roles: roles.to_vec(), confirmed: true }
     }
 }
 
@@ -224,6 +239,7 @@ impl House {
             clients: Clients {
                 basket: BasketClient::new(local(BasketServer::new(Others))),
                 ordering: OrderingClient::new(local(OrderingServer::new(Others))),
+                mail: MailroomClient::new(local(MailroomServer::new(Others))),
             },
         };
         let service = ChatService::open(databases.open("chat").await.unwrap(), needs).await.unwrap();
@@ -280,6 +296,7 @@ impl House {
             email: format!("{}@reader.test", person.name.to_lowercase()),
             name: person.name.clone(),
             roles: person.roles.clone(),
+            email_confirmed: person.confirmed,
         };
         let header = Header { kid: Some("k".into()), ..Header::new(Algorithm::EdDSA) };
         let der = self.key.to_pkcs8_der().unwrap();

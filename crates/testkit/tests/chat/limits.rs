@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use bookworm_config::Chat as Settings;
 use bookworm_http::auth::Role;
-use futures::SinkExt;
+use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use uuid::Uuid;
 
 use crate::house::{Calls, House, Person, message, only};
@@ -141,15 +142,101 @@ async fn a_conversation_ends_at_its_limit() {
     house.close().await;
 }
 
+/// A WebSocket that speaks the protocol by hand.
+async fn raw(house: &House) -> WebSocketStream<TcpStream> {
+    let url = format!("ws://{}{}", house.address, crate::house::PATH);
+    let stream = TcpStream::connect(house.address).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    socket.send(Message::text("{\"protocol\":\"json\",\"version\":1}\u{1e}")).await.unwrap();
+    socket
+}
+
+/// The first message of this type that comes.
+async fn of_type(socket: &mut WebSocketStream<TcpStream>, wanted: u64) -> Value {
+    let read = async {
+        loop {
+            let message = socket.next().await.unwrap().unwrap();
+            let Message::Text(text) = message else { continue };
+            for record in text.split('\u{1e}').filter(|record| !record.is_empty()) {
+                let value: Value = serde_json::from_str(record).unwrap();
+                if value["type"] == wanted {
+                    return value;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), read).await.unwrap()
+}
+
 #[tokio::test]
-async fn an_invocation_beyond_32_kib_closes_that_connection_and_no_other() {
+async fn the_longest_message_fits_however_it_is_escaped() {
+    let house = House::open().await;
+    let mut guest = house.guest().await;
+    let (id, secret) = guest.start().await;
+    let mut socket = raw(&house).await;
+    let resume = json!({"type": 1, "invocationId": "1", "target": "Resume",
+        "arguments": [{"conversation_id": id, "secret": secret}]});
+    socket.send(Message::text(format!("{resume}\u{1e}"))).await.unwrap();
+    of_type(&mut socket, 3).await;
+    for (n, (escaped, text)) in [
+        ("\\ud83d\\ude00".repeat(4000), "\u{1F600}".repeat(4000)),
+        ("\\u00e4".repeat(4000), "\u{e4}".repeat(4000)),
+        ("\\\"".repeat(4000), "\"".repeat(4000)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let client_message_id = Uuid::new_v4();
+        let call = format!(
+            "{{\"type\":1,\"invocationId\":\"s{n}\",\"target\":\"SendMessage\",\"arguments\":[{{\"conversation_id\":{id:?},\
+             \"client_message_id\":\"{client_message_id}\",\"text\":\"{escaped}\"}}]}}\u{1e}"
+        );
+        socket.send(Message::text(call)).await.unwrap();
+        let answer = of_type(&mut socket, 3).await;
+        assert!(answer["result"]["seq"].is_u64(), "{answer}");
+        guest.expect("message", |message| message["text"] == text.as_str()).await;
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_invocation_beyond_64_kib_closes_that_connection_with_the_reason_and_no_other() {
     let house = House::open().await;
     let (mut guest, mut other) = (house.guest().await, house.guest().await);
     let (id, _) = guest.start().await;
     let (calm, _) = other.start().await;
-    let lost = guest.invoke("SendMessage", &[message(&id, &"x".repeat(40 * 1024))]).await;
+    let lost = guest.invoke("SendMessage", &[message(&id, &"x".repeat(70 * 1024))]).await;
     assert_eq!(lost.unwrap_err().code(), "", "the connection is closed");
+    let mut socket = raw(&house).await;
+    let call = json!({"type": 1, "target": "SendMessage", "arguments": [message(&id, &"x".repeat(70 * 1024))]});
+    socket.send(Message::text(format!("{call}\u{1e}"))).await.unwrap();
+    let closed = of_type(&mut socket, 7).await;
+    assert!(closed["error"].as_str().unwrap().contains("at most 65536 bytes"), "{closed}");
     other.say(&calm, "Hello").await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_argument_is_said_in_words() {
+    let house = House::open().await;
+    let mut guest = house.guest().await;
+    let (id, _) = guest.start().await;
+    for (method, argument, said) in [
+        ("Resume", json!({"conversation_id": id, "after": -1}), "after must be a whole number of 0 or more, not -1"),
+        ("Typing", Value::Null, "the argument must be an object"),
+        ("Typing", json!({"conversation_id": id}), "typing is required"),
+        ("Typing", json!({"conversation_id": id, "typing": "yes"}), "typing must be a boolean"),
+        ("MarkRead", json!({"conversation_id": "x", "seq": 1}), "conversation_id must be a UUID"),
+        ("SendMessage", json!([id, "x"]), "the argument must be an object"),
+        ("Rate", json!({"conversation_id": id, "score": 5, "stars": 1}), "stars is not known"),
+    ] {
+        let refused = guest.invoke(method, std::slice::from_ref(&argument)).await.unwrap_err().to_string();
+        assert!(refused.contains("validation_failed: ") && refused.contains(said), "{method} {argument}: {refused}");
+        let ours = refused.split("validation_failed: ").nth(1).unwrap();
+        for jargon in ["u64", "struct", "line 1", "column"] {
+            assert!(!ours.contains(jargon), "{method} {argument}: {refused}");
+        }
+    }
     house.close().await;
 }
 

@@ -27,7 +27,19 @@ async fn a_guest_gets_an_answer_and_a_transcript_by_mail() {
         guest.say(&id, "My parcel is <b>late</b>.").await;
         guest.ok("SendTranscript", only(&id)).await;
         guest.close().await;
-        let transcript = until("the transcript comes", || async { mails(&shop, "chat_transcript").await.pop() }).await;
+        let link = until("a link comes", || async { mails(&shop, "confirm_mail").await.pop() }).await;
+        let text = link["text"].as_str().unwrap();
+        assert!(link["to"] == "ann@reader.test" && !text.contains("Ann") && !text.contains("late"), "{link}");
+        let held = until("the transcript waits", || async { mails(&shop, "chat_transcript").await.pop() }).await;
+        assert_eq!(held["status"], "held");
+        let token: String =
+            text.split("token=").nth(1).unwrap().chars().take_while(char::is_ascii_alphanumeric).collect();
+        let confirmed = shop.post("/api/v1/mail/confirm").json(&json!({"token": token})).send().await;
+        assert_eq!(confirmed.status, 204);
+        let transcript = until("the transcript comes", || async {
+            mails(&shop, "chat_transcript").await.pop().filter(|mail| mail["status"] == "kept")
+        })
+        .await;
         assert_eq!(transcript["to"], "ann@reader.test");
         assert!(transcript["text"].as_str().unwrap().contains("My parcel is <b>late</b>."), "{transcript}");
         assert!(!transcript["html"].as_str().unwrap().contains("<b>late"), "{transcript}");
@@ -37,7 +49,10 @@ async fn a_guest_gets_an_answer_and_a_transcript_by_mail() {
         desk.expect("assigned", |_| true).await;
         desk.ok("Open", only(&id)).await;
         desk.say(&id, "It arrives tomorrow.").await;
-        let answer = until("the answer comes by mail", || async { mails(&shop, "chat_answer").await.pop() }).await;
+        let answer = until("the answer comes by mail", || async {
+            mails(&shop, "chat_answer").await.pop().filter(|mail| mail["status"] == "kept")
+        })
+        .await;
         assert!(answer["text"].as_str().unwrap().contains("It arrives tomorrow."), "{answer}");
         shop.stop().await;
     })

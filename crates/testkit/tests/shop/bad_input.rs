@@ -101,6 +101,8 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
             json!({"token": "x", "new_password": "another long one"}),
             &[],
         ),
+        endpoint(Method::POST, "/identity/confirm-email", As::Guest, json!({"token": "x"}), &[]),
+        endpoint(Method::POST, "/mail/confirm", As::Guest, json!({"token": "x"}), &[]),
         endpoint(Method::POST, "/identity/sign-out", As::Guest, json!({"refresh_token": "x"}), &[]),
         endpoint(Method::PATCH, "/identity/me", As::Customer, json!({"name": "Ann"}), &[]),
         endpoint(

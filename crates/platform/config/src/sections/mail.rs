@@ -1,5 +1,5 @@
 use bookworm_kernel::Email;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Secret,
@@ -16,8 +16,43 @@ pub struct Mail {
     pub transport: MailTransport,
     /// How often a mail is tried: 1 to 100. Default 8.
     pub max_attempts: u32,
+    /// How much mail strangers can cause.
+    pub limits: MailLimits,
     /// The mail server, for the transport `smtp`.
     pub smtp: Smtp,
+}
+
+/// How much mail strangers can cause, by what it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailLimits {
+    /// Links that confirm an address or set a new password. A new account counts as one.
+    pub account: MailQuota,
+    /// Transcripts and answers of the support chat.
+    pub chat: MailQuota,
+    /// What happened to an order.
+    #[serde(deserialize_with = "order_quota")]
+    pub order: MailQuota,
+}
+
+/// How many mails of one sort are sent. A sender is a client's address: an IPv4 address, or the first 64 bits of an
+/// IPv6 address. Each number is 0 to 1000000; 0 is none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailQuota {
+    /// That one sender causes in an hour. Default 10; for orders 60.
+    pub sender_hour: u32,
+    /// That one sender causes in a day. Default 40; for orders 300.
+    pub sender_day: u32,
+    /// To one mailbox in an hour. Default 5; for orders 20.
+    pub recipient_hour: u32,
+    /// To one mailbox in a day. Default 20; for orders 60.
+    pub recipient_day: u32,
+    /// To addresses that nobody has proved to be theirs, in an hour, all senders together. Default
+    /// 1000; for orders 5000.
+    pub all_hour: u32,
+    /// The same in a day. Default 5000; for orders 50000.
+    pub all_day: u32,
 }
 
 /// Who takes the mails.
@@ -66,7 +101,76 @@ impl Default for Mail {
             from: "BookWorm <shop@bookworm.example>".to_owned(),
             transport: MailTransport::Mailbox,
             max_attempts: 8,
+            limits: MailLimits::default(),
             smtp: Smtp::default(),
+        }
+    }
+}
+
+impl Default for MailLimits {
+    fn default() -> Self {
+        Self { account: MailQuota::default(), chat: MailQuota::default(), order: ORDERS }
+    }
+}
+
+impl Default for MailQuota {
+    fn default() -> Self {
+        Self { sender_hour: 10, sender_day: 40, recipient_hour: 5, recipient_day: 20, all_hour: 1_000, all_day: 5_000 }
+    }
+}
+
+/// An order is worth more to its buyer, and dearer to cause.
+const ORDERS: MailQuota = MailQuota {
+    sender_hour: 60,
+    sender_day: 300,
+    recipient_hour: 20,
+    recipient_day: 60,
+    all_hour: 5_000,
+    all_day: 50_000,
+};
+
+/// Keys that are left out have the defaults of orders.
+fn order_quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MailQuota, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Given {
+        sender_hour: Option<u32>,
+        sender_day: Option<u32>,
+        recipient_hour: Option<u32>,
+        recipient_day: Option<u32>,
+        all_hour: Option<u32>,
+        all_day: Option<u32>,
+    }
+    let given = Given::deserialize(deserializer)?;
+    Ok(MailQuota {
+        sender_hour: given.sender_hour.unwrap_or(ORDERS.sender_hour),
+        sender_day: given.sender_day.unwrap_or(ORDERS.sender_day),
+        recipient_hour: given.recipient_hour.unwrap_or(ORDERS.recipient_hour),
+        recipient_day: given.recipient_day.unwrap_or(ORDERS.recipient_day),
+        all_hour: given.all_hour.unwrap_or(ORDERS.all_hour),
+        all_day: given.all_day.unwrap_or(ORDERS.all_day),
+    })
+}
+
+impl Validate for MailLimits {
+    fn validate(&self, v: &mut Validation) {
+        v.section("account", &self.account);
+        v.section("chat", &self.chat);
+        v.section("order", &self.order);
+    }
+}
+
+impl Validate for MailQuota {
+    fn validate(&self, v: &mut Validation) {
+        for (key, value) in [
+            ("sender_hour", self.sender_hour),
+            ("sender_day", self.sender_day),
+            ("recipient_hour", self.recipient_hour),
+            ("recipient_day", self.recipient_day),
+            ("all_hour", self.all_hour),
+            ("all_day", self.all_day),
+        ] {
+            v.range(key, value, 0..=1_000_000);
         }
     }
 }
@@ -86,6 +190,7 @@ impl Validate for Mail {
         let valid = Email::parse(address).is_ok() && !self.from.chars().any(char::is_control);
         v.check("from", valid, "must be an e-mail address, or a name and an address in angle brackets");
         v.range("max_attempts", self.max_attempts, 1..=100);
+        v.section("limits", &self.limits);
         if self.transport == MailTransport::Smtp {
             v.section("smtp", &self.smtp);
         }

@@ -45,6 +45,9 @@ pub struct Customer {
     /// Where to write to, when they are away.
     #[serde(default)]
     pub email: Option<Email>,
+    /// Whether the address is the account's, and confirmed.
+    #[serde(default)]
+    pub confirmed: bool,
     /// What a guest proves with.
     #[serde(default)]
     pub secret: Option<SecretHash>,

@@ -19,7 +19,7 @@ fn words(text: &str) -> Words {
 
 fn customer(email: Option<&str>) -> Customer {
     let email = email.map(|email| Email::parse(email).expect("an address"));
-    Customer { id: None, name: "Ann".to_owned(), email, secret: None, address: None }
+    Customer { id: None, name: "Ann".to_owned(), email, confirmed: false, secret: None, address: None }
 }
 
 fn started() -> Conversation {

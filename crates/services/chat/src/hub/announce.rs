@@ -53,6 +53,13 @@ impl Chat {
         for message in messages {
             self.show(message).await;
         }
+        let over = matches!(after.status, ConversationStatus::Resolved | ConversationStatus::Closed);
+        if over {
+            self.typing_ends(after.id, Side::Customer).await;
+        }
+        if over || before.is_some_and(|before| before.agent != after.agent) {
+            self.typing_ends(after.id, Side::Agent).await;
+        }
         for happened in happened {
             self.count(happened);
             match happened {
@@ -89,7 +96,7 @@ impl Chat {
 
     async fn show(&self, message: &ChatMessage) {
         metrics::counter!("chat_messages_total", "author" => author_name(message.author)).increment(1);
-        self.typing.stopped(message.conversation_id, Side::of(message.author));
+        self.typing_ends(message.conversation_id, Side::of(message.author)).await;
         for side in [Side::Customer, Side::Agent] {
             let seen = message::seen_by(side, message.clone());
             self.tell(group(side, message.conversation_id), "message", seen).await;
@@ -140,6 +147,9 @@ impl Chat {
 
     /// A conversation is gone.
     pub(crate) async fn announce_deleted(&self, id: ConversationId) {
+        for side in [Side::Customer, Side::Agent] {
+            self.typing_ends(id, side).await;
+        }
         self.tell_both(id, "deleted", &DeletedEvent { conversation_id: id }).await;
         self.presence.forget(id);
         self.desk.notify_one();

@@ -2,7 +2,7 @@
 
 use bookworm_contracts::rest::chat::{AuthorKind, ChatMessage, MessagePage};
 use bookworm_http::{Problem, Result, Validator};
-use bookworm_kernel::{Cause, ConversationId, CustomerId};
+use bookworm_kernel::{Cause, ConversationId, CustomerId, ErrorCode};
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
 /// The most messages in one answer.
 pub(crate) const MOST_MESSAGES: usize = 200;
 
-/// `SendMessage`: stored, then shown, then answered. The same id again is the same message.
+/// `SendMessage`: stored, then shown, then answered. The same id with the same text again is the same message.
 pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
     let id = args.conversation_id;
     let side = caller.side(id)?;
@@ -61,11 +61,9 @@ pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
     // A resend is answered as the first time, whatever happened to the conversation since.
     let agent = if side == Side::Agent { caller.account().map(|account| account.id) } else { None };
     match (sent_before(&caller, id, side, args.client_message_id, agent).await?, not) {
-        (Some(message), _) => Ok(Sent { seq: message.seq, at: message.at }),
-        (None, NotChanged::Duplicate) => Err(Problem::validation(vec![bookworm_kernel::FieldError::new(
-            "client_message_id",
-            "must be new for each message",
-        )])),
+        (Some(message), _) if message.text == words.as_str() => Ok(Sent { seq: message.seq, at: message.at }),
+        (Some(_), _) | (None, NotChanged::Duplicate) => Err(Problem::new(ErrorCode::MessageIdReused)
+            .detail("This client_message_id was used for another message. Use a new one for each message.")),
         (None, NotChanged::Problem(problem)) => Err(problem),
     }
 }
@@ -96,7 +94,7 @@ pub async fn typing(caller: Caller, args: Typing) -> Result<()> {
         }
     };
     let event = TypingEvent { conversation_id: conversation.id, author, name, typing: args.typing };
-    caller.typing(side, event).await;
+    caller.typing(side, event, caller.connection()).await;
     Ok(())
 }
 

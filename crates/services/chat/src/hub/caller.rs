@@ -9,7 +9,7 @@ use std::{
 use bookworm_config::Chat as Settings;
 use bookworm_contracts::rest::chat::ChatAgent;
 use bookworm_http::{
-    Problem, Result,
+    ClientAddress, Problem, Result,
     auth::{AccountClaims, Role},
 };
 use bookworm_kernel::{ConversationId, ErrorCode, FieldError, Timestamp};
@@ -109,10 +109,19 @@ impl Caller {
         }
     }
 
-    /// The address from which a guest comes. The gateway sets it anew on every request.
+    /// The address from which a guest comes, of an IPv6 address its network. The gateway sets it anew on every request.
     pub fn address(&self) -> String {
-        let header = self.0.request().and_then(|request| request.headers().get("x-forwarded-for"));
-        header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        let request = self.0.request();
+        let address = request.and_then(|request| ClientAddress::forwarded(request.headers()));
+        address.map_or_else(String::new, |address| address.network().to_string())
+    }
+
+    /// The client's address as mails are counted; empty when it is not known.
+    pub fn network(&self) -> String {
+        let request = self.0.request();
+        request
+            .and_then(|request| ClientAddress::forwarded(request.headers()))
+            .map_or_else(String::new, |address| address.fingerprint())
     }
 
     /// Counts a message.

@@ -12,7 +12,7 @@ use super::{
     wire::{Answer, LeaveAddress, Only, Rate, Resume, Resumed, SendTranscript, StartConversation, Started},
 };
 use crate::{
-    conversations::{Plan, is_customer, no_such_conversation},
+    conversations::{Plan, is_customer, no_such_conversation, problem},
     domain::{
         conversation::{Conversation, Customer},
         message::{GUEST_NAME, Side},
@@ -30,6 +30,7 @@ fn of_account(account: &AccountClaims) -> Customer {
         id: Some(account.id),
         name: account.name.clone(),
         email: Email::parse(&account.email).ok(),
+        confirmed: account.email_confirmed,
         secret: None,
         address: None,
     }
@@ -53,6 +54,7 @@ pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
                 id: None,
                 name: name.unwrap_or_else(|| GUEST_NAME.to_owned()),
                 email,
+                confirmed: false,
                 secret: Some(secret.hash()),
                 address: Some(address_key(&caller.address())),
             };
@@ -207,8 +209,15 @@ pub async fn send_transcript(caller: Caller, args: SendTranscript) -> Result<()>
     let to = to.and_then(|email| valid.parse::<Address>("email", email)).map(|Address(email)| email);
     valid.finish()?;
     let conversation = caller.find(id).await?;
-    // An account's transcript goes to the account: a stolen session should not send it elsewhere.
-    let to = to.filter(|_| conversation.customer.id.is_none());
+    // An account's transcript goes to the account's address as it is now: a stolen session should not send it elsewhere.
+    let account = caller.account().filter(|account| conversation.customer.id == Some(account.id));
+    let proven = account.as_ref().is_some_and(|account| account.email_confirmed);
+    let to = match account {
+        Some(account) => Email::parse(&account.email).ok(),
+        None => to.filter(|_| conversation.customer.id.is_none()),
+    };
+    let (_, recipient) = conversation.send_transcript(to.clone(), caller.clock.now()).map_err(problem)?;
+    caller.may_mail("chat_transcript", &caller.network(), &recipient, proven).await?;
     let last = conversation.last_seq.saturating_add(1);
     let lines = transcript::lines(caller.store.messages_before(id, last, MOST_LINES).await?);
     let now = caller.clock.now();
@@ -220,6 +229,7 @@ pub async fn send_transcript(caller: Caller, args: SendTranscript) -> Result<()>
             customer_name: conversation.customer.name.clone(),
             started_at: conversation.started_at,
             lines: lines.clone(),
+            proven,
         };
         Ok(Plan { letters: vec![Letter::Transcript(transcript)], ..decision.into() })
     });

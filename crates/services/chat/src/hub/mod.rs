@@ -21,6 +21,7 @@ pub(crate) mod wire;
 
 use std::sync::Arc;
 
+use bookworm_contracts::rest::chat::MAX_MESSAGE_CHARS;
 use bookworm_http::places::network;
 use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection};
 
@@ -41,6 +42,11 @@ pub const PATH: &str = "/hubs/chat";
 /// How many conversations one connection may be attached to, and a few groups more.
 const MOST_GROUPS: usize = 200;
 
+/// The largest call in bytes. Some clients write every character beyond ASCII as an escape, one beyond the basic plane
+/// as two of six bytes each: the longest message must fit in that way too, with what stands around it.
+const LARGEST_CALL: usize = 64 * 1024;
+const _: () = assert!(LARGEST_CALL >= MAX_MESSAGE_CHARS * 12 + 4096);
+
 /// The hub over this chat.
 pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
     let options = Options {
@@ -50,6 +56,8 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
         maximum_anonymous_connections: chat.settings.max_guest_connections as usize,
         maximum_anonymous_connections_per_origin: chat.settings.max_guest_connections_per_address as usize,
         maximum_groups: MOST_GROUPS,
+        maximum_receive_message_size: LARGEST_CALL,
+        receive_buffer_size: 2 * LARGEST_CALL,
         ..Options::default()
     };
     let verifier = Arc::clone(&chat.verifier);
@@ -117,6 +125,7 @@ async fn connected(ctx: Context<State>) -> Result<(), HubError> {
 }
 
 async fn disconnected(ctx: Context<State>, _: Disconnect) {
+    ctx.typing_ends_at(ctx.connection_id()).await;
     let gone = ctx.presence.leave(ctx.connection_id());
     for id in gone.customers {
         if let Ok(conversation) = ctx.find(id).await {

@@ -3,6 +3,7 @@
 use bookworm_contracts::rest::chat::{
     AuthorKind, CannedReply, ChatAgent, ChatMessage, ChatNote, Conversation, CustomerContext,
 };
+use bookworm_http::{Problem, read_json};
 use bookworm_kernel::{ConversationId, CustomerId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -20,8 +21,17 @@ pub struct Args<T>(pub Result<T, String>);
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Args<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Self(serde_json::from_value(value).map_err(|error| error.to_string())))
+        Ok(Self(read_json(&value).map_err(|problem| in_words(&problem))))
     }
+}
+
+/// What is wrong with an argument: fields by their names, without the slash of a JSON pointer.
+fn in_words(problem: &Problem) -> String {
+    let wrong = problem.errors().iter().map(|error| match error.field.trim_start_matches('/') {
+        "" => format!("the argument {}", error.message),
+        field => format!("{field} {}", error.message),
+    });
+    wrong.collect::<Vec<_>>().join("; ")
 }
 
 macro_rules! arguments {
@@ -121,7 +131,7 @@ pub struct AgentAtWork {
 pub type Canned = Vec<CannedReply>;
 
 /// Event `typing`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TypingEvent {
     pub conversation_id: ConversationId,
     pub author: AuthorKind,

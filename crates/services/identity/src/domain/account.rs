@@ -16,6 +16,8 @@ pub(crate) struct Account {
     pub roles: BTreeSet<Role>,
     /// Argon2id in PHC notation.
     pub password_hash: String,
+    /// Whether its owner proved that the address is theirs.
+    pub email_confirmed: bool,
 }
 
 impl Account {
@@ -26,6 +28,7 @@ impl Account {
             email: self.email.shown(),
             name: self.name.clone(),
             roles: self.roles.iter().copied().collect(),
+            email_confirmed: self.email_confirmed,
         }
     }
 }

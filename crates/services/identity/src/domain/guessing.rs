@@ -9,12 +9,9 @@
 //! Who tries many accounts from one address meets the second limit: failures of an address in a minute, whatever the
 //! account. An address is an IPv4 address or an IPv6 network of 64 bits, which is what one customer of a provider has.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
+use bookworm_http::ClientAddress;
 use bookworm_kernel::Timestamp;
 
 /// After this long without a failure, the failures of a pair are forgotten.
@@ -92,7 +89,7 @@ impl AddressLimit {
         if self.windows.len() >= ADDRESSES {
             self.windows.clear();
         }
-        let (start, count) = self.windows.entry(network(address)).or_insert((now, 0));
+        let (start, count) = self.windows.entry(ClientAddress(address).network()).or_insert((now, 0));
         if now.since(*start) >= MINUTE {
             (*start, *count) = (now, 0);
         }
@@ -105,20 +102,9 @@ impl AddressLimit {
 
     /// The attempt was no guess.
     pub fn succeeded(&mut self, address: IpAddr) {
-        if let Some((_, count)) = self.windows.get_mut(&network(address)) {
+        if let Some((_, count)) = self.windows.get_mut(&ClientAddress(address).network()) {
             *count = count.saturating_sub(1);
         }
-    }
-}
-
-/// What one customer of a provider has: all of an IPv4 address, the first 64 bits of an IPv6 address.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let s = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0))
-        }
-        v4 => v4,
     }
 }
 
@@ -167,13 +153,6 @@ mod tests {
         assert_eq!(limit.attempt(here, at(20)), Err(Duration::from_secs(40)));
         assert_eq!(limit.attempt("192.0.2.2".parse().unwrap(), at(20)), Ok(()));
         assert_eq!(limit.attempt(here, at(60)), Ok(()));
-    }
-
-    #[test]
-    fn addresses_of_one_network_count_together() {
-        let net = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(net("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(net("::ffff:192.0.2.1"), "192.0.2.1");
     }
 
     proptest! {

@@ -5,13 +5,13 @@ use std::{
 };
 
 use bookworm_db::DbError;
-use bookworm_http::{Problem, Result};
+use bookworm_http::{ClientAddress, Problem, Result};
 use bookworm_kernel::{Email, ErrorCode};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     IdentityService,
-    domain::{Failures, fingerprint, network},
+    domain::{Failures, fingerprint},
     store,
 };
 
@@ -67,7 +67,7 @@ impl IdentityService {
     pub(crate) async fn begin_attempt(&self, claimed: &str, address: IpAddr) -> Result<Attempt> {
         let key = Email::parse(claimed).map_or_else(|_| claimed.trim().to_lowercase(), |email| email.key());
         let account = fingerprint(key.as_bytes());
-        let client = fingerprint(network(address).to_string().as_bytes());
+        let client = fingerprint(ClientAddress(address).network().to_string().as_bytes());
         let turn = tokio::time::timeout(TURN, self.0.turns.of(&account, &client).lock_owned());
         let turn = turn.await.map_err(|_| too_many(std::time::Duration::from_secs(1)))?;
         let now = self.now();

@@ -61,8 +61,15 @@ pub(crate) async fn ensure_admin(
     let chosen = password.map_or_else(readable_password, |password| password.expose().to_owned());
     let hash = service.0.hasher.hash(chosen.clone()).await.map_err(|error| AdminError::Hash(Box::new(error)))?;
     let roles = with_customer([Role::Admin]);
-    let account =
-        Account { id: CustomerId::new(), email: email.clone(), name: "Admin".to_owned(), roles, password_hash: hash };
+    let account = Account {
+        id: CustomerId::new(),
+        email: email.clone(),
+        name: "Admin".to_owned(),
+        roles,
+        password_hash: hash,
+        // Whoever sets the shop up says so.
+        email_confirmed: true,
+    };
     let now = service.now();
     let is_new = service
         .db()
@@ -74,6 +81,7 @@ pub(crate) async fn ensure_admin(
                 if let Some(existing) = store::by_email(tx, &account.email).await? {
                     let roles = existing.roles.into_iter().chain([Role::Admin]).collect();
                     store::set_roles(tx, existing.id, &roles).await?;
+                    store::confirm_email(tx, existing.id, now).await?;
                 }
                 Ok(false)
             })

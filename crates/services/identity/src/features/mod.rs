@@ -2,8 +2,10 @@
 
 pub(crate) mod attempt;
 mod change_password;
+mod confirm_email;
 pub(crate) mod ensure_admin;
 mod list_accounts;
+mod mail;
 mod me;
 mod merge_basket;
 mod refresh;
@@ -31,6 +33,8 @@ pub(crate) fn routes() -> OpenApiRouter<IdentityService> {
         .routes(routes!(sign_out::sign_out))
         .routes(routes!(me::view_me, me::update_me))
         .routes(routes!(change_password::change_password))
+        .routes(routes!(confirm_email::confirm_email))
+        .routes(routes!(confirm_email::send_again))
         .routes(routes!(reset_password::request_reset))
         .routes(routes!(reset_password::confirm_reset))
         .routes(routes!(list_accounts::list_accounts))

@@ -8,16 +8,19 @@ use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::Proble
 use bookworm_kernel::{CustomerId, Email, ErrorCode};
 use http::StatusCode;
 
+use super::{attempt::too_many, confirm_email, mail::NoMail};
 use crate::{
     IdentityService,
-    client::GuestBasket,
+    client::{ClientAddress, GuestBasket},
     domain::{Account, check_password, with_customer},
     store,
 };
 
 /// Makes an account
 ///
-/// `email_taken` when there is one with this address. A password has 8 to 128 characters and is not among those that
+/// `email_taken` when there is one with this address. A mail with a link asks to confirm the address; until then
+/// `email_confirmed` is false, which does not keep anybody from buying. One client can make only so many accounts
+/// (`too_many_requests` with `Retry-After`). A password has 8 to 128 characters and is not among those that
 /// are tried first. A basket filled as a guest (`Basket-Token` or cookie `basket_token`) comes along. Sign in
 /// afterwards.
 #[utoipa::path(
@@ -26,6 +29,7 @@ use crate::{
 )]
 pub(crate) async fn register(
     State(service): State<IdentityService>,
+    from: ClientAddress,
     Origin(cause): Origin,
     guest: GuestBasket,
     ApiJson(request): ApiJson<RegisterRequest>,
@@ -37,11 +41,18 @@ pub(crate) async fn register(
     valid.finish()?;
     let Some(email) = email else { return Err(Problem::new(ErrorCode::ValidationFailed)) };
     let taken = || Problem::new(ErrorCode::EmailTaken).detail("Sign in instead, or use another address.");
+    // Asking who has an account is guessing, until one is made.
+    service.addresses().attempt(from.0, service.now()).map_err(too_many)?;
     if store::by_email(service.db().read(), &email).await?.is_some() {
         return Err(taken());
     }
+    let mail = match service.may_mail(confirm_email::KIND, from, &email, false, &cause).await {
+        Err(refused @ NoMail::Sender(_)) => return Err(refused.into()),
+        mail => mail,
+    };
     let password_hash = service.0.hasher.hash(request.password).await.map_err(|error| Problem::internal(&error))?;
-    let account = Account { id: CustomerId::new(), email, name, roles: with_customer([]), password_hash };
+    let account =
+        Account { id: CustomerId::new(), email, name, roles: with_customer([]), password_hash, email_confirmed: false };
     let (now, outbox, new) = (service.now(), service.outbox().clone(), account.clone());
     let is_new = service
         .db()
@@ -49,6 +60,9 @@ pub(crate) async fn register(
             Box::pin(async move {
                 if !store::insert_account(tx, &new, now).await? {
                     return Ok(false);
+                }
+                if mail.is_ok() {
+                    confirm_email::ask(tx, &outbox, &new, &cause, now).await?;
                 }
                 let event = CustomerRegistered { customer_id: new.id, email: new.email, name: new.name };
                 outbox.put(tx, &cause, &event).await?;
@@ -59,6 +73,7 @@ pub(crate) async fn register(
     if !is_new {
         return Err(taken());
     }
+    service.addresses().succeeded(from.0);
     metrics::counter!("identity_registrations_total").increment(1);
     service.merge_basket(account.id, guest, &cause).await;
     Ok((StatusCode::CREATED, ApiJson(account.view())))

@@ -32,21 +32,21 @@ const AT_ONCE: usize = 1000;
 )]
 pub(crate) async fn request_reset(
     State(service): State<IdentityService>,
-    ClientAddress(address): ClientAddress,
+    from: ClientAddress,
     Origin(cause): Origin,
     ApiJson(request): ApiJson<PasswordResetRequest>,
 ) -> Result<StatusCode> {
     let mut valid = Validator::new();
     let email = valid.take("/email", Email::parse(&request.email));
     valid.finish()?;
-    service.addresses().attempt(address, service.now()).map_err(too_many)?;
+    service.addresses().attempt(from.0, service.now()).map_err(too_many)?;
     let Some(email) = email else { return Err(ErrorCode::ValidationFailed.into()) };
     if service.0.tasks.len() >= AT_ONCE {
         return Err(Problem::new(ErrorCode::Unavailable).retry_after(std::time::Duration::from_secs(1)));
     }
     let worker = service.clone();
     service.0.tasks.spawn(async move {
-        if let Err(error) = send_link(&worker, &email, &cause).await {
+        if let Err(error) = send_link(&worker, &email, from, &cause).await {
             tracing::error!(error = &error as &dyn std::error::Error, "a link for a new password was not sent");
         }
     });
@@ -60,8 +60,18 @@ pub(crate) async fn finish(service: IdentityService, shutdown: CancellationToken
     service.0.tasks.wait().await;
 }
 
-async fn send_link(service: &IdentityService, email: &Email, cause: &Cause) -> Result<(), DbError> {
+async fn send_link(
+    service: &IdentityService,
+    email: &Email,
+    from: ClientAddress,
+    cause: &Cause,
+) -> Result<(), DbError> {
     let Some(account) = store::by_email(service.db().read(), email).await? else { return Ok(()) };
+    if let Err(refused) = service.may_mail("password_reset", from, &account.email, account.email_confirmed, cause).await
+    {
+        tracing::info!(security = true, account_id = %account.id, ?refused, "no link for a new password was sent");
+        return Ok(());
+    }
     let (token, outbox, id, now, cause) =
         (RefreshToken::new(), service.outbox().clone(), account.id, service.now(), *cause);
     let asked = service
@@ -75,7 +85,8 @@ async fn send_link(service: &IdentityService, email: &Email, cause: &Cause) -> R
                 let event = PasswordResetRequested {
                     customer_id: id,
                     email: account.email,
-                    name: account.name,
+                    // Until the address is proved, the name may be a stranger's words.
+                    name: if account.email_confirmed { account.name } else { String::new() },
                     token: token.reveal(),
                     minutes: (reset::VALID_FOR.as_secs() / 60) as u32,
                 };
@@ -90,7 +101,7 @@ async fn send_link(service: &IdentityService, email: &Email, cause: &Cause) -> R
 
 /// Sets a new password with a link from a mail
 ///
-/// Ends every session of the account, wherever it is signed in. A link that was used, is older than an hour or is none
+/// Ends every session of the account, wherever it is signed in, and confirms its address. A link that was used, is older than an hour or is none
 /// of ours is `validation_failed` for `/token`.
 #[utoipa::path(
     post, path = "/identity/password-reset/confirm", tag = "identity", request_body = PasswordResetConfirmation,
@@ -128,6 +139,8 @@ pub(crate) async fn confirm_reset(
                     return Ok(None);
                 }
                 store::drop_resets(tx, id).await?;
+                // Whoever has the link reads the mail: the account is theirs now, if it was not before.
+                store::confirm_email(tx, id, now).await?;
                 store::end_sessions_of(tx, id, now).await?;
                 Ok(Some(true))
             })

@@ -15,6 +15,7 @@ struct Row {
     name: String,
     password_hash: String,
     roles: String,
+    confirmed_at: Option<i64>,
 }
 
 impl Row {
@@ -31,6 +32,7 @@ impl Row {
             id: CustomerId::from_uuid(self.id),
             name: self.name,
             password_hash: self.password_hash,
+            email_confirmed: self.confirmed_at.is_some(),
         })
     }
 }
@@ -48,7 +50,7 @@ fn write_roles(roles: &BTreeSet<Role>) -> String {
     format!(" {} ", names.collect::<Vec<_>>().join(" "))
 }
 
-const COLUMNS: &str = "SELECT id, email, name, password_hash, roles FROM accounts";
+const COLUMNS: &str = "SELECT id, email, name, password_hash, roles, confirmed_at FROM accounts";
 
 /// The account with this address, in whatever case.
 pub(crate) async fn by_email(sql: &impl Sql, email: &Email) -> Result<Option<Account>, DbError> {
@@ -66,8 +68,8 @@ pub(crate) async fn by_id(sql: &impl Sql, id: CustomerId) -> Result<Option<Accou
 pub(crate) async fn insert_account(tx: &Tx, account: &Account, now: Timestamp) -> Result<bool, DbError> {
     let rows = tx
         .exec(
-            "INSERT INTO accounts (id, email, email_key, name, name_key, password_hash, roles, is_admin, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+            "INSERT INTO accounts (id, email, email_key, name, name_key, password_hash, roles, is_admin, \
+             created_at, confirmed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
             values![
                 account.id.uuid(),
                 account.email.as_str(),
@@ -77,11 +79,18 @@ pub(crate) async fn insert_account(tx: &Tx, account: &Account, now: Timestamp) -
                 account.password_hash.clone(),
                 write_roles(&account.roles),
                 account.roles.contains(&Role::Admin),
-                now.micros()
+                now.micros(),
+                account.email_confirmed.then(|| now.micros())
             ],
         )
         .await?;
     Ok(rows == 1)
+}
+
+/// Notes that the account's address is its owner's. Returns whether that is new.
+pub(crate) async fn confirm_email(tx: &Tx, id: CustomerId, now: Timestamp) -> Result<bool, DbError> {
+    let text = "UPDATE accounts SET confirmed_at = $1 WHERE id = $2 AND confirmed_at IS NULL";
+    Ok(tx.exec(text, values![now.micros(), id.uuid()]).await? == 1)
 }
 
 /// Gives an account another name.

@@ -2,14 +2,17 @@
 
 mod accounts;
 mod attempts;
+mod confirmations;
 mod keys;
 mod resets;
 mod sessions;
 
 pub(crate) use accounts::{
-    AccountFilter, any_admin, by_email, by_id, insert_account, lock_admins, page, rename, set_password, set_roles,
+    AccountFilter, any_admin, by_email, by_id, confirm_email, insert_account, lock_admins, page, rename, set_password,
+    set_roles,
 };
 pub(crate) use attempts::{forget_attempts, forget_failures, lock_failures, store_failures};
+pub(crate) use confirmations::{account_of_confirmation, insert_confirmation, prune_confirmations};
 pub(crate) use keys::{drop_keys, insert_key, keys};
 pub(crate) use resets::{account_of_reset, drop_resets, insert_reset, open_resets, prune_resets, take_reset};
 pub(crate) use sessions::{
@@ -19,7 +22,21 @@ pub(crate) use sessions::{
 use bookworm_db::{DbBackend, Migration, Sql, Tx};
 
 /// This service's own tables.
-pub(crate) const MIGRATIONS: &[Migration] = &[ACCOUNTS, PASSWORD_RESETS];
+pub(crate) const MIGRATIONS: &[Migration] = &[ACCOUNTS, PASSWORD_RESETS, CONFIRMATIONS];
+
+/// Accounts that were made before anybody was asked count as confirmed.
+const CONFIRMATIONS: Migration = Migration {
+    name: "identity/0003_email_confirmations",
+    sql: "ALTER TABLE accounts ADD COLUMN confirmed_at BIGINT;
+          UPDATE accounts SET confirmed_at = created_at;
+          CREATE TABLE email_confirmations (
+            hash TEXT NOT NULL PRIMARY KEY,
+            account_id UUID NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+            expires_at BIGINT NOT NULL
+          );
+          CREATE INDEX email_confirmations_account ON email_confirmations (account_id);
+          CREATE INDEX email_confirmations_expiry ON email_confirmations (expires_at);",
+};
 
 const PASSWORD_RESETS: Migration = Migration {
     name: "identity/0002_password_resets",

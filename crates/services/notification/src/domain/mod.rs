@@ -1,13 +1,18 @@
 //! What the shop writes to its customers. Pure: an event in, a mail out.
 
+pub mod limits;
+pub mod link;
+
 use askama::Template;
 use bookworm_contracts::events::{
     chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
-    identity::{CustomerRegistered, PasswordResetRequested},
+    identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary},
 };
 use bookworm_kernel::{Email, Money, TimeZone};
 use uuid::Uuid;
+
+use self::limits::Group;
 
 /// What stands above and below every mail.
 #[derive(Debug, Clone)]
@@ -52,13 +57,45 @@ pub struct Draft {
     pub order_id: Option<Uuid>,
 }
 
+/// Whether a mail may be caused at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leave {
+    /// Whoever told us has asked before, or the shop itself writes.
+    Given,
+    /// It is counted now, for this sender (empty when nobody is known).
+    Wanted {
+        /// What it is about.
+        group: Group,
+        /// Who caused it.
+        sender: String,
+        /// Whether the address is known to be its reader's.
+        proven: bool,
+    },
+}
+
 /// Something that leads to a mail.
 pub trait Occasion {
+    /// Whether it may be caused.
+    fn leave(&self) -> Leave {
+        Leave::Given
+    }
+
+    /// For what the reader must prove the address first; `None` when that is not needed. Until then only a fixed text
+    /// goes there, without a word of whoever named the address.
+    fn wants_proof(&self) -> Option<String> {
+        None
+    }
+
     /// Writes the mail.
     ///
     /// # Errors
     /// When a template fails, which is a fault of ours.
     fn write(&self, letterhead: &Letterhead) -> Result<Draft, askama::Error>;
+}
+
+/// What buyers cause themselves is counted; what the shop does to an order is not.
+fn caused_by_a_buyer(order: &OrderSummary) -> Leave {
+    Leave::Wanted { group: Group::Order, sender: order.placed_from.clone().unwrap_or_default(), proven: false }
 }
 
 #[derive(Template)]
@@ -76,6 +113,10 @@ struct ConfirmedHtml<'a> {
 }
 
 impl Occasion for OrderConfirmed {
+    fn leave(&self) -> Leave {
+        caused_by_a_buyer(&self.order)
+    }
+
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
         Ok(Draft {
             kind: "order_confirmed",
@@ -105,6 +146,10 @@ struct RejectedHtml<'a> {
 }
 
 impl Occasion for OrderRejected {
+    fn leave(&self) -> Leave {
+        caused_by_a_buyer(&self.order)
+    }
+
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
         Ok(Draft {
             kind: "order_rejected",
@@ -134,6 +179,10 @@ struct CancelledHtml<'a> {
 }
 
 impl Occasion for OrderCancelled {
+    fn leave(&self) -> Leave {
+        caused_by_a_buyer(&self.order)
+    }
+
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
         Ok(Draft {
             kind: "order_cancelled",
@@ -220,7 +269,7 @@ struct WelcomeHtml<'a> {
     name: &'a str,
 }
 
-impl Occasion for CustomerRegistered {
+impl Occasion for EmailConfirmed {
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
         Ok(Draft {
             kind: "welcome",
@@ -231,6 +280,73 @@ impl Occasion for CustomerRegistered {
             order_id: None,
         })
     }
+}
+
+/// The kind of the mail with a link that confirms an account's address.
+pub const CONFIRM_EMAIL: &str = "confirm_email";
+/// The kind of the mail with a link that proves an address for something else.
+pub const CONFIRM_MAIL: &str = "confirm_mail";
+
+#[derive(Template)]
+#[template(path = "confirm_email.txt")]
+struct ConfirmEmailText<'a> {
+    head: &'a Letterhead,
+    token: &'a str,
+    hours: u32,
+}
+
+#[derive(Template)]
+#[template(path = "confirm_email.html")]
+struct ConfirmEmailHtml<'a> {
+    head: &'a Letterhead,
+    token: &'a str,
+    hours: u32,
+}
+
+impl Occasion for EmailConfirmationRequested {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        let (token, hours) = (self.token.as_str(), self.hours);
+        Ok(Draft {
+            kind: CONFIRM_EMAIL,
+            to: self.email.clone(),
+            subject: format!("Confirm your email address for {}", head.shop),
+            text: ConfirmEmailText { head, token, hours }.render()?,
+            html: ConfirmEmailHtml { head, token, hours }.render()?,
+            order_id: None,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "confirm_mail.txt")]
+struct ConfirmMailText<'a> {
+    head: &'a Letterhead,
+    token: &'a str,
+    hours: u64,
+}
+
+#[derive(Template)]
+#[template(path = "confirm_mail.html")]
+struct ConfirmMailHtml<'a> {
+    head: &'a Letterhead,
+    token: &'a str,
+    hours: u64,
+}
+
+/// The fixed text that goes to an address that a stranger named.
+///
+/// # Errors
+/// When a template fails, which is a fault of ours.
+pub fn ask_for_proof(to: Email, token: &link::Token, head: &Letterhead) -> Result<Draft, askama::Error> {
+    let (token, hours) = (token.reveal(), link::VALID_FOR.as_secs() / 3600);
+    Ok(Draft {
+        kind: CONFIRM_MAIL,
+        to,
+        subject: format!("Your chat with {}: confirm your email address", head.shop),
+        text: ConfirmMailText { head, token, hours }.render()?,
+        html: ConfirmMailHtml { head, token, hours }.render()?,
+        order_id: None,
+    })
 }
 
 /// The kind of the mail with a link that sets a new password.
@@ -283,6 +399,14 @@ struct AnswerHtml<'a> {
 }
 
 impl Occasion for AnsweredByMail {
+    fn leave(&self) -> Leave {
+        Leave::Wanted { group: Group::Chat, sender: self.sender.clone(), proven: self.proven }
+    }
+
+    fn wants_proof(&self) -> Option<String> {
+        (!self.proven).then(|| format!("conversation:{}", self.conversation_id))
+    }
+
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
         Ok(Draft {
             kind: "chat_answer",
@@ -325,6 +449,10 @@ impl<'a> Spoken<'a> {
 }
 
 impl Occasion for TranscriptRequested {
+    fn wants_proof(&self) -> Option<String> {
+        (!self.proven).then(|| format!("conversation:{}", self.conversation_id))
+    }
+
     fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
         let lines: Vec<Spoken<'_>> = self.lines.iter().map(|line| Spoken::of(line, head.zone)).collect();
         let (name, lines) = (self.customer_name.as_str(), lines.as_slice());

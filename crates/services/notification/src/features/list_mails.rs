@@ -15,7 +15,7 @@ use crate::{NotificationService, store};
 pub struct Params {
     /// Only mails about this, e.g. `order_confirmed`.
     kind: Option<String>,
-    /// Only `queued`, `sent`, `kept` or `failed` ones.
+    /// Only `queued`, `sent`, `kept`, `failed`, `held` or `refused` ones.
     status: Option<String>,
     /// Only mails about this order.
     order_id: Option<Uuid>,

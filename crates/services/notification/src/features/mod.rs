@@ -1,26 +1,36 @@
+pub mod admit;
+mod confirm_mail;
 pub mod deliver;
 mod list_mails;
+mod list_refusals;
 mod read_mail;
 mod resend_mail;
+pub mod tidy;
 
 use bookworm_contracts::rest::operations::Mail;
 use bookworm_http::auth::{AccountClaims, Role};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{NotificationService, domain::PASSWORD_RESET};
+use crate::{
+    NotificationService,
+    domain::{CONFIRM_EMAIL, CONFIRM_MAIL, PASSWORD_RESET},
+};
 
 pub fn routes() -> OpenApiRouter<NotificationService> {
     OpenApiRouter::new()
         .routes(routes!(list_mails::list_mails))
+        .routes(routes!(list_refusals::list_refusals))
+        .routes(routes!(confirm_mail::confirm_mail))
         .routes(routes!(read_mail::read_mail))
         .routes(routes!(resend_mail::resend_mail))
 }
 
-/// A mail as this account may read it. Whoever reads a link that sets a new password can take the account over, so only
-/// administrators, who can do that anyway, see its words.
+/// A mail as this account may read it. Whoever reads a link that sets a new password can take the account over, and
+/// whoever reads one that proves an address can prove what is not theirs: so only administrators see those words.
 fn shown_to(account: &AccountClaims, mut mail: Mail) -> Mail {
-    if mail.kind == PASSWORD_RESET && !account.has(Role::Admin) {
-        mail.text = "Only administrators can read this mail: it holds a link that sets a new password.".to_owned();
+    let holds_a_link = [PASSWORD_RESET, CONFIRM_EMAIL, CONFIRM_MAIL].contains(&mail.kind.as_str());
+    if holds_a_link && !account.has(Role::Admin) {
+        mail.text = "Only administrators can read this mail: its link is for the person it was sent to.".to_owned();
         mail.html = format!("<p>{}</p>", mail.text);
     }
     mail

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use bookworm_http::{ApiPath, Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
+use bookworm_kernel::ErrorCode;
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -21,6 +22,10 @@ pub async fn resend_mail(
     State(service): State<NotificationService>,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<StatusCode> {
+    let held = store::find(service.db(), id).await?.is_some_and(|mail| mail.status == "held");
+    if held {
+        return Err(Problem::new(ErrorCode::Forbidden).detail("Its reader has not confirmed the address yet."));
+    }
     if !store::requeue(service.db(), id, service.now()).await? {
         return Err(Problem::not_found("mail"));
     }

@@ -1,13 +1,19 @@
 //! The queue of mails, which is also the mailbox that staff read.
 
+pub mod ledger;
+pub mod proofs;
+
 use bookworm_contracts::rest::operations::Mail;
 use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, Value, values};
 use bookworm_kernel::Timestamp;
 use uuid::Uuid;
 
+use self::ledger::TooMany;
 use crate::domain::Draft;
 
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION];
+
+const MAILS: Migration = Migration {
     name: "notification/0001_mails",
     sql: "CREATE TABLE mails (
             id UUID NOT NULL PRIMARY KEY,
@@ -26,7 +32,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           );
           CREATE INDEX mails_due ON mails (due_at);
           CREATE INDEX mails_order ON mails (order_id);",
-}];
+};
 
 const COLUMNS: &str =
     "id, kind, recipient, subject, text, html, status, attempts, error, order_id, created_at, sent_at";
@@ -88,6 +94,14 @@ pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbErr
     Ok(id)
 }
 
+/// Keeps a mail that is one too many, for staff to see, and to send if it should be sent after all.
+pub async fn refuse(tx: &Tx, draft: &Draft, too_many: &TooMany, now: Timestamp) -> Result<(), DbError> {
+    let id = queue(tx, draft, now).await?;
+    let why = format!("more mails than the limit for the {} allows", too_many.whose.described());
+    tx.exec("UPDATE mails SET status = 'refused', due_at = NULL, error = $2 WHERE id = $1", values![id, why]).await?;
+    Ok(())
+}
+
 /// Leases mails whose time has come until `until`, and counts the attempt.
 pub async fn lease(db: &Db, now: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Row>, DbError> {
     let due = "SELECT id FROM mails WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
@@ -144,13 +158,14 @@ pub async fn settle(db: &Db, outcomes: Vec<(Uuid, Outcome)>, now: Timestamp) -> 
     .await
 }
 
-/// Queues a mail again, as new. `false` when there is none with this id.
+/// Queues a mail again, as new. `false` when there is none with this id, or its reader must prove the address first.
 pub async fn requeue(db: &Db, id: Uuid, now: Timestamp) -> Result<bool, DbError> {
     db.transact(move |tx| {
         Box::pin(async move {
             let changed = tx
                 .exec(
-                    "UPDATE mails SET status = 'queued', attempts = 0, error = NULL, due_at = $2 WHERE id = $1",
+                    "UPDATE mails SET status = 'queued', attempts = 0, error = NULL, due_at = $2 WHERE id = $1 \
+                     AND status <> 'held'",
                     values![id, now.micros()],
                 )
                 .await?;

@@ -71,5 +71,6 @@ pub fn summary(order: &Order, link: String) -> Option<OrderSummary> {
         total: placed.total,
         link,
         placed_at: placed.placed_at,
+        placed_from: placed.placed_from.clone(),
     })
 }

@@ -60,6 +60,9 @@ pub struct Placement {
     pub basket_id: Uuid,
     /// When.
     pub placed_at: Timestamp,
+    /// From where, as far as mails are counted: the client's address as a fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_from: Option<String>,
 }
 
 /// Who called an order off.
@@ -728,6 +731,7 @@ pub(crate) mod tests {
             total: usd(subtotal.amount + 540),
             basket_id: Uuid::now_v7(),
             placed_at: Timestamp::default(),
+            placed_from: None,
             lines,
         }
     }

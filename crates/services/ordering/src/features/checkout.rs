@@ -12,7 +12,7 @@ use bookworm_contracts::rest::ordering::{
 };
 use bookworm_eventstore::Loaded;
 use bookworm_http::{
-    ApiJson, IdempotencyKey, Origin, PreferWait, Problem, Result, Validator,
+    ApiJson, ClientAddress, IdempotencyKey, Origin, PreferWait, Problem, Result, Validator,
     idempotency::{self, Claim, Fingerprint},
     openapi::ProblemResponses,
 };
@@ -76,6 +76,7 @@ pub(crate) async fn checkout(
     key: IdempotencyKey,
     PreferWait(wait): PreferWait,
     Origin(cause): Origin,
+    from: ClientAddress,
     shopper: Result<Shopper>,
     ApiJson(request): ApiJson<CheckoutRequest>,
 ) -> Result<Response> {
@@ -101,7 +102,8 @@ pub(crate) async fn checkout(
         let version = BasketVersion::from(&basket);
         let purchase = Purchase::of_basket(&service, &cause, basket).await?;
         purchase.check()?;
-        let draft = Draft::price(&service, &shopper, delivery.clone(), purchase, &request)?;
+        let mut draft = Draft::price(&service, &shopper, delivery.clone(), purchase, &request)?;
+        draft.placement.placed_from = Some(from.fingerprint());
         // From here on no other order can be made of this basket.
         let Some(order_id) = service.0.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
             continue;
@@ -224,6 +226,7 @@ impl Draft {
             total: quote.total,
             basket_id,
             placed_at: service.now(),
+            placed_from: None,
         };
         Ok(Self { placement, token })
     }

@@ -7,6 +7,7 @@ pub(crate) mod basket;
 pub(crate) mod book;
 pub(crate) mod chat;
 pub(crate) mod checkout;
+mod confirm;
 pub(crate) mod home;
 pub(crate) mod info;
 pub(crate) mod listing;
@@ -49,6 +50,9 @@ pub(crate) fn router() -> Router<Web> {
         .route("/sign-up", get(sign_up::show).post(sign_up::submit))
         .route("/forgot-password", get(password::forgot).post(password::ask))
         .route("/reset-password", get(password::choose).post(password::set))
+        .route("/confirm-email", get(confirm::account).post(confirm::confirm_account))
+        .route("/confirm-address", get(confirm::chat).post(confirm::confirm_chat))
+        .route("/account/confirm-email", post(confirm::send_again))
         .route("/sign-out", post(account::sign_out))
         .route("/theme", post(info::theme))
         .route("/about", get(info::about))

@@ -296,6 +296,13 @@ async fn basket_answer(State(api): State<FakeApi>, method: http::Method, headers
     response
 }
 
+async fn proof(Json(body): Json<Value>) -> Response {
+    match body["token"].as_str() {
+        Some("good") => StatusCode::NO_CONTENT.into_response(),
+        _ => problem(400, "validation_failed", json!({"errors": [{"field": "/token", "message": "has expired"}]})),
+    }
+}
+
 async fn tokens(Json(body): Json<Value>) -> Response {
     if body["grant_type"] == "refresh_token" {
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
@@ -481,6 +488,15 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/identity/token", post(tokens))
         .route("/identity/sign-out", post(|| async { StatusCode::NO_CONTENT }))
         .route("/identity/me", answer(account))
+        .route("/identity/me/confirm-email", post(|| async { StatusCode::ACCEPTED }))
+        .route("/identity/confirm-email", post(proof))
+        .route("/mail/confirm", post(proof))
+        .route(
+            "/admin/mail/refusals",
+            answer(
+                json!([{"kind": "confirm_email", "limit": "sender", "count": 7, "last_at": "2026-03-01T12:00:00Z"}]),
+            ),
+        )
         .route("/admin/mail", {
             let mail = mail.clone();
             get(move || async move { page(vec![mail]) })

@@ -27,6 +27,9 @@ const PUBLIC: &[&str] = &[
     "/sign-up",
     "/forgot-password",
     "/reset-password?token=abc",
+    "/confirm-email?token=abc",
+    "/confirm-email",
+    "/confirm-address?token=abc",
     "/about",
     "/shipping-and-returns",
     "/privacy",
@@ -274,6 +277,22 @@ async fn a_forgotten_password_is_set_anew_with_the_link_from_the_mail() {
     assert!(seen.body.contains("This link is incomplete"), "{}", seen.body);
     let seen = browser.post("/reset-password", &[("token", "good"), ("new_password", "long enough")]).await;
     assert_eq!(seen.location(), "/sign-in");
+}
+
+#[tokio::test]
+async fn a_link_from_a_mail_proves_an_address_only_when_the_button_is_pressed() {
+    let mut browser = Browser::new();
+    for (path, done) in [("/confirm-email", "/sign-in"), ("/confirm-address", "/")] {
+        let asked = browser.api.asked("POST").len();
+        let shown = browser.get(&format!("{path}?token=good")).await;
+        assert!(shown.body.contains(&format!("action=\"{path}\"")), "{}", shown.body);
+        assert_eq!(browser.api.asked("POST").len(), asked, "a program that follows links proves nothing");
+        let proved = browser.post(path, &[("token", "good")]).await;
+        assert_eq!((proved.status.as_u16(), proved.location()), (303, done));
+        let late = browser.post(path, &[("token", "old")]).await;
+        assert_eq!(late.status.as_u16(), 400);
+        assert!(late.body.contains("This link has expired"), "{}", late.body);
+    }
 }
 
 #[tokio::test]

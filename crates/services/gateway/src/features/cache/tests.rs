@@ -230,7 +230,8 @@ async fn only_staff_may_ask_for_a_new_answer() {
         let mut request = get("/search?q=a", &[("cache-control", control)]);
         if let Some(role) = role {
             let (email, name) = ("x@example.org".to_owned(), "X".to_owned());
-            let account = AccountClaims { id: CustomerId::new(), email, name, roles: vec![role] };
+            let account =
+                AccountClaims { id: CustomerId::new(), email, name, roles: vec![role], email_confirmed: true };
             request.extensions_mut().insert(Caller::Account(Arc::new(account)));
         }
         let answer = shop.send(request);

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use bookworm_contracts::rest::operations::Mail;
+use bookworm_contracts::rest::operations::{Mail, MailRefusals};
 use http::{HeaderValue, header};
 
 use super::{PAGE, Staff, next_href};
@@ -25,6 +25,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 struct MailsPage {
     shell: Shell,
     mails: Vec<Mail>,
+    refusals: Vec<MailRefusals>,
     next_href: Option<String>,
 }
 
@@ -42,6 +43,8 @@ pub(crate) fn status(status: &str) -> String {
         "sent" => "Sent".to_owned(),
         "kept" => "Kept, not sent".to_owned(),
         "failed" => "Not delivered".to_owned(),
+        "held" => "Waiting for the reader to confirm the address".to_owned(),
+        "refused" => "Not sent: over a limit".to_owned(),
         other => view::capitalised(&other.replace('_', " ")),
     }
 }
@@ -55,6 +58,7 @@ pub(crate) fn kind(kind: &str) -> String {
         "order_shipped" => "Shipped order".to_owned(),
         "order_refunded" => "Refund".to_owned(),
         "password_reset" => "Password reset".to_owned(),
+        "confirm_email" | "confirm_mail" => "Confirming an address".to_owned(),
         "welcome" => "New account".to_owned(),
         "chat_answer" => "Reply to a chat".to_owned(),
         "chat_transcript" => "Chat transcript".to_owned(),
@@ -64,9 +68,11 @@ pub(crate) fn kind(kind: &str) -> String {
 
 /// `GET /admin/mail`
 pub(crate) async fn list(State(web): State<Web>, staff: Staff, query: Query) -> PageResult {
-    let found = web.api.mails(staff.caller(), &[("cursor", query.get("cursor")), ("limit", PAGE)]).await?;
+    let wanted = [("cursor", query.get("cursor")), ("limit", PAGE)];
+    let (found, refusals) =
+        tokio::try_join!(web.api.mails(staff.caller(), &wanted), web.api.mail_refusals(staff.caller()))?;
     let next_href = next_href("/admin/mail", &[], found.next.as_deref());
-    page(&MailsPage { shell: staff.office("Emails"), mails: found.items, next_href }).map(never_stored)
+    page(&MailsPage { shell: staff.office("Emails"), mails: found.items, refusals, next_href }).map(never_stored)
 }
 
 /// `GET /admin/mail/{id}`

@@ -1,0 +1,70 @@
+//! Leave to cause a mail, asked of the notification service.
+
+use std::time::Duration;
+
+use bookworm_contracts::grpc::{self, notification::AdmitRequest};
+use bookworm_http::{ClientAddress, Problem};
+use bookworm_kernel::{Cause, Email, ErrorCode};
+
+use crate::IdentityService;
+
+/// How long to wait for leave.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a mail is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoMail {
+    /// This client has caused too many.
+    Sender(Duration),
+    /// The mailbox has got too many, or too many are sent in all.
+    Busy(Duration),
+    /// Nobody could be asked.
+    NoAnswer,
+}
+
+impl From<NoMail> for Problem {
+    fn from(no: NoMail) -> Self {
+        let too_many = |words: &str, wait| Self::new(ErrorCode::TooManyRequests).detail(words).retry_after(wait);
+        match no {
+            NoMail::Sender(wait) => {
+                too_many("Too many e-mails were asked for from here. Please try again later.", wait)
+            }
+            NoMail::Busy(wait) => too_many("We can’t send another e-mail to this address yet. Try again later.", wait),
+            NoMail::NoAnswer => Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl IdentityService {
+    /// Asks whether a mail of this kind may be sent; a yes counts.
+    pub(crate) async fn may_mail(
+        &self,
+        kind: &str,
+        from: ClientAddress,
+        to: &Email,
+        proven: bool,
+        cause: &Cause,
+    ) -> Result<(), NoMail> {
+        let request = AdmitRequest {
+            kind: kind.to_owned(),
+            sender: from.fingerprint(),
+            recipient: to.as_str().to_owned(),
+            proven,
+        };
+        let mut mail = self.0.mail.clone();
+        let answer = match tokio::time::timeout(TIMEOUT, mail.admit(grpc::request(cause, request))).await {
+            Ok(Ok(answer)) => answer.into_inner(),
+            Ok(Err(status)) => {
+                tracing::warn!(why = status.code().description(), kind, "nobody says whether a mail may be sent");
+                return Err(NoMail::NoAnswer);
+            }
+            Err(_) => return Err(NoMail::NoAnswer),
+        };
+        let wait = Duration::from_secs(answer.wait_seconds);
+        match (answer.granted, answer.limit.as_str()) {
+            (true, _) => Ok(()),
+            (false, "sender") => Err(NoMail::Sender(wait)),
+            (false, _) => Err(NoMail::Busy(wait)),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Mails that were not written.
+
+use axum::{Json, extract::State};
+use bookworm_contracts::rest::operations::MailRefusals;
+use bookworm_http::{Result, auth::StaffOnly, openapi::ProblemResponses};
+
+use crate::{NotificationService, store::ledger};
+
+/// What was refused in the last 24 hours because a limit was reached, by kind and limit. Staff.
+#[utoipa::path(
+    get,
+    path = "/admin/mail/refusals",
+    tag = "operations",
+    responses((status = 200, body = Vec<MailRefusals>), ProblemResponses),
+    security(("bearer" = []))
+)]
+pub async fn list_refusals(
+    _: StaffOnly,
+    State(service): State<NotificationService>,
+) -> Result<Json<Vec<MailRefusals>>> {
+    Ok(Json(ledger::refusals(service.db(), service.now()).await?))
+}

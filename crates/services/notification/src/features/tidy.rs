@@ -1,0 +1,34 @@
+//! Deletes what nobody needs any more.
+
+use std::time::Duration;
+
+use bookworm_db::DbError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    NotificationService,
+    store::{ledger, proofs},
+};
+
+const EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// Tidies until `shutdown`.
+pub async fn run(service: NotificationService, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = tidy(&service).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what limits counted cannot be deleted");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+pub async fn tidy(service: &NotificationService) -> Result<u64, DbError> {
+    let now = service.now();
+    service
+        .db()
+        .transact(move |tx| Box::pin(async move { Ok(ledger::prune(tx, now).await? + proofs::prune(tx, now).await?) }))
+        .await
+}
