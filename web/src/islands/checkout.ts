@@ -30,7 +30,12 @@ export function checkout(form: HTMLFormElement): void {
       for (const name of SENT) asked.set(name, typed.get(name) ?? "");
       const html = await part(`/checkout/summary?${asked}`, AbortSignal.any([own.signal, AbortSignal.timeout(10_000)]));
       if (field.name === "country") swapAddress(html);
+      // A card that was chosen while the answer was on its way stays chosen: the answer knows the one before.
+      const card = new FormData(form).get("payment_token");
       swap(html, ["f-shipping_method", "f-payment_token", "f-place", "f-review"]);
+      for (const choice of form.querySelectorAll<HTMLInputElement>("[name=payment_token]")) {
+        if (choice.value === card) choice.checked = true;
+      }
       const total = form.querySelector("[data-total]")?.textContent;
       const peek = document.querySelector("[data-peek]");
       if (peek && total) peek.textContent = total;
