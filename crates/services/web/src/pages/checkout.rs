@@ -168,6 +168,13 @@ pub(crate) async fn place(State(web): State<Web>, visitor: Visitor, fields: Fiel
     if !errors.is_empty() {
         return render(&web, &visitor, StatusCode::BAD_REQUEST, &fields, errors, &key).await;
     }
+    // Without scripts the total is known once the address was sent. Nobody pays what they have not seen.
+    if fields.get("expected_amount").is_empty() {
+        let mut errors = Errors::default();
+        "Check your total".clone_into(&mut errors.title);
+        errors.add("review", "The summary shows the total for your address. Check it, then pay.");
+        return render(&web, &visitor, StatusCode::OK, &fields, errors, &key).await;
+    }
     match web.api.checkout(visitor.caller(), &key, &request(&visitor, &fields)).await {
         Ok(CheckoutAnswer::Order(order)) => {
             visitor.keep_count(0);

@@ -1094,3 +1094,14 @@ async fn the_office_says_which_part_of_the_shop_cannot_work() {
     assert!(!seen.body.contains("catalog: ok"), "only what is wrong is listed");
     assert!(!staff.get("/").await.body.contains("the disk is full"), "customers are not told");
 }
+
+#[tokio::test]
+async fn nobody_pays_a_total_that_they_have_not_seen() {
+    let mut guest = Browser::new();
+    guest.get("/checkout").await;
+    let form: Vec<_> = checkout_form().into_iter().filter(|(name, _)| !name.starts_with("expected")).collect();
+    let seen = guest.post("/checkout", &form).await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert!(seen.body.contains("Check your total") && seen.body.contains("name=\"expected_amount\""), "{}", seen.body);
+    assert!(guest.api.asked("POST /api/v1/orders/checkout").is_empty(), "nothing is ordered");
+}
