@@ -98,6 +98,8 @@ pub fn check(given: &Address<'_>, wants_region: bool) -> Result<Checked, Vec<Wro
             Err(message) => wrong(Part::Region, message),
         },
     }
+    let order = country.order();
+    all.sort_by_key(|wrong| order.iter().position(|part| *part == wrong.part).map_or(0, |place| place + 1));
     if all.is_empty() { Ok(checked) } else { Err(all) }
 }
 
@@ -184,8 +186,8 @@ mod tests {
                 "Enter the recipient’s name.",
                 "Enter the street address.",
                 "Enter the city.",
-                "Enter a ZIP code such as 95014.",
                 "We don’t know the state “?”. Choose a state such as California.",
+                "Enter a ZIP code such as 95014.",
             ]
         );
         assert_eq!(messages(&address("GB", "London", "", "!!!")), ["Enter a postcode such as EC1Y 8SY."]);
