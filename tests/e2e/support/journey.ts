@@ -32,7 +32,7 @@ export async function addToBasket(page: Page, book: Book, total = 1): Promise<vo
 
 /** Types where it goes to. A customer's e-mail is known; a guest types it. */
 export async function fillAddress(page: Page, person: Person, { guest = true } = {}): Promise<void> {
-  if (guest) await page.getByLabel("Email").fill(person.email);
+  if (guest) await page.getByLabel("Email", { exact: true }).fill(person.email);
   await page.getByLabel("Full name").fill(person.name);
   await page.getByLabel("Street address").fill(ADDRESS.line1);
   await page.getByLabel("City", { exact: true }).fill(ADDRESS.city);
@@ -50,9 +50,9 @@ export async function settled(page: Page): Promise<void> {
   await expect(page.locator("form.checkout")).not.toHaveAttribute("aria-busy", "true");
 }
 
-/** Sends the order. */
+/** Sends the order. The button names the total once it is known; without scripts that is after the form was sent. */
 export async function placeOrder(page: Page): Promise<void> {
-  await page.getByRole("button", { name: /^Pay / }).click();
+  await page.getByRole("button", { name: /^(Pay |Place order$)/ }).click();
 }
 
 /** Buys what is in the basket and waits for the confirmation; gives the order's path with its key, and its number. */
@@ -101,7 +101,7 @@ export async function readOrder(page: Page): Promise<Placed> {
 export async function signUp(page: Page, person: Person): Promise<void> {
   await page.goto("/sign-up");
   await page.getByLabel("Name", { exact: true }).fill(person.name);
-  await page.getByLabel("Email").fill(person.email);
+  await page.getByLabel("Email", { exact: true }).fill(person.email);
   await page.getByLabel("Password").fill(person.password);
   await page.getByRole("button", { name: "Create account" }).click();
   await expect(page.getByText(`Welcome, ${person.name}`)).toBeVisible();
@@ -109,7 +109,7 @@ export async function signUp(page: Page, person: Person): Promise<void> {
 
 /** Signs in, from the page that this one is. */
 export async function signIn(page: Page, { email, password }: { email: string; password: string }): Promise<void> {
-  await page.getByLabel("Email").fill(email);
+  await page.getByLabel("Email", { exact: true }).fill(email);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("link", { name: /your account$/ })).toBeVisible();

@@ -226,7 +226,7 @@ async function press(page: Page, name: string): Promise<void> {
 }
 
 async function tooMany(page: Page): Promise<void> {
-  const copies = page.getByLabel(/^Copies of/).first();
+  const copies = page.getByRole("textbox", { name: /^Copies of/ }).first();
   await copies.fill("500");
   await copies.press("Tab");
   await expect(page.getByText("You can order up to 99 copies of a book.").first()).toBeVisible();

@@ -45,7 +45,7 @@ for (const scripts of [true, false]) {
       await page.getByLabel("Postcode").fill("ec1y8sy");
       await placeOrder(page);
       await expectConfirmed(page);
-      await expect(page.getByRole("region", { name: "What you ordered" })).toContainText("EC1Y 8SY");
+      await expect(page.getByRole("region", { name: "Your order" })).toContainText("EC1Y 8SY");
     });
   });
 }

@@ -59,6 +59,7 @@ test("the bank's question works with scripts switched off", async ({ page, perso
   await addToBasket(page, book!);
   await page.goto("/checkout");
   await fillAddress(page, person);
+  await page.getByRole("button", { name: /^Update shipping and tax/ }).click();
   await payWith(page, CARD.challenge);
   await placeOrder(page);
   await page.getByRole("button", { name: "Approve payment" }).click();

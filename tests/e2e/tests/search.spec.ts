@@ -258,25 +258,25 @@ test("staff see the index and edit synonyms, and two at once do not overwrite ea
   await staff.goto("/admin");
   await staff.getByRole("navigation", { name: "Back office" }).getByRole("link", { name: "Search" }).click();
   await expect(staff.getByRole("region", { name: "Index" })).toBeVisible();
-  const groups = staff.getByLabel(/^Words that mean the same/);
+  const groups = staff.getByRole("textbox", { name: /^Synonyms/ });
   const second = await visit({ storageState: process.env.SHOP_STAFF ?? "" });
   await second.goto("/admin/search");
 
   await groups.fill("lighthouse, pharos\nsf, science fiction");
   await staff.getByRole("button", { name: "Save synonyms" }).click();
-  await expect(staff.getByText("Saved: 2 groups of synonyms.")).toBeVisible();
+  await expect(staff.getByText("Saved 2 groups of synonyms.")).toBeVisible();
   await expect(groups).toHaveValue("lighthouse, pharos\nsf, science fiction");
   await groups.fill("sea, ocean\nalone");
   await staff.getByRole("button", { name: "Save synonyms" }).click();
-  await expect(staff.getByRole("alert")).toContainText("Line 2: “alone” stands alone");
+  await expect(staff.getByRole("alert")).toContainText("Line 2: add at least one synonym for “alone”");
 
-  await second.getByLabel(/^Words that mean the same/).fill("crime, whodunit");
+  await second.getByRole("textbox", { name: /^Synonyms/ }).fill("crime, whodunit");
   await second.getByRole("button", { name: "Save synonyms" }).click();
   await expect(second.getByRole("alert")).toContainText("Somebody else saved synonyms");
-  await expect(second.getByLabel("What is saved now")).toHaveValue("lighthouse, pharos\nsf, science fiction");
+  await expect(second.getByLabel("Saved version")).toHaveValue("lighthouse, pharos\nsf, science fiction");
   expect(await barriers(second)).toEqual([]);
   await second.getByRole("button", { name: "Save my version" }).click();
-  await expect(second.getByText("Saved: 1 group of synonyms.")).toBeVisible();
+  await expect(second.getByText("Saved 1 group of synonyms.")).toBeVisible();
 });
 
 test.describe("with scripts switched off", () => {
