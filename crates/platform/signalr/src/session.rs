@@ -306,9 +306,10 @@ impl Session {
     fn broke_protocol(&self, error: &ProtocolError) -> End {
         self.hub.metrics.protocol_errors.increment(1);
         let text = error.to_string();
-        // A client can only mend what it is told, and how much it may send is no secret.
+        // A client can only mend what it is told, and how much it may send is no secret: it is said without detailed
+        // errors too, though not in .NET's words, which name an option of the server.
         let told = match error {
-            ProtocolError::TooLarge { limit } => {
+            ProtocolError::TooLarge { limit } if !self.hub.options.detailed_errors => {
                 format!("Connection closed with an error. A message must be at most {limit} bytes.")
             }
             _ => self.error(&format!("InvalidDataException: {text}")),

@@ -47,6 +47,14 @@ async fn messages_over_the_limit_end_the_connection() {
 }
 
 #[tokio::test]
+async fn the_limit_of_a_message_is_told_without_detailed_errors_too() {
+    let (server, _) = start(Options::default()).await;
+    let mut socket = server.connect().await;
+    socket.say(json!({"type":1,"invocationId":"i","target":"Echo","arguments":["x".repeat(40_000)]})).await;
+    assert_eq!(socket.hear().await["error"], "Connection closed with an error. A message must be at most 32768 bytes.");
+}
+
+#[tokio::test]
 async fn connections_are_counted() {
     let (server, _) =
         start(Options { maximum_connections: 2, disconnect_timeout: Duration::from_millis(100), ..quick() }).await;
