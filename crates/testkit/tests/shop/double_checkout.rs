@@ -207,6 +207,9 @@ async fn signing_in_does_not_free_what_a_guest_is_ordering() {
 
 // --- in the browser's windows --------------------------------------------------------------------------------------
 
+/// The checkout as it is once the total is known.
+const CHECKOUT: &str = "/checkout?country=US&region=OR";
+
 /// A browser with two windows: one set of cookies.
 struct Browser<'a> {
     shop: &'a TestShop,
@@ -243,6 +246,7 @@ impl Browser<'_> {
     /// Presses "place order" in a window that shows this page.
     async fn order(&self, page: &str, token: &str) -> String {
         let (csrf, key) = (field(page, "_csrf"), field(page, "idempotency_key"));
+        let (amount, currency) = (field(page, "expected_amount"), field(page, "expected_currency"));
         let fields = [
             ("_csrf", csrf.as_str()),
             ("idempotency_key", &key),
@@ -255,6 +259,8 @@ impl Browser<'_> {
             ("country", "US"),
             ("shipping_method", "standard"),
             ("payment_token", token),
+            ("expected_amount", &amount),
+            ("expected_currency", &currency),
             ("action", "place"),
         ];
         self.press("/checkout", &fields).await
@@ -269,7 +275,7 @@ async fn two_windows_with_the_checkout_open_place_one_order() {
         for (round, at_once) in [true, false, true].into_iter().enumerate() {
             let basket = shop.purchase(&[(book.id, 1)], "").await.basket;
             let mut browser = Browser { shop: &shop, cookies: BTreeMap::from([("basket_token".to_owned(), basket)]) };
-            let (one, two) = (browser.open("/checkout").await, browser.open("/checkout").await);
+            let (one, two) = (browser.open(CHECKOUT).await, browser.open(CHECKOUT).await);
             assert_ne!(field(&one, "idempotency_key"), field(&two, "idempotency_key"));
             let (first, second) = if at_once {
                 tokio::join!(browser.order(&one, "tok_approve"), browser.order(&two, "tok_approve"))
@@ -295,7 +301,7 @@ async fn an_order_that_waits_for_the_bank_is_shown_at_the_checkout_and_in_the_ba
     let book = shop.book("Waiting for the Bank", 1500, 10).await;
     let basket = shop.purchase(&[(book.id, 1)], "").await.basket;
     let mut browser = Browser { shop: &shop, cookies: BTreeMap::from([("basket_token".to_owned(), basket)]) };
-    let (one, two) = (browser.open("/checkout").await, browser.open("/checkout").await);
+    let (one, two) = (browser.open(CHECKOUT).await, browser.open(CHECKOUT).await);
     let bank = browser.order(&one, "tok_challenge").await;
     assert!(bank.starts_with("/sandbox/challenge/"), "{bank}");
     // The other window does not pay as well.
@@ -308,7 +314,7 @@ async fn an_order_that_waits_for_the_bank_is_shown_at_the_checkout_and_in_the_ba
     let (csrf, order, key) = (field(&page, "_csrf"), field(&page, "order"), field(&page, "key"));
     let again = [("_csrf", csrf.as_str()), ("order", &order), ("key", &key)];
     assert_eq!(browser.press("/checkout/start-again", &again).await, "/checkout");
-    let page = browser.open("/checkout").await;
+    let page = browser.open(CHECKOUT).await;
     let placed = browser.order(&page, "tok_approve").await;
     assert!(placed.starts_with("/orders/"), "{placed}");
     // Pressing it once more, in a window that still shows it, leads to the order that was called off and changes nothing.
