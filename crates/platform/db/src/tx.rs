@@ -42,6 +42,20 @@ impl Tx {
         Self { inner: Inner::Postgres(transaction), hooks: Mutex::default() }
     }
 
+    /// Ends a `SELECT` so that the rows it reads are locked until this unit of work ends. Whoever counts rows, or reads
+    /// them to decide, and then writes, needs it: PostgreSQL runs units of work side by side, and each sees the counts
+    /// from before the others. Empty on SQLite, which has one writer.
+    #[must_use]
+    pub fn for_update(&self) -> &'static str {
+        if self.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+    }
+
+    /// As [`for_update`](Self::for_update), without the rows that others have locked: for work that several claim.
+    #[must_use]
+    pub fn for_update_skip_locked(&self) -> &'static str {
+        if self.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
+    }
+
     /// Runs `hook` once this unit of work is durable, and never when it is undone. For waking workers and dropping
     /// cached values: nothing that must not be lost, since a crash may come in between.
     pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {

@@ -137,19 +137,19 @@ impl DbBus {
     async fn claim(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, DbError> {
         let now = self.clock.now();
         let due = "SELECT seq FROM bus_deliveries WHERE consumer = $1 AND due_at <= $2 ORDER BY due_at, seq LIMIT $3";
-        let lock = if self.db.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
-        let claim = format!(
-            "UPDATE bus_deliveries SET attempts = attempts + 1, due_at = $4 \
-             WHERE consumer = $1 AND seq IN ({due}{lock}) RETURNING seq, attempts, \
-             (SELECT m.envelope FROM bus_messages m WHERE m.seq = bus_deliveries.seq) AS envelope"
-        );
         let until = now.plus(self.lease);
         let mut claimed: Vec<Claimed> = self
             .db
             .transact::<_, DbError, _>(move |tx| {
-                Box::pin(
-                    async move { tx.all(&claim, values![consumer, now.micros(), max as i64, until.micros()]).await },
-                )
+                Box::pin(async move {
+                    let lock = tx.for_update_skip_locked();
+                    let claim = format!(
+                        "UPDATE bus_deliveries SET attempts = attempts + 1, due_at = $4 \
+                         WHERE consumer = $1 AND seq IN ({due}{lock}) RETURNING seq, attempts, \
+                         (SELECT m.envelope FROM bus_messages m WHERE m.seq = bus_deliveries.seq) AS envelope"
+                    );
+                    tx.all(&claim, values![consumer, now.micros(), max as i64, until.micros()]).await
+                })
             })
             .await?;
         claimed.sort_by_key(|row| row.seq);

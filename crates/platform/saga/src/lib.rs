@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, values};
+use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{Clock, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
@@ -204,8 +204,7 @@ struct Row {
 
 /// Reads a saga that is not done, so that nobody else advances it in this moment.
 async fn lock<S: Saga>(tx: &Tx, id: Uuid) -> Result<Option<Row>, DbError> {
-    // SQLite has one writer and no row locks.
-    let lock = if tx.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
+    let lock = tx.for_update();
     let select = format!("SELECT state, deadline FROM sagas WHERE kind = $1 AND id = $2 AND NOT done{lock}");
     tx.one(&select, values![S::KIND, id]).await
 }

@@ -1,7 +1,7 @@
 //! The baskets' table: one row for each basket, its lines as one JSON document. A basket is small, is always wanted
 //! whole, and then costs one statement to read and one to write.
 
-use bookworm_db::{DbBackend, DbError, FromRow, Migration, Sql, Tx, values};
+use bookworm_db::{DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
@@ -90,11 +90,6 @@ async fn select(sql: &impl Sql, owner: &Owner, suffix: &str) -> Result<Option<St
     row.map(Row::read).transpose()
 }
 
-/// PostgreSQL works on many units at once: the row is locked until this one ends. SQLite has one writer anyway.
-fn locking(tx: &Tx) -> &'static str {
-    if tx.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
-}
-
 /// Reads a basket to show it.
 pub(crate) async fn find(sql: &impl Sql, owner: &Owner) -> Result<Option<Stored>, DbError> {
     select(sql, owner, "").await
@@ -102,12 +97,12 @@ pub(crate) async fn find(sql: &impl Sql, owner: &Owner) -> Result<Option<Stored>
 
 /// Reads a basket to change it.
 pub(crate) async fn lock(tx: &Tx, owner: &Owner) -> Result<Option<Stored>, DbError> {
-    select(tx, owner, locking(tx)).await
+    select(tx, owner, tx.for_update()).await
 }
 
 /// Reads a basket to change it, by its id.
 async fn lock_id(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
-    let row: Option<Row> = tx.one(&format!("{BY_ID}{}", locking(tx)), values![id]).await?;
+    let row: Option<Row> = tx.one(&format!("{BY_ID}{}", tx.for_update()), values![id]).await?;
     row.map(Row::read).transpose()
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bookworm_contracts::rest::chat::{CannedReply, ChatMessage, ChatNote, ConversationStatus};
-use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, Value, values};
+use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, Value, values};
 use bookworm_kernel::{ConversationId, CustomerId, Timestamp};
 use bookworm_messaging::Outbox;
 use serde::{Serialize, de::DeserializeOwned};
@@ -205,7 +205,7 @@ async fn add(tx: &Tx, message: &ChatMessage) -> Result<(), CommitError> {
 
 /// Makes sure that the agent has room for one more. Whoever else gives them one at the same moment waits for us.
 async fn has_room(tx: &Tx, agent: CustomerId) -> Result<(), CommitError> {
-    let lock = if tx.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" };
+    let lock = tx.for_update();
     let row: Option<Document> =
         tx.one(&format!("SELECT document FROM agents WHERE id = $1{lock}"), values![agent.uuid()]).await?;
     let capacity = row.map(|row| read::<Agent>(&row.document)).transpose()?.map_or(0, |agent| agent.capacity);

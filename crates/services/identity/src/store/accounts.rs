@@ -5,7 +5,6 @@ use bookworm_db::{DbError, FromRow, Sql, Tx, Value, values};
 use bookworm_kernel::{CustomerId, Email, Timestamp};
 use uuid::Uuid;
 
-use super::locking;
 use crate::domain::Account;
 
 #[derive(FromRow)]
@@ -127,7 +126,7 @@ struct Id {
 /// The admins, locked, so that none can cease to be one meanwhile. Shops have a few.
 pub(crate) async fn lock_admins(tx: &Tx) -> Result<Vec<CustomerId>, DbError> {
     let admins: Vec<Id> =
-        tx.all(&format!("SELECT id FROM accounts WHERE is_admin ORDER BY id{}", locking(tx)), []).await?;
+        tx.all(&format!("SELECT id FROM accounts WHERE is_admin ORDER BY id{}", tx.for_update()), []).await?;
     Ok(admins.into_iter().map(|row| CustomerId::from_uuid(row.id)).collect())
 }
 

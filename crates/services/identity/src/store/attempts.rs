@@ -1,7 +1,6 @@
 use bookworm_db::{DbError, FromRow, Sql, Tx, values};
 use bookworm_kernel::Timestamp;
 
-use super::locking;
 use crate::domain::Failures;
 
 #[derive(FromRow)]
@@ -13,7 +12,7 @@ struct Row {
 /// The failures of an account from an address, both as fingerprints.
 pub(crate) async fn lock_failures(tx: &Tx, account: &str, address: &str) -> Result<Option<Failures>, DbError> {
     let text =
-        format!("SELECT failures, last_at FROM failed_attempts WHERE account = $1 AND address = $2{}", locking(tx));
+        format!("SELECT failures, last_at FROM failed_attempts WHERE account = $1 AND address = $2{}", tx.for_update());
     let row: Option<Row> = tx.one(&text, values![account, address]).await?;
     Ok(row.map(|row| Failures {
         count: u32::try_from(row.failures).unwrap_or(u32::MAX),

@@ -19,7 +19,7 @@ pub(crate) use sessions::{
     NewToken, end_session, end_sessions_of, insert_session, insert_token, lock_token, mark_used, prune,
 };
 
-use bookworm_db::{DbBackend, Migration, Sql, Tx};
+use bookworm_db::Migration;
 
 /// This service's own tables.
 pub(crate) const MIGRATIONS: &[Migration] = &[ACCOUNTS, PASSWORD_RESETS, CONFIRMATIONS];
@@ -93,9 +93,3 @@ const ACCOUNTS: Migration = Migration {
           );
           CREATE INDEX failed_attempts_age ON failed_attempts (last_at);",
 };
-
-/// PostgreSQL works on many units at once: rows read with this are locked until the unit ends. SQLite has one writer
-/// anyway.
-fn locking(tx: &Tx) -> &'static str {
-    if tx.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
-}

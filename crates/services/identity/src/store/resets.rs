@@ -2,8 +2,11 @@ use bookworm_db::{DbError, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Timestamp};
 use uuid::Uuid;
 
-/// How many links of an account are still good.
+/// How many links of an account are still good. Locks the account, so that two requests do not both find room for one
+/// more.
 pub(crate) async fn open_resets(tx: &Tx, account: CustomerId, now: Timestamp) -> Result<i64, DbError> {
+    let lock = format!("SELECT id FROM accounts WHERE id = $1{}", tx.for_update());
+    let _: Option<Uuid> = tx.scalar(&lock, values![account.uuid()]).await?;
     let text = "SELECT COUNT(*) FROM password_resets WHERE account_id = $1 AND expires_at > $2";
     Ok(tx.scalar(text, values![account.uuid(), now.micros()]).await?.unwrap_or(0))
 }

@@ -2,7 +2,6 @@ use bookworm_db::{DbError, FromRow, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Timestamp};
 use uuid::Uuid;
 
-use super::locking;
 use crate::domain::Presented;
 
 #[derive(FromRow)]
@@ -56,7 +55,7 @@ pub(crate) async fn lock_token(tx: &Tx, hash: &str) -> Result<Option<StoredToken
     let text = format!(
         "SELECT t.session_id, s.account_id, s.started_at, s.ended_at, t.expires_at, t.used_at \
          FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = $1{}",
-        locking(tx)
+        tx.for_update()
     );
     let row: Option<Row> = tx.one(&text, values![hash]).await?;
     Ok(row.map(|row| StoredToken {

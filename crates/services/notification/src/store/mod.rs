@@ -4,7 +4,7 @@ pub mod ledger;
 pub mod proofs;
 
 use bookworm_contracts::rest::operations::Mail;
-use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, Value, values};
+use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, Value, values};
 use bookworm_kernel::Timestamp;
 use uuid::Uuid;
 
@@ -112,7 +112,7 @@ pub async fn lease(db: &Db, now: Timestamp, until: Timestamp, limit: i64) -> Res
     }
     db.transact(move |tx| {
         Box::pin(async move {
-            let lock = if tx.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+            let lock = tx.for_update_skip_locked();
             let lease = format!(
                 "UPDATE mails SET attempts = attempts + 1, due_at = $3 WHERE id IN ({due}{lock}) RETURNING {COLUMNS}"
             );
