@@ -6,7 +6,7 @@ use bookworm_contracts::rest::{
     ordering::PaymentStatus,
 };
 use bookworm_db::{Db, DbError};
-use bookworm_finance::{FinanceService, OrderFacts, SandboxProvider};
+use bookworm_finance::{FinanceService, OrderFacts, Providers, SandboxProvider};
 use bookworm_kernel::OrderId;
 use bookworm_messaging as messaging;
 use bookworm_ordering::OrderingService;
@@ -72,7 +72,8 @@ pub async fn reconcile(settings: Settings) -> anyhow::Result<Reconciled> {
     let sandbox =
         SandboxProvider::open(foundation.inventory.database("sandbox").await?, payment, clock.clone()).await?;
     let finance_db = foundation.inventory.database(FinanceService::NAME).await?;
-    let finance = FinanceService::open(finance_db, payment, clock.clone(), Arc::new(sandbox.clone())).await?;
+    let finance =
+        FinanceService::open(finance_db, payment, clock.clone(), Providers::new(Arc::new(sandbox.clone()))).await?;
     let ordering = books::ordering(&foundation).await?;
 
     let mut looks = 1;

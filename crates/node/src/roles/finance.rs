@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bookworm_finance::{FinanceService, RouterSender, SandboxProvider};
+use bookworm_finance::{FinanceService, Providers, RouterSender, SandboxProvider};
 
 use crate::{foundation::Foundation, part::Part};
 
@@ -10,7 +10,8 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let sandbox_db = foundation.inventory.database("sandbox").await?;
     let sandbox = SandboxProvider::open(sandbox_db, settings, foundation.clock.clone()).await?;
     let db = foundation.inventory.database(FinanceService::NAME).await?;
-    let service = FinanceService::open(db, settings, foundation.clock.clone(), Arc::new(sandbox.clone())).await?;
+    let service =
+        FinanceService::open(db, settings, foundation.clock.clone(), Providers::new(Arc::new(sandbox.clone()))).await?;
     let mut workers = service.workers(foundation.stop_work.clone());
     workers.extend(sandbox.workers(foundation.stop_work.clone()));
     Ok(Part {

@@ -9,10 +9,10 @@ use bookworm_messaging::{Outbox, ReactionError, Received};
 
 use crate::{
     domain::payment::{Call, Decision, Fact, Input, Payment, ProviderPayment, decide},
-    provider::{PaymentProvider, ProviderError},
+    provider::{AuthoriseRequest, PaymentRef, ProviderError, Providers},
     store::{
         ledger,
-        payments::{self, Key, patience},
+        payments::{self, Key, Stored, check_after},
     },
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct Finance {
     pub db: Db,
     pub outbox: Outbox,
     pub clock: Arc<dyn Clock>,
-    pub provider: Arc<dyn PaymentProvider>,
+    pub providers: Providers,
     /// How long a call to the provider may take.
     pub timeout: Duration,
 }
@@ -31,11 +31,19 @@ pub(crate) enum Intent {
     /// The order has no payment.
     Absent,
     /// The provider must be asked; that is recorded.
-    Ask(Box<Payment>, Call),
+    Ask(Box<Asked>),
     /// The answer is known; nothing was recorded yet.
     Answer,
     /// Something asked for before is still under way.
     Wait,
+}
+
+/// A call that the provider is to be asked for.
+pub(crate) struct Asked {
+    pub payment: Payment,
+    /// The name of the provider that the payment was made with.
+    pub provider: String,
+    pub call: Call,
 }
 
 /// What a call brought.
@@ -71,6 +79,7 @@ impl Finance {
             Err(ProviderError::Refused(_)) => "refused",
             Err(ProviderError::Unavailable(_)) => "unavailable",
             Err(ProviderError::TimedOut(_)) => "timed_out",
+            Err(ProviderError::Absent(_)) => "absent",
         };
         metrics::counter!("payment_provider_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
         answer
@@ -79,31 +88,38 @@ impl Finance {
     /// Asks the provider to authorise, under this payment's key.
     pub async fn authorise(
         &self,
-        request: &crate::provider::AuthoriseRequest,
+        provider: &str,
+        request: &AuthoriseRequest,
     ) -> Result<ProviderPayment, ProviderError> {
         let key = key(request.payment_id, "authorise");
-        self.ask("authorise", self.provider.authorise(&key, request)).await
+        self.ask("authorise", self.providers.named(provider)?.authorise(&key, request)).await
     }
 
-    /// Asks the provider for anything but an authorisation, which needs the card.
-    pub async fn perform(&self, payment: &Payment, call: &Call) -> Result<Outcome, ProviderError> {
-        let id = payment.id;
+    /// Asks the payment's provider for what it holds; `None` when it has never heard of the payment.
+    pub async fn fetch(&self, provider: &str, payment: &Payment) -> Result<Option<ProviderPayment>, ProviderError> {
+        self.ask("fetch", self.providers.named(provider)?.fetch(PaymentRef::of(payment))).await
+    }
+
+    /// Asks the payment's provider for anything but an authorisation, which needs the card.
+    pub async fn perform(&self, provider: &str, payment: &Payment, call: &Call) -> Result<Outcome, ProviderError> {
+        let (id, known_by) = (payment.id, PaymentRef::of(payment));
+        let at = self.providers.named(provider)?;
         match call {
-            Call::Authorise => self.look(id).await,
-            Call::Capture => match self.ask("capture", self.provider.capture(&key(id, "capture"), id)).await {
+            Call::Authorise => self.look(provider, payment).await,
+            Call::Capture => match self.ask("capture", at.capture(&key(id, "capture"), known_by)).await {
                 Ok(seen) => Ok(Outcome::Done(Input::Seen(seen))),
                 Err(ProviderError::Refused(reason)) => Ok(Outcome::Done(Input::CaptureRefused { reason })),
                 Err(error) => Err(error),
             },
-            Call::Void => match self.ask("void", self.provider.void(&key(id, "void"), id)).await {
+            Call::Void => match self.ask("void", at.void(&key(id, "void"), known_by)).await {
                 Ok(seen) => Ok(Outcome::Done(Input::SeenAfterVoid(seen))),
                 // Taken already: see how much, then give it back.
-                Err(ProviderError::Refused(_)) => self.look(id).await,
+                Err(ProviderError::Refused(_)) => self.look(provider, payment).await,
                 Err(error) => Err(error),
             },
             Call::Refund(refund) => {
                 let key = key(id, &format!("refund:{}", refund.id));
-                match self.ask("refund", self.provider.refund(&key, id, refund.id, refund.amount)).await {
+                match self.ask("refund", at.refund(&key, known_by, refund.id, refund.amount)).await {
                     Ok(seen) => Ok(Outcome::Done(Input::Seen(seen))),
                     Err(ProviderError::Refused(reason)) => {
                         Ok(Outcome::Done(Input::RefundRefused { id: refund.id, reason }))
@@ -114,8 +130,8 @@ impl Finance {
         }
     }
 
-    async fn look(&self, payment: PaymentId) -> Result<Outcome, ProviderError> {
-        let seen = self.ask("fetch", self.provider.fetch(payment)).await?;
+    async fn look(&self, provider: &str, payment: &Payment) -> Result<Outcome, ProviderError> {
+        let seen = self.fetch(provider, payment).await?;
         seen.map(|seen| Outcome::Again(Input::Seen(seen))).ok_or(ProviderError::Unavailable(None))
     }
 
@@ -128,7 +144,7 @@ impl Finance {
         input: Input,
         cause: Option<&Cause>,
     ) -> Result<Option<Decision>, DbError> {
-        let Some(stored) = payments::hold(tx, which).await? else { return Ok(None) };
+        let Some(stored) = payments::lock(tx, which).await? else { return Ok(None) };
         let decision = decided(&stored.payment, input)?;
         self.keep(tx, &stored.payment, &decision, cause.unwrap_or(&stored.cause)).await?;
         Ok(Some(decision))
@@ -136,7 +152,7 @@ impl Finance {
 
     async fn keep(&self, tx: &Tx, before: &Payment, decision: &Decision, cause: &Cause) -> Result<(), DbError> {
         let (after, now) = (&decision.payment, self.clock.now());
-        payments::update(tx, before, after, now, now.plus(patience(0))).await?;
+        payments::update(tx, before, after, now, now.plus(check_after(0))).await?;
         for transaction in &decision.book {
             ledger::book(tx, after.id, transaction, now).await?;
         }
@@ -196,23 +212,24 @@ impl Finance {
         self.db
             .transact(move |tx| {
                 Box::pin(async move {
-                    let Some(stored) = payments::hold(tx, Key::Order(order)).await? else { return Ok(Intent::Absent) };
-                    finance.intent_of(tx, &stored.payment, input).await
+                    let Some(stored) = payments::lock(tx, Key::Order(order)).await? else { return Ok(Intent::Absent) };
+                    finance.intent_of(tx, &stored, input).await
                 })
             })
             .await
     }
 
-    /// As [`Finance::intend`], within a unit of work that holds the payment.
-    pub async fn intent_of(&self, tx: &Tx, payment: &Payment, input: Input) -> Result<Intent, DbError> {
+    /// As [`Finance::intend`], within a unit of work that has the payment locked.
+    pub async fn intent_of(&self, tx: &Tx, stored: &Stored, input: Input) -> Result<Intent, DbError> {
+        let payment = &stored.payment;
         let mut decision = decided(payment, input)?;
         if decision.wait {
             return Ok(Intent::Wait);
         }
         let Some(call) = decision.call.take() else { return Ok(Intent::Answer) };
         let now = self.clock.now();
-        payments::update(tx, payment, &decision.payment, now, now.plus(patience(0))).await?;
-        Ok(Intent::Ask(Box::new(decision.payment), call))
+        payments::update(tx, payment, &decision.payment, now, now.plus(check_after(0))).await?;
+        Ok(Intent::Ask(Box::new(Asked { payment: decision.payment, provider: stored.provider.clone(), call })))
     }
 
     /// The last step of a command: its outcome, once for the message.

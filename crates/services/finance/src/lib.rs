@@ -37,7 +37,7 @@ use crate::finance::Finance;
 pub use crate::{
     domain::reconciliation::OrderFacts,
     provider::{
-        PaymentProvider,
+        PaymentProvider, Providers,
         sandbox::{RouterSender, SandboxProvider, Webhook, WebhookSender},
     },
 };
@@ -50,7 +50,7 @@ impl FinanceService {
     /// The role's name, and its database's.
     pub const NAME: &str = "finance";
 
-    /// Opens the role over its database and its payment provider.
+    /// Opens the role over its database and its payment providers.
     ///
     /// # Errors
     /// When the database cannot be migrated.
@@ -58,13 +58,18 @@ impl FinanceService {
         db: Db,
         settings: &settings::Payment,
         clock: Arc<dyn Clock>,
-        provider: Arc<dyn PaymentProvider>,
+        providers: Providers,
     ) -> Result<Self, DbError> {
         let migrations: Vec<Migration> =
             bookworm_messaging::MIGRATIONS.iter().chain(store::MIGRATIONS).copied().collect();
         db.migrate(&migrations, clock.now()).await?;
         let (outbox, timeout) = (Outbox::new(clock.clone()), Duration::from_secs(settings.timeout_seconds));
-        Ok(Self(Arc::new(Finance { db, outbox, clock, provider, timeout })))
+        for name in store::payments::providers_of_open(db.read()).await? {
+            if let Err(error) = providers.named(&name) {
+                tracing::error!(error = &error as &dyn std::error::Error, "payments that are not over wait for it");
+            }
+        }
+        Ok(Self(Arc::new(Finance { db, outbox, clock, providers, timeout })))
     }
 
     /// Its part of the public API, without `/api/v1`.

@@ -23,9 +23,12 @@ use bookworm_contracts::{
 };
 use bookworm_db::{Databases, Db, DbError, FromRow, Sql};
 use bookworm_finance::{
-    FinanceService, OrderFacts, PaymentProvider, RouterSender, SandboxProvider,
+    FinanceService, OrderFacts, PaymentProvider, Providers, RouterSender, SandboxProvider,
     domain::signature,
-    provider::{AuthoriseRequest, ProviderError, ProviderPayment, ProviderState, WebhookEvent},
+    provider::{
+        AuthoriseRequest, PaymentRef, ProviderError, ProviderPayment, ProviderRefund, ProviderState, Subject,
+        WebhookError, WebhookEvent, WebhookRequest,
+    },
 };
 use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{
@@ -145,11 +148,8 @@ impl PaymentProvider for BadLine {
     fn name(&self) -> &'static str {
         self.sandbox.name()
     }
-    fn webhook_secret(&self) -> &[u8] {
-        self.sandbox.webhook_secret()
-    }
-    fn read_webhook(&self, body: &[u8]) -> Option<WebhookEvent> {
-        self.sandbox.read_webhook(body)
+    fn open_webhook(&self, request: WebhookRequest<'_>) -> Result<WebhookEvent, WebhookError> {
+        self.sandbox.open_webhook(request)
     }
     fn methods(&self) -> Vec<PaymentMethod> {
         self.sandbox.methods()
@@ -157,24 +157,29 @@ impl PaymentProvider for BadLine {
     async fn authorise(&self, key: &str, request: &AuthoriseRequest) -> Result<ProviderPayment, ProviderError> {
         self.carry("authorise", self.sandbox.authorise(key, request).await)
     }
-    async fn capture(&self, key: &str, payment: PaymentId) -> Result<ProviderPayment, ProviderError> {
+    async fn capture(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError> {
         self.carry("capture", self.sandbox.capture(key, payment).await)
     }
-    async fn void(&self, key: &str, payment: PaymentId) -> Result<ProviderPayment, ProviderError> {
+    async fn void(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError> {
         self.carry("void", self.sandbox.void(key, payment).await)
     }
     async fn refund(
         &self,
         key: &str,
-        payment: PaymentId,
+        payment: PaymentRef<'_>,
         refund: Uuid,
         amount: Money,
     ) -> Result<ProviderPayment, ProviderError> {
         self.carry("refund", self.sandbox.refund(key, payment, refund, amount).await)
     }
-    async fn fetch(&self, payment: PaymentId) -> Result<Option<ProviderPayment>, ProviderError> {
+    async fn fetch(&self, payment: PaymentRef<'_>) -> Result<Option<ProviderPayment>, ProviderError> {
         self.carry("fetch", self.sandbox.fetch(payment).await)
     }
+}
+
+/// A payment by our id alone, as a provider may know it before it has answered.
+fn by_id(id: PaymentId) -> PaymentRef<'static> {
+    PaymentRef { id, reference: None }
 }
 
 struct Shop {
@@ -195,13 +200,18 @@ impl Drop for Shop {
 
 impl Shop {
     async fn open(databases: &Databases) -> Self {
+        Self::open_with(databases, |line| Providers::new(line)).await
+    }
+
+    /// A shop with these providers, among them the sandbox.
+    async fn open_with(databases: &Databases, providers: impl FnOnce(Arc<BadLine>) -> Providers) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
         let payment = settings::Payment { timeout_seconds: 1, ..settings::Payment::default() };
         let sandbox_db = databases.open(SandboxProvider::NAME).await.unwrap();
         let sandbox = SandboxProvider::open(sandbox_db, &payment, clock.clone()).await.unwrap();
         let line = Arc::new(BadLine { sandbox: sandbox.clone(), lose: Mutex::default(), calls: Mutex::default() });
         let db = databases.open(FinanceService::NAME).await.unwrap();
-        let finance = FinanceService::open(db, &payment, clock.clone(), line.clone()).await.unwrap();
+        let finance = FinanceService::open(db, &payment, clock.clone(), providers(line.clone())).await.unwrap();
         let (api, _) = finance.api().split_for_parts();
         let web = Router::new().nest("/api/v1", api).merge(sandbox.pages());
         let bus = Arc::new(TestBus::default());
@@ -318,7 +328,7 @@ impl Shop {
     }
 
     async fn at_provider(&self, order: OrderId) -> Option<ProviderPayment> {
-        self.sandbox.fetch(self.payment_id(order).await).await.unwrap()
+        self.sandbox.fetch(by_id(self.payment_id(order).await)).await.unwrap()
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
@@ -889,9 +899,10 @@ async fn commands_in_any_order_at_once_and_repeated_end_in_one_allowed_state() {
 #[tokio::test]
 async fn the_provider_does_everything_once_for_each_key() {
     on_every_database(|shop| async move {
-        let (payment, sandbox) = (PaymentId::new(), &shop.sandbox);
+        let (id, sandbox) = (PaymentId::new(), &shop.sandbox);
+        let payment = by_id(id);
         let request = AuthoriseRequest {
-            payment_id: payment,
+            payment_id: id,
             order_id: OrderId::new(),
             order_number: "BW".into(),
             amount: usd(1000),
@@ -919,10 +930,10 @@ async fn the_provider_does_everything_once_for_each_key() {
         }
         // A void before the request: the request is refused when it comes.
         let late = PaymentId::new();
-        sandbox.void("v1", late).await.unwrap();
+        sandbox.void("v1", by_id(late)).await.unwrap();
         let answer = sandbox.authorise("v2", &AuthoriseRequest { payment_id: late, ..request }).await.unwrap();
         assert_eq!(answer.state, ProviderState::Voided);
-        assert_eq!(sandbox.fetch(PaymentId::new()).await.unwrap(), None);
+        assert_eq!(sandbox.fetch(by_id(PaymentId::new())).await.unwrap(), None);
     })
     .await;
 }
@@ -1094,4 +1105,129 @@ async fn messages_carry_the_order_s_own_trace_even_after_a_webhook() {
         assert_eq!(event.correlationid, envelope.correlationid);
         assert_ne!(event.id, MessageId::from_uuid(envelope.id.uuid()));
     }
+}
+
+/// Another company: it knows payments by its own references alone, and signs its webhooks with a key in a header.
+#[derive(Default)]
+struct Elsewhere(Mutex<HashMap<String, ProviderPayment>>);
+
+impl Elsewhere {
+    fn change(
+        &self,
+        payment: PaymentRef<'_>,
+        change: impl FnOnce(&mut ProviderPayment),
+    ) -> Result<ProviderPayment, ProviderError> {
+        let reference = payment.reference.ok_or(ProviderError::Unavailable(None))?;
+        let mut books = self.0.lock().unwrap();
+        let held = books.get_mut(reference).ok_or_else(|| ProviderError::Refused("no such payment".into()))?;
+        change(held);
+        Ok(held.clone())
+    }
+}
+
+#[async_trait]
+impl PaymentProvider for Elsewhere {
+    fn name(&self) -> &'static str {
+        "elsewhere"
+    }
+    fn open_webhook(&self, request: WebhookRequest<'_>) -> Result<WebhookEvent, WebhookError> {
+        if request.headers.get("x-elsewhere-key").is_none_or(|key| key != "open sesame") {
+            return Err(WebhookError::Untrusted("X-Elsewhere-Key: not ours.".into()));
+        }
+        let body: Value = serde_json::from_slice(request.body).map_err(|_| WebhookError::NotAnEvent)?;
+        let text = |name: &str| body[name].as_str().map(str::to_owned).ok_or(WebhookError::NotAnEvent);
+        Ok(WebhookEvent { id: text("event")?, subject: Subject::Reference(text("charge")?) })
+    }
+    async fn authorise(&self, key: &str, request: &AuthoriseRequest) -> Result<ProviderPayment, ProviderError> {
+        let held = ProviderPayment {
+            reference: format!("ch_{key}"),
+            state: ProviderState::Authorised,
+            amount: request.amount,
+            captured: usd(0),
+            refunds: Vec::new(),
+        };
+        Ok(self.0.lock().unwrap().entry(held.reference.clone()).or_insert(held).clone())
+    }
+    async fn capture(&self, _: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError> {
+        self.change(payment, |held| (held.state, held.captured) = (ProviderState::Captured, held.amount))
+    }
+    async fn void(&self, _: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError> {
+        self.change(payment, |held| held.state = ProviderState::Voided)
+    }
+    async fn refund(
+        &self,
+        _: &str,
+        payment: PaymentRef<'_>,
+        refund: Uuid,
+        amount: Money,
+    ) -> Result<ProviderPayment, ProviderError> {
+        self.change(payment, |held| held.refunds.push(ProviderRefund { id: refund, amount }))
+    }
+    async fn fetch(&self, payment: PaymentRef<'_>) -> Result<Option<ProviderPayment>, ProviderError> {
+        Ok(payment.reference.and_then(|reference| self.0.lock().unwrap().get(reference).cloned()))
+    }
+}
+
+#[tokio::test]
+async fn a_payment_stays_with_its_provider_when_the_shop_changes_to_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::Sqlite(folder.path().to_owned());
+    let elsewhere = Arc::new(Elsewhere::default());
+    // Paid while payments went elsewhere.
+    let before = Shop::open_with(&databases, |_| Providers::new(elsewhere.clone())).await;
+    let (taken, held) = (before.authorise("4242", 900).await, before.authorise("4242", 400).await);
+    before.capture(taken).await;
+    drop(before);
+
+    let shop = Shop::open_with(&databases, |line| Providers::new(line).with(elsewhere.clone())).await;
+    let new = shop.authorise("tok_approve", 500).await;
+    assert!(shop.at_provider(new).await.is_some(), "new payments go to the sandbox");
+    shop.refund(taken, Uuid::now_v7(), 900).await;
+    assert_eq!(shop.status(taken).await, "refunded");
+    assert_eq!(shop.line.calls("refund"), 0, "the sandbox has nothing to do with it");
+    // What happens there is heard of here: a charge that was taken by hand in the provider's own pages.
+    let reference = format!("ch_{}:authorise", shop.payment_id(held).await);
+    elsewhere.0.lock().unwrap().get_mut(&reference).unwrap().state = ProviderState::Voided;
+    let post = async |key: &str, charge: &str, event: &str| {
+        let body = serde_json::json!({"event": event, "charge": charge}).to_string();
+        let request = Request::post("/api/v1/payments/webhooks/elsewhere").header("x-elsewhere-key", key);
+        ask(&shop.web, request.body(Body::from(body)).unwrap()).await.0
+    };
+    assert_eq!(post("guessed", &reference, "e1").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(post("open sesame", "ch_of_another_shop", "e2").await, StatusCode::NO_CONTENT);
+    assert_eq!(post("open sesame", &reference, "e3").await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.status(held).await, "voided");
+    // One provider cannot speak of another's payments.
+    let sandbox_reference = shop.at_provider(new).await.unwrap().reference;
+    assert_eq!(post("open sesame", &sandbox_reference, "e4").await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.webhook(Uuid::now_v7(), shop.payment_id(held).await).await, StatusCode::NO_CONTENT);
+    assert_eq!(shop.count("SELECT COUNT(*) FROM webhook_events").await, 1, "only the one that was about its own");
+    shop.advance(120);
+    shop.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_payment_whose_provider_is_gone_waits_and_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let databases = Databases::Sqlite(folder.path().to_owned());
+    let elsewhere = Arc::new(Elsewhere::default());
+    let before = Shop::open_with(&databases, |_| Providers::new(elsewhere.clone())).await;
+    let order = before.authorise("4242", 900).await;
+    before.capture(order).await;
+    drop(before);
+
+    let shop = Shop::open(&databases).await;
+    shop.refund(order, Uuid::now_v7(), 900).await;
+    assert_eq!(shop.bus.dead.lock().unwrap().len(), 1, "tried again, then left to staff");
+    assert_eq!(shop.payment(order).await["refunded"]["amount"], 0);
+    shop.advance(120);
+    let report = shop.get("/api/v1/admin/reconciliation").await.1;
+    let kinds: Vec<&str> =
+        report["differences"].as_array().unwrap().iter().filter_map(|difference| difference["kind"].as_str()).collect();
+    assert!(kinds.contains(&"provider_unreachable"), "{kinds:?}");
+    // With its provider back, what was wanted is done.
+    let shop = Shop::open_with(&databases, |line| Providers::new(line).with(elsewhere.clone())).await;
+    shop.advance(7200);
+    shop.finance.follow_up().await.unwrap();
+    assert_eq!(shop.status(order).await, "refunded");
 }

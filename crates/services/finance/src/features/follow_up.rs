@@ -8,11 +8,11 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    domain::payment::Input,
     finance::{Finance, Outcome},
-    provider::ProviderError,
     store::{
         self,
-        payments::{self, Key, Stored, patience},
+        payments::{self, Key, Stored, check_after},
     },
 };
 
@@ -62,11 +62,11 @@ pub(crate) async fn once(finance: &Arc<Finance>) -> Result<usize, DbError> {
 async fn look_after(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError> {
     let payment = &stored.payment;
     let outcome = match payment.unfinished() {
-        Some(call) => finance.perform(payment, &call).await.map(Some),
-        None => finance
-            .ask("fetch", finance.provider.fetch(payment.id))
-            .await
-            .map(|seen| seen.map(|seen| Outcome::Done(crate::domain::payment::Input::Seen(seen)))),
+        Some(call) => finance.perform(&stored.provider, payment, &call).await.map(Some),
+        None => {
+            let seen = finance.fetch(&stored.provider, payment).await;
+            seen.map(|seen| seen.map(|seen| Outcome::Done(Input::Seen(seen))))
+        }
     };
     let changed = match outcome {
         Ok(Some(Outcome::Done(input) | Outcome::Again(input))) => {
@@ -74,7 +74,7 @@ async fn look_after(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError
             decision.is_some_and(|decision| decision.payment != *payment)
         }
         Ok(None) => false,
-        Err(error @ (ProviderError::Unavailable(_) | ProviderError::TimedOut(_) | ProviderError::Refused(_))) => {
+        Err(error) => {
             tracing::warn!(payment_id = %payment.id, error = &error as &dyn std::error::Error, "an open payment waits");
             false
         }
@@ -82,7 +82,7 @@ async fn look_after(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError
     metrics::counter!("payment_follow_ups_total", "changed" => if changed { "yes" } else { "no" }).increment(1);
     if !changed {
         let (id, checks) = (payment.id, stored.checks + 1);
-        let check_at = finance.now().plus(patience(checks));
+        let check_at = finance.now().plus(check_after(checks));
         finance
             .db
             .transact::<_, DbError, _>(move |tx| {

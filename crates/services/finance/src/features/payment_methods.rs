@@ -14,5 +14,5 @@ use crate::finance::Finance;
     responses((status = 200, description = "All of them, in one page.", body = Page<PaymentMethod>))
 )]
 pub(crate) async fn list_payment_methods(State(finance): State<Arc<Finance>>) -> ApiJson<Page<PaymentMethod>> {
-    ApiJson(Page { items: finance.provider.methods(), next: None })
+    ApiJson(Page { items: finance.providers.for_new().methods(), next: None })
 }

@@ -10,27 +10,25 @@ use bookworm_kernel::ErrorCode;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
-    domain::{
-        payment::Input,
-        signature::{self, InvalidSignature},
-    },
+    domain::payment::Input,
     finance::Finance,
+    provider::{Subject, WebhookError, WebhookRequest},
     store::{
         self,
         payments::{self, Key},
     },
 };
 
-/// What the payment provider tells on its own. Signed by the provider in `Payment-Signature:
-/// t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`, at most five minutes old. May come again and out of order: what
-/// counts is what the provider holds when it is asked.
+/// What a payment provider reports on its own, signed in the provider's own way. The sandbox signs in
+/// `Payment-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`, at most five minutes old. May come again and
+/// out of order: what counts is what the provider holds when it is asked.
 #[utoipa::path(
     post,
     path = "/payments/webhooks/{provider}",
     tag = "finance",
     params(
         ("provider" = String, Path, description = "The provider's name, e.g. `sandbox`."),
-        ("Payment-Signature" = String, Header, description = "The signature.")
+        ("Payment-Signature" = Option<String>, Header, description = "The sandbox's signature.")
     ),
     request_body(content = serde_json::Value, content_type = "application/json"),
     responses(
@@ -47,28 +45,26 @@ pub(crate) async fn receive_webhook(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode> {
-    let name = finance.provider.name();
-    if provider != name {
-        return Err(Problem::not_found("payment provider"));
-    }
+    let sender = finance.providers.named(&provider).map_err(|_| Problem::not_found("payment provider"))?;
+    let name = sender.name();
     let body = body.map_err(bookworm_http::unreadable)?;
-    let header = headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    signature::verify(finance.provider.webhook_secret(), header, &body, finance.now()).map_err(|error| {
+    let request = WebhookRequest { headers: &headers, body: &body, now: finance.now() };
+    let event = sender.open_webhook(request).map_err(|error| {
         let code = match error {
-            InvalidSignature::Malformed => ErrorCode::MalformedRequest,
-            InvalidSignature::Stale | InvalidSignature::Mismatch => ErrorCode::InvalidToken,
+            WebhookError::Malformed(_) => ErrorCode::MalformedRequest,
+            WebhookError::Untrusted(_) => ErrorCode::InvalidToken,
+            WebhookError::NotAnEvent => ErrorCode::MalformedBody,
         };
-        Problem::new(code).detail(format!("Payment-Signature: {error}."))
+        Problem::new(code).detail(error.to_string())
     })?;
-    let event = finance
-        .provider
-        .read_webhook(&body)
-        .ok_or_else(|| Problem::new(ErrorCode::MalformedBody).detail("The body is not an event of this provider."))?;
-    if payments::find(finance.db.read(), Key::Payment(event.payment_id)).await?.is_none() {
-        // Not ours: every payment is recorded before the provider hears of it.
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    let seen = finance.ask("fetch", finance.provider.fetch(event.payment_id)).await.map_err(|error| {
+    let stored = match &event.subject {
+        Subject::Payment(id) => payments::find(finance.db.read(), Key::Payment(*id)).await?,
+        Subject::Reference(reference) => payments::find_by_reference(finance.db.read(), name, reference).await?,
+    };
+    // Every payment is recorded before its provider hears of it: what is not there is not ours. Nor may a provider
+    // speak of payments that were made with another.
+    let Some(stored) = stored.filter(|stored| stored.provider == name) else { return Ok(StatusCode::NO_CONTENT) };
+    let seen = finance.fetch(name, &stored.payment).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a webhook cannot be followed now");
         Problem::new(ErrorCode::Unavailable).retry_after(finance.timeout)
     })?;
@@ -79,7 +75,7 @@ pub(crate) async fn receive_webhook(
                 return Ok(false);
             }
             if let Some(seen) = seen {
-                shared.apply(tx, Key::Payment(event.payment_id), Input::Seen(seen), None).await?;
+                shared.apply(tx, Key::Payment(stored.payment.id), Input::Seen(seen), None).await?;
             }
             Ok(true)
         })

@@ -153,7 +153,7 @@ impl Comparison<'_> {
         let questions: Vec<BoxFuture<'static, (PaymentId, ProviderView)>> = chunk
             .iter()
             .filter(|stored| stored.payment.attempted)
-            .map(|stored| view(self.finance.clone(), stored.payment.id).boxed())
+            .map(|stored| view(self.finance.clone(), stored.clone()).boxed())
             .collect();
         let views: HashMap<PaymentId, ProviderView> =
             futures::stream::iter(questions).buffer_unordered(AT_ONCE).collect().await;
@@ -191,11 +191,11 @@ impl Comparison<'_> {
     }
 }
 
-async fn view(finance: Arc<Finance>, payment: PaymentId) -> (PaymentId, ProviderView) {
-    let view = match finance.ask("fetch", finance.provider.fetch(payment)).await {
+async fn view(finance: Arc<Finance>, stored: Stored) -> (PaymentId, ProviderView) {
+    let view = match finance.fetch(&stored.provider, &stored.payment).await {
         Ok(Some(seen)) => ProviderView::Holds(seen),
         Ok(None) => ProviderView::Unknown,
         Err(_) => ProviderView::Unreachable,
     };
-    (payment, view)
+    (stored.payment.id, view)
 }

@@ -1,14 +1,19 @@
 //! The payment provider: another company, asked over a network that may fail at any moment.
 
+mod providers;
 pub mod sandbox;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bookworm_contracts::rest::ordering::PaymentMethod;
-use bookworm_kernel::{Money, OrderId, PaymentId};
+use bookworm_kernel::{Money, OrderId, PaymentId, Timestamp};
+use http::HeaderMap;
 use uuid::Uuid;
 
+use crate::domain::payment::Payment;
+
+pub use self::providers::Providers;
 pub use crate::domain::payment::{ProviderPayment, ProviderRefund, ProviderState};
 
 /// A request for money.
@@ -51,6 +56,60 @@ pub enum ProviderError {
     /// It did not answer in time. Whether it did what was asked is not known.
     #[error("the payment provider did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// The payment was made with a provider that this shop has no settings for any more.
+    #[error("this shop has no payment provider `{0}`")]
+    Absent(String),
+}
+
+/// What a payment is known by at its provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaymentRef<'a> {
+    /// Ours, which the provider was given with the request.
+    pub id: PaymentId,
+    /// The provider's own; `None` until it has answered once.
+    pub reference: Option<&'a str>,
+}
+
+impl PaymentRef<'_> {
+    /// The reference of a payment.
+    #[must_use]
+    pub fn of(payment: &Payment) -> PaymentRef<'_> {
+        PaymentRef { id: payment.id, reference: payment.reference.as_deref() }
+    }
+}
+
+/// A webhook as it came, not believed yet.
+#[derive(Clone, Copy)]
+pub struct WebhookRequest<'a> {
+    /// All headers, the signature's among them.
+    pub headers: &'a HeaderMap,
+    /// The body's bytes as they came: what is signed.
+    pub body: &'a [u8],
+    /// The present instant, for signatures that end.
+    pub now: Timestamp,
+}
+
+/// Why a webhook is not taken. The text is for the answer, which the provider's operators read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookError {
+    /// The signature is missing or has no shape.
+    #[error("{0}")]
+    Malformed(String),
+    /// The signature is another's, or too old.
+    #[error("{0}")]
+    Untrusted(String),
+    /// It is signed well, and not an event of this provider.
+    #[error("The body is not an event of this provider.")]
+    NotAnEvent,
+}
+
+/// Which payment a webhook is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// By our id.
+    Payment(PaymentId),
+    /// By the provider's own.
+    Reference(String),
 }
 
 /// What a webhook is about. What it says beyond that is not believed: the payment is fetched.
@@ -59,7 +118,7 @@ pub struct WebhookEvent {
     /// The event's id: the same however often it is delivered.
     pub id: String,
     /// The payment that changed.
-    pub payment_id: PaymentId,
+    pub subject: Subject,
 }
 
 /// What finance needs of a payment provider.
@@ -72,11 +131,11 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// Its stable name, e.g. `sandbox`; also the last part of its webhook's path.
     fn name(&self) -> &'static str;
 
-    /// The secret with which it signs its webhooks.
-    fn webhook_secret(&self) -> &[u8];
-
-    /// Reads the body of a webhook whose signature is good; `None` when it is not one.
-    fn read_webhook(&self, body: &[u8]) -> Option<WebhookEvent>;
+    /// Checks that a webhook is this provider's own, and reads it. Each provider signs in its own way.
+    ///
+    /// # Errors
+    /// [`WebhookError`] when it is not to be believed, or is no event.
+    fn open_webhook(&self, request: WebhookRequest<'_>) -> Result<WebhookEvent, WebhookError>;
 
     /// What customers may choose without entering a card; a provider with real cards has none.
     fn methods(&self) -> Vec<PaymentMethod> {
@@ -87,21 +146,21 @@ pub trait PaymentProvider: Send + Sync + 'static {
     async fn authorise(&self, key: &str, request: &AuthoriseRequest) -> Result<ProviderPayment, ProviderError>;
 
     /// Takes the authorised money, all of it.
-    async fn capture(&self, key: &str, payment: PaymentId) -> Result<ProviderPayment, ProviderError>;
+    async fn capture(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError>;
 
     /// Lets the payment go. Afterwards nothing is held and nothing can be any more: an `authorise` of this payment
     /// that was sent before and arrives later is declined. Refused when the money was taken.
-    async fn void(&self, key: &str, payment: PaymentId) -> Result<ProviderPayment, ProviderError>;
+    async fn void(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError>;
 
     /// Gives this much of the taken money back, once for each `refund`.
     async fn refund(
         &self,
         key: &str,
-        payment: PaymentId,
+        payment: PaymentRef<'_>,
         refund: Uuid,
         amount: Money,
     ) -> Result<ProviderPayment, ProviderError>;
 
     /// The payment as it is now; `None` when the provider has never heard of it.
-    async fn fetch(&self, payment: PaymentId) -> Result<Option<ProviderPayment>, ProviderError>;
+    async fn fetch(&self, payment: PaymentRef<'_>) -> Result<Option<ProviderPayment>, ProviderError>;
 }

@@ -8,7 +8,7 @@ use crate::{
     domain::payment::{CANCELLED, Fact, Input, Payment},
     finance::{Finance, Intent},
     provider::{AuthoriseRequest, ProviderError, ProviderState},
-    store::payments::{self, Key, patience},
+    store::payments::{self, Key, check_after},
 };
 
 /// Asks the provider for the money. Without an answer in time the message comes again, with the same idempotency key,
@@ -17,11 +17,12 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<AuthorisePay
     let command = message.body.clone();
     let order = command.order_id;
     let input = Input::Authorise { amount: command.amount };
-    let payment = match begin(finance, &message).await? {
-        Intent::Ask(payment, _) => payment,
+    let asked = match begin(finance, &message).await? {
+        Intent::Ask(asked) => asked,
         Intent::Answer => return finance.conclude(&message, order, input).await,
         Intent::Absent | Intent::Wait => return Err(ReactionError::retry("the payment is not there yet")),
     };
+    let payment = &asked.payment;
     let request = AuthoriseRequest {
         payment_id: payment.id,
         order_id: order,
@@ -30,7 +31,7 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<AuthorisePay
         token: command.token,
         return_path: command.return_path,
     };
-    let seen = match finance.authorise(&request).await {
+    let seen = match finance.authorise(&asked.provider, &request).await {
         Ok(seen) => seen,
         // A request that the provider will not take, whatever the card: for the customer it is a refusal.
         Err(ProviderError::Refused(reason)) => crate::provider::ProviderPayment {
@@ -69,12 +70,10 @@ async fn begin(finance: &Arc<Finance>, message: &Received<AuthorisePayment>) -> 
         Box::pin(async move {
             let now = shared.now();
             let new = Payment::requested(PaymentId::new(), order, amount, now);
-            let input = Input::Authorise { amount };
-            if payments::insert(tx, &new, shared.provider.name(), &cause, now.plus(patience(0))).await? {
-                return Ok(shared.intent_of(tx, &new, input).await?);
-            }
-            match payments::hold(tx, Key::Order(order)).await? {
-                Some(stored) => Ok(shared.intent_of(tx, &stored.payment, input).await?),
+            let provider = shared.providers.for_new().name();
+            payments::insert(tx, &new, provider, &cause, now.plus(check_after(0))).await?;
+            match payments::lock(tx, Key::Order(order)).await? {
+                Some(stored) => Ok(shared.intent_of(tx, &stored, Input::Authorise { amount }).await?),
                 None => Ok(Intent::Absent),
             }
         })

@@ -12,7 +12,7 @@ use crate::{
 pub(super) async fn react(finance: &Arc<Finance>, message: Received<CapturePayment>) -> Reaction {
     let order = message.body.order_id;
     match finance.intend(order, Input::Capture).await? {
-        Intent::Ask(payment, call) => match finance.perform(&payment, &call).await? {
+        Intent::Ask(asked) => match finance.perform(&asked.provider, &asked.payment, &asked.call).await? {
             Outcome::Done(outcome) | Outcome::Again(outcome) => finance.conclude(&message, order, outcome).await,
         },
         Intent::Answer => finance.conclude(&message, order, Input::Capture).await,

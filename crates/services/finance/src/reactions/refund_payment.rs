@@ -13,7 +13,7 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<RefundPaymen
     let RefundPayment { order_id: order, refund_id, amount, reason } = message.body.clone();
     let input = Input::Refund { id: refund_id, amount, reason };
     match finance.intend(order, input.clone()).await? {
-        Intent::Ask(payment, call) => match finance.perform(&payment, &call).await? {
+        Intent::Ask(asked) => match finance.perform(&asked.provider, &asked.payment, &asked.call).await? {
             Outcome::Done(outcome) | Outcome::Again(outcome) => finance.conclude(&message, order, outcome).await,
         },
         Intent::Answer => finance.conclude(&message, order, input).await,

@@ -7,7 +7,7 @@ use bookworm_messaging::{Reaction, ReactionError, Received};
 use crate::{
     domain::payment::{Fact, Input, Payment},
     finance::{Finance, Intent, Outcome},
-    store::payments::{self, Key, patience},
+    store::payments::{self, Key, check_after},
 };
 
 /// A void that finds the money taken becomes a refund, which may find it half given back: then it looks once more.
@@ -18,7 +18,7 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<VoidPayment>
     let order = message.body.order_id;
     for _ in 0..ROUNDS {
         match finance.intend(order, Input::Void).await? {
-            Intent::Ask(payment, call) => match finance.perform(&payment, &call).await? {
+            Intent::Ask(asked) => match finance.perform(&asked.provider, &asked.payment, &asked.call).await? {
                 Outcome::Done(outcome) => return finance.conclude(&message, order, outcome).await,
                 Outcome::Again(outcome) => {
                     finance.record(Key::Order(order), outcome, Some(message.cause)).await?;
@@ -26,14 +26,14 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<VoidPayment>
             },
             Intent::Answer => return finance.conclude(&message, order, Input::Void).await,
             Intent::Wait => break,
-            Intent::Absent => return bury(finance, &message, order).await,
+            Intent::Absent => return leave_tombstone(finance, &message, order).await,
         }
     }
     Err(ReactionError::retry("the payment is under way"))
 }
 
 /// Leaves a tombstone, so that a later request for this order's money is refused and the provider never hears of it.
-async fn bury(finance: &Arc<Finance>, message: &Received<VoidPayment>, order: OrderId) -> Reaction {
+async fn leave_tombstone(finance: &Arc<Finance>, message: &Received<VoidPayment>, order: OrderId) -> Reaction {
     let (shared, cause) = (finance.clone(), message.cause);
     message
         .once::<_, ReactionError, _>(&finance.db, move |tx| {
@@ -42,7 +42,15 @@ async fn bury(finance: &Arc<Finance>, message: &Received<VoidPayment>, order: Or
                 // ISO 4217's code for "no currency": the amount is not known.
                 let currency = Currency::parse("XXX").map_err(|e| ReactionError::refuse(e.to_string()))?;
                 let tombstone = Payment::tombstone(PaymentId::new(), order, currency, now);
-                if !payments::insert(tx, &tombstone, shared.provider.name(), &cause, now.plus(patience(0))).await? {
+                if !payments::insert(
+                    tx,
+                    &tombstone,
+                    shared.providers.for_new().name(),
+                    &cause,
+                    now.plus(check_after(0)),
+                )
+                .await?
+                {
                     return Err(ReactionError::retry("the payment was made meanwhile"));
                 }
                 shared.tell(tx, &cause, &tombstone, &Fact::Voided).await?;

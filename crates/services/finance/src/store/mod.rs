@@ -8,9 +8,10 @@ use bookworm_db::{DbError, Migration, Sql, Tx, values};
 use bookworm_kernel::{Currency, Money, Timestamp};
 
 /// This service's migrations, after those of messaging.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "finance/0001_finance",
-    sql: "CREATE TABLE payments (
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "finance/0001_finance",
+        sql: "CREATE TABLE payments (
             id UUID NOT NULL PRIMARY KEY,
             order_id UUID NOT NULL UNIQUE,
             amount BIGINT NOT NULL,
@@ -83,7 +84,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             updated_at BIGINT NOT NULL
           );
           CREATE INDEX order_facts_updated ON order_facts (updated_at);",
-}];
+    },
+    Migration { name: "finance/0002_references", sql: "CREATE INDEX payments_reference ON payments (reference);" },
+];
 
 /// An amount as stored.
 pub(crate) fn money(amount: i64, currency: &str) -> Result<Money, DbError> {

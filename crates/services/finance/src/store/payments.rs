@@ -80,6 +80,11 @@ impl Row {
 }
 
 #[derive(FromRow)]
+struct Provider {
+    provider: String,
+}
+
+#[derive(FromRow)]
 struct RefundRow {
     id: Uuid,
     payment_id: Uuid,
@@ -139,8 +144,8 @@ impl Key {
     }
 }
 
-/// A payment, held for this unit of work: others who want to change it wait until it ends.
-pub(crate) async fn hold(tx: &Tx, key: Key) -> Result<Option<Stored>, DbError> {
+/// A payment, locked until this unit of work ends.
+pub(crate) async fn lock(tx: &Tx, key: Key) -> Result<Option<Stored>, DbError> {
     let (column, id) = key.column();
     let row: Option<Row> = tx
         .one(&format!("UPDATE payments SET version = version + 1 WHERE {column} = $1 RETURNING {COLUMNS}"), values![id])
@@ -153,6 +158,23 @@ pub(crate) async fn find(sql: &impl Sql, key: Key) -> Result<Option<Stored>, DbE
     let (column, id) = key.column();
     let row: Option<Row> = sql.one(&format!("SELECT {COLUMNS} FROM payments WHERE {column} = $1"), values![id]).await?;
     Ok(complete(sql, row.into_iter().collect()).await?.pop())
+}
+
+/// A payment, by what its provider calls it.
+pub(crate) async fn find_by_reference(
+    sql: &impl Sql,
+    provider: &str,
+    reference: &str,
+) -> Result<Option<Stored>, DbError> {
+    let select = format!("SELECT {COLUMNS} FROM payments WHERE reference = $1 AND provider = $2");
+    let row: Option<Row> = sql.one(&select, values![reference, provider]).await?;
+    Ok(complete(sql, row.into_iter().collect()).await?.pop())
+}
+
+/// The providers of payments that are not over.
+pub(crate) async fn providers_of_open(sql: &impl Sql) -> Result<Vec<String>, DbError> {
+    let rows: Vec<Provider> = sql.all("SELECT DISTINCT provider FROM payments WHERE is_open", []).await?;
+    Ok(rows.into_iter().map(|row| row.provider).collect())
 }
 
 /// Writes a new payment unless the order has one. Whether it had none.
@@ -325,6 +347,6 @@ pub(crate) async fn postpone(tx: &Tx, id: PaymentId, checks: i64, check_at: Time
 
 /// How long to wait before looking after an open payment that was looked after `checks` times: 1 minute, doubling, 1
 /// hour at most.
-pub(crate) fn patience(checks: i64) -> Duration {
+pub(crate) fn check_after(checks: i64) -> Duration {
     Duration::from_secs(60 << checks.clamp(0, 6)).min(Duration::from_secs(3600))
 }

@@ -25,7 +25,11 @@ use uuid::Uuid;
 
 use self::store::Row;
 pub use self::webhooks::{RouterSender, Webhook, WebhookSender};
-use super::{AuthoriseRequest, PaymentProvider, ProviderError, ProviderPayment, WebhookEvent};
+use super::{
+    AuthoriseRequest, PaymentProvider, PaymentRef, ProviderError, ProviderPayment, Subject, WebhookError, WebhookEvent,
+    WebhookRequest,
+};
+use crate::domain::signature::{self, InvalidSignature};
 
 /// Where the sandbox posts its webhooks.
 pub const WEBHOOK_PATH: &str = "/api/v1/payments/webhooks/sandbox";
@@ -167,6 +171,12 @@ impl SandboxProvider {
     pub fn db(&self) -> &Db {
         &self.0.db
     }
+
+    /// The secret with which it signs its webhooks: for tests that write some themselves.
+    #[must_use]
+    pub fn webhook_secret(&self) -> &[u8] {
+        &self.0.secret
+    }
 }
 
 impl Sandbox {
@@ -293,13 +303,17 @@ impl PaymentProvider for SandboxProvider {
         "sandbox"
     }
 
-    fn webhook_secret(&self) -> &[u8] {
-        &self.0.secret
-    }
-
-    fn read_webhook(&self, body: &[u8]) -> Option<WebhookEvent> {
-        let body: WebhookBody = serde_json::from_slice(body).ok()?;
-        Some(WebhookEvent { id: body.id.to_string(), payment_id: body.data.payment_id })
+    fn open_webhook(&self, request: WebhookRequest<'_>) -> Result<WebhookEvent, WebhookError> {
+        let header = request.headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        signature::verify(&self.0.secret, header, request.body, request.now).map_err(|error| {
+            let why = format!("{}: {error}.", signature::HEADER);
+            match error {
+                InvalidSignature::Malformed => WebhookError::Malformed(why),
+                InvalidSignature::Stale | InvalidSignature::Mismatch => WebhookError::Untrusted(why),
+            }
+        })?;
+        let body: WebhookBody = serde_json::from_slice(request.body).map_err(|_| WebhookError::NotAnEvent)?;
+        Ok(WebhookEvent { id: body.id.to_string(), subject: Subject::Payment(body.data.payment_id) })
     }
 
     fn methods(&self) -> Vec<PaymentMethod> {
@@ -362,7 +376,8 @@ impl PaymentProvider for SandboxProvider {
         Ok(answer)
     }
 
-    async fn capture(&self, key: &str, payment: PaymentId) -> Result<ProviderPayment, ProviderError> {
+    async fn capture(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError> {
+        let payment = payment.id;
         self.0
             .change(key, format!("capture {payment}"), payment, |tx, known, _| {
                 Box::pin(async move {
@@ -382,7 +397,8 @@ impl PaymentProvider for SandboxProvider {
             .await
     }
 
-    async fn void(&self, key: &str, payment: PaymentId) -> Result<ProviderPayment, ProviderError> {
+    async fn void(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError> {
+        let payment = payment.id;
         self.0
             .change(key, format!("void {payment}"), payment, move |tx, known, now| {
                 Box::pin(async move {
@@ -413,10 +429,11 @@ impl PaymentProvider for SandboxProvider {
     async fn refund(
         &self,
         key: &str,
-        payment: PaymentId,
+        payment: PaymentRef<'_>,
         refund: Uuid,
         amount: Money,
     ) -> Result<ProviderPayment, ProviderError> {
+        let payment = payment.id;
         self.0
             .change(key, format!("refund {payment} {refund} {amount:?}"), payment, move |tx, known, now| {
                 Box::pin(async move {
@@ -442,7 +459,8 @@ impl PaymentProvider for SandboxProvider {
             .await
     }
 
-    async fn fetch(&self, payment: PaymentId) -> Result<Option<ProviderPayment>, ProviderError> {
+    async fn fetch(&self, payment: PaymentRef<'_>) -> Result<Option<ProviderPayment>, ProviderError> {
+        let payment = payment.id;
         self.0.delay().await;
         let unavailable = |error: DbError| ProviderError::Unavailable(Some(Box::new(error)));
         let sql = self.0.db.read();
