@@ -9,6 +9,7 @@
 //! | answer a list | [`PageParams`], [`cursor`] |
 //! | answer conditionally | [`etag`], [`if_none_match`] |
 //! | never do it twice | [`idempotency`] |
+//! | ask another company | [`outbound`] |
 //! | listen | [`serve()`], [`fallback::install`], [`context::layer`] |
 //! | share out what there is | [`places::Places`] |
 
@@ -22,6 +23,7 @@ pub mod fallback;
 pub mod grpc;
 pub mod idempotency;
 pub mod openapi;
+pub mod outbound;
 mod page;
 pub mod places;
 mod prefer;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bookworm_config::Ai as Settings;
+use bookworm_http::outbound::{self, HttpClient};
 use bookworm_resilience::{Failure, Fault, Guard, Policy};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -13,10 +14,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{
-    connection::{self, HttpClient},
-    sse::Events,
-};
+use super::sse::Events;
 
 /// The longest answer, in bytes; what is beyond it is an error.
 const LONGEST: usize = 64 * 1024;
@@ -108,11 +106,11 @@ impl ChatEndpoint {
     pub fn new(settings: &Settings) -> Result<Option<Self>, String> {
         let Some(url) = &settings.chat_url else { return Ok(None) };
         let url = url.as_str().parse().map_err(|error| format!("chat_url: {error}"))?;
-        let key = settings.chat_api_key.as_ref().map(connection::bearer).transpose();
+        let key = settings.chat_api_key.as_ref().map(|key| outbound::bearer(key.expose())).transpose();
         let first = Duration::from_millis(settings.chat_first_word_ms);
         let policy = Policy { attempt: first, total: first, attempts: 1, concurrency: 32, ..Policy::default() };
         Ok(Some(Self {
-            client: connection::client(first),
+            client: outbound::client(first),
             url,
             authorization: key.map_err(|error| format!("chat_api_key: {error}"))?,
             model: settings

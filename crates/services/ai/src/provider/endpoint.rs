@@ -5,6 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use bookworm_config::Ai as Settings;
+use bookworm_http::outbound::{self, HttpClient};
 use bookworm_resilience::{Failure, Fault, Guard, Policy, State};
 use bytes::Bytes;
 use http::{
@@ -14,10 +15,7 @@ use http::{
 use http_body_util::{BodyExt, Full, Limited};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Provider, ProviderError, Purpose,
-    connection::{self, HttpClient},
-};
+use super::{Provider, ProviderError, Purpose};
 
 /// The longest answer that is read: 2,048 vectors of 3,072 numbers as text fit.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
@@ -79,7 +77,7 @@ impl Endpoint {
     pub fn new(settings: &Settings) -> Result<Self, String> {
         let url = settings.url.as_ref().ok_or("url: must be set")?;
         let url = url.as_str().parse().map_err(|error| format!("url: {error}"))?;
-        let authorization = settings.api_key.as_ref().map(connection::bearer).transpose();
+        let authorization = settings.api_key.as_ref().map(|key| outbound::bearer(key.expose())).transpose();
         let authorization = authorization.map_err(|error| format!("api_key: {error}"))?;
         let attempt = Duration::from_millis(settings.timeout_ms);
         let policy = Policy {
@@ -91,7 +89,7 @@ impl Endpoint {
             ..Policy::default()
         };
         Ok(Self {
-            client: connection::client(attempt),
+            client: outbound::client(attempt),
             url,
             authorization,
             model: settings.model.clone().unwrap_or_default(),

@@ -1,7 +1,6 @@
 //! Who makes the vectors.
 
 mod chat;
-mod connection;
 mod endpoint;
 mod local;
 mod sse;

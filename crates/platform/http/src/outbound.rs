@@ -1,8 +1,7 @@
-//! How endpoints are reached.
+//! Requests to other companies' servers: over HTTPS, or plain HTTP where an operator names such an address.
 
 use std::time::Duration;
 
-use bookworm_config::Secret;
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body_util::Full;
@@ -12,11 +11,13 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-/// Makes requests, and keeps connections for the next ones.
-pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+/// Makes requests, and keeps connections open for the next ones: 60 s while nobody uses them. It knows no time limit of
+/// its own but the one for connecting.
+pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client that gives a connection this long to be made.
-pub(super) fn client(connect: Duration) -> HttpClient {
+/// A client that gives a connection this long to be made. It trusts the certificate authorities of Mozilla's list.
+#[must_use]
+pub fn client(connect: Duration) -> HttpClient {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -29,12 +30,12 @@ pub(super) fn client(connect: Duration) -> HttpClient {
         .build(connector)
 }
 
-/// The header that a key makes.
+/// The value of `Authorization` for a key (RFC 6750), marked as sensitive so that it stays out of logs.
 ///
 /// # Errors
 /// When the key has characters that no header can carry.
-pub(super) fn bearer(key: &Secret) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose().trim()))
+pub fn bearer(key: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
         .map_err(|_| "has characters that no header can carry".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
