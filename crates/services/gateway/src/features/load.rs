@@ -12,6 +12,7 @@ use bookworm_http::{
     places::{Full, Places},
 };
 use bookworm_kernel::ErrorCode;
+use http::header;
 
 use super::client_address::Client;
 
@@ -56,16 +57,44 @@ pub async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> R
     problem.retry_after(Duration::from_secs(1)).into_response()
 }
 
-/// Gives up after `limit` with 504 `timeout`. What was begun may still happen; a request with an `Idempotency-Key` can
-/// be repeated safely.
+/// The slowest line that a large body may come by, in bytes a second.
+const SLOWEST: u64 = 64 * 1024;
+/// The largest body that time is given for: an uploaded file of 16 MiB, and what is around it.
+const LARGEST: u64 = 17 << 20;
+
+/// How long the body may take to come, on top of the time for the answer.
+fn for_body(request: &Request) -> Duration {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    Duration::from_secs(length.unwrap_or(0).min(LARGEST) / SLOWEST)
+}
+
+/// Gives up after `limit` with 504 `timeout`; a request with a body that is said to be large has longer, for the body to
+/// come. What was begun may still happen; a request with an `Idempotency-Key` can be repeated safely.
 pub async fn time_limit(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     if is_long(&request) {
         return next.run(request).await;
     }
+    let limit = limit + for_body(&request);
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(ErrorCode::Timeout)
             .detail(format!("There was no answer within {} seconds.", limit.as_secs()))
             .into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_body_that_is_said_to_be_large_has_longer() {
+        for (length, seconds) in
+            [("", 0), ("100", 0), ("262144", 4), ("16777216", 256), ("99999999999", 272), ("-1", 0), ("x", 0)]
+        {
+            let request = Request::post("/").header(header::CONTENT_LENGTH, length).body(axum::body::Body::empty());
+            let request = request.unwrap_or_default();
+            assert_eq!(for_body(&request), Duration::from_secs(seconds), "{length}");
+        }
     }
 }
