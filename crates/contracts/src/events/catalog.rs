@@ -1,6 +1,6 @@
 //! What the catalogue tells.
 
-use bookworm_kernel::{BookId, OrderId};
+use bookworm_kernel::{AuthorId, BookId, CustomerId, OrderId, Timestamp};
 use bookworm_messaging::message;
 use serde::{Deserialize, Serialize};
 
@@ -73,5 +73,45 @@ message! {
     "events.catalog.SearchIndexUpdated.v1" SearchIndexUpdated {
         /// The books that were added, edited or taken away; empty when there were too many to name.
         pub book_ids: Vec<BookId>,
+    }
+}
+
+message! {
+    /// Staff found that two authors are one.
+    "events.catalog.AuthorsMerged.v1" AuthorsMerged {
+        /// The author that is no more.
+        pub author_id: AuthorId,
+        /// Its name.
+        pub name: String,
+        /// The author that stays.
+        pub into: AuthorId,
+        /// Its name.
+        pub into_name: String,
+        /// How many books changed hands.
+        pub books: i64,
+        /// Who did it.
+        pub by: CustomerId,
+        /// When.
+        pub at: Timestamp,
+    }
+}
+
+message! {
+    /// Staff found that one author is two.
+    "events.catalog.AuthorSplit.v1" AuthorSplit {
+        /// The author that keeps the other books.
+        pub author_id: AuthorId,
+        /// Its name.
+        pub name: String,
+        /// The author that has these books now.
+        pub new_id: AuthorId,
+        /// Its name.
+        pub new_name: String,
+        /// The books.
+        pub books: Vec<BookId>,
+        /// Who did it.
+        pub by: CustomerId,
+        /// When.
+        pub at: Timestamp,
     }
 }

@@ -179,6 +179,50 @@ pub struct NameInput {
     pub name: String,
 }
 
+/// `GET /admin/authors/doubles`: authors who may be one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuthorDoubles {
+    /// The surest first, then those with most books.
+    pub groups: Vec<AuthorGroup>,
+}
+
+/// Authors who may be one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuthorGroup {
+    /// Why they may be.
+    pub reason: AuthorLikeness,
+    /// Two or more, the one with most books first.
+    pub authors: Vec<Author>,
+}
+
+/// Why two authors may be one person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorLikeness {
+    /// Their names differ in case, accents, dots, hyphens or order alone.
+    Spelling,
+    /// One name shortens the other: `U. K. Le Guin`, `Ursula Le Guin`.
+    Initials,
+}
+
+/// `POST /authors/{id}/merge`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeAuthor {
+    /// The author that stays.
+    pub into: AuthorId,
+}
+
+/// `POST /authors/{id}/split`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitAuthor {
+    /// The new author's name: 1 to 200 characters, unique.
+    pub name: String,
+    /// The books that become theirs: 1 to 500 of the author's.
+    pub books: Vec<BookId>,
+}
+
 /// How many copies there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stock {

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod chat;
 pub mod finance;
 pub mod identity;
+pub mod imports;
 pub mod operations;
 pub mod ordering;
 

@@ -28,7 +28,11 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{cache::Cache, search::Search, store::feed};
+use crate::{
+    cache::Cache,
+    search::Search,
+    store::{feed, imports::Work},
+};
 pub use crate::{features::get_offers::Offers, search::SearchOptions};
 
 /// The catalogue. Cheap to clone.
@@ -97,6 +101,8 @@ impl CatalogService {
     pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
         vec![
             Box::pin(features::adjust_stock::forget_keys(self.clone(), shutdown.clone())),
+            Box::pin(features::import_file::work(self.clone(), Work::Check, shutdown.clone())),
+            Box::pin(features::import_file::work(self.clone(), Work::Import, shutdown.clone())),
             Box::pin(search::follow::run(self.clone(), shutdown.clone())),
             Box::pin(search::meaning::run(self.clone(), shutdown)),
         ]

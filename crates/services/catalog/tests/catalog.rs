@@ -34,7 +34,7 @@ struct Shop {
     catalog: CatalogService,
     router: Router,
     databases: Databases,
-    clock: Arc<dyn Clock>,
+    clock: Arc<ManualClock>,
     folder: tempfile::TempDir,
     staff: Arc<AccountClaims>,
 }
@@ -49,7 +49,7 @@ impl Shop {
     async fn open(databases: Option<Databases>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let databases = databases.unwrap_or_else(|| Databases::Sqlite(folder.path().to_owned()));
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
         let db = databases.open(CatalogService::NAME).await.unwrap();
         let catalog = CatalogService::open(db, Currency::USD, clock.clone()).await.unwrap();
         let (router, _) = catalog.api().split_for_parts();
@@ -1335,6 +1335,525 @@ async fn spellings_of_a_name_are_one_author() {
         assert_eq!(names, ["Ada Quill", "A. Other"]);
         let taken = shop.send("POST", "/authors", &[], json!({"name": "Quill, Ada"})).await;
         assert_eq!((taken.status, taken.body["code"].as_str()), (StatusCode::CONFLICT, Some("duplicate_value")));
+    })
+    .await;
+}
+
+impl Shop {
+    /// Uploads a file as staff.
+    async fn upload(&self, name: &str, content: impl Into<Body>) -> Answer {
+        self.upload_as(&Uuid::now_v7().to_string(), "application/octet-stream", name, content).await
+    }
+
+    async fn upload_as(&self, key: &str, kind: &str, name: &str, content: impl Into<Body>) -> Answer {
+        let mut request = Request::post(format!("/admin/imports?filename={name}"))
+            .header(header::CONTENT_TYPE, kind)
+            .header("idempotency-key", key)
+            .body(content.into())
+            .unwrap();
+        request.extensions_mut().insert(Caller::Account(self.staff.clone()));
+        self.call(request).await
+    }
+
+    async fn staff_get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], Value::Null).await
+    }
+
+    async fn post(&self, path: &str) -> Answer {
+        self.send("POST", path, &[], Value::Null).await
+    }
+
+    /// The import at this path once `is` says so.
+    async fn import_when(&self, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let mut import = Value::Null;
+        for _ in 0..3_000 {
+            import = self.staff_get(path).await.body;
+            if is(&import) {
+                return import;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never came: {import}");
+    }
+
+    async fn checked(&self, uploaded: &Answer) -> Value {
+        assert_eq!(uploaded.status, StatusCode::CREATED, "{}", uploaded.body);
+        self.import_when(&import_path(uploaded), |import| import["status"] != "checking").await
+    }
+
+    fn workers(&self) -> Workers {
+        let stop = CancellationToken::new();
+        let tasks = self.catalog.workers(stop.clone()).into_iter().map(tokio::spawn).collect();
+        Workers { stop, tasks }
+    }
+
+    async fn report(&self, path: &str) -> String {
+        let mut request = Request::get(format!("{path}/report")).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Caller::Account(self.staff.clone()));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/csv; charset=utf-8");
+        let report = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(report.to_vec()).unwrap()
+    }
+}
+
+fn import_path(uploaded: &Answer) -> String {
+    format!("/admin/imports/{}", uploaded.body["id"].as_str().unwrap())
+}
+
+/// What runs beside the requests.
+struct Workers {
+    stop: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Workers {
+    async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+
+    /// Ends them as a killed process does: nothing is given back.
+    async fn kill(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+/// A file of many books, with a record that is rejected and one whose ISBN is taken in each batch.
+fn batches(batches: u32) -> String {
+    let mut file = "SKU,Title,Price,ISBN,Pages\n".to_owned();
+    for n in 0..batches * 500 {
+        let (price, isbn, pages) = match n % 500 {
+            3 => ("cheap", "", ""),
+            4 => ("5.00", "9780061120084", ""),
+            5 => ("5.00", "", "soon"),
+            _ => ("5.00", "", "100"),
+        };
+        file.push_str(&format!("K{n},Book {n},{price},{isbn},{pages}\n"));
+    }
+    file
+}
+
+#[tokio::test]
+async fn an_uploaded_file_is_checked_mapped_and_imported() {
+    on_each(|shop| async move {
+        let workers = shop.workers();
+        let file = "SKU;title;Betrag;Author\nA1;One;12,99;Ann\nA2;Two;cheap;Bob\nA3;Three;5,00;Ann\n";
+        let uploaded = shop.upload("B%C3%BCcher.csv", file).await;
+        assert_eq!((uploaded.status, &uploaded.body["status"]), (StatusCode::CREATED, &json!("checking")));
+        assert_eq!((&uploaded.body["filename"], &uploaded.body["created_by"]), (&json!("Bücher.csv"), &json!("Staff")));
+        let path = import_path(&uploaded);
+        assert_eq!(uploaded.headers[header::LOCATION], format!("/api/v1{path}"));
+        let ready = shop.checked(&uploaded).await;
+        let summary = &ready["summary"];
+        assert_eq!(
+            (&ready["status"], &summary["added"], &summary["not_for_sale"]),
+            (&json!("ready"), &json!(3), &json!(3))
+        );
+        assert_eq!((&summary["columns"][2]["name"], &summary["columns"][2]["field"]), (&json!("Betrag"), &Value::Null));
+        assert_eq!(shop.count("books").await, 0, "a check writes nothing");
+
+        let wrong = shop.send("PUT", &format!("{path}/mapping"), &[], json!({"mapping": {"preis": "Betrag"}})).await;
+        assert_eq!((wrong.status, fields(&wrong)), (StatusCode::BAD_REQUEST, vec!["/mapping"]));
+        let mapping = json!({"mapping": {"price": "Betrag"}});
+        let mapped = shop.send("PUT", &format!("{path}/mapping"), &[], mapping.clone()).await;
+        assert_eq!((mapped.status, &mapped.body["status"]), (StatusCode::ACCEPTED, &json!("checking")));
+        let ready = shop.import_when(&path, |import| import["status"] == "ready").await;
+        assert_eq!((&ready["summary"]["added"], &ready["summary"]["rejected"]), (&json!(2), &json!(1)), "{ready}");
+        let reject = &ready["summary"]["rejects"][0];
+        assert_eq!(
+            (&reject["line"], &reject["column"], &reject["value"]),
+            (&json!(3), &json!("Betrag"), &json!("cheap"))
+        );
+        assert!(reject["message"].as_str().unwrap().contains("write it like"), "{reject}");
+        assert!(shop.report(&path).await.contains("3,rejected,Betrag,cheap,"));
+
+        let started = shop.post(&format!("{path}/start")).await;
+        assert_eq!((started.status, &started.body["status"]), (StatusCode::ACCEPTED, &json!("queued")));
+        let done = shop.import_when(&path, |import| import["status"] == "done").await;
+        let progress = json!({"records": 3, "added": 2, "changed": 0, "unchanged": 0, "rejected": 1, "percent": 100});
+        assert_eq!(done["progress"], progress);
+        assert_eq!((shop.count("books").await, shop.count("import_files").await), (2, 0));
+        assert!(shop.report(&path).await.contains("3,rejected,Betrag,cheap,"));
+        for late in ["start", "cancel"] {
+            assert_eq!(shop.post(&format!("{path}/{late}")).await.status, StatusCode::CONFLICT, "{late}");
+        }
+        let late = shop.send("PUT", &format!("{path}/mapping"), &[], mapping).await;
+        assert_eq!((late.status, &late.body["code"]), (StatusCode::CONFLICT, &json!("concurrent_change")));
+
+        assert_eq!(shop.staff_get("/admin/imports").await.body["items"].as_array().unwrap().len(), 1);
+        assert_eq!(shop.send("DELETE", &path, &[], Value::Null).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(shop.staff_get(&path).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(shop.count("books").await, 2, "books stay");
+        workers.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_import_whose_process_dies_goes_on_where_it_was() {
+    on_each(|shop| async move {
+        let workers = shop.workers();
+        let uploaded = shop.upload("many.csv", batches(8)).await;
+        shop.checked(&uploaded).await;
+        let path = import_path(&uploaded);
+        shop.post(&format!("{path}/start")).await;
+        shop.import_when(&path, |import| import["progress"]["records"].as_u64() >= Some(1_000)).await;
+        workers.kill().await;
+        let left = shop.staff_get(&path).await.body;
+        assert_eq!(left["status"], "running", "it was killed in the middle: {left}");
+        let written = left["progress"]["added"].as_i64().unwrap();
+        assert_eq!(written, shop.count("books").await, "what is told is what is written");
+
+        // Nobody takes it over while its lease lasts.
+        let early = shop.workers();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(shop.staff_get(&path).await.body["progress"], left["progress"]);
+        early.stop().await;
+        shop.clock.advance(Duration::from_secs(31));
+        // The next one stops in the middle too, in good order; the one after it need not wait.
+        let workers = shop.workers();
+        shop.import_when(&path, |import| import["progress"]["added"].as_i64() > Some(written)).await;
+        workers.stop().await;
+        let workers = shop.workers();
+        let done = shop.import_when(&path, |import| import["status"] == "done").await;
+        workers.stop().await;
+        let progress =
+            json!({"records": 4_000, "added": 3_992, "changed": 0, "unchanged": 0, "rejected": 8, "percent": 100});
+        assert_eq!(done["progress"], progress, "nothing was written twice");
+        assert_eq!(shop.count("books").await, 3_992);
+        let versions: i64 =
+            shop.db().read().scalar("SELECT COUNT(*) FROM books WHERE version > 1", []).await.unwrap().unwrap();
+        assert_eq!(versions, 0);
+        // Of eight books with one ISBN seven are taken without it: told once each, as is every number of pages.
+        assert_eq!((&done["summary"]["adjusted"], &done["summary"]["rejected"]), (&json!(15), &json!(8)));
+        let report = shop.report(&path).await;
+        assert_eq!((report.matches(",isbn13,").count(), report.matches(",soon,").count()), (7, 8), "{report}");
+        assert_eq!(report.matches(",rejected,").count(), 8);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_import_is_cancelled_and_goes_on() {
+    on_each(|shop| async move {
+        let workers = shop.workers();
+        let (first, second) =
+            (shop.upload("many.csv", batches(6)).await, shop.upload("next.csv", "SKU,title\nN1,Next\n").await);
+        shop.checked(&first).await;
+        shop.checked(&second).await;
+        let (path, next) = (import_path(&first), import_path(&second));
+        shop.post(&format!("{path}/start")).await;
+        shop.import_when(&path, |import| import["progress"]["records"].as_u64() > Some(0)).await;
+        // Another one waits for it, and can be taken back.
+        assert_eq!(shop.post(&format!("{next}/start")).await.body["status"], "queued");
+        assert_eq!(shop.send("DELETE", &next, &[], Value::Null).await.status, StatusCode::CONFLICT);
+        assert_eq!(shop.post(&format!("{next}/cancel")).await.body["status"], "ready");
+        assert_eq!(shop.post(&format!("{next}/start")).await.body["status"], "queued");
+
+        let cancelled = shop.post(&format!("{path}/cancel")).await;
+        assert_eq!(
+            (cancelled.status, &cancelled.body["status"]),
+            (StatusCode::ACCEPTED, &json!("cancelled")),
+            "{}",
+            cancelled.body
+        );
+        assert_eq!(shop.post(&format!("{path}/cancel")).await.status, StatusCode::ACCEPTED, "again");
+        shop.import_when(&next, |import| import["status"] == "done").await;
+        let told = shop.staff_get(&path).await.body;
+        let added = told["progress"]["added"].as_i64().unwrap();
+        assert_eq!(
+            (added + 1, &told["progress"]),
+            (shop.count("books").await, &cancelled.body["progress"]),
+            "nothing more was written"
+        );
+
+        assert_eq!(shop.post(&format!("{path}/start")).await.status, StatusCode::ACCEPTED);
+        assert_eq!(
+            shop.post(&format!("{path}/start")).await.status,
+            StatusCode::ACCEPTED,
+            "starting again changes nothing"
+        );
+        let done = shop.import_when(&path, |import| import["status"] == "done").await;
+        assert_eq!((&done["progress"]["added"], &done["progress"]["unchanged"]), (&json!(2_994), &json!(0)));
+        assert_eq!(shop.count("books").await, 2_995);
+        workers.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_that_ends_its_process_again_and_again_is_given_up() {
+    let shop = Shop::open(None).await;
+    let uploaded = shop.upload("a.csv", "SKU,title\n1,A\n").await;
+    let sql = "UPDATE imports SET attempts = 5, leased_until = 1";
+    shop.db().transact(move |tx| Box::pin(async move { tx.exec(sql, []).await })).await.unwrap();
+    let workers = shop.workers();
+    let import = shop.checked(&uploaded).await;
+    assert_eq!(import["status"], "unreadable");
+    assert!(import["problem"].as_str().unwrap().contains("ended with its process 5 times"), "{import}");
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_read_says_why() {
+    let shop = Shop::open(None).await;
+    let workers = shop.workers();
+    for (name, content, says) in [
+        ("books.xlsx", &b"PK\x03\x04 xl/workbook.xml"[..], "XLSX"),
+        ("books.zip", b"PK\x03\x04 books.csv", "ZIP"),
+        ("books.csv", b"%PDF-1.7", "PDF"),
+        ("onix.xml", b"<?xml version=\"1.0\"?><ONIXMessage/>", "ONIX"),
+        ("books.csv", b"colour,price\nred,1\n", "No column was recognised as the title"),
+        ("zero.csv", b"co\0lour,price\nred,1\n", "No column was recognised as the title"),
+        ("books.json", b"[]", "There is no book"),
+        ("blank.csv", b"  \n", "There is no book"),
+    ] {
+        let answer = shop.upload(name, content.to_vec()).await;
+        let import = shop.checked(&answer).await;
+        assert_eq!(import["status"], "unreadable", "{name}: {import}");
+        assert!(import["problem"].as_str().unwrap().contains(says), "{import}");
+        let start = format!("{}/start", import_path(&answer));
+        assert_eq!(shop.post(&start).await.status, StatusCode::CONFLICT, "{name}");
+    }
+    // The columns are shown, so that one can be named.
+    let answer = shop.upload("books.csv", "Was,Preis\nBuch,1\n").await;
+    let import = shop.checked(&answer).await;
+    assert_eq!(import["summary"]["columns"][0]["name"], "Was", "{import}");
+    let path = import_path(&answer);
+    shop.send("PUT", &format!("{path}/mapping"), &[], json!({"mapping": {"title": "Was", "source_id": "Preis"}})).await;
+    shop.import_when(&path, |import| import["status"] == "ready").await;
+    shop.send("PUT", &format!("{path}/mapping"), &[], json!({"mapping": {"title": "Who"}})).await;
+    let import = shop.import_when(&path, |import| import["status"] == "unreadable").await;
+    assert!(import["problem"].as_str().unwrap().contains("no column `Who`"), "{import}");
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_has_limits_and_is_made_once() {
+    on_each(|shop| async move {
+        let code = |answer: &Answer| answer.body["code"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(shop.upload("books.csv", "").await.status, StatusCode::BAD_REQUEST, "empty");
+        for name in ["", "%00", "a%0Ab", &"x".repeat(201)] {
+            assert_eq!(shop.upload(name, "title\nA\n").await.status, StatusCode::BAD_REQUEST, "{name}");
+        }
+        let large = shop.upload("books.csv", vec![b'a'; (16 << 20) + 1]).await;
+        assert_eq!((large.status, code(&large)), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large".to_owned()));
+        assert!(large.body["detail"].as_str().unwrap().contains("16 MiB"));
+        assert_eq!(
+            shop.upload("books.csv", vec![b'a'; 16 << 20]).await.status,
+            StatusCode::CREATED,
+            "just as large as allowed"
+        );
+        let form = shop.upload_as("f", "multipart/form-data; boundary=x", "a.csv", "--x--").await;
+        assert_eq!(
+            (form.status, code(&form)),
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type".to_owned())
+        );
+        for kind in ["text/csv", "image/png", "nonsense"] {
+            let answer = shop.upload_as(kind, kind, "a.csv", "title\nA\n").await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{kind}: the content says what it is");
+        }
+        // The same key is the same import.
+        let first = shop.upload_as("key", "text/csv", "a.csv", "SKU,title\n1,A\n").await;
+        let again = shop.upload_as("key", "text/csv", "a.csv", "SKU,title\n1,A\n").await;
+        assert_eq!((again.status, &again.body["id"]), (StatusCode::CREATED, &first.body["id"]));
+        let other = shop.upload_as("key", "text/csv", "a.csv", "SKU,title\n2,B\n").await;
+        assert_eq!(
+            (other.status, code(&other)),
+            (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused".to_owned())
+        );
+        let mut keyless = Request::post("/admin/imports?filename=a.csv").body(Body::from("title\nA\n")).unwrap();
+        keyless.extensions_mut().insert(Caller::Account(shop.staff.clone()));
+        assert_eq!(code(&shop.call(keyless).await), "idempotency_key_required");
+        // Twenty are stored; one that waits to be imported is never removed.
+        let workers = shop.workers();
+        shop.checked(&first).await;
+        workers.stop().await;
+        shop.post(&format!("{}/start", import_path(&first))).await;
+        for _ in 0..22 {
+            assert_eq!(shop.upload("books.csv", "SKU,title\n1,A\n").await.status, StatusCode::CREATED);
+        }
+        assert_eq!((shop.count("imports").await, shop.count("import_files").await), (21, 21));
+        assert_eq!(shop.staff_get(&import_path(&first)).await.body["status"], "queued");
+        // Two at once are two.
+        let (one, two) =
+            tokio::join!(shop.upload("a.csv", "SKU,title\n1,A\n"), shop.upload("a.csv", "SKU,title\n1,A\n"));
+        assert_eq!((one.status, two.status), (StatusCode::CREATED, StatusCode::CREATED));
+        assert_ne!(one.body["id"], two.body["id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn imports_and_authors_are_for_staff() {
+    let shop = Shop::open(None).await;
+    let id = Uuid::now_v7();
+    let customer = Arc::new(AccountClaims { roles: vec![Role::Customer], ..(*shop.staff).clone() });
+    for (method, path) in [
+        ("GET", "/admin/imports".to_owned()),
+        ("POST", "/admin/imports?filename=a.csv".to_owned()),
+        ("GET", format!("/admin/imports/{id}")),
+        ("DELETE", format!("/admin/imports/{id}")),
+        ("PUT", format!("/admin/imports/{id}/mapping")),
+        ("POST", format!("/admin/imports/{id}/start")),
+        ("POST", format!("/admin/imports/{id}/cancel")),
+        ("GET", format!("/admin/imports/{id}/report")),
+        ("GET", "/admin/authors/doubles".to_owned()),
+        ("POST", format!("/authors/{id}/merge")),
+        ("POST", format!("/authors/{id}/split")),
+    ] {
+        let request = || Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
+        assert_eq!(shop.call(request()).await.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        let mut request = request();
+        request.extensions_mut().insert(Caller::Account(customer.clone()));
+        assert_eq!(shop.call(request).await.status, StatusCode::FORBIDDEN, "{method} {path}");
+        if path.contains("imports/") && method != "PUT" {
+            assert_eq!(
+                shop.send(method, &path, &[], Value::Null).await.status,
+                StatusCode::NOT_FOUND,
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn staff_merge_and_split_authors() {
+    on_each(|shop| async move {
+        let by = |title: &str, authors: &[&str]| json!({"title": title, "authors": authors, "price": usd(500)});
+        let one = shop.create(by("One", &["Ada Quill"])).await;
+        let both = shop.create(by("Both", &["Ada Quill", "Augusta Quill"])).await;
+        let two = shop.create(by("Two", &["Augusta Quill"])).await;
+        let ada = one["authors"][0]["id"].as_str().unwrap().to_owned();
+        let augusta = two["authors"][0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(shop.staff_get("/admin/authors/doubles").await.body["groups"], json!([]));
+        // What an older release took for another person.
+        let sql = "UPDATE authors SET identity_key = (SELECT a.identity_key FROM authors a WHERE a.name = 'Ada Quill') WHERE name = 'Augusta Quill'";
+        shop.db().transact(move |tx| Box::pin(async move { tx.exec(sql, []).await })).await.unwrap();
+        let doubles = shop.staff_get("/admin/authors/doubles").await.body;
+        let group = &doubles["groups"][0];
+        assert_eq!((&group["reason"], group["authors"].as_array().unwrap().len()), (&json!("spelling"), 2), "{doubles}");
+
+        let merge = || json!({"into": ada});
+        let merged = shop.send("POST", &format!("/authors/{augusta}/merge"), &[], merge()).await;
+        assert_eq!((merged.status, &merged.body["books"]), (StatusCode::OK, &json!(3)), "{}", merged.body);
+        let again = shop.send("POST", &format!("/authors/{augusta}/merge"), &[], merge()).await;
+        assert_eq!((again.status, &again.body), (StatusCode::OK, &merged.body), "a repeat changes nothing");
+        assert_eq!(shop.staff_get("/admin/authors/doubles").await.body["groups"], json!([]));
+        let book = shop.get(&format!("/books/{}", both["id"].as_str().unwrap())).await.body;
+        assert_eq!((book["authors"].as_array().unwrap().len(), &book["version"]), (1, &json!(2)));
+        let gone = shop.get(&format!("/authors/{augusta}")).await;
+        assert_eq!(gone.status, StatusCode::PERMANENT_REDIRECT);
+        assert_eq!(gone.headers[header::LOCATION], format!("/api/v1/authors/{ada}"));
+        for author in [ada.as_str(), &augusta, "Augusta%20Quill", "quill,%20augusta"] {
+            assert_eq!(ids(&shop.get(&format!("/books?author={author}")).await.body).len(), 3, "{author}");
+            assert_eq!(shop.get(&format!("/authors?name={author}")).await.body["items"][0]["name"], "Ada Quill", "{author}");
+        }
+        assert_eq!(shop.get("/authors?name=Nobody").await.body["items"], json!([]));
+        // A file that still has the old name finds the one that stayed.
+        shop.import("a.jsonl", b"{\"source_id\":\"1\",\"title\":\"Three\",\"authors\":[\"AUGUSTA QUILL\"]}").await;
+        assert_eq!(shop.get(&format!("/authors/{ada}")).await.body["books"], 4);
+
+        let split = json!({"name": "Augusta Quill", "books": [two["id"]]});
+        let parted = shop.send("POST", &format!("/authors/{ada}/split"), &[], split.clone()).await;
+        assert_eq!((parted.status, parted.body["id"].as_str()), (StatusCode::OK, Some(augusta.as_str())), "{}", parted.body);
+        assert_eq!((&parted.body["books"], &shop.get(&format!("/authors/{ada}")).await.body["books"]), (&json!(1), &json!(3)));
+        assert_eq!(titles(&shop.get("/books?author=Augusta%20Quill").await.body), ["Two"]);
+        let again = shop.send("POST", &format!("/authors/{ada}/split"), &[], split).await;
+        assert_eq!((again.status, &again.body["code"]), (StatusCode::CONFLICT, &json!("duplicate_value")));
+        for books in [json!([two["id"]]), json!([]), json!([one["id"], one["id"]]), json!([Uuid::now_v7()])] {
+            let foreign = json!({"name": "Somebody New", "books": books});
+            let refused = shop.send("POST", &format!("/authors/{ada}/split"), &[], foreign).await;
+            assert_eq!((refused.status, fields(&refused)), (StatusCode::BAD_REQUEST, vec!["/books"]), "{books}");
+        }
+        assert_eq!(shop.count("authors").await, 2, "what is refused leaves nothing behind");
+        for (path, body) in [
+            (format!("/authors/{ada}/merge"), json!({"into": ada})),
+            (format!("/authors/{ada}/merge"), json!({"into": Uuid::now_v7()})),
+        ] {
+            assert_eq!(shop.send("POST", &path, &[], body).await.status, StatusCode::BAD_REQUEST, "{path}");
+        }
+        let nobody = shop.send("POST", &format!("/authors/{}/merge", Uuid::now_v7()), &[], merge()).await;
+        assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+        let events = |like: &'static str| {
+            let db = shop.db().clone();
+            async move {
+                let sql = format!("SELECT COUNT(*) FROM outbox WHERE envelope LIKE '%{like}%'");
+                db.read().scalar::<i64>(&sql, []).await.unwrap().unwrap()
+            }
+        };
+        assert_eq!((events("events.catalog.AuthorsMerged").await, events("events.catalog.AuthorSplit").await), (1, 1));
+        // Merged on and on, old addresses lead to the last one.
+        let third = shop.create(by("Other", &["Ada Third"])).await["authors"][0]["id"].as_str().unwrap().to_owned();
+        shop.send("POST", &format!("/authors/{augusta}/merge"), &[], merge()).await;
+        shop.send("POST", &format!("/authors/{ada}/merge"), &[], json!({"into": third})).await;
+        for old in [&augusta, &ada] {
+            assert_eq!(shop.get(&format!("/authors/{old}")).await.headers[header::LOCATION], format!("/api/v1/authors/{third}"));
+        }
+        let sql = "UPDATE authors SET book_count = 2001";
+        shop.db().transact(move |tx| Box::pin(async move { tx.exec(sql, []).await })).await.unwrap();
+        let lone = shop.send("POST", "/authors", &[], json!({"name": "Lone"})).await.body;
+        let many = shop.send("POST", &format!("/authors/{third}/merge"), &[], json!({"into": lone["id"]})).await;
+        assert_eq!((many.status, fields(&many)), (StatusCode::BAD_REQUEST, vec!["/into"]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_that_may_be_short_for_another_are_offered() {
+    let shop = Shop::open(None).await;
+    for (title, author) in [
+        ("A", "Ursula K. Le Guin"),
+        ("B", "Ursula K. Le Guin"),
+        ("C", "U. K. Le Guin"),
+        ("D", "Ursula Le Guin"),
+        ("E", "Ann Other"),
+        ("F", "John Other"),
+    ] {
+        shop.create(json!({"title": title, "authors": [author], "price": usd(500)})).await;
+    }
+    let doubles = shop.staff_get("/admin/authors/doubles").await.body;
+    let groups = doubles["groups"].as_array().unwrap();
+    assert_eq!((groups.len(), &groups[0]["reason"]), (1, &json!("initials")), "{doubles}");
+    let authors = groups[0]["authors"].as_array().unwrap();
+    assert_eq!((&authors[0]["name"], authors.len()), (&json!("Ursula K. Le Guin"), 3), "{doubles}");
+}
+
+/// A book that is given to an author while that author is merged is not lost, on either database.
+#[tokio::test]
+async fn a_merge_and_new_books_at_once_lose_nothing() {
+    on_each(|shop| async move {
+        let by = |title: String, author: &str| json!({"title": title, "authors": [author], "price": usd(500)});
+        let old = shop.create(by("Old".to_owned(), "Old Name")).await["authors"][0]["id"].as_str().unwrap().to_owned();
+        let stays =
+            shop.create(by("New".to_owned(), "New Name")).await["authors"][0]["id"].as_str().unwrap().to_owned();
+        let file: String = (0..200)
+            .map(|n| format!("{{\"source_id\":\"{n}\",\"title\":\"T{n}\",\"authors\":[\"Old Name\"]}}\n"))
+            .collect();
+        let path = format!("/authors/{old}/merge");
+        let (merged, imported) = tokio::join!(
+            shop.send("POST", &path, &[], json!({"into": stays})),
+            shop.import("race.jsonl", file.as_bytes()),
+        );
+        assert_eq!((merged.status, imported.added), (StatusCode::OK, 200), "{}", merged.body);
+        let linked: i64 = shop
+            .db()
+            .read()
+            .scalar(
+                "SELECT COUNT(*) FROM book_authors l JOIN authors a ON a.id = l.author_id WHERE a.name = 'New Name'",
+                [],
+            )
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((linked, &shop.get(&format!("/authors/{stays}")).await.body["books"]), (202, &json!(202)));
+        assert_eq!(shop.count("authors").await, 1);
     })
     .await;
 }

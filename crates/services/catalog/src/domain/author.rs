@@ -80,6 +80,48 @@ pub(crate) fn is_better(name: &str, than: &str) -> bool {
     mixed(name) && !mixed(than)
 }
 
+/// Given names and surname, folded; `None` for a name of one word. `JK` beside small letters is two initials.
+fn parts(name: &str) -> Option<(Vec<String>, String)> {
+    let natural = natural(&name.nfc().collect::<String>());
+    let mixed = natural.chars().any(char::is_lowercase);
+    let mut words = Vec::new();
+    for word in natural.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’').filter(|word| !word.is_empty())
+    {
+        let letters = word.chars().count();
+        if mixed && (2..=3).contains(&letters) && word.chars().all(char::is_uppercase) {
+            words.extend(word.chars().map(|letter| fold(&letter.to_string())));
+        } else {
+            words.push(fold(word));
+        }
+    }
+    let mut surname = words.pop()?;
+    if is_suffix(&surname) {
+        surname = format!("{} {surname}", words.pop()?);
+    }
+    (!words.is_empty()).then_some((words, surname))
+}
+
+/// The surname, to find names that [`may_shorten`] is worth asking about; `None` for a name of one word.
+pub(crate) fn surname(name: &str) -> Option<String> {
+    Some(parts(name)?.1)
+}
+
+/// Whether one name may be short for the other: the same surname, the first given names alike, and no further given name
+/// that the longer one does not have. A given name is like its initial. Two people may well have such names.
+pub(crate) fn may_shorten(one: &str, other: &str) -> bool {
+    let (Some((one, surname)), Some((other, same))) = (parts(one), parts(other)) else { return false };
+    if surname != same || identity(&one.join(" ")) == identity(&other.join(" ")) {
+        return false;
+    }
+    let alike = |a: &str, b: &str| {
+        let is_initial = |word: &str| word.chars().count() == 1;
+        a == b || ((is_initial(a) || is_initial(b)) && a.chars().next() == b.chars().next())
+    };
+    let (short, long) = if one.len() <= other.len() { (&one, &other) } else { (&other, &one) };
+    let mut rest = long.iter();
+    alike(&short[0], &long[0]) && short.iter().all(|word| rest.any(|known| alike(word, known)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -124,6 +166,34 @@ mod tests {
             ("!!!", "???"),
         ] {
             assert_ne!(identity(one), identity(other));
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_short_for_another() {
+        for (one, other) in [
+            ("Ursula Le Guin", "Ursula K. Le Guin"),
+            ("U. K. Le Guin", "Ursula K. Le Guin"),
+            ("UK Le Guin", "Le Guin, Ursula K."),
+            ("J.K. Rowling", "Joanne Rowling"),
+            ("J. Rowling", "J.K. Rowling"),
+            ("Gabriel Garcia Marquez", "G. García Márquez"),
+            ("Martin Luther King, Jr.", "M. L. King Jr"),
+        ] {
+            assert!(may_shorten(one, other) && may_shorten(other, one), "{one} / {other}");
+            assert_eq!(surname(one), surname(other));
+        }
+        for (one, other) in [
+            ("John Smith", "Joan Smith"),
+            ("Ann Smith", "Mary Ann Smith"),
+            ("Ursula K. Le Guin", "Ursula B. Le Guin"),
+            ("J.K. Rowling", "JK Rowling"),
+            ("Alexandre Dumas", "Alexandre Dumas, fils"),
+            ("Martin King", "Martin King, Jr."),
+            ("Plato", "Plato"),
+            ("", "A. B"),
+        ] {
+            assert!(!may_shorten(one, other) && !may_shorten(other, one), "{one} / {other}");
         }
     }
 

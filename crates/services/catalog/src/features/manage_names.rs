@@ -30,6 +30,9 @@ use crate::{
 pub(crate) struct NameParams {
     /// Only names that begin so; case and diacritics do not matter.
     q: Option<String>,
+    /// Only the one that this name means, in any spelling, or this id: at most one. Of an author who was merged into
+    /// another, that other one.
+    name: Option<String>,
     /// `-books` (most books first, when left out) or `name`.
     sort: Option<String>,
     /// How many: 1 to 100; 20 when left out.
@@ -39,7 +42,7 @@ pub(crate) struct NameParams {
     cursor: Option<String>,
 }
 
-fn named<Id>(row: NameRow, id: fn(Uuid) -> Id) -> Named<Id> {
+pub(super) fn named<Id>(row: NameRow, id: fn(Uuid) -> Id) -> Named<Id> {
     Named { id: id(row.id), name: row.name, books: row.book_count, version: row.version }
 }
 
@@ -59,7 +62,13 @@ async fn list<Id: Serialize>(
             false
         }
     };
+    let name = valid.optional_text("/name", params.name.as_deref(), 1..=draft::NAME);
     valid.finish()?;
+    if let Some(name) = name {
+        let row = names::by_id_or_name(catalog.0.db.read(), kind, &name).await?;
+        let items: Vec<Named<Id>> = row.into_iter().map(|row| named(row, id)).collect();
+        return Ok(ApiJson(Page { items, next: None }).into_response());
+    }
     let page = PageParams { limit: params.limit.filter(|limit| !limit.is_empty()), cursor: params.cursor };
     let limit = page.limit()?;
     let after = if by_name { After::Name(page.after()?) } else { After::Books(page.after()?) };
@@ -83,7 +92,12 @@ async fn get<Id: Serialize>(
     of: Uuid,
     headers: &HeaderMap,
 ) -> Result<Response> {
-    let row = names::by_id(catalog.0.db.read(), kind, of).await?.ok_or_else(|| Problem::not_found(kind.noun()))?;
+    let db = catalog.0.db.read();
+    let Some(row) = names::by_id(db, kind, of).await? else {
+        let into = names::merged_into(db, kind, of).await?.ok_or_else(|| Problem::not_found(kind.noun()))?;
+        let location = [(header::LOCATION, format!("/api/v1/{}/{into}", kind.table()))];
+        return Ok((StatusCode::PERMANENT_REDIRECT, location).into_response());
+    };
     if if_none_match(headers, row.version) {
         return Ok(not_modified(row.version));
     }
@@ -236,6 +250,7 @@ macro_rules! endpoints {
                 responses(
                     (status = 200, body = $named, description = "With its `ETag`"),
                     (status = 304, description = "Not changed since the version in `If-None-Match`"),
+                    (status = 308, description = "It was merged into the one in `Location` (authors)"),
                     (status = 404, body = ProblemBody, description = "`not_found`"),
                 ))]
             pub(crate) async fn get(

@@ -4,8 +4,10 @@ pub(crate) mod adjust_stock;
 mod edit_book;
 mod edit_synonyms;
 pub(crate) mod get_offers;
+pub(crate) mod import_file;
 mod list_books;
 mod manage_names;
+mod merge_authors;
 mod read_book;
 mod recommend;
 mod search_books;
@@ -16,7 +18,10 @@ mod view_book;
 
 use std::cell::RefCell;
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::DefaultBodyLimit,
+    response::{IntoResponse, Response},
+};
 use bookworm_http::{Problem, etag};
 use bookworm_kernel::BookId;
 use bytes::Bytes;
@@ -40,6 +45,19 @@ pub(crate) fn routes() -> OpenApiRouter<CatalogService> {
         .routes(routes!(search_books::search_books))
         .routes(routes!(suggest::suggest))
         .routes(routes!(edit_synonyms::get_synonyms, edit_synonyms::put_synonyms))
+        .routes(routes!(merge_authors::author_doubles))
+        .routes(routes!(merge_authors::merge_author))
+        .routes(routes!(merge_authors::split_author))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(import_file::list_imports, import_file::upload_import))
+                .layer(DefaultBodyLimit::max(import_file::LARGEST)),
+        )
+        .routes(routes!(import_file::get_import, import_file::delete_import))
+        .routes(routes!(import_file::map_import))
+        .routes(routes!(import_file::start_import))
+        .routes(routes!(import_file::cancel_import))
+        .routes(routes!(import_file::import_report))
         .routes(routes!(search_status::search_status))
         .routes(routes!(recommend::recommend))
         .routes(routes!(view_book::view_book))

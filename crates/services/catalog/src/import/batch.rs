@@ -6,10 +6,13 @@ use std::{
 use bookworm_db::{DbError, Sql, Tx};
 use bookworm_kernel::{BookId, Cause, Isbn13};
 
-use super::{record::Entry, report::Note};
+use super::{Job, record::Entry, report::Note};
 use crate::{
     CatalogService,
-    store::books::{self, Imported, Names, Placed},
+    store::{
+        books::{self, Imported, Names, Placed},
+        imports,
+    },
 };
 
 /// What one batch did.
@@ -32,20 +35,32 @@ impl Written {
     }
 }
 
-/// Writes a batch in one unit of work. Returns the names it knows then; none when it failed.
+/// Writes a batch in one unit of work. Returns the names it knows then; none when it failed. A job's lease is renewed
+/// first, and how far it is stored last: `None`, with nothing written, when it has lost its lease.
 pub(super) async fn write(
     catalog: &CatalogService,
     entries: Arc<Vec<Entry>>,
     names: Names,
-) -> (Result<Written, DbError>, Names) {
+    job: Option<Job>,
+) -> (Result<Option<Written>, DbError>, Names) {
     let kept = Arc::new(Mutex::new(Names::default()));
     let (service, keep) = (catalog.clone(), kept.clone());
     let outcome = catalog.0.db.transact(move |tx| {
         Box::pin(async move {
             let mut names = names;
+            if let Some(job) = &job {
+                let until = service.0.clock.now().plus(job.renewal);
+                if !imports::renew(tx, job.id, job.lease, until).await? {
+                    return Ok(None);
+                }
+            }
             let written = write_in(&service, tx, &entries, &mut names).await?;
             *keep.lock().unwrap_or_else(PoisonError::into_inner) = names;
-            Ok::<_, DbError>(written)
+            if let Some(Job { id, mut totals, .. }) = job {
+                totals.add(&written);
+                imports::checkpoint(tx, id, &totals).await?;
+            }
+            Ok::<_, DbError>(Some(written))
         })
     });
     let outcome = outcome.await;

@@ -36,9 +36,10 @@ use std::{
 
 use bookworm_db::DbError;
 use bookworm_kernel::Money;
+use uuid::Uuid;
 
 use self::{
-    batch::Seen,
+    batch::{Seen, Written},
     read::{Item, Reader},
     record::Entry,
 };
@@ -61,6 +62,8 @@ const KNOWN_NAMES: usize = 200_000;
 const ATTEMPTS: u32 = 5;
 /// Notes and rejected records that a report repeats. All of them are in its files.
 const TOLD: usize = 50;
+/// Adjustments made while writing that an import stores to resume.
+const NOTED: usize = 200;
 /// Books that a report shows as they were understood.
 const SAMPLES: usize = 5;
 
@@ -157,6 +160,8 @@ pub enum ImportError {
     Header {
         /// What the first line has, as a list for people.
         columns: String,
+        /// The same, one by one.
+        names: Vec<String>,
     },
     /// A column was named that is not there.
     #[error("The file has no column `{column}` for {field}; it has {columns}.")]
@@ -171,9 +176,51 @@ pub enum ImportError {
     /// The rejects file or the report cannot be written.
     #[error("the report cannot be written")]
     Report(#[source] std::io::Error),
+    /// Another process has the lease now, or staff cancelled the import.
+    #[error("the import was stopped")]
+    Stopped,
     /// The database failed.
     #[error("the catalogue cannot be written")]
     Database(#[from] DbError),
+}
+
+/// How far an import that can be resumed is: what was written, stored in the transaction that wrote it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(crate) struct Totals {
+    /// Records dealt with, from the beginning of the file.
+    pub(crate) records: u64,
+    pub(crate) added: u64,
+    pub(crate) changed: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) rejected: u64,
+    pub(crate) not_for_sale: u64,
+    pub(crate) without_stock: u64,
+    /// Of the file, in percent.
+    pub(crate) percent: u64,
+    /// How many adjustments writing made, such as an ISBN that belongs to another book.
+    pub(crate) adjusted: u64,
+    /// The first of them: reading the file again does not find them again.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// An import of an uploaded file: who runs it, and from where it goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) id: Uuid,
+    pub(crate) lease: Uuid,
+    /// How long each batch renews the lease.
+    pub(crate) renewal: Duration,
+    pub(crate) totals: Totals,
+}
+
+/// What a run does with the books that it reads.
+pub(crate) enum Mode {
+    /// Finds out what would be written.
+    Dry,
+    Write,
+    /// Writes, and stores after each batch how far it is.
+    Resumable(Job),
 }
 
 /// Imports a file, or finds out what an import would do when `dry_run`. Every rejected record and every adjustment goes to
@@ -187,8 +234,22 @@ pub async fn run(
     options: &Options,
     dry_run: bool,
     papers: &mut Papers,
+    progress: impl FnMut(Progress) + Send,
+) -> Result<Report, ImportError> {
+    run_as(catalog, source, options, if dry_run { Mode::Dry } else { Mode::Write }, papers, progress).await
+}
+
+/// As [`run`]. A resumable import skips the records that its totals say are written, and ends with
+/// [`ImportError::Stopped`] before it writes anything once its lease is lost.
+pub(crate) async fn run_as(
+    catalog: &CatalogService,
+    source: &Source,
+    options: &Options,
+    mut mode: Mode,
+    papers: &mut Papers,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Report, ImportError> {
+    let dry_run = matches!(mode, Mode::Dry);
     let started = Instant::now();
     let total_bytes = source.size().map_err(ImportError::Read)?;
     let read_bytes = Arc::new(AtomicU64::new(0));
@@ -217,6 +278,14 @@ pub async fn run(
     });
     let mut report = Report { dry_run, ..Report::default() };
     let (mut names, mut seen) = (Names::default(), Seen::default());
+    let mut written_before = 0;
+    if let Mode::Resumable(Job { totals, .. }) = &mode {
+        written_before = totals.records;
+        (report.added, report.changed, report.unchanged) = (totals.added, totals.changed, totals.unchanged);
+        (report.not_for_sale, report.without_stock) = (totals.not_for_sale, totals.without_stock);
+        report.adjusted = totals.adjusted - totals.notes.len() as u64;
+        tell(&mut report, papers, totals.notes.clone())?;
+    }
     while let Some(items) = incoming.recv().await {
         report.records += items.len() as u64;
         let mut entries = Vec::with_capacity(items.len());
@@ -234,10 +303,20 @@ pub async fn run(
         }
         show(&mut report, &entries, catalog);
         let mut notes: Vec<Note> = entries.iter_mut().flat_map(|entry| std::mem::take(&mut entry.notes)).collect();
-        let written = if dry_run {
-            batch::foresee(catalog, &entries, &mut seen).await?
-        } else {
-            write(catalog, entries, &mut names).await?
+        let read_now = read_bytes.load(Ordering::Relaxed).min(total_bytes);
+        let written = match &mut mode {
+            Mode::Dry => batch::foresee(catalog, &entries, &mut seen).await?,
+            Mode::Write => write(catalog, entries, &mut names, None).await?,
+            // Batches are the same each time, since the file and what it is understood as are.
+            Mode::Resumable(_) if report.records <= written_before => Written::default(),
+            Mode::Resumable(job) => {
+                job.totals.records = report.records;
+                job.totals.rejected = report.rejected;
+                job.totals.percent = (read_now * 100).checked_div(total_bytes).unwrap_or(100);
+                let written = write(catalog, entries, &mut names, Some(job.clone())).await?;
+                job.totals.add(&written);
+                written
+            }
         };
         report.added += written.added;
         report.changed += written.changed;
@@ -246,15 +325,8 @@ pub async fn run(
         report.without_stock += written.without_stock;
         notes.extend(written.notes);
         notes.sort_by_key(|note| note.line);
-        for note in notes {
-            report.adjusted += 1;
-            papers.note(&note).map_err(ImportError::Report)?;
-            if report.notes.len() < TOLD {
-                report.notes.push(note);
-            }
-        }
-        let read_bytes = read_bytes.load(Ordering::Relaxed).min(total_bytes);
-        progress(Progress { done: report.records, total_bytes, read_bytes, rejected: report.rejected });
+        tell(&mut report, papers, notes)?;
+        progress(Progress { done: report.records, total_bytes, read_bytes: read_now, rejected: report.rejected });
     }
     papers.finish().map_err(ImportError::Report)?;
     let read = match reading.await {
@@ -278,6 +350,31 @@ pub async fn run(
     Ok(report)
 }
 
+impl Totals {
+    fn add(&mut self, written: &Written) {
+        self.added += written.added;
+        self.changed += written.changed;
+        self.unchanged += written.unchanged;
+        self.not_for_sale += written.not_for_sale;
+        self.without_stock += written.without_stock;
+        self.adjusted += written.notes.len() as u64;
+        let room = NOTED.saturating_sub(self.notes.len());
+        self.notes.extend(written.notes.iter().take(room).cloned());
+    }
+}
+
+/// Writes notes down, and repeats the first of them.
+fn tell(report: &mut Report, papers: &mut Papers, notes: Vec<Note>) -> Result<(), ImportError> {
+    for note in notes {
+        report.adjusted += 1;
+        papers.note(&note).map_err(ImportError::Report)?;
+        if report.notes.len() < TOLD {
+            report.notes.push(note);
+        }
+    }
+    Ok(())
+}
+
 /// Keeps the first books as examples.
 fn show(report: &mut Report, entries: &[Entry], catalog: &CatalogService) {
     for entry in entries.iter().take(SAMPLES - report.samples.len().min(SAMPLES)) {
@@ -298,13 +395,15 @@ async fn write(
     catalog: &CatalogService,
     entries: Vec<Entry>,
     names: &mut Names,
-) -> Result<batch::Written, ImportError> {
+    job: Option<Job>,
+) -> Result<Written, ImportError> {
     let entries = Arc::new(entries);
     let mut attempt = 1;
     loop {
-        let (outcome, returned) = batch::write(catalog, entries.clone(), std::mem::take(names)).await;
+        let (outcome, returned) = batch::write(catalog, entries.clone(), std::mem::take(names), job.clone()).await;
         match outcome {
-            Ok(written) => {
+            Ok(None) => return Err(ImportError::Stopped),
+            Ok(Some(written)) => {
                 *names = returned;
                 if names.len() > KNOWN_NAMES {
                     *names = Names::default();

@@ -184,7 +184,7 @@ impl Reader {
             });
         }
         if !self.columns.has(Field::Title) {
-            return Err(ImportError::Header { columns: named_columns(&names) });
+            return Err(ImportError::Header { columns: named_columns(&names), names });
         }
         self.records = Records::Rows(rows);
         self.opened = true;

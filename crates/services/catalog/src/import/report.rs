@@ -1,6 +1,6 @@
 //! What an import says of a file and its records.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::columns::{ColumnUse, Program};
 
@@ -9,7 +9,7 @@ const SHOWN: usize = 200;
 const SHOWN_RECORD: usize = 4_000;
 
 /// What was left out or taken otherwise than it stands in the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The line where the record begins.
     pub line: u64,

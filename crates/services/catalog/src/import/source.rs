@@ -33,6 +33,15 @@ pub enum Source {
         /// What is in it.
         bytes: Arc<[u8]>,
     },
+    /// In memory, from somebody who may have compressed far more than they sent.
+    Upload {
+        /// The name.
+        name: String,
+        /// What is in it.
+        bytes: Arc<[u8]>,
+        /// The most bytes that it may have uncompressed.
+        unpacked: u64,
+    },
 }
 
 impl Source {
@@ -40,7 +49,7 @@ impl Source {
     pub(super) fn name(&self) -> String {
         let name = match self {
             Self::File(path) => path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default(),
-            Self::Memory { name, .. } => name.to_lowercase(),
+            Self::Memory { name, .. } | Self::Upload { name, .. } => name.to_lowercase(),
         };
         name.strip_suffix(".gz").unwrap_or(&name).to_owned()
     }
@@ -49,7 +58,7 @@ impl Source {
     pub(super) fn size(&self) -> io::Result<u64> {
         match self {
             Self::File(path) => Ok(std::fs::metadata(path)?.len()),
-            Self::Memory { bytes, .. } => Ok(bytes.len() as u64),
+            Self::Memory { bytes, .. } | Self::Upload { bytes, .. } => Ok(bytes.len() as u64),
         }
     }
 
@@ -57,11 +66,40 @@ impl Source {
     fn open(&self, read: &Arc<AtomicU64>) -> io::Result<Box<dyn BufRead + Send>> {
         let raw: Box<dyn Read + Send> = match self {
             Self::File(path) => Box::new(File::open(path)?),
-            Self::Memory { bytes, .. } => Box::new(io::Cursor::new(bytes.clone())),
+            Self::Memory { bytes, .. } | Self::Upload { bytes, .. } => Box::new(io::Cursor::new(bytes.clone())),
         };
         let mut raw = BufReader::with_capacity(BUFFER, Counted { inner: raw, bytes: read.clone() });
         let gzip = raw.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        Ok(if gzip { Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw))) } else { Box::new(raw) })
+        let most = match self {
+            Self::Upload { unpacked, .. } => *unpacked,
+            Self::File(_) | Self::Memory { .. } => u64::MAX,
+        };
+        Ok(if gzip {
+            let unpacked = Bounded { inner: MultiGzDecoder::new(raw), left: most, most };
+            Box::new(BufReader::with_capacity(BUFFER, unpacked))
+        } else {
+            Box::new(raw)
+        })
+    }
+}
+
+/// Ends with an error when there are more bytes than allowed.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            io::Error::other(format!(
+                "it is compressed and has more than {} MiB when it is unpacked; cut it in parts",
+                self.most >> 20
+            ))
+        })?;
+        Ok(read)
     }
 }
 
@@ -392,6 +430,28 @@ mod tests {
 
     fn source(bytes: &[u8]) -> Source {
         Source::Memory { name: "books.csv".to_owned(), bytes: bytes.into() }
+    }
+
+    #[test]
+    fn a_compressed_upload_unpacks_to_so_much_and_no_more() {
+        use std::io::Write as _;
+
+        let gzip = |bytes: usize| {
+            let mut file = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            file.write_all(&vec![b'a'; bytes]).unwrap();
+            let (name, bytes) = ("books.csv.gz".to_owned(), file.finish().unwrap().into());
+            Source::Upload { name, bytes, unpacked: 2 << 20 }
+        };
+        let read = |source: Source| {
+            let mut all = Vec::new();
+            source.open(&Arc::default()).unwrap().read_to_end(&mut all).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(gzip(2 << 20)), Ok(2 << 20));
+        let error = read(gzip((2 << 20) + 1)).unwrap_err();
+        assert!(error.contains("more than 2 MiB when it is unpacked"), "{error}");
+        // What is not compressed is as large as it is.
+        let plain = Source::Upload { name: "a".to_owned(), bytes: vec![b'a'; 3 << 20].into(), unpacked: 2 << 20 };
+        assert_eq!(read(plain), Ok(3 << 20));
     }
 
     fn utf16(text: &str, little: bool, mark: bool) -> Vec<u8> {

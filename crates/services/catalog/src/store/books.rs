@@ -293,7 +293,7 @@ fn json<T: serde::Serialize>(value: &T) -> Value {
     Value::from(serde_json::to_string(value).unwrap_or_default())
 }
 
-fn search_row(id: Uuid, title: &str, authors: &[AuthorRef], isbn13: Option<&str>) -> Vec<Value> {
+pub(super) fn search_row(id: Uuid, title: &str, authors: &[AuthorRef], isbn13: Option<&str>) -> Vec<Value> {
     let names = authors.iter().map(|author| author.name.as_str());
     let words = indexed_words([title].into_iter().chain(names).chain(isbn13));
     values![id, indexed_words([title]), words].to_vec()

@@ -1,8 +1,10 @@
 //! The catalogue's tables and every statement on them.
 
+pub(crate) mod authors;
 pub(crate) mod books;
 pub(crate) mod feed;
 pub(crate) mod find;
+pub(crate) mod imports;
 pub(crate) mod mend;
 pub(crate) mod names;
 pub(crate) mod shoppers;
@@ -190,6 +192,31 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
           );
           CREATE INDEX merged_authors_by_identity ON merged_authors (identity_key);
           CREATE INDEX merged_authors_by_target ON merged_authors (into_id);",
+    },
+    // A file is stored apart from what is known about it, so that lists do not read it.
+    Migration {
+        name: "catalog/0005_imports",
+        sql: "CREATE TABLE imports (
+            id UUID PRIMARY KEY,
+            filename TEXT NOT NULL,
+            size BIGINT NOT NULL,
+            status TEXT NOT NULL,
+            mapping TEXT NOT NULL,
+            summary TEXT,
+            problem TEXT,
+            report TEXT NOT NULL,
+            written TEXT NOT NULL,
+            created_by TEXT NOT NULL,
+            created_at BIGINT NOT NULL,
+            attempts BIGINT NOT NULL,
+            lease UUID,
+            leased_until BIGINT NOT NULL
+          );
+          CREATE INDEX imports_by_status ON imports (status, id);
+          CREATE TABLE import_files (
+            import_id UUID PRIMARY KEY REFERENCES imports (id),
+            content BYTEA NOT NULL
+          );",
     },
 ];
 

@@ -294,5 +294,10 @@ pub(crate) async fn same_author(db: &impl Sql, name: &str, but: Uuid) -> Result<
 /// Removes one that has no book; `false` when it has.
 pub(crate) async fn delete(tx: &Tx, kind: Kind, id: Uuid) -> Result<bool> {
     let sql = format!("DELETE FROM {} WHERE id = $1 AND book_count = 0", kind.table());
-    Ok(tx.exec(&sql, values![id]).await? == 1)
+    let deleted = tx.exec(&sql, values![id]).await? == 1;
+    if deleted && kind == Kind::Author {
+        // What was merged into it leads nowhere any more.
+        tx.exec("DELETE FROM merged_authors WHERE into_id = $1", values![id]).await?;
+    }
+    Ok(deleted)
 }
