@@ -7,7 +7,8 @@ use bookworm_contracts::rest::{
     Page,
     basket::{AddItem, Basket, SetQuantity},
     catalog::{
-        Book, BookInput, Recommendations, SearchResponse, SearchStatus, Stock, StockAdjustment, Subject, Synonyms,
+        Author, AuthorDoubles, Book, BookInput, MergeAuthor, Recommendations, SearchResponse, SearchStatus,
+        SplitAuthor, Stock, StockAdjustment, Subject, Synonyms,
     },
     chat::{CannedReplies, Policy},
     finance::{LedgerBalance, Payment, ReconciliationReport},
@@ -15,6 +16,7 @@ use bookworm_contracts::rest::{
         Account, EmailConfirmation, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest,
         TokenRequest, TokenResponse,
     },
+    imports::{Import, ImportMapping, Imports},
     operations::{DeadLetter, Health, Mail, MailConfirmation, MailRefusals},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
@@ -395,6 +397,84 @@ impl ApiClient {
     pub(crate) async fn save_synonyms(&self, caller: &Caller, etag: &str, synonyms: &Synonyms) -> ApiResult<()> {
         let call = Call::new(Method::PUT, caller, "/search/synonyms").header(header::IF_MATCH, etag).json(synonyms);
         self.send(call).await.map(drop)
+    }
+
+    /// `GET /admin/imports`
+    pub(crate) async fn imports(&self, caller: &Caller) -> ApiResult<Imports> {
+        self.fetch(Call::get(caller, "/admin/imports")).await
+    }
+
+    /// `POST /admin/imports` with the file itself.
+    pub(crate) async fn upload_import(
+        &self,
+        caller: &Caller,
+        key: &str,
+        filename: &str,
+        file: bytes::Bytes,
+    ) -> ApiResult<Import> {
+        let mut call = Call::post(caller, "/admin/imports").query(&[("filename", filename)]);
+        call.body = Some(Vec::from(file));
+        let call = call.header(IDEMPOTENCY_KEY, key).header(header::CONTENT_TYPE, "application/octet-stream");
+        self.fetch(call).await
+    }
+
+    /// `GET /admin/imports/{id}`
+    pub(crate) async fn import(&self, caller: &Caller, id: &str) -> ApiResult<Import> {
+        self.fetch(Call::get(caller, format!("/admin/imports/{}", encoded(id)))).await
+    }
+
+    /// `PUT /admin/imports/{id}/mapping`
+    pub(crate) async fn map_import(&self, caller: &Caller, id: &str, mapping: &ImportMapping) -> ApiResult<()> {
+        let path = format!("/admin/imports/{}/mapping", encoded(id));
+        self.send(Call::new(Method::PUT, caller, path).json(mapping)).await.map(drop)
+    }
+
+    /// `POST /admin/imports/{id}/start`
+    pub(crate) async fn start_import(&self, caller: &Caller, id: &str) -> ApiResult<()> {
+        self.send(Call::post(caller, format!("/admin/imports/{}/start", encoded(id)))).await.map(drop)
+    }
+
+    /// `POST /admin/imports/{id}/cancel`
+    pub(crate) async fn cancel_import(&self, caller: &Caller, id: &str) -> ApiResult<()> {
+        self.send(Call::post(caller, format!("/admin/imports/{}/cancel", encoded(id)))).await.map(drop)
+    }
+
+    /// `DELETE /admin/imports/{id}`
+    pub(crate) async fn discard_import(&self, caller: &Caller, id: &str) -> ApiResult<()> {
+        self.send(Call::new(Method::DELETE, caller, format!("/admin/imports/{}", encoded(id)))).await.map(drop)
+    }
+
+    /// `GET /admin/imports/{id}/report`
+    pub(crate) async fn import_report(&self, caller: &Caller, id: &str) -> ApiResult<bytes::Bytes> {
+        let answer = self.send(Call::get(caller, format!("/admin/imports/{}/report", encoded(id)))).await?;
+        Ok(answer.body)
+    }
+
+    /// `GET /admin/authors/doubles`
+    pub(crate) async fn author_doubles(&self, caller: &Caller) -> ApiResult<AuthorDoubles> {
+        self.fetch(Call::get(caller, "/admin/authors/doubles")).await
+    }
+
+    /// The author that an id or a name in any spelling means, also when it was merged into another.
+    pub(crate) async fn author_named(&self, caller: &Caller, name: &str) -> ApiResult<Option<Author>> {
+        let anybody = caller.anonymous();
+        let call = Call::get(&anybody, "/authors").query(&[("name", name)]);
+        Ok(self.fetch::<Page<Author>>(call).await?.items.pop())
+    }
+
+    /// `GET /authors` with filters as the API names them.
+    pub(crate) async fn authors(&self, caller: &Caller, filters: &[Pair<'_>]) -> ApiResult<Page<Author>> {
+        self.fetch(Call::get(&caller.anonymous(), "/authors").query(filters)).await
+    }
+
+    /// `POST /authors/{id}/merge`
+    pub(crate) async fn merge_author(&self, caller: &Caller, id: &str, merge: &MergeAuthor) -> ApiResult<Author> {
+        self.fetch(Call::post(caller, format!("/authors/{}/merge", encoded(id))).json(merge)).await
+    }
+
+    /// `POST /authors/{id}/split`
+    pub(crate) async fn split_author(&self, caller: &Caller, id: &str, split: &SplitAuthor) -> ApiResult<Author> {
+        self.fetch(Call::post(caller, format!("/authors/{}/split", encoded(id))).json(split)).await
     }
 
     /// `GET /chat/policies`

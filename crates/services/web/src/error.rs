@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     api::{ApiError, ProblemBody},
+    form::LARGEST_FILE,
     layout::{Shell, html},
     session::Visitor,
     words,
@@ -22,6 +23,7 @@ pub(crate) enum PageError {
     MethodNotAllowed,
     Csrf,
     TooLarge,
+    FileTooLarge,
     Internal,
 }
 
@@ -65,7 +67,7 @@ impl PageError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Csrf => StatusCode::FORBIDDEN,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -115,6 +117,13 @@ impl PageError {
             (_, StatusCode::TOO_MANY_REQUESTS) => (
                 "One moment, please",
                 "That was a lot of requests in a short time. Wait a little and try again.".to_owned(),
+            ),
+            (Self::FileTooLarge, _) => (
+                "That file is too large",
+                format!(
+                    "A file can be up to {} MB. Compress it with gzip (.gz), or cut it into several files.",
+                    LARGEST_FILE >> 20
+                ),
             ),
             (Self::TooLarge, _) | (_, StatusCode::PAYLOAD_TOO_LARGE) => {
                 ("That’s too large", "Forms can be up to 256 kB. Shorten it and try again.".to_owned())

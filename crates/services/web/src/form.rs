@@ -9,11 +9,51 @@ use crate::{error::PageError, words};
 
 /// Names and values of a form or a query string. Nothing in it is trusted; a field that is missing is empty.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>, Option<Upload>);
+
+/// The largest file that the API takes, in bytes.
+pub(crate) const LARGEST_FILE: usize = 16 << 20;
+
+/// A file that was sent with a form.
+#[derive(Debug, Clone)]
+pub(crate) struct Upload {
+    /// As the browser names it.
+    pub(crate) filename: String,
+    pub(crate) content: bytes::Bytes,
+}
 
 impl Fields {
     pub(crate) fn parse(encoded: &[u8]) -> Self {
-        Self(url::form_urlencoded::parse(encoded).into_owned().collect())
+        Self(url::form_urlencoded::parse(encoded).into_owned().collect(), None)
+    }
+
+    /// Reads a form with a file (RFC 7578). Names of files are UTF-8, as browsers send them; of several files the first
+    /// counts. `None` when it is no such form, or was cut off.
+    pub(crate) async fn parse_multipart(body: bytes::Bytes, content_type: &str) -> Option<Self> {
+        let boundary = multer::parse_boundary(content_type).ok()?;
+        let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+        let mut form = multer::Multipart::new(stream, boundary);
+        let mut fields = Self::default();
+        while let Some(field) = form.next_field().await.ok()? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let filename = field.file_name().map(str::to_owned);
+            match filename {
+                Some(filename) => {
+                    let content = field.bytes().await.ok()?;
+                    fields.1.get_or_insert(Upload { filename, content });
+                }
+                None => {
+                    let value = field.bytes().await.ok()?;
+                    fields.0.push((name, String::from_utf8_lossy(&value).into_owned()));
+                }
+            }
+        }
+        Some(fields)
+    }
+
+    /// The file that came with the form.
+    pub(crate) fn upload(&self) -> Option<&Upload> {
+        self.1.as_ref()
     }
 
     /// The value without the blanks around it.

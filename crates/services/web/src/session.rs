@@ -14,8 +14,10 @@ use bookworm_contracts::rest::{
     basket::Basket,
     identity::{Role, TokenRequest, TokenResponse},
 };
+use bytes::{Bytes, BytesMut};
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use time::Duration;
 
@@ -25,7 +27,7 @@ use crate::{
     csrf,
     error::{Failure, PageError},
     flash::Flash,
-    form::Fields,
+    form::{Fields, LARGEST_FILE},
     layout::Shell,
     view::Calendar,
 };
@@ -44,6 +46,12 @@ const MARGIN: i64 = 30;
 const REMEMBERED: Duration = Duration::days(30);
 /// The largest form a page sends: a book's description has up to 20,000 characters.
 const LARGEST_FORM: usize = 256 << 10;
+/// The largest form with a file: what the API takes, and the form's own fields.
+const LARGEST_UPLOAD: usize = LARGEST_FILE + LARGEST_FORM;
+/// How much of a larger one is read before the connection is closed.
+const HEARD_OUT: usize = 8 * LARGEST_UPLOAD;
+/// The page that takes files.
+const UPLOADS: &str = "/admin/books/import";
 
 /// Somebody signed in, as the token says. For display only: the API checks every token itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -408,11 +416,8 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
         Renewal::Ended => visitor.drop_tokens(),
     }
 
-    let checked = if parts.method == Method::POST {
-        check_form(&visitor, &parts.headers, body).await
-    } else {
-        Ok(Fields::default())
-    };
+    let checked =
+        if parts.method == Method::POST { check_form(&visitor, &parts, body).await } else { Ok(Fields::default()) };
     let mut response = match checked {
         Ok(fields) => {
             parts.extensions.insert(visitor.clone());
@@ -434,18 +439,44 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
     response
 }
 
-async fn check_form(visitor: &Visitor, headers: &HeaderMap, body: Body) -> Result<Fields, PageError> {
-    if csrf::is_cross_site(headers) {
+async fn check_form(visitor: &Visitor, parts: &Parts, body: Body) -> Result<Fields, PageError> {
+    if csrf::is_cross_site(&parts.headers) {
         return Err(PageError::Csrf);
     }
-    // Known before it comes: nobody needs to send it.
-    if HttpBody::size_hint(&body).lower() > LARGEST_FORM as u64 {
-        return Err(PageError::TooLarge);
-    }
-    let body = to_bytes(body, LARGEST_FORM).await.map_err(|_| PageError::TooLarge)?;
-    let fields = Fields::parse(&body);
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let fields = if parts.uri.path() == UPLOADS && kind.to_ascii_lowercase().starts_with("multipart/form-data") {
+        // Before a large body is read, the API says whether it is from staff.
+        visitor.0.web.api.imports(visitor.caller()).await?;
+        Fields::parse_multipart(read_upload(body).await?, kind).await.unwrap_or_default()
+    } else {
+        // Known before it comes: nobody needs to send it.
+        if HttpBody::size_hint(&body).lower() > LARGEST_FORM as u64 {
+            return Err(PageError::TooLarge);
+        }
+        Fields::parse(&to_bytes(body, LARGEST_FORM).await.map_err(|_| PageError::TooLarge)?)
+    };
     let own: bool = subtle::ConstantTimeEq::ct_eq(visitor.csrf().as_bytes(), fields.get(csrf::FIELD).as_bytes()).into();
     if own { Ok(fields) } else { Err(PageError::Csrf) }
+}
+
+/// Reads a form with a file. What is too large is read on for a while and thrown away: a browser that is not heard out
+/// shows a broken connection in place of the answer.
+async fn read_upload(mut body: Body) -> Result<Bytes, PageError> {
+    let size = HttpBody::size_hint(&body).lower();
+    let mut content = BytesMut::with_capacity(usize::try_from(size).unwrap_or_default().min(LARGEST_UPLOAD));
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| PageError::TooLarge)?.into_data() else { continue };
+        length += data.len();
+        if length <= LARGEST_UPLOAD {
+            content.extend_from_slice(&data);
+        } else if length > HEARD_OUT {
+            break;
+        } else {
+            content = BytesMut::new();
+        }
+    }
+    if length > LARGEST_UPLOAD { Err(PageError::FileTooLarge) } else { Ok(content.freeze()) }
 }
 
 /// Path and query of the page that the browser says it comes from. Only the path is used, so it is always one of ours.

@@ -1,7 +1,10 @@
 //! Browsing: a filtered list whose address can be shared. What it has in common with search is here too.
 
 use askama::Template;
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect},
+};
 use bookworm_contracts::rest::{Page, catalog::Book};
 use bookworm_kernel::{Currency, ErrorCode, FieldError, Money};
 use http::StatusCode;
@@ -108,7 +111,15 @@ pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Quer
     let mut sent = filters.to_api();
     sent.extend([("cursor", query.get("cursor")), ("limit", PAGE)]);
     let caller = visitor.caller();
-    let (list, subjects) = tokio::join!(web.api.books(caller, &sent), web.shelf.subjects(&web.api, caller));
+    let (list, subjects, author) = tokio::join!(
+        web.api.books(caller, &sent),
+        web.shelf.subjects(&web.api, caller),
+        canonical_author(&web, &visitor, query.get("author"))
+    );
+    if let Some(name) = author {
+        // One address for all spellings, and for an author who was merged into another.
+        return Ok(Redirect::permanent(&format!("/books?{}", query.with("author", &name))).into_response());
+    }
     let subjects = subjects?;
     let (list, refusals) = accept(list)?;
     let Page { items: books, next } = list.unwrap_or(Page { items: Vec::new(), next: None });
@@ -142,6 +153,15 @@ pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Quer
         shell,
     };
     page_with(status, &list)
+}
+
+/// The name of the author that is meant, when it is another one than the address says.
+async fn canonical_author(web: &Web, visitor: &Visitor, typed: &str) -> Option<String> {
+    if typed.is_empty() {
+        return None;
+    }
+    let author = web.api.author_named(visitor.caller(), typed).await.ok()??;
+    (author.name != typed).then_some(author.name)
 }
 
 /// The answer to a list; or none, and why not, when the API refuses what the page's address asks for.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub const HOSTILE: &str = "<script>alert(\"x\")</script> & 'Co' ";
 pub const BOOK: &str = "01990000-0000-7000-8000-000000000001";
 pub const ORDER: &str = "01990000-0000-7000-8000-0000000000aa";
-const OTHER: &str = "01990000-0000-7000-8000-000000000099";
+pub const OTHER: &str = "01990000-0000-7000-8000-000000000099";
 
 /// A request that arrived.
 #[derive(Debug, Clone)]
@@ -59,6 +59,10 @@ pub struct Inner {
     pub basket: Option<Value>,
     /// What a change of a basket is refused with.
     pub refusal: Option<(u16, Value)>,
+    /// What an import has in place of the usual.
+    pub import: Value,
+    /// What an upload, a mapping or a merge is refused with.
+    pub import_refusal: Option<(u16, Value)>,
     /// Prepared replies as they are saved, and their version.
     pub replies: (Value, u32),
 }
@@ -317,6 +321,64 @@ async fn tokens(Json(body): Json<Value>) -> Response {
         .into_response()
 }
 
+/// An import that was checked.
+fn import() -> Value {
+    let note =
+        json!({"line": 3, "column": "Betrag <i>", "value": HOSTILE, "message": format!("is no amount {HOSTILE}")});
+    json!({
+        "id": ORDER, "filename": HOSTILE, "size": 2048, "status": "ready", "created_by": "Ada <b>", "mapping": {},
+        "created_at": "2026-03-01T12:30:00Z",
+        "progress": {"records": 0, "added": 0, "changed": 0, "unchanged": 0, "rejected": 0, "percent": 0},
+        "summary": {
+            "format": "CSV, separated by semicolons", "encoding": "UTF-8", "program": "Shopify",
+            "columns": [{"name": "Titel <b>", "field": "title", "example": HOSTILE}, {"name": "Betrag", "field": null, "example": "12,99"}],
+            "records": 1_203, "added": 1_200, "changed": 1, "unchanged": 1, "rejected": 1, "adjusted": 1, "not_for_sale": 1_200,
+            "without_stock": 1_200, "has_prices": false, "has_stock": false, "rejects": [note], "notes": [note],
+            "samples": [{"line": 2, "title": HOSTILE, "authors": ["O'Brien <i>"], "isbn13": "9780061120084", "price": money(500),
+                "stock": 3, "language": "de"}, {"line": 3, "title": "Plain", "authors": [], "price": null}]
+        }
+    })
+}
+
+async fn one_import(State(api): State<FakeApi>) -> Json<Value> {
+    let mut import = import();
+    if let Value::Object(changed) = api.0.lock().unwrap().import.clone() {
+        import.as_object_mut().unwrap().extend(changed);
+    }
+    Json(import)
+}
+
+/// Changes an import, unless the test says why not.
+async fn change_import(State(api): State<FakeApi>, method: http::Method) -> Response {
+    match api.0.lock().unwrap().import_refusal.clone() {
+        Some((status, body)) => problem(status, body["code"].as_str().unwrap(), body.clone()),
+        None if method == http::Method::DELETE => StatusCode::NO_CONTENT.into_response(),
+        None => (StatusCode::ACCEPTED, Json(import())).into_response(),
+    }
+}
+
+fn author(id: &str, name: &str) -> Value {
+    json!({"id": id, "name": name, "books": 1_200, "version": 1})
+}
+
+/// Authors by name: one was merged.
+async fn authors(Query(query): Query<std::collections::HashMap<String, String>>) -> Json<Value> {
+    match query.get("name").map(String::as_str) {
+        None => page(vec![author(OTHER, HOSTILE)]),
+        Some("Merged Name" | BOOK) => page(vec![author(OTHER, "Kept Name")]),
+        Some("Nobody") => page(vec![]),
+        Some(OTHER) => page(vec![author(OTHER, HOSTILE)]),
+        Some(name) => page(vec![author(ORDER, name)]),
+    }
+}
+
+async fn change_author(State(api): State<FakeApi>) -> Response {
+    match api.0.lock().unwrap().import_refusal.clone() {
+        Some((status, body)) => problem(status, body["code"].as_str().unwrap(), body.clone()),
+        None => Json(author(ORDER, "Kept Name")).into_response(),
+    }
+}
+
 async fn place(State(api): State<FakeApi>) -> Response {
     match api.0.lock().unwrap().checkout.clone() {
         Some((status, body)) if status >= 400 => problem(status, body["code"].as_str().unwrap(), body.clone()),
@@ -384,6 +446,30 @@ pub fn router(api: &FakeApi) -> Router {
                 }
             })),
         )
+        .route("/authors", get(authors))
+        .route("/authors/{id}/merge", post(change_author))
+        .route("/authors/{id}/split", post(change_author))
+        .route(
+            "/admin/authors/doubles",
+            get(|| async {
+                let group = |reason: &str| json!({"reason": reason, "authors": [author(OTHER, HOSTILE), author(ORDER, "Ada <b>")]});
+                Json(json!({"groups": [group("spelling"), group("initials")]}))
+            }),
+        )
+        .route(
+            "/admin/imports",
+            get(|| async { page(vec![import()]) }).post(|State(api): State<FakeApi>, method: http::Method| async move {
+                match change_import(State(api), method).await {
+                    answer if answer.status().is_success() => (StatusCode::CREATED, Json(import())).into_response(),
+                    refusal => refusal,
+                }
+            }),
+        )
+        .route("/admin/imports/{id}", get(one_import).delete(change_import))
+        .route("/admin/imports/{id}/mapping", put(change_import))
+        .route("/admin/imports/{id}/start", post(change_import))
+        .route("/admin/imports/{id}/cancel", post(change_import))
+        .route("/admin/imports/{id}/report", get(|| async { "\u{feff}line,what,column,value,message\n" }))
         .route("/books/{id}/stock", answer(stock.clone()))
         .route("/books/{id}/stock/adjustments", post(move || async move { Json(stock) }))
         .route(

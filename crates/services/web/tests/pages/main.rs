@@ -4,11 +4,12 @@
 
 mod browser;
 mod fake_api;
+mod imports;
 mod money;
 mod words;
 
 use browser::{Browser, Seen};
-use fake_api::{BOOK, ORDER};
+use fake_api::{BOOK, ORDER, OTHER};
 use http::{Request, StatusCode, header};
 use serde_json::json;
 
@@ -47,6 +48,9 @@ const STAFF: &[&str] = &[
     "/admin/books",
     "/admin/books?q=x",
     "/admin/books/new",
+    "/admin/books/import",
+    "/admin/books/authors",
+    "/admin/books/authors?q=x",
     "/admin/mail",
     "/admin/mail/1",
     "/admin/dead-letters",
@@ -71,6 +75,11 @@ fn all() -> Vec<String> {
         format!("/admin/stock/{BOOK}"),
         format!("/admin/books/{BOOK}/delete"),
         format!("/admin/books/{BOOK}"),
+        format!("/admin/books/import/{ORDER}"),
+        format!("/admin/books/import/{ORDER}/cancel"),
+        format!("/admin/books/import/{ORDER}/discard"),
+        format!("/admin/books/authors/{OTHER}"),
+        format!("/admin/books/authors/{OTHER}/merge?into={ORDER}"),
         "/nowhere".to_owned(),
     ]);
     all

@@ -1,9 +1,11 @@
 //! The back office. The API decides what somebody may do; these pages only spare others the sight.
 
+pub(crate) mod authors;
 mod books;
 mod chat;
 mod dead_letters;
 mod history;
+mod imports;
 pub(crate) mod mail;
 pub(crate) mod orders;
 mod overview;
@@ -47,6 +49,18 @@ pub(crate) fn router() -> Router<Web> {
         .route("/stock/{id}", get(stock::show).post(stock::adjust))
         .route("/books", get(books::list))
         .route("/books/new", get(books::blank).post(books::create))
+        .route("/books/import", get(imports::blank).post(imports::upload))
+        .route("/books/import/{id}", get(imports::show))
+        .route("/books/import/{id}/status", get(imports::status))
+        .route("/books/import/{id}/columns", post(imports::map))
+        .route("/books/import/{id}/start", post(imports::start))
+        .route("/books/import/{id}/cancel", get(imports::ask_cancel).post(imports::cancel))
+        .route("/books/import/{id}/discard", get(imports::ask_discard).post(imports::discard))
+        .route("/books/import/{id}/report", get(imports::report))
+        .route("/books/authors", get(authors::list))
+        .route("/books/authors/{id}", get(authors::show))
+        .route("/books/authors/{id}/merge", get(authors::ask_merge).post(authors::merge))
+        .route("/books/authors/{id}/split", post(authors::split))
         .route("/books/{id}", get(books::edit).post(books::save))
         .route("/books/{id}/delete", get(books::ask_delete).post(books::delete))
         .route("/mail", get(mail::list))
