@@ -101,6 +101,12 @@ export const KINDS: Kind[] = [
   { name: "office-book-new", who: "staff", path: () => "/admin/books/new" },
   { name: "office-book-errors", who: "staff", path: () => "/admin/books/new", act: (page) => press(page, "Save") },
   { name: "office-book", who: "staff", path: (world) => `/admin/books/${world.book.id}` },
+  { name: "office-import", who: "staff", path: () => "/admin/books/import" },
+  { name: "office-import-errors", who: "staff", path: () => "/admin/books/import", act: (page) => press(page, "Upload and check") },
+  { name: "office-import-ready", who: "staff", path: () => "/admin/books/import", act: uploaded },
+  { name: "office-import-unreadable", who: "staff", path: () => "/admin/books/import", act: unreadable },
+  { name: "office-authors", who: "staff", path: () => "/admin/books/authors?q=a" },
+  { name: "office-author", who: "staff", path: () => "/admin/books/authors?q=a", act: (page) => page.locator("#found + ul a").first().click() },
   { name: "office-stock", who: "staff", path: () => "/admin/stock" },
   { name: "office-stock-book", who: "staff", path: (world) => `/admin/stock/${world.book.id}` },
   { name: "office-search", who: "staff", path: () => "/admin/search" },
@@ -113,6 +119,23 @@ export const KINDS: Kind[] = [
   { name: "office-mail", who: "staff", path: (world) => world.mail },
   { name: "office-dead-letters", who: "staff", path: () => "/admin/dead-letters" },
 ];
+
+/** A file with books to add, one that is rejected, and a detail that is left out. */
+async function uploaded(page: Page): Promise<void> {
+  const file = "SKU;Titel;Autor;Preis;ISBN;Seiten;Regal\nP1;Ein Buch;Ann Author;12,90;;200;A\nP2;Noch eins;Bea Author;teuer;;;B\nP3;Drittes;Ann Author;9,00;;viele;C\n";
+  await upload(page, "Bücher.csv", file);
+  await page.getByRole("heading", { name: "Columns" }).waitFor();
+}
+
+async function unreadable(page: Page): Promise<void> {
+  await upload(page, "books.xlsx", "PK\u0003\u0004 xl/workbook.xml");
+  await page.getByText("Not readable").waitFor();
+}
+
+async function upload(page: Page, name: string, content: string): Promise<void> {
+  await page.getByLabel("File", { exact: true }).setInputFiles({ name, mimeType: "text/csv", buffer: Buffer.from(content) });
+  await press(page, "Upload and check");
+}
 
 /** What every kind of page needs: made by the first worker that asks, read by the others. */
 export async function theWorld(browser: Browser): Promise<World> {

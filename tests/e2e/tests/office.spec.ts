@@ -158,6 +158,63 @@ test("staff put a book on the shelves, change it and take it away", async ({ sta
   }).toPass({ timeout: 10_000 });
 });
 
+test("staff import books from a file: they see what would happen, name a column, and follow it", async ({ staff, person, page }) => {
+  const mark = person.name.split(" ").at(-1)!;
+  const rows = Array.from({ length: 1_200 }, (_, n) => `${mark}-${n};Imported ${mark} ${n};Imogen ${mark};${n === 7 ? "cheap" : "12,50"};4`);
+  const file = `SKU;Title;Author;Betrag;Stock\n${rows.join("\n")}\n`;
+  await staff.goto("/admin/books");
+  await staff.getByRole("link", { name: "Import books" }).click();
+  await staff.getByRole("button", { name: "Upload and check" }).click();
+  await expect(staff.getByRole("alert")).toContainText("Choose a file.");
+  await staff.getByLabel("File", { exact: true }).setInputFiles({ name: `Bücher ${mark}.csv`, mimeType: "application/vnd.ms-excel", buffer: Buffer.from(file) });
+  await staff.getByRole("button", { name: "Upload and check" }).click();
+  await expect(staff.getByRole("heading", { level: 1 })).toHaveText(`Bücher ${mark}.csv`);
+  // The page follows by itself.
+  await expect(staff.getByText("No column was recognised as the price")).toBeVisible({ timeout: 20_000 });
+  await staff.getByLabel("Betrag").selectOption({ label: "Price" });
+  await staff.getByRole("button", { name: "Save and check again" }).click();
+  await expect(staff.getByText("Records that won’t be imported")).toBeVisible({ timeout: 20_000 });
+  await expect(staff.getByRole("row").filter({ hasText: "cheap" })).toContainText("Betrag");
+  await staff.getByRole("button", { name: "Import 1,199 books" }).click();
+  await expect(staff.locator(".import__state")).toContainText("The import is done.", { timeout: 60_000 });
+  await expect(staff.locator("dl.figures")).toContainText("1,199");
+  const download = staff.waitForEvent("download");
+  await staff.getByRole("link", { name: "Download the report (CSV)" }).click();
+  expect((await download).suggestedFilename()).toBe("import-report.csv");
+  await expect(async () => {
+    await page.goto(`/books?author=${encodeURIComponent(`Imogen ${mark}`)}`);
+    await expect(page.getByRole("link", { name: `Imported ${mark}` }).first()).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 20_000 });
+});
+
+test("staff merge two authors, and old links lead on", async ({ staff, person, page }) => {
+  const mark = person.name.split(" ").at(-1)!;
+  for (const [title, author] of [["One", `Ursula K. Vale ${mark}`], ["Two", `U. Vale ${mark}`]] as const) {
+    await staff.goto("/admin/books/new");
+    await staff.getByLabel("Title", { exact: true }).fill(`${title} ${mark}`);
+    await staff.getByLabel(/^Authors/).fill(author);
+    await staff.getByLabel(/^Price/).fill("5");
+    await staff.getByRole("button", { name: "Save" }).click();
+    await expect(staff.getByRole("status").first()).toBeVisible();
+  }
+  await staff.goto("/admin/books");
+  await staff.getByRole("link", { name: "Authors", exact: true }).click();
+  const row = staff.getByRole("row").filter({ hasText: mark });
+  await expect(row).toHaveCount(1);
+  await row.getByRole("link", { name: /^Merge/ }).click();
+  await expect(staff.getByRole("heading", { level: 1 })).toContainText(/^Merge .* into .*\?$/);
+  const kept = (await staff.getByRole("heading", { level: 1 }).innerText()).replace(/^.* into (.*)\?$/, "$1");
+  await staff.getByRole("button", { name: "Merge" }).click();
+  await expect(staff.getByText(`Merged. ${kept} has 2 books now.`)).toBeVisible();
+  const gone = kept.startsWith("Ursula") ? `U. Vale ${mark}` : `Ursula K. Vale ${mark}`;
+  await page.goto(`/books?author=${encodeURIComponent(gone)}`);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Books by ${kept}`);
+  await staff.getByRole("checkbox", { name: new RegExp(`^Two ${mark}`) }).check();
+  await staff.getByLabel("Name of the other author").last().fill(gone);
+  await staff.getByRole("button", { name: "Split" }).click();
+  await expect(staff.getByText(`Split. ${gone} has 1 book now.`)).toBeVisible();
+});
+
 test("the office shows failed events, payments and the ledger", async ({ staff }) => {
   await staff.goto("/admin/dead-letters");
   await expect(staff.getByRole("heading", { level: 2, name: "No failed events" })).toBeVisible();

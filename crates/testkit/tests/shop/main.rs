@@ -6,5 +6,6 @@ mod architecture;
 mod bad_input;
 mod document;
 mod double_checkout;
+mod import;
 mod oversell;
 mod purchase;
