@@ -134,7 +134,7 @@ async function unreadable(page: Page): Promise<void> {
 
 async function upload(page: Page, name: string, content: string): Promise<void> {
   await page.getByLabel("File", { exact: true }).setInputFiles({ name, mimeType: "text/csv", buffer: Buffer.from(content) });
-  await press(page, "Upload and check");
+  await page.getByRole("button", { name: "Upload and check" }).click();
 }
 
 /** What every kind of page needs: made by the first worker that asks, read by the others. */

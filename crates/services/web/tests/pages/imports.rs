@@ -134,6 +134,11 @@ async fn an_import_says_what_it_does_in_each_state() {
         let part = browser.get(&format!("{path}/status")).await;
         assert!(part.body.contains(says) && !part.body.contains("<html"), "{status}");
     }
+    // Of a file whose columns are not known, none can be named.
+    browser.api.0.lock().unwrap().import =
+        json!({"status": "unreadable", "summary": null, "problem": "This is a PDF."});
+    let seen = browser.get(&path).await;
+    assert!(seen.body.contains("This is a PDF.") && !seen.body.contains("/columns"), "{}", seen.body);
     browser.api.0.lock().unwrap().import = json!({});
     let seen = browser.get(&path).await;
     for says in [

@@ -102,7 +102,6 @@ struct StatePart {
     runs: bool,
     can_start: bool,
     start_label: String,
-    can_map: bool,
     can_cancel: bool,
     progress: ImportProgress,
     problem: Option<String>,
@@ -301,7 +300,6 @@ impl StatePart {
             runs: status == S::Running,
             can_start,
             start_label,
-            can_map,
             can_cancel: matches!(status, S::Queued | S::Running),
             progress,
             problem: import.problem,
@@ -326,14 +324,6 @@ pub(crate) async fn map(State(web): State<Web>, staff: Staff, Path(id): Path<Str
     // A field that was recognised and is no longer chosen is switched off.
     for field in columns.iter().filter_map(|column| column.field.as_ref()).chain(import.mapping.keys()) {
         mapping.insert(field.clone(), String::new());
-    }
-    if columns.is_empty() {
-        // The columns are not known: they are typed.
-        for name in ["title", "price", "stock"] {
-            if let Some(column) = fields.optional(name) {
-                mapping.insert(name.to_owned(), column);
-            }
-        }
     }
     let mut taken = BTreeMap::new();
     for (place, column) in columns.iter().enumerate() {
