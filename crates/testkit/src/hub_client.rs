@@ -145,6 +145,11 @@ impl HubClient {
         Ok(found.map(|event| event.argument))
     }
 
+    /// Drops the events that came and were not asked for, so that the next one of a name is not one of the past.
+    pub fn forget_events(&mut self) {
+        self.events.clear();
+    }
+
     /// Closes the connection as a client that leaves does.
     pub async fn close(mut self) {
         // Whether the other side is still there does not matter to whoever leaves.
