@@ -200,7 +200,7 @@ pub struct OrderPayment {
 }
 
 /// What may be done with an order as it stands. Shipping, completing and refunding are for staff.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderActions {
     /// `POST /orders/{id}/cancel`
     pub cancel: bool,

@@ -115,7 +115,7 @@ async fn answered<T>(who: &str, call: impl Future<Output = Result<Response<T>, S
     let silent = || {
         metrics::counter!("ordering_calls_failed_total", "service" => who.to_owned()).increment(1);
         Problem::new(ErrorCode::Unavailable)
-            .detail(format!("The {who} does not answer just now. Nothing was ordered; try again in a moment."))
+            .detail(format!("The {who} isn’t responding right now. Nothing was ordered. Please try again in a moment."))
             .retry_after(Duration::from_secs(1))
     };
     match tokio::time::timeout(PATIENCE, call).await {

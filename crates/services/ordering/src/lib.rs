@@ -112,12 +112,14 @@ impl OrderingService {
         vec![reactions::consumer(self)]
     }
 
-    /// Loops that run until `shutdown`: time-outs of checkouts, and forgetting old idempotency keys.
+    /// Loops that run until `shutdown`: time-outs of checkouts, forgetting old idempotency keys, and making the orders of
+    /// older releases searchable.
     #[must_use]
     pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
         vec![
             Box::pin(reactions::time_out::run(self.clone(), shutdown.clone())),
-            Box::pin(features::forget_keys::run(self.clone(), shutdown)),
+            Box::pin(features::forget_keys::run(self.clone(), shutdown.clone())),
+            Box::pin(features::key_orders::run(self.clone(), shutdown)),
         ]
     }
 

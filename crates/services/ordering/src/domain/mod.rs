@@ -9,6 +9,7 @@
 //! | [`shipping`] | which ways to ship are offered, and where to |
 //! | [`document`] | what the world sees of an order |
 //! | [`number`] | the number that people read out |
+//! | `search_key` | under which words an order is found |
 //! | [`access_key`] | the secret with which a guest reads an order |
 
 pub mod access_key;
@@ -18,4 +19,5 @@ pub mod document;
 pub mod number;
 pub mod order;
 pub mod pricing;
+pub(crate) mod search_key;
 pub mod shipping;

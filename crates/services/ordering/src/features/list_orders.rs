@@ -20,8 +20,8 @@ pub(crate) struct Params {
     /// Only orders in this state, e.g. `confirmed`.
     #[serde(default)]
     status: Option<String>,
-    /// Only orders whose number or email address begins so; at most 254 characters. Hyphens, case and the leading `BW`
-    /// of a number do not matter.
+    /// Only orders whose number or email address begins so, or where each word begins a word of the recipient's name; at
+    /// most 254 characters. Case and accents do not matter, nor do hyphens and the leading `BW` of a number.
     #[serde(default)]
     q: Option<String>,
     /// Only orders of this account; others than one's own are for staff.

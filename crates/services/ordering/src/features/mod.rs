@@ -9,6 +9,7 @@ pub(crate) mod forget_keys;
 pub(crate) mod get_order;
 pub(crate) mod grpc;
 pub(crate) mod history;
+pub(crate) mod key_orders;
 pub(crate) mod list_orders;
 pub(crate) mod order_facts;
 pub(crate) mod quote;

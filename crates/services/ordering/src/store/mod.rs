@@ -6,7 +6,7 @@ pub(crate) mod secrets;
 
 use bookworm_db::Migration;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS];
+pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS, ORDER_KEYS];
 
 const ORDERS: Migration = Migration {
     name: "ordering/0001_orders",
@@ -40,4 +40,18 @@ const ORDER_IDS: Migration = Migration {
             taken_at BIGINT NOT NULL
           );
           CREATE INDEX order_ids_taken_at ON order_ids (taken_at);",
+};
+
+/// `keyed` says whether the keys of an order are written. Orders of the release before have none until
+/// `features/key_orders.rs` has written them.
+const ORDER_KEYS: Migration = Migration {
+    name: "ordering/0003_order_keys",
+    sql: "CREATE TABLE order_keys (
+            search_key TEXT NOT NULL,
+            order_id UUID NOT NULL,
+            PRIMARY KEY (search_key, order_id)
+          );
+          CREATE INDEX order_keys_order ON order_keys (order_id);
+          ALTER TABLE orders ADD COLUMN keyed BOOLEAN NOT NULL DEFAULT FALSE;
+          CREATE INDEX orders_without_keys ON orders (id) WHERE keyed = FALSE;",
 };

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    number::OrderNumber,
     order::{Order, status_name},
+    search_key::{self, Range},
 };
 
 const COLUMNS: &str =
@@ -59,12 +59,13 @@ impl Row {
     }
 }
 
-/// Adds a row; `false` when its number is taken.
+/// Adds a row and its keys; `false` when its number is taken.
 pub(crate) async fn insert(tx: &Tx, row: Row) -> Result<bool, DbError> {
     let sql = format!(
-        "INSERT INTO orders ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+        "INSERT INTO orders ({COLUMNS}, keyed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, TRUE) \
          ON CONFLICT (number) DO NOTHING"
     );
+    let (id, document) = (row.id, parse(&row.document)?);
     let written = tx
         .exec(
             &sql,
@@ -83,7 +84,37 @@ pub(crate) async fn insert(tx: &Tx, row: Row) -> Result<bool, DbError> {
             ],
         )
         .await?;
+    if written == 1 {
+        insert_keys(tx, id, &document).await?;
+    }
     Ok(written == 1)
+}
+
+async fn insert_keys(tx: &Tx, id: Uuid, order: &Document) -> Result<(), DbError> {
+    for key in search_key::keys(&order.number, &order.email, &order.shipping_address.name) {
+        tx.exec(
+            "INSERT INTO order_keys (search_key, order_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            values![key, id],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Writes the keys of at most `limit` orders that have none. How many had none.
+pub(crate) async fn write_missing_keys(tx: &Tx, limit: i64) -> Result<usize, DbError> {
+    #[derive(FromRow)]
+    struct Unkeyed {
+        id: Uuid,
+        document: String,
+    }
+    let sql = format!("SELECT id, document FROM orders WHERE keyed = FALSE ORDER BY id LIMIT $1{}", tx.for_update());
+    let rows: Vec<Unkeyed> = tx.all(&sql, values![limit]).await?;
+    for row in &rows {
+        insert_keys(tx, row.id, &parse(&row.document)?).await?;
+        tx.exec("UPDATE orders SET keyed = TRUE WHERE id = $1", values![row.id]).await?;
+    }
+    Ok(rows.len())
 }
 
 /// Brings a row up to date. What was fixed when the order was placed stays.
@@ -104,6 +135,7 @@ pub(crate) async fn replace(tx: &Tx, row: Row) -> Result<(), DbError> {
 
 /// Takes away a row.
 pub(crate) async fn remove(tx: &Tx, id: Uuid) -> Result<(), DbError> {
+    tx.exec("DELETE FROM order_keys WHERE order_id = $1", values![id]).await?;
     tx.exec("DELETE FROM orders WHERE id = $1", values![id]).await?;
     Ok(())
 }
@@ -170,7 +202,7 @@ pub(crate) struct Filter {
     pub customer_id: Option<CustomerId>,
     /// Only those in this state.
     pub status: Option<OrderStatus>,
-    /// Only those whose number or e-mail address begins so.
+    /// Only those whose number, email address or words of the name begin so.
     pub search: Option<String>,
     /// In which order.
     pub oldest_first: bool,
@@ -201,10 +233,14 @@ pub(crate) async fn list(
         conditions.push(format!("status = ${}", bind(status_name(status).into())));
     }
     if let Some(search) = &filter.search {
-        let email = bind(begins_with(&search.to_lowercase()).into());
-        let number = OrderNumber::beginning(search)
-            .map(|number| format!(" OR number LIKE ${} ESCAPE '!'", bind(begins_with(&number).into())));
-        conditions.push(format!("(email_key LIKE ${email} ESCAPE '!'{})", number.unwrap_or_default()));
+        let wanted = search_key::wanted(search);
+        let mut holds = |Range(from, to): Range| {
+            let (from, to) = (bind(from.into()), bind(to.into()));
+            format!("id IN (SELECT order_id FROM order_keys WHERE search_key >= ${from} AND search_key < ${to})")
+        };
+        let number = wanted.number.map(&mut holds).map(|number| format!(" OR {number}")).unwrap_or_default();
+        let words: Vec<String> = wanted.words.into_iter().map(holds).collect();
+        conditions.push(format!("(({}){number})", words.join(" AND ")));
     }
     if let Some(After { placed_at, id }) = after {
         let (placed_at, id) = (bind(placed_at.into()), bind(id.into()));
@@ -217,21 +253,4 @@ pub(crate) async fn list(
     );
     let rows: Vec<Text> = conn.all(&sql, values).await?;
     rows.iter().map(|row| parse(&row.document)).collect()
-}
-
-/// A pattern for `LIKE ... ESCAPE '!'`.
-fn begins_with(text: &str) -> String {
-    let escaped: String =
-        text.chars().flat_map(|c| matches!(c, '!' | '%' | '_').then_some('!').into_iter().chain([c])).collect();
-    escaped + "%"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_search_for_is_no_pattern() {
-        assert_eq!(begins_with("a_b%c!"), "a!_b!%c!!%");
-    }
 }
