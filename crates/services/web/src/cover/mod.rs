@@ -1,6 +1,7 @@
 //! Covers drawn from title, authors and first subject, for books without a picture. The same book always looks the same.
 
 mod ornament;
+mod outline;
 mod palette;
 mod route;
 mod style;
@@ -22,6 +23,8 @@ pub(crate) struct Words<'a> {
     pub(crate) title: &'a str,
     pub(crate) authors: &'a [&'a str],
     pub(crate) subject: &'a str,
+    /// The language of the title, as in BCP 47; empty when nobody knows it.
+    pub(crate) language: &'a str,
 }
 
 /// Decides everything that is left to chance, the same way for the same book (SplitMix64).
@@ -74,7 +77,12 @@ fn authors_of(book: &Book) -> Vec<&str> {
 }
 
 fn words_of<'a>(book: &'a Book, authors: &'a [&'a str]) -> Words<'a> {
-    Words { title: &book.title, authors, subject: book.subjects.first().map_or("", String::as_str) }
+    Words {
+        title: &book.title,
+        authors,
+        subject: book.subjects.first().map_or("", String::as_str),
+        language: book.language.as_deref().unwrap_or_default(),
+    }
 }
 
 /// Draws the cover as an SVG document.
@@ -134,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_same_book_always_looks_the_same() {
-        let words = Words { title: "Middlemarch", authors: &["George Eliot"], subject: "Classics" };
+        let words = Words { title: "Middlemarch", authors: &["George Eliot"], subject: "Classics", language: "en" };
         assert_eq!(draw(&words), draw(&words));
         let other = Words { title: "Emma", ..words };
         assert_ne!(draw(&words), draw(&other));
@@ -143,7 +151,7 @@ mod tests {
     #[test]
     fn hostile_words_stay_words() {
         let title = "</title><script>alert(1)</script>\" onload=\"x & \u{0}\u{b}";
-        let svg = draw(&Words { title, authors: &["<img src=x>"], subject: "\"><x" });
+        let svg = draw(&Words { title, authors: &["<img src=x>"], subject: "\"><x", language: "en" });
         assert!(!svg.contains("<script") && !svg.contains("<img") && !svg.contains("onload=\""), "{svg}");
         assert!(!svg.contains('\u{0}') && !svg.contains('\u{b}'));
         assert!(svg.contains("&lt;script&gt;"));
@@ -155,7 +163,7 @@ mod tests {
         let endless = "x".repeat(500);
         for title in ["", "I", "三国演义", "О чём говорят", long.as_str(), endless.as_str()] {
             for style in style::Style::ALL {
-                let words = Words { title, authors: &[], subject: "" };
+                let words = Words { title, authors: &[], subject: "", language: "" };
                 let mut chance = Chance::of(&words);
                 let palette = palette::choose("", &mut chance);
                 let mut svg = String::new();

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use super::{
     Chance, HEIGHT, WIDTH, Words,
     ornament::{self, Paper},
+    outline::Serif,
     palette::Palette,
     put, rect,
     type_setting::{Anchor, SANS, SERIF, Setting},
@@ -91,7 +92,13 @@ fn serif(fill: &str) -> Setting<'_> {
         anchor: Anchor::Middle,
         fill,
         gravity: 0.0,
+        language: "",
     }
+}
+
+/// Words of the book itself: its title, or what stands below it.
+fn title_of<'a>(words: &Words<'a>, fill: &'a str) -> Setting<'a> {
+    Setting { language: words.language, ..serif(fill) }
 }
 
 fn byline(fill: &str) -> Setting<'_> {
@@ -173,10 +180,8 @@ fn bands(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         height: room,
         largest: 46.0,
         smallest: 15.0,
-        family: SANS,
-        weight: 700,
         gravity: 0.45,
-        ..serif(palette.dark)
+        ..title_of(words, palette.dark)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -189,7 +194,7 @@ fn bands(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             smallest: 11.0,
             italic: true,
             weight: 400,
-            ..serif(palette.dark)
+            ..title_of(words, palette.dark)
         }
         .set(svg, subtitle);
     }
@@ -245,7 +250,7 @@ fn cloth(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         weight: 500,
         capitals: title.chars().count() < 22,
         tracking: 0.03,
-        ..serif(gilt)
+        ..title_of(words, gilt)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -258,7 +263,7 @@ fn cloth(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             smallest: 11.0,
             italic: true,
             weight: 400,
-            ..serif(gilt)
+            ..title_of(words, gilt)
         }
         .set(svg, subtitle);
     }
@@ -321,10 +326,8 @@ fn tiles(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         height: room,
         largest: 42.0,
         smallest: 15.0,
-        family: SANS,
-        weight: 700,
         anchor: Anchor::Start,
-        ..serif(palette.dark)
+        ..title_of(words, palette.dark)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -337,8 +340,7 @@ fn tiles(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             smallest: 11.0,
             weight: 400,
             anchor: Anchor::Start,
-            family: SANS,
-            ..serif(palette.dark)
+            ..title_of(words, palette.dark)
         }
         .set(svg, subtitle);
     }
@@ -378,7 +380,7 @@ fn label(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         largest: 36.0,
         smallest: 14.0,
         gravity: 0.5,
-        ..serif(palette.dark)
+        ..title_of(words, palette.dark)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -391,7 +393,7 @@ fn label(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             smallest: 10.0,
             italic: true,
             weight: 400,
-            ..serif(palette.dark)
+            ..title_of(words, palette.dark)
         }
         .set(svg, subtitle);
     }
@@ -445,9 +447,16 @@ fn hills(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         );
     }
     let room = if subtitle.is_empty() { 158.0 } else { 118.0 };
-    let (_, bottom) =
-        Setting { x: 44.0, y: 52.0, width: 324.0, height: room, largest: 52.0, smallest: 16.0, ..serif(palette.ink) }
-            .set(svg, title);
+    let (_, bottom) = Setting {
+        x: 44.0,
+        y: 52.0,
+        width: 324.0,
+        height: room,
+        largest: 52.0,
+        smallest: 16.0,
+        ..title_of(words, palette.ink)
+    }
+    .set(svg, title);
     let mut next = bottom + 6.0;
     if !subtitle.is_empty() {
         let below = Setting {
@@ -459,12 +468,37 @@ fn hills(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             smallest: 11.0,
             italic: true,
             weight: 400,
-            ..serif(palette.ink)
+            ..title_of(words, palette.ink)
         };
         next = below.set(svg, subtitle).1 + 4.0;
     }
     Setting { x: 50.0, y: next + 4.0, width: 312.0, height: 30.0, largest: 21.0, ..byline(palette.ink) }
         .set(svg, &authors(words));
+}
+
+/// One letter around `x`, filled, or drawn with a line of a width.
+#[expect(clippy::too_many_arguments, reason = "each is a number of the drawing")]
+fn giant(svg: &mut String, letter: &str, x: f64, y: f64, size: f64, italic: bool, paint: &str, stroke: f64) {
+    if let Some(serif) = Serif::for_text(letter, italic) {
+        let width: f64 = letter.chars().map(|c| serif.advance(c)).sum();
+        svg.push_str("<defs>");
+        serif.define(svg, letter);
+        svg.push_str("</defs>");
+        // The line is drawn in the units of the outline.
+        put(svg, format_args!(r#"<g {paint} stroke-width="{:.1}">"#, stroke * Serif::EM / size));
+        serif.line(svg, letter, x - width * size / 2.0, y, size, 0.0);
+        svg.push_str("</g>");
+        return;
+    }
+    let lean = if italic { "italic" } else { "normal" };
+    put(
+        svg,
+        format_args!(
+            r#"<text x="{x:.0}" y="{y:.0}" font-family="{SERIF}" font-size="{size:.0}" font-weight="700" font-style="{lean}" text-anchor="middle" stroke-width="{stroke}" {paint}>"#
+        ),
+    );
+    super::escape_into(svg, letter);
+    svg.push_str("</text>");
 }
 
 fn initial(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Chance) {
@@ -474,27 +508,11 @@ fn initial(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         lower.chars().find(|c| c.is_alphanumeric()).map_or_else(|| "&".to_owned(), |c| c.to_uppercase().collect());
     let (x, y) = (chance.between(150.0, 260.0), chance.between(390.0, 440.0));
     let size = chance.between(480.0, 620.0);
-    let lean = if chance.up_to(2) == 0 { "italic" } else { "normal" };
-    put(
-        svg,
-        format_args!(
-            r#"<text x="{x:.0}" y="{y:.0}" font-family="{SERIF}" font-size="{size:.0}" font-weight="700" font-style="{lean}" text-anchor="middle" fill="{}">"#,
-            palette.second
-        ),
-    );
-    super::escape_into(svg, &letter);
-    svg.push_str("</text>");
-    put(
-        svg,
-        format_args!(
-            r#"<text x="{:.0}" y="{:.0}" font-family="{SERIF}" font-size="{size:.0}" font-weight="700" font-style="{lean}" text-anchor="middle" fill="none" stroke="{}" stroke-width="2">"#,
-            x + 12.0,
-            y + 12.0,
-            palette.accent
-        ),
-    );
-    super::escape_into(svg, &letter);
-    svg.push_str("</text>");
+    let lean = chance.up_to(2) == 0;
+    let plain = format!(r#"fill="{}""#, palette.second);
+    giant(svg, &letter, x, y, size, lean, &plain, 0.0);
+    let drawn = format!(r#"fill="none" stroke="{}""#, palette.accent);
+    giant(svg, &letter, x + 12.0, y + 12.0, size, lean, &drawn, 2.0);
     rect(svg, 0.0, 420.0, WIDTH, 180.0, palette.ground);
     put(svg, format_args!(r#"<path d="M40 430h332" stroke="{}" stroke-width="3"/>"#, palette.ink));
     let room = if subtitle.is_empty() { 96.0 } else { 70.0 };
@@ -506,7 +524,7 @@ fn initial(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         largest: 42.0,
         smallest: 14.0,
         anchor: Anchor::Start,
-        ..serif(palette.ink)
+        ..title_of(words, palette.ink)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -520,7 +538,7 @@ fn initial(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
             italic: true,
             weight: 400,
             anchor: Anchor::Start,
-            ..serif(palette.ink)
+            ..title_of(words, palette.ink)
         }
         .set(svg, subtitle);
     }
@@ -570,7 +588,7 @@ fn stripes(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         smallest: 15.0,
         anchor: Anchor::Start,
         gravity: 0.3,
-        ..serif(palette.paper)
+        ..title_of(words, palette.paper)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -584,7 +602,7 @@ fn stripes(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
             italic: true,
             weight: 400,
             anchor: Anchor::Start,
-            ..serif(palette.paper)
+            ..title_of(words, palette.paper)
         }
         .set(svg, subtitle);
     }
@@ -645,7 +663,7 @@ fn night(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
         largest: 44.0,
         smallest: 15.0,
         gravity: 0.2,
-        ..serif(palette.paper)
+        ..title_of(words, palette.paper)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -658,7 +676,7 @@ fn night(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Ch
             smallest: 11.0,
             italic: true,
             weight: 400,
-            ..serif(palette.paper)
+            ..title_of(words, palette.paper)
         }
         .set(svg, subtitle);
     }
@@ -710,12 +728,10 @@ fn deco(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Cha
         height: room,
         largest: 42.0,
         smallest: 14.0,
-        family: SANS,
-        weight: 600,
         capitals: title.chars().count() < 30,
         tracking: 0.05,
         gravity: 0.5,
-        ..serif(palette.paper)
+        ..title_of(words, palette.paper)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -728,7 +744,7 @@ fn deco(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut Cha
             smallest: 10.0,
             weight: 400,
             italic: true,
-            ..serif(palette.paper)
+            ..title_of(words, palette.paper)
         }
         .set(svg, subtitle);
     }
@@ -782,7 +798,7 @@ fn circles(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
         largest: 48.0,
         smallest: 15.0,
         anchor: Anchor::Start,
-        ..serif(palette.ink)
+        ..title_of(words, palette.ink)
     }
     .set(svg, title);
     if !subtitle.is_empty() {
@@ -796,7 +812,7 @@ fn circles(svg: &mut String, words: &Words<'_>, palette: &Palette, chance: &mut 
             italic: true,
             weight: 400,
             anchor: Anchor::Start,
-            ..serif(palette.ink)
+            ..title_of(words, palette.ink)
         }
         .set(svg, subtitle);
     }
