@@ -4,6 +4,7 @@ import { basket } from "./islands/basket";
 import { chat } from "./islands/chat";
 import { checkout } from "./islands/checkout";
 import { desk } from "./islands/desk";
+import { emailHint } from "./islands/email-hint";
 import { filters } from "./islands/filters";
 import { find } from "./islands/find";
 import { once } from "./islands/once";
@@ -34,6 +35,9 @@ for (const form of document.querySelectorAll<HTMLFormElement>("form[data-once]")
 }
 for (const field of document.querySelectorAll<HTMLInputElement>("input[type=password]")) {
   reveal(field);
+}
+for (const field of document.querySelectorAll<HTMLInputElement>("main input[type=email]")) {
+  emailHint(field);
 }
 document.getElementById("errors")?.focus();
 // A page that comes back from the browser's memory shows the number of books that it left with.

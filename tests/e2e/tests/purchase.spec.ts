@@ -171,6 +171,84 @@ test("a payment that is refused at the bank leaves the basket as it was", async 
   await expectConfirmed(page);
 });
 
+for (const javaScriptEnabled of [true, false]) {
+  test(`a payment that waits at the bank can be started again (scripts ${javaScriptEnabled ? "on" : "off"})`, async ({
+    visit,
+    person,
+    books,
+    staff,
+  }) => {
+    const [book] = await books(1);
+    const page = await visit({ javaScriptEnabled });
+    await addToBasket(page, book!);
+    await page.goto("/checkout");
+    await fillAddress(page, person);
+    if (!javaScriptEnabled) await page.getByRole("button", { name: /^Update shipping and tax/ }).click();
+    await payWith(page, CARD.challenge);
+    await placeOrder(page);
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("Confirm your payment");
+    const bank = page.url();
+
+    // Whoever comes back from there without an answer is told of it in the basket and at checkout.
+    await page.goto("/basket");
+    await expect(page.getByRole("heading", { name: "Your payment isn’t confirmed yet" })).toBeVisible();
+    await page.goto("/checkout");
+    await expect(page.getByRole("link", { name: "Continue to your bank" })).toHaveAttribute("href", new URL(bank).pathname + new URL(bank).search);
+    await page.getByRole("button", { name: "Start again" }).click();
+    await expect(page.getByText("That order is cancelled and nothing was charged for it.")).toBeVisible();
+    await expect(page).toHaveURL(/\/checkout$/);
+
+    // The first order's page at the bank takes nothing any more.
+    const late = await visit({ javaScriptEnabled });
+    await late.goto(bank);
+    const approve = late.getByRole("button", { name: "Approve payment" });
+    if (await approve.count()) await approve.click();
+    await expect(late.getByText("Order confirmed")).toHaveCount(0);
+
+    await fillAddress(page, person);
+    if (!javaScriptEnabled) await page.getByRole("button", { name: /^Update shipping and tax/ }).click();
+    await payWith(page, CARD.approved);
+    await placeOrder(page);
+    const order = await expectConfirmed(page);
+    await staff.goto(`/admin/orders?q=${encodeURIComponent(person.name)}`);
+    await expect(staff.getByRole("row").filter({ hasText: person.name })).toHaveCount(2);
+    await expect(staff.getByRole("row").filter({ hasText: order.number })).toContainText("To ship");
+    await expect(staff.getByRole("row").filter({ hasText: "Cancelled" })).toHaveCount(1);
+  });
+}
+
+test("a mistyped email address is asked about, and left to whoever typed it", async ({ page, books }) => {
+  const [book] = await books(1);
+  await addToBasket(page, book!);
+  await page.goto("/checkout");
+  const email = page.getByLabel("Email", { exact: true });
+  const hint = page.getByText(/^Did you mean/);
+  for (const [typed, meant] of [
+    ["ada@gmial.com", "ada@gmail.com"],
+    ["ada+books@gmail.con", "ada+books@gmail.com"],
+    ["Ada@hotmal.con", "Ada@hotmail.com"],
+    ["ada@yahooo.com", "ada@yahoo.com"],
+    ["ada@outlook.co", "ada@outlook.com"],
+    ["ada@gxm.de", "ada@gmx.de"],
+  ]) {
+    await email.fill(typed!);
+    await email.press("Tab");
+    await expect(hint.first()).toHaveText(`Did you mean ${meant}?`);
+  }
+  for (const genuine of ["ada@gmail.com", "ada@ymail.com", "ada@hotmail.ca", "ada@outlook.co.id", "ada@bookworm.example", "ada", "@gmial.com"]) {
+    await email.fill(genuine);
+    await email.press("Tab");
+    await expect(hint).toHaveCount(0);
+  }
+  await email.fill("ada@gmial.com");
+  await email.press("Tab");
+  await expect(email).toHaveValue("ada@gmial.com");
+  await page.getByRole("button", { name: "ada@gmail.com" }).click();
+  await expect(email).toHaveValue("ada@gmail.com");
+  await expect(email).toBeFocused();
+  await expect(hint).toHaveCount(0);
+});
+
 test("signing in keeps both baskets", async ({ page, person, books }) => {
   const [before, after] = await books(2);
   await signUp(page, person);
