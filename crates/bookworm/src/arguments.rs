@@ -17,10 +17,19 @@ BOOKWORM_MAIL__SMTP__HOST. `bookworm config` shows what is in force and where ea
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
-  bookworm serve                                      a whole shop at http://127.0.0.1:8080
-  bookworm serve --listen 0.0.0.0:80 --config shop.toml
-  bookworm serve --listen 127.0.0.1:0 --data-dir /tmp/try --no-demo
-                                                      an empty shop on any free port";
+  A whole shop at http://127.0.0.1:8080:
+    bookworm serve
+  An empty shop in a folder of its own, on any free port:
+    bookworm serve --listen 127.0.0.1:0 --data-dir /tmp/try --no-demo
+  For others, with the settings of a file:
+    bookworm serve --listen 0.0.0.0:80 --config shop.toml";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  See what would happen, and change nothing:
+    bookworm import books.csv --dry-run
+  Say which columns hold title and price:
+    bookworm import books.csv --map title=Name,price=\"Regular price\"";
 
 #[derive(Debug, Parser)]
 #[command(name = "bookworm", version, max_term_width = 100, about = ABOUT, long_about = LONG_ABOUT)]
@@ -36,7 +45,7 @@ pub struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Write the log of commands too, which otherwise only warn
+    /// Show the log of commands too; without it they show warnings only
     #[arg(short, long, global = true)]
     verbose: bool,
 }
@@ -46,25 +55,26 @@ pub enum Command {
     /// Run the shop
     ///
     /// Prints `listening on http://ADDRESS` once requests are answered. The first start makes the data folder, loads
-    /// the demonstration catalogue and prints the administrator's password, once. An interrupt (Ctrl-C) or SIGTERM
-    /// finishes what is in flight and exits with 0; a second one exits at once.
+    /// the demonstration catalogue and prints the administrator's password, once. Ctrl-C or SIGTERM finishes the
+    /// requests that are running and exits with 0; a second one exits at once.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
 
     /// Load books from a file
     ///
-    /// CSV or JSON, plain or gzip; exports of Goodreads, StoryGraph, LibraryThing, Shopify and WooCommerce are known.
-    /// Try it with --dry-run first: it tells what each column was understood as. Books are recognised by `source_id`:
-    /// importing again changes only what changed, and an import that was stopped is finished by starting it again. What
-    /// cannot be used goes to a rejects file with the reason. A book without a price is not for sale. The shop may be
+    /// Reads CSV or JSON, plain or gzipped, and exports of Goodreads, StoryGraph, LibraryThing, Shopify and WooCommerce.
+    /// Try it with --dry-run first: it shows how each column is read. Books are recognised by `source_id`: importing
+    /// again changes only what changed, and an import that was stopped is finished by starting it again. Records that
+    /// cannot be used go to a rejects file with the reason. A book without a price is not for sale. The shop may be
     /// running.
     ///
     /// Exits with 0 when every record was taken, 2 when some were rejected, 3 when all were.
+    #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
 
-    /// Rebuild what was derived from events, and compare it with what was there
+    /// Rebuild read models from events and repair differences
     ///
-    /// Puts right what differed, and exits with 1 when something did.
+    /// Prints a line for each difference, repairs it, and exits with 1 when there was one.
     Replay {
         #[command(subcommand)]
         what: Replay,
@@ -72,11 +82,11 @@ pub enum Command {
 
     /// Reconcile orders, payments, provider and ledger
     ///
-    /// Prints a line for each difference; exits with 1 when there is one. What is on its way at this moment (an order
-    /// whose payment was captured while the news of it waits on the bus) is listed apart and is no difference.
+    /// Prints a line for each difference, and exits with 1 when there is one. What is still being processed (an order
+    /// whose payment was captured while the event about it waits on the bus) is listed apart and is no difference.
     Reconcile,
 
-    /// Show the settings in force and where each is from, secrets hidden
+    /// Show the settings, and where each comes from; secrets are hidden
     Config,
 }
 
@@ -88,7 +98,7 @@ pub enum Replay {
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Roles to run, with commas between them [default: all]
+    /// Roles to run, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "ROLE,...", value_parser = PossibleValuesParser::new(Role::ALL.map(Role::name)))]
     roles: Vec<String>,
 
@@ -100,34 +110,34 @@ pub struct Serve {
     #[arg(long)]
     no_demo: bool,
 
-    /// Begin with an empty database where this one is missing or belongs to another shop, which otherwise keeps the
-    /// shop from starting. What was in it is gone; another shop's is set aside. Use it once, not in a service file
+    /// Make this database anew, empty, where it is missing or belongs to another shop; otherwise the shop refuses to
+    /// start. Its data is lost; another shop's is set aside. Use it once, not in a service file
     #[arg(long, value_delimiter = ',', value_name = "DATABASE,...")]
     pub recreate: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The file
+    /// The file to import
     pub file: PathBuf,
 
-    /// Tell what would be added, changed and passed over, and write nothing
+    /// Show what would be added, changed and skipped, and write nothing
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Which column says what, where its name does not tell: title=Name,price="Regular price"
+    /// Which column holds which field, where its name does not say: title=Name,price="Regular price"
     #[arg(long = "map", value_name = "FIELD=COLUMN,...")]
     pub map: Vec<String>,
 
-    /// How the file's letters are encoded, such as windows-1250 [default: found out]
+    /// The file's text encoding, such as windows-1250 [default: detected]
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<String>,
 
-    /// Where records that cannot be used go [default: FILE.rejects.jsonl]
+    /// Where to write records that cannot be used [default: FILE.rejects.jsonl]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
 
-    /// Where everything that was rejected or adjusted is told, as CSV [default: FILE.report.csv]
+    /// Where to write what was rejected or adjusted, as CSV [default: FILE.report.csv]
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -174,5 +184,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    /// Also of what clap does not wrap: the examples.
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        fn check(command: &mut clap::Command) {
+            let name = command.get_name().to_owned();
+            for help in [command.render_help(), command.render_long_help()] {
+                for line in help.to_string().lines() {
+                    assert!(line.chars().count() <= 80, "{name}: {line}");
+                }
+            }
+            for sub in command.get_subcommands_mut() {
+                check(sub);
+            }
+        }
+        let mut command = Arguments::command().term_width(80);
+        command.build();
+        check(&mut command);
     }
 }

@@ -33,6 +33,8 @@ pub async fn run(settings: Settings, import: Import) -> anyhow::Result<ExitCode>
     };
     let rejects = beside(import.rejects.clone(), ".rejects.jsonl");
     let report = beside(import.report.clone(), ".report.csv");
+    // Before a shop is made for it.
+    std::fs::File::open(&import.file).with_context(|| format!("cannot read {}", import.file.display()))?;
     let mapping = ImportMapping::parse(&import.map.join(",")).map_err(|wrong| anyhow::anyhow!("--map: {wrong}"))?;
     let command = commands::Import {
         file: &import.file,

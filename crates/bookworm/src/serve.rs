@@ -19,7 +19,7 @@ pub async fn run(settings: Settings, telemetry: Telemetry, recreate: Vec<String>
     crate::print(&format!("listening on http://{address}\n"));
     if let Some(admin) = admin {
         crate::print(&format!(
-            "administrator {} has the password {}\nIt is shown this once. Sign in at http://{address}/sign-in and change it.\n",
+            "administrator {} has the password {}\nIt is shown only this once: keep it safe. Sign in at http://{address}/sign-in\n",
             admin.email, admin.password
         ));
     }
@@ -46,15 +46,13 @@ impl Summary {
             None => settings.data_dir.display().to_string(),
         };
         let mail = match settings.mail.transport {
-            MailTransport::Mailbox => {
-                "kept in the back office, not sent (mail.transport = \"smtp\" sends it)".to_owned()
-            }
+            MailTransport::Mailbox => "kept in the back office, not sent (setting mail.transport)".to_owned(),
             MailTransport::Smtp => format!("sent through {}", settings.mail.smtp.host),
         };
         let model = match (&settings.ai.url, settings.ai.provider) {
-            (_, AiProvider::Off) => "off: search goes by words alone".to_owned(),
+            (_, AiProvider::Off) => "off: search is by keyword only".to_owned(),
             (Some(url), _) => url.to_string(),
-            (None, _) => "on this machine, where it is installed (/health/ready says so)".to_owned(),
+            (None, _) => "on this machine, if installed (see /health/ready)".to_owned(),
         };
         Self {
             public: settings.public_url.as_ref().map(ToString::to_string),

@@ -176,6 +176,7 @@ fn a_shop_of_a_release_without_the_list_goes_on() {
 #[test]
 fn commands_that_read_refuse_a_folder_that_is_no_shop() {
     let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for command in [&["reconcile"][..], &["replay", "orders"]] {
         let typo = home.path().join("typo");
         let output = bookworm(&typo, command).output().unwrap();
@@ -186,7 +187,15 @@ fn commands_that_read_refuse_a_folder_that_is_no_shop() {
         assert_eq!(output.status.code(), Some(1), "{command:?}: {}", text(&output));
         assert!(text(&output).contains("there is no shop in"), "{}", text(&output));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "nothing is made");
+        let mode = fs::metadata(home.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "a folder of somebody else's is not closed");
+        assert_eq!(text(&output).lines().count(), 1, "one line says so: {}", text(&output));
     }
+    let missing = home.path().join("missing.csv");
+    let output = bookworm(&home.path().join("typo"), &["import", missing.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("missing.csv"), "{}", text(&output));
+    assert!(!home.path().join("typo").exists(), "no shop is made for a file that is not there");
     let data = home.path().join("data");
     Running::start(&data, &[]).stop();
     let output = bookworm(&data, &["reconcile"]).output().unwrap();

@@ -52,13 +52,19 @@ impl Foundation {
         if owner == Owner::Reader && !settings.data_dir.is_dir() {
             bail!("there is no data folder {}; is --data-dir right?", settings.data_dir.display());
         }
-        folder::prepare(&settings.data_dir)?;
+        // Whoever only reads may have named a folder that is no shop's: it is left as it is until a shop is found there.
+        if owner != Owner::Reader {
+            folder::prepare(&settings.data_dir)?;
+        }
         let lock = match owner {
             Owner::Exclusive => Some(folder::lock(&settings.data_dir)?),
             Owner::Guest | Owner::Reader => None,
         };
         let missing = if owner == Owner::Reader { Missing::Refuse } else { Missing::Make };
         let inventory = Inventory::open(databases(&settings), missing, recreate, clock.now()).await?;
+        if owner == Owner::Reader {
+            folder::prepare(&settings.data_dir)?;
+        }
         let lease = Duration::from_secs(settings.messaging.lease_seconds);
         let bus_db = inventory.database("bus").await?;
         let bus = DbBus::open(bus_db.clone(), clock.clone(), lease).await?;

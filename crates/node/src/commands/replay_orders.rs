@@ -21,12 +21,12 @@ impl Replayed {
 impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for differing in &self.0.differing {
-            writeln!(f, "{differing}; put right")?;
+            writeln!(f, "{differing}; repaired")?;
         }
         write!(f, "{} orders rebuilt from {} events, ", self.0.orders, self.0.events)?;
         match self.0.differing.len() {
             0 => f.write_str("all equal to what was there"),
-            wrong => write!(f, "{wrong} differed and were put right"),
+            wrong => write!(f, "{wrong} differed and were repaired"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use url::Url;
 
 use crate::{
@@ -13,11 +13,19 @@ use crate::{
     validate::{Invalid, Validation},
 };
 
+/// Names are not looked up: which of its addresses was meant would depend on the machine.
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(|_| {
+        D::Error::custom("must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080")
+    })
+}
+
 /// Everything that can be set, with its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where to answer HTTP. Port 0 takes any free port. Default `127.0.0.1:8080`.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// The folder that holds all data. Made when it is missing. Default `bookworm-data`.
     pub data_dir: PathBuf,

@@ -129,7 +129,7 @@ fn errors_name_the_key_and_the_source() {
     gateway.rate_limit.enabled: invalid value, expected true or false (environment BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED)
     gateway: invalid value, expected one of its keys to be set instead (environment BOOKWORM_GATEWAY)
     telemetry.log_format: unknown variant `xml`, expected `pretty` or `json` (environment BOOKWORM_TELEMETRY__LOG_FORMAT)
-    listen: invalid socket address syntax (environment BOOKWORM_LISTEN)
+    listen: must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080 (environment BOOKWORM_LISTEN)
     public_url: relative URL without a base: "shop" (environment BOOKWORM_PUBLIC_URL)
     the configuration is not valid:
       public_url: must be http:// or https:// and a host, without path or query (environment BOOKWORM_PUBLIC_URL)
@@ -138,7 +138,7 @@ fn errors_name_the_key_and_the_source() {
     ordering.currency: `XXZ` is not an ISO 4217 currency code such as USD or EUR (environment BOOKWORM_ORDERING__CURRENCY)
     web.time_zone: must be the IANA name of a time zone, such as Europe/Berlin or America/New_York, not `Europe/Atlantis` (environment BOOKWORM_WEB__TIME_ZONE)
     web.time_zone: must be the IANA name of a time zone, such as Europe/Berlin or America/New_York, not `+01:00` (environment BOOKWORM_WEB__TIME_ZONE)
-    listen: invalid socket address syntax (flag --listen)
+    listen: must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080 (flag --listen)
     "#);
 }
 
