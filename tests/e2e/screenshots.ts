@@ -4,7 +4,7 @@ import { KINDS, type World, show, theWorld } from "./support/pages";
 import { test } from "./support/test";
 
 const FOLDER = process.env.SHOTS_DIR ?? "/tmp/shots";
-const WIDTHS = [390, 768, 1280];
+const WIDTHS = [390, 768, 1440];
 
 let world: World;
 

@@ -80,7 +80,7 @@ fn silent(why: &str) -> Problem {
     tracing::warn!(why, "the catalogue does not answer");
     metrics::counter!("basket_catalogue_failures_total").increment(1);
     Problem::new(ErrorCode::Unavailable)
-        .detail("The catalogue does not answer just now. Try again in a moment.")
+        .detail("The catalogue isn’t responding right now. Please try again in a moment.")
         .retry_after(Duration::from_secs(1))
 }
 

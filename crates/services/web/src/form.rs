@@ -1,5 +1,7 @@
 //! Forms as the browser sends them, and their fields as the page shows them.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::extract::FromRequestParts;
 use bookworm_kernel::FieldError;
@@ -142,7 +144,7 @@ pub(crate) struct Field {
     label: &'static str,
     kind: &'static str,
     autocomplete: &'static str,
-    hint: &'static str,
+    hint: Cow<'static, str>,
     inputmode: &'static str,
     maxlength: u32,
     rows: u32,
@@ -159,7 +161,7 @@ impl Field {
             label,
             kind: "text",
             autocomplete: "off",
-            hint: "",
+            hint: Cow::Borrowed(""),
             inputmode: "",
             maxlength: 200,
             rows: 0,
@@ -185,8 +187,8 @@ impl Field {
         self
     }
 
-    pub(crate) fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = hint;
+    pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
         self
     }
 

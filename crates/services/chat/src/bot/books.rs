@@ -172,7 +172,7 @@ fn name(book: &Book) -> String {
 
 fn stock(book: &Book) -> String {
     match book.available {
-        ..=0 => "sold out just now".to_owned(),
+        ..=0 => "out of stock right now".to_owned(),
         1 => "one copy in stock".to_owned(),
         // The exact number is of no use to anybody, and old in a moment.
         2..=9 => format!("{} in stock", book.available),

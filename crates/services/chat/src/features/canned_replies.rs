@@ -25,16 +25,10 @@ const SHORTCUT: usize = 30;
 /// What agents can say from the first day on.
 const SEED: [(&str, &str); 8] = [
     ("hello", "Hello {name}, thank you for writing to us. I am looking into it now."),
-    (
-        "number",
-        "Could you tell me your order number, please? It is in your confirmation mail and on your order's page.",
-    ),
+    ("number", "Could you tell me your order number, please? It is in your confirmation email and on your order page."),
     ("moment", "One moment please, {name}, I am checking this for you."),
-    (
-        "delay",
-        "I am sorry that your parcel is late. I am asking the carrier and will write to you here as soon as I know more.",
-    ),
-    ("refund", "I have sent the money back to the way you paid. It usually arrives within five working days."),
+    ("delay", "I am sorry your parcel is late. I am asking the carrier, and I will reply here as soon as I know more."),
+    ("refund", "I have refunded your original payment method. Refunds usually take 3 to 5 business days."),
     ("damaged", "I am sorry that the book arrived damaged. Would you like a new copy, or your money back?"),
     ("anything-else", "Is there anything else I can do for you?"),
     ("bye", "Thank you for writing, {name}. Happy reading!"),

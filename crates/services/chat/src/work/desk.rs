@@ -49,7 +49,7 @@ pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
             round(&chat, &mut shown).await
         };
         if let Err(problem) = round.await {
-            tracing::warn!(%problem, "the desk is not kept just now");
+            tracing::warn!(%problem, "the support desk could not be brought up to date");
         }
         tokio::select! {
             () = chat.desk.notified() => tokio::time::sleep(GATHER).await,

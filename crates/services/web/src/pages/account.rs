@@ -22,6 +22,7 @@ use crate::{
 struct AccountPage {
     shell: Shell,
     account: Account,
+    sends_mail: bool,
     orders: Vec<Order>,
 }
 
@@ -41,7 +42,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor) -> PageResult
     let mine = [("limit", "5"), ("customer_id", me.sub.as_str())];
     let (account, orders) = tokio::try_join!(web.api.me(visitor.caller()), web.api.orders(visitor.caller(), &mine))?;
     let shell = visitor.shell("Your account").section("account");
-    page(&AccountPage { shell, account, orders: orders.items }).map(never_stored)
+    page(&AccountPage { shell, account, sends_mail: visitor.sends_mail(), orders: orders.items }).map(never_stored)
 }
 
 /// `GET /orders`: one's own, also for staff.

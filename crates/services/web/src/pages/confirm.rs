@@ -89,6 +89,9 @@ pub(crate) async fn send_again(State(web): State<Web>, visitor: Visitor) -> Page
         return Ok(Redirect::to(&sign_in_url("/account")).into_response());
     }
     match web.api.send_confirmation(visitor.caller()).await {
+        Ok(()) if !visitor.sends_mail() => {
+            visitor.tell(&Flash::problem("This shop doesn’t send emails yet, so the link couldn’t be sent."));
+        }
         Ok(()) => visitor.tell(&Flash::success("We’ve emailed you a new link. It works for 48 hours.")),
         Err(ApiError::Problem(problem)) if problem.status == 429 => {
             visitor.tell(&Flash::problem(problem.message()));

@@ -87,21 +87,22 @@ struct Nothing {
     words: String,
     /// A search for the same.
     search: Option<String>,
+    /// Whether there is more to see without filters.
+    filtered: bool,
 }
 
 fn nothing_found(query: &Query, filters: &Filters<'_>) -> Nothing {
     let (author, count) = (query.get("author"), filters.count());
-    match (author, count) {
-        ("", 0) => {
-            Nothing { words: "There are no books for sale yet. Please come back soon.".to_owned(), search: None }
-        }
-        ("", 1) => Nothing { words: "No books match this filter.".to_owned(), search: None },
-        (author, 1) => Nothing {
-            words: format!("We have no books by an author called exactly “{}”.", short(author)),
-            search: Some(format!("/search?q={}", encoded(author))),
-        },
-        _ => Nothing { words: "No books match these filters. Try removing one.".to_owned(), search: None },
-    }
+    let (words, search) = match (author, count) {
+        ("", 0) => ("There are no books for sale yet. Please come back soon.".to_owned(), None),
+        ("", 1) => ("No books match this filter.".to_owned(), None),
+        (author, 1) => (
+            format!("We have no books by an author called exactly “{}”.", short(author)),
+            Some(format!("/search?q={}", encoded(author))),
+        ),
+        _ => ("No books match these filters. Try removing one.".to_owned(), None),
+    };
+    Nothing { words, search, filtered: count > 0 || !query.get("cursor").is_empty() }
 }
 
 /// `GET /books`

@@ -59,10 +59,8 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
             let request = TokenRequest::Password { email: email.to_owned(), password: password.to_owned() };
             let tokens = web.api.token(visitor.caller(), &request).await?;
             super::sign_in::welcome(&web, &visitor, &tokens).await;
-            visitor.tell(&Flash::success(format!(
-                "Welcome, {}. Your account is ready. We’ve emailed you a link to confirm your address.",
-                account.name
-            )));
+            let sent = if visitor.sends_mail() { " We’ve emailed you a link to confirm your address." } else { "" };
+            visitor.tell(&Flash::success(format!("Welcome, {}. Your account is ready.{sent}", account.name)));
             Ok(Redirect::to(local_path(fields.get("next"))).into_response())
         }
         Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) => {

@@ -35,10 +35,13 @@ async fn an_empty_shop_promises_no_books() {
     }
     let body = guest.get("/").await.body;
     assert!(body.contains("Opening soon") && !body.contains("Add your first book"), "{body}");
+    assert!(!body.contains("Browse all books") && !body.contains("href=\"#index\""), "no way to nothing: {body}");
     for untrue in ["Bestsellers", "favourites", "Top rated", "Latest publications</h2>", "hero__shelf"] {
         assert!(!body.contains(untrue), "{untrue}: {body}");
     }
-    assert!(guest.get("/books").await.body.contains("There are no books for sale yet."));
+    let list = guest.get("/books").await.body;
+    assert!(list.contains("There are no books for sale yet.") && !list.contains("See all books"), "{list}");
+    assert!(guest.get("/books?subject=War").await.body.contains("See all books"));
     let mut staff = Browser::signed_in(&["staff"]);
     staff.api.0.lock().unwrap().books = Some(Vec::new());
     assert!(staff.get("/").await.body.contains("Add your first book"));

@@ -335,8 +335,8 @@ impl PaymentProvider for SandboxProvider {
             ),
             (
                 TOK_APPROVE_LATE_WEBHOOK,
-                "Test card: approved, told twice",
-                "Approved at once; the bank tells of it twice more, late. Nothing happens twice.",
+                "Test card: approved, with duplicate webhooks",
+                "Approved at once; the provider sends the same news twice more, late. You pay once.",
             ),
         ]
         .map(|(token, name, description)| PaymentMethod {

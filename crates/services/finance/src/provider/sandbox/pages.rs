@@ -90,7 +90,7 @@ fn over(status: StatusCode, title: &'static str, message: &'static str, back: St
 
 fn failed(error: &DbError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "the sandbox page failed");
-    let message = "The bank does not answer just now. Please try again in a moment.";
+    let message = "The bank isn’t responding right now. Please try again in a moment.";
     over(StatusCode::SERVICE_UNAVAILABLE, "Please try again", message, String::new())
 }
 

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect},
 };
 use bookworm_contracts::rest::ordering::{
-    CancelRequest, Order, PaymentStatus, RefundRequest, ShipRequest, ShippingMethod,
+    CancelRequest, Order, OrderActions, PaymentStatus, RefundRequest, ShipRequest, ShippingMethod,
 };
 use bookworm_kernel::{Money, Timestamp};
 use http::StatusCode;
@@ -113,9 +113,8 @@ struct OrderPage {
     address: Vec<String>,
     as_of: String,
     method: String,
-    /// What is on its way back to the customer.
-    under_way: Option<Money>,
-    can: Can,
+    /// What may be done with it now; nothing with an order of the past.
+    can: OrderActions,
     order: Order,
 }
 
@@ -147,28 +146,6 @@ struct RefundPage {
 struct Sure {
     amount: Money,
     reason: String,
-}
-
-/// Which steps make sense.
-struct Can {
-    ship: bool,
-    complete: bool,
-    cancel: bool,
-    refund: bool,
-}
-
-impl Can {
-    /// As the order itself says; of the past nothing.
-    fn of(order: &Order) -> Self {
-        order.actions.map_or(Self::NOTHING, |actions| Self {
-            ship: actions.ship,
-            complete: actions.complete,
-            cancel: actions.cancel,
-            refund: actions.refund.is_some(),
-        })
-    }
-
-    const NOTHING: Self = Self { ship: false, complete: false, cancel: false, refund: false };
 }
 
 /// `GET /admin/orders?status=&q=&cursor=`. What is to be shipped comes oldest first: who waits longest goes first.
@@ -205,8 +182,7 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
         address: order.shipping_address.lines(),
         as_of: Timestamp::parse(as_of).map(|at| staff.calendar().zone.date_time(at)).unwrap_or_default(),
         method: method_name(&methods, &order.shipping_method),
-        can: Can::of(&order),
-        under_way: order.payment.refunding,
+        can: order.actions.unwrap_or_default(),
         order,
     })
     .map(never_stored)
@@ -291,6 +267,7 @@ fn refund_page(
         amount: Field::new("amount", "Refund amount")
             .inputmode("decimal")
             .maxlength(14)
+            .hint(format!("In {}. Leave blank to refund {most}.", most.currency))
             .optional()
             .fill(typed, &errors),
         reason: Field::new("reason", "Reason")
