@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// The longest that a start or an end may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Program {
     child: Child,
@@ -54,7 +54,7 @@ impl Program {
             let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
             panic!("the program ended: {log}");
         };
-        let address = timeout(PATIENCE, address).await.expect("it says where it listens");
+        let address = timeout(TIMEOUT, address).await.expect("it says where it listens");
         // Nobody else reads on, and a full pipe would stop the program.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { child, address, folder }
@@ -70,7 +70,7 @@ impl Program {
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
+        timeout(TIMEOUT, self.child.wait()).await.expect("it ends").unwrap()
     }
 }
 
@@ -93,7 +93,7 @@ pub async fn ask(from: u8, to: SocketAddr, request: &str) -> (String, Duration) 
         stream.read_to_end(&mut answer).await?;
         std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer = timeout(PATIENCE, answer)
+    let answer = timeout(TIMEOUT, answer)
         .await
         .map_or_else(|late| late.to_string(), |said| said.unwrap_or_else(|e| e.to_string()));
     (answer, began.elapsed())

@@ -15,15 +15,15 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::pace::{PATIENCE, Pace};
+use super::stall::{STALL_BUDGET, StallTimer};
 
 /// The most bytes of a body that nobody wanted which are read, so that the connection can go on.
 const DRAINED_BYTES: usize = 256 * 1024;
 /// How long they are waited for.
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
-/// How much patience is left for bodies once the program ends.
-const PATIENCE_AT_THE_END: Duration = Duration::from_secs(1);
-/// How many bytes of an answer are handed to an HTTP/2 stream at one go, and must be taken within [`PATIENCE`].
+/// What is left of the stall budget of a body once the program ends.
+const STALL_BUDGET_AT_SHUTDOWN: Duration = Duration::from_secs(1);
+/// How many bytes of an answer are handed to an HTTP/2 stream at one go, and must be taken within [`STALL_BUDGET`].
 const CHUNK: usize = 16 * 1024;
 
 /// The body did not come at the minimum rate: 408.
@@ -42,7 +42,7 @@ impl Error for TooSlow {}
 /// whoever holds its [`Rest`].
 pub struct Paced {
     inner: Option<Incoming>,
-    pace: Pace,
+    stall: StallTimer,
     shutdown: CancellationToken,
     /// Made when the body waits for the first time.
     ending: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -69,17 +69,17 @@ enum State {
 impl Paced {
     pub fn new(inner: Incoming, shutdown: CancellationToken) -> (Self, Rest) {
         let rest = Rest::default();
-        (Self { inner: Some(inner), pace: Pace::new(), shutdown, ending: None, rest: rest.clone() }, rest)
+        (Self { inner: Some(inner), stall: StallTimer::new(), shutdown, ending: None, rest: rest.clone() }, rest)
     }
 
     /// Ready: it is too slow.
-    fn waits(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ending = self.ending.get_or_insert_with(|| Box::pin(self.shutdown.clone().cancelled_owned()));
-        // Polled again after its end it would be ready again: the patience would only be cut once more.
+        // Polled again after its end it would be ready again: the budget would only be cut once more.
         if ending.as_mut().poll(cx).is_ready() {
-            self.pace.hurry(PATIENCE_AT_THE_END);
+            self.stall.shorten(STALL_BUDGET_AT_SHUTDOWN);
         }
-        self.pace.waits(cx)
+        self.stall.poll_stalled(cx)
     }
 }
 
@@ -92,13 +92,13 @@ impl HttpBody for Paced {
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let state = match Pin::new(&mut *inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.pace.moves(frame.data_ref().map_or(0, Bytes::len));
+                this.stall.progress(frame.data_ref().map_or(0, Bytes::len));
                 return Poll::Ready(Some(Ok(frame)));
             }
             Poll::Ready(None) => (State::Read, None),
             Poll::Ready(Some(Err(error))) => (State::Broken, Some(axum::Error::new(error))),
             Poll::Pending => {
-                ready!(this.waits(cx));
+                ready!(this.poll_stalled(cx));
                 metrics::counter!("http_slow_clients_total", "what" => "request").increment(1);
                 (State::Broken, Some(axum::Error::new(TooSlow)))
             }
@@ -185,14 +185,14 @@ impl Waiting {
     }
 
     async fn too_long(&self) {
-        let mut wait = PATIENCE;
+        let mut wait = STALL_BUDGET;
         loop {
             tokio::time::sleep(wait).await;
             let waited = self.since().map_or(Duration::ZERO, |since| since.elapsed());
-            if waited >= PATIENCE {
+            if waited >= STALL_BUDGET {
                 return;
             }
-            wait = PATIENCE - waited;
+            wait = STALL_BUDGET - waited;
         }
     }
 

@@ -1,8 +1,8 @@
 //! Sockets to requests: HTTP/1.1 and HTTP/2, with limits that one client cannot use up for all.
 
 mod body;
-mod pace;
 mod socket;
+mod stall;
 
 use std::{
     convert::Infallible,

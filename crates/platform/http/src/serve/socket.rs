@@ -13,14 +13,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::pace::Pace;
+use super::stall::StallTimer;
 use crate::places::Place;
 
 /// A connection's socket. It holds the connection's place for as long as the descriptor is open, whoever has it then:
 /// HTTP hands it on to WebSockets. A peer that does not read what is written is given up.
 pub struct Socket {
     stream: TcpStream,
-    reading: Pace,
+    reading: StallTimer,
     heads: Heads,
     _place: Place,
 }
@@ -39,15 +39,15 @@ impl Framing {
 
 impl Socket {
     pub fn new(stream: TcpStream, place: Place, framing: Framing) -> Self {
-        Self { stream, reading: Pace::new(), heads: Heads::new(framing), _place: place }
+        Self { stream, reading: StallTimer::new(), heads: Heads::new(framing), _place: place }
     }
 
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
-            Poll::Ready(Ok(bytes)) => self.reading.moves(*bytes),
+            Poll::Ready(Ok(bytes)) => self.reading.progress(*bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                ready!(self.reading.waits(cx));
+                ready!(self.reading.poll_stalled(cx));
                 metrics::counter!("http_slow_clients_total", "what" => "response").increment(1);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")));
             }
