@@ -63,8 +63,9 @@ search-quality: build ## Score the search on judged queries (DATA=folder; see do
 	cargo build --release --locked --bin bookworm-bench
 	./target/release/bookworm-bench search-quality --data $(DATA)
 
-search-regression: ## Ask real books what readers type, by words alone (DATA=folder with books.jsonl.gz)
-	SEARCH_BOOKS=$(abspath $(DATA))/books.jsonl.gz cargo test --locked -p bookworm-catalog --test search_quality -- --ignored --nocapture
+search-regression: ## Ask real books what readers type, by words and with the model (DATA=folder with books.jsonl.gz)
+	scripts/model
+	SEARCH_BOOKS=$(abspath $(DATA))/books.jsonl.gz cargo test --locked --workspace --test search_quality -- --ignored --nocapture --test-threads 1
 
 search-speed: build ## Time the search on the same shop of many books
 	cargo build --release --locked --bin bookworm-bench

@@ -10,6 +10,8 @@ interface Suggestion {
   authors?: string[];
   price?: { amount: number; currency: string };
   cover_url?: string;
+  /** The title's language, a BCP 47 tag. */
+  lang?: string;
 }
 
 /** What the list offers: searching for what was typed comes first. */
@@ -289,7 +291,7 @@ function isSuggestion(offer: Offer): offer is Suggestion {
 
 /** What an option shows: of a title also its cover, its authors and its price. */
 function content(one: Suggestion, typed: string): Node[] {
-  const text = element("span", "find__text", {});
+  const text = element("span", "find__text", one.kind === "title" ? languageOf(one) : {});
   text.append(...highlight(one.text, typed));
   if (one.kind !== "title") return [text];
   const shown: Node[] = [];
@@ -308,6 +310,15 @@ function content(one: Suggestion, typed: string): Node[] {
     shown.push(price);
   }
   return shown;
+}
+
+/** Letters of scripts that are written from right to left. */
+const BACKWARDS = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
+
+/** Attributes of a title and its authors that is not in the language of the page. */
+function languageOf({ text, lang }: Suggestion): Record<string, string> {
+  if (!lang || lang.split("-")[0] === document.documentElement.lang) return {};
+  return BACKWARDS.test(text) ? { lang, dir: "rtl" } : { lang };
 }
 
 function money({ amount, currency }: { amount: number; currency: string }): string {

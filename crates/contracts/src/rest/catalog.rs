@@ -249,6 +249,9 @@ pub struct StockAdjustment {
 pub struct SearchHit {
     /// The book.
     pub book: Book,
+    /// The language of its title, as a BCP 47 tag, where it is known: for the `lang` of what shows it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lang: Option<String>,
     /// Higher is better; comparable within one answer only.
     pub score: f64,
     /// How it was found.
@@ -403,6 +406,9 @@ pub struct Suggestion {
     /// Of a title: path of the cover.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cover_url: Option<String>,
+    /// Of a title: its language, as a BCP 47 tag, where it is known: for the `lang` of what shows it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lang: Option<String>,
 }
 
 /// `GET /search/suggest`

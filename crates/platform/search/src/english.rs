@@ -48,6 +48,22 @@ pub(crate) fn irregular(stem: &str) -> &'static [&'static str] {
     IRREGULAR.forms.get(stem).map_or(&[], Vec::as_slice)
 }
 
+/// The adjectives and inhabitants of a place by its name, and places by those: `martian` of `mars`, and `mars` of
+/// `martian`. The word is folded; nothing for what is no place.
+#[must_use]
+pub fn of_place(word: &str) -> &'static [&'static str] {
+    static PLACES: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
+        let mut places: HashMap<&'static str, Vec<&'static str>> = HashMap::new();
+        let lines = include_str!("../data/places.txt").lines().filter(|line| !line.starts_with('#'));
+        for (adjective, place) in lines.filter_map(|line| line.split_once(' ')) {
+            places.entry(adjective).or_default().push(place);
+            places.entry(place).or_default().push(adjective);
+        }
+        places
+    });
+    PLACES.get(word).map_or(&[], Vec::as_slice)
+}
+
 /// Whether every word of the text is an English one, in any form that the stemmer knows. Names are not.
 ///
 /// The words are those of SCOWL up to level 55 ("Spell Checker Oriented Word Lists", Atkinson): what an educated reader
@@ -114,6 +130,9 @@ mod tests {
             assert!(stems(&stemmer, Language::English, form).contains(&stem), "{form}");
             assert!(irregular(&stem).contains(&form), "{form}");
         }
+        assert_eq!(of_place("mars"), ["martian"]);
+        assert_eq!(of_place("trojan"), ["troy"]);
+        assert!(of_place("sweden").contains(&"swedish") && of_place("whale").is_empty());
         assert_eq!(stems(&stemmer, Language::English, "rose"), ["rose"], "a flower");
         assert_eq!(stems(&Stemmer::create(Language::German), Language::German, "went").len(), 1);
     }

@@ -491,9 +491,38 @@ impl<'a> Evaluator<'a> {
         let vocabulary = read(&self.shared.vocabulary);
         let mut found = Vec::new();
         for word in plan.typed.iter().filter(|word| unknown.contains(&word.forms[0].as_str())) {
-            let alike = vocabulary.alike(&word.forms[0]);
+            let mut alike = vocabulary.alike(&word.forms[0]);
+            let parted = self.parted(&words, vocabulary.nearly_parts(&word.forms[0]))?;
+            if !parted.is_empty() {
+                let mut all = alike.to_vec();
+                for other in parted {
+                    let place = all.iter().position(|before| before.cost > other.cost).unwrap_or(all.len());
+                    all.insert(place, other);
+                }
+                alike = all.into();
+            }
             if !alike.is_empty() {
                 found.push((word.clone(), alike));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Of words in pairs those that stand together in a name.
+    fn parted(&self, words: &Words, pairs: Vec<Alike>) -> Result<Vec<Alike>> {
+        let fields: Vec<usize> = self.fields(&words.fields)?.into_iter().map(|(field, _)| field).collect();
+        let mut found = Vec::new();
+        for pair in pairs {
+            let row = analysis::words(&pair.word);
+            for field in &fields {
+                let options = &self.schema.0.texts[*field].options;
+                if options.positions
+                    && (options.fuzzy || options.exact)
+                    && !self.in_a_row(*field, &self.row(*field, &row)?)?.is_empty()
+                {
+                    found.push(pair);
+                    break;
+                }
             }
         }
         Ok(found)
@@ -655,7 +684,7 @@ impl<'a> Evaluator<'a> {
                 self.tolerate(words, &mut plan, Which::Unknown)?;
             }
         }
-        self.weigh(&mut plan);
+        self.weigh(words, &mut plan);
         Ok(Some(plan))
     }
 
@@ -872,17 +901,22 @@ impl<'a> Evaluator<'a> {
                 self.tolerated.push((word, stood));
             }
         }
-        self.weigh(plan);
+        self.weigh(words, plan);
         Ok(any)
     }
 
-    /// Sets every word's weight by how many documents its commonest term has.
-    fn weigh(&self, plan: &mut Plan) {
+    /// Sets every word's weight by how many documents its commonest term has, and by whether it is a name.
+    fn weigh(&self, words: &Words, plan: &mut Plan) {
         for concept in &mut plan.concepts {
             // What is only alike decides where nothing is as typed.
             let commonest = if concept.frequency > 0 { concept.frequency } else { self.commonest(&concept.clauses) };
             let by_phrase = concept.phrases.iter().map(|(documents, ..)| documents.len() as u64).max().unwrap_or(0);
-            concept.idf = idf(self.snapshot.length, commonest.max(by_phrase));
+            let more = if words.names.is_finite() && !words.known.contains(&concept.word) {
+                words.names.max(0.0)
+            } else {
+                0.0
+            };
+            concept.idf = idf(self.snapshot.length, commonest.max(by_phrase)) * (1.0 + more);
         }
     }
 

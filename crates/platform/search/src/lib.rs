@@ -25,7 +25,7 @@ mod vocabulary;
 
 pub use crate::{
     document::{Batch, Completion, Document},
-    english::is_english,
+    english::{is_english, of_place},
     error::SearchError,
     fusion::Fusion,
     index::{Bulk, Index, Opened, Options, Stats, VectorModel, VectorsOpened},
@@ -35,7 +35,7 @@ pub use crate::{
         Prior, Reason, Request, Response, Side, Similar, Sort, Suggestion,
     },
     schema::{Language, Schema, SchemaBuilder, TextOptions},
-    vocabulary::is_like,
+    vocabulary::{is_like, is_nearly},
 };
 
 /// A `Result` of this crate.

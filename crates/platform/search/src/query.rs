@@ -210,6 +210,9 @@ pub struct Words {
     pub stop_words: StopWords,
     /// Words that are spelt right, whether a document has them or not: never taken for others.
     pub known: StopWords,
+    /// How much more a word counts that is not among the known ones: a name tells more than a word of the language.
+    /// 0, nothing; 0.5, half as much again.
+    pub names: f32,
     /// When a document is what was asked for. `None`: whenever it matches.
     pub sure: Option<Sure>,
     /// Other words for what was typed.
@@ -234,6 +237,7 @@ impl Words {
             exact: 1.0,
             stop_words: StopWords::default(),
             known: StopWords::default(),
+            names: 0.0,
             sure: None,
             synonyms: Vec::new(),
             synonym_weight: 0.8,

@@ -21,6 +21,8 @@ const JOINED: usize = 5;
 const PARTS: usize = 4;
 /// Ways that are tried.
 const WAYS: usize = 8;
+/// What a missing blank costs, beside the edits.
+const PARTED: f32 = 0.3;
 
 #[derive(Default)]
 pub(crate) struct Vocabulary {
@@ -150,6 +152,24 @@ impl Vocabulary {
         }
         ways.truncate(WAYS);
         ways
+    }
+
+    /// Two words that a misspelt one may be, written together: one of them is known, the other is spelt alike.
+    pub(crate) fn nearly_parts(&self, word: &str) -> Vec<Alike> {
+        let mut found = Vec::new();
+        if !(JOINED..=LONGEST).contains(&word.chars().count()) {
+            return found;
+        }
+        for (at, _) in word.char_indices().skip(2) {
+            let (first, second) = word.split_at(at);
+            let alike = |part: &str| self.alike(part).iter().take(WAYS).filter(|a| a.distance == 1).cloned().collect();
+            let firsts: Vec<Alike> = if self.is_part(second) { alike(first) } else { Vec::new() };
+            let seconds: Vec<Alike> = if self.is_part(first) { alike(second) } else { Vec::new() };
+            let texts = firsts.into_iter().map(|other| (format!("{} {second}", other.word), other));
+            let texts = texts.chain(seconds.into_iter().map(|other| (format!("{first} {}", other.word), other)));
+            found.extend(texts.map(|(word, other)| Alike { word, cost: other.cost + PARTED, ..other }));
+        }
+        found
     }
 
     /// Adds the ways to write the rest of a word in exactly so many parts.
@@ -315,6 +335,30 @@ pub fn is_like(word: &str, other: &str) -> bool {
     word == other || (word.len() <= LONGEST && distance(&word, &other, allowed).is_some())
 }
 
+/// Whether a folded name may be another one, heard or typed with a slip: both begin alike, and the edits are cheap (two
+/// doubled letters, two vowels, a letter that sounds alike; of three letters, less). `ph` sounds like `f`, `x` like `ks`,
+/// `ck` like `k`, `ch` like `c`, and `ie` or `ey` at the end like `y`. Unlike [`is_like`] it is for words that may both be
+/// right.
+#[must_use]
+pub fn is_nearly(word: &str, other: &str) -> bool {
+    let heard = |word: &str| -> Vec<char> {
+        let mut heard = word.replace("ph", "f").replace('x', "ks").replace("ck", "k").replace("ch", "c");
+        if let Some(begin) = heard.strip_suffix("ie").or_else(|| heard.strip_suffix("ey")) {
+            heard = format!("{begin}y");
+        }
+        heard.chars().take(LONGEST + 1).collect()
+    };
+    let (word, other) = (heard(word), heard(other));
+    let shorter = word.len().min(other.len());
+    let most = if shorter > SHORTEST { 1.6 } else { 1.0 };
+    let begin_alike = match (word.first(), other.first()) {
+        (Some(a), Some(b)) => a == b || sounds_alike(*a, *b),
+        _ => false,
+    };
+    let fits = shorter >= SHORTEST && word.len().max(other.len()) <= LONGEST;
+    word == other || (fits && begin_alike && cost(&word, &other) <= most)
+}
+
 fn is_vowel(c: char) -> bool {
     matches!(c, 'a' | 'e' | 'i' | 'o' | 'u' | 'y')
 }
@@ -431,6 +475,36 @@ mod tests {
         assert_eq!(off("harry", "hairy"), Some(1));
         assert_eq!(off("abcd", "badc"), Some(2));
         assert_eq!(off("abcdef", "uvwxyz"), None);
+    }
+
+    #[test]
+    fn names_that_sound_alike_are_nearly_the_same() {
+        for (word, other) in [
+            ("wolf", "woolf"),
+            ("carol", "carroll"),
+            ("steven", "stephen"),
+            ("stephan", "stephen"),
+            ("jon", "john"),
+            ("smyth", "smith"),
+            ("bront", "bronte"),
+            ("ann", "anne"),
+            ("hardie", "hardy"),
+            ("wolfe", "woolf"),
+            ("sax", "sacks"),
+            ("fare", "fair"),
+            ("cristy", "christie"),
+            ("hary", "harry"),
+            ("poter", "potter"),
+            ("karl", "carl"),
+            ("king", "king"),
+        ] {
+            assert!(is_nearly(word, other) && is_nearly(other, word), "{word} {other}");
+        }
+        for (word, other) in
+            [("watson", "watts"), ("potter", "pound"), ("king", "ring"), ("po", "poe"), ("farm", "fair"), ("", "")]
+        {
+            assert!(!is_nearly(word, other), "{word} {other}");
+        }
     }
 
     #[test]

@@ -496,10 +496,63 @@ async fn a_name_that_the_shop_does_not_have_is_said_so() {
             assert_eq!(body["missing"], false, "{query}: {body}");
             assert!(body["total"].as_i64() > Some(0), "{query}: {body}");
         }
+        // What shares only a first name or a word of the title with it is not like it.
+        for query in ["q=isaac%20poter", "q=nadia%20kowalski", "q=robot%20farm", "q=mara%20smyth"] {
+            let body = shop.search(query).await;
+            assert_eq!((&body["missing"], &body["items"]), (&json!(true), &json!([])), "{query}: {body}");
+        }
+        // The same author's books are.
+        let titles = shop.titles("q=asimov%20xylophones").await;
+        assert_eq!(titles, ["I, Robot"]);
         // A title that begins like a question is one.
         shop.create(json!({"title": "Looking for Quartz", "authors": [], "price": usd(100)})).await;
         eventually("found", async || !shop.titles("q=looking%20for%20quartz").await.is_empty()).await;
         assert_eq!(shop.titles("q=looking%20for%20quartz").await[0], "Looking for Quartz");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_sounds_like_one_of_the_shop_is_that_one() {
+    on_each(|shop| async move {
+        shop.fill().await;
+        for (title, author) in [
+            ("Mrs Dalloway", "Virginia Woolf"),
+            ("Wolf Hall", "Hilary Mantel"),
+            ("Lewis and Clark", "A. Guide"),
+            ("A Christmas Carol", "Charles Dickens"),
+            ("Alice in Wonderland", "Lewis Carroll"),
+            ("Steven and Co", "Jon Smith"),
+            ("Travels with Charley", "John Steinbeck"),
+            ("Harry Potter and the Goblet of Fire", "J. K. Rowling"),
+            ("The Da Vinci Code", "Dan Brown"),
+        ] {
+            shop.create(json!({"title": title, "authors": [author], "language": "en", "price": usd(100)})).await;
+        }
+        shop.ready().await;
+        // Misspelt words, right words that are another name, both, and a word written together.
+        for (query, meant, title) in [
+            ("harry poter", "harry potter", "Harry Potter and the Goblet of Fire"),
+            ("hary poter", "harry potter", "Harry Potter and the Goblet of Fire"),
+            ("virginia wolf", "virginia woolf", "Mrs Dalloway"),
+            ("lewis carol", "lewis carroll", "Alice in Wonderland"),
+            ("jon steinbek", "john steinbeck", "Travels with Charley"),
+            ("the davinchi code", "the da vinci code", "The Da Vinci Code"),
+        ] {
+            let body = shop.search(&format!("q={}", query.replace(' ', "%20"))).await;
+            assert_eq!(body["corrected_to"], meant, "{query}: {body}");
+            assert_eq!(body["items"][0]["book"]["title"], title, "{query}: {body}");
+            // And there is a way back.
+            let body = shop.search(&format!("q={}&exact=true", query.replace(' ', "%20"))).await;
+            assert_eq!((&body["corrected_to"], &body["total"]), (&Value::Null, &json!(0)), "{query}: {body}");
+        }
+        // What is there as it is typed is not taken for anything else.
+        for query in ["wolf%20hall", "christmas%20carol", "jon%20smith", "steven"] {
+            let body = shop.search(&format!("q={query}")).await;
+            assert_eq!((body["corrected_to"].as_str(), body["did_you_mean"].as_str()), (None, None), "{query}: {body}");
+            assert_eq!(body["total"], 1, "{query}: {body}");
+        }
         shop
     })
     .await;
@@ -905,7 +958,13 @@ async fn recommendations_follow_what_a_customer_bought_and_looked_at() {
         assert_eq!(of("title")[0]["authors"], json!(["Ursula K. Le Guin"]));
         assert_eq!(of("title")[0]["price"]["currency"], "USD");
         assert!(of("title")[0]["cover_url"].as_str().unwrap().contains("cover"), "{typed}");
-        assert_eq!(of("author")[0].get("price"), None);
+        assert_eq!((of("author")[0].get("price"), of("author")[0].get("lang")), (None, None));
+        assert_eq!(of("title")[0]["lang"], "en");
+        for (title, lang) in [("cien", "es"), ("salt", "fr")] {
+            let typed = shop.get(&format!("/search/suggest?q={title}")).await.body;
+            assert_eq!(typed["items"][0]["lang"], lang, "{typed}");
+            assert_eq!(shop.search(&format!("q={title}")).await["items"][0]["lang"], lang, "{title}");
+        }
         // In any order, unfinished and misspelt.
         for tolerant in ["darkness%20left", "guin%20disposs", "ursla%20guin", "wizzard%20earth"] {
             let typed = shop.get(&format!("/search/suggest?q={tolerant}")).await.body;

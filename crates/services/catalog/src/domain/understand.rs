@@ -7,6 +7,7 @@
 use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use bookworm_kernel::{Isbn13, IsbnMention, Misprint};
+use bookworm_search::is_english;
 
 use super::{
     draft,
@@ -205,6 +206,10 @@ fn read(query: &str, carried: bool) -> Understood {
         understood.described = describes && !query_words(&bare).is_empty();
         understood.whole = Some(std::mem::replace(&mut understood.text, bare));
     }
+    if carried && !understood.described && understood.phrases.is_empty() && describes_somebody(&understood.text) {
+        understood.described = true;
+        understood.whole.get_or_insert_with(|| understood.text.clone());
+    }
     understood.all = query_words(&understood.text);
     if has_number {
         // "ISBN-13: 978-..." asks for nothing beside the number.
@@ -325,6 +330,8 @@ struct Carriers {
     about: Phrases,
     by: Phrases,
     end: Phrases,
+    form: Phrases,
+    strong: Phrases,
 }
 
 static CARRIERS: LazyLock<Carriers> = LazyLock::new(|| {
@@ -342,6 +349,8 @@ static CARRIERS: LazyLock<Carriers> = LazyLock::new(|| {
         about: of("about"),
         by: of("by"),
         end: of("end"),
+        form: of("form"),
+        strong: of("strong"),
     }
 });
 
@@ -405,9 +414,18 @@ fn without_carriers(text: &str) -> Option<(String, bool)> {
     }
     carried[..from].fill(true);
     carried[to..].fill(true);
+    // "a comic about growing up in Iran": what kind of book it is tells something.
+    let form = tells_of(&words[from..to]).filter(|_| !describes);
+    if let Some((article, form, about)) = form {
+        carried[from..from + article].fill(true);
+        let end = from + article + form;
+        carried[end..end + about].fill(true);
+        describes = true;
+    }
     // "fantasy novel where dragons rule"
     for at in from + 1..to {
-        if begins(&words[at..to], &CARRIERS.kind) > 0
+        if form.is_none()
+            && begins(&words[at..to], &CARRIERS.kind) > 0
             && let Some((length, true)) = announces(&words[at..to])
             && at + length < to
             && !matches!(words[at + 1].as_str(), "with" | "on" | "that" | "who" | "whose" | "which")
@@ -438,6 +456,34 @@ fn without_carriers(text: &str) -> Option<(String, bool)> {
         left.extend(text[end..].chars().take_while(|c| matches!(c, '#' | '+')));
     }
     Some((left, describes))
+}
+
+/// How many words of an article, of a form and of what begins a description stand first, when all but the article do.
+fn tells_of(words: &[String]) -> Option<(usize, usize, usize)> {
+    let mut article = 0;
+    while let length @ 1.. = begins(&words[article..], &CARRIERS.article) {
+        article += length;
+    }
+    let form = begins(&words[article..], &CARRIERS.form);
+    let about = begins(&words[article + form..], &CARRIERS.strong);
+    (form > 0 && about > 0 && article + form + about < words.len()).then_some((article, form, about))
+}
+
+/// Whether it is somebody or something that a story is about: "a man stranded on Mars", "a scientist who creates a
+/// monster". It begins with an indefinite article, says how three telling words or more belong together, and has words
+/// of the language alone: what has a name in it may be called so ("A Man Called Ove").
+fn describes_somebody(text: &str) -> bool {
+    const JOINING: [&str; 22] = [
+        "who", "whose", "whom", "that", "which", "where", "about", "on", "in", "with", "without", "from", "during",
+        "against", "under", "into", "by", "at", "after", "before", "between", "as",
+    ];
+    let words = query_words(text);
+    let Some((first, others)) = words.split_first() else { return false };
+    let telling = others.iter().filter(|word| !STOP_WORDS[0].contains(*word)).count();
+    matches!(first.as_str(), "a" | "an")
+        && telling >= 3
+        && others.iter().skip(1).any(|word| JOINING.contains(&word.as_str()))
+        && others.iter().all(|word| is_english(word) || STOP_WORDS[0].contains(word))
 }
 
 /// The folded words of a text, and where each stands.
@@ -596,6 +642,12 @@ mod tests {
             ("i want to read something about bees", "bees", true),
             ("looking for a story in which nobody dies", "nobody dies", true),
             ("fantasy novel where dragons rule", "fantasy dragons rule", true),
+            ("a comic about growing up in Iran", "comic growing up in Iran", true),
+            ("graphic novel about the holocaust", "graphic novel the holocaust", true),
+            ("a memoir set in Tehran", "memoir Tehran", true),
+            ("a man stranded on mars", "a man stranded on mars", true),
+            ("a scientist who creates a monster", "a scientist who creates a monster", true),
+            ("looking for a mystery in a medieval abbey", "a mystery in a medieval abbey", true),
             ("do you have any books by agatha christie?", "agatha christie", false),
             ("a novel called Beloved", "Beloved", false),
             ("dune paperback", "dune", false),
@@ -623,6 +675,14 @@ mod tests {
             "dune",
             "\"a book about\" mars",
             "never let me go",
+            "much ado about nothing",
+            "about a boy",
+            "a thousand splendid suns",
+            "a tale of two cities",
+            "a room with a view",
+            "a bear called paddington",
+            "the girl with the dragon tattoo",
+            "the mystery of the blue train",
         ] {
             let u = understand(query);
             assert_eq!((u.whole.as_deref(), u.described), (None, false), "{query}");

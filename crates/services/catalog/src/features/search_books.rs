@@ -6,7 +6,7 @@ use bookworm_contracts::rest::catalog::{
 };
 use bookworm_http::{ApiQuery, Problem, ProblemBody, Result, Validator, auth::Caller, cursor};
 use bookworm_kernel::{BookId, ErrorCode, Isbn13};
-use bookworm_search::{Hit, Index, SearchError, Side, Sort, limits};
+use bookworm_search::{Hit, Side, Sort, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,12 +17,12 @@ use super::{
 use crate::{
     CatalogService,
     domain::{
-        named::is_named,
         text::fold,
         understand::{MAX_CHARS, Understood, understand, understand_whole},
     },
     search::{
         NoMeaning,
+        meant::{self, Better, respelt},
         plan::{self, Mode, PRICES, Wanted},
     },
     store::{
@@ -35,10 +35,6 @@ use crate::{
 const NUMBERED: usize = 1_000;
 /// The most words that the database looks for when there is no index.
 const SIMPLE_WORDS: usize = 32;
-/// Spellings that are tried.
-const SPELLINGS: usize = 6;
-/// How many of the best are looked at for the title that was meant.
-const BEST: usize = 5;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct SearchParams {
@@ -72,6 +68,8 @@ struct Search {
 #[derive(Serialize)]
 struct Found {
     book: Arc<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lang: Option<String>,
     score: f64,
     matched: Matched,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -213,9 +211,11 @@ pub(crate) async fn search_books(
 /// What the index answered.
 struct Indexed {
     response: bookworm_search::Response,
-    /// A query with another spelling that finds something better, and whether it is clearly what was meant.
-    better: Option<(String, bool)>,
+    /// A query with another spelling that finds something better.
+    better: Option<Better>,
     nearest: bool,
+    /// How many are what was asked for.
+    total: usize,
 }
 
 /// Asks the index; `None` when it cannot answer.
@@ -238,7 +238,7 @@ async fn from_index(
     let Some(mut indexed) = ask(catalog, search, &understood, &filters, vector, true).await else { return Ok(None) };
     let did_you_mean = indexed.better.take();
     let mut corrected_to = None;
-    if let Some((better, true)) = &did_you_mean
+    if let Some(Better { text: better, is_clear: true }) = &did_you_mean
         && !search.exact
     {
         understood = respelt(&understood, better);
@@ -246,25 +246,21 @@ async fn from_index(
         let Some(corrected) = ask(catalog, search, &understood, &filters, vector, false).await else { return Ok(None) };
         (indexed, corrected_to) = (corrected, Some(better.clone()));
     }
-    let Indexed { mut response, nearest, .. } = indexed;
-    let mut total = response.sure.unwrap_or(response.total);
-    if response.sure == Some(0) && search.from == 0 && plan::is_name(&understood) {
-        total = name_the_best(&understood, &mut response);
-    }
+    let Indexed { response, nearest, total, .. } = indexed;
     let ids: Vec<BookId> = response.hits.iter().map(|hit| BookId::from_uuid(hit.id)).collect();
     let rows = catalog.0.cache.shown(catalog.0.db.read(), &ids).await?;
     let end = search.from + search.listing.limit;
     let more = response.total > end && end + search.listing.limit <= limits::WINDOW;
-    let none = total == 0 && response.sure.is_some() && !response.hits.is_empty();
+    let none = total == 0 && response.sure.is_some();
     let is_name = plan::is_name(&understood);
     let wrong_isbn = wrong_isbn(&understood, &response, &rows);
     let answer = Answer {
         next: more.then(|| cursor::encode(&From { sort: search.listing.sort, from: end })),
         facets: facets(&response),
         total: i64::try_from(total).unwrap_or(i64::MAX),
-        did_you_mean: did_you_mean.map(|(better, _)| better),
+        did_you_mean: did_you_mean.map(|better| better.text),
         corrected_to,
-        nearest: nearest || (none && !is_name),
+        nearest: nearest || (none && !is_name && !response.hits.is_empty()),
         missing: none && is_name,
         wrong_isbn,
         degraded,
@@ -285,12 +281,6 @@ async fn titled(catalog: &CatalogService, understood: &Understood) -> Understood
         }
         _ => understood.clone(),
     }
-}
-
-/// The same query in another spelling.
-fn respelt(understood: &Understood, text: &str) -> Understood {
-    let (language, years, described) = (understood.language.clone(), understood.years, understood.described);
-    Understood { language, years, described, ..understand_whole(text) }
 }
 
 /// Asks the index once, with a better spelling where one is wanted. `None` when it cannot answer.
@@ -316,67 +306,41 @@ async fn ask(
     };
     let floor = f32::from(engine.settings().nearest_percent) / 100.0;
     let (hybrid, offset, limit) = (search.mode == Mode::Hybrid, search.from, listing.limit);
+    let by_relevance = wanted.sort == Sort::Relevance;
     let (understood, filters) = (understood.clone(), filters.to_vec());
     let indexed = engine.ask(move |index| {
-        let response = index.search(&plan::request(&understood, wanted))?;
+        let mut response = index.search(&plan::request(&understood, wanted.clone()))?;
         let better = if spell && response.sure.is_none_or(|sure| sure == 0) {
-            better_spelling(index, &understood, &filters)?
+            meant::better_spelling(index, &understood, &filters)?
         } else {
             None
         };
+        let mut total = response.sure.unwrap_or(response.total);
+        if response.sure == Some(0) && plan::is_name(&understood) {
+            total = if offset == 0 || !by_relevance {
+                meant::name_the_best(&understood, &mut response)
+            } else {
+                let first = Wanted { offset: 0, ..wanted };
+                meant::name_the_best(&understood, &mut index.search(&plan::request(&understood, first))?)
+            };
+        }
+        if total == 0 {
+            meant::drop_namesakes(&understood, &mut response);
+        }
         match vector {
             Some(vector) if hybrid && response.text_total == 0 => {
                 let mut response = index.search(&plan::nearest(vector, filters, floor, offset, limit))?;
-                let nearest = response.total > 0;
+                meant::drop_namesakes(&understood, &mut response);
+                let nearest = !response.hits.is_empty();
                 response.sure = Some(0);
                 response.facets.clear();
                 response.hits.iter_mut().for_each(|hit| hit.sure = false);
-                Ok(Indexed { response, better, nearest })
+                Ok(Indexed { response, better, nearest, total: 0 })
             }
-            _ => Ok(Indexed { response, better, nearest: false }),
+            _ => Ok(Indexed { response, better, nearest: false, total }),
         }
     });
     indexed.await.ok()
-}
-
-/// The likeliest other spelling that finds what was asked for; else one of which a book has every word. With it whether
-/// it is the former: clearly meant.
-fn better_spelling(
-    index: &Index,
-    understood: &Understood,
-    filters: &[bookworm_search::Filter],
-) -> Result<Option<(String, bool)>, SearchError> {
-    let Some(words) = plan::checked(understood) else { return Ok(None) };
-    let mut weaker = None;
-    for text in index.corrections(&words, SPELLINGS)? {
-        if fold(&text) == fold(&understood.text) {
-            continue;
-        }
-        let corrected = respelt(understood, &text);
-        let wanted = Wanted { filters: filters.to_vec(), limit: 1, exact: true, ..Wanted::default() };
-        if index.search(&plan::request(&corrected, wanted))?.sure.is_some_and(|sure| sure > 0) {
-            return Ok(Some((text, true)));
-        }
-        if weaker.is_none() && index.search(&plan::every_word(&corrected, filters.to_vec()))?.total > 0 {
-            weaker = Some((text, false));
-        }
-    }
-    Ok(weaker)
-}
-
-/// Nothing has every word of a name: the best whose whole title is in it are meant all the same ("the grate gatsby").
-/// Returns how many.
-fn name_the_best(understood: &Understood, response: &mut bookworm_search::Response) -> usize {
-    let mut named = 0;
-    for hit in response.hits.iter_mut().take(BEST) {
-        let title = hit.highlights.iter().find(|text| text.field == "title");
-        let title: String = title.into_iter().flat_map(|text| &text.pieces).map(|piece| piece.text.as_str()).collect();
-        if is_named(&understood.words, &title) {
-            hit.sure = true;
-            named += 1;
-        }
-    }
-    named
 }
 
 /// What to say of a number whose check digit is wrong.
@@ -483,6 +447,15 @@ fn facets(response: &bookworm_search::Response) -> Facets {
     facets
 }
 
+/// The language of a book that is JSON already.
+fn lang(book: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Tagged {
+        language: Option<String>,
+    }
+    serde_json::from_str::<Tagged>(book.get()).ok()?.language
+}
+
 fn found(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Option<Found> {
     let book = rows.get(&BookId::from_uuid(hit.id))?.clone();
     let marked = hit.highlights.into_iter().filter(|text| text.pieces.iter().any(|piece| piece.hit));
@@ -509,7 +482,15 @@ fn found(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Opti
         reasons: hit.reasons.iter().map(|reason| format!("{}: {:.3}", reason.what, reason.score)).collect(),
     });
     let matched = Matched { text: hit.text.is_some(), meaning: hit.meaning.is_some() };
-    Some(Found { book, score: f64::from(hit.score), matched, related: !hit.sure, highlights, explanation })
+    Some(Found {
+        lang: lang(&book),
+        book,
+        score: f64::from(hit.score),
+        matched,
+        related: !hit.sure,
+        highlights,
+        explanation,
+    })
 }
 
 impl Answer {
@@ -576,6 +557,7 @@ async fn from_database(
         let book =
             serde_json::value::to_raw_value(&row.book.into_book()?).map_err(|error| Problem::internal(&error))?;
         items.push(Found {
+            lang: lang(&book),
             book: Arc::from(book),
             score,
             matched: Matched { text: searching, meaning: false },

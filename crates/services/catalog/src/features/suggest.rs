@@ -115,7 +115,7 @@ fn titles(index: &bookworm_search::Index, typed: &str) -> Vec<bookworm_search::S
 }
 
 fn suggestion(text: String, kind: SuggestionKind, id: Uuid) -> Suggestion {
-    Suggestion { text, kind, id, authors: Vec::new(), price: None, cover_url: None }
+    Suggestion { text, kind, id, authors: Vec::new(), price: None, cover_url: None, lang: None }
 }
 
 /// Gives titles what is shown with them; a book that was taken from sale at this very moment is left out.
@@ -126,6 +126,7 @@ async fn show(catalog: &CatalogService, items: &mut Vec<Suggestion>) -> Result<(
         authors: Vec<AuthorRef>,
         price: Money,
         cover_url: String,
+        language: Option<String>,
     }
     let books = items.iter().filter(|item| item.kind == SuggestionKind::Title).map(|item| BookId::from_uuid(item.id));
     let books: Vec<BookId> = books.collect();
@@ -138,7 +139,7 @@ async fn show(catalog: &CatalogService, items: &mut Vec<Suggestion>) -> Result<(
         let Some(book) = row.and_then(|row| serde_json::from_str::<Shown>(row.get()).ok()) else { return false };
         item.text = book.title;
         item.authors = book.authors.into_iter().map(|author| author.name).collect();
-        (item.price, item.cover_url) = (Some(book.price), Some(book.cover_url));
+        (item.price, item.cover_url, item.lang) = (Some(book.price), Some(book.cover_url), book.language);
         true
     });
     Ok(())

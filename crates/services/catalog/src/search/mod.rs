@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what the index knows of a book | `schema.rs` |
 //! | how a query becomes a request, and every weight | `plan.rs` |
+//! | what is meant by a query that finds nothing | `meant.rs` |
 //! | how changes reach the index | `follow.rs` |
 //! | how books get their vectors | `meaning.rs` |
 //! | how the models are asked | `embed.rs` |
@@ -14,6 +15,7 @@
 mod embed;
 pub(crate) mod follow;
 pub(crate) mod meaning;
+pub(crate) mod meant;
 pub(crate) mod plan;
 mod schema;
 mod synonyms;

@@ -7,10 +7,13 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use bookworm_search::{
     Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Kin, Meaning, Minimum, Phrase, Prior,
-    Query, Request, Sort, StopWords, Sure, Synonym, Words, is_english,
+    Query, Request, Sort, StopWords, Sure, Synonym, Words, is_english, of_place,
 };
 
-use crate::domain::understand::{self, Understood};
+use crate::domain::{
+    text::{fold, title_key},
+    understand::{self, Understood},
+};
 
 /// Which sides of the search take part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -59,6 +62,8 @@ struct Shape {
     /// Weights of the two sides.
     text: f32,
     meaning: f32,
+    /// How much more a name counts than a word of the language.
+    names: f32,
     /// Bonus of words that stand together.
     phrase: f32,
     /// How much what many readers rated is preferred, on the sides.
@@ -68,6 +73,8 @@ struct Shape {
     floor: f32,
     /// What the best by their words say of what is meant.
     feedback: Option<Feedback>,
+    /// Whether a place is looked for by its adjective too, and the other way round.
+    places: bool,
     /// What a book is worth whose series is that of a book with the words, of what that one is.
     kin: f32,
 }
@@ -83,11 +90,13 @@ const NAME: Shape = Shape {
     fields: &[],
     text: 1.0,
     meaning: 0.6,
+    names: 0.0,
     phrase: 0.5,
     prior_text: 0.25,
     prior_meaning: 0.15,
     floor: 0.35,
     feedback: Some(FEEDBACK),
+    places: false,
     kin: 0.8,
 };
 /// A few words about it.
@@ -105,11 +114,13 @@ const TOPIC: Shape = Shape {
     ],
     text: 1.0,
     meaning: 1.0,
+    names: 0.0,
     phrase: 0.5,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.3,
     feedback: Some(FEEDBACK),
+    places: true,
     kin: 0.7,
 };
 /// A description. Who remembers a book remembers some things wrongly: the best need no share of the words. That a word
@@ -128,11 +139,13 @@ const DESCRIPTION: Shape = Shape {
     ],
     text: 0.6,
     meaning: 1.0,
+    names: 0.0,
     phrase: 0.5,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.2,
     feedback: None,
+    places: true,
     kin: 0.0,
 };
 
@@ -151,11 +164,13 @@ const DESCRIBED: Shape = Shape {
     ],
     text: 0.8,
     meaning: 1.0,
+    names: 0.5,
     phrase: 0.5,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.3,
     feedback: None,
+    places: true,
     kin: 0.0,
 };
 
@@ -170,11 +185,15 @@ fn shape(understood: &Understood) -> Shape {
 
 /// Whether it names a book rather than telling of one.
 pub(crate) fn is_name(understood: &Understood) -> bool {
+    let has_name = || understood.words.iter().any(|word| !is_english(word));
     !understood.described
-        && (1..=4).contains(&understood.words.len())
         && understood.language_hint.is_none()
-        // A word of the language alone is a subject.
-        && (understood.words.len() > 1 || understood.words.iter().any(|word| !is_english(word)))
+        && match understood.words.len() {
+            2..=3 => true,
+            // A word of the language alone is a subject, and so many of them tell of something.
+            1 | 4 => has_name(),
+            _ => false,
+        }
 }
 
 /// Whether meaning may take part. What is quoted or prefixed is meant to the letter.
@@ -238,6 +257,7 @@ pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offs
         offset,
         limit,
         facets: facets(),
+        highlight: Some(highlighting()),
         ..Request::default()
     }
 }
@@ -250,6 +270,8 @@ const LOOSELY: usize = 500;
 const KIN: usize = 20;
 /// How many are offered when nothing has the words.
 const NEAREST: usize = 20;
+/// How many books are looked at for an author whose name is like the query.
+const ALIKE: usize = 20;
 
 /// The series of what a few words find: one volume's text names the detective, and all are meant. Not of what is meant
 /// to the letter.
@@ -290,7 +312,11 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
     }
     let mut should = Vec::new();
     if !understood.all.is_empty() {
+        let places = understood.words.iter().filter(|_| shape.places).filter_map(|word| place(word));
+        let numbers = understood.words.iter().filter_map(|word| number(word));
+        let synonyms = synonyms.into_iter().chain(places).chain(numbers).collect();
         let mut words = spelt(understood).minimum(minimum).synonyms(synonyms);
+        words.names = shape.names;
         if exact {
             words.fuzziness = Fuzziness::Never;
         }
@@ -339,6 +365,28 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
     })
 }
 
+/// A place's adjective for its name, or its name for the adjective.
+fn place(word: &str) -> Option<Synonym> {
+    let others = of_place(word);
+    (!others.is_empty())
+        .then(|| Synonym { words: word.to_owned(), alternatives: others.iter().map(ToString::to_string).collect() })
+}
+
+/// The word for a number in digits: "50 shades". Not the other way round, for volumes have digits.
+fn number(word: &str) -> Option<Synonym> {
+    const ONES: &str = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen \
+                        seventeen eighteen nineteen";
+    const TENS: &str = "twenty thirty forty fifty sixty seventy eighty ninety hundred";
+    let number: usize = word.parse().ok()?;
+    let name = match number {
+        1..20 => ONES.split(' ').nth(number - 1),
+        20..=100 if number.is_multiple_of(10) => TENS.split(' ').nth(number / 10 - 2),
+        1_000 => Some("thousand"),
+        _ => None,
+    }?;
+    Some(Synonym { words: word.to_owned(), alternatives: vec![name.to_owned()] })
+}
+
 /// For each language the words that say nothing, in names and in descriptions.
 static STOP_WORDS: LazyLock<Vec<[StopWords; 2]>> = LazyLock::new(|| {
     understand::STOP_WORDS
@@ -353,7 +401,7 @@ static STOP_WORDS: LazyLock<Vec<[StopWords; 2]>> = LazyLock::new(|| {
 /// The query's words, with what is known of their spelling.
 fn spelt(understood: &Understood) -> Words {
     let stop_words = &STOP_WORDS[understood.stop_words][usize::from(understood.is_description())];
-    let known = StopWords::new(understood.all.iter().filter(|word| is_english(word)));
+    let known = StopWords::new(understood.all.iter().filter(|word| is_english(word) || !of_place(word).is_empty()));
     Words::new(understood.text.as_str()).stop_words(stop_words).known(&known)
 }
 
@@ -367,6 +415,19 @@ pub(crate) fn checked(understood: &Understood) -> Option<Words> {
 /// Whether a title says this.
 pub(crate) fn titled(text: &str) -> Request {
     Request { text: Some(Phrase::new(text).field("title", 1.0).into()), limit: 1, ..Request::default() }
+}
+
+/// Whether a title or an author's whole name is this.
+pub(crate) fn called(text: &str) -> Request {
+    let named = |field: &str, key: String| Query::Keyword { field: field.to_owned(), any_of: vec![key] };
+    let text = Query::any(vec![named("title_key", title_key(text, Some("en"))), named("author_key", fold(text))]);
+    Request { text: Some(text), limit: 1, ..Request::default() }
+}
+
+/// Books that have every word in this field, or one that is spelt like it.
+pub(crate) fn alike(understood: &Understood, field: &str) -> Request {
+    let words = spelt(understood).field(field, 1.0).minimum(Minimum::All).fuzziness(Fuzziness::Always);
+    Request { text: Some(words.into()), limit: ALIKE, highlight: Some(highlighting()), ..Request::default() }
 }
 
 /// A corrected query that any book must have every word of.
