@@ -8,7 +8,7 @@ use bookworm_config::{Secret, Settings};
 use bookworm_db::Db;
 use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
 use bookworm_http::Connections;
-use bookworm_messaging::{Policy, housekeeping, relay};
+use bookworm_messaging::{Inbox, Policy, housekeeping, relay};
 use bookworm_telemetry::Telemetry;
 use futures::future::BoxFuture;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -103,7 +103,7 @@ impl Shop {
             running.spawn(consumer.run(foundation.bus.clone(), foundation.clock.clone(), policy, stop.clone()));
         }
         let retention = Duration::from_secs(u64::from(foundation.settings.messaging.retention_days) * 24 * 3600);
-        let receivers = outboxes.iter().map(|(db, _)| db.clone()).collect();
+        let receivers = outboxes.iter().map(|(db, _)| Arc::new(db.clone()) as Arc<dyn Inbox>).collect();
         running.spawn(housekeeping(
             receivers,
             foundation.bus.clone(),
@@ -117,7 +117,7 @@ impl Shop {
         });
         let (mut relays, stop_relays) = (JoinSet::new(), CancellationToken::new());
         for (db, outbox) in outboxes {
-            relays.spawn(relay(db, outbox, foundation.bus.clone(), stop_relays.clone()));
+            relays.spawn(relay(outbox.source(&db), foundation.bus.clone(), stop_relays.clone()));
         }
         Ok(Self {
             listener,

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error, future::Future, sync::Arc, time::Duration};
 
 use bookworm_db::{Db, DbError, Tx};
 use bookworm_kernel::{Cause, Clock, Timestamp};
@@ -11,20 +11,29 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{Delivery, Envelope, Message, Receipt, SharedBus};
+use crate::{BusError, Delivery, Envelope, Message, Receipt, SharedBus, Subscriber, Tag, gate::Gate};
 
 /// Why a reaction did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReactionError {
-    /// It may succeed later: the message comes again, with growing pauses.
+    /// Something that it needs does not answer: a database, a provider, another service. The message is not to blame.
+    /// It comes again, and no attempt is counted, however long the outage lasts.
     #[error("{0}")]
-    Retry(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// It never will: the message goes to the dead-letter store at once.
+    Unavailable(String, #[source] Option<Box<dyn Error + Send + Sync>>),
+    /// It may succeed later: the message comes again, with growing pauses, until its attempts are used up.
+    #[error("{0}")]
+    Retry(String, #[source] Option<Box<dyn Error + Send + Sync>>),
+    /// It never will: the message goes to the dead letters at once.
     #[error("{0}")]
     Refuse(String),
 }
 
 impl ReactionError {
+    /// Something that it needs does not answer.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::Unavailable(why.into(), None)
+    }
+
     /// It may succeed later.
     pub fn retry(why: impl Into<String>) -> Self {
         Self::Retry(why.into(), None)
@@ -38,7 +47,10 @@ impl ReactionError {
 
 impl From<DbError> for ReactionError {
     fn from(error: DbError) -> Self {
-        Self::Retry("the database failed".to_owned(), Some(Box::new(error)))
+        let out = error.is_outage() || matches!(error, DbError::Busy | DbError::Open(..));
+        let why = if out { "the database does not answer" } else { "the database failed" };
+        let class = if out { Self::Unavailable } else { Self::Retry };
+        class(why.to_owned(), Some(Box::new(error)))
     }
 }
 
@@ -68,7 +80,7 @@ impl<M> Received<M> {
         E: From<DbError> + Send + 'static,
         F: for<'t> FnOnce(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.receipt.once(db, work).await
+        self.receipt.clone().once(db, work).await
     }
 }
 
@@ -76,6 +88,9 @@ impl<M> Received<M> {
 pub type Reaction = Result<(), ReactionError>;
 
 type Handler = Arc<dyn Fn(Envelope, u32, Receipt) -> BoxFuture<'static, Reaction> + Send + Sync>;
+
+/// What a consumer of each instance does when it may have missed messages.
+type OnMissed = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// When to try again, and when to give up.
 #[derive(Debug, Clone, Copy)]
@@ -101,13 +116,23 @@ impl Default for Policy {
     }
 }
 
+/// The longest pause in an outage: recovery is noticed within it.
+const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(10);
+/// The shortest pause of a message that this release cannot handle: the instance that can shall get it first.
+const UNHANDLED_PAUSE: Duration = Duration::from_secs(1);
+
 impl Policy {
-    /// The pause after this attempt: exponential, with full jitter, so that many who failed together do not come back
-    /// together.
+    /// The pause after this attempt: exponential, with jitter (half to all of it), so that many who failed together do
+    /// not come back together.
     fn backoff(&self, attempt: u32) -> Duration {
         let doubled = self.initial_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(20));
         let ceiling = doubled.min(self.max_backoff);
         ceiling.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+
+    /// The pause after so many failures in a row that were an outage's.
+    pub(crate) fn outage_backoff(&self, failures: u32) -> Duration {
+        self.backoff(failures).min(MAX_OUTAGE_PAUSE)
     }
 }
 
@@ -115,26 +140,43 @@ impl Policy {
 const ACKS: usize = 256;
 const ACK_EVERY: Duration = Duration::from_millis(50);
 
-/// A durable consumer: a name, and a reaction for each kind of message it wants.
+/// A consumer: a name, and a reaction for each kind of message it wants.
 ///
-/// Reactions of one consumer run side by side, and messages may come again or out of order. A reaction makes itself
-/// idempotent with [`Received::once`].
+/// A shared one is durable, and each message goes to one of those who run it under the same name. Its reactions run
+/// side by side, and messages may come again or out of order: a reaction makes itself idempotent with
+/// [`Received::once`]. A message without a reaction is sent back for an instance of another release, and never
+/// acknowledged; to stop reacting for good, leave a reaction that does nothing.
+///
+/// One of [each instance](Self::each_instance) hears everything from now on, one message after the other.
 pub struct Consumer {
-    name: &'static str,
+    name: Arc<str>,
     handlers: HashMap<&'static str, Handler>,
+    on_missed: Option<OnMissed>,
 }
 
 impl Consumer {
-    /// A consumer with a stable name: `<service>.<what it does>`.
+    /// A shared, durable consumer with a stable name: `<service>.<what it does>`.
     #[must_use]
-    pub fn new(name: &'static str) -> Self {
-        Self { name, handlers: HashMap::new() }
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), handlers: HashMap::new(), on_missed: None }
+    }
+
+    /// A consumer that each instance has for itself, for what it holds in memory. `missed` runs whenever messages may
+    /// have passed by unseen: at the beginning, after a gap, and after a reaction that failed, for nothing comes again.
+    #[must_use]
+    pub fn each_instance<F, Fut>(name: impl Into<Arc<str>>, missed: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let on_missed: OnMissed = Arc::new(move || Box::pin(missed()));
+        Self { on_missed: Some(on_missed), ..Self::new(name) }
     }
 
     /// Its name.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Reacts to one kind of message.
@@ -161,154 +203,300 @@ impl Consumer {
 
     /// Subscribes and works until `shutdown`; then finishes what it has begun.
     pub async fn run(self, bus: SharedBus, clock: Arc<dyn Clock>, policy: Policy, shutdown: CancellationToken) {
-        let subjects: Vec<&'static str> = self.handlers.keys().copied().collect();
-        let mut pause = policy.initial_backoff;
-        while let Err(error) = bus.subscribe(self.name, &subjects).await {
-            tracing::warn!(consumer = self.name, error = &error as &dyn std::error::Error, "cannot subscribe yet");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(policy.max_backoff),
-                () = shutdown.cancelled() => return,
-            }
+        if self.handlers.is_empty() {
+            return;
         }
-        let (name, handlers) = (self.name, Arc::new(self.handlers));
+        let (name, handlers, missed) = (self.name, Arc::new(self.handlers), self.on_missed);
+        let running = Running { name, handlers, bus, clock, policy, shutdown };
+        match missed {
+            Some(missed) => running.follow(missed).await,
+            None => running.work().await,
+        }
+    }
+}
+
+/// A consumer at work.
+struct Running {
+    name: Arc<str>,
+    handlers: Arc<HashMap<&'static str, Handler>>,
+    bus: SharedBus,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    shutdown: CancellationToken,
+}
+
+impl Running {
+    fn subjects(&self) -> Vec<&'static str> {
+        self.handlers.keys().copied().collect()
+    }
+
+    /// Waits for a bus that does not answer. `None` when the process ends first.
+    async fn unanswered(&self, what: &str, error: BusError, failures: &mut u32) -> Option<()> {
+        tracing::warn!(consumer = &*self.name, error = &error as &dyn Error, what, "the bus does not answer");
+        *failures += 1;
+        self.pause(self.policy.outage_backoff(*failures)).await
+    }
+
+    /// `None` when the process ends first.
+    async fn pause(&self, pause: Duration) -> Option<()> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Some(()),
+            () = self.shutdown.cancelled() => None,
+        }
+    }
+
+    async fn work(self) {
+        let mut failures = 0;
+        let subscriber = loop {
+            match self.bus.subscribe(&self.name, &self.subjects()).await {
+                Ok(subscriber) => break subscriber,
+                Err(error) => {
+                    if self.unanswered("subscribe", error, &mut failures).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        };
         let (acks, done) = mpsc::unbounded_channel();
-        let acknowledging = tokio::spawn(acknowledge(name, bus.clone(), done));
-        let slots = Arc::new(Semaphore::new(policy.workers));
+        let acknowledging = tokio::spawn(acknowledge(self.name.clone(), subscriber.clone(), done));
+        let worker = Worker {
+            name: self.name.clone(),
+            handlers: self.handlers.clone(),
+            bus: self.bus.clone(),
+            subscriber: subscriber.clone(),
+            policy: self.policy,
+            gate: Arc::new(Gate::new(self.name.clone(), self.policy)),
+            acks,
+        };
+        let slots = Arc::new(Semaphore::new(self.policy.workers));
         let mut working = JoinSet::new();
-        while !shutdown.is_cancelled() {
+        while !self.shutdown.is_cancelled() {
             while working.try_join_next().is_some() {}
-            let Ok(slot) = slots.clone().acquire_owned().await else { break };
-            let free = slots.available_permits() + 1;
-            drop(slot);
+            let max = if worker.gate.is_open() {
+                let Ok(slot) = slots.clone().acquire_owned().await else { break };
+                let free = slots.available_permits() + 1;
+                drop(slot);
+                free
+            } else {
+                // An outage: what is under way ends first, then one message finds out whether it is over.
+                while working.join_next().await.is_some() {}
+                if self.pause(worker.gate.wait()).await.is_none() {
+                    break;
+                }
+                1
+            };
             let received = tokio::select! {
-                received = bus.receive(name, free) => received,
-                () = shutdown.cancelled() => break,
+                received = subscriber.receive(max) => received,
+                () = self.shutdown.cancelled() => break,
             };
             match received {
                 Ok(deliveries) => {
+                    failures = 0;
                     for delivery in deliveries {
                         let Ok(slot) = slots.clone().acquire_owned().await else { break };
-                        let (bus, clock, handlers) = (bus.clone(), clock.clone(), handlers.clone());
-                        let acks = acks.clone();
+                        let (worker, now) = (worker.clone(), self.clock.now());
                         working.spawn(async move {
-                            if deliver(name, &handlers, &bus, clock.now(), policy, &delivery).await {
-                                // The receiver lives as long as this sender does.
-                                let _ = acks.send(delivery);
-                            }
+                            worker.deliver(delivery, now).await;
                             drop(slot);
                         });
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(consumer = name, error = &error as &dyn std::error::Error, "cannot receive");
-                    tokio::time::sleep(policy.initial_backoff).await;
+                    if self.unanswered("receive", error, &mut failures).await.is_none() {
+                        break;
+                    }
                 }
             }
         }
         while working.join_next().await.is_some() {}
-        drop(acks);
+        drop(worker);
         let _ = acknowledging.await;
     }
-}
 
-/// Acknowledges messages some at a time. Nobody waits for it: the effect is kept already, and should the process die
-/// first, the message comes again and the inbox knows it.
-async fn acknowledge(consumer: &'static str, bus: SharedBus, mut done: mpsc::UnboundedReceiver<Delivery>) {
-    let mut deliveries = Vec::new();
-    while done.recv_many(&mut deliveries, ACKS).await > 0 {
-        if let Err(error) = bus.ack(consumer, &deliveries).await {
-            tracing::warn!(consumer, error = &error as &dyn std::error::Error, "the bus did not take acknowledgements");
+    async fn follow(self, on_missed: OnMissed) {
+        let mut failures = 0;
+        let mut follower = loop {
+            match self.bus.follow(&self.name, &self.subjects()).await {
+                Ok(follower) => break follower,
+                Err(error) => {
+                    if self.unanswered("follow", error, &mut failures).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        };
+        let mut missed = true;
+        while !self.shutdown.is_cancelled() {
+            if missed {
+                // In a task of its own, as a reaction is.
+                missed = tokio::spawn(on_missed()).await.is_err();
+                count(&self.name, "missed");
+            }
+            let received = tokio::select! {
+                received = follower.receive(ACKS) => received,
+                () = self.shutdown.cancelled() => return,
+            };
+            match received {
+                Ok(envelopes) => {
+                    failures = 0;
+                    for envelope in envelopes {
+                        missed |= !self.hear(envelope).await;
+                    }
+                }
+                Err(BusError::Missed) => missed = true,
+                Err(error) => {
+                    if self.unanswered("receive", error, &mut failures).await.is_none() {
+                        return;
+                    }
+                }
+            }
         }
-        deliveries.clear();
-        tokio::time::sleep(ACK_EVERY).await;
+    }
+
+    /// Reacts to a message that comes once; says whether that succeeded.
+    async fn hear(&self, envelope: Envelope) -> bool {
+        let Some(handler) = self.handlers.get(envelope.subject.as_str()) else { return true };
+        let span = span(&self.name, &envelope, 1);
+        let receipt = Receipt { consumer: self.name.clone(), message_id: envelope.id, at: self.clock.now() };
+        let outcome = spawn(handler, &envelope, 1, receipt).instrument(span.clone()).await;
+        count(&self.name, if outcome.is_ok() { "done" } else { "failed" });
+        if let Err(error) = &outcome {
+            let _entered = span.enter();
+            tracing::warn!(error = error as &dyn Error, "a reaction failed, and its message does not come again");
+        }
+        outcome.is_ok()
     }
 }
 
-/// Reacts to a message; says whether it is dealt with and to be acknowledged.
-async fn deliver(
-    consumer: &'static str,
-    handlers: &HashMap<&'static str, Handler>,
-    bus: &SharedBus,
-    now: Timestamp,
-    policy: Policy,
-    delivery: &Delivery,
-) -> bool {
-    let envelope = &delivery.envelope;
-    let span = tracing::info_span!(
+fn span(consumer: &str, envelope: &Envelope, attempt: u32) -> tracing::Span {
+    tracing::info_span!(
         "reaction",
         consumer,
         subject = %envelope.subject,
         correlation_id = %envelope.correlationid,
         trace_id = %envelope.traceparent.trace_id(),
-        attempt = delivery.attempt,
-    );
-    async {
-        let receipt = Receipt { consumer, message_id: envelope.id, at: now };
-        let outcome = match handlers.get(envelope.subject.as_str()) {
-            // In a task of its own, so that a panic is this message's trouble alone.
-            Some(handler) => tokio::spawn(handler(envelope.clone(), delivery.attempt, receipt).in_current_span())
-                .await
-                .unwrap_or_else(|_| Err(ReactionError::retry("the reaction panicked"))),
-            // Left over from a subscription of an earlier release.
-            None => Ok(()),
-        };
-        let count = |outcome: &'static str| {
-            metrics::counter!("reactions_total", "consumer" => consumer, "outcome" => outcome).increment(1);
-        };
-        let Err(error) = outcome else {
-            count("done");
-            return true;
-        };
-        let settled = if matches!(error, ReactionError::Retry(..)) && delivery.attempt < policy.max_attempts {
-            count("retried");
-            let after = policy.backoff(delivery.attempt);
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                ?after,
-                "a reaction failed and will be tried again"
-            );
-            bus.retry(consumer, delivery, after).await
-        } else {
-            count("given_up");
-            tracing::error!(error = &error as &dyn std::error::Error, "a message goes to the dead letters");
-            bus.give_up(consumer, delivery, &error.to_string()).await
-        };
-        if let Err(error) = settled {
-            // Nothing is lost: the lease ends and the message comes again.
-            tracing::warn!(error = &error as &dyn std::error::Error, "the bus did not take the answer");
-        }
-        false
-    }
-    .instrument(span)
-    .await
+        attempt,
+    )
 }
 
-/// Forgets, once an hour until `shutdown`, what inboxes and bus no longer need to remember.
-pub async fn housekeeping(
-    dbs: Vec<Db>,
+fn count(consumer: &Arc<str>, outcome: &'static str) {
+    metrics::counter!("reactions_total", "consumer" => consumer.clone(), "outcome" => outcome).increment(1);
+}
+
+/// In a task of its own, so that a panic is this message's trouble alone.
+async fn spawn(handler: &Handler, envelope: &Envelope, attempt: u32, receipt: Receipt) -> Reaction {
+    let (handler, envelope) = (handler.clone(), envelope.clone());
+    let reaction = async move { handler(envelope, attempt, receipt).await };
+    tokio::spawn(reaction.in_current_span())
+        .await
+        .unwrap_or_else(|_| Err(ReactionError::retry("the reaction panicked")))
+}
+
+/// Acknowledges messages some at a time. Nobody waits for it: the effect is stored already, and should the process die
+/// first, the message comes again and the inbox knows it.
+async fn acknowledge(consumer: Arc<str>, subscriber: Arc<dyn Subscriber>, mut done: mpsc::UnboundedReceiver<Tag>) {
+    let mut tags = Vec::new();
+    while done.recv_many(&mut tags, ACKS).await > 0 {
+        if let Err(error) = subscriber.ack(&tags).await {
+            tracing::warn!(
+                consumer = &*consumer,
+                error = &error as &dyn Error,
+                "the bus did not take acknowledgements"
+            );
+        }
+        tags.clear();
+        tokio::time::sleep(ACK_EVERY).await;
+    }
+}
+
+/// What handles one message.
+#[derive(Clone)]
+struct Worker {
+    name: Arc<str>,
+    handlers: Arc<HashMap<&'static str, Handler>>,
     bus: SharedBus,
-    clock: Arc<dyn Clock>,
-    retention: Duration,
-    shutdown: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-            () = shutdown.cancelled() => return,
+    subscriber: Arc<dyn Subscriber>,
+    policy: Policy,
+    gate: Arc<Gate>,
+    acks: mpsc::UnboundedSender<Tag>,
+}
+
+impl Worker {
+    /// Reacts to a message and answers the bus.
+    async fn deliver(&self, delivery: Delivery, now: Timestamp) {
+        let span = span(&self.name, &delivery.envelope, delivery.attempt);
+        let settled = async {
+            let Some(handler) = self.handlers.get(delivery.envelope.subject.as_str()) else {
+                return self.send_back(&delivery).await;
+            };
+            let receipt = Receipt { consumer: self.name.clone(), message_id: delivery.envelope.id, at: now };
+            let outcome = self.extending(&delivery.tag, spawn(handler, &delivery.envelope, delivery.attempt, receipt));
+            self.answer(&delivery, outcome.await).await
+        };
+        if let Err(error) = settled.instrument(span).await {
+            // Nothing is lost: the lease ends and the message comes again.
+            tracing::warn!(consumer = &*self.name, error = &error as &dyn Error, "the bus did not take the answer");
         }
-        let now = clock.now();
-        if let Err(error) = bus.prune(now.minus(retention)).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the bus cannot be tidied");
-        }
-        for db in &dbs {
-            // Twice as long as the bus keeps a message, so that none can come back after it was forgotten.
-            if let Err(error) = crate::inbox::prune(db, now.minus(retention * 2)).await {
-                tracing::warn!(
-                    service = db.name(),
-                    error = &error as &dyn std::error::Error,
-                    "the inbox cannot be tidied"
-                );
+    }
+
+    /// Renews the lease while the work goes on.
+    async fn extending(&self, tag: &Tag, work: impl Future<Output = Reaction>) -> Reaction {
+        let third = self.subscriber.lease() / 3;
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                () = tokio::time::sleep(third) => {
+                    if let Err(error) = self.subscriber.extend(tag).await {
+                        tracing::warn!(error = &error as &dyn Error, "the lease of a long reaction cannot be extended");
+                    }
+                }
             }
         }
+    }
+
+    /// Leaves a message to an instance of a release that can handle it.
+    async fn send_back(&self, delivery: &Delivery) -> Result<(), BusError> {
+        let subject = delivery.envelope.subject.clone();
+        count(&self.name, "unhandled");
+        metrics::counter!("bus_unhandled_total", "consumer" => self.name.clone(), "subject" => subject).increment(1);
+        let times = self.gate.set_back(delivery.envelope.id);
+        let after = self.policy.backoff(times).max(UNHANDLED_PAUSE);
+        if times == 1 {
+            tracing::warn!("this release does not know the message's subject; it is left to another");
+        }
+        self.subscriber.put_back(&delivery.tag, after).await
+    }
+
+    async fn answer(&self, delivery: &Delivery, outcome: Reaction) -> Result<(), BusError> {
+        let id = delivery.envelope.id;
+        let error = match outcome {
+            Ok(()) => {
+                self.gate.passed(id);
+                count(&self.name, "done");
+                // The receiver lives as long as this sender does.
+                let _ = self.acks.send(delivery.tag.clone());
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if matches!(error, ReactionError::Unavailable(..)) {
+            count(&self.name, "unavailable");
+            let after = self.policy.outage_backoff(self.gate.failed(id)) + self.gate.wait();
+            tracing::warn!(error = &error as &dyn Error, ?after, "a reaction waits for what does not answer");
+            return self.subscriber.put_back(&delivery.tag, after).await;
+        }
+        self.gate.passed(id);
+        if matches!(error, ReactionError::Retry(..)) && delivery.attempt < self.policy.max_attempts {
+            count(&self.name, "retried");
+            let after = self.policy.backoff(delivery.attempt);
+            tracing::warn!(error = &error as &dyn Error, ?after, "a reaction failed and will be tried again");
+            return self.subscriber.retry(&delivery.tag, after).await;
+        }
+        count(&self.name, "given_up");
+        tracing::error!(error = &error as &dyn Error, "a message goes to the dead letters");
+        // First there, then acknowledged: a crash in between repeats the message, and does not lose it.
+        self.bus.dead_letters().add(&self.name, delivery, &error.to_string()).await?;
+        self.subscriber.ack(std::slice::from_ref(&delivery.tag)).await
     }
 }

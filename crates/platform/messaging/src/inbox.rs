@@ -1,6 +1,12 @@
+use std::{error::Error, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
 use bookworm_db::{Db, DbError, Migration, Sql, Tx, values};
-use bookworm_kernel::{MessageId, Timestamp};
+use bookworm_kernel::{Clock, MessageId, Timestamp};
 use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::SharedBus;
 
 pub(crate) const MIGRATION: Migration = Migration {
     name: "messaging/0002_inbox",
@@ -14,9 +20,9 @@ pub(crate) const MIGRATION: Migration = Migration {
 };
 
 /// That a message came to a consumer: the key under which the inbox remembers it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Receipt {
-    pub(crate) consumer: &'static str,
+    pub(crate) consumer: Arc<str>,
     pub(crate) message_id: MessageId,
     pub(crate) at: Timestamp,
 }
@@ -38,11 +44,11 @@ impl Receipt {
                 let new = tx
                     .exec(
                         "INSERT INTO inbox (consumer, message_id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                        values![self.consumer, self.message_id.uuid(), self.at.micros()],
+                        values![&*self.consumer, self.message_id.uuid(), self.at.micros()],
                     )
                     .await?;
                 if new == 0 {
-                    metrics::counter!("inbox_duplicates_total", "consumer" => self.consumer).increment(1);
+                    metrics::counter!("inbox_duplicates_total", "consumer" => self.consumer.clone()).increment(1);
                     return Ok(None);
                 }
                 work(tx).await.map(Some)
@@ -52,10 +58,62 @@ impl Receipt {
     }
 }
 
-/// Forgets messages that came before `before`. Keep them longer than the bus may repeat one.
-pub(crate) async fn prune(db: &Db, before: Timestamp) -> Result<u64, DbError> {
-    db.transact(move |tx| {
-        Box::pin(async move { tx.exec("DELETE FROM inbox WHERE at < $1", values![before.micros()]).await })
-    })
-    .await
+/// Where a store remembers which messages it has dealt with.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// The store's name.
+    fn name(&self) -> &str;
+
+    /// Forgets messages that came before `before`. Returns how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn prune(&self, before: Timestamp) -> Result<u64, Box<dyn Error + Send + Sync>>;
+}
+
+/// The inbox of a database that has [`MIGRATIONS`](crate::MIGRATIONS).
+#[async_trait]
+impl Inbox for Db {
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<u64, Box<dyn Error + Send + Sync>> {
+        let forget = "DELETE FROM inbox WHERE at < $1";
+        let pruned = self
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move { tx.exec(forget, values![before.micros()]).await })
+            })
+            .await?;
+        Ok(pruned)
+    }
+}
+
+/// How often inboxes and bus are pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Forgets, at the beginning and then once an hour until `shutdown`, what inboxes and bus no longer need to remember.
+pub async fn housekeeping(
+    inboxes: Vec<Arc<dyn Inbox>>,
+    bus: SharedBus,
+    clock: Arc<dyn Clock>,
+    retention: Duration,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let now = clock.now();
+        if let Err(error) = bus.prune(now.minus(retention)).await {
+            tracing::warn!(error = &error as &dyn Error, "the bus cannot be pruned");
+        }
+        for inbox in &inboxes {
+            // Twice as long as the bus keeps a message, so that none can come back after it was forgotten.
+            if let Err(error) = inbox.prune(now.minus(retention * 2)).await {
+                tracing::warn!(service = inbox.name(), error = &*error, "the inbox cannot be pruned");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
 }

@@ -2,18 +2,23 @@
 
 mod bus;
 mod consumer;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod db_bus;
+mod dead_letters;
 mod envelope;
+mod gate;
 mod inbox;
 mod outbox;
 
 pub use crate::{
-    bus::{Bus, BusError, DeadLetter, Delivery, SharedBus},
-    consumer::{Consumer, Policy, Reaction, ReactionError, Received, housekeeping},
+    bus::{Bus, BusError, Delivery, Follower, PublishError, SharedBus, Subscriber, Tag},
+    consumer::{Consumer, Policy, Reaction, ReactionError, Received},
     db_bus::{DbBus, undelivered},
+    dead_letters::{DeadLetter, DeadLetters, revive},
     envelope::{Envelope, Message},
-    inbox::Receipt,
-    outbox::{Outbox, relay, waiting},
+    inbox::{Inbox, Receipt, housekeeping},
+    outbox::{Outbox, OutboxSource, relay, waiting},
 };
 
 use bookworm_db::Migration;

@@ -1,15 +1,15 @@
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Cause, Clock, MessageId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{Envelope, Message, SharedBus};
 
 /// How many messages travel to the bus together.
-const BATCH: i64 = 256;
+const BATCH: usize = 256;
 /// How often to look without having been woken: finds what a process that died left behind.
 const POLL: Duration = Duration::from_secs(1);
 /// How long to gather after a journey: under load one journey then carries what many units of work left. The first
@@ -55,6 +55,71 @@ impl Outbox {
         tx.after_commit(move || wake.notify_one());
         Ok(envelope.id)
     }
+
+    /// What a [`relay`] reads: the messages in this database.
+    #[must_use]
+    pub fn source(&self, db: &Db) -> Arc<dyn OutboxSource> {
+        Arc::new(DbOutbox { db: db.clone(), wake: self.wake.clone() })
+    }
+}
+
+/// Where a store's messages wait for a [`relay`], whatever the store is.
+#[async_trait]
+pub trait OutboxSource: Send + Sync {
+    /// The store's name.
+    fn name(&self) -> &str;
+
+    /// Up to `max` messages that are not published yet, oldest first as far as the store knows.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn waiting(&self, max: usize) -> Result<Vec<Envelope>, SourceError>;
+
+    /// Removes messages, which are published.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn remove(&self, published: &[MessageId]) -> Result<(), SourceError>;
+
+    /// Waits until this process puts a message; one that was put since the last call counts too.
+    async fn woken(&self);
+}
+
+/// What a store said.
+type SourceError = Box<dyn Error + Send + Sync>;
+
+/// The outbox of a database that has [`MIGRATIONS`](crate::MIGRATIONS).
+struct DbOutbox {
+    db: Db,
+    wake: Arc<Notify>,
+}
+
+#[async_trait]
+impl OutboxSource for DbOutbox {
+    fn name(&self) -> &str {
+        self.db.name()
+    }
+
+    async fn waiting(&self, max: usize) -> Result<Vec<Envelope>, SourceError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let query = "SELECT envelope FROM outbox ORDER BY seq LIMIT $1";
+        let rows: Vec<Row> = self.db.read().all(query, values![max]).await?;
+        Ok(rows.iter().map(|row| serde_json::from_str(&row.envelope)).collect::<Result<_, _>>()?)
+    }
+
+    async fn remove(&self, published: &[MessageId]) -> Result<(), SourceError> {
+        if published.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Value> = published.iter().map(|id| Value::from(id.uuid())).collect();
+        let delete = format!("DELETE FROM outbox WHERE id IN ({})", in_list(1, ids.len()));
+        self.db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&delete, ids).await })).await?;
+        Ok(())
+    }
+
+    async fn woken(&self) {
+        self.wake.notified().await;
+    }
 }
 
 fn to_json(envelope: &Envelope) -> Result<String, DbError> {
@@ -63,7 +128,6 @@ fn to_json(envelope: &Envelope) -> Result<String, DbError> {
 
 #[derive(FromRow)]
 struct Row {
-    id: Uuid,
     envelope: String,
 }
 
@@ -71,12 +135,12 @@ struct Row {
 ///
 /// A crash between the bus's receipt and the deletion sends a message again: the bus drops it by its id. Several
 /// relays on one outbox are harmless for the same reason.
-pub async fn relay(db: Db, outbox: Outbox, bus: SharedBus, shutdown: CancellationToken) {
+pub async fn relay(outbox: Arc<dyn OutboxSource>, bus: SharedBus, shutdown: CancellationToken) {
     let mut pause = Duration::from_millis(100);
     loop {
-        match carry(&db, &bus).await {
+        match carry(&*outbox, &bus).await {
             // Fewer than a batch: that was all, and whoever puts more wakes us.
-            Ok(carried) if carried < BATCH as usize && !(carried > 0 && shutdown.is_cancelled()) => {
+            Ok(carried) if carried < BATCH && !(carried > 0 && shutdown.is_cancelled()) => {
                 pause = Duration::from_millis(100);
                 if shutdown.is_cancelled() {
                     return;
@@ -85,14 +149,14 @@ pub async fn relay(db: Db, outbox: Outbox, bus: SharedBus, shutdown: Cancellatio
                     tokio::time::sleep(GATHER).await;
                 }
                 tokio::select! {
-                    () = outbox.wake.notified() => {}
+                    () = outbox.woken() => {}
                     () = tokio::time::sleep(POLL) => {}
                     () = shutdown.cancelled() => {}
                 }
             }
             Ok(_) => pause = Duration::from_millis(100),
             Err(error) => {
-                tracing::warn!(service = db.name(), error = &*error, "messages wait in the outbox");
+                tracing::warn!(service = outbox.name(), error = &*error, "messages wait in the outbox");
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = shutdown.cancelled() => return,
@@ -108,24 +172,25 @@ pub async fn relay(db: Db, outbox: Outbox, bus: SharedBus, shutdown: Cancellatio
 /// # Errors
 /// When the database fails.
 pub async fn waiting(db: &Db, mut visit: impl FnMut(Envelope)) -> Result<(), DbError> {
-    let rows: Vec<Row> = db.read().all("SELECT id, envelope FROM outbox ORDER BY seq", []).await?;
+    let rows: Vec<Row> = db.read().all("SELECT envelope FROM outbox ORDER BY seq", []).await?;
     for row in rows {
         visit(serde_json::from_str(&row.envelope).map_err(|error| DbError::Corrupt(error.to_string()))?);
     }
     Ok(())
 }
 
-async fn carry(db: &Db, bus: &SharedBus) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
-    let rows: Vec<Row> = db.read().all("SELECT id, envelope FROM outbox ORDER BY seq LIMIT $1", values![BATCH]).await?;
-    if rows.is_empty() {
+async fn carry(outbox: &dyn OutboxSource, bus: &SharedBus) -> Result<usize, SourceError> {
+    let envelopes = outbox.waiting(BATCH).await?;
+    if envelopes.is_empty() {
         return Ok(0);
     }
-    let envelopes = rows.iter().map(|row| serde_json::from_str(&row.envelope)).collect::<Result<Vec<_>, _>>()?;
-    bus.publish(&envelopes).await?;
-    let ids: Vec<Value> = rows.iter().map(|row| Value::from(row.id)).collect();
-    let sent = ids.len();
-    let delete = format!("DELETE FROM outbox WHERE id IN ({})", in_list(1, sent));
-    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&delete, ids).await })).await?;
-    metrics::counter!("outbox_published_total", "service" => db.name().to_owned()).increment(sent as u64);
-    Ok(sent)
+    let (published, failure) = match bus.publish(&envelopes).await {
+        Ok(()) => (envelopes.iter().map(|envelope| envelope.id).collect(), None),
+        // One message that the bus does not take does not stop the others.
+        Err(error) => (error.accepted.clone(), Some(error)),
+    };
+    outbox.remove(&published).await?;
+    metrics::counter!("outbox_published_total", "service" => outbox.name().to_owned())
+        .increment(published.len() as u64);
+    failure.map_or(Ok(published.len()), |error| Err(error.into()))
 }

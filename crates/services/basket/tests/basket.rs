@@ -665,7 +665,7 @@ async fn publish<M: Message + Clone>(shop: &Shop, events: &[M]) {
     .unwrap();
     let done = "SELECT COUNT(*) FROM inbox";
     let before: Option<i64> = db.read().scalar(done, []).await.unwrap();
-    let relaying = tokio::spawn(relay(db.clone(), outbox, bus.clone(), stop.clone()));
+    let relaying = tokio::spawn(relay(outbox.source(db), bus.clone(), stop.clone()));
     for _ in 0..500 {
         let seen: Option<i64> = db.read().scalar(done, []).await.unwrap();
         let waiting: Option<i64> = db.read().scalar("SELECT COUNT(*) FROM outbox", []).await.unwrap();

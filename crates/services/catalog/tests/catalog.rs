@@ -21,7 +21,7 @@ use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{
     BookId, Cause, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
 };
-use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus, relay};
+use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus, Subscriber, relay};
 use http::{HeaderMap, Request, StatusCode, header};
 use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::{Value, json};
@@ -129,30 +129,32 @@ impl Shop {
     async fn work(&self) -> Working {
         let db = self.databases.open("bus").await.unwrap();
         let bus: SharedBus = Arc::new(DbBus::open(db, self.clock.clone(), Duration::from_secs(30)).await.unwrap());
-        bus.subscribe(
-            "test",
-            &[
-                StockReserved::SUBJECT,
-                StockRejected::SUBJECT,
-                StockReleased::SUBJECT,
-                InventoryUpdated::SUBJECT,
-                BookChanged::SUBJECT,
-            ],
-        )
-        .await
-        .unwrap();
+        let subscriber = bus
+            .subscribe(
+                "test",
+                &[
+                    StockReserved::SUBJECT,
+                    StockRejected::SUBJECT,
+                    StockReleased::SUBJECT,
+                    InventoryUpdated::SUBJECT,
+                    BookChanged::SUBJECT,
+                ],
+            )
+            .await
+            .unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(relay(self.db().clone(), self.catalog.outbox().clone(), bus.clone(), stop.clone()));
+        tokio::spawn(relay(self.catalog.outbox().source(self.db()), bus.clone(), stop.clone()));
         for consumer in self.catalog.consumers() {
             tokio::spawn(consumer.run(bus.clone(), self.clock.clone(), Policy::default(), stop.clone()));
         }
         // A consumer that subscribes later also gets what the bus keeps, so nothing need wait here.
-        Working { bus, stop, now: self.clock.now() }
+        Working { bus, subscriber, stop, now: self.clock.now() }
     }
 }
 
 struct Working {
     bus: SharedBus,
+    subscriber: Arc<dyn Subscriber>,
     stop: CancellationToken,
     now: Timestamp,
 }
@@ -168,8 +170,8 @@ impl Working {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         while heard.len() < n {
             assert!(tokio::time::Instant::now() < patience, "only {heard:?}");
-            for delivery in self.bus.receive("test", n - heard.len()).await.unwrap() {
-                self.bus.ack("test", std::slice::from_ref(&delivery)).await.unwrap();
+            for delivery in self.subscriber.receive(n - heard.len()).await.unwrap() {
+                self.subscriber.ack(std::slice::from_ref(&delivery.tag)).await.unwrap();
                 heard.push((delivery.envelope.subject.clone(), delivery.envelope.data.clone()));
             }
         }
@@ -895,7 +897,7 @@ async fn an_order_holds_gives_back_and_takes_its_copies() {
         // An order that never held anything cannot be completed: somebody must look at it.
         working.publish(&completed(OrderId::new())).await;
         let patience = tokio::time::Instant::now() + Duration::from_secs(30);
-        while working.bus.dead_letters(None, 10).await.unwrap().is_empty() {
+        while working.bus.dead_letters().list(None, 10).await.unwrap().is_empty() {
             assert!(tokio::time::Instant::now() < patience, "no dead letter");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -61,7 +61,14 @@ fn key(payment: PaymentId, operation: &str) -> String {
 
 impl From<ProviderError> for ReactionError {
     fn from(error: ProviderError) -> Self {
-        Self::Retry("the payment provider brought no answer".to_owned(), Some(Box::new(error)))
+        match error {
+            ProviderError::Unavailable(_) | ProviderError::TimedOut(_) => {
+                Self::Unavailable("the payment provider brought no answer".to_owned(), Some(Box::new(error)))
+            }
+            ProviderError::Refused(_) | ProviderError::Absent(_) | ProviderError::Unknown => {
+                Self::Retry("the payment provider's answer does not fit".to_owned(), Some(Box::new(error)))
+            }
+        }
     }
 }
 
@@ -80,6 +87,7 @@ impl Finance {
             Err(ProviderError::Unavailable(_)) => "unavailable",
             Err(ProviderError::TimedOut(_)) => "timed_out",
             Err(ProviderError::Absent(_)) => "absent",
+            Err(ProviderError::Unknown) => "unknown",
         };
         metrics::counter!("payment_provider_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
         answer
@@ -132,7 +140,7 @@ impl Finance {
 
     async fn look(&self, provider: &str, payment: &Payment) -> Result<Outcome, ProviderError> {
         let seen = self.fetch(provider, payment).await?;
-        seen.map(|seen| Outcome::Again(Input::Seen(seen))).ok_or(ProviderError::Unavailable(None))
+        seen.map(|seen| Outcome::Again(Input::Seen(seen))).ok_or(ProviderError::Unknown)
     }
 
     /// Within a unit of work: takes the payment, decides, and keeps the new state, the bookings and the events

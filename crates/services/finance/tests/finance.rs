@@ -8,7 +8,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,7 +34,10 @@ use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{
     Cause, Clock, Currency, CustomerId, Email, ManualClock, MessageId, Money, OrderId, PaymentId, Timestamp,
 };
-use bookworm_messaging::{Bus, BusError, DeadLetter, Delivery, Envelope, Message, Policy};
+use bookworm_messaging::{
+    Bus, BusError, DeadLetter, DeadLetters, Delivery, Envelope, Follower, Message, Policy, PublishError, Subscriber,
+    Tag,
+};
 use http::{Request, StatusCode, header};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -50,61 +53,77 @@ fn usd(amount: i64) -> Money {
 /// A bus in memory, which knows when everything was dealt with.
 #[derive(Default)]
 struct TestBus {
-    subscriptions: Mutex<Vec<(&'static str, Vec<&'static str>)>>,
-    queues: Mutex<HashMap<&'static str, VecDeque<Delivery>>>,
+    subscribers: Mutex<Vec<(Vec<String>, Arc<Queue>)>>,
     under_way: Arc<AtomicUsize>,
-    dead: Mutex<Vec<String>>,
+    dead: DeadMessages,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<VecDeque<Delivery>>,
+    under_way: Arc<AtomicUsize>,
+    /// What was received and not answered, by its tag.
+    leased: Mutex<HashMap<String, Delivery>>,
+}
+
+impl Queue {
+    fn put(&self, delivery: &Tag, attempts: u32) {
+        let taken = self.leased.lock().unwrap().remove(delivery.as_str()).unwrap();
+        let again = Delivery { attempt: taken.attempt + attempts, ..taken };
+        self.waiting.lock().unwrap().push_back(again);
+    }
+}
+
+/// `subject: reason` of each message that was given up.
+#[derive(Default)]
+struct DeadMessages(Mutex<Vec<String>>);
+
+#[async_trait]
+impl DeadLetters for DeadMessages {
+    async fn add(&self, _: &str, delivery: &Delivery, reason: &str) -> Result<(), BusError> {
+        self.0.lock().unwrap().push(format!("{}: {reason}", delivery.envelope.subject));
+        Ok(())
+    }
+    async fn list(&self, _: Option<Uuid>, _: u64) -> Result<Vec<DeadLetter>, BusError> {
+        Ok(Vec::new())
+    }
+    async fn find(&self, _: Uuid) -> Result<Option<DeadLetter>, BusError> {
+        Ok(None)
+    }
+    async fn remove(&self, _: Uuid) -> Result<bool, BusError> {
+        Ok(false)
+    }
 }
 
 #[async_trait]
 impl Bus for TestBus {
-    async fn publish(&self, messages: &[Envelope]) -> Result<(), BusError> {
+    async fn publish(&self, messages: &[Envelope]) -> Result<(), PublishError> {
         for envelope in messages {
-            for (consumer, subjects) in self.subscriptions.lock().unwrap().iter() {
-                if subjects.contains(&envelope.subject.as_str()) {
+            for (subjects, queue) in self.subscribers.lock().unwrap().iter() {
+                if subjects.contains(&envelope.subject) {
                     self.under_way.fetch_add(1, Ordering::SeqCst);
-                    let delivery = Delivery { envelope: envelope.clone(), attempt: 1, tag: 0 };
-                    self.queues.lock().unwrap().entry(consumer).or_default().push_back(delivery);
+                    let tag = Tag::new(Uuid::now_v7().to_string());
+                    let delivery = Delivery { envelope: envelope.clone(), attempt: 1, tag };
+                    queue.waiting.lock().unwrap().push_back(delivery);
                 }
             }
         }
         Ok(())
     }
-    async fn subscribe(&self, consumer: &'static str, subjects: &[&'static str]) -> Result<(), BusError> {
-        self.subscriptions.lock().unwrap().push((consumer, subjects.to_vec()));
+    async fn subscribe(&self, _: &str, subjects: &[&str]) -> Result<Arc<dyn Subscriber>, BusError> {
+        let queue = Arc::new(Queue { under_way: self.under_way.clone(), ..Queue::default() });
+        let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
+        self.subscribers.lock().unwrap().push((subjects, queue.clone()));
+        Ok(queue)
+    }
+    async fn follow(&self, _: &str, _: &[&str]) -> Result<Box<dyn Follower>, BusError> {
+        Err(BusError::Unavailable("finance follows nothing".into()))
+    }
+    async fn redeliver(&self, _: &str, _: &Envelope) -> Result<(), BusError> {
         Ok(())
     }
-    async fn receive(&self, consumer: &'static str, max: usize) -> Result<Vec<Delivery>, BusError> {
-        let taken: Vec<Delivery> = {
-            let mut queues = self.queues.lock().unwrap();
-            let queue = queues.entry(consumer).or_default();
-            let count = max.min(queue.len());
-            queue.drain(..count).collect()
-        };
-        if taken.is_empty() {
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-        Ok(taken)
-    }
-    async fn ack(&self, _: &'static str, deliveries: &[Delivery]) -> Result<(), BusError> {
-        self.under_way.fetch_sub(deliveries.len(), Ordering::SeqCst);
-        Ok(())
-    }
-    async fn retry(&self, consumer: &'static str, delivery: &Delivery, _: Duration) -> Result<(), BusError> {
-        let again = Delivery { attempt: delivery.attempt + 1, ..delivery.clone() };
-        self.queues.lock().unwrap().entry(consumer).or_default().push_back(again);
-        Ok(())
-    }
-    async fn give_up(&self, _: &'static str, delivery: &Delivery, reason: &str) -> Result<(), BusError> {
-        self.dead.lock().unwrap().push(format!("{}: {reason}", delivery.envelope.subject));
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
-        Ok(())
-    }
-    async fn dead_letters(&self, _: Option<Uuid>, _: u64) -> Result<Vec<DeadLetter>, BusError> {
-        Ok(Vec::new())
-    }
-    async fn revive(&self, _: Uuid) -> Result<bool, BusError> {
-        Ok(false)
+    fn dead_letters(&self) -> &dyn DeadLetters {
+        &self.dead
     }
     async fn backlog(&self) -> Result<u64, BusError> {
         Ok(self.under_way.load(Ordering::SeqCst) as u64)
@@ -114,11 +133,48 @@ impl Bus for TestBus {
     }
 }
 
+#[async_trait]
+impl Subscriber for Queue {
+    fn lease(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, BusError> {
+        let taken: Vec<Delivery> = {
+            let mut waiting = self.waiting.lock().unwrap();
+            let count = max.min(waiting.len());
+            waiting.drain(..count).collect()
+        };
+        if taken.is_empty() {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        let leased = taken.iter().map(|delivery| (delivery.tag.as_str().to_owned(), delivery.clone()));
+        self.leased.lock().unwrap().extend(leased);
+        Ok(taken)
+    }
+    async fn ack(&self, deliveries: &[Tag]) -> Result<(), BusError> {
+        self.under_way.fetch_sub(deliveries.len(), Ordering::SeqCst);
+        Ok(())
+    }
+    async fn retry(&self, delivery: &Tag, _: Duration) -> Result<(), BusError> {
+        self.put(delivery, 1);
+        Ok(())
+    }
+    async fn put_back(&self, delivery: &Tag, _: Duration) -> Result<(), BusError> {
+        self.put(delivery, 0);
+        Ok(())
+    }
+    async fn extend(&self, _: &Tag) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
 /// The sandbox over a bad line: answers get lost after the provider has done what was asked.
 struct BadLine {
     sandbox: SandboxProvider,
     lose: Mutex<HashMap<&'static str, usize>>,
     calls: Mutex<HashMap<&'static str, usize>>,
+    /// Whether it says that it knows of no such payment, instead of nothing.
+    denies: AtomicBool,
 }
 
 impl BadLine {
@@ -130,13 +186,29 @@ impl BadLine {
         self.calls.lock().unwrap().get(operation).copied().unwrap_or(0)
     }
 
+    fn forget_calls(&self) {
+        self.calls.lock().unwrap().clear();
+    }
+
+    /// Waits until the provider was asked so often.
+    async fn called(&self, operation: &'static str, times: usize) {
+        for _ in 0..4000 {
+            if self.calls(operation) >= times {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{operation} was called {} times", self.calls(operation));
+    }
+
     fn carry<T>(&self, operation: &'static str, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
         *self.calls.lock().unwrap().entry(operation).or_default() += 1;
         let mut lose = self.lose.lock().unwrap();
         match lose.get_mut(operation) {
             Some(left) if *left > 0 => {
                 *left -= 1;
-                Err(ProviderError::Unavailable(None))
+                let denies = self.denies.load(Ordering::SeqCst);
+                Err(if denies { ProviderError::Unknown } else { ProviderError::Unavailable(None) })
             }
             _ => answer,
         }
@@ -209,18 +281,24 @@ impl Shop {
         let payment = settings::Payment { timeout_seconds: 1, ..settings::Payment::default() };
         let sandbox_db = databases.open(SandboxProvider::NAME).await.unwrap();
         let sandbox = SandboxProvider::open(sandbox_db, &payment, clock.clone()).await.unwrap();
-        let line = Arc::new(BadLine { sandbox: sandbox.clone(), lose: Mutex::default(), calls: Mutex::default() });
+        let line = Arc::new(BadLine {
+            sandbox: sandbox.clone(),
+            lose: Mutex::default(),
+            calls: Mutex::default(),
+            denies: AtomicBool::new(false),
+        });
         let db = databases.open(FinanceService::NAME).await.unwrap();
         let finance = FinanceService::open(db, &payment, clock.clone(), providers(line.clone())).await.unwrap();
         let (api, _) = finance.api().split_for_parts();
         let web = Router::new().nest("/api/v1", api).merge(sandbox.pages());
         let bus = Arc::new(TestBus::default());
         let stop = CancellationToken::new();
-        let policy = Policy { initial_backoff: Duration::from_millis(1), max_attempts: 8, ..Policy::default() };
+        let (initial_backoff, max_backoff) = (Duration::from_millis(1), Duration::from_millis(20));
+        let policy = Policy { initial_backoff, max_backoff, max_attempts: 8, ..Policy::default() };
         for consumer in finance.consumers() {
             tokio::spawn(consumer.run(bus.clone(), clock.clone(), policy, stop.clone()));
         }
-        while bus.subscriptions.lock().unwrap().len() < 3 {
+        while bus.subscribers.lock().unwrap().len() < 3 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Self { finance, sandbox, line, bus, clock, web, stop }
@@ -256,7 +334,7 @@ impl Shop {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("still under way: {:?}", self.bus.dead.lock().unwrap());
+        panic!("still under way: {:?}", self.bus.dead.0.lock().unwrap());
     }
 
     async fn authorise(&self, token: &str, amount: i64) -> OrderId {
@@ -399,7 +477,7 @@ impl Shop {
             .collect();
         assert!(odd.is_empty(), "{odd:?}");
         assert_eq!(self.balances().await.values().sum::<i64>(), 0);
-        assert_eq!(*self.bus.dead.lock().unwrap(), Vec::<String>::new());
+        assert_eq!(*self.bus.dead.0.lock().unwrap(), Vec::<String>::new());
     }
 }
 
@@ -670,7 +748,7 @@ async fn answers_that_get_lost_have_their_effect_once() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_finished_even_when_the_command_is_given_up() {
+async fn what_was_asked_for_is_finished_even_when_the_command_never_comes_again() {
     on_every_database(|shop| async move {
         let refund_id = Uuid::now_v7();
         let [captured, voided, refunded] = [
@@ -681,12 +759,21 @@ async fn what_was_asked_for_is_finished_even_when_the_command_is_given_up() {
         shop.capture(refunded).await;
         let lost = shop.authorise("tok_challenge", 400).await;
         for operation in ["capture", "void", "refund"] {
-            shop.line.lose(operation, 8);
+            shop.line.lose(operation, usize::MAX);
         }
-        shop.capture(captured).await;
-        shop.void(voided).await;
-        shop.refund(refunded, refund_id, 50).await;
-        assert_eq!(std::mem::take(&mut *shop.bus.dead.lock().unwrap()).len(), 3);
+        shop.line.forget_calls();
+        let (capture, void) = (CapturePayment { order_id: captured }, VoidPayment { order_id: voided });
+        let commands = [shop.envelope(&capture), shop.envelope(&void), shop.envelope(&refund(refunded, refund_id, 50))];
+        shop.publish(&commands).await;
+        // However long the provider is away, no command is given up.
+        for operation in ["capture", "void", "refund"] {
+            shop.line.called(operation, 12).await;
+        }
+        assert_eq!(*shop.bus.dead.0.lock().unwrap(), Vec::<String>::new());
+        shop.stop.cancel();
+        for operation in ["capture", "void", "refund"] {
+            shop.line.lose(operation, 0);
+        }
         // The customer confirms, and no webhook gets through.
         let (url, secret) = shop.challenge(lost).await;
         shop.decide(&url, &secret, "approve").await;
@@ -754,11 +841,12 @@ async fn voiding_what_was_captured_gives_all_of_it_back() {
         assert_eq!(shop.told(order).await.len(), 6);
         assert_eq!(shop.line.calls("refund"), 2);
 
-        // The capture's answer got lost for good, so finance does not know yet that there is money to give back.
+        // The capture was given up, so finance does not know yet that there is money to give back.
         let order = shop.authorise("tok_approve", 800).await;
+        shop.line.denies.store(true, Ordering::SeqCst);
         shop.line.lose("capture", 8);
         shop.capture(order).await;
-        shop.bus.dead.lock().unwrap().clear();
+        assert_eq!(std::mem::take(&mut *shop.bus.dead.0.lock().unwrap()).len(), 1);
         shop.void(order).await;
         assert_eq!(
             shop.told(order).await,
@@ -1218,7 +1306,7 @@ async fn a_payment_whose_provider_is_gone_waits_and_is_reported() {
 
     let shop = Shop::open(&databases).await;
     shop.refund(order, Uuid::now_v7(), 900).await;
-    assert_eq!(shop.bus.dead.lock().unwrap().len(), 1, "tried again, then left to staff");
+    assert_eq!(shop.bus.dead.0.lock().unwrap().len(), 1, "tried again, then left to staff");
     assert_eq!(shop.payment(order).await["refunded"]["amount"], 0);
     shop.advance(120);
     let report = shop.get("/api/v1/admin/reconciliation").await.1;

@@ -462,7 +462,7 @@ impl Shop {
         for consumer in service.consumers().into_iter().chain(players(&bus, &played)) {
             running.push(tokio::spawn(consumer.run(bus.clone(), clock.clone(), Policy::default(), shutdown.clone())));
         }
-        let carry = relay(service.db().clone(), service.outbox().clone(), bus.clone(), shutdown.clone());
+        let carry = relay(service.outbox().source(service.db()), bus.clone(), shutdown.clone());
         running.push(tokio::spawn(carry));
         running.extend(service.workers(shutdown.clone()).into_iter().map(tokio::spawn));
         Self { on, service, router, world, played, bus, bus_db, key, shutdown, running, _folder: folder }
@@ -473,7 +473,7 @@ impl Shop {
         for task in self.running {
             task.await.unwrap();
         }
-        let letters = self.bus.dead_letters(None, 10).await.unwrap();
+        let letters = self.bus.dead_letters().list(None, 10).await.unwrap();
         assert!(letters.is_empty(), "{}: dead letters {letters:#?}", self.on);
         let replayed = self.service.replay().await.unwrap();
         assert_eq!(replayed.differing, Vec::<String>::new(), "{}: the projection is what the events say", self.on);

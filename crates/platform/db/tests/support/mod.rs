@@ -33,6 +33,19 @@ impl Home {
         Some(Self { databases: Databases::Postgres { url, max_connections: 8, prefix }, folder: None })
     }
 
+    /// Empty databases beside these, on the same server, which are removed with these.
+    #[allow(dead_code, reason = "not every suite needs it")]
+    pub fn another(&self) -> Self {
+        match &self.databases {
+            Databases::Sqlite(_) => Self::sqlite(),
+            Databases::Postgres { url, max_connections, prefix } => {
+                let prefix = format!("{prefix}{}_", &Uuid::now_v7().simple().to_string()[20..]);
+                let databases = Databases::Postgres { url: url.clone(), max_connections: *max_connections, prefix };
+                Self { databases, folder: None }
+            }
+        }
+    }
+
     /// Removes what the test left on the server.
     pub async fn clean(self) {
         let Databases::Postgres { url, prefix, .. } = &self.databases else { return drop(self.folder) };

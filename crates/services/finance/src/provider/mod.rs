@@ -59,6 +59,9 @@ pub enum ProviderError {
     /// The payment was made with a provider that this shop has no settings for any more.
     #[error("this shop has no payment provider `{0}`")]
     Absent(String),
+    /// It answers that it knows of no such payment.
+    #[error("the payment provider knows of no such payment")]
+    Unknown,
 }
 
 /// What a payment is known by at its provider.

@@ -6,7 +6,7 @@ use bookworm_http::{
     ApiPath, ApiQuery, PageParams, Problem, Result, auth::StaffOnly, cursor, openapi::ProblemResponses,
 };
 use bookworm_kernel::ErrorCode;
-use bookworm_messaging::{BusError, SharedBus};
+use bookworm_messaging::{BusError, SharedBus, revive};
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ async fn list(
     ApiQuery(page): ApiQuery<PageParams>,
 ) -> Result<Json<Page<DeadLetter>>> {
     let limit = page.limit()?;
-    let letters = bus.dead_letters(page.after()?, limit as u64 + 1).await.map_err(unavailable)?;
+    let letters = bus.dead_letters().list(page.after()?, limit as u64 + 1).await.map_err(unavailable)?;
     let (letters, next) = cursor::page(letters, limit, |letter| letter.id);
     let items = letters
         .into_iter()
@@ -63,7 +63,7 @@ async fn list(
     security(("bearer" = []))
 )]
 async fn retry(_: StaffOnly, State(bus): State<SharedBus>, ApiPath(id): ApiPath<Uuid>) -> Result<StatusCode> {
-    if bus.revive(id).await.map_err(unavailable)? {
+    if revive(&*bus, id).await.map_err(unavailable)? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found("dead letter"))

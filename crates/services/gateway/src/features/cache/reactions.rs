@@ -7,15 +7,18 @@ use bookworm_messaging::Consumer;
 
 use super::{AnswerCache, tags::Tag};
 
-/// A consumer that keeps `cache` true. Repeats do no harm, so it needs no inbox.
-///
-/// A message goes to one of those who share a consumer's name. One gateway owns the data folder, so that is the one;
-/// several would each need a name of their own, for each has a first level of its own.
+/// A consumer that keeps `cache` true. Each gateway has one, for each has a first level of its own. What it may have
+/// missed takes all answers with it.
 pub fn consumer(cache: &Arc<AnswerCache>) -> Consumer {
     let on_inventory = cache.clone();
     let on_book = cache.clone();
     let on_index = cache.clone();
-    Consumer::new("gateway.cache")
+    let on_missed = cache.clone();
+    let forget = move || {
+        let cache = on_missed.clone();
+        async move { cache.changed("missed", &[Tag::Everything]).await }
+    };
+    Consumer::each_instance("gateway.cache", forget)
         .on::<InventoryUpdated, _, _>(move |received| {
             let cache = on_inventory.clone();
             async move {
