@@ -1,27 +1,33 @@
+use std::{convert::Infallible, sync::Arc};
+
 use axum::Router;
+use bookworm_contracts::grpc::Transport;
 use bookworm_db::Db;
-use bookworm_gateway::Note;
-use bookworm_messaging::{Consumer, Outbox};
+use bookworm_gateway::{Check, Note};
+use bookworm_loops::Loop;
+use bookworm_messaging::{Consumer, Inbox, OutboxSource};
 use futures::future::BoxFuture;
+use tonic::server::NamedService;
+use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What one role brings into the process.
 #[derive(Default)]
 pub struct Part {
-    /// Its routes below `/api/v1`.
+    /// Its HTTP routes below `/api/v1`.
     pub api: OpenApiRouter,
-    /// Its routes elsewhere.
+    /// Its HTTP routes elsewhere.
     pub others: Router,
-    /// Its databases; each is asked by `/health/ready`.
-    pub dbs: Vec<Db>,
+    /// What other roles ask of it.
+    pub grpc: Vec<Grpc>,
+    /// Where its data is.
+    pub stores: Vec<Store>,
     /// What `/health/ready` shows of parts that the shop can do without.
     pub notes: Vec<(&'static str, Note)>,
-    /// The outboxes to carry to the bus.
-    pub outboxes: Vec<(Db, Outbox)>,
     /// Its reactions to other services' messages.
     pub consumers: Vec<Consumer>,
-    /// Its loops; each ends when the process shuts down.
-    pub workers: Vec<BoxFuture<'static, ()>>,
+    /// Its background loops.
+    pub loops: Vec<Loop>,
     /// What it does once the public API is there to be called.
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
     /// What it does when the process begins to end, while requests in flight are finished.
@@ -34,13 +40,81 @@ impl Part {
     pub fn and(mut self, other: Self) -> Self {
         self.api = self.api.merge(other.api);
         self.others = self.others.merge(other.others);
-        self.dbs.extend(other.dbs);
+        self.grpc.extend(other.grpc);
+        self.stores.extend(other.stores);
         self.notes.extend(other.notes);
-        self.outboxes.extend(other.outboxes);
         self.consumers.extend(other.consumers);
-        self.workers.extend(other.workers);
+        self.loops.extend(other.loops);
         self.on_api.extend(other.on_api);
         self.on_stop.extend(other.on_stop);
         self
+    }
+}
+
+/// A store of a role, whatever keeps the data.
+pub struct Store {
+    /// What health checks call it: no two stores of a process share a name.
+    pub name: String,
+    /// Whether it can take a change.
+    pub check: Check,
+    /// Where it remembers which messages it has dealt with; `None` when it reacts to none.
+    pub inbox: Option<Arc<dyn Inbox>>,
+    /// Where its messages wait for the bus; `None` when it publishes none.
+    pub outbox: Option<Arc<dyn OutboxSource>>,
+    /// Ends its connections, once nothing uses it any more.
+    pub close: BoxFuture<'static, ()>,
+}
+
+impl Store {
+    /// A database without messages. It must take a change: one on a full or read-only disk still answers questions.
+    pub fn database(db: &Db) -> Self {
+        let (checked, closed) = (db.clone(), db.clone());
+        Self {
+            name: db.name().to_owned(),
+            check: Arc::new(move || {
+                let db = checked.clone();
+                Box::pin(async move { db.check_write().await.map_err(|error| error.to_string()) })
+            }),
+            inbox: None,
+            outbox: None,
+            close: Box::pin(async move { closed.close().await }),
+        }
+    }
+
+    /// A database with the tables of [`bookworm_messaging::MIGRATIONS`], whose service reacts to messages.
+    pub fn with_inbox(db: &Db) -> Self {
+        Self { inbox: Some(Arc::new(db.clone())), ..Self::database(db) }
+    }
+
+    /// The same, whose service publishes too.
+    #[must_use]
+    pub fn and_outbox(self, outbox: Arc<dyn OutboxSource>) -> Self {
+        Self { outbox: Some(outbox), ..self }
+    }
+}
+
+/// A gRPC service that a role answers, to be asked in this process or from elsewhere.
+#[derive(Clone)]
+pub struct Grpc {
+    /// Its name in the protocol, e.g. `bookworm.catalog.v1.Catalog`.
+    pub name: &'static str,
+    /// Straight into the service.
+    pub transport: Transport,
+}
+
+impl Grpc {
+    /// A generated server.
+    pub fn new<S>(server: S) -> Self
+    where
+        S: NamedService
+            + Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let transport = BoxCloneSyncService::new(server.map_err(|never: Infallible| match never {}));
+        Self { name: S::NAME, transport }
     }
 }

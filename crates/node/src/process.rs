@@ -5,19 +5,19 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::Router;
 use bookworm_config::{Secret, Settings};
-use bookworm_db::Db;
 use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
 use bookworm_http::Connections;
-use bookworm_messaging::{Inbox, Policy, housekeeping, relay};
+use bookworm_loops::{Gone, Loop, Supervisor};
+use bookworm_messaging::{Inbox, OutboxSource, Policy, housekeeping, relay};
 use bookworm_telemetry::Telemetry;
 use futures::future::BoxFuture;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Role, Roles, descriptors,
+    Roles, descriptors,
     foundation::{Foundation, Owner},
-    part::Part,
+    part::{Part, Store},
     roles,
 };
 
@@ -26,11 +26,11 @@ pub struct Shop {
     listener: TcpListener,
     connections: Connections,
     router: Router,
-    workers: JoinSet<()>,
-    relays: JoinSet<()>,
-    stop_relays: CancellationToken,
+    working: Supervisor,
+    relays: Supervisor,
     stop_serving: CancellationToken,
-    dbs: Vec<Db>,
+    /// How each store is closed.
+    closing: Vec<BoxFuture<'static, ()>>,
     foundation: Foundation,
     first_admin: Option<FirstAdmin>,
     on_stop: Vec<BoxFuture<'static, ()>>,
@@ -71,7 +71,12 @@ impl Shop {
         let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive, recreate).await?;
         let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
         foundation.inventory.close().await;
-        let Part { api, others, dbs, notes, outboxes, consumers, workers, on_api, on_stop } = part;
+        let Part { api, others, grpc: _, mut stores, notes, consumers, loops, on_api, on_stop } = part;
+        stores.push(Store::database(&foundation.bus_db));
+        let mut shelf = Shelf::default();
+        stores.into_iter().for_each(|store| shelf.put(store));
+        let Shelf { checks, inboxes, outboxes, closing } = shelf;
+        let gone = Gone::default();
 
         let stop_serving = CancellationToken::new();
         let gateway = GatewayService::new(
@@ -81,7 +86,9 @@ impl Shop {
             foundation.clock.clone(),
             None,
         );
-        let health = Health::new(checks(&dbs, &foundation), stop_serving.clone()).with_notes(notes);
+        let lost = gone.clone();
+        let health =
+            Health::new(checks, stop_serving.clone()).with_notes(notes).with_gone(Arc::new(move || lost.names()));
         let api = gateway.api(api, &health);
         on_api.into_iter().for_each(|connect| connect(api.clone()));
         let backends = Backends {
@@ -93,41 +100,36 @@ impl Shop {
         };
         let router = gateway.front(api, backends);
 
-        let stop = &foundation.stop_work;
-        let mut running = JoinSet::new();
-        for worker in workers.into_iter().chain(gateway.workers(stop.clone())) {
-            running.spawn(worker);
-        }
+        let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone());
+        loops.into_iter().chain(gateway.loops()).for_each(|work| working.start(work));
         let policy = policy(&foundation.settings);
         for consumer in consumers.into_iter().chain(gateway.consumers()) {
-            running.spawn(consumer.run(foundation.bus.clone(), foundation.clock.clone(), policy, stop.clone()));
+            let (bus, clock) = (foundation.bus.clone(), foundation.clock.clone());
+            let name = format!("consumer {}", consumer.name());
+            working.start(Loop::new(name, move |stop| consumer.clone().run(bus.clone(), clock.clone(), policy, stop)));
         }
         let retention = Duration::from_secs(u64::from(foundation.settings.messaging.retention_days) * 24 * 3600);
-        let receivers = outboxes.iter().map(|(db, _)| Arc::new(db.clone()) as Arc<dyn Inbox>).collect();
-        running.spawn(housekeeping(
-            receivers,
-            foundation.bus.clone(),
-            foundation.clock.clone(),
-            retention,
-            stop.clone(),
-        ));
-        let until_stopped = stop.clone();
-        running.spawn(async move {
-            tokio::select! { () = telemetry.upkeep() => {}, () = until_stopped.cancelled() => {} }
-        });
-        let (mut relays, stop_relays) = (JoinSet::new(), CancellationToken::new());
-        for (db, outbox) in outboxes {
-            relays.spawn(relay(outbox.source(&db), foundation.bus.clone(), stop_relays.clone()));
+        working.start(housekeeping(inboxes, foundation.bus.clone(), foundation.clock.clone(), retention));
+        working.start(Loop::new("telemetry", move |stop| {
+            let telemetry = telemetry.clone();
+            async move {
+                tokio::select! { () = telemetry.upkeep() => {}, () = stop.cancelled() => {} }
+            }
+        }));
+        let mut relays = Supervisor::new(CancellationToken::new(), gone);
+        for outbox in outboxes {
+            let bus = foundation.bus.clone();
+            let name = format!("relay {}", outbox.name());
+            relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), stop)));
         }
         Ok(Self {
             listener,
             connections,
             router,
-            workers: running,
+            working,
             relays,
-            stop_relays,
             stop_serving,
-            dbs,
+            closing,
             foundation,
             first_admin,
             on_stop,
@@ -166,28 +168,46 @@ impl Shop {
             stopping.cancelled().await;
             let mut farewells = JoinSet::new();
             self.on_stop.into_iter().for_each(|farewell| drop(farewells.spawn(farewell)));
-            finish("long connections", farewells, grace).await;
+            let all = async { while farewells.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(grace, all).await;
+            report("long connections", farewells.len());
         };
         let serving = bookworm_http::serve(self.listener, self.router, self.connections, self.stop_serving, grace);
         let (drained, ()) = tokio::join!(serving, on_stop);
         watcher.abort();
         tracing::info!(?drained, "no more requests");
-        self.foundation.stop_work.cancel();
-        finish("reactions and loops", self.workers, grace).await;
-        self.stop_relays.cancel();
-        finish("outbox relays", self.relays, grace).await;
-        for db in self.dbs {
-            db.close().await;
+        report("reactions and loops", self.working.finish(grace).await);
+        report("outbox relays", self.relays.finish(grace).await);
+        for close in self.closing {
+            close.await;
         }
         tracing::info!("closed");
     }
 }
 
-async fn finish(what: &str, mut tasks: JoinSet<()>, grace: Duration) {
-    let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(grace, all).await.is_err() {
+fn report(what: &str, left: usize) {
+    if left > 0 {
         // Nothing is lost: what they were doing is still in the databases and goes on at the next start.
-        tracing::warn!(what, left = tasks.len(), "did not end in time");
+        tracing::warn!(what, left, "did not end in time");
+    }
+}
+
+/// What the stores of all roles bring, by what it is for.
+#[derive(Default)]
+struct Shelf {
+    checks: Vec<(String, Check)>,
+    inboxes: Vec<Arc<dyn Inbox>>,
+    outboxes: Vec<Arc<dyn OutboxSource>>,
+    closing: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Shelf {
+    fn put(&mut self, store: Store) {
+        let Store { name, check, inbox, outbox, close } = store;
+        self.checks.push((name, check));
+        self.inboxes.extend(inbox);
+        self.outboxes.extend(outbox);
+        self.closing.push(close);
     }
 }
 
@@ -199,25 +219,6 @@ fn policy(settings: &Settings) -> Policy {
         max_backoff: Duration::from_secs(messaging.backoff_max_seconds),
         workers: messaging.workers_per_consumer as usize,
     }
-}
-
-/// Each part's own check. A database must take a change: one on a full or read-only disk still answers questions.
-fn checks(dbs: &[Db], foundation: &Foundation) -> Vec<(&'static str, Check)> {
-    let mut checks: Vec<(&'static str, Check)> = Vec::new();
-    for db in dbs {
-        let name = Role::ALL.into_iter().map(Role::name).find(|name| *name == db.name()).unwrap_or("sandbox");
-        checks.push((name, writes(db)));
-    }
-    checks.push(("bus", writes(&foundation.bus_db)));
-    checks
-}
-
-fn writes(db: &Db) -> Check {
-    let db = db.clone();
-    Arc::new(move || {
-        let db = db.clone();
-        Box::pin(async move { db.check_write().await.map_err(|error| error.to_string()) })
-    })
 }
 
 fn metrics(telemetry: Telemetry, foundation: &Foundation) -> Metrics {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use axum::Router;
-use bookworm_config::{Settings, Sources};
+use bookworm_config::{Secret, Settings, Sources};
 use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenResponse, ordering::Order};
-use bookworm_db::{Databases, Sql};
+use bookworm_db::{Databases, Db, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
 use http::{Method, StatusCode};
@@ -180,6 +180,21 @@ impl TestShop {
         let stop = CancellationToken::new();
         self.serving = Some((stop.clone(), tokio::spawn(shop.serve(stop))));
         address
+    }
+
+    /// A database of the shop, opened beside it; `None` when the shop has none of this name.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn database(&self, name: &str) -> Option<Db> {
+        let databases = match &self.settings.database.url {
+            Some(url) => {
+                Databases::Postgres { url: Secret::expose(url).to_owned(), max_connections: 2, prefix: String::new() }
+            }
+            None => Databases::Sqlite(self.settings.data_dir.clone()),
+        };
+        let there = databases.existing(&[name]).await.expect("the databases answer");
+        if there.is_empty() { None } else { Some(databases.open(name).await.expect("the database opens")) }
     }
 
     /// A request; the path is whole, e.g. `/api/v1/books`.

@@ -1,11 +1,12 @@
 use bookworm_basket::{BasketService, Options};
-use bookworm_contracts::grpc::{Transport, basket::basket_client::BasketClient};
 
-use crate::{clients, foundation::Foundation, part::Part, roles::catalog};
+use crate::{
+    clients,
+    foundation::Foundation,
+    part::{Grpc, Part, Store},
+};
 
-pub type Client = BasketClient<Transport>;
-
-pub async fn build(foundation: &Foundation, catalog: catalog::Client) -> anyhow::Result<(Client, Part)> {
+pub async fn build(foundation: &Foundation, catalog: clients::Catalog) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let options = Options {
         guest_days: settings.basket.guest_days,
@@ -15,12 +16,12 @@ pub async fn build(foundation: &Foundation, catalog: catalog::Client) -> anyhow:
     };
     let db = foundation.inventory.database(BasketService::NAME).await?;
     let service = BasketService::open(db, options, foundation.clock.clone(), catalog).await?;
-    let part = Part {
+    Ok(Part {
         api: service.api(),
-        dbs: vec![service.db().clone()],
+        grpc: vec![Grpc::new(service.grpc())],
+        stores: vec![Store::with_inbox(service.db())],
         consumers: service.consumers(),
-        workers: service.workers(foundation.stop_work.clone()),
+        loops: service.loops(),
         ..Part::default()
-    };
-    Ok((BasketClient::new(clients::local(service.grpc())), part))
+    })
 }

@@ -2,17 +2,18 @@ use std::path::Path;
 
 use anyhow::Context;
 use bookworm_catalog::{CatalogService, SearchOptions, import};
-use bookworm_contracts::grpc::{Transport, ai::ai_client::AiClient, catalog::catalog_client::CatalogClient};
 
-use crate::{clients, foundation::Foundation, part::Part};
-
-pub type Client = CatalogClient<Transport>;
+use crate::{
+    clients,
+    foundation::Foundation,
+    part::{Grpc, Part, Store},
+};
 
 /// The demonstration catalogue, loaded by the same importer that users use.
 const DEMO: &[u8] = include_bytes!("../../../../data/demo-catalogue.jsonl");
 
 /// `ai` turns texts into vectors; without it searches go by words alone.
-pub async fn build(foundation: &Foundation, ai: Option<AiClient<Transport>>) -> anyhow::Result<(Client, Part)> {
+pub async fn build(foundation: &Foundation, ai: Option<clients::Ai>) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
@@ -21,15 +22,14 @@ pub async fn build(foundation: &Foundation, ai: Option<AiClient<Transport>>) -> 
     if settings.demo {
         load_demo(&service, &settings.data_dir).await?;
     }
-    let part = Part {
+    Ok(Part {
         api: service.api(),
-        dbs: vec![service.db().clone()],
-        outboxes: vec![(service.db().clone(), service.outbox().clone())],
+        grpc: vec![Grpc::new(service.grpc())],
+        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
-        workers: service.workers(foundation.stop_work.clone()),
+        loops: service.loops(),
         ..Part::default()
-    };
-    Ok((CatalogClient::new(clients::local(service.grpc())), part))
+    })
 }
 
 /// Fills an empty catalogue. The file stays in the data folder until all of it is loaded, so that a first start that

@@ -8,18 +8,18 @@ use bookworm_chat::{
 use bookworm_gateway::Note;
 
 use crate::{
+    clients,
     foundation::Foundation,
-    part::Part,
-    roles::{ai, basket, notification, ordering},
+    part::{Part, Store},
 };
 
 /// `ai` understands messages by their meaning and chooses words; without it the bot goes by words alone and says its own.
 pub async fn build(
     foundation: &Foundation,
-    ai: Option<ai::Client>,
-    basket: basket::Client,
-    ordering: ordering::Client,
-    mail: notification::Client,
+    ai: Option<clients::Ai>,
+    basket: clients::Basket,
+    ordering: clients::Ordering,
+    mail: clients::Mailroom,
 ) -> anyhow::Result<Part> {
     let settings = &foundation.settings.chat;
     let writes = foundation.settings.ai.chat_url.is_some();
@@ -35,8 +35,8 @@ pub async fn build(
         clients: Clients { basket, ordering, mail },
     };
     let service = ChatService::open(foundation.inventory.database(ChatService::NAME).await?, needs).await?;
-    let mut workers = service.workers(&foundation.stop_work);
-    workers.extend(bot.workers(&foundation.stop_work));
+    let mut loops = service.loops();
+    loops.extend(bot.loops());
     let understands = bot.clone();
     let note: Note = Arc::new(move || match understands.triage().knows_meaning() {
         true => "ok".to_owned(),
@@ -45,10 +45,9 @@ pub async fn build(
     Ok(Part {
         api: service.api().merge(bot.api()),
         others: service.hub(),
-        dbs: vec![service.db().clone()],
+        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         notes: vec![("chat_bot", note)],
-        outboxes: vec![(service.db().clone(), service.outbox().clone())],
-        workers,
+        loops,
         on_api: vec![Box::new(move |api| bot.connect(api))],
         on_stop: vec![Box::pin(async move { service.shutdown().await })],
         ..Part::default()

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use bookworm_finance::{FinanceService, Providers, RouterSender, SandboxProvider};
 
-use crate::{foundation::Foundation, part::Part};
+use crate::{
+    foundation::Foundation,
+    part::{Part, Store},
+};
 
 pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let settings = &foundation.settings.payment;
@@ -12,15 +15,15 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let db = foundation.inventory.database(FinanceService::NAME).await?;
     let service =
         FinanceService::open(db, settings, foundation.clock.clone(), Providers::new(Arc::new(sandbox.clone()))).await?;
-    let mut workers = service.workers(foundation.stop_work.clone());
-    workers.extend(sandbox.workers(foundation.stop_work.clone()));
+    let mut loops = service.loops();
+    loops.extend(sandbox.loops());
+    let ours = Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()));
     Ok(Part {
         api: service.api(),
         others: sandbox.pages(),
-        dbs: vec![service.db().clone(), sandbox.db().clone()],
-        outboxes: vec![(service.db().clone(), service.outbox().clone())],
+        stores: vec![ours, Store::database(sandbox.db())],
         consumers: service.consumers(),
-        workers,
+        loops,
         // The sandbox's webhooks come to the public API, as a provider's would.
         on_api: vec![Box::new(move |api| sandbox.connect(Arc::new(RouterSender::new(api))))],
         ..Part::default()

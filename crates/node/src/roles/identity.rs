@@ -2,19 +2,19 @@ use std::sync::Arc;
 
 use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::IdentityService;
+use bookworm_loops::Loop;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FirstAdmin,
+    FirstAdmin, clients,
     foundation::Foundation,
-    part::Part,
-    roles::{basket, notification},
+    part::{Part, Store},
 };
 
 pub async fn build(
     foundation: &Foundation,
-    basket: basket::Client,
-    mail: notification::Client,
+    basket: clients::Basket,
+    mail: clients::Mailroom,
 ) -> anyhow::Result<(Option<FirstAdmin>, Part)> {
     let settings = &foundation.settings;
     let service = IdentityService::open(
@@ -27,16 +27,16 @@ pub async fn build(
     )
     .await?;
     let admin = service.ensure_admin(settings.admin.email.as_deref(), settings.admin.password.as_ref()).await?;
-    let mut workers = service.workers(foundation.stop_work.clone());
     foundation.verifier.set_keys(service.public_keys());
-    workers.push(Box::pin(follow_keys(service.clone(), foundation.verifier.clone(), foundation.stop_work.clone())));
+    let mut loops = service.loops();
+    let (identity, verifier) = (service.clone(), foundation.verifier.clone());
+    loops.push(Loop::new("identity.verifier", move |stop| follow_keys(identity.clone(), verifier.clone(), stop)));
     let part = Part {
         api: service.api(),
         others: service.well_known(),
-        dbs: vec![service.db().clone()],
-        outboxes: vec![(service.db().clone(), service.outbox().clone())],
+        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
-        workers,
+        loops,
         ..Part::default()
     };
     let admin = admin.map(|admin| FirstAdmin { email: admin.email, password: admin.password });

@@ -12,7 +12,7 @@ mod web;
 
 use axum::Router;
 
-use crate::{FirstAdmin, Role, Roles, foundation::Foundation, part::Part};
+use crate::{FirstAdmin, Role, Roles, clients, foundation::Foundation, part::Part};
 
 /// Every role of this process, built.
 pub struct Built {
@@ -31,55 +31,40 @@ pub struct Built {
 pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Built> {
     let mut part = Part::default();
     let mut first_admin = None;
-    let mut clients = Clients::default();
     if roles.has(Role::Ai) {
-        let (ai, brings) = ai::build(foundation)?;
-        clients.ai = Some(ai);
-        part = part.and(brings);
+        part = part.and(ai::build(foundation)?);
     }
     if roles.has(Role::Catalog) {
-        let (catalog, brings) = catalog::build(foundation, clients.ai.clone()).await?;
-        clients.catalog = Some(catalog);
+        let brings = catalog::build(foundation, clients::ai(&part)).await?;
         part = part.and(brings);
     }
-    if let (true, Some(catalog)) = (roles.has(Role::Basket), &clients.catalog) {
-        let (basket, brings) = basket::build(foundation, catalog.clone()).await?;
-        clients.basket = Some(basket);
-        part = part.and(brings);
+    if let (true, Some(catalog)) = (roles.has(Role::Basket), clients::catalog(&part)) {
+        part = part.and(basket::build(foundation, catalog).await?);
     }
     if roles.has(Role::Notification) {
-        let (notification, brings) = notification::build(foundation).await?;
-        clients.notification = Some(notification);
-        part = part.and(brings);
+        part = part.and(notification::build(foundation).await?);
     }
-    if let (true, Some(basket), Some(mail)) = (roles.has(Role::Identity), &clients.basket, &clients.notification) {
-        let (admin, brings) = identity::build(foundation, basket.clone(), mail.clone()).await?;
+    if let (true, Some(basket), Some(mail)) =
+        (roles.has(Role::Identity), clients::basket(&part), clients::mailroom(&part))
+    {
+        let (admin, brings) = identity::build(foundation, basket, mail).await?;
         first_admin = admin;
         part = part.and(brings);
     }
     if roles.has(Role::Finance) {
         part = part.and(finance::build(foundation).await?);
     }
-    if let (true, Some(catalog), Some(basket)) = (roles.has(Role::Ordering), clients.catalog, clients.basket.clone()) {
-        let (ordering, brings) = ordering::build(foundation, catalog, basket).await?;
-        clients.ordering = Some(ordering);
-        part = part.and(brings);
+    if let (true, Some(catalog), Some(basket)) =
+        (roles.has(Role::Ordering), clients::catalog(&part), clients::basket(&part))
+    {
+        part = part.and(ordering::build(foundation, catalog, basket).await?);
     }
     if let (true, Some(basket), Some(ordering), Some(mail)) =
-        (roles.has(Role::Chat), clients.basket, clients.ordering, clients.notification)
+        (roles.has(Role::Chat), clients::basket(&part), clients::ordering(&part), clients::mailroom(&part))
     {
-        part = part.and(chat::build(foundation, clients.ai, basket, ordering, mail).await?);
+        let brings = chat::build(foundation, clients::ai(&part), basket, ordering, mail).await?;
+        part = part.and(brings);
     }
     let pages = if roles.has(Role::Web) { Some(web::build(foundation)?) } else { None };
     Ok(Built { part, pages, first_admin })
-}
-
-/// Clients of the roles that others ask.
-#[derive(Default)]
-struct Clients {
-    ai: Option<ai::Client>,
-    catalog: Option<catalog::Client>,
-    basket: Option<basket::Client>,
-    ordering: Option<ordering::Client>,
-    notification: Option<notification::Client>,
 }

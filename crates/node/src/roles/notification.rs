@@ -1,11 +1,11 @@
-use bookworm_contracts::grpc::{Transport, notification::mailroom_client::MailroomClient};
 use bookworm_notification::NotificationService;
 
-use crate::{clients, foundation::Foundation, part::Part};
+use crate::{
+    foundation::Foundation,
+    part::{Grpc, Part, Store},
+};
 
-pub type Client = MailroomClient<Transport>;
-
-pub async fn build(foundation: &Foundation) -> anyhow::Result<(Client, Part)> {
+pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let service = NotificationService::open(
         foundation.inventory.database(NotificationService::NAME).await?,
@@ -16,12 +16,12 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<(Client, Part)> {
         foundation.clock.clone(),
     )
     .await?;
-    let part = Part {
+    Ok(Part {
         api: service.api(),
-        dbs: vec![service.db().clone()],
+        grpc: vec![Grpc::new(service.grpc())],
+        stores: vec![Store::with_inbox(service.db())],
         consumers: service.consumers(),
-        workers: service.workers(foundation.stop_work.clone()),
+        loops: service.loops(),
         ..Part::default()
-    };
-    Ok((MailroomClient::new(clients::local(service.grpc())), part))
+    })
 }

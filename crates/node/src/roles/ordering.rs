@@ -1,20 +1,16 @@
-use bookworm_contracts::grpc::{Transport, ordering::ordering_client::OrderingClient};
 use bookworm_ordering::OrderingService;
 
 use crate::{
     clients,
     foundation::Foundation,
-    part::Part,
-    roles::{basket, catalog},
+    part::{Grpc, Part, Store},
 };
-
-pub type Client = OrderingClient<Transport>;
 
 pub async fn build(
     foundation: &Foundation,
-    catalog: catalog::Client,
-    basket: basket::Client,
-) -> anyhow::Result<(Client, Part)> {
+    catalog: clients::Catalog,
+    basket: clients::Basket,
+) -> anyhow::Result<Part> {
     let service = OrderingService::open(
         foundation.inventory.database(OrderingService::NAME).await?,
         foundation.settings.ordering.clone(),
@@ -23,13 +19,12 @@ pub async fn build(
         catalog,
     )
     .await?;
-    let part = Part {
+    Ok(Part {
         api: service.api(),
-        dbs: vec![service.db().clone()],
-        outboxes: vec![(service.db().clone(), service.outbox().clone())],
+        grpc: vec![Grpc::new(service.grpc())],
+        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
-        workers: service.workers(foundation.stop_work.clone()),
+        loops: service.loops(),
         ..Part::default()
-    };
-    Ok((OrderingClient::new(clients::local(service.grpc())), part))
+    })
 }

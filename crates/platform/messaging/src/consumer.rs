@@ -148,6 +148,7 @@ const ACK_EVERY: Duration = Duration::from_millis(50);
 /// acknowledged; to stop reacting for good, leave a reaction that does nothing.
 ///
 /// One of [each instance](Self::each_instance) hears everything from now on, one message after the other.
+#[derive(Clone)]
 pub struct Consumer {
     name: Arc<str>,
     handlers: HashMap<&'static str, Handler>,
@@ -204,7 +205,7 @@ impl Consumer {
     /// Subscribes and works until `shutdown`; then finishes what it has begun.
     pub async fn run(self, bus: SharedBus, clock: Arc<dyn Clock>, policy: Policy, shutdown: CancellationToken) {
         if self.handlers.is_empty() {
-            return;
+            return shutdown.cancelled().await;
         }
         let (name, handlers, missed) = (self.name, Arc::new(self.handlers), self.on_missed);
         let running = Running { name, handlers, bus, clock, policy, shutdown };

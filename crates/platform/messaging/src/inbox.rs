@@ -3,8 +3,8 @@ use std::{error::Error, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bookworm_db::{Db, DbError, Migration, Sql, Tx, values};
 use bookworm_kernel::{Clock, MessageId, Timestamp};
+use bookworm_loops::Loop;
 use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 
 use crate::SharedBus;
 
@@ -92,28 +92,22 @@ impl Inbox for Db {
 /// How often inboxes and bus are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Forgets, at the beginning and then once an hour until `shutdown`, what inboxes and bus no longer need to remember.
-pub async fn housekeeping(
-    inboxes: Vec<Arc<dyn Inbox>>,
-    bus: SharedBus,
-    clock: Arc<dyn Clock>,
-    retention: Duration,
-    shutdown: CancellationToken,
-) {
-    loop {
-        let now = clock.now();
-        if let Err(error) = bus.prune(now.minus(retention)).await {
-            tracing::warn!(error = &error as &dyn Error, "the bus cannot be pruned");
-        }
-        for inbox in &inboxes {
-            // Twice as long as the bus keeps a message, so that none can come back after it was forgotten.
-            if let Err(error) = inbox.prune(now.minus(retention * 2)).await {
-                tracing::warn!(service = inbox.name(), error = &*error, "the inbox cannot be pruned");
+/// Forgets, at the beginning and then once an hour, what inboxes and bus no longer need to remember.
+#[must_use]
+pub fn housekeeping(inboxes: Vec<Arc<dyn Inbox>>, bus: SharedBus, clock: Arc<dyn Clock>, retention: Duration) -> Loop {
+    let inboxes = Arc::new(inboxes);
+    Loop::every("messaging.housekeeping", PRUNE_EVERY, move || {
+        let (inboxes, bus, now) = (inboxes.clone(), bus.clone(), clock.now());
+        async move {
+            if let Err(error) = bus.prune(now.minus(retention)).await {
+                tracing::warn!(error = &error as &dyn Error, "the bus cannot be pruned");
+            }
+            for inbox in &*inboxes {
+                // Twice as long as the bus keeps a message, so that none can come back after it was forgotten.
+                if let Err(error) = inbox.prune(now.minus(retention * 2)).await {
+                    tracing::warn!(service = inbox.name(), error = &*error, "the inbox cannot be pruned");
+                }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(PRUNE_EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    })
 }

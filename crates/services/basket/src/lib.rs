@@ -28,9 +28,8 @@ use bookworm_contracts::grpc::{
 };
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Currency, Timestamp};
+use bookworm_loops::Loop;
 use bookworm_messaging::Consumer;
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::catalogue::Catalogue;
@@ -109,10 +108,10 @@ impl BasketService {
         vec![reactions::consumer(self)]
     }
 
-    /// Loops that run until `shutdown`.
+    /// Its background loops.
     #[must_use]
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        vec![Box::pin(features::expire_guests::run(self.clone(), shutdown))]
+    pub fn loops(&self) -> Vec<Loop> {
+        vec![features::expire_guests::every_hour(self.clone())]
     }
 
     /// Deletes the baskets of guests that were untouched for too long; returns how many. A worker does so each hour.

@@ -23,9 +23,8 @@ use std::sync::Arc;
 use bookworm_contracts::{events::catalog::BookChanged, grpc::catalog::catalog_server::CatalogServer};
 use bookworm_db::{Db, DbError, Migration, Sql, Tx};
 use bookworm_kernel::{BookId, Cause, Clock, Currency};
+use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
@@ -97,15 +96,22 @@ impl CatalogService {
         reactions::consumers(self)
     }
 
-    /// Loops that run until `shutdown`.
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        vec![
-            Box::pin(features::adjust_stock::forget_keys(self.clone(), shutdown.clone())),
-            Box::pin(features::import_file::work(self.clone(), Work::Check, shutdown.clone())),
-            Box::pin(features::import_file::work(self.clone(), Work::Import, shutdown.clone())),
-            Box::pin(search::follow::run(self.clone(), shutdown.clone())),
-            Box::pin(search::meaning::run(self.clone(), shutdown)),
-        ]
+    /// Its background loops.
+    pub fn loops(&self) -> Vec<Loop> {
+        let mut loops = vec![features::adjust_stock::forget_keys(self.clone())];
+        for (name, work) in [("catalog.import_checks", Work::Check), ("catalog.imports", Work::Import)] {
+            let catalog = self.clone();
+            loops.push(Loop::new(name, move |stop| features::import_file::work(catalog.clone(), work, stop)));
+        }
+        let catalog = self.clone();
+        if self.0.search.folder().is_some() {
+            loops.push(Loop::new("catalog.index", move |stop| search::follow::run(catalog.clone(), stop)));
+        }
+        let catalog = self.clone();
+        if self.0.search.embedder().is_some() {
+            loops.push(Loop::new("catalog.vectors", move |stop| search::meaning::run(catalog.clone(), stop)));
+        }
+        loops
     }
 
     /// Queries of other services. They read the database and never an answer kept in memory, since checkout relies on

@@ -1385,7 +1385,7 @@ impl Shop {
 
     fn workers(&self) -> Workers {
         let stop = CancellationToken::new();
-        let tasks = self.catalog.workers(stop.clone()).into_iter().map(tokio::spawn).collect();
+        let tasks = self.catalog.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
         Workers { stop, tasks }
     }
 

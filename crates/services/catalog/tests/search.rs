@@ -161,7 +161,7 @@ impl Shop {
         let catalog = CatalogService::open_with_search(db, Currency::USD, clock.clone(), search).await.unwrap();
         let (router, _) = catalog.api().split_for_parts();
         let stop = CancellationToken::new();
-        let workers = catalog.workers(stop.clone()).into_iter().map(tokio::spawn).collect();
+        let workers = catalog.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
         Self { catalog, router, databases, clock, folder, model, stop, workers }
     }
 

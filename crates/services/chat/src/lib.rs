@@ -33,11 +33,11 @@ use bookworm_config::Chat as Settings;
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_http::{Problem, auth::TokenVerifier};
 use bookworm_kernel::Clock;
+use bookworm_loops::Loop;
 use bookworm_messaging::Outbox;
 use bookworm_signalr::{Hub, HubHandle};
-use futures::future::BoxFuture;
 use tokio::sync::{Mutex, Notify};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::context::Clients;
@@ -161,10 +161,10 @@ impl ChatService {
         self.hub.router(hub::PATH)
     }
 
-    /// Loops that run until `shutdown`.
+    /// Its background loops.
     #[must_use]
-    pub fn workers(&self, shutdown: &CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        work::all(&self.chat, shutdown)
+    pub fn loops(&self) -> Vec<Loop> {
+        work::all(&self.chat)
     }
 
     /// Ends the hub: everybody is told to come back, here or elsewhere, and calls run to their end.

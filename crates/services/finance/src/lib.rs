@@ -28,9 +28,8 @@ use bookworm_config as settings;
 use bookworm_contracts::rest::finance::ReconciliationReport;
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
+use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::finance::Finance;
@@ -90,10 +89,10 @@ impl FinanceService {
         reactions::consumers(&self.0)
     }
 
-    /// Looks after payments that were left under way.
+    /// Its background loops: finishes payments that were left under way.
     #[must_use]
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        vec![Box::pin(features::follow_up::run(self.0.clone(), shutdown))]
+    pub fn loops(&self) -> Vec<Loop> {
+        vec![features::follow_up::regularly(self.0.clone())]
     }
 
     /// Does once what the worker does every so often: for tests that own the time. Returns how many payments it

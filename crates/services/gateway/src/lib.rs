@@ -14,8 +14,8 @@ use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use bookworm_config::Gateway;
 use bookworm_http::{LargestBody, auth::TokenVerifier, context, fallback};
 use bookworm_kernel::Clock;
+use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, SharedBus};
-use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -133,10 +133,9 @@ impl GatewayService {
     }
 
     /// What runs beside the requests: forgets clients that have not come for a while, and keeps the cache's figures.
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<futures::future::BoxFuture<'static, ()>> {
-        vec![
-            Box::pin(rate_limit::tidy(self.limiter.clone(), shutdown.clone())),
-            Box::pin(self.cache.clone().tend(shutdown)),
-        ]
+    #[must_use]
+    pub fn loops(&self) -> Vec<Loop> {
+        let cache = self.cache.clone();
+        vec![rate_limit::tidy(self.limiter.clone()), Loop::new("gateway.cache", move |stop| cache.clone().tend(stop))]
     }
 }

@@ -40,9 +40,14 @@ fn shown() -> BookId {
 impl Door {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let db = Databases::Sqlite(folder.path().to_owned()).open("bus").await.unwrap();
-        let bus: SharedBus = Arc::new(DbBus::open(db, clock.clone(), Duration::from_secs(30)).await.unwrap());
+        let bus = DbBus::open(db, Arc::new(SystemClock), Duration::from_secs(30)).await.unwrap();
+        Self::on(Arc::new(bus), folder).await
+    }
+
+    /// A gateway on a bus that others use too.
+    async fn on(bus: SharedBus, folder: tempfile::TempDir) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let verifier = Arc::new(TokenVerifier::new(None, "bookworm", clock.clone()));
         let gateway = GatewayService::new(Gateway::default(), verifier, bus.clone(), clock.clone(), None);
         let calls = Arc::new(AtomicUsize::new(0));
@@ -146,6 +151,24 @@ async fn what_the_catalogue_tells_is_seen_within_a_second() {
     assert!(door.goes(&similar, &changed(other)).await, "the book that it is about");
     assert!(door.goes("/search?in_stock=true", &stock(other)).await, "it may be in stock again");
     assert!(!door.goes("/recommendations", &stock(other)).await, "no business of this answer");
+}
+
+#[tokio::test]
+async fn every_gateway_hears_of_every_change() {
+    let first = Door::open().await;
+    let second = Door::on(first.bus.clone(), tempfile::tempdir().unwrap()).await;
+    for round in 0..10 {
+        let before = [first.ask("/search?q=sea").await.1, second.ask("/search?q=sea").await.1];
+        assert_eq!(first.ask("/search?q=sea").await, ("bookworm; hit".to_owned(), before[0]));
+        assert_eq!(second.ask("/search?q=sea").await, ("bookworm; hit".to_owned(), before[1]));
+        first.tell(&BookChanged { book_id: shown(), version: round, deleted: false }).await;
+        let told = Instant::now();
+        while first.ask("/search?q=sea").await.1 == before[0] || second.ask("/search?q=sea").await.1 == before[1] {
+            assert!(told.elapsed() < Duration::from_secs(20), "in round {round} one of two did not hear of it");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    assert_eq!(first.bus.backlog().await.unwrap(), 0, "nothing is kept for them");
 }
 
 #[tokio::test]

@@ -30,10 +30,10 @@ use bookworm_contracts::grpc::{
 };
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Timestamp};
+use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
-use futures::future::BoxFuture;
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::features::ensure_admin::{AdminError, PrintedOnce};
@@ -147,13 +147,14 @@ impl IdentityService {
         Vec::new()
     }
 
-    /// Loops that run until `shutdown`.
+    /// Its background loops.
     #[must_use]
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+    pub fn loops(&self) -> Vec<Loop> {
+        let service = self.clone();
         vec![
-            Box::pin(features::rotate_keys::run(self.clone(), shutdown.clone())),
-            Box::pin(features::tidy::run(self.clone(), shutdown.clone())),
-            Box::pin(features::reset_password::finish(self.clone(), shutdown)),
+            features::rotate_keys::every_minute(self.clone()),
+            features::tidy::every_hour(self.clone()),
+            Loop::new("identity.links", move |stop| features::reset_password::finish(service.clone(), stop)),
         ]
     }
 

@@ -887,10 +887,10 @@ async fn confirmations(shop: &Shop) -> Vec<String> {
 }
 
 async fn tokens(shop: &Shop, event: &str) -> Vec<String> {
-    // Links are made after their request is answered; the workers end when that is done.
+    // Links are made after their request is answered; the loops end when that is done.
     let stopped = CancellationToken::new();
     stopped.cancel();
-    futures::future::join_all(shop.service.workers(stopped)).await;
+    futures::future::join_all(shop.service.loops().iter().map(|work| work.run(stopped.clone()))).await;
     let rows: Vec<Queued> = shop.service.db().read().all("SELECT envelope FROM outbox ORDER BY seq", []).await.unwrap();
     let messages = rows.iter().map(|row| serde_json::from_str::<Value>(&row.envelope).unwrap());
     let wanted = messages.filter(|message| message["type"].as_str().unwrap().contains(event));

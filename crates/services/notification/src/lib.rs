@@ -25,10 +25,9 @@ use bookworm_config::{Mail as MailSettings, MailLimits, MailTransport};
 use bookworm_contracts::grpc::notification::mailroom_server::{Mailroom, MailroomServer};
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, TimeZone, Timestamp};
+use bookworm_loops::Loop;
 use bookworm_messaging::Consumer;
-use futures::future::BoxFuture;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::transport::{Handover, Outgoing, Transport, TransportError};
@@ -130,12 +129,13 @@ impl NotificationService {
         MailroomServer::new(features::admit::Server(self.clone()))
     }
 
-    /// Loops that run until `shutdown`.
+    /// Its background loops.
     #[must_use]
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+    pub fn loops(&self) -> Vec<Loop> {
+        let service = self.clone();
         vec![
-            Box::pin(features::deliver::run(self.clone(), shutdown.clone())),
-            Box::pin(features::tidy::run(self.clone(), shutdown)),
+            Loop::new("notification.queue", move |stop| features::deliver::run(service.clone(), stop)),
+            features::tidy::every_hour(self.clone()),
         ]
     }
 

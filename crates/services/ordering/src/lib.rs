@@ -38,9 +38,8 @@ use bookworm_contracts::grpc::{
 };
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Timestamp};
+use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::features::{order_facts::OrderFacts, replay_orders::ReplayReport};
@@ -112,14 +111,15 @@ impl OrderingService {
         vec![reactions::consumer(self)]
     }
 
-    /// Loops that run until `shutdown`: time-outs of checkouts, forgetting old idempotency keys, and making the orders of
-    /// older releases searchable.
+    /// Its background loops: time-outs of checkouts, forgetting old idempotency keys, and making the orders of older
+    /// releases searchable.
     #[must_use]
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+    pub fn loops(&self) -> Vec<Loop> {
+        let (service, old) = (self.clone(), self.clone());
         vec![
-            Box::pin(reactions::time_out::run(self.clone(), shutdown.clone())),
-            Box::pin(features::forget_keys::run(self.clone(), shutdown.clone())),
-            Box::pin(features::key_orders::run(self.clone(), shutdown)),
+            Loop::new("ordering.timeouts", move |stop| reactions::time_out::run(service.clone(), stop)),
+            features::forget_keys::every_hour(self.clone()),
+            Loop::new("ordering.search_keys", move |stop| features::key_orders::run(old.clone(), stop)),
         ]
     }
 

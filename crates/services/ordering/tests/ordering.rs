@@ -464,7 +464,7 @@ impl Shop {
         }
         let carry = relay(service.outbox().source(service.db()), bus.clone(), shutdown.clone());
         running.push(tokio::spawn(carry));
-        running.extend(service.workers(shutdown.clone()).into_iter().map(tokio::spawn));
+        running.extend(service.loops().iter().map(|work| tokio::spawn(work.run(shutdown.clone()))));
         Self { on, service, router, world, played, bus, bus_db, key, shutdown, running, _folder: folder }
     }
 
@@ -1231,7 +1231,7 @@ async fn staff_find_an_order_by_its_customer() {
         }
         assert_eq!(found("flann").await, [""; 0]);
         let stop = CancellationToken::new();
-        let again: Vec<_> = shop.service.workers(stop.clone()).into_iter().map(tokio::spawn).collect();
+        let again: Vec<_> = shop.service.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
         shop.until("older orders are found", async || found("flann").await == flann).await;
         expected().await;
         stop.cancel();

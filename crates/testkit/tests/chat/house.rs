@@ -248,7 +248,8 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let mut running: Vec<JoinHandle<()>> = service.workers(&stop).into_iter().map(tokio::spawn).collect();
+        let mut running: Vec<JoinHandle<()>> =
+            service.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
         let serving =
             bookworm_http::serve(listener, router.clone(), Connections::MANY, stop.clone(), Duration::from_secs(5));
         running.push(tokio::spawn(async move {

@@ -7,5 +7,6 @@ mod bad_input;
 mod document;
 mod double_checkout;
 mod import;
+mod inboxes;
 mod oversell;
 mod purchase;

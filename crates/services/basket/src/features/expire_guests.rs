@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bookworm_db::DbError;
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 
 use crate::{BasketService, store};
 
@@ -10,16 +10,15 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 const BATCH: i64 = 500;
 
 /// Deletes forgotten baskets of guests, once an hour until `shutdown`.
-pub(crate) async fn run(service: BasketService, shutdown: CancellationToken) {
-    loop {
-        if let Err(error) = expire(&service).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "forgotten baskets cannot be deleted");
+pub(crate) fn every_hour(service: BasketService) -> Loop {
+    Loop::every("basket.guests", EVERY, move || {
+        let service = service.clone();
+        async move {
+            if let Err(error) = expire(&service).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "forgotten baskets cannot be deleted");
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    })
 }
 
 pub(crate) async fn expire(service: &BasketService) -> Result<u64, DbError> {

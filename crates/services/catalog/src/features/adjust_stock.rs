@@ -12,7 +12,7 @@ use bookworm_http::{
     idempotency::{self, Claim, Fingerprint},
 };
 use bookworm_kernel::{BookId, ErrorCode};
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 use uuid::Uuid;
 
 use crate::{
@@ -117,19 +117,15 @@ pub(crate) async fn adjust_stock(
 }
 
 /// Forgets keys of adjustments, once an hour, when they are so old that nobody repeats them any more.
-pub(crate) async fn forget_keys(catalog: CatalogService, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-            () = shutdown.cancelled() => return,
+pub(crate) fn forget_keys(catalog: CatalogService) -> Loop {
+    Loop::every("catalog.keys", Duration::from_secs(3600), move || {
+        let (db, before) = (catalog.0.db.clone(), catalog.0.clock.now().minus(REMEMBER));
+        async move {
+            let pruned =
+                db.transact::<_, DbError, _>(move |tx| Box::pin(async move { idempotency::prune(tx, before).await }));
+            if let Err(error) = pruned.await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys cannot be removed");
+            }
         }
-        let before = catalog.0.clock.now().minus(REMEMBER);
-        let pruned = catalog
-            .0
-            .db
-            .transact::<_, DbError, _>(move |tx| Box::pin(async move { idempotency::prune(tx, before).await }));
-        if let Err(error) = pruned.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys cannot be removed");
-        }
-    }
+    })
 }

@@ -126,7 +126,7 @@ impl Search {
     }
 
     /// Where the index is kept.
-    fn folder(&self) -> Option<&Path> {
+    pub(crate) fn folder(&self) -> Option<&Path> {
         self.0.folder.as_deref()
     }
 

@@ -10,9 +10,8 @@ use async_trait::async_trait;
 use axum::Router;
 use bookworm_config::ChatBot as Settings;
 use bookworm_kernel::TimeZone;
-use futures::future::BoxFuture;
+use bookworm_loops::Loop;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
@@ -85,14 +84,17 @@ impl Bot {
         crate::features::bot_routes().with_state(self.clone())
     }
 
-    /// Its loops: learning once the model is ready, and following the policies' folder. They end at `stop`.
+    /// Its background loops: learning once the model is ready, and following the policies' folder.
     #[must_use]
-    pub fn workers(&self, stop: &CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        let embedder = self.0.triage.embedder().cloned();
-        vec![
-            Box::pin(self.0.triage.clone().learn(stop.clone())),
-            Box::pin(self.0.policies.clone().follow(embedder, stop.clone())),
-        ]
+    pub fn loops(&self) -> Vec<Loop> {
+        let (triage, policies) = (self.0.triage.clone(), self.0.policies.clone());
+        let embedder = triage.embedder().cloned();
+        let mut loops = Vec::new();
+        if embedder.is_some() {
+            loops.push(Loop::new("chat.learn", move |stop| triage.clone().learn(stop)));
+        }
+        loops.push(Loop::new("chat.policies", move |stop| policies.clone().follow(embedder.clone(), stop)));
+        loops
     }
 
     /// What to say, and what was understood.

@@ -538,7 +538,7 @@ async fn measure_200_conversations() {
     );
     bot.connect(shop.router());
     let stop = tokio_util::sync::CancellationToken::new();
-    let workers: Vec<_> = bot.workers(&stop).into_iter().map(tokio::spawn).collect();
+    let workers: Vec<_> = bot.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
     while !bot.triage().knows_meaning() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

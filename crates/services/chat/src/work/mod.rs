@@ -8,18 +8,18 @@ mod tidy;
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 
 use crate::Chat;
 
-/// The loops, each of which runs until `shutdown`.
-pub(crate) fn all(chat: &Arc<Chat>, shutdown: &CancellationToken) -> Vec<BoxFuture<'static, ()>> {
+/// The loops.
+pub(crate) fn all(chat: &Arc<Chat>) -> Vec<Loop> {
+    let (at_desk, due, old, counted) = (chat.clone(), chat.clone(), chat.clone(), chat.clone());
     vec![
-        Box::pin(desk::run(Arc::clone(chat), shutdown.clone())),
-        Box::pin(due::run(Arc::clone(chat), shutdown.clone())),
-        Box::pin(tidy::run(Arc::clone(chat), shutdown.clone())),
-        Box::pin(census::run(Arc::clone(chat), shutdown.clone())),
+        Loop::new("chat.desk", move |stop| desk::run(at_desk.clone(), stop)),
+        Loop::new("chat.due", move |stop| due::run(due.clone(), stop)),
+        Loop::new("chat.tidy", move |stop| tidy::run(old.clone(), stop)),
+        Loop::new("chat.census", move |stop| census::run(counted.clone(), stop)),
     ]
 }
 

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
+use bookworm_loops::Loop;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::payment::Input,
@@ -26,16 +26,15 @@ const AT_ONCE: usize = 4;
 const REMEMBER_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Looks after open payments until `shutdown`.
-pub(crate) async fn run(finance: Arc<Finance>, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = shutdown.cancelled() => return,
+pub(crate) fn regularly(finance: Arc<Finance>) -> Loop {
+    Loop::every("finance.follow_up", INTERVAL, move || {
+        let finance = finance.clone();
+        async move {
+            if let Err(error) = once(&finance).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "open payments cannot be followed up");
+            }
         }
-        if let Err(error) = once(&finance).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "open payments cannot be looked after");
-        }
-    }
+    })
 }
 
 /// One round. Returns how many payments it looked after.

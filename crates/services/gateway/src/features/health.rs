@@ -19,10 +19,14 @@ pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send +
 /// Asks a part that the shop can do without: `ok`, or what is missing.
 pub type Note = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// The parts without which the program is not alive and that are gone for good, by name.
+pub type Gone = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// The parts of this process.
 #[derive(Clone)]
 pub struct Health {
-    checks: Arc<Vec<(&'static str, Check)>>,
+    checks: Arc<Vec<(String, Check)>>,
+    gone: Gone,
     notes: Arc<Vec<(&'static str, Note)>>,
     shutdown: CancellationToken,
 }
@@ -30,8 +34,14 @@ pub struct Health {
 impl Health {
     /// Ready while every check passes and `shutdown` has not begun.
     #[must_use]
-    pub fn new(checks: Vec<(&'static str, Check)>, shutdown: CancellationToken) -> Self {
-        Self { checks: Arc::new(checks), notes: Arc::default(), shutdown }
+    pub fn new(checks: Vec<(String, Check)>, shutdown: CancellationToken) -> Self {
+        Self { checks: Arc::new(checks), gone: Arc::new(Vec::new), notes: Arc::default(), shutdown }
+    }
+
+    /// Not alive once one of these is gone: only a restart brings it back.
+    #[must_use]
+    pub fn with_gone(self, gone: Gone) -> Self {
+        Self { gone, ..self }
     }
 
     /// Shows these parts too; they do not decide whether requests may come.
@@ -55,7 +65,7 @@ impl Health {
                 Ok(Err(wrong)) => wrong,
                 Err(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
             };
-            ((*name).to_owned(), answer)
+            (name.clone(), answer)
         }));
         let mut checks: BTreeMap<String, String> = answers.await.into_iter().collect();
         if self.shutdown.is_cancelled() {
@@ -67,9 +77,14 @@ impl Health {
     }
 }
 
-/// `GET /health/live`: the program answers. Restart it when it does not.
-async fn live() -> Json<operations::Health> {
-    Json(operations::Health { status: "ok".to_owned(), checks: BTreeMap::new(), notes: BTreeMap::new() })
+/// `GET /health/live`: the program answers, and nothing that runs beside the requests is gone for good. Restart it when
+/// it does not answer, or with 503.
+async fn live(State(health): State<Health>) -> impl IntoResponse {
+    let gone = (health.gone)();
+    let (code, status) =
+        if gone.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
+    let checks = gone.into_iter().map(|name| (name, "gone for good".to_owned())).collect();
+    (code, Json(operations::Health { status: status.to_owned(), checks, notes: BTreeMap::new() }))
 }
 
 /// How each part of the shop is, as `/health/ready` tells the load balancer. Staff.
@@ -89,4 +104,52 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let health = health.ask().await;
     let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(health: &Health, path: &str) -> (StatusCode, serde_json::Value) {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = health.clone().routes().oneshot(request).await.expect("routes cannot fail");
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn a_program_that_lost_a_loop_for_good_is_not_alive() {
+        let lost: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+        let gone = lost.clone();
+        let health = Health::new(Vec::new(), CancellationToken::new())
+            .with_gone(Arc::new(move || gone.lock().expect("no panic").clone()));
+        assert_eq!(ask(&health, "/health/live").await.0, StatusCode::OK);
+        lost.lock().expect("no panic").push("basket.guests".to_owned());
+        let (status, body) = ask(&health, "/health/live").await;
+        assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into()));
+        assert_eq!(body["checks"]["basket.guests"], "gone for good");
+        assert_eq!(
+            ask(&health, "/health/ready").await.0,
+            StatusCode::OK,
+            "whether requests may come is another question"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_part_is_shown_under_its_own_name() {
+        let checks = ["sandbox", "ledger", "archive"].map(|name| {
+            let check: Check = Arc::new(move || {
+                Box::pin(async move { if name == "archive" { Err("away".to_owned()) } else { Ok(()) } })
+            });
+            (name.to_owned(), check)
+        });
+        let (status, body) = ask(&Health::new(checks.into(), CancellationToken::new()), "/health/ready").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["checks"], serde_json::json!({"sandbox": "ok", "ledger": "ok", "archive": "away"}));
+    }
 }

@@ -13,6 +13,7 @@ use axum::{
 use bookworm_config::RateLimit;
 use bookworm_http::{Problem, auth::Caller, places::network};
 use bookworm_kernel::{CustomerId, ErrorCode};
+use bookworm_loops::Loop;
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -20,7 +21,6 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 use http::{HeaderName, HeaderValue};
-use tokio_util::sync::CancellationToken;
 
 use super::{client_address::Client, load::LONG};
 
@@ -150,15 +150,12 @@ pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: 
 }
 
 /// Forgets, until `shutdown`, clients whose share is whole again.
-pub async fn tidy(limiter: Arc<Limiter>, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(TIDY) => {}
-            () = shutdown.cancelled() => return,
-        }
+pub fn tidy(limiter: Arc<Limiter>) -> Loop {
+    Loop::every("gateway.limits", TIDY, move || {
         limiter.clients.retain_recent();
         limiter.accounts.retain_recent();
         limiter.hubs.retain_recent();
         limiter.covers.retain_recent();
-    }
+        std::future::ready(())
+    })
 }

@@ -1,20 +1,19 @@
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 
 use crate::IdentityService;
 
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Looks after the signing keys, each minute until `shutdown`.
-pub(crate) async fn run(service: IdentityService, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shutdown.cancelled() => return,
+pub(crate) fn every_minute(service: IdentityService) -> Loop {
+    Loop::every("identity.keys", EVERY, move || {
+        let service = service.clone();
+        async move {
+            if let Err(error) = service.rotate_keys().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the signing keys cannot be rotated");
+            }
         }
-        if let Err(error) = service.rotate_keys().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the signing keys cannot be looked after");
-        }
-    }
+    })
 }

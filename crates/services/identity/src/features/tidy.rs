@@ -1,23 +1,22 @@
 use std::time::Duration;
 
 use bookworm_db::DbError;
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 
 use crate::{IdentityService, domain::Failures, store};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Deletes what nobody needs any more, each hour until `shutdown`.
-pub(crate) async fn run(service: IdentityService, shutdown: CancellationToken) {
-    loop {
-        if let Err(error) = tidy(&service).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "old sessions cannot be deleted");
+pub(crate) fn every_hour(service: IdentityService) -> Loop {
+    Loop::every("identity.sessions", EVERY, move || {
+        let service = service.clone();
+        async move {
+            if let Err(error) = tidy(&service).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old sessions cannot be deleted");
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    })
 }
 
 pub(crate) async fn tidy(service: &IdentityService) -> Result<u64, DbError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bookworm_db::DbError;
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 
 use crate::{
     NotificationService,
@@ -13,16 +13,15 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// Tidies until `shutdown`.
-pub async fn run(service: NotificationService, shutdown: CancellationToken) {
-    loop {
-        if let Err(error) = tidy(&service).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what limits counted cannot be deleted");
+pub fn every_hour(service: NotificationService) -> Loop {
+    Loop::every("notification.limits", EVERY, move || {
+        let service = service.clone();
+        async move {
+            if let Err(error) = tidy(&service).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what limits counted cannot be deleted");
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    })
 }
 
 pub async fn tidy(service: &NotificationService) -> Result<u64, DbError> {

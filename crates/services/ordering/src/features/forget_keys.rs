@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bookworm_db::DbError;
 use bookworm_http::idempotency;
-use tokio_util::sync::CancellationToken;
+use bookworm_loops::Loop;
 
 use crate::{OrderingService, store::order_ids};
 
@@ -11,22 +11,20 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Forgets old idempotency keys, and ids of orders, once an hour until `shutdown`.
-pub(crate) async fn run(service: OrderingService, shutdown: CancellationToken) {
-    loop {
-        let before = service.now().minus(REMEMBERED);
-        let forgotten: Result<u64, DbError> = service
-            .0
-            .db
-            .transact(move |tx| {
-                Box::pin(async move { Ok(idempotency::prune(tx, before).await? + order_ids::prune(tx, before).await?) })
-            })
-            .await;
-        if let Err(error) = forgotten {
-            tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys cannot be forgotten");
+pub(crate) fn every_hour(service: OrderingService) -> Loop {
+    Loop::every("ordering.keys", EVERY, move || {
+        let (db, before) = (service.0.db.clone(), service.now().minus(REMEMBERED));
+        async move {
+            let forgotten: Result<u64, DbError> = db
+                .transact(move |tx| {
+                    Box::pin(
+                        async move { Ok(idempotency::prune(tx, before).await? + order_ids::prune(tx, before).await?) },
+                    )
+                })
+                .await;
+            if let Err(error) = forgotten {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys cannot be forgotten");
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-    }
+    })
 }

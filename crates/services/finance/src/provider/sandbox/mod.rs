@@ -16,11 +16,11 @@ use bookworm_config as settings;
 use bookworm_contracts::rest::ordering::PaymentMethod;
 use bookworm_db::{Db, DbError, Tx};
 use bookworm_kernel::{Clock, Money, PaymentId, Timestamp};
+use bookworm_loops::Loop;
 use futures::future::BoxFuture;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::store::Row;
@@ -154,8 +154,9 @@ impl SandboxProvider {
 
     /// Delivers webhooks and ends challenges whose time is over.
     #[must_use]
-    pub fn workers(&self, shutdown: CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        vec![Box::pin(self.0.clone().work(shutdown))]
+    pub fn loops(&self) -> Vec<Loop> {
+        let sandbox = self.0.clone();
+        vec![Loop::new("sandbox.webhooks", move |stop| sandbox.clone().work(stop))]
     }
 
     /// Does once what the worker does: for tests that own the time.
