@@ -93,15 +93,17 @@ fn grade(index: &Index, understood: &Understood, text: &str, filters: &[Filter])
     Ok((!tells_less || grade >= Grade::Titled).then_some(grade))
 }
 
+/// The words of a text that a query sounds like.
+type Sounds = fn(&[String], &str) -> Option<String>;
+
 /// An author's name, or words of a title, that sound like the query: "virginia wolf", "hary poter". Each word may be
 /// right in itself.
 fn namesake(index: &Index, understood: &Understood) -> Result<Option<String>, SearchError> {
     if understood.words.len() < 2 {
         return Ok(None);
     }
-    let sounds: [(&str, fn(&[String], &str) -> Option<String>); 2] =
-        [("authors", nearly_named), ("title", nearly_said)];
-    for (field, said) in sounds {
+    let by_name: Sounds = nearly_named;
+    for (field, said) in [("authors", by_name), ("title", nearly_said)] {
         let found = index.search(&plan::alike(understood, field))?;
         let names = found.hits.iter().flat_map(|hit| texts(hit, field));
         let mut named = names.filter_map(|name| said(&understood.words, &name));
