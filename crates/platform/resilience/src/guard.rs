@@ -43,6 +43,17 @@ impl Default for Policy {
     }
 }
 
+/// How one call is made, where that differs from call to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// After how long one attempt is given up.
+    pub attempt: Duration,
+    /// After how long the whole call is given up, pauses included.
+    pub total: Duration,
+    /// How often to try: at least 1. Above 1 only for calls that may be repeated.
+    pub attempts: u32,
+}
+
 /// What an error means for the next attempt and for the breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -112,8 +123,25 @@ impl Guard {
     where
         F: Future<Output = Result<T, E>>,
     {
+        let Policy { attempt: each, total, attempts, .. } = self.0.policy;
+        self.call_within(Limits { attempt: each, total, attempts }, attempt, classify).await
+    }
+
+    /// As [`Guard::call`], with limits of its own instead of the policy's.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn call_within<T, E, F>(
+        &self,
+        limits: Limits,
+        attempt: impl FnMut() -> F,
+        classify: impl Fn(&E) -> Fault,
+    ) -> Result<T, Failure<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
         let (answer, outcome) = match self.0.places.try_acquire() {
-            Ok(_place) => self.attempts(attempt, classify).await,
+            Ok(_place) => self.attempts(limits, attempt, classify).await,
             Err(_) => (Err(Failure::Busy), "busy"),
         };
         metrics::counter!("guarded_calls_total", "name" => self.0.name, "outcome" => outcome).increment(1);
@@ -129,6 +157,7 @@ impl Guard {
     /// Makes attempts until one is answered, it is no use, or time is up; with the outcome's name for the metric.
     async fn attempts<T, E, F>(
         &self,
+        limits: Limits,
         mut attempt: impl FnMut() -> F,
         classify: impl Fn(&E) -> Fault,
     ) -> (Result<T, Failure<E>>, &'static str)
@@ -136,7 +165,7 @@ impl Guard {
         F: Future<Output = Result<T, E>>,
     {
         let policy = &self.0.policy;
-        let deadline = Instant::now() + policy.total;
+        let deadline = Instant::now() + limits.total;
         let mut made = 0;
         loop {
             let permit = match self.0.breaker.permit() {
@@ -145,7 +174,7 @@ impl Guard {
             };
             let left = deadline.saturating_duration_since(Instant::now());
             made += 1;
-            let (failure, outcome, asked) = match timeout(policy.attempt.min(left), attempt()).await {
+            let (failure, outcome, asked) = match timeout(limits.attempt.min(left), attempt()).await {
                 Ok(Ok(answer)) => {
                     permit.success();
                     return (Ok(answer), "ok");
@@ -174,7 +203,7 @@ impl Guard {
                 Some(asked) => asked.max(self.pause(made)),
                 None => self.pause(made),
             };
-            if made >= policy.attempts || Instant::now() + pause >= deadline {
+            if made >= limits.attempts || Instant::now() + pause >= deadline {
                 return (Err(failure), outcome);
             }
             tracing::debug!(callee = self.0.name, made, ?pause, "a call failed and is tried again");

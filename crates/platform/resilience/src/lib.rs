@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod breaker;
+mod deadline;
 mod guard;
 
 pub use crate::{
     breaker::{Breaker, BreakerPolicy, Open, Permit, State},
-    guard::{Failure, Fault, Guard, Policy},
+    deadline::Deadline,
+    guard::{Failure, Fault, Guard, Limits, Policy},
 };
