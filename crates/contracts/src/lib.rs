@@ -9,55 +9,5 @@
 
 pub mod commands;
 pub mod events;
+pub mod grpc;
 pub mod rest;
-
-/// gRPC clients and servers, generated from `proto/`.
-pub mod grpc {
-    /// Where a client's calls go: straight into the service when it runs in this process, over a channel when it does
-    /// not. The caller cannot tell.
-    pub type Transport = tower::util::BoxCloneSyncService<
-        http::Request<tonic::body::Body>,
-        http::Response<tonic::body::Body>,
-        tonic::Status,
-    >;
-
-    /// A call that carries the correlation and the trace of what it belongs to.
-    pub fn request<T>(cause: &bookworm_kernel::Cause, message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        let metadata = request.metadata_mut();
-        // Ids and traceparents are plain ASCII, so these conversions cannot fail.
-        if let Ok(value) = cause.correlation_id.to_string().parse() {
-            metadata.insert("x-correlation-id", value);
-        }
-        if let Ok(value) = cause.trace.child().to_string().parse() {
-            metadata.insert("traceparent", value);
-        }
-        request
-    }
-
-    /// The catalogue's queries.
-    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
-    pub mod catalog {
-        tonic::include_proto!("bookworm.catalog.v1");
-    }
-    /// Sentence embeddings.
-    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
-    pub mod ai {
-        tonic::include_proto!("bookworm.ai.v1");
-    }
-    /// Leave to cause a mail.
-    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
-    pub mod notification {
-        tonic::include_proto!("bookworm.notification.v1");
-    }
-    /// Ordering's queries.
-    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
-    pub mod ordering {
-        tonic::include_proto!("bookworm.ordering.v1");
-    }
-    /// The basket's queries.
-    #[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
-    pub mod basket {
-        tonic::include_proto!("bookworm.basket.v1");
-    }
-}

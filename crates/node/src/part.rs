@@ -1,14 +1,14 @@
 use std::{convert::Infallible, sync::Arc};
 
 use axum::Router;
-use bookworm_contracts::grpc::Transport;
 use bookworm_db::Db;
 use bookworm_gateway::{Check, Note};
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Inbox, OutboxSource};
+use bookworm_rpc::Transport;
 use futures::future::BoxFuture;
 use tonic::server::NamedService;
-use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+use tower::Service;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What one role brings into the process.
@@ -114,7 +114,6 @@ impl Grpc {
             + 'static,
         S::Future: Send + 'static,
     {
-        let transport = BoxCloneSyncService::new(server.map_err(|never: Infallible| match never {}));
-        Self { name: S::NAME, transport }
+        Self { name: S::NAME, transport: bookworm_rpc::local(server) }
     }
 }

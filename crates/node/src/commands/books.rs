@@ -1,9 +1,7 @@
 //! The services that commands work on, opened without their loops. What asks another service is given a client that
 //! leads nowhere: commands never use it.
 
-use bookworm_contracts::grpc::{
-    Transport, basket::basket_client::BasketClient, catalog::catalog_client::CatalogClient,
-};
+use bookworm_contracts::grpc::{Edge, basket::basket_client::BasketClient, catalog::catalog_client::CatalogClient};
 use bookworm_ordering::OrderingService;
 use tonic::Status;
 use tower::{service_fn, util::BoxCloneSyncService};
@@ -16,13 +14,14 @@ pub async fn ordering(foundation: &Foundation) -> anyhow::Result<OrderingService
         foundation.inventory.database(OrderingService::NAME).await?,
         foundation.settings.ordering.clone(),
         foundation.clock.clone(),
-        BasketClient::new(nowhere()),
-        CatalogClient::new(nowhere()),
+        BasketClient::new(nowhere("ordering.basket")),
+        CatalogClient::new(nowhere("ordering.catalog")),
     )
     .await?;
     Ok(service)
 }
 
-fn nowhere() -> Transport {
-    BoxCloneSyncService::new(service_fn(|_| async { Err(Status::unavailable("this process runs no such service")) }))
+fn nowhere(edge: &'static str) -> Edge {
+    let nobody = service_fn(|_| async { Err(Status::unavailable("this process runs no such service")) });
+    Edge::new(edge, BoxCloneSyncService::new(nobody), &[])
 }

@@ -1,10 +1,9 @@
 use std::path::Path;
 
 use anyhow::Context;
-use bookworm_catalog::{CatalogService, SearchOptions, import};
+use bookworm_catalog::{CatalogService, Models, SearchOptions, import};
 
 use crate::{
-    clients,
     foundation::Foundation,
     part::{Grpc, Part, Store},
 };
@@ -13,7 +12,7 @@ use crate::{
 const DEMO: &[u8] = include_bytes!("../../../../data/demo-catalogue.jsonl");
 
 /// `ai` turns texts into vectors; without it searches go by words alone.
-pub async fn build(foundation: &Foundation, ai: Option<clients::Ai>) -> anyhow::Result<Part> {
+pub async fn build(foundation: &Foundation, ai: Option<Models>) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bookworm_chat::{
     ChatService, Clients, Needs,
     bot::{Bot, Writer},
-    triage::Triage,
+    triage::{Triage, embed::Models},
 };
 use bookworm_gateway::Note;
 
@@ -13,20 +13,21 @@ use crate::{
     part::{Part, Store},
 };
 
-/// `ai` understands messages by their meaning and chooses words; without it the bot goes by words alone and says its own.
+/// `models` understand messages by their meaning; without them the bot goes by words alone. `writer` chooses words; without
+/// it the bot says its own.
 pub async fn build(
     foundation: &Foundation,
-    ai: Option<clients::Ai>,
+    models: Option<Models>,
+    writer: Option<Writer>,
     basket: clients::Basket,
     ordering: clients::Ordering,
     mail: clients::Mailroom,
 ) -> anyhow::Result<Part> {
     let settings = &foundation.settings.chat;
-    let writes = foundation.settings.ai.chat_url.is_some();
-    let triage = Triage::open(ai.clone(), &foundation.settings.data_dir.join("chat"));
+    let triage = Triage::open(models, &foundation.settings.data_dir.join("chat"));
     let policies = settings.policies_dir.clone().unwrap_or_else(|| foundation.settings.data_dir.join("policies"));
     let zone = foundation.settings.web.time_zone;
-    let bot = Bot::new(triage, &policies, &settings.bot, ai.filter(|_| writes).map(Writer::new), zone);
+    let bot = Bot::new(triage, &policies, &settings.bot, writer, zone);
     let needs = Needs {
         settings: settings.clone(),
         clock: foundation.clock.clone(),

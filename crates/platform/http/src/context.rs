@@ -60,6 +60,12 @@ impl RequestContext {
         }
     }
 
+    /// Whether a request carries the context of what it belongs to.
+    #[must_use]
+    pub fn is_in(headers: &HeaderMap) -> bool {
+        headers.contains_key(CORRELATION_ID_LOWER)
+    }
+
     /// Writes both headers, for a request to another service.
     pub fn write(self, headers: &mut HeaderMap) {
         for (name, value) in

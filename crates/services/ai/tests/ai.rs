@@ -22,22 +22,18 @@ use bookworm_ai::{
 };
 use bookworm_config::{Ai as Settings, AiProvider, Secret};
 use bookworm_contracts::grpc::{
-    Transport,
+    Edge,
     ai::{EmbedRequest, Purpose, StatusRequest, ai_client::AiClient},
+    methods,
 };
-use futures::{FutureExt, TryFutureExt, future::join_all};
+use futures::{FutureExt, future::join_all};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
-fn client(service: &AiService) -> AiClient<Transport> {
-    let server = service.grpc();
-    let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
-        server.clone().oneshot(request).map_err(|never| match never {})
-    });
-    AiClient::new(BoxCloneSyncService::new(transport))
+fn client(service: &AiService) -> AiClient<Edge> {
+    AiClient::new(Edge::local("test.ai", service.grpc(), methods::AI))
 }
 
 async fn embed(service: &AiService, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, Status> {

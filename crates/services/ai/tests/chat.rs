@@ -20,14 +20,14 @@ use axum::{
 use bookworm_ai::AiService;
 use bookworm_config::{Ai as Settings, AiProvider, Secret};
 use bookworm_contracts::grpc::{
-    Transport,
+    Edge,
     ai::{CompleteRequest, ai_client::AiClient},
+    methods,
 };
-use futures::{StreamExt, TryFutureExt, stream};
+use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
 /// How the endpoint behaves.
 #[derive(Clone, Copy, PartialEq)]
@@ -90,7 +90,7 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, Json(body)
     Response::new(Body::from_stream(body))
 }
 
-async fn serve() -> (Endpoint, AiClient<Transport>) {
+async fn serve() -> (Endpoint, AiClient<Edge>) {
     let endpoint = Endpoint(Arc::new(Inner {
         mode: Mutex::new(Mode::Words),
         asked: AtomicUsize::new(0),
@@ -113,19 +113,15 @@ async fn serve() -> (Endpoint, AiClient<Transport>) {
     (endpoint, client(&AiService::open(&settings).unwrap()))
 }
 
-fn client(service: &AiService) -> AiClient<Transport> {
-    let server = service.grpc();
-    let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
-        server.clone().oneshot(request).map_err(|never| match never {})
-    });
-    AiClient::new(BoxCloneSyncService::new(transport))
+fn client(service: &AiService) -> AiClient<Edge> {
+    AiClient::new(Edge::local("test.ai", service.grpc(), methods::AI))
 }
 
 fn ask() -> CompleteRequest {
     CompleteRequest { system: "be kind".to_owned(), prompt: "where is it".to_owned(), max_tokens: 50 }
 }
 
-async fn complete(client: &AiClient<Transport>) -> Result<Vec<String>, Status> {
+async fn complete(client: &AiClient<Edge>) -> Result<Vec<String>, Status> {
     let mut chunks = client.clone().complete(ask()).await?.into_inner();
     let mut pieces = Vec::new();
     while let Some(chunk) = chunks.message().await? {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use bookworm_contracts::grpc::{self, Transport, catalog::GetBooksRequest, catalog::catalog_client::CatalogClient};
+use bookworm_contracts::grpc::{self, Edge, catalog::GetBooksRequest, catalog::catalog_client::CatalogClient};
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, Money};
 
@@ -11,8 +11,6 @@ use crate::domain::Offer;
 /// The books asked for that are sold now.
 pub(crate) type Offers = HashMap<BookId, Offer>;
 
-/// How long to wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The most books in one question.
 const MOST: usize = 200;
 /// How long an answer is good enough for the reply to a change. Reading a basket always asks.
@@ -21,7 +19,7 @@ const RECENT: Duration = Duration::from_secs(1);
 const KEPT: u64 = 10_000;
 
 pub(crate) struct Catalogue {
-    client: CatalogClient<Transport>,
+    client: CatalogClient<Edge>,
     recent: moka::sync::Cache<BookId, Offer>,
 }
 
@@ -32,25 +30,20 @@ impl std::fmt::Debug for Catalogue {
 }
 
 impl Catalogue {
-    pub fn new(client: CatalogClient<Transport>) -> Self {
+    pub fn new(client: CatalogClient<Edge>) -> Self {
         Self { client, recent: moka::sync::Cache::builder().max_capacity(KEPT).time_to_live(RECENT).build() }
     }
 
     /// What these books are now. Books that are unknown or no longer sold are missing in the answer.
     ///
     /// # Errors
-    /// 503 `unavailable` when the catalogue does not answer within two seconds.
+    /// 503 `unavailable` when the catalogue does not answer in time.
     pub async fn now(&self, cause: &Cause, ids: &[BookId]) -> Result<Offers> {
         let mut offers = Offers::with_capacity(ids.len());
         for ids in ids.chunks(MOST) {
             let question = GetBooksRequest { ids: ids.iter().map(BookId::to_string).collect() };
-            let mut client = self.client.clone();
-            let answer = tokio::time::timeout(PATIENCE, client.get_books(grpc::request(cause, question))).await;
-            let books = match answer {
-                Ok(Ok(answer)) => answer.into_inner().books,
-                Ok(Err(status)) => return Err(silent(status.message())),
-                Err(_) => return Err(silent("no answer within 2 s")),
-            };
+            let answer = self.client.clone().get_books(grpc::request(cause, question)).await;
+            let books = answer.map_err(|status| silent(status.message()))?.into_inner().books;
             for book in books {
                 let offer = read(book)?;
                 self.recent.insert(offer.book_id, offer.clone());

@@ -23,9 +23,7 @@ mod view;
 
 use std::{sync::Arc, time::Duration};
 
-use bookworm_contracts::grpc::{
-    Transport, basket::basket_server::BasketServer, catalog::catalog_client::CatalogClient,
-};
+use bookworm_contracts::grpc::{Edge, basket::basket_server::BasketServer, catalog::catalog_client::CatalogClient};
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Currency, Timestamp};
 use bookworm_loops::Loop;
@@ -84,7 +82,7 @@ impl BasketService {
         db: Db,
         options: Options,
         clock: Arc<dyn Clock>,
-        catalog: CatalogClient<Transport>,
+        catalog: CatalogClient<Edge>,
     ) -> Result<Self, DbError> {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;

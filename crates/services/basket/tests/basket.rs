@@ -16,7 +16,7 @@ use bookworm_basket::{BasketService, Options};
 use bookworm_contracts::{
     events::ordering::{OrderCancelled, OrderConfirmed, OrderRejected, OrderSummary, OrderedLine},
     grpc::{
-        Transport,
+        Edge,
         basket::{
             ClaimBasketRequest, GetBasketRequest, GetBasketResponse, MergeGuestRequest, ReleaseBasketRequest,
             basket_client::BasketClient, get_basket_request::Owner,
@@ -26,6 +26,7 @@ use bookworm_contracts::{
             catalog_client::CatalogClient,
             catalog_server::{Catalog, CatalogServer},
         },
+        methods,
     },
 };
 use bookworm_db::{Databases, DbError, Sql};
@@ -42,7 +43,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
-use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower::ServiceExt;
 use uuid::Uuid;
 
 /// As `insta::assert_json_snapshot`, for a test that runs on every database: each run must say the same.
@@ -90,8 +91,8 @@ impl Shelf {
         self.books.lock().unwrap().remove(&book(n).to_string());
     }
 
-    fn client(&self) -> CatalogClient<Transport> {
-        CatalogClient::new(in_process(CatalogServer::new(self.clone())))
+    fn client(&self) -> CatalogClient<Edge> {
+        CatalogClient::new(Edge::local("test.catalog", CatalogServer::new(self.clone()), methods::CATALOG))
     }
 }
 
@@ -106,21 +107,6 @@ impl Catalog for Shelf {
         assert!(ids.len() <= 200);
         Ok(Response::new(GetBooksResponse { books: ids.iter().filter_map(|id| books.get(id).cloned()).collect() }))
     }
-}
-
-fn in_process<S>(server: S) -> Transport
-where
-    S: tower::Service<
-            Request<tonic::body::Body>,
-            Response = http::Response<tonic::body::Body>,
-            Error = std::convert::Infallible,
-            Future: Send,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
-{
-    BoxCloneSyncService::new(server.map_err(|never| match never {}))
 }
 
 fn book(n: u128) -> BookId {
@@ -225,8 +211,8 @@ impl Shop {
         self.ask(Method::GET, "/basket", headers, None).await
     }
 
-    fn grpc(&self) -> BasketClient<Transport> {
-        BasketClient::new(in_process(self.service.grpc()))
+    fn grpc(&self) -> BasketClient<Edge> {
+        BasketClient::new(Edge::local("test.basket", self.service.grpc(), methods::BASKET))
     }
 
     async fn basket_id(&self, owner: Owner) -> String {
@@ -628,7 +614,7 @@ trait Ask {
     ) -> Result<bookworm_contracts::grpc::basket::GetBasketResponse, Status>;
 }
 
-impl Ask for BasketClient<Transport> {
+impl Ask for BasketClient<Edge> {
     async fn get_basket_owned(
         mut self,
         owner: Option<Owner>,

@@ -32,7 +32,10 @@ use crate::{
     search::Search,
     store::{feed, imports::Work},
 };
-pub use crate::{features::get_offers::Offers, search::SearchOptions};
+pub use crate::{
+    features::get_offers::Offers,
+    search::{Models, SearchOptions},
+};
 
 /// The catalogue. Cheap to clone.
 #[derive(Clone)]

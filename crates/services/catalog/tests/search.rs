@@ -12,18 +12,18 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use bookworm_catalog::{CatalogService, SearchOptions};
+use bookworm_catalog::{CatalogService, Models, SearchOptions};
 use bookworm_config::Search;
 use bookworm_contracts::{
     events::ordering::{OrderConfirmed, OrderSummary, OrderedLine},
     grpc::{
-        Transport,
+        Edge,
         ai::{
             CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse,
             Vector,
-            ai_client::AiClient,
             ai_server::{Ai, AiServer},
         },
+        methods,
     },
 };
 use bookworm_db::{Databases, DbError, Sql, values};
@@ -35,7 +35,7 @@ use bookworm_messaging::{DbBus, Envelope, Policy, SharedBus};
 use http::{HeaderMap, Request, StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower::ServiceExt;
 use uuid::Uuid;
 
 /// Words that mean the same to the model, a line for each number of a vector.
@@ -65,11 +65,9 @@ struct ModelState {
 }
 
 impl Model {
-    fn client(&self) -> AiClient<Transport> {
-        let server = AiServer::new(self.clone());
-        let server =
-            ServiceExt::<Request<tonic::body::Body>>::map_err(server, |never: std::convert::Infallible| match never {});
-        AiClient::new(BoxCloneSyncService::new(server))
+    fn ways(&self) -> Models {
+        let way = |name| Edge::local(name, AiServer::new(self.clone()), methods::AI);
+        Models { queries: way("test.queries"), books: way("test.books") }
     }
 
     fn slow(&self, milliseconds: u64) {
@@ -155,7 +153,7 @@ impl Shop {
         let db = databases.open(CatalogService::NAME).await.unwrap();
         let search = SearchOptions {
             folder: folder.path().join("search"),
-            ai: Some(model.client()),
+            ai: Some(model.ways()),
             settings: Search { meaning_timeout_ms: 400, ..Search::default() },
         };
         let catalog = CatalogService::open_with_search(db, Currency::USD, clock.clone(), search).await.unwrap();

@@ -10,7 +10,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,16 +18,16 @@ use std::{
 
 use axum::{Router, body::Body};
 use bookworm_ai::AiService;
-use bookworm_catalog::{CatalogService, SearchOptions};
+use bookworm_catalog::{CatalogService, Models, SearchOptions};
 use bookworm_config::{Ai, AiProvider, Search};
-use bookworm_contracts::grpc::ai::ai_client::AiClient;
+use bookworm_contracts::grpc::{Edge, methods};
 use bookworm_db::Databases;
 use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{Clock, Currency, CustomerId, ManualClock, Timestamp};
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower::ServiceExt;
 
 /// Titles that the demonstration catalogue lacks, for names with symbols and irregular forms.
 const OTHERS: [&str; 14] = [
@@ -79,14 +78,13 @@ impl Shop {
         std::fs::create_dir_all(&place).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
         let db = Databases::Sqlite(place.clone()).open(CatalogService::NAME).await.unwrap();
-        let client = ai.as_ref().map(|ai| {
-            let server =
-                ServiceExt::<Request<tonic::body::Body>>::map_err(ai.grpc(), |never: Infallible| match never {});
-            AiClient::new(BoxCloneSyncService::new(server))
+        let models = ai.as_ref().map(|ai| {
+            let edge = |name| Edge::local(name, ai.grpc(), methods::AI);
+            Models { queries: edge("test.queries"), books: edge("test.books") }
         });
         // What is found must not depend on how fast the machine is.
         let settings = Search { meaning_timeout_ms: 30_000, ..Search::default() };
-        let search = SearchOptions { folder: place.join("search"), ai: client, settings };
+        let search = SearchOptions { folder: place.join("search"), ai: models, settings };
         let catalog = CatalogService::open_with_search(db, Currency::USD, clock, search).await.unwrap();
         let (router, _) = catalog.api().split_for_parts();
         let stop = CancellationToken::new();

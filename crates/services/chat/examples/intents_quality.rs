@@ -15,14 +15,13 @@ use bookworm_chat::{
     domain::intent::Intent,
     triage::{
         Triage,
+        embed::Models,
         examples::{self, Example},
     },
 };
-use bookworm_contracts::grpc::ai::ai_client::AiClient;
+use bookworm_contracts::grpc::{Edge, methods};
 use bookworm_kernel::Cause;
-use futures::TryFutureExt;
 use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
 fn read(file: &Path) -> Vec<Example> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -84,10 +83,9 @@ async fn main() {
     let settings = bookworm_config::Ai::default();
     let service = AiService::open(&settings).expect("the model's settings");
     let server = service.grpc();
-    let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
-        server.clone().oneshot(request).map_err(|never| match never {})
-    });
-    let triage = Triage::open(Some(AiClient::new(BoxCloneSyncService::new(transport))), &data);
+    let ai = Edge::local("quality.ai", server, methods::AI);
+    let models = Models { messages: ai.clone(), background: ai };
+    let triage = Triage::open(Some(models), &data);
     let start = Instant::now();
     let learning = tokio::spawn(triage.clone().learn(CancellationToken::new()));
     while !triage.knows_meaning() {

@@ -1,10 +1,10 @@
 //! What an agent sees beside a conversation: the customer's orders and basket, asked of the roles that have them.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use bookworm_contracts::{
     grpc::{
-        self, Transport,
+        self, Edge,
         basket::{GetBasketRequest, basket_client::BasketClient, get_basket_request::Owner},
         notification::{AdmitRequest, mailroom_client::MailroomClient},
         ordering::{LatestOrdersRequest, OrderInShort, ordering_client::OrderingClient},
@@ -17,8 +17,6 @@ use tonic::{Response, Status};
 
 use crate::{Chat, domain::conversation::Conversation};
 
-/// How long to wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How many orders are shown.
 const ORDERS: u32 = 10;
 
@@ -26,11 +24,11 @@ const ORDERS: u32 = 10;
 #[derive(Clone)]
 pub struct Clients {
     /// Baskets.
-    pub basket: BasketClient<Transport>,
+    pub basket: BasketClient<Edge>,
     /// Orders.
-    pub ordering: OrderingClient<Transport>,
+    pub ordering: OrderingClient<Edge>,
     /// Leave to cause mails.
-    pub mail: MailroomClient<Transport>,
+    pub mail: MailroomClient<Edge>,
 }
 
 impl Chat {
@@ -45,12 +43,9 @@ impl Chat {
             recipient: to.as_str().to_owned(),
             proven,
         };
-        let mut mail = self.clients.mail.clone();
-        let asked = tokio::time::timeout(PATIENCE, mail.admit(grpc::request(&Cause::start(), request))).await;
-        let Ok(Ok(answer)) = asked else {
-            return Err(Problem::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(5)));
-        };
-        let answer = answer.into_inner();
+        let answer = self.clients.mail.clone().admit(grpc::request(&Cause::start(), request)).await;
+        let unavailable = |_| Problem::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(5));
+        let answer = answer.map_err(unavailable)?.into_inner();
         if answer.granted {
             return Ok(());
         }
@@ -84,15 +79,15 @@ impl Chat {
 
     async fn orders(&self, customer: CustomerId, cause: &Cause) -> Option<Vec<ContextOrder>> {
         let question = LatestOrdersRequest { customer_id: customer.to_string(), limit: ORDERS };
-        let mut client = self.clients.ordering.clone();
-        let answer = answered("ordering", client.latest_orders(grpc::request(cause, question))).await?;
+        let answer = self.clients.ordering.clone().latest_orders(grpc::request(cause, question)).await;
+        let answer = answered("ordering", answer)?;
         Some(answer.orders.into_iter().filter_map(order).collect())
     }
 
     async fn basket(&self, customer: CustomerId, cause: &Cause) -> Option<Vec<ContextLine>> {
         let question = GetBasketRequest { owner: Some(Owner::CustomerId(customer.to_string())) };
-        let mut client = self.clients.basket.clone();
-        let answer = answered("basket", client.get_basket(grpc::request(cause, question))).await?;
+        let answer = self.clients.basket.clone().get_basket(grpc::request(cause, question)).await;
+        let answer = answered("basket", answer)?;
         let line = |line: grpc::basket::Line| ContextLine { title: line.seen_title, quantity: line.quantity };
         Some(answer.lines.into_iter().map(line).collect())
     }
@@ -109,12 +104,10 @@ fn order(order: OrderInShort) -> Option<ContextOrder> {
     })
 }
 
-async fn answered<T>(who: &'static str, call: impl Future<Output = Result<Response<T>, Status>>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, call).await {
-        Ok(Ok(answer)) => return Some(answer.into_inner()),
-        Ok(Err(status)) => tracing::warn!(who, code = ?status.code(), message = status.message(), "no answer"),
-        Err(_) => tracing::warn!(who, "no answer in time"),
-    }
-    metrics::counter!("chat_calls_failed_total", "service" => who).increment(1);
-    None
+/// The answer, if there is one; else it is counted.
+fn answered<T>(who: &'static str, answer: Result<Response<T>, Status>) -> Option<T> {
+    answer
+        .inspect_err(|_| metrics::counter!("chat_calls_failed_total", "service" => who).increment(1))
+        .ok()
+        .map(Response::into_inner)
 }

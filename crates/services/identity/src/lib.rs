@@ -26,7 +26,7 @@ use std::{
 
 use bookworm_config::{Identity, Secret};
 use bookworm_contracts::grpc::{
-    Transport, basket::basket_client::BasketClient, notification::mailroom_client::MailroomClient,
+    Edge, basket::basket_client::BasketClient, notification::mailroom_client::MailroomClient,
 };
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Timestamp};
@@ -68,8 +68,8 @@ struct Inner {
     turns: AttemptTurns,
     /// What goes on after its request was answered.
     tasks: TaskTracker,
-    basket: BasketClient<Transport>,
-    mail: MailroomClient<Transport>,
+    basket: BasketClient<Edge>,
+    mail: MailroomClient<Edge>,
 }
 
 fn minutes(count: u32) -> Duration {
@@ -95,8 +95,8 @@ impl IdentityService {
         settings: &Identity,
         public_url: &str,
         clock: Arc<dyn Clock>,
-        basket: BasketClient<Transport>,
-        mail: MailroomClient<Transport>,
+        basket: BasketClient<Edge>,
+        mail: MailroomClient<Edge>,
     ) -> Result<Self, DbError> {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;

@@ -14,13 +14,14 @@ use axum::{Extension, Router, body::Body, middleware};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bookworm_config::{Argon2, Identity, Lockout, Secret};
 use bookworm_contracts::grpc::{
-    Transport,
+    Edge,
     basket::{
         ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, MergeGuestRequest,
         MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse,
         basket_client::BasketClient,
         basket_server::{Basket, BasketServer},
     },
+    methods,
     notification::{
         AdmitRequest, AdmitResponse,
         mailroom_client::MailroomClient,
@@ -35,7 +36,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
-use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower::ServiceExt;
 use uuid::Uuid;
 
 /// As `insta::assert_snapshot`, for a test that runs on every database: each run must say the same.
@@ -110,23 +111,15 @@ impl Mailroom for Mails {
 }
 
 impl Mails {
-    fn client(&self) -> MailroomClient<Transport> {
-        let transport = tower::ServiceBuilder::new()
-            .map_request(|request: Request<tonic::body::Body>| request)
-            .map_err(|never: std::convert::Infallible| -> Status { match never {} })
-            .service(MailroomServer::new(self.clone()));
-        MailroomClient::new(BoxCloneSyncService::new(transport))
+    fn client(&self) -> MailroomClient<Edge> {
+        let server = MailroomServer::new(self.clone());
+        MailroomClient::new(Edge::local("test.notification", server, methods::NOTIFICATION))
     }
 }
 
 impl Baskets {
-    fn client(&self) -> BasketClient<Transport> {
-        let server = BasketServer::new(self.clone());
-        let transport = tower::ServiceBuilder::new()
-            .map_request(|request: Request<tonic::body::Body>| request)
-            .map_err(|never: std::convert::Infallible| -> Status { match never {} })
-            .service(server);
-        BasketClient::new(BoxCloneSyncService::new(transport))
+    fn client(&self) -> BasketClient<Edge> {
+        BasketClient::new(Edge::local("test.basket", BasketServer::new(self.clone()), methods::BASKET))
     }
 }
 

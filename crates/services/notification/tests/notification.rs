@@ -18,7 +18,10 @@ use bookworm_contracts::{
             OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine,
         },
     },
-    grpc::notification::{AdmitRequest, AdmitResponse, mailroom_client::MailroomClient},
+    grpc::{
+        Edge, methods,
+        notification::{AdmitRequest, AdmitResponse, mailroom_client::MailroomClient},
+    },
 };
 use bookworm_db::{Databases, Db, DbError, Sql};
 use bookworm_http::auth::{AccountClaims, Caller, Role};
@@ -535,7 +538,11 @@ impl House {
 
     async fn admit(&self, kind: &str, sender: &str, recipient: &str, proven: bool) -> AdmitResponse {
         let request = AdmitRequest { kind: kind.into(), sender: sender.into(), recipient: recipient.into(), proven };
-        MailroomClient::new(local(self.service.grpc())).admit(tonic::Request::new(request)).await.unwrap().into_inner()
+        MailroomClient::new(Edge::local("test.notification", self.service.grpc(), methods::NOTIFICATION))
+            .admit(tonic::Request::new(request))
+            .await
+            .unwrap()
+            .into_inner()
     }
 
     async fn confirm(&self, token: &str) -> http::StatusCode {
@@ -554,21 +561,6 @@ impl House {
             self.service.db().read().all("SELECT status FROM mails ORDER BY status", []).await;
         rows.unwrap().into_iter().map(|row| row.status).collect()
     }
-}
-
-fn local<S>(server: S) -> bookworm_contracts::grpc::Transport
-where
-    S: tower::Service<
-            Request<tonic::body::Body>,
-            Response = http::Response<tonic::body::Body>,
-            Error = std::convert::Infallible,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send + 'static,
-{
-    tower::util::BoxCloneSyncService::new(server.map_err(|never: std::convert::Infallible| match never {}))
 }
 
 fn token_in(text: &str) -> String {

@@ -1,9 +1,9 @@
-//! What ordering asks of other services, and how long it waits for an answer.
+//! What ordering asks of other services.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use bookworm_contracts::grpc::{
-    self, Transport,
+    self, Edge,
     basket::{
         ClaimBasketRequest, GetBasketRequest, GetBasketResponse, ReleaseBasketRequest, basket_client::BasketClient,
     },
@@ -15,8 +15,6 @@ use tonic::{Response, Status};
 
 use crate::shopper::Shopper;
 
-/// How long to wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// The most books in one question.
 const MOST: usize = 200;
 
@@ -35,8 +33,8 @@ impl From<&GetBasketResponse> for BasketVersion {
 
 /// Other services.
 pub(crate) struct Clients {
-    pub basket: BasketClient<Transport>,
-    pub catalog: CatalogClient<Transport>,
+    pub basket: BasketClient<Edge>,
+    pub catalog: CatalogClient<Edge>,
 }
 
 impl std::fmt::Debug for Clients {
@@ -52,14 +50,12 @@ impl Clients {
     /// 503 `unavailable` when there is no answer in time.
     pub async fn basket(&self, cause: &Cause, shopper: &Shopper) -> Result<GetBasketResponse> {
         let question = GetBasketRequest { owner: Some(shopper.owner()) };
-        let mut client = self.basket.clone();
-        answered("basket", client.get_basket(grpc::request(cause, question))).await
+        answered("basket", self.basket.clone().get_basket(grpc::request(cause, question)).await)
     }
 
     /// Claims a basket as it was read, for an order that is about to be placed. Returns the order to place: this one, or
-    /// that of an earlier claim by the same claimant; `None` when the basket must be read again. Repeating it is harmless,
-    /// so an answer that does not come is asked for once more. A claim whose answer was lost for good is found again by
-    /// the same claimant at once, and by others after a while.
+    /// that of an earlier claim by the same claimant; `None` when the basket must be read again. A claim
+    /// whose answer was lost is found again by the same claimant at once, and by others after a while.
     ///
     /// # Errors
     /// 503 `unavailable` when there is no answer in time.
@@ -73,15 +69,7 @@ impl Clients {
         let BasketVersion { id, version } = basket.clone();
         let question =
             ClaimBasketRequest { basket_id: id, version, order_id: order.to_string(), claimant: claimant.to_owned() };
-        let ask = || {
-            let mut client = self.basket.clone();
-            let request = grpc::request(cause, question.clone());
-            async move { client.claim_basket(request).await }
-        };
-        let answer = match answered("basket", ask()).await {
-            Ok(answer) => answer,
-            Err(_) => answered("basket", ask()).await?,
-        };
+        let answer = answered("basket", self.basket.clone().claim_basket(grpc::request(cause, question)).await)?;
         Ok(answer.order_id.parse().ok())
     }
 
@@ -91,8 +79,7 @@ impl Clients {
     /// 503 `unavailable` when there is no answer in time.
     pub async fn release(&self, cause: &Cause, basket_id: &str, order: OrderId) -> Result<()> {
         let question = ReleaseBasketRequest { basket_id: basket_id.to_owned(), order_id: order.to_string() };
-        let mut client = self.basket.clone();
-        answered("basket", client.release_basket(grpc::request(cause, question))).await.map(drop)
+        answered("basket", self.basket.clone().release_basket(grpc::request(cause, question)).await).map(drop)
     }
 
     /// What these books are now. Books that are not sold any more are missing.
@@ -103,30 +90,19 @@ impl Clients {
         let mut books = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST) {
             let question = GetBooksRequest { ids: ids.iter().map(BookId::to_string).collect() };
-            let mut client = self.catalog.clone();
-            let answer = answered("catalogue", client.get_books(grpc::request(cause, question))).await?;
+            let answer = answered("catalogue", self.catalog.clone().get_books(grpc::request(cause, question)).await)?;
             books.extend(answer.books.into_iter().filter_map(|book| Some((book.id.parse().ok()?, book))));
         }
         Ok(books)
     }
 }
 
-async fn answered<T>(who: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T> {
-    let silent = || {
+/// What a customer reads when there is no answer.
+fn answered<T>(who: &str, answer: Result<Response<T>, Status>) -> Result<T> {
+    answer.map(Response::into_inner).map_err(|_| {
         metrics::counter!("ordering_calls_failed_total", "service" => who.to_owned()).increment(1);
         Problem::new(ErrorCode::Unavailable)
             .detail(format!("The {who} isn’t responding right now. Nothing was ordered. Please try again in a moment."))
             .retry_after(Duration::from_secs(1))
-    };
-    match tokio::time::timeout(PATIENCE, call).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => {
-            tracing::warn!(who, code = ?status.code(), message = status.message(), "a question was refused");
-            Err(silent())
-        }
-        Err(_) => {
-            tracing::warn!(who, "no answer within 3 s");
-            Err(silent())
-        }
-    }
+    })
 }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use bookworm_config::Ordering as Settings;
 use bookworm_contracts::grpc::{
-    Transport,
+    Edge,
     basket::basket_client::BasketClient,
     catalog::catalog_client::CatalogClient,
     ordering::ordering_server::{Ordering, OrderingServer},
@@ -73,8 +73,8 @@ impl OrderingService {
         db: Db,
         settings: Settings,
         clock: Arc<dyn Clock>,
-        basket: BasketClient<Transport>,
-        catalog: CatalogClient<Transport>,
+        basket: BasketClient<Edge>,
+        catalog: CatalogClient<Edge>,
     ) -> Result<Self, DbError> {
         let migrations: Vec<Migration> = [
             bookworm_messaging::MIGRATIONS,

@@ -27,7 +27,7 @@ use bookworm_contracts::{
         },
     },
     grpc::{
-        Transport,
+        Edge,
         basket::{
             self, ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, MergeGuestRequest,
             MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse, basket_client::BasketClient,
@@ -36,6 +36,7 @@ use bookworm_contracts::{
         catalog::{
             self, GetBooksRequest, GetBooksResponse, catalog_client::CatalogClient, catalog_server::CatalogServer,
         },
+        methods,
     },
 };
 use bookworm_db::{Databases, Db, DbError, Sql, values};
@@ -361,22 +362,6 @@ impl Answer {
     }
 }
 
-/// Calls that go straight into a server of this process.
-fn here<S>(server: S) -> Transport
-where
-    S: tower::Service<
-            Request<tonic::body::Body>,
-            Response = http::Response<tonic::body::Body>,
-            Error = std::convert::Infallible,
-            Future: Send,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
-{
-    Transport::new(server.map_err(|never| match never {}))
-}
-
 /// How long a checkout waits for stock and for payment, in seconds.
 #[derive(Clone, Copy)]
 struct Patience {
@@ -449,8 +434,13 @@ impl Shop {
         let bus: SharedBus =
             Arc::new(DbBus::open(bus_db.clone(), clock.clone(), Duration::from_secs(30)).await.unwrap());
         let world = Arc::new(World::default());
-        let basket = BasketClient::new(here(BasketServer::new(Queries(world.clone()))));
-        let catalog = CatalogClient::new(here(CatalogServer::new(Queries(world.clone()))));
+        let basket =
+            BasketClient::new(Edge::local("test.basket", BasketServer::new(Queries(world.clone())), methods::BASKET));
+        let catalog = CatalogClient::new(Edge::local(
+            "test.catalog",
+            CatalogServer::new(Queries(world.clone())),
+            methods::CATALOG,
+        ));
         let db = databases.open(OrderingService::NAME).await.unwrap();
         let service = OrderingService::open(db, settings(patience), clock.clone(), basket, catalog).await.unwrap();
         let verifier = Arc::new(TokenVerifier::new(Some("https://shop"), "bookworm", clock.clone()));
@@ -1563,7 +1553,7 @@ async fn a_claim_without_an_order_is_taken_up_by_its_own_request_and_given_up_fo
         guest.put(shop.book(1299, 10), 1, 1299);
         let claims = || shop.world.claims.lock().unwrap().clone();
         let lose_the_claim = async |key: &str| {
-            shop.world.lose_claims.store(2, SeqCst);
+            shop.world.lose_claims.store(3, SeqCst);
             guest.checkout(key, &order("tok_approve")).await.problem(503, "unavailable");
         };
 

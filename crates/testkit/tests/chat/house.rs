@@ -17,13 +17,14 @@ use bookworm_chat::{
 };
 use bookworm_config::Chat as Settings;
 use bookworm_contracts::grpc::{
-    Transport,
+    Edge,
     basket::{
         ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, Line, MergeGuestRequest,
         MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse,
         basket_client::BasketClient,
         basket_server::{Basket, BasketServer},
     },
+    methods,
     notification::{
         AdmitRequest, AdmitResponse,
         mailroom_client::MailroomClient,
@@ -52,7 +53,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
-use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+use tower::ServiceExt;
 use uuid::Uuid;
 
 /// How long to wait for what must come, and how long to see that nothing does.
@@ -165,21 +166,6 @@ impl Orders for Others {
     }
 }
 
-fn local<S>(server: S) -> Transport
-where
-    S: Service<
-            http::Request<tonic::body::Body>,
-            Response = http::Response<tonic::body::Body>,
-            Error = std::convert::Infallible,
-        > + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send + 'static,
-{
-    BoxCloneSyncService::new(server.map_err(|never: std::convert::Infallible| match never {}))
-}
-
 /// A person with an account.
 #[derive(Clone)]
 pub struct Person {
@@ -237,9 +223,17 @@ impl House {
             verifier: verifier.clone(),
             responder: script.clone(),
             clients: Clients {
-                basket: BasketClient::new(local(BasketServer::new(Others))),
-                ordering: OrderingClient::new(local(OrderingServer::new(Others))),
-                mail: MailroomClient::new(local(MailroomServer::new(Others))),
+                basket: BasketClient::new(Edge::local("test.basket", BasketServer::new(Others), methods::BASKET)),
+                ordering: OrderingClient::new(Edge::local(
+                    "test.ordering",
+                    OrderingServer::new(Others),
+                    methods::ORDERING,
+                )),
+                mail: MailroomClient::new(Edge::local(
+                    "test.notification",
+                    MailroomServer::new(Others),
+                    methods::NOTIFICATION,
+                )),
             },
         };
         let service = ChatService::open(databases.open("chat").await.unwrap(), needs).await.unwrap();

@@ -10,22 +10,18 @@ use std::{
 
 use bookworm_config::Search as Settings;
 use bookworm_contracts::grpc::{
-    self, Transport,
-    ai::{EmbedRequest, Purpose, StatusRequest, StatusResponse, ai_client::AiClient},
+    self, Edge,
+    ai::{EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse, ai_client::AiClient},
 };
 use bookworm_kernel::Cause;
-use bookworm_resilience::{BreakerPolicy, Failure, Fault, Guard, Policy, State};
+use bookworm_resilience::{Deadline, State};
 use moka::future::Cache;
-use tonic::{Code, Status};
+use tonic::Code;
 
 /// How many queries' vectors are kept: whoever turns the page asks for the same again.
 const QUERIES: u64 = 2_000;
 /// How long.
 const KEEP: Duration = Duration::from_secs(600);
-/// How long a batch in the background may take.
-const BACKGROUND: Duration = Duration::from_secs(30);
-/// How long to wait for the status.
-const STATUS: Duration = Duration::from_secs(2);
 
 /// Why there is no vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,38 +41,33 @@ pub(crate) struct Embedded {
     pub(crate) model: String,
 }
 
+/// The ways to the `ai` role. Two, so that a long batch of books is no sign that queries fail.
+#[derive(Clone, Debug)]
+pub struct Models {
+    /// For queries, while somebody waits.
+    pub queries: Edge,
+    /// For books, in the background.
+    pub books: Edge,
+}
+
 const UNKNOWN: u8 = 0;
 const OFF: u8 = 1;
 const ON: u8 = 2;
 
 /// Turns texts into vectors, by asking the `ai` role.
 pub(crate) struct Embedder {
-    client: AiClient<Transport>,
-    /// For queries: gives up early, and stops asking while most fail.
-    queries: Guard,
-    /// For books. Apart, so that a long batch is no sign that queries fail.
-    books: Guard,
+    models: Models,
+    /// How long a search waits for its query's vector.
+    query_timeout: Duration,
     known: Cache<String, Arc<Embedded>>,
     state: AtomicU8,
 }
 
 impl Embedder {
-    pub(crate) fn new(client: AiClient<Transport>, settings: &Settings) -> Self {
-        let patience = Duration::from_millis(settings.meaning_timeout_ms);
-        let breaker = BreakerPolicy { open_at_most: Duration::from_secs(5), ..BreakerPolicy::default() };
-        let queries = Policy {
-            attempt: patience,
-            total: patience,
-            attempts: 1,
-            concurrency: 256,
-            breaker: breaker.clone(),
-            ..Policy::default()
-        };
-        let books = Policy { attempt: BACKGROUND, total: BACKGROUND, breaker, ..Policy::default() };
+    pub(crate) fn new(models: Models, settings: &Settings) -> Self {
         Self {
-            client,
-            queries: Guard::new("ai.query", queries),
-            books: Guard::new("ai.books", books),
+            models,
+            query_timeout: Duration::from_millis(settings.meaning_timeout_ms),
             known: Cache::builder().max_capacity(QUERIES).time_to_live(KEEP).build(),
             state: AtomicU8::new(UNKNOWN),
         }
@@ -90,7 +81,8 @@ impl Embedder {
         if let Some(known) = self.known.get(text).await {
             return Ok(known);
         }
-        let mut embedded = self.embed(&self.queries, vec![text.to_owned()], Purpose::Query).await?;
+        let asked = self.embed(&self.models.queries, vec![text.to_owned()], Purpose::Query);
+        let mut embedded = Deadline::after(self.query_timeout).scope(asked).await?;
         let embedded = Arc::new(embedded.pop().ok_or(NoMeaning::Failing)?);
         self.known.insert(text.to_owned(), embedded.clone()).await;
         Ok(embedded)
@@ -98,48 +90,35 @@ impl Embedder {
 
     /// The vectors of books' texts, in their order.
     pub(crate) async fn books(&self, texts: Vec<String>) -> Result<Vec<Embedded>, NoMeaning> {
-        self.embed(&self.books, texts, Purpose::Background).await
+        self.embed(&self.models.books, texts, Purpose::Background).await
     }
 
-    async fn embed(&self, guard: &Guard, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, NoMeaning> {
+    async fn embed(&self, way: &Edge, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, NoMeaning> {
         let wanted = texts.len();
-        let cause = Cause::start();
-        let attempt = || {
-            let mut client = self.client.clone();
-            let request = EmbedRequest { texts: texts.clone(), purpose: purpose.into() };
-            let request = grpc::request(&cause, request);
-            async move {
-                let answer = client.embed(request).await?.into_inner();
-                let sound = answer.vectors.len() == wanted
-                    && answer.vectors.iter().all(|vector| {
-                        !vector.values.is_empty()
-                            && vector.values.iter().all(|value| value.is_finite())
-                            && vector.values.iter().any(|value| *value != 0.0)
-                    });
-                if sound { Ok(answer) } else { Err(Status::internal("the vectors cannot be used")) }
-            }
-        };
-        let classify = |status: &Status| match status.code() {
-            Code::InvalidArgument => Fault::Caller,
-            _ => Fault::Transient { after: None },
-        };
-        let answer = guard.call(attempt, classify).await.map_err(|failure| {
-            tracing::debug!(error = &failure as &dyn std::error::Error, "no vectors");
-            match failure {
-                Failure::Failed(status) if status.code() == Code::InvalidArgument => NoMeaning::Refused,
-                _ if self.is_off() => NoMeaning::Off,
-                _ => NoMeaning::Failing,
-            }
+        let request = grpc::request(&Cause::start(), EmbedRequest { texts, purpose: purpose.into() });
+        let answer = AiClient::new(way.clone()).embed(request).await.map_err(|status| match status.code() {
+            Code::InvalidArgument => NoMeaning::Refused,
+            _ if self.is_off() => NoMeaning::Off,
+            _ => NoMeaning::Failing,
         })?;
-        let model = answer.model;
-        Ok(answer.vectors.into_iter().map(|vector| Embedded { vector: vector.values, model: model.clone() }).collect())
+        let EmbedResponse { vectors, model } = answer.into_inner();
+        let sound = vectors.len() == wanted
+            && vectors.iter().all(|vector| {
+                !vector.values.is_empty()
+                    && vector.values.iter().all(|value| value.is_finite())
+                    && vector.values.iter().any(|value| *value != 0.0)
+            });
+        if !sound {
+            tracing::warn!(model, "the model's vectors cannot be used");
+            return Err(NoMeaning::Failing);
+        }
+        Ok(vectors.into_iter().map(|vector| Embedded { vector: vector.values, model: model.clone() }).collect())
     }
 
     /// Asks how the models are, and remembers whether there is one.
     pub(crate) async fn status(&self) -> Option<StatusResponse> {
-        let mut client = self.client.clone();
         let request = grpc::request(&Cause::start(), StatusRequest {});
-        let status = tokio::time::timeout(STATUS, client.status(request)).await.ok()?.ok()?.into_inner();
+        let status = AiClient::new(self.models.books.clone()).status(request).await.ok()?.into_inner();
         self.state.store(if status.model.is_empty() { OFF } else { ON }, Ordering::Release);
         Some(status)
     }
@@ -151,6 +130,6 @@ impl Embedder {
 
     /// Whether queries are refused or on trial, because most of the last ones failed.
     pub(crate) fn is_failing(&self) -> bool {
-        self.queries.state() != State::Closed || self.books.state() != State::Closed
+        self.models.queries.state() != State::Closed || self.models.books.state() != State::Closed
     }
 }

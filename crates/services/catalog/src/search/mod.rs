@@ -31,11 +31,11 @@ use std::{
 };
 
 use bookworm_config::Search as Settings;
-use bookworm_contracts::grpc::{Transport, ai::ai_client::AiClient};
 use bookworm_search::{Index, SearchError, Synonym};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
+pub use self::embed::Models;
 use self::synonyms::Synonyms;
 pub(crate) use self::{
     embed::{Embedder, NoMeaning},
@@ -48,7 +48,7 @@ pub struct SearchOptions {
     /// The index's own folder; made when it is missing.
     pub folder: PathBuf,
     /// Whoever turns texts into vectors; `None`: texts are searched by their words alone.
-    pub ai: Option<AiClient<Transport>>,
+    pub ai: Option<Models>,
     /// The settings.
     pub settings: Settings,
 }

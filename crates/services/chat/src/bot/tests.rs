@@ -519,18 +519,15 @@ async fn who_prefers_another_language_is_told_that_the_bot_speaks_english() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures"]
 async fn measure_200_conversations() {
-    use futures::TryFutureExt;
-    use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+    use bookworm_contracts::grpc::{Edge, methods};
 
     let server = bookworm_ai::AiService::open(&bookworm_config::Ai::default()).unwrap().grpc();
-    let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
-        server.clone().oneshot(request).map_err(|never: std::convert::Infallible| match never {})
-    });
-    let client = bookworm_contracts::grpc::ai::ai_client::AiClient::new(BoxCloneSyncService::new(transport));
+    let ai = Edge::local("test.ai", server, methods::AI);
+    let models = crate::triage::embed::Models { messages: ai.clone(), background: ai };
     let folder = std::env::temp_dir().join("bookworm-intents-quality");
     let shop = FakeShop::new();
     let bot = Bot::new(
-        Triage::open(Some(client), &folder),
+        Triage::open(Some(models), &folder),
         &folder.join("policies"),
         &ChatBot::default(),
         None,

@@ -1,7 +1,7 @@
 //! A language model puts an answer into other words: the same facts, checked sentence by sentence.
 
 use bookworm_contracts::grpc::{
-    self, Transport,
+    self, Edge,
     ai::{CompleteRequest, ai_client::AiClient},
 };
 use tokio::sync::mpsc;
@@ -24,13 +24,13 @@ const TOKENS: u32 = 300;
 /// Asks a language model through the `ai` role. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
-    client: AiClient<Transport>,
+    client: AiClient<Edge>,
 }
 
 impl Writer {
     /// Asks through this client. Time limits and the breaker are the `ai` role's.
     #[must_use]
-    pub fn new(client: AiClient<Transport>) -> Self {
+    pub fn new(client: AiClient<Edge>) -> Self {
         Self { client }
     }
 

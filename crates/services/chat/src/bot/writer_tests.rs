@@ -1,22 +1,19 @@
 //! What customers get to read when a language model writes, and when it lies.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use bookworm_contracts::grpc::{
-    Transport,
+    Edge,
     ai::{
         CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, StatusRequest, StatusResponse,
         ai_client::AiClient,
         ai_server::{Ai, AiServer},
     },
+    methods,
 };
-use futures::{StreamExt, TryFutureExt, stream, stream::BoxStream};
+use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use super::{tests::Talk, *};
 
@@ -58,12 +55,8 @@ impl Model {
         Self { says, asked: Arc::default() }
     }
 
-    fn client(&self) -> AiClient<Transport> {
-        let server = AiServer::new(self.clone());
-        let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
-            server.clone().oneshot(request).map_err(|never: Infallible| match never {})
-        });
-        AiClient::new(BoxCloneSyncService::new(transport))
+    fn client(&self) -> AiClient<Edge> {
+        AiClient::new(Edge::local("test.ai", AiServer::new(self.clone()), methods::AI))
     }
 
     /// The reply to a question about an order, and what was shown while it was written.
@@ -150,10 +143,7 @@ async fn with_a_real_model_only_facts_are_said() {
         ..bookworm_config::Ai::default()
     };
     let server = bookworm_ai::AiService::open(&settings).unwrap().grpc();
-    let transport = service_fn(move |request: http::Request<tonic::body::Body>| {
-        server.clone().oneshot(request).map_err(|never: Infallible| match never {})
-    });
-    let writer = Writer::new(AiClient::new(BoxCloneSyncService::new(transport)));
+    let writer = Writer::new(AiClient::new(Edge::local("test.ai", server, methods::AI)));
     let mut written = 0;
     for text in [
         "where is my order?",

@@ -3,21 +3,16 @@
 use std::time::Duration;
 
 use bookworm_contracts::grpc::{
-    self, Transport,
-    ai::{EmbedRequest, Purpose, StatusRequest, ai_client::AiClient},
+    self, Edge,
+    ai::{EmbedRequest, EmbedResponse, Purpose, StatusRequest, ai_client::AiClient},
 };
 use bookworm_kernel::Cause;
-use bookworm_resilience::{BreakerPolicy, Fault, Guard, Policy};
-use tonic::{Code, Status};
+use bookworm_resilience::Deadline;
 
 /// How many texts a call may hold.
 const BATCH: usize = 64;
 /// How long a message's vector may take: words alone answer after that.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// How long a batch in the background may take.
-const BACKGROUND: Duration = Duration::from_secs(60);
-/// How long to wait for the status.
-const STATUS: Duration = Duration::from_secs(2);
+const MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The vectors of several texts, and the name of their model.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,37 +23,32 @@ pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
 }
 
+/// The ways to the `ai` role. Two, so that a long batch in the background is no sign that messages fail.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// For messages, while their writer waits.
+    pub messages: Edge,
+    /// For examples and policies, in the background.
+    pub background: Edge,
+}
+
 /// Turns texts into vectors. Cheap to clone.
 #[derive(Clone)]
 pub struct Embedder {
-    client: AiClient<Transport>,
-    messages: std::sync::Arc<Guard>,
-    background: std::sync::Arc<Guard>,
+    models: Models,
 }
 
 impl Embedder {
-    /// Asks through this client.
+    /// Asks these.
     #[must_use]
-    pub fn new(client: AiClient<Transport>) -> Self {
-        let breaker = BreakerPolicy { open_at_most: Duration::from_secs(5), ..BreakerPolicy::default() };
-        let messages = Policy {
-            attempt: PATIENCE,
-            total: PATIENCE,
-            concurrency: 512,
-            breaker: breaker.clone(),
-            ..Policy::default()
-        };
-        let background = Policy { attempt: BACKGROUND, total: BACKGROUND, breaker, ..Policy::default() };
-        Self {
-            client,
-            messages: Guard::new("chat.ai.message", messages).into(),
-            background: Guard::new("chat.ai.background", background).into(),
-        }
+    pub fn new(models: Models) -> Self {
+        Self { models }
     }
 
     /// The vector of a message, while its writer waits; nothing when there is none in time.
     pub async fn message(&self, text: &str, cause: &Cause) -> Option<Embedded> {
-        self.ask(&self.messages, vec![text.to_owned()], Purpose::Query, cause).await
+        let asked = self.ask(&self.models.messages, vec![text.to_owned()], Purpose::Query, cause);
+        Deadline::after(MESSAGE_TIMEOUT).scope(asked).await
     }
 
     /// The vectors of many texts, in the background; nothing unless all have one, of one model.
@@ -66,7 +56,7 @@ impl Embedder {
         let cause = Cause::start();
         let mut all = Embedded { model: String::new(), vectors: Vec::with_capacity(texts.len()) };
         for batch in texts.chunks(BATCH) {
-            let found = self.ask(&self.background, batch.to_vec(), Purpose::Background, &cause).await?;
+            let found = self.ask(&self.models.background, batch.to_vec(), Purpose::Background, &cause).await?;
             if !all.vectors.is_empty() && found.model != all.model {
                 return None;
             }
@@ -78,34 +68,21 @@ impl Embedder {
 
     /// The name of the model that answers now.
     pub async fn model(&self) -> Option<String> {
-        let mut client = self.client.clone();
         let request = grpc::request(&Cause::start(), StatusRequest {});
-        let status = tokio::time::timeout(STATUS, client.status(request)).await.ok()?.ok()?.into_inner();
+        let status = AiClient::new(self.models.background.clone()).status(request).await.ok()?.into_inner();
         Some(status.model).filter(|model| status.ready && !model.is_empty())
     }
 
-    async fn ask(&self, guard: &Guard, texts: Vec<String>, purpose: Purpose, cause: &Cause) -> Option<Embedded> {
+    async fn ask(&self, way: &Edge, texts: Vec<String>, purpose: Purpose, cause: &Cause) -> Option<Embedded> {
         let wanted = texts.len();
-        let attempt = || {
-            let mut client = self.client.clone();
-            let request = grpc::request(cause, EmbedRequest { texts: texts.clone(), purpose: purpose.into() });
-            async move {
-                let answer = client.embed(request).await?.into_inner();
-                let sound = answer.vectors.len() == wanted
-                    && answer
-                        .vectors
-                        .iter()
-                        .all(|vector| !vector.values.is_empty() && vector.values.iter().all(|value| value.is_finite()));
-                if sound { Ok(answer) } else { Err(Status::internal("the vectors cannot be used")) }
-            }
-        };
-        let fault = |status: &Status| match status.code() {
-            Code::InvalidArgument => Fault::Caller,
-            _ => Fault::Transient { after: None },
-        };
-        let answer = guard.call(attempt, fault).await;
-        let answer = answer.inspect_err(|failure| tracing::debug!(%failure, "no vectors for the chat")).ok()?;
-        let vectors = answer.vectors.into_iter().map(|vector| vector.values).collect();
-        Some(Embedded { model: answer.model, vectors })
+        let request = grpc::request(cause, EmbedRequest { texts, purpose: purpose.into() });
+        let EmbedResponse { vectors, model } = AiClient::new(way.clone()).embed(request).await.ok()?.into_inner();
+        let vectors: Vec<Vec<f32>> = vectors.into_iter().map(|vector| vector.values).collect();
+        let sound = vectors.len() == wanted
+            && vectors.iter().all(|values| !values.is_empty() && values.iter().all(|value| value.is_finite()));
+        if !sound {
+            tracing::warn!(model, "the model's vectors cannot be used");
+        }
+        sound.then_some(Embedded { model, vectors })
     }
 }

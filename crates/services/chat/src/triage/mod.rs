@@ -23,15 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bookworm_contracts::{
-    grpc::{Transport, ai::ai_client::AiClient},
-    rest::chat::ChatRoute,
-};
+use bookworm_contracts::rest::chat::ChatRoute;
 use bookworm_kernel::Cause;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    embed::{Embedded, Embedder},
+    embed::{Embedded, Embedder, Models},
     examples::Example,
     meaning::Meaning,
     mood::Mood,
@@ -107,9 +104,9 @@ struct Inner {
 
 impl Triage {
     /// Learns words from the built-in examples and those in `folder/intents.tsv`. Vectors come with [`Triage::learn`],
-    /// when there is a client.
+    /// when there are models to ask.
     #[must_use]
-    pub fn open(ai: Option<AiClient<Transport>>, folder: &Path) -> Self {
+    pub fn open(ai: Option<Models>, folder: &Path) -> Self {
         let own = examples::own(&folder.join("intents.tsv"));
         let (examples, words) = if own.is_empty() { BUILT_IN.clone() } else { learn_words(own) };
         let vectors = folder.join("vectors.bin");

@@ -1,12 +1,14 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bookworm_contracts::grpc::ai::{
-    CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, StatusRequest, StatusResponse, Vector,
-    ai_server::{Ai, AiServer},
+use bookworm_contracts::grpc::{
+    Edge,
+    ai::{
+        CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, StatusRequest, StatusResponse, Vector,
+        ai_server::{Ai, AiServer},
+    },
+    methods,
 };
-use futures::TryFutureExt;
 use tonic::{Request, Response, Status};
-use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use super::*;
 
@@ -22,12 +24,9 @@ struct FakeState {
 }
 
 impl FakeModel {
-    fn client(&self) -> AiClient<Transport> {
-        let server = AiServer::new(self.clone());
-        let transport = tower::service_fn(move |request: http::Request<tonic::body::Body>| {
-            server.clone().oneshot(request).map_err(|never| match never {})
-        });
-        AiClient::new(BoxCloneSyncService::new(transport))
+    fn ways(&self) -> Models {
+        let way = Edge::local("test.ai", AiServer::new(self.clone()), methods::AI);
+        Models { messages: way.clone(), background: way }
     }
 
     fn name(&self) -> String {
@@ -108,7 +107,7 @@ async fn vectors_take_over_once_and_a_restart_asks_for_none() {
     let model = FakeModel::default();
     model.0.down.store(true, Ordering::SeqCst);
     let stop = CancellationToken::new();
-    let triage = Triage::open(Some(model.client()), folder.path());
+    let triage = Triage::open(Some(model.ways()), folder.path());
     let learning = tokio::spawn(triage.clone().learn(stop.clone()));
     assert_eq!(intent_of(&triage, "hello").await, Intent::Greeting);
     assert!(!triage.knows_meaning());
@@ -118,7 +117,7 @@ async fn vectors_take_over_once_and_a_restart_asks_for_none() {
     let found = triage.classify("where is my order", &Cause::start()).await;
     assert!(found.embedded.is_some() && found.intent == Intent::TrackOrder, "{found:?}");
 
-    let again = Triage::open(Some(model.client()), folder.path());
+    let again = Triage::open(Some(model.ways()), folder.path());
     let before = model.0.texts.load(Ordering::SeqCst);
     let learning_again = tokio::spawn(again.clone().learn(stop.clone()));
     until(|| again.knows_meaning()).await;
@@ -136,7 +135,7 @@ async fn vectors_take_over_once_and_a_restart_asks_for_none() {
 async fn vectors_of_another_model_are_not_mixed_in() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::default();
-    let triage = Triage::open(Some(model.client()), folder.path());
+    let triage = Triage::open(Some(model.ways()), folder.path());
     assert!(triage.learn_from(triage.embedder().unwrap(), "letters").await);
     model.0.renamed.store(true, Ordering::SeqCst);
     let by_words = triage.judge("where is my order", None);

@@ -12,6 +12,7 @@ use bookworm_http::{
     places::{Full, Places},
 };
 use bookworm_kernel::ErrorCode;
+use bookworm_resilience::Deadline;
 use http::header;
 
 use super::client_address::Client;
@@ -75,7 +76,7 @@ pub async fn time_limit(State(limit): State<Duration>, request: Request, next: N
         return next.run(request).await;
     }
     let limit = limit + for_body(&request);
-    match tokio::time::timeout(limit, next.run(request)).await {
+    match tokio::time::timeout(limit, Deadline::after(limit).scope(next.run(request))).await {
         Ok(response) => response,
         Err(_) => Problem::new(ErrorCode::Timeout)
             .detail(format!("There was no answer within {} seconds.", limit.as_secs()))

@@ -8,9 +8,6 @@ use bookworm_kernel::{Cause, Email, ErrorCode};
 
 use crate::IdentityService;
 
-/// How long to wait for leave.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Why a mail is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoMail {
@@ -51,15 +48,8 @@ impl IdentityService {
             recipient: to.as_str().to_owned(),
             proven,
         };
-        let mut mail = self.0.mail.clone();
-        let answer = match tokio::time::timeout(TIMEOUT, mail.admit(grpc::request(cause, request))).await {
-            Ok(Ok(answer)) => answer.into_inner(),
-            Ok(Err(status)) => {
-                tracing::warn!(why = status.code().description(), kind, "nobody says whether a mail may be sent");
-                return Err(NoMail::NoAnswer);
-            }
-            Err(_) => return Err(NoMail::NoAnswer),
-        };
+        let answer = self.0.mail.clone().admit(grpc::request(cause, request)).await;
+        let answer = answer.map_err(|_| NoMail::NoAnswer)?.into_inner();
         let wait = Duration::from_secs(answer.wait_seconds);
         match (answer.granted, answer.limit.as_str()) {
             (true, _) => Ok(()),

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod edge;
+mod method;
+mod server;
+mod wire;
+
+use http::{Request, Response};
+use tonic::{Status, body::Body};
+
+pub use crate::{
+    edge::Edge,
+    method::Method,
+    server::{Answering, local},
+};
+
+/// The way to a callee: straight into its service when it runs in this process, over a channel when it does not.
+pub type Transport = tower::util::BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
