@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use bookworm_db::{Sql, sea_orm};
+use bookworm_db::{Pool, Sql};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -229,8 +229,9 @@ impl OwnDatabase {
     }
 
     async fn on_server(&self, sql: &str) -> Result<()> {
-        let server = sea_orm::Database::connect(self.server.as_str()).await?;
+        let server = Pool::connect(self.server.as_str()).await?;
         server.exec(sql, []).await?;
-        Ok(server.close().await?)
+        server.close().await;
+        Ok(())
     }
 }

@@ -4,7 +4,6 @@ use rusqlite::{
     ErrorCode,
     ffi::{self, SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
 };
-use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
 use crate::tx::TOO_LONG;
 
@@ -43,9 +42,9 @@ pub enum DbError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// A statement failed.
+    /// A statement on PostgreSQL, or one that reads on SQLite, failed.
     #[error("a statement failed")]
-    Query(#[source] Arc<DbErr>),
+    Query(#[source] Arc<sqlx::Error>),
     /// A statement of a unit of work on SQLite failed.
     #[error("a statement failed")]
     Sqlite(#[source] Arc<rusqlite::Error>),
@@ -108,6 +107,10 @@ impl Outage {
 }
 
 impl DbError {
+    pub(crate) fn open(what: &str, error: sqlx::Error) -> Self {
+        Self::Open(what.to_owned(), Arc::new(error))
+    }
+
     /// Names the database that is not available, unless it is named already.
     pub(crate) fn of(mut self, name: &Arc<str>) -> Self {
         if let Self::Unavailable { database: database @ None, .. } = &mut self {
@@ -120,7 +123,7 @@ impl DbError {
     #[must_use]
     pub fn is_unique_violation(&self) -> bool {
         match self {
-            Self::Query(e) => matches!(e.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))),
+            Self::Query(e) => e.as_database_error().is_some_and(|e| e.is_unique_violation()),
             Self::Sqlite(e) => matches!(code(e), Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY)),
             _ => false,
         }
@@ -130,7 +133,7 @@ impl DbError {
     #[must_use]
     pub fn is_foreign_key_violation(&self) -> bool {
         match self {
-            Self::Query(e) => matches!(e.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))),
+            Self::Query(e) => e.as_database_error().is_some_and(|e| e.is_foreign_key_violation()),
             Self::Sqlite(e) => code(e) == Some(SQLITE_CONSTRAINT_FOREIGNKEY),
             _ => false,
         }
@@ -149,24 +152,15 @@ impl DbError {
     }
 }
 
-impl From<DbErr> for DbError {
-    fn from(error: DbErr) -> Self {
-        let (code, why) = match &error {
-            DbErr::ConnectionAcquire(_) => return Self::Busy,
-            DbErr::Conn(RuntimeErr::SqlxError(e))
-            | DbErr::Exec(RuntimeErr::SqlxError(e))
-            | DbErr::Query(RuntimeErr::SqlxError(e)) => {
-                let code = e.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned);
-                let lost = matches!(**e, sqlx::Error::Io(_) | sqlx::Error::Tls(_));
-                let why = code.as_deref().and_then(Outage::of_code).or(lost.then_some(Outage::Unreachable));
-                (code, why)
-            }
-            _ => (None, None),
-        };
-        match code.as_deref() {
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned);
+        let lost = matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_)).then_some(Outage::Unreachable);
+        match (&error, code.as_deref()) {
+            (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed, _) => Self::Busy,
             // SQLite: SQLITE_BUSY and its extended codes. PostgreSQL: serialization failure, deadlock, too many clients.
-            Some("5" | "261" | "517" | "40001" | "40P01" | "53300") => Self::Busy,
-            _ => match why {
+            (_, Some("5" | "261" | "517" | "40001" | "40P01" | "53300")) => Self::Busy,
+            (_, code) => match code.and_then(Outage::of_code).or(lost) {
                 Some(why) => Self::Unavailable { database: None, why, source: Arc::new(error) },
                 None => Self::Query(Arc::new(error)),
             },

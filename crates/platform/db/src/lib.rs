@@ -4,11 +4,13 @@ mod error;
 mod group_commit;
 mod migrate;
 mod open;
+mod pool;
 mod probe;
 mod row;
 mod sql;
 mod sqlite_writer;
 mod tx;
+mod value;
 
 // The derive names this crate from outside and from inside alike.
 extern crate self as bookworm_db;
@@ -17,17 +19,18 @@ use std::sync::Arc;
 
 pub use bookworm_db_derive::FromRow;
 use futures::future::BoxFuture;
-pub use sea_orm::{self, DbBackend, Value, prelude::Uuid};
-use sea_orm::{DatabaseConnection, TransactionTrait};
+pub use uuid::Uuid;
 
 use crate::group_commit::GroupCommitter;
 pub use crate::{
     error::{DbError, Outage},
     migrate::Migration,
     open::Databases,
+    pool::Pool,
     row::{Column, FromRow, Row},
     sql::{Sql, in_list},
     tx::Tx,
+    value::{Backend, Value},
 };
 
 /// A `Result` of this crate.
@@ -37,7 +40,7 @@ pub type Result<T, E = DbError> = std::result::Result<T, E>;
 #[derive(Clone, Debug)]
 pub struct Db {
     name: Arc<str>,
-    reads: DatabaseConnection,
+    reads: Pool,
     writes: Writes,
     probe: probe::Probe,
 }
@@ -59,13 +62,13 @@ impl Db {
 
     /// Which database this is. Only [`Sql`] texts that cannot be written portably need to ask.
     #[must_use]
-    pub fn backend(&self) -> DbBackend {
-        self.reads.get_database_backend()
+    pub fn backend(&self) -> Backend {
+        self.reads.backend()
     }
 
-    /// For reading outside a unit of work. Sees everything committed. On SQLite it refuses to write.
+    /// For reading outside a unit of work. Sees everything committed, and refuses to write.
     #[must_use]
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &Pool {
         &self.reads
     }
 
@@ -89,7 +92,7 @@ impl Db {
             Writes::Postgres => {
                 let pool = self.reads.clone();
                 let unit = tokio::spawn(async move {
-                    let tx = Tx::postgres(pool.begin().await.map_err(DbError::from)?);
+                    let tx = Tx::postgres(pool.begin().await?);
                     match tokio::time::timeout(tx::LIMIT, work(&tx)).await {
                         Ok(Ok(value)) => {
                             tx.commit().await?.run();
@@ -116,10 +119,10 @@ impl Db {
     /// When the database fails.
     pub async fn has_table(&self, name: &str) -> Result<bool> {
         let count = match self.backend() {
-            DbBackend::Postgres => {
+            Backend::Postgres => {
                 "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
             }
-            _ => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+            Backend::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
         };
         Ok(self.read().scalar::<i64>(count, values![name]).await?.is_some_and(|count| count > 0))
     }
@@ -129,8 +132,6 @@ impl Db {
         if let Writes::Sqlite(committer) = &self.writes {
             committer.close().await;
         }
-        if let Err(error) = self.reads.close_by_ref().await {
-            tracing::warn!(database = %self.name, %error, "closing failed");
-        }
+        self.reads.close().await;
     }
 }

@@ -2,9 +2,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use bookworm_db_derive::FromRow;
 use bookworm_kernel::Timestamp;
-use sea_orm::DbBackend;
 
-use crate::{Db, DbError, Result, Sql, Tx, values};
+use crate::{Backend, Db, DbError, Result, Sql, Tx, values};
 
 /// One step of a schema, applied once, in one transaction.
 ///
@@ -41,7 +40,7 @@ async fn apply(tx: &Tx, migrations: &[Migration], now: Timestamp) -> Result<()> 
         let name = name.to_owned();
         move |source: DbError| DbError::Migration { name, source: Arc::new(source) }
     };
-    if tx.backend() == DbBackend::Postgres {
+    if tx.backend() == Backend::Postgres {
         // One process migrates a schema at a time; the lock ends with the transaction.
         tx.batch("SELECT pg_advisory_xact_lock(hashtext(current_schema()))").await?;
     }
@@ -54,8 +53,8 @@ async fn apply(tx: &Tx, migrations: &[Migration], now: Timestamp) -> Result<()> 
         return Err(DbError::FromTheFuture(unknown.clone()));
     }
     let serial = match tx.backend() {
-        DbBackend::Postgres => "BIGSERIAL PRIMARY KEY",
-        _ => "INTEGER PRIMARY KEY AUTOINCREMENT",
+        Backend::Postgres => "BIGSERIAL PRIMARY KEY",
+        Backend::Sqlite => "INTEGER PRIMARY KEY AUTOINCREMENT",
     };
     for migration in migrations.iter().filter(|m| !applied.contains(m.name)) {
         tx.batch(&migration.sql.replace("{serial}", serial)).await.map_err(failed(migration.name))?;

@@ -1,19 +1,17 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::{
-    Db, DbError, Result, Sql, Writes, group_commit::GroupCommitter, probe::Probe, row::Row, sqlite_writer::SqliteWriter,
+    Db, DbError, Pool, Result, Sql, Writes, group_commit::GroupCommitter, probe::Probe, row::Row,
+    sqlite_writer::SqliteWriter,
 };
 
 /// Connections that read a SQLite file side by side.
 const SQLITE_READERS: u32 = 4;
-/// How long to wait for a connection before the database counts as busy.
-const ACQUIRE: Duration = Duration::from_secs(10);
 
 /// Where the services' databases are: a folder with one SQLite file each, or a PostgreSQL database with one schema
 /// each.
@@ -71,10 +69,10 @@ impl Databases {
                 .map(|service| (*service).to_owned())
                 .collect(),
             Self::Postgres { url, prefix, .. } => {
-                let once = connect_once(url, "the PostgreSQL server").await?;
+                let once = Pool::connect(url).await?;
                 let migrated = "SELECT table_schema FROM information_schema.tables WHERE table_name = $1";
                 let rows = once.rows(migrated, crate::values!["schema_migrations"], usize::MAX).await;
-                once.close().await?;
+                once.close().await;
                 let schemas = rows?.iter().map(Row::first::<String>).collect::<Result<Vec<_>>>()?;
                 schemas
                     .into_iter()
@@ -105,9 +103,9 @@ impl Databases {
             }
             Self::Postgres { url, prefix, .. } => {
                 let (schema, aside) = (format!("{prefix}{service}"), format!("{prefix}{service}_{suffix}"));
-                let once = connect_once(url, &schema).await?;
+                let once = Pool::connect_to(url, &schema).await?;
                 let renamed = once.batch(&format!("ALTER SCHEMA \"{schema}\" RENAME TO \"{aside}\"")).await;
-                once.close().await?;
+                once.close().await;
                 renamed.map(|()| aside)
             }
         }
@@ -116,13 +114,6 @@ impl Databases {
 
 fn file(folder: &Path, service: &str) -> PathBuf {
     folder.join(format!("{service}.db"))
-}
-
-/// A connection for a question or two.
-async fn connect_once(url: &str, what: &str) -> Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).acquire_timeout(ACQUIRE).sqlx_logging(false);
-    Database::connect(options).await.map_err(|error| DbError::Open(what.to_owned(), Arc::new(error)))
 }
 
 /// How every connection to a SQLite file behaves.
@@ -134,6 +125,8 @@ const PRAGMAS: [(&str, &str); 5] = [
     ("foreign_keys", "ON"),
     ("temp_store", "MEMORY"),
 ];
+/// Prepared statements that each reader caches.
+const STATEMENTS: usize = 256;
 /// Pages that the writer keeps, in KiB (negative: not a number of pages). What is not kept is a call to the operating
 /// system away, which keeps the whole file where there is memory: every service has its own file with a writer and some
 /// readers, so what each of them takes counts fifty times.
@@ -146,49 +139,26 @@ async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
     let failed = |source: Arc<dyn std::error::Error + Send + Sync>| DbError::Open(file.display().to_string(), source);
     let writer = SqliteWriter::open(name.clone(), &file, PRAGMAS.into_iter().chain([WRITER_CACHE]))
         .map_err(|error| failed(Arc::new(error)))?;
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", file.display()));
-    options
-        .max_connections(SQLITE_READERS)
-        .min_connections(1)
-        .acquire_timeout(ACQUIRE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .map_sqlx_sqlite_opts(|options| {
-            PRAGMAS
-                .into_iter()
-                .chain([READER_CACHE])
-                .fold(options, |options, (name, value)| options.pragma(name, value))
-                .pragma("query_only", "ON")
-                .statement_cache_capacity(256)
-        });
-    let reads = Database::connect(options).await.map_err(|error| failed(Arc::new(error)))?;
+    let options = PRAGMAS
+        .into_iter()
+        .chain([READER_CACHE, ("query_only", "ON")])
+        .fold(SqliteConnectOptions::new().filename(&file), |options, (name, value)| options.pragma(name, value))
+        .statement_cache_capacity(STATEMENTS);
+    let reads = Pool::sqlite(options, SQLITE_READERS).await.map_err(|error| failed(Arc::new(error)))?;
     let committer = GroupCommitter::start(name.clone(), writer).map_err(|error| failed(Arc::new(error)))?;
     Ok(Db { writes: Writes::Sqlite(committer), name, reads, probe: Probe::default() })
 }
 
 async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str) -> Result<Db> {
-    let failed = |source: DbErr| DbError::Open(format!("schema {schema} of the PostgreSQL server"), Arc::new(source));
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).acquire_timeout(ACQUIRE).sqlx_logging(false);
-    let once = Database::connect(options.clone()).await.map_err(failed)?;
-    let created = once.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await;
+    let what = format!("schema {schema} of the PostgreSQL server");
+    let once = Pool::connect_to(url, &what).await?;
+    let created = once.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await;
+    once.close().await;
     // Two processes that create a schema at once can both fail the check and one then meets the other's row.
-    if let Err(error) = created
-        && !DbError::from(error).is_unique_violation()
-    {
+    if created.is_err_and(|error| !error.is_unique_violation()) {
         return Err(DbError::Aborted("the schema cannot be created"));
     }
-    once.close().await.map_err(failed)?;
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .record_stmt_in_spans(false)
-        .test_before_acquire(false)
-        .set_application_name(format!("bookworm-{service}"))
-        .set_schema_search_path(schema);
-    let reads = Database::connect(options).await.map_err(failed)?;
+    let reads = Pool::postgres(url, schema, connections, &format!("bookworm-{service}")).await;
+    let reads = reads.map_err(|error| DbError::open(&what, error))?;
     Ok(Db { name: service.into(), reads, writes: Writes::Postgres, probe: Probe::default() })
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use rusqlite::types::Value as Cell;
-use sea_orm::{QueryResult, TryGetable, prelude::Uuid};
+use sqlx::{ColumnIndex, Row as _, postgres::PgRow, sqlite::SqliteRow};
+use uuid::Uuid;
 
 use crate::{DbError, Result};
 
@@ -9,17 +10,34 @@ use crate::{DbError, Result};
 #[derive(Debug)]
 pub struct Row(Source);
 
-#[derive(Debug)]
 enum Source {
-    /// From a pool: PostgreSQL, or SQLite read outside a unit of work.
-    Pool(QueryResult),
+    Postgres(PgRow),
+    /// From SQLite outside a unit of work.
+    Sqlite(SqliteRow),
     /// From SQLite's writer.
-    Writer { columns: Arc<[String]>, cells: Vec<Cell> },
+    Writer {
+        columns: Arc<[String]>,
+        cells: Vec<Cell>,
+    },
+}
+
+impl std::fmt::Debug for Source {
+    /// Leaves the values out: they may be personal.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Postgres(_) => "PostgreSQL",
+            Self::Sqlite(_) | Self::Writer { .. } => "SQLite",
+        })
+    }
 }
 
 impl Row {
-    pub(crate) fn pool(row: QueryResult) -> Self {
-        Self(Source::Pool(row))
+    pub(crate) fn postgres(row: PgRow) -> Self {
+        Self(Source::Postgres(row))
+    }
+
+    pub(crate) fn sqlite(row: SqliteRow) -> Self {
+        Self(Source::Sqlite(row))
     }
 
     pub(crate) fn writer(columns: Arc<[String]>, cells: Vec<Cell>) -> Self {
@@ -29,17 +47,16 @@ impl Row {
     /// The value of a column.
     ///
     /// # Errors
-    /// [`DbError::Corrupt`] when there is no such column or its value is of another type.
+    /// [`DbError::Corrupt`] when there is no such column, or its value is of another type, or NULL where `T` is not an
+    /// `Option`.
     pub fn get<T: Column>(&self, column: &str) -> Result<T> {
-        match &self.0 {
-            Source::Pool(row) => row.try_get("", column).map_err(|error| DbError::Corrupt(error.to_string())),
-            Source::Writer { columns, cells } => {
-                let place = columns.iter().position(|name| name == column);
-                let cell = place.and_then(|place| cells.get(place));
-                let cell = cell.ok_or_else(|| DbError::Corrupt(format!("there is no column {column}")))?;
-                read(cell, column)
-            }
-        }
+        let place = match &self.0 {
+            Source::Postgres(row) => column.index(row).ok(),
+            Source::Sqlite(row) => column.index(row).ok(),
+            Source::Writer { columns, .. } => columns.iter().position(|name| name == column),
+        };
+        let place = place.ok_or_else(|| DbError::Corrupt(format!("there is no column {column}")))?;
+        self.at(place).map_err(|why| DbError::Corrupt(format!("column {column} {why}")))
     }
 
     /// The value of the first column.
@@ -47,19 +64,12 @@ impl Row {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn first<T: Column>(&self) -> Result<T> {
-        match &self.0 {
-            Source::Pool(row) => row.try_get_by_index(0).map_err(|error| DbError::Corrupt(error.to_string())),
-            Source::Writer { cells, .. } => {
-                let cell = cells.first().ok_or_else(|| DbError::Corrupt("there is no column".to_owned()))?;
-                read(cell, "the first")
-            }
-        }
+        self.at(0).map_err(|why| DbError::Corrupt(format!("the first column {why}")))
     }
-}
 
-fn read<T: Column>(cell: &Cell, column: &str) -> Result<T> {
-    T::from_sqlite(cell)
-        .ok_or_else(|| DbError::Corrupt(format!("column {column} holds a {} of another meaning", cell.data_type())))
+    fn at<T: Column>(&self, place: usize) -> Result<T, String> {
+        T::read(self, place)?.ok_or_else(|| "is NULL".to_owned())
+    }
 }
 
 /// What can be read from a row. `#[derive(FromRow)]` reads each field from the column of its name.
@@ -73,54 +83,49 @@ pub trait FromRow: Sized {
 
 /// A type of a column: `BIGINT` is `i64`, `UUID` is `Uuid`, `TEXT` is `String`, `BOOLEAN` is `bool`, `DOUBLE PRECISION`
 /// is `f64`, `BYTEA` is `Vec<u8>`; in an `Option` where it may be missing.
-pub trait Column: TryGetable {
-    /// Reads what SQLite keeps, which has fewer types; `None` when this is not how the type is kept.
+pub trait Column: Sized {
+    /// Reads the column at a place, counted from 0; `None` for NULL. The error says what is wrong with the column.
     #[doc(hidden)]
-    fn from_sqlite(cell: &Cell) -> Option<Self>;
+    fn read(row: &Row, place: usize) -> Result<Option<Self>, String>;
 }
 
-impl Column for i64 {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        if let Cell::Integer(number) = cell { Some(*number) } else { None }
-    }
-}
-
-impl Column for bool {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        if let Cell::Integer(number) = cell { Some(*number != 0) } else { None }
-    }
-}
-
-impl Column for f64 {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        match cell {
-            Cell::Real(number) => Some(*number),
-            Cell::Integer(number) => Some(*number as Self),
-            _ => None,
+/// How a type is read from each kind of row. `$stored` says which of SQLite's few types it is stored as.
+macro_rules! column {
+    ($type:ty, $stored:expr) => {
+        impl Column for $type {
+            fn read(row: &Row, place: usize) -> Result<Option<Self>, String> {
+                match &row.0 {
+                    Source::Postgres(row) => row.try_get(place).map_err(|error| format!("cannot be read: {error}")),
+                    Source::Sqlite(row) => row.try_get(place).map_err(|error| format!("cannot be read: {error}")),
+                    Source::Writer { cells, .. } => {
+                        let stored: fn(&Cell) -> Option<Self> = $stored;
+                        match cells.get(place).ok_or("is missing")? {
+                            Cell::Null => Ok(None),
+                            cell => match stored(cell) {
+                                Some(value) => Ok(Some(value)),
+                                None => Err(format!("has a {} where another type is expected", cell.data_type())),
+                            },
+                        }
+                    }
+                }
+            }
         }
-    }
+    };
 }
 
-impl Column for String {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        if let Cell::Text(text) = cell { Some(text.clone()) } else { None }
-    }
-}
-
-impl Column for Uuid {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        if let Cell::Blob(bytes) = cell { Self::from_slice(bytes).ok() } else { None }
-    }
-}
-
-impl Column for Vec<u8> {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        if let Cell::Blob(bytes) = cell { Some(bytes.clone()) } else { None }
-    }
-}
+column!(i64, |cell| if let Cell::Integer(number) = cell { Some(*number) } else { None });
+column!(bool, |cell| if let Cell::Integer(number) = cell { Some(*number != 0) } else { None });
+column!(f64, |cell| match cell {
+    Cell::Real(number) => Some(*number),
+    Cell::Integer(number) => Some(*number as Self),
+    _ => None,
+});
+column!(String, |cell| if let Cell::Text(text) = cell { Some(text.clone()) } else { None });
+column!(Uuid, |cell| if let Cell::Blob(bytes) = cell { Self::from_slice(bytes).ok() } else { None });
+column!(Vec<u8>, |cell| if let Cell::Blob(bytes) = cell { Some(bytes.clone()) } else { None });
 
 impl<T: Column> Column for Option<T> {
-    fn from_sqlite(cell: &Cell) -> Option<Self> {
-        if let Cell::Null = cell { Some(None) } else { T::from_sqlite(cell).map(Some) }
+    fn read(row: &Row, place: usize) -> Result<Option<Self>, String> {
+        T::read(row, place).map(Some)
     }
 }

@@ -1,9 +1,7 @@
 use std::future::Future;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, Value};
-
 use crate::{
-    DbError, Result,
+    Backend, Result, Value,
     row::{Column, FromRow, Row},
 };
 
@@ -11,7 +9,7 @@ use crate::{
 /// database.
 pub trait Sql: Sync {
     /// Which database this is. Only texts that cannot be written portably need to ask.
-    fn backend(&self) -> DbBackend;
+    fn backend(&self) -> Backend;
 
     /// Runs a statement; returns how many rows it changed.
     fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send;
@@ -56,55 +54,6 @@ pub trait Sql: Sync {
     ) -> impl Future<Output = Result<Option<T>>> + Send {
         let rows = self.rows(sql, values, 1);
         async move { rows.await?.first().map(Row::first).transpose() }
-    }
-}
-
-impl Sql for DatabaseConnection {
-    fn backend(&self) -> DbBackend {
-        self.get_database_backend()
-    }
-
-    fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
-        exec(self, sql, values)
-    }
-
-    async fn batch(&self, sql: &str) -> Result<()> {
-        Ok(self.execute_unprepared(sql).await.map(drop)?)
-    }
-
-    fn rows(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = Value>,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Row>>> + Send {
-        rows(self, sql, values, limit)
-    }
-}
-
-pub(crate) fn exec<C: ConnectionTrait>(
-    connection: &C,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> impl Future<Output = Result<u64>> + Send {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    async move { Ok(connection.execute_raw(statement).await.map_err(DbError::from)?.rows_affected()) }
-}
-
-pub(crate) fn rows<C: ConnectionTrait>(
-    connection: &C,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-    limit: usize,
-) -> impl Future<Output = Result<Vec<Row>>> + Send {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    async move {
-        let rows = if limit == 1 {
-            connection.query_one_raw(statement).await?.into_iter().collect()
-        } else {
-            connection.query_all_raw(statement).await?
-        };
-        Ok(rows.into_iter().map(Row::pool).collect())
     }
 }
 

@@ -17,9 +17,8 @@ use rusqlite::{
     CachedStatement, Connection,
     types::{ToSqlOutput, Value as Cell, ValueRef},
 };
-use sea_orm::Value;
 
-use crate::{DbError, Result, row::Row};
+use crate::{DbError, Result, Value, row::Row};
 
 /// Prepared statements that are kept.
 const STATEMENTS: usize = 256;
@@ -153,23 +152,19 @@ fn prepare<'c>(
         let number = prepared.parameter_name(place).and_then(|name| name.get(1..)?.parse::<usize>().ok());
         let value = number.and_then(|number| values.get(number.checked_sub(1)?));
         let value = value.ok_or_else(|| DbError::Corrupt(format!("no value for parameter {place}")))?;
-        prepared.raw_bind_parameter(place, stored(value)?)?;
+        prepared.raw_bind_parameter(place, stored(value))?;
     }
     Ok(prepared)
 }
 
-/// A value as SQLite keeps it, the same as the pool's driver reads it.
-fn stored(value: &Value) -> Result<ToSqlOutput<'_>> {
-    let integer = |value: Option<i64>| value.map_or(ValueRef::Null, ValueRef::Integer);
-    Ok(ToSqlOutput::Borrowed(match value {
-        Value::Bool(value) => integer(value.map(i64::from)),
-        Value::Int(value) => integer(value.map(i64::from)),
-        Value::Unsigned(value) => integer(value.map(i64::from)),
-        Value::BigInt(value) => integer(*value),
+/// A value as SQLite stores it, the same as its readers bind it.
+fn stored(value: &Value) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match value {
+        Value::Bool(value) => value.map_or(ValueRef::Null, |truth| ValueRef::Integer(i64::from(truth))),
+        Value::Integer(value) => value.map_or(ValueRef::Null, ValueRef::Integer),
         Value::Double(value) => value.map_or(ValueRef::Null, ValueRef::Real),
-        Value::String(value) => value.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
+        Value::Text(value) => value.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes())),
         Value::Bytes(value) => value.as_ref().map_or(ValueRef::Null, |bytes| ValueRef::Blob(bytes)),
         Value::Uuid(value) => value.as_ref().map_or(ValueRef::Null, |id| ValueRef::Blob(id.as_bytes())),
-        other => return Err(DbError::Corrupt(format!("a {other:?} has no column type"))),
-    }))
+    })
 }

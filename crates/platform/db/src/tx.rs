@@ -5,9 +5,10 @@ use std::{
 };
 
 use futures::future::Either;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
+use sqlx::{Postgres, Transaction};
+use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Result, Sql, row::Row, sql, sqlite_writer::SqliteWriter};
+use crate::{Backend, Result, Sql, Value, pool, row::Row, sqlite_writer::SqliteWriter};
 
 /// The longest a unit of work may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ pub struct Tx {
 enum Inner {
     /// The writer's thread begins and ends it.
     Sqlite(Arc<SqliteWriter>),
-    Postgres(DatabaseTransaction),
+    Postgres(AsyncMutex<Transaction<'static, Postgres>>),
 }
 
 impl std::fmt::Debug for Tx {
@@ -38,8 +39,8 @@ impl Tx {
         Self { inner: Inner::Sqlite(writer), hooks: Mutex::default() }
     }
 
-    pub(crate) fn postgres(transaction: DatabaseTransaction) -> Self {
-        Self { inner: Inner::Postgres(transaction), hooks: Mutex::default() }
+    pub(crate) fn postgres(transaction: Transaction<'static, Postgres>) -> Self {
+        Self { inner: Inner::Postgres(AsyncMutex::new(transaction)), hooks: Mutex::default() }
     }
 
     /// Ends a `SELECT` so that the rows it reads are locked until this unit of work ends. Whoever counts rows, or reads
@@ -47,13 +48,13 @@ impl Tx {
     /// from before the others. Empty on SQLite, which has one writer.
     #[must_use]
     pub fn for_update(&self) -> &'static str {
-        if self.backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+        if self.backend() == Backend::Postgres { " FOR UPDATE" } else { "" }
     }
 
     /// As [`for_update`](Self::for_update), without the rows that others have locked: for work that several claim.
     #[must_use]
     pub fn for_update_skip_locked(&self) -> &'static str {
-        if self.backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
+        if self.backend() == Backend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
     }
 
     /// Runs `hook` once this unit of work is durable, and never when it is undone. For waking workers and dropping
@@ -70,7 +71,7 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<Hooks> {
         let hooks = Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner));
         if let Inner::Postgres(transaction) = self.inner {
-            transaction.commit().await?;
+            transaction.into_inner().commit().await?;
         }
         Ok(hooks)
     }
@@ -78,7 +79,7 @@ impl Tx {
     /// Undoes what was done on PostgreSQL.
     pub(crate) async fn rollback(self) -> Result<()> {
         if let Inner::Postgres(transaction) = self.inner {
-            transaction.rollback().await?;
+            transaction.into_inner().rollback().await?;
         }
         Ok(())
     }
@@ -96,24 +97,27 @@ impl Hooks {
 }
 
 impl Sql for Tx {
-    fn backend(&self) -> DbBackend {
+    fn backend(&self) -> Backend {
         match self.inner {
-            Inner::Sqlite(_) => DbBackend::Sqlite,
-            Inner::Postgres(_) => DbBackend::Postgres,
+            Inner::Sqlite(_) => Backend::Sqlite,
+            Inner::Postgres(_) => Backend::Postgres,
         }
     }
 
     fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
         match &self.inner {
             Inner::Sqlite(writer) => Either::Left(std::future::ready(writer.exec(sql, values))),
-            Inner::Postgres(transaction) => Either::Right(sql::exec(transaction, sql, values)),
+            Inner::Postgres(transaction) => {
+                let values: Vec<Value> = values.into_iter().collect();
+                Either::Right(async move { pool::exec(&mut *transaction.lock().await, sql, &values).await })
+            }
         }
     }
 
     async fn batch(&self, sql: &str) -> Result<()> {
         match &self.inner {
             Inner::Sqlite(writer) => writer.batch(sql),
-            Inner::Postgres(transaction) => Ok(transaction.execute_unprepared(sql).await.map(drop)?),
+            Inner::Postgres(transaction) => pool::batch(&mut *transaction.lock().await, sql).await,
         }
     }
 
@@ -125,7 +129,10 @@ impl Sql for Tx {
     ) -> impl Future<Output = Result<Vec<Row>>> + Send {
         match &self.inner {
             Inner::Sqlite(writer) => Either::Left(std::future::ready(writer.rows(sql, values, limit))),
-            Inner::Postgres(transaction) => Either::Right(sql::rows(transaction, sql, values, limit)),
+            Inner::Postgres(transaction) => {
+                let values: Vec<Value> = values.into_iter().collect();
+                Either::Right(async move { pool::rows(&mut *transaction.lock().await, sql, &values, limit).await })
+            }
         }
     }
 }

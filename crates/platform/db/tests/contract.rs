@@ -36,6 +36,9 @@ on_every_database!(
     what_was_committed_is_there_after_reopening,
     a_closed_database_says_so,
     values_come_back_as_they_went_in,
+    every_kind_of_value_is_one_of_a_column,
+    what_cannot_be_read_is_told_for_what_it_is,
+    queries_outside_a_unit_cannot_write,
 );
 
 const SCHEMA: &[Migration] = &[
@@ -432,12 +435,110 @@ async fn values_come_back_as_they_went_in(home: &Home) {
     assert_eq!(none, None);
 }
 
-#[tokio::test]
-async fn queries_outside_a_unit_cannot_write_on_sqlite() {
-    let home = Home::sqlite();
-    let db = open(&home).await;
+#[derive(bookworm_db::FromRow, Clone, Debug, PartialEq)]
+struct Sample {
+    id: Uuid,
+    whole: Option<i64>,
+    truth: Option<bool>,
+    ratio: Option<f64>,
+    words: Option<String>,
+    bytes: Option<Vec<u8>>,
+}
+
+const SAMPLES: &[Migration] = &[Migration {
+    name: "test/0001_samples",
+    sql: "CREATE TABLE samples (id UUID NOT NULL PRIMARY KEY, whole BIGINT, truth BOOLEAN, ratio DOUBLE PRECISION, \
+          words TEXT, bytes BYTEA);",
+}];
+
+async fn every_kind_of_value_is_one_of_a_column(home: &Home) {
+    let db = home.databases.open("samples").await.unwrap();
+    db.migrate(SAMPLES, now()).await.unwrap();
+    let sample = |whole, truth, ratio, words: &str, bytes: &[u8]| Sample {
+        id: Uuid::now_v7(),
+        whole: Some(whole),
+        truth: Some(truth),
+        ratio: Some(ratio),
+        words: Some(words.to_owned()),
+        bytes: Some(bytes.to_vec()),
+    };
+    let samples = [
+        sample(0, false, 0.0, "", &[]),
+        sample(i64::MIN, true, f64::MIN_POSITIVE, "書虫", &[0, 255]),
+        sample(i64::MAX, true, 3.0, "3", &[0; 16]),
+        Sample { id: Uuid::now_v7(), whole: None, truth: None, ratio: None, words: None, bytes: None },
+    ];
+    let row = |sample: &Sample| {
+        let Sample { id, whole, truth, ratio, words, bytes } = sample.clone();
+        values![id, whole, truth, ratio, words, bytes]
+    };
+    let rows = samples.each_ref().map(row);
+    db.transact::<_, DbError, _>(move |tx| {
+        Box::pin(async move {
+            for row in rows {
+                tx.exec("INSERT INTO samples VALUES ($1, $2, $3, $4, $5, $6)", row).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    // Found by each of its values, and read, on both sides of a unit of work.
+    let find = "SELECT * FROM samples WHERE id = $1 AND whole IS NOT DISTINCT FROM $2 AND truth IS NOT DISTINCT FROM $3 \
+                AND ratio IS NOT DISTINCT FROM $4 AND words IS NOT DISTINCT FROM $5 AND bytes IS NOT DISTINCT FROM $6";
+    for sample in samples {
+        let outside: Option<Sample> = db.read().one(find, row(&sample)).await.unwrap();
+        assert_eq!(outside.as_ref(), Some(&sample), "outside");
+        let by = row(&sample);
+        let inside = db.transact::<_, DbError, _>(move |tx| Box::pin(tx.one::<Sample>(find, by))).await.unwrap();
+        assert_eq!(inside.as_ref(), Some(&sample), "inside");
+    }
+}
+
+async fn what_cannot_be_read_is_told_for_what_it_is(home: &Home) {
+    #[derive(bookworm_db::FromRow, Debug)]
+    struct NoText {
+        #[expect(dead_code, reason = "it cannot be read")]
+        name: i64,
+    }
+    #[derive(bookworm_db::FromRow, Debug)]
+    struct NotNull {
+        #[expect(dead_code, reason = "it cannot be read")]
+        note: String,
+    }
+    #[derive(bookworm_db::FromRow, Debug)]
+    struct Missing {
+        #[expect(dead_code, reason = "it cannot be read")]
+        nowhere: Option<i64>,
+    }
+    async fn ask(sql: &impl Sql) -> [DbError; 4] {
+        let text = "SELECT 'one' AS name";
+        [
+            sql.one::<NoText>(text, []).await.unwrap_err(),
+            sql.scalar::<i64>(text, []).await.unwrap_err(),
+            sql.one::<NotNull>("SELECT CAST(NULL AS TEXT) AS note", []).await.unwrap_err(),
+            sql.one::<Missing>(text, []).await.unwrap_err(),
+        ]
+    }
+    let db = open(home).await;
+    let outside = ask(db.read()).await;
+    let inside = db.transact::<_, DbError, _>(|tx| Box::pin(async move { Ok(ask(tx).await) })).await.unwrap();
+    for errors in [outside, inside] {
+        for (error, column) in errors.iter().zip(["column name", "the first column", "column note", "column nowhere"]) {
+            assert!(matches!(error, DbError::Corrupt(why) if why.contains(column)), "{column}: {error}");
+        }
+    }
+}
+
+async fn queries_outside_a_unit_cannot_write(home: &Home) {
+    let db = open(home).await;
     insert(db.read(), "one").await.unwrap_err();
+    let returning = "INSERT INTO things (id, name, n) VALUES ($1, $2, 0) RETURNING n";
+    db.read().scalar::<i64>(returning, values![Uuid::now_v7(), "two"]).await.unwrap_err();
+    db.read().batch("DELETE FROM things; CREATE TABLE other (id BIGINT)").await.unwrap_err();
     assert_eq!(count(&db).await, 0);
+    unit(&db, "three".to_owned(), false).await.unwrap();
+    assert_eq!(count(&db).await, 1);
 }
 
 #[tokio::test]

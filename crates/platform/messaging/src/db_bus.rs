@@ -5,7 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bookworm_db::{Db, DbBackend, DbError, FromRow, Migration, Sql, Tx, Value, in_list, values};
+use bookworm_db::{Backend, Db, DbError, FromRow, Migration, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Clock, Timestamp};
 use futures::FutureExt;
 use tokio::sync::Notify;
@@ -188,7 +188,7 @@ pub(crate) fn write(envelope: &Envelope) -> Result<String, DbError> {
 /// side by side: else the publisher would not see the new consumer, nor the new consumer the message. Publishers do
 /// not wait for each other. The lock ends with the transaction.
 pub(crate) async fn keep_apart(tx: &Tx, subscribing: bool) -> Result<(), DbError> {
-    if tx.backend() == DbBackend::Postgres {
+    if tx.backend() == Backend::Postgres {
         let shared = if subscribing { "" } else { "_shared" };
         tx.batch(&format!("SELECT pg_advisory_xact_lock{shared}(hashtext(current_schema() || '.bus'))")).await?;
     }

@@ -16,7 +16,7 @@ use bookworm_contracts::{
     events::chat::AnsweredByMail,
     rest::chat::{CannedReply, ChatAgent, ChatNote, ConversationStatus},
 };
-use bookworm_db::{Databases, Db, Migration, Sql};
+use bookworm_db::{Databases, Db, Migration, Pool, Sql};
 use bookworm_kernel::{Cause, ConversationId, CustomerId, Email, SystemClock, Timestamp};
 use bookworm_messaging::Outbox;
 use uuid::Uuid;
@@ -48,11 +48,13 @@ async fn on_each<F: Future<Output = ()>>(test: impl Fn(House) -> F) {
         return;
     };
     let prefix = format!("test_{}_", Uuid::now_v7().simple());
-    let house = open(&Databases::Postgres { url, max_connections: 8, prefix: prefix.clone() }).await;
+    let house = open(&Databases::Postgres { url: url.clone(), max_connections: 8, prefix: prefix.clone() }).await;
     let db = house.db.clone();
     test(house).await;
-    db.read().batch(&format!("DROP SCHEMA \"{prefix}chat\" CASCADE")).await.unwrap();
     db.close().await;
+    let server = Pool::connect(&url).await.unwrap();
+    server.batch(&format!("DROP SCHEMA \"{prefix}chat\" CASCADE")).await.unwrap();
+    server.close().await;
 }
 
 fn at(second: i64) -> Timestamp {

@@ -61,6 +61,28 @@ fn the_signalr_server_stands_alone() {
 }
 
 #[test]
+fn one_crate_knows_the_drivers_of_databases() {
+    let mut crates = Vec::new();
+    for folder in ["crates", "crates/platform", "crates/services"] {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        crates.extend(entries.filter(|path| path.join("Cargo.toml").exists()));
+    }
+    crates.push(root().join("bench"));
+    assert!(crates.len() > 20, "the crates of the workspace were not found");
+    let mut knows = Vec::new();
+    for path in crates {
+        let manifest: toml::Table = std::fs::read_to_string(path.join("Cargo.toml")).unwrap().parse().unwrap();
+        for table in ["dependencies", "dev-dependencies"] {
+            let Some(needs) = manifest.get(table).and_then(toml::Value::as_table) else { continue };
+            if needs.keys().any(|name| name.contains("sql")) {
+                knows.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(knows, ["db"], "what else talks to a database goes through bookworm-db");
+}
+
+#[test]
 fn the_domain_does_no_io() {
     let mut wrong = Vec::new();
     let services = std::fs::read_dir(root().join("crates/services")).unwrap();
@@ -68,7 +90,7 @@ fn the_domain_does_no_io() {
         for file in rust_files(&service.join("src/domain")) {
             let text = std::fs::read_to_string(&file).unwrap();
             for forbidden in
-                ["async fn", ".await", "bookworm_db", "axum::", "tokio::", "sea_orm", "std::fs", "std::net"]
+                ["async fn", ".await", "bookworm_db", "axum::", "tokio::", "sqlx", "rusqlite", "std::fs", "std::net"]
             {
                 if text.contains(forbidden) {
                     wrong.push(format!("{}: {forbidden}", file.display()));

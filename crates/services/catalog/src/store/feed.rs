@@ -5,7 +5,7 @@
 //! order of commits. PostgreSQL hands out numbers before commits: there, who writes to the feed holds a lock from before
 //! its first number to its commit. So [`note`] comes last in a unit of work, when nothing is waited for any more.
 
-use bookworm_db::{DbBackend, FromRow, Result, Sql, Tx, values};
+use bookworm_db::{Backend, FromRow, Result, Sql, Tx, values};
 use bookworm_kernel::{BookId, Timestamp};
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ pub(crate) async fn note(tx: &Tx, books: &[BookId], now: Timestamp) -> Result<()
     if books.is_empty() {
         return Ok(());
     }
-    if tx.backend() == DbBackend::Postgres {
+    if tx.backend() == Backend::Postgres {
         tx.batch("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.book_changes'))").await?;
     }
     insert(tx, "book_changes (book_id, at)", "", books, |book| values![book.uuid(), now.micros()].to_vec()).await
