@@ -4,6 +4,8 @@ SHELL := bash
 
 ADDRESS ?= 127.0.0.1:8080
 DATA_DIR ?= bookworm-data
+# Where cargo puts what it builds; asked only by the targets that need it.
+TARGET = $(shell scripts/target-dir)
 
 .PHONY: search-quality search-regression search-speed help run build web test test-rust test-crash test-e2e check format lint deny bench crash clean
 
@@ -12,7 +14,7 @@ help: ## Show this list
 
 run: build ## Build, and start the whole shop at http://localhost:8080 with a demonstration catalogue
 	@scripts/model || echo "WITHOUT A MODEL: search goes by words alone, not by meaning (try scripts/model later)" >&2
-	./target/release/bookworm serve --listen $(ADDRESS) --data-dir $(DATA_DIR)
+	cargo run --release --locked --quiet --bin bookworm -- serve --listen $(ADDRESS) --data-dir $(DATA_DIR)
 
 build: tools web ## Build the program, optimised
 	cargo build --release --locked --bin bookworm
@@ -29,9 +31,9 @@ test-rust: web ## Run the Rust tests, on SQLite and on PostgreSQL
 
 test-crash: web ## Kill the shop a few times while people buy and chat, on both databases (make crash: many times)
 	cargo build --locked --bin bookworm --bin bookworm-bench
-	./target/debug/bookworm-bench crash --bin target/debug/bookworm --kills 5
-	./target/debug/bookworm-bench chat-crash --bin target/debug/bookworm --kills 5
-	scripts/with-postgres scripts/crash-on-postgres ./target/debug 5 3
+	$(TARGET)/debug/bookworm-bench crash --bin $(TARGET)/debug/bookworm --kills 5
+	$(TARGET)/debug/bookworm-bench chat-crash --bin $(TARGET)/debug/bookworm --kills 5
+	scripts/with-postgres scripts/crash-on-postgres $(TARGET)/debug 5 3
 
 .PHONY: test-signalr
 test-signalr: ## Drive the SignalR server with the clients that other people wrote
@@ -61,7 +63,7 @@ deny: ## Licences, duplicate versions and sources of every dependency
 DATA ?= ../shared/data
 search-quality: build ## Score the search on judged queries (DATA=folder; see docs/search.md)
 	cargo build --release --locked --bin bookworm-bench
-	./target/release/bookworm-bench search-quality --data $(DATA)
+	$(TARGET)/release/bookworm-bench search-quality --data $(DATA)
 
 search-regression: ## Ask real books what readers type, by words and with the model (DATA=folder with books.jsonl.gz)
 	scripts/model
@@ -69,7 +71,7 @@ search-regression: ## Ask real books what readers type, by words and with the mo
 
 search-speed: build ## Time the search on the same shop of many books
 	cargo build --release --locked --bin bookworm-bench
-	./target/release/bookworm-bench search-speed --data $(DATA)
+	$(TARGET)/release/bookworm-bench search-speed --data $(DATA)
 
 .PHONY: intents-quality test-llm
 intents-quality: ## Score the chat's understanding on judged sentences (DATA=folder; see docs/chat.md)
@@ -81,16 +83,16 @@ test-llm: ## Test the chat's language model with a real server and a small real 
 
 bench: build ## Measure speed and memory; prints the tables of docs/performance.md
 	cargo build --release --locked --bin bookworm-bench
-	./target/release/bookworm-bench suite --bin target/release/bookworm
-	./target/release/bookworm-bench chat-load --bin target/release/bookworm
+	$(TARGET)/release/bookworm-bench suite --bin $(TARGET)/release/bookworm
+	$(TARGET)/release/bookworm-bench chat-load --bin $(TARGET)/release/bookworm
 
 KILLS ?= 50
 CHAT_KILLS ?= 20
 crash: build ## Kill the shop 50 times while people buy and 20 times while they chat, on SQLite and on PostgreSQL
 	cargo build --release --locked --bin bookworm-bench
-	./target/release/bookworm-bench crash --bin target/release/bookworm --kills $(KILLS)
-	./target/release/bookworm-bench chat-crash --bin target/release/bookworm --kills $(CHAT_KILLS)
-	scripts/with-postgres scripts/crash-on-postgres ./target/release $(KILLS) $(CHAT_KILLS)
+	$(TARGET)/release/bookworm-bench crash --bin $(TARGET)/release/bookworm --kills $(KILLS)
+	$(TARGET)/release/bookworm-bench chat-crash --bin $(TARGET)/release/bookworm --kills $(CHAT_KILLS)
+	scripts/with-postgres scripts/crash-on-postgres $(TARGET)/release $(KILLS) $(CHAT_KILLS)
 
 clean: ## Remove what was built (not the shop's data)
 	cargo clean
