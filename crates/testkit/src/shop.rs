@@ -9,7 +9,7 @@ use std::{
 use axum::Router;
 use bookworm_config::{Secret, Settings, Sources};
 use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenResponse, ordering::Order};
-use bookworm_db::{Databases, Db, Sql};
+use bookworm_db::{Databases, Db, Pool, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
 use http::{Method, StatusCode};
@@ -340,10 +340,9 @@ async fn open(settings: &Settings) -> Shop {
 async fn own_database(server: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("shop_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let there = Databases::Postgres { url: server.to_owned(), max_connections: 1, prefix: String::new() };
-    let db = there.open("testkit").await.expect("the server answers");
-    db.read().batch(&format!("CREATE DATABASE {name}")).await.expect("the server makes databases");
-    db.close().await;
+    let there = Pool::connect(server).await.expect("the server answers");
+    there.batch(&format!("CREATE DATABASE {name}")).await.expect("the server makes databases");
+    there.close().await;
     let (host, _) = server.rsplit_once('/').expect("the address names a database");
     format!("{host}/{name}")
 }

@@ -72,11 +72,10 @@ fn one_crate_knows_the_drivers_of_databases() {
     let mut knows = Vec::new();
     for path in crates {
         let manifest: toml::Table = std::fs::read_to_string(path.join("Cargo.toml")).unwrap().parse().unwrap();
-        for table in ["dependencies", "dev-dependencies"] {
-            let Some(needs) = manifest.get(table).and_then(toml::Value::as_table) else { continue };
-            if needs.keys().any(|name| name.contains("sql")) {
-                knows.push(path.file_name().unwrap().to_str().unwrap().to_owned());
-            }
+        // Tests may look into a file with a driver.
+        let Some(needs) = manifest.get("dependencies").and_then(toml::Value::as_table) else { continue };
+        if needs.keys().any(|name| name.contains("sql")) {
+            knows.push(path.file_name().unwrap().to_str().unwrap().to_owned());
         }
     }
     assert_eq!(knows, ["db"], "what else talks to a database goes through bookworm-db");
