@@ -501,7 +501,7 @@ mod tests {
             assert!(is_nearly(word, other) && is_nearly(other, word), "{word} {other}");
         }
         for (word, other) in
-            [("watson", "watts"), ("potter", "pound"), ("king", "ring"), ("po", "poe"), ("farm", "fair"), ("", "")]
+            [("watson", "watts"), ("potter", "pound"), ("king", "ring"), ("po", "poe"), ("farm", "fair")]
         {
             assert!(!is_nearly(word, other), "{word} {other}");
         }
