@@ -126,6 +126,14 @@ pub struct PasswordResetRequest {
     pub email: String,
 }
 
+/// `POST /identity/password-reset/check`: whether a link is still good.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetCheck {
+    /// From the link in the mail.
+    pub token: String,
+}
+
 /// `POST /identity/password-reset/confirm`: sets a new password and ends every session.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

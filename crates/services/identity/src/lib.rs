@@ -38,7 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::features::ensure_admin::{AdminError, PrintedOnce};
 use crate::{
-    domain::{AddressLimit, Patience, SessionRules},
+    domain::{AddressLimit, Backoff, SessionRules},
     features::attempt::AttemptTurns,
     hasher::Hasher,
     tokens::Tokens,
@@ -63,7 +63,7 @@ struct Inner {
     hasher: Hasher,
     tokens: Tokens,
     sessions: SessionRules,
-    patience: Patience,
+    backoff: Backoff,
     addresses: Mutex<AddressLimit>,
     turns: AttemptTurns,
     /// What goes on after its request was answered.
@@ -115,7 +115,7 @@ impl IdentityService {
                 longest: days(settings.session_max_days),
                 overlap: Duration::from_secs(u64::from(settings.refresh_overlap_seconds)),
             },
-            patience: Patience {
+            backoff: Backoff {
                 free: lockout.attempts_before_delay,
                 base: Duration::from_secs(u64::from(lockout.base_delay_seconds)),
                 longest: minutes(lockout.max_delay_minutes),

@@ -904,17 +904,54 @@ async fn a_forgotten_password_is_replaced_by_mail_once_and_ends_every_session() 
         let set = |token: String, password: &'static str| {
             shop.post("/identity/password-reset/confirm", json!({"token": token, "new_password": password}))
         };
+        let check = |token: String| shop.post("/identity/password-reset/check", json!({"token": token}));
+        for _ in 0..2 {
+            assert_eq!(check(link.clone()).await.status, StatusCode::NO_CONTENT, "asking uses nothing up");
+        }
         let weak = set(link.clone(), "short").await;
         assert_eq!((weak.status, weak.code()), (StatusCode::BAD_REQUEST, "validation_failed"));
         assert_eq!(set(link.clone(), "a whole new password").await.status, StatusCode::NO_CONTENT);
         assert_eq!(shop.sign_in("ann@reader.test", PASSWORD).await.code(), "invalid_credentials");
         assert_eq!(shop.sign_in("ann@reader.test", "a whole new password").await.status, StatusCode::OK);
         assert_eq!(shop.refresh(&session.refresh()).await.status, StatusCode::UNAUTHORIZED);
-        let again = set(link, "yet another password").await;
+        let again = set(link.clone(), "yet another password").await;
         assert_eq!((again.status, &again.body["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("/token")));
+        for token in [link, String::new(), "x".to_owned()] {
+            let answer = check(token).await;
+            let field = &answer.body["errors"][0]["field"];
+            assert_eq!((answer.status, field), (StatusCode::BAD_REQUEST, &json!("/token")));
+        }
         shop
     })
     .await;
+}
+
+#[tokio::test]
+async fn accounts_of_the_release_before_keep_their_password_and_count_as_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("identity.db")).unwrap();
+    file.execute_batch(include_str!("fixtures/before_confirmations.sql")).unwrap();
+    file.close().unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_micros(NOW * 1_000_000)));
+    let shop = Shop::open(&Databases::Sqlite(folder.path().to_owned()), &settings(), clock).await;
+    for (email, name, password) in [
+        ("ann@reader.test", "Ann Reader", PASSWORD),
+        ("ben@reader.test", "Ben Reader", PASSWORD),
+        ("admin@shop.test", "Admin", "a long admin password"),
+    ] {
+        let session = shop.sign_in(email, password).await;
+        assert_eq!(session.status, StatusCode::OK, "{email}: {session:?}");
+        let me = shop.get("/identity/me", &session.bearer()).await.body;
+        assert_eq!((&me["name"], &me["email_confirmed"]), (&json!(name), &json!(true)), "{email}");
+        let bearer = session.bearer();
+        let again = shop.ask(Method::POST, "/identity/me/confirm-email", &[("authorization", &bearer)], None).await;
+        assert_eq!(again.status, StatusCode::ACCEPTED);
+    }
+    assert!(confirmations(&shop).await.is_empty(), "nobody who had an account is asked");
+    assert_eq!(shop.register("ann@reader.test").await.code(), "email_taken");
+    assert_eq!(shop.register("cleo@reader.test").await.body["email_confirmed"], false, "who is new is asked");
+    assert_eq!(confirmations(&shop).await.len(), 1);
+    shop.service.db().close().await;
 }
 
 #[tokio::test]
@@ -937,6 +974,8 @@ async fn links_for_a_new_password_age_are_few_and_go_with_a_new_one() {
         shop.post("/identity/password-reset", json!({"email": "ann@reader.test"})).await;
         let link = links(&shop).await.pop().unwrap();
         shop.clock.advance(61 * MINUTE);
+        let late = shop.post("/identity/password-reset/check", json!({"token": link})).await;
+        assert_eq!(late.status, StatusCode::BAD_REQUEST, "the page can say so at once");
         assert_eq!(confirm(&link).await, StatusCode::BAD_REQUEST);
         assert!(shop.service.tidy().await.unwrap() > 0);
         for nonsense in ["", "x", "' OR 1=1 --"] {

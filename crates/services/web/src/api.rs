@@ -13,8 +13,8 @@ use bookworm_contracts::rest::{
     chat::{CannedReplies, Policy},
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{
-        Account, EmailConfirmation, PasswordResetConfirmation, PasswordResetRequest, RegisterRequest, SignOutRequest,
-        TokenRequest, TokenResponse,
+        Account, EmailConfirmation, PasswordResetCheck, PasswordResetConfirmation, PasswordResetRequest,
+        RegisterRequest, SignOutRequest, TokenRequest, TokenResponse,
     },
     imports::{Import, ImportMapping, Imports},
     operations::{DeadLetter, Health, Mail, MailConfirmation, MailRefusals},
@@ -652,6 +652,11 @@ impl ApiClient {
     /// `POST /identity/password-reset`
     pub(crate) async fn ask_password_reset(&self, caller: &Caller, request: &PasswordResetRequest) -> ApiResult<()> {
         self.send(Call::post(caller, "/identity/password-reset").json(request)).await.map(drop)
+    }
+
+    /// `POST /identity/password-reset/check`
+    pub(crate) async fn check_password_reset(&self, caller: &Caller, request: &PasswordResetCheck) -> ApiResult<()> {
+        self.send(Call::post(caller, "/identity/password-reset/check").json(request)).await.map(drop)
     }
 
     /// `POST /identity/password-reset/confirm`

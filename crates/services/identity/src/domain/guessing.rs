@@ -20,12 +20,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How many addresses are remembered at once, at most: bounds the memory that an attacker can take.
 const ADDRESSES: usize = 50_000;
 
-/// How much guessing is put up with.
+/// How attempts are slowed down after failures: exponential backoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience {
-    /// Failures of a pair that cost nothing.
+pub(crate) struct Backoff {
+    /// Failures of a pair before the first wait.
     pub free: u32,
-    /// The wait after the first that costs something.
+    /// The first wait; it doubles with each further failure.
     pub base: Duration,
     /// The longest wait.
     pub longest: Duration,
@@ -42,12 +42,12 @@ pub(crate) struct Failures {
 
 impl Failures {
     /// How long to wait before the next attempt; `None` when it may be made now.
-    pub fn wait(self, now: Timestamp, patience: Patience) -> Option<Duration> {
-        if self.is_forgotten(now) || self.count < patience.free {
+    pub fn wait(self, now: Timestamp, backoff: Backoff) -> Option<Duration> {
+        if self.is_forgotten(now) || self.count < backoff.free {
             return None;
         }
-        let doublings = (self.count - patience.free).min(31);
-        let delay = patience.base.saturating_mul(1 << doublings).min(patience.longest);
+        let doublings = (self.count - backoff.free).min(31);
+        let delay = backoff.base.saturating_mul(1 << doublings).min(backoff.longest);
         delay.checked_sub(now.since(self.last_at)).filter(|rest| !rest.is_zero())
     }
 
@@ -75,7 +75,7 @@ pub(crate) struct AddressLimit {
 }
 
 impl AddressLimit {
-    /// So many failures are put up with.
+    /// At most this many failures of an address in a minute.
     pub fn new(per_minute: u32) -> Self {
         Self { per_minute, windows: HashMap::new() }
     }
@@ -114,8 +114,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { free: 5, base: Duration::from_secs(2), longest: Duration::from_secs(15 * 60) };
+    const BACKOFF: Backoff = Backoff { free: 5, base: Duration::from_secs(2), longest: Duration::from_secs(15 * 60) };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(1_800_000_000_000_000).plus(Duration::from_secs(seconds))
@@ -123,14 +122,14 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_the_limit() {
-        let wait = |count| Failures { count, last_at: at(0) }.wait(at(0), PATIENCE).map(|wait| wait.as_secs());
+        let wait = |count| Failures { count, last_at: at(0) }.wait(at(0), BACKOFF).map(|wait| wait.as_secs());
         assert_eq!(wait(4), None);
         assert_eq!(wait(5), Some(2));
         assert_eq!(wait(6), Some(4));
         assert_eq!(wait(13), Some(512));
         assert_eq!(wait(14), Some(900));
         assert_eq!(wait(u32::MAX), Some(900));
-        assert_eq!(Failures { count: 6, last_at: at(0) }.wait(at(4), PATIENCE), None);
+        assert_eq!(Failures { count: 6, last_at: at(0) }.wait(at(4), BACKOFF), None);
     }
 
     #[test]
@@ -158,8 +157,8 @@ mod tests {
     proptest! {
         #[test]
         fn nobody_waits_longer_than_the_limit(count in any::<u32>(), passed in 0_u64..100_000) {
-            let wait = Failures { count, last_at: at(0) }.wait(at(passed), PATIENCE);
-            prop_assert!(wait.is_none_or(|wait| wait <= PATIENCE.longest));
+            let wait = Failures { count, last_at: at(0) }.wait(at(passed), BACKOFF);
+            prop_assert!(wait.is_none_or(|wait| wait <= BACKOFF.longest));
             prop_assert!(passed < 15 * 60 || wait.is_none());
         }
     }

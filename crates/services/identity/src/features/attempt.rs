@@ -75,13 +75,13 @@ impl IdentityService {
         if let Err(wait) = limited {
             return Err(too_many(wait));
         }
-        let (counted, patience) = ((account.clone(), client.clone()), self.0.patience);
+        let (counted, backoff) = ((account.clone(), client.clone()), self.0.backoff);
         let outcome = self
             .db()
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     let before = store::lock_failures(tx, &counted.0, &counted.1).await?;
-                    if let Some(wait) = before.and_then(|failures| failures.wait(now, patience)) {
+                    if let Some(wait) = before.and_then(|failures| failures.wait(now, backoff)) {
                         return Ok(Outcome::Wait(wait));
                     }
                     let failures = Failures::after_attempt(before, now);

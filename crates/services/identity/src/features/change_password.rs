@@ -9,7 +9,7 @@ use super::sign_in::start_session;
 use crate::{
     IdentityService,
     client::ClientAddress,
-    domain::{RefreshToken, check_password},
+    domain::{LinkPurpose, RefreshToken, check_password},
     hasher::Checked,
     store,
 };
@@ -21,7 +21,8 @@ use crate::{
 /// `current_password` is `validation_failed`, and counts as an attempt to guess it (`too_many_attempts`).
 #[utoipa::path(
     post, path = "/identity/me/password", tag = "identity", request_body = ChangePasswordRequest,
-    responses((status = 200, description = "The tokens of a new session", body = TokenResponse), ProblemResponses)
+    responses((status = 200, description = "The tokens of a new session", body = TokenResponse), ProblemResponses),
+    security(("bearer" = []))
 )]
 pub(crate) async fn change_password(
     State(service): State<IdentityService>,
@@ -51,7 +52,7 @@ pub(crate) async fn change_password(
                 if !store::set_password(tx, id, &old_hash, &new_hash).await? {
                     return Ok(false);
                 }
-                store::drop_resets(tx, id).await?;
+                store::drop_links(tx, LinkPurpose::SetPassword, id).await?;
                 store::end_sessions_of(tx, id, now).await?;
                 start_session(tx, id, token, &attempt, now).await?;
                 Ok(true)

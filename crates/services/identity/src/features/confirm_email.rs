@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::attempt::too_many;
 use crate::{
     IdentityService,
-    domain::{Account, RefreshToken, confirmation},
+    domain::{Account, LinkPurpose, RefreshToken},
     store,
 };
 
@@ -47,7 +47,7 @@ pub(crate) async fn confirm_email(
         .db()
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
-                let Some(id) = store::account_of_confirmation(tx, &hash, now).await? else {
+                let Some(id) = store::account_of_link(tx, LinkPurpose::ConfirmEmail, &hash, now).await? else {
                     return Ok(Outcome::Worthless);
                 };
                 let Some(account) = store::by_id(tx, id).await? else { return Ok(Outcome::Worthless) };
@@ -75,7 +75,8 @@ pub(crate) async fn confirm_email(
 /// `too_many_requests` with `Retry-After` beyond a limit. An address that is confirmed already gets no mail.
 #[utoipa::path(
     post, path = "/identity/me/confirm-email", tag = "identity",
-    responses((status = 202, description = "The mail is on its way"), ProblemResponses)
+    responses((status = 202, description = "The mail is on its way"), ProblemResponses),
+    security(("bearer" = []))
 )]
 pub(crate) async fn send_again(
     State(service): State<IdentityService>,
@@ -105,12 +106,12 @@ pub(crate) async fn ask(
     now: Timestamp,
 ) -> std::result::Result<(), DbError> {
     let token = RefreshToken::new();
-    store::insert_confirmation(tx, &token.hash(), account.id, confirmation::expires_at(now)).await?;
+    store::insert_link(tx, LinkPurpose::ConfirmEmail, &token.hash(), account.id, now).await?;
     let event = EmailConfirmationRequested {
         customer_id: account.id,
         email: account.email.clone(),
         token: token.reveal(),
-        hours: (confirmation::VALID_FOR.as_secs() / 3600) as u32,
+        hours: (LinkPurpose::ConfirmEmail.valid_for().as_secs() / 3600) as u32,
     };
     outbox.put(tx, cause, &event).await?;
     Ok(())

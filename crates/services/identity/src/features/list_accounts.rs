@@ -16,6 +16,7 @@ use crate::{IdentityService, domain::Account, store};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Part of the e-mail address or of the name, in any case; at most 200 characters.
+    #[param(max_length = 200)]
     q: Option<String>,
     /// Only accounts with this role.
     #[param(inline)]
@@ -30,7 +31,8 @@ pub(crate) struct Wanted {
 /// For admins.
 #[utoipa::path(
     get, path = "/identity/accounts", tag = "identity", params(Wanted, PageParams),
-    responses((status = 200, description = "A page of accounts", body = Page<View>), ProblemResponses)
+    responses((status = 200, description = "A page of accounts", body = Page<View>), ProblemResponses),
+    security(("bearer" = ["admin"]))
 )]
 pub(crate) async fn list_accounts(
     State(service): State<IdentityService>,

@@ -18,7 +18,8 @@ impl IdentityService {
 /// Shows the caller's account
 #[utoipa::path(
     get, path = "/identity/me", tag = "identity",
-    responses((status = 200, description = "The account", body = View), ProblemResponses)
+    responses((status = 200, description = "The account", body = View), ProblemResponses),
+    security(("bearer" = []))
 )]
 pub(crate) async fn view_me(State(service): State<IdentityService>, Signed(caller): Signed) -> Result<ApiJson<View>> {
     Ok(ApiJson(service.account(caller.id).await?.view()))
@@ -29,7 +30,8 @@ pub(crate) async fn view_me(State(service): State<IdentityService>, Signed(calle
 /// Tokens name the old one until they are refreshed.
 #[utoipa::path(
     patch, path = "/identity/me", tag = "identity", request_body = UpdateAccountRequest,
-    responses((status = 200, description = "The account", body = View), ProblemResponses)
+    responses((status = 200, description = "The account", body = View), ProblemResponses),
+    security(("bearer" = []))
 )]
 pub(crate) async fn update_me(
     State(service): State<IdentityService>,

@@ -36,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<IdentityService> {
         .routes(routes!(confirm_email::confirm_email))
         .routes(routes!(confirm_email::send_again))
         .routes(routes!(reset_password::request_reset))
+        .routes(routes!(reset_password::check_reset))
         .routes(routes!(reset_password::confirm_reset))
         .routes(routes!(list_accounts::list_accounts))
         .routes(routes!(set_roles::set_roles))

@@ -1,4 +1,4 @@
-use axum::extract::State;
+use axum::{extract::State, response::IntoResponse};
 use bookworm_contracts::{
     events::identity::CustomerRegistered,
     rest::identity::{Account as View, RegisterRequest},
@@ -6,7 +6,7 @@ use bookworm_contracts::{
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
 use bookworm_kernel::{CustomerId, Email, ErrorCode};
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use super::{attempt::too_many, confirm_email, mail::NoMail};
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
 /// afterwards.
 #[utoipa::path(
     post, path = "/identity/register", tag = "identity", request_body = RegisterRequest,
+    params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses((status = 201, description = "The account", body = View), ProblemResponses)
 )]
 pub(crate) async fn register(
@@ -33,7 +34,7 @@ pub(crate) async fn register(
     Origin(cause): Origin,
     guest: GuestBasket,
     ApiJson(request): ApiJson<RegisterRequest>,
-) -> Result<(StatusCode, ApiJson<View>)> {
+) -> Result<impl IntoResponse> {
     let mut valid = Validator::new();
     let email = valid.take("/email", Email::parse(&request.email));
     valid.take("/password", check_password(&request.password, &request.email));
@@ -76,5 +77,5 @@ pub(crate) async fn register(
     service.addresses().succeeded(from.0);
     metrics::counter!("identity_registrations_total").increment(1);
     service.merge_basket(account.id, guest, &cause).await;
-    Ok((StatusCode::CREATED, ApiJson(account.view())))
+    Ok((StatusCode::CREATED, [(header::LOCATION, "/api/v1/identity/me")], ApiJson(account.view())))
 }

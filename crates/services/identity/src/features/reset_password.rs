@@ -1,7 +1,7 @@
 use axum::extract::State;
 use bookworm_contracts::{
     events::identity::PasswordResetRequested,
-    rest::identity::{PasswordResetConfirmation, PasswordResetRequest},
+    rest::identity::{PasswordResetCheck, PasswordResetConfirmation, PasswordResetRequest},
 };
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
@@ -13,7 +13,7 @@ use super::attempt::too_many;
 use crate::{
     IdentityService,
     client::ClientAddress,
-    domain::{RefreshToken, check_password, reset},
+    domain::{LinkPurpose, RefreshToken, check_password},
     store,
 };
 
@@ -78,17 +78,17 @@ async fn send_link(
         .db()
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
-                if store::open_resets(tx, id, now).await? >= reset::AT_MOST {
+                if store::open_links(tx, LinkPurpose::SetPassword, id, now).await? >= LinkPurpose::MAX_OPEN {
                     return Ok(false);
                 }
-                store::insert_reset(tx, &token.hash(), id, reset::expires_at(now)).await?;
+                store::insert_link(tx, LinkPurpose::SetPassword, &token.hash(), id, now).await?;
                 let event = PasswordResetRequested {
                     customer_id: id,
                     email: account.email,
                     // Until the address is proved, the name may be a stranger's words.
                     name: if account.email_confirmed { account.name } else { String::new() },
                     token: token.reveal(),
-                    minutes: (reset::VALID_FOR.as_secs() / 60) as u32,
+                    minutes: (LinkPurpose::SetPassword.valid_for().as_secs() / 60) as u32,
                 };
                 outbox.put(tx, &cause, &event).await?;
                 Ok(true)
@@ -99,10 +99,36 @@ async fn send_link(
     Ok(())
 }
 
+fn worthless() -> Problem {
+    Problem::validation(vec![FieldError::new("/token", WORTHLESS)])
+}
+
+/// Asks whether a link from a mail still sets a new password
+///
+/// Does nothing with it. A link that was used, is older than an hour or is none of ours is `validation_failed` for
+/// `/token`.
+#[utoipa::path(
+    post, path = "/identity/password-reset/check", tag = "identity", request_body = PasswordResetCheck,
+    responses((status = 204, description = "It does"), ProblemResponses)
+)]
+pub(crate) async fn check_reset(
+    State(service): State<IdentityService>,
+    ClientAddress(address): ClientAddress,
+    ApiJson(request): ApiJson<PasswordResetCheck>,
+) -> Result<StatusCode> {
+    let now = service.now();
+    service.addresses().attempt(address, now).map_err(too_many)?;
+    let hash = RefreshToken::parse(&request.token).ok_or_else(worthless)?.hash();
+    let account = store::account_of_link(service.db().read(), LinkPurpose::SetPassword, &hash, now).await?;
+    account.ok_or_else(worthless)?;
+    service.addresses().succeeded(address);
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Sets a new password with a link from a mail
 ///
-/// Ends every session of the account, wherever it is signed in, and confirms its address. A link that was used, is older than an hour or is none
-/// of ours is `validation_failed` for `/token`.
+/// Ends every session of the account, wherever it is signed in, and confirms its address. A link that was used, is older
+/// than an hour or is none of ours is `validation_failed` for `/token`.
 #[utoipa::path(
     post, path = "/identity/password-reset/confirm", tag = "identity", request_body = PasswordResetConfirmation,
     responses((status = 204, description = "Sign in with the new password"), ProblemResponses)
@@ -114,14 +140,14 @@ pub(crate) async fn confirm_reset(
 ) -> Result<StatusCode> {
     let now = service.now();
     service.addresses().attempt(address, now).map_err(too_many)?;
-    let worthless = || Problem::validation(vec![FieldError::new("/token", WORTHLESS)]);
     let mut valid = Validator::new();
     let link = valid.take("/token", RefreshToken::parse(&request.token).ok_or(WORTHLESS));
     // Whose password it becomes is known only with a good link; the other rules hold for everybody.
     valid.take("/new_password", check_password(&request.new_password, ""));
     valid.finish()?;
     let hash = link.ok_or_else(worthless)?.hash();
-    let id = store::account_of_reset(service.db().read(), &hash, now).await?.ok_or_else(worthless)?;
+    let id = store::account_of_link(service.db().read(), LinkPurpose::SetPassword, &hash, now).await?;
+    let id = id.ok_or_else(worthless)?;
     service.addresses().succeeded(address);
     let account = service.account(id).await?;
     let mut valid = Validator::new();
@@ -132,13 +158,13 @@ pub(crate) async fn confirm_reset(
         .db()
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
-                if !store::take_reset(tx, &hash, now).await? {
+                if !store::take_link(tx, LinkPurpose::SetPassword, &hash, now).await? {
                     return Ok(Some(false));
                 }
                 if !store::set_password(tx, id, &account.password_hash, &new_hash).await? {
                     return Ok(None);
                 }
-                store::drop_resets(tx, id).await?;
+                store::drop_links(tx, LinkPurpose::SetPassword, id).await?;
                 // Whoever has the link reads the mail: the account is theirs now, if it was not before.
                 store::confirm_email(tx, id, now).await?;
                 store::end_sessions_of(tx, id, now).await?;

@@ -19,7 +19,8 @@ enum Outcome {
 #[utoipa::path(
     put, path = "/identity/accounts/{id}/roles", tag = "identity", request_body = RolesRequest,
     params(("id" = CustomerId, Path, description = "The account")),
-    responses((status = 200, description = "The account", body = View), ProblemResponses)
+    responses((status = 200, description = "The account", body = View), ProblemResponses),
+    security(("bearer" = ["admin"]))
 )]
 pub(crate) async fn set_roles(
     State(service): State<IdentityService>,

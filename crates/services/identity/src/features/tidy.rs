@@ -25,9 +25,7 @@ pub(crate) async fn tidy(service: &IdentityService) -> Result<u64, DbError> {
         .db()
         .transact(move |tx| {
             Box::pin(async move {
-                let gone = store::prune(tx, now).await?
-                    + store::prune_resets(tx, now).await?
-                    + store::prune_confirmations(tx, now).await?;
+                let gone = store::prune(tx, now).await? + store::prune_links(tx, now).await?;
                 Ok(gone + store::forget_attempts(tx, Failures::forgotten_before(now)).await?)
             })
         })

@@ -54,6 +54,7 @@ impl Grant {
 /// (`invalid_token`).
 #[utoipa::path(
     post, path = "/identity/token", tag = "identity", request_body = TokenRequest,
+    params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses((status = 200, description = "The tokens", body = TokenResponse), ProblemResponses)
 )]
 pub(crate) async fn token(

@@ -2,9 +2,8 @@
 
 mod accounts;
 mod attempts;
-mod confirmations;
 mod keys;
-mod resets;
+mod links;
 mod sessions;
 
 pub(crate) use accounts::{
@@ -12,9 +11,8 @@ pub(crate) use accounts::{
     set_roles,
 };
 pub(crate) use attempts::{forget_attempts, forget_failures, lock_failures, store_failures};
-pub(crate) use confirmations::{account_of_confirmation, insert_confirmation, prune_confirmations};
 pub(crate) use keys::{drop_keys, insert_key, keys};
-pub(crate) use resets::{account_of_reset, drop_resets, insert_reset, open_resets, prune_resets, take_reset};
+pub(crate) use links::{account_of_link, drop_links, insert_link, open_links, prune_links, take_link};
 pub(crate) use sessions::{
     NewToken, end_session, end_sessions_of, insert_session, insert_token, lock_token, mark_used, prune,
 };

@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect},
 };
-use bookworm_contracts::rest::identity::{PasswordResetConfirmation, PasswordResetRequest};
+use bookworm_contracts::rest::identity::{PasswordResetCheck, PasswordResetConfirmation, PasswordResetRequest};
 use http::StatusCode;
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
 const SENT: &str = "If that email has an account, we’ve sent it a reset link. The link works for an hour.";
 /// Where mail is only kept, nobody gets the link but from staff.
 const NOT_SENT: &str = "We can’t send email at the moment. Please contact us and we’ll help you get back in.";
+/// Expired, used before, or replaced by a new password.
+const EXPIRED: &str = "This link has expired or has been used. Request a new one.";
 
 #[derive(Template)]
 #[template(path = "password.html")]
@@ -58,10 +60,16 @@ pub(crate) async fn ask(State(web): State<Web>, visitor: Visitor, fields: Fields
     }
 }
 
-/// `GET /reset-password?token=`: where the link in the mail leads.
-pub(crate) async fn choose(visitor: Visitor, query: Query) -> PageResult {
+/// `GET /reset-password?token=`: where the link in the mail leads. A link that sets nothing any more says so before
+/// anybody thinks of a password.
+pub(crate) async fn choose(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
     if query.get("token").is_empty() {
         return start_again(&visitor, "This link is incomplete. Copy all of it from the email, or request a new one.");
+    }
+    let request = PasswordResetCheck { token: query.get("token").to_owned() };
+    // When the answer is another one, such as too many requests, sending the form will tell.
+    if web.api.check_password_reset(visitor.caller(), &request).await.is_err_and(|error| is_about_the_link(&error)) {
+        return start_again(&visitor, EXPIRED);
     }
     choose_form(&visitor, StatusCode::OK, &query, &Errors::default())
 }
@@ -73,10 +81,8 @@ pub(crate) async fn set(State(web): State<Web>, visitor: Visitor, fields: Fields
         new_password: fields.raw("new_password").to_owned(),
     };
     let answer = web.api.reset_password(visitor.caller(), &request).await;
-    let about_the_link =
-        |error: &ApiError| error.problem().is_some_and(|p| p.errors.iter().any(|e| e.field == "/token"));
-    if answer.as_ref().is_err_and(about_the_link) {
-        return start_again(&visitor, "This link has expired. Request a new one.");
+    if answer.as_ref().is_err_and(is_about_the_link) {
+        return start_again(&visitor, EXPIRED);
     }
     match refused(answer, &["new_password"])? {
         None => {
@@ -87,6 +93,10 @@ pub(crate) async fn set(State(web): State<Web>, visitor: Visitor, fields: Fields
         }
         Some((status, errors)) => choose_form(&visitor, status, &fields, &errors),
     }
+}
+
+fn is_about_the_link(error: &ApiError) -> bool {
+    error.problem().is_some_and(|problem| problem.errors.iter().any(|error| error.field == "/token"))
 }
 
 /// Nothing can be set with this link: the way on is a new one.

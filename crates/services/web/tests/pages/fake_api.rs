@@ -561,6 +561,20 @@ pub fn router(api: &FakeApi) -> Router {
         })
         .route("/identity/password-reset", post(|| async { StatusCode::ACCEPTED }))
         .route(
+            "/identity/password-reset/check",
+            post(|Json(body): Json<Value>| async move {
+                match body["token"].as_str() {
+                    Some("good") => StatusCode::NO_CONTENT.into_response(),
+                    Some("busy") => problem(429, "too_many_attempts", json!({})),
+                    _ => problem(
+                        400,
+                        "validation_failed",
+                        json!({"errors": [{"field": "/token", "message": "is not good"}]}),
+                    ),
+                }
+            }),
+        )
+        .route(
             "/identity/password-reset/confirm",
             post(|Json(body): Json<Value>| async move {
                 let about = |field: &str| json!({"errors": [{"field": field, "message": "is not good"}]});

@@ -27,7 +27,7 @@ const PUBLIC: &[&str] = &[
     "/sign-in",
     "/sign-up",
     "/forgot-password",
-    "/reset-password?token=abc",
+    "/reset-password?token=good",
     "/confirm-email?token=abc",
     "/confirm-email",
     "/confirm-address?token=abc",
@@ -279,9 +279,20 @@ async fn a_forgotten_password_is_set_anew_with_the_link_from_the_mail() {
     assert!(seen.body.contains("href=\"#f-new_password\"") && seen.body.contains("value=\"good\""), "{}", seen.body);
     let seen = browser.post("/reset-password", &[("token", "used"), ("new_password", "long enough")]).await;
     assert!(
-        seen.body.contains("This link has expired. Request a new one.")
+        seen.body.contains("This link has expired or has been used. Request a new one.")
             && seen.body.contains("action=\"/forgot-password\"")
     );
+    for token in ["used", "expired", "%3Cb%3E", "%20"] {
+        let seen = browser.get(&format!("/reset-password?token={token}")).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{token}");
+        assert!(seen.body.contains("action=\"/forgot-password\""), "the way to a new one: {}", seen.body);
+        assert!(!seen.body.contains("new_password"), "nobody thinks of a password in vain: {}", seen.body);
+    }
+    for token in ["good", "busy"] {
+        let seen = browser.get(&format!("/reset-password?token={token}")).await;
+        assert_eq!(seen.status, StatusCode::OK, "{token}");
+        assert!(seen.body.contains("name=\"new_password\""), "{}", seen.body);
+    }
     let seen = browser.get("/reset-password").await;
     assert!(seen.body.contains("This link is incomplete"), "{}", seen.body);
     let seen = browser.post("/reset-password", &[("token", "good"), ("new_password", "long enough")]).await;
