@@ -10,7 +10,8 @@ use axum::{
 };
 use bookworm_kernel::{ErrorCode, FieldError};
 use bytes::Bytes;
-use http::{header, request::Parts};
+use http::{Uri, header, request::Parts};
+use percent_encoding::percent_decode_str;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::{Path as FieldPath, Segment};
 
@@ -131,7 +132,7 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Probl
     Problem::validation(vec![name_field(pointer, without_position(&message))])
 }
 
-/// Query parameters. Refuses with 400 `validation_failed` naming the parameter as `/limit`.
+/// Query parameters. One without a value, or with blanks only, counts as left out: forms send every field. Refuses with 400 `validation_failed` naming the parameter as `/limit`.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiQuery<T>(pub T);
 
@@ -139,7 +140,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let Query(value) = Query::from_request_parts(parts, state).await.map_err(|rejection| {
+        let given = parts.uri.query().and_then(without_blanks);
+        let Query(value) = match given {
+            Some(uri) => Query::try_from_uri(&uri),
+            None => Query::from_request_parts(parts, state).await,
+        }
+        .map_err(|rejection| {
             let mut link: Option<&(dyn Error + 'static)> = Some(&rejection);
             while let Some(error) = link {
                 if let Some(error) = error.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>() {
@@ -151,6 +157,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
         })?;
         Ok(Self(value))
     }
+}
+
+/// The query without its blank parameters, as an address; `None`: it has none.
+fn without_blanks(query: &str) -> Option<Uri> {
+    let given: Vec<&str> = query.split('&').filter(|pair| !is_blank(pair)).collect();
+    let given = (given.len() < query.split('&').count()).then(|| format!("/?{}", given.join("&")));
+    given.and_then(|given| given.parse().ok())
+}
+
+fn is_blank(pair: &str) -> bool {
+    let value = pair.split_once('=').map_or("", |(_, value)| value).replace('+', " ");
+    percent_decode_str(&value).decode_utf8().is_ok_and(|value| value.trim().is_empty())
 }
 
 /// Parameters of the path. One that cannot be read is an address at which nothing is: 404 `not_found`.
@@ -442,7 +460,11 @@ mod tests {
             "/strict",
             "/strict?q=a&max=-1",
             "/strict?q=a&max=",
+            "/strict?max=&q=%20&max=+",
+            "/strict?q=a&max&&max=%E2%80%83",
             "/strict?q=a&q=b",
+            "/strict?q=a&max=%ff",
+            "/flat?limit=&cursor=&min_price=+",
             "/books/0190b0a0-0000-7000-8000-000000000001",
             "/books/abc",
             "/books/%ff",
@@ -456,7 +478,9 @@ mod tests {
         /flat?limit=x -> 400 validation_failed /limit must be a whole number from 1 to 100
         /strict -> 400 validation_failed /q is required
         /strict?q=a&max=-1 -> 400 validation_failed /max must be a whole number
-        /strict?q=a&max= -> 400 validation_failed /max must be a whole number
+        /strict?q=a&max= -> 200
+        /strict?max=&q=%20&max=+ -> 400 validation_failed /q is required
+        /strict?q=a&max&&max=%E2%80%83 -> 200
         /strict?q=a&q=b -> 400 validation_failed /q must be given once only
         /books/0190b0a0-0000-7000-8000-000000000001 -> 200
         /books/abc -> 404 not_found There is nothing at this address.

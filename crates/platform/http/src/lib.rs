@@ -39,7 +39,7 @@ pub use crate::{
     idempotency::IdempotencyKey,
     page::PageParams,
     prefer::PreferWait,
-    problem::{Problem, ProblemBody, status_of},
+    problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem, ProblemBody, status_of},
     serve::{Connections, Drained, Malformed, TooSlow, serve},
     validate::Validator,
 };

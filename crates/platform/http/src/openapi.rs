@@ -10,23 +10,15 @@ use utoipa::{
 
 use crate::{problem::MEDIA_TYPE, status_of};
 
-/// The answers that any operation may give: 400, 401, 403, 404, 409, 429, 500 and 503. Name it in the `responses` of
-/// a `#[utoipa::path]`, and [`crate::ProblemBody`] among the document's schemas.
+/// The answers that rules may give: 403, 404 and 409. Name it in the `responses` of a `#[utoipa::path]` whose handler
+/// has no more to say of them, and [`crate::ProblemBody`] among the document's schemas. What the layers around each
+/// handler answer, such as 401 or 429, the gateway adds to every operation.
 #[derive(Debug, Clone, Copy)]
 pub struct ProblemResponses;
 
 impl IntoResponses for ProblemResponses {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problem_responses(&[
-            ErrorKind::Invalid,
-            ErrorKind::Unauthenticated,
-            ErrorKind::Forbidden,
-            ErrorKind::NotFound,
-            ErrorKind::Conflict,
-            ErrorKind::TooManyRequests,
-            ErrorKind::Internal,
-            ErrorKind::Unavailable,
-        ])
+        problem_responses(&[ErrorKind::Forbidden, ErrorKind::NotFound, ErrorKind::Conflict])
     }
 }
 
@@ -36,7 +28,9 @@ pub fn problem_responses(kinds: &[ErrorKind]) -> BTreeMap<String, RefOr<Response
     kinds.iter().map(|kind| (status_of(*kind).as_str().to_owned(), RefOr::T(problem_response(*kind)))).collect()
 }
 
-fn problem_response(kind: ErrorKind) -> Response {
+/// The answer with a problem of this kind.
+#[must_use]
+pub fn problem_response(kind: ErrorKind) -> Response {
     let codes = ErrorCode::ALL.iter().filter(|code| code.kind() == kind).map(|code| format!("`{code}`"));
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemBody"))).build();
     ResponseBuilder::new().description(codes.collect::<Vec<_>>().join(", ")).content(MEDIA_TYPE, content).build()

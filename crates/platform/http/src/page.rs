@@ -14,6 +14,7 @@ pub struct PageParams {
     pub limit: Option<String>,
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(max_length = 1024)]
     pub cursor: Option<String>,
 }
 

@@ -10,9 +10,12 @@ use serde_json::{Map, Value};
 use crate::RequestContext;
 
 /// The media type of every error answer (RFC 9457).
-pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+pub const MEDIA_TYPE: &str = "application/problem+json";
 
 const STANDARD_MEMBERS: [&str; 7] = ["type", "title", "status", "detail", "code", "trace_id", "errors"];
+
+/// When to try again, where nobody knows better.
+const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// An answer that says what went wrong: problem details of RFC 9457. Cheap to move.
 ///
@@ -169,6 +172,16 @@ impl Problem {
         response.headers_mut().extend(self.0.headers);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // What the standard asks of each such answer (RFC 9110, 11.6.1), whoever made it.
+        if let Some((name, value)) = match response.status() {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Some((header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)))
+            }
+            _ => None,
+        } {
+            response.headers_mut().entry(name).or_insert(value);
+        }
         response
     }
 }

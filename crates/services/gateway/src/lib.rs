@@ -77,8 +77,8 @@ impl GatewayService {
         shared: Option<Arc<dyn SharedCache>>,
     ) -> Self {
         let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit));
-        let patience = Duration::from_secs(settings.request_timeout_seconds);
-        let cache = cache::AnswerCache::new(&settings.cache, settings.concurrency as usize, patience, shared, clock);
+        let timeout = Duration::from_secs(settings.request_timeout_seconds);
+        let cache = cache::AnswerCache::new(&settings.cache, settings.concurrency as usize, timeout, shared, clock);
         Self { settings: Arc::new(settings), verifier, bus, limiter, cache: Arc::new(cache) }
     }
 

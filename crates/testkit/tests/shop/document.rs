@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use bookworm_testkit::{Database, TestShop};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Addresses that clients program against; each must be in the document.
 const PROMISED: &[(&str, &str)] = &[
     ("post", "/identity/register"),
     ("post", "/identity/token"),
     ("get", "/identity/me"),
+    ("post", "/identity/password-reset/check"),
     ("post", "/identity/confirm-email"),
     ("post", "/identity/me/confirm-email"),
     ("post", "/mail/confirm"),
@@ -106,4 +107,255 @@ fn find_dangling(value: &Value, document: &Value, dangling: &mut BTreeSet<String
         Value::Array(items) => items.iter().for_each(|item| find_dangling(item, document, dangling)),
         _ => {}
     }
+}
+
+/// As `assert!`, for a test that tells of every operation that is wrong rather than of the first.
+macro_rules! check {
+    ($faults:ident, $holds:expr, $($what:tt)*) => {
+        if !$holds {
+            $faults.push(format!($($what)*));
+        }
+    };
+}
+
+/// As `assert_eq!`, likewise.
+macro_rules! check_eq {
+    ($faults:ident, $left:expr, $right:expr, $($what:tt)*) => {
+        let (left, right) = (&$left, &$right);
+        if left != right {
+            $faults.push(format!("{}: {left:?}, not {right:?}", format!($($what)*)));
+        }
+    };
+}
+
+/// One operation of the document.
+struct Operation<'a> {
+    method: &'a str,
+    path: &'a str,
+    members: &'a Value,
+    document: &'a Value,
+}
+
+fn operations(document: &Value) -> Vec<Operation<'_>> {
+    let paths = document["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().iter().map(|(method, members)| Operation { method, path, members, document })
+    });
+    all.collect()
+}
+
+impl<'a> Operation<'a> {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn parameters(&self, place: &str) -> Vec<&'a Value> {
+        let all = self.members["parameters"].as_array().into_iter().flatten();
+        all.filter(|parameter| parameter["in"] == place).collect()
+    }
+
+    fn takes(&self, header: &str) -> bool {
+        self.parameters("header").iter().any(|one| one["name"].as_str().unwrap().eq_ignore_ascii_case(header))
+    }
+
+    fn has_body(&self) -> bool {
+        self.members.get("requestBody").is_some()
+    }
+
+    /// The roles of which one is demanded; empty: an account is enough. `None`: nobody needs to be signed in.
+    fn demands(&self) -> Option<Vec<String>> {
+        let requirements = self.members["security"].as_array().unwrap();
+        let roles = |one: &Value| {
+            let roles = one["bearer"].as_array().into_iter().flatten();
+            roles.map(|role| role.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let open = requirements.iter().any(|one| one.as_object().unwrap().is_empty());
+        (!open).then(|| requirements.iter().flat_map(roles).collect())
+    }
+
+    fn answer(&self, status: &str) -> Option<&'a Value> {
+        Some(resolve(self.document, self.members["responses"].get(status)?))
+    }
+
+    /// The path with an id that names nothing in each of its places.
+    fn unknown(&self) -> String {
+        let mut path = format!("/api/v1{}", self.path);
+        while let Some((start, end)) = path.find('{').zip(path.find('}')) {
+            path.replace_range(start..=end, "0190b0a0-0000-7000-8000-000000000001");
+        }
+        path
+    }
+}
+
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => value,
+    }
+}
+
+#[tokio::test]
+async fn every_operation_says_what_stands_before_it() {
+    let mut shop = TestShop::start(Database::Sqlite).await;
+    let document = shop.get("/api/v1/openapi.json").send().await.json();
+    let mut faults = Vec::new();
+    for operation in operations(&document) {
+        let name = operation.name();
+        let mut expected = vec!["400", "401", "414", "415", "429", "431", "500", "503", "504"];
+        if operation.has_body() {
+            expected.extend(["408", "413"]);
+        }
+        if operation.takes("If-Match") {
+            expected.extend(["412", "428"]);
+        }
+        if operation.takes("Idempotency-Key") {
+            expected.push("422");
+        }
+        if operation.demands().is_some_and(|roles| !roles.is_empty()) {
+            expected.push("403");
+        }
+        if operation.path.contains('{') {
+            expected.push("404");
+        }
+        for status in expected {
+            check!(faults, operation.answer(status).is_some(), "{name}: {status} is not described");
+        }
+        for (status, _) in operation.members["responses"].as_object().unwrap() {
+            let answer = operation.answer(status).unwrap();
+            let header = |header: &str| answer["headers"].get(header).is_some();
+            check!(faults, answer["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}: {status}");
+            let without_body = ["414", "431"].contains(&status.as_str());
+            if status.starts_with(['4', '5']) && !without_body {
+                let content = answer["content"].as_object().unwrap();
+                let schema = &content["application/problem+json"]["schema"]["$ref"];
+                check_eq!(
+                    faults,
+                    (content.len(), schema.as_str()),
+                    (1, Some("#/components/schemas/ProblemBody")),
+                    "{name}"
+                );
+            }
+            check_eq!(faults, header("X-Correlation-Id"), !without_body, "{name}: {status}");
+            check_eq!(faults, header("Retry-After"), ["429", "503"].contains(&status.as_str()), "{name}: {status}");
+            check_eq!(faults, header("WWW-Authenticate"), status == "401", "{name}: {status}");
+            check!(faults, header("Location") || status != "201", "{name}");
+            check!(faults, header("ETag") || status != "304", "{name}");
+        }
+        check_eq!(faults, operation.takes("If-None-Match"), operation.answer("304").is_some(), "{name}");
+        for parameter in operation.parameters("query") {
+            let told = parameter["description"].as_str().unwrap_or_default();
+            check!(
+                faults,
+                parameter["allowEmptyValue"] == true && told.ends_with("as if left out."),
+                "{name}: {parameter}"
+            );
+            check!(faults, parameter["required"] != true, "{name}: {parameter}");
+            let schema = resolve(&document, &parameter["schema"]);
+            let bounded = ["maximum", "maxLength", "pattern", "enum", "format", "oneOf"];
+            let bounded = bounded.iter().any(|limit| schema.get(*limit).is_some()) || schema["type"] == "boolean";
+            let keys = ["language", "country", "key"].contains(&parameter["name"].as_str().unwrap());
+            check!(faults, bounded || keys, "{name}: what may {} be?", parameter["name"]);
+        }
+        for parameter in operation.members["parameters"].as_array().into_iter().flatten() {
+            check!(faults, !parameter["schema"]["type"].is_array(), "{name}: a parameter is never null: {parameter}");
+        }
+    }
+    shop.stop().await;
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test]
+async fn every_operation_demands_what_it_says_and_answers_as_described() {
+    let mut shop = TestShop::start(Database::Sqlite).await;
+    let document = shop.get("/api/v1/openapi.json").send().await.json();
+    let customer = shop.customer("ann@reader.test").await;
+    let mut faults = Vec::new();
+    for operation in operations(&document) {
+        let (name, demands) = (operation.name(), operation.demands());
+        let path = operation.unknown();
+        let request = || {
+            let method: http::Method = operation.method.to_uppercase().parse().unwrap();
+            shop.request(method, &path)
+        };
+        let described = |faults: &mut Vec<String>, answer: &bookworm_testkit::Answer, what: &str| {
+            let status = answer.status.as_str();
+            let Some(known) = operation.answer(status) else {
+                faults.push(format!("{name}, {what}: {status} is not described"));
+                return answer.status.as_u16();
+            };
+            let media = answer.header("content-type").unwrap_or_default();
+            let content = known["content"].as_object().is_none_or(|content| content.contains_key(media));
+            check!(faults, content, "{name}, {what}: {status} {media}");
+            for (header, described) in known["headers"].as_object().into_iter().flatten() {
+                let required = resolve(&document, described)["required"] == true;
+                check!(
+                    faults,
+                    !required || answer.header(header).is_some(),
+                    "{name}, {what}: {status} without {header}"
+                );
+            }
+            if answer.header("etag").is_some() {
+                check!(faults, known["headers"].get("ETag").is_some(), "{name}, {what}: {status} has an ETag");
+            }
+            answer.status.as_u16()
+        };
+
+        let guest = request().json(&json!({})).send().await;
+        let refused = described(&mut faults, &guest, "a guest") == 401 && guest.is_problem("unauthenticated");
+        check_eq!(faults, refused, demands.is_some(), "{name}: {} to a guest", guest.status);
+        let answer = request().bearer(&customer).json(&json!({})).send().await;
+        let forbidden = described(&mut faults, &answer, "a customer") == 403;
+        check_eq!(
+            faults,
+            forbidden,
+            demands.as_ref().is_some_and(|roles| !roles.is_empty()),
+            "{name}: {}",
+            answer.json()
+        );
+        let answer = request().bearer(shop.admin()).json(&json!({})).send().await;
+        let status = described(&mut faults, &answer, "an admin");
+        check!(faults, status != 401 && status != 403, "{name}: {}", answer.json());
+        if operation.takes("If-Match") {
+            check_eq!(faults, status, 428, "{name}");
+        }
+        if operation.takes("Idempotency-Key") {
+            check!(faults, answer.is_problem("idempotency_key_required"), "{name}: {}", answer.json());
+        }
+
+        let forged = request().bearer("forged").send().await;
+        check_eq!(faults, described(&mut faults, &forged, "a forged token"), 401, "{name}");
+        let encoded = request().header("content-encoding", "gzip").send().await;
+        check_eq!(faults, described(&mut faults, &encoded, "an encoded body"), 415, "{name}");
+        if operation.has_body() && operation.path != "/payments/webhooks/{provider}" {
+            let whole = || {
+                let versioned = request().bearer(shop.admin()).header("if-match", "*");
+                versioned.header("idempotency-key", "k").header("basket-token", "b")
+            };
+            for kind in ["text/plain", "application/xml", "multipart/form-data; boundary=x", "*/*", "json"] {
+                let answer = whole().header("content-type", kind).bytes("{}").send().await;
+                check_eq!(faults, described(&mut faults, &answer, kind), 415, "{name}: {kind}");
+            }
+            for body in ["", "{", "[]", "null", "\"\"", "{\"a\":1,}", "\u{0}", "{\"no such field\": 1}"] {
+                let answer = whole().header("content-type", "application/json").bytes(body).send().await;
+                let status = described(&mut faults, &answer, body);
+                check!(faults, (400..500).contains(&status), "{name}: {status} for {body:?}");
+            }
+        }
+        let query = operation.parameters("query");
+        if !query.is_empty() {
+            let blank = |value: &str| {
+                let pairs = query.iter().map(|one| format!("{}={value}", one["name"].as_str().unwrap()));
+                format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
+            };
+            for token in [&customer, shop.admin()] {
+                let plain = shop.get(&path).bearer(token).send().await;
+                for value in ["", "%20", "+", "%E2%80%83"] {
+                    let answer = shop.get(&blank(value)).bearer(token).send().await;
+                    check_eq!(faults, answer.status, plain.status, "{name}: blank is left out: {}", answer.json());
+                }
+            }
+        }
+    }
+    shop.stop().await;
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }

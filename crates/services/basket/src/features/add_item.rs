@@ -15,6 +15,7 @@ use crate::{
 /// `unavailable` when the catalogue does not answer.
 #[utoipa::path(
     post, path = "/basket/items", tag = "basket", request_body = AddItem,
+    params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn add_item(

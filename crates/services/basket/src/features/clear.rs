@@ -10,6 +10,7 @@ use crate::{
 /// Empties the basket
 #[utoipa::path(
     delete, path = "/basket", tag = "basket",
+    params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses((status = 200, description = "The empty basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn clear_basket(State(service): State<BasketService>, shopper: Shopper) -> Result<Answer> {

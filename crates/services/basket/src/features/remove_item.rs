@@ -13,7 +13,10 @@ use crate::{
 /// Nothing happens when it is not in.
 #[utoipa::path(
     delete, path = "/basket/items/{book_id}", tag = "basket",
-    params(("book_id" = BookId, Path, description = "The book")),
+    params(
+        ("book_id" = BookId, Path, description = "The book"),
+        ("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`"),
+    ),
     responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn remove_item(

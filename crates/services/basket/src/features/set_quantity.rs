@@ -13,7 +13,10 @@ use crate::{
 /// 1 to 99 for a book in the basket (`not_found` when it is not); 0 takes it out.
 #[utoipa::path(
     patch, path = "/basket/items/{book_id}", tag = "basket", request_body = SetQuantity,
-    params(("book_id" = BookId, Path, description = "The book")),
+    params(
+        ("book_id" = BookId, Path, description = "The book"),
+        ("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`"),
+    ),
     responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn set_quantity(

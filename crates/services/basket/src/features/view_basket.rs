@@ -25,6 +25,7 @@ const TOUCH: Duration = Duration::from_secs(24 * 60 * 60);
 /// is shown, and the answer carries `Basket-Degraded: 1`.
 #[utoipa::path(
     get, path = "/basket", tag = "basket",
+    params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses((status = 200, description = "The basket", body = View), ProblemResponses)
 )]
 pub(crate) async fn view_basket(State(service): State<BasketService>, shopper: Shopper) -> Result<Answer> {

@@ -49,12 +49,12 @@ pub(crate) async fn get_stock(
     responses(
         (status = 200, body = Stock, description = "The stock after the adjustment"),
         (status = 400, body = ProblemBody, description = "`validation_failed`, `idempotency_key_required`"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`insufficient_stock`: more than can be taken, the rest is held for orders"),
         (status = 422, body = ProblemBody, description = "`idempotency_key_reused`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn adjust_stock(
     State(catalog): State<CatalogService>,
     StaffOnly(staff): StaffOnly,

@@ -119,10 +119,10 @@ async fn stored(tx: &Tx, id: BookId) -> Result<Book> {
     responses(
         (status = 201, body = Book, description = "Added; its address is in `Location`"),
         (status = 400, body = ProblemBody, description = "`validation_failed` with every field that is not valid"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 409, body = ProblemBody, description = "`duplicate_value`: another book has this ISBN or source id"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn create_book(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -154,13 +154,11 @@ pub(crate) async fn create_book(
     responses(
         (status = 200, body = Book, description = "The book as it is now"),
         (status = 400, body = ProblemBody, description = "`validation_failed` with every field that is not valid"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`duplicate_value`"),
-        (status = 412, body = ProblemBody, description = "`edit_conflict`: it was changed since it was read"),
-        (status = 428, body = ProblemBody, description = "`precondition_required`: send `If-Match`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn update_book(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -198,11 +196,11 @@ pub(crate) async fn update_book(
     params(("id" = BookId, Path, description = "The book")),
     responses(
         (status = 204, description = "No longer sold"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`concurrent_change`: somebody edited it at the same moment"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn delete_book(
     State(catalog): State<CatalogService>,
     _: StaffOnly,

@@ -45,9 +45,9 @@ fn check(groups: Vec<Vec<String>>, valid: &mut Validator) -> Vec<Vec<String>> {
 #[utoipa::path(get, path = "/search/synonyms", tag = "catalog",
     responses(
         (status = 200, body = Synonyms, description = "With its `ETag`"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn get_synonyms(State(catalog): State<CatalogService>, _: StaffOnly) -> Result<Response> {
     let (groups, version) = synonyms::read(catalog.0.db.read()).await?;
     Ok(([(header::ETAG, etag(version))], ApiJson(Synonyms { groups })).into_response())
@@ -59,11 +59,9 @@ pub(crate) async fn get_synonyms(State(catalog): State<CatalogService>, _: Staff
     responses(
         (status = 200, body = Synonyms, description = "As they are now"),
         (status = 400, body = ProblemBody, description = "`validation_failed` with every field that is not valid"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
-        (status = 412, body = ProblemBody, description = "`edit_conflict`: they were changed since they were read"),
-        (status = 428, body = ProblemBody, description = "`precondition_required`: send `If-Match`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn put_synonyms(
     State(catalog): State<CatalogService>,
     _: StaffOnly,

@@ -19,10 +19,13 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct BookParams {
     /// Id or name of a subject; case and diacritics do not matter.
+    #[param(max_length = 200)]
     subject: Option<String>,
     /// Id or name of an author; case and diacritics do not matter.
+    #[param(max_length = 200)]
     author: Option<String>,
     /// Id or name of a publisher; case and diacritics do not matter.
+    #[param(max_length = 200)]
     publisher: Option<String>,
     /// ISO 639 code, e.g. `en`.
     language: Option<String>,
@@ -42,6 +45,7 @@ pub(crate) struct BookParams {
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(max_length = 1024)]
     cursor: Option<String>,
 }
 

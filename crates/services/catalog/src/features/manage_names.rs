@@ -29,16 +29,19 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct NameParams {
     /// Only names that begin so; case and diacritics do not matter.
+    #[param(max_length = 200)]
     q: Option<String>,
     /// Only the one that this name means, in any spelling, or this id: at most one. Of an author who was merged into
     /// another, that other one.
     name: Option<String>,
     /// `-books` (most books first, when left out) or `name`.
+    #[param(pattern = "^(-?books|name)$")]
     sort: Option<String>,
     /// How many: 1 to 100; 20 when left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Option<String>,
     /// The `next` of the page before.
+    #[param(max_length = 1024)]
     cursor: Option<String>,
 }
 
@@ -266,10 +269,10 @@ macro_rules! endpoints {
                 responses(
                     (status = 201, body = $named, description = "Added"),
                     (status = 400, body = ProblemBody, description = "`validation_failed`"),
-                    (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-                    (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
                     (status = 409, body = ProblemBody, description = "`duplicate_value`: the name is taken"),
-                ))]
+                ),
+                security(("bearer" = ["staff"]))
+)]
             pub(crate) async fn create(
                 State(catalog): State<CatalogService>,
                 _: StaffOnly,
@@ -285,13 +288,11 @@ macro_rules! endpoints {
                 responses(
                     (status = 200, body = $named, description = "As it is now"),
                     (status = 400, body = ProblemBody, description = "`validation_failed`"),
-                    (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-                    (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
                     (status = 404, body = ProblemBody, description = "`not_found`"),
                     (status = 409, body = ProblemBody, description = "`duplicate_value`: the name is taken"),
-                    (status = 412, body = ProblemBody, description = "`edit_conflict`"),
-                    (status = 428, body = ProblemBody, description = "`precondition_required`: send `If-Match`"),
-                ))]
+                ),
+                security(("bearer" = ["staff"]))
+)]
             pub(crate) async fn rename(
                 State(catalog): State<CatalogService>,
                 _: StaffOnly,
@@ -308,11 +309,11 @@ macro_rules! endpoints {
                 params(("id" = $id, Path, description = "Its id")),
                 responses(
                     (status = 204, description = "Removed"),
-                    (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-                    (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
                     (status = 404, body = ProblemBody, description = "`not_found`"),
                     (status = 409, body = ProblemBody, description = "`still_in_use`: it has books"),
-                ))]
+                ),
+                security(("bearer" = ["staff"]))
+)]
             pub(crate) async fn delete(
                 State(catalog): State<CatalogService>,
                 _: StaffOnly,

@@ -180,10 +180,10 @@ impl SearchParams {
 /// results.
 #[utoipa::path(get, path = "/search", tag = "catalog",
     params(
-        ("q" = Option<String>, Query, description = "What to look for; up to 4,000 characters"),
-        ("page" = Option<u32>, Query, description = "Page number from 1, instead of `cursor`; the first 1,000 results"),
+        ("q" = Option<String>, Query, max_length = 4_000, description = "What to look for; up to 4,000 characters"),
+        ("page" = Option<u32>, Query, minimum = 1, maximum = 1_000, description = "Page number from 1, instead of `cursor`; the first 1,000 results"),
         ("explain" = Option<bool>, Query, description = "Why each hit stands where it does; for staff"),
-        ("mode" = Option<String>, Query, description = "`hybrid` (when left out), `text` or `meaning`; for staff"),
+        ("mode" = inline(Option<Mode>), Query, description = "`hybrid` (when left out), `text` or `meaning`; for staff"),
         ("exact" = Option<bool>, Query, description = "Search for the words as typed, without correcting their spelling"),
         BookParams),
     responses(

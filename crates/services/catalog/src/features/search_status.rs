@@ -1,6 +1,6 @@
 use axum::extract::State;
 use bookworm_contracts::rest::catalog::{MeaningState, SearchStatus};
-use bookworm_http::{ApiJson, ProblemBody, Result, auth::StaffOnly};
+use bookworm_http::{ApiJson, Result, auth::StaffOnly};
 
 use crate::{CatalogService, store::books};
 
@@ -8,9 +8,9 @@ use crate::{CatalogService, store::books};
 #[utoipa::path(get, path = "/admin/search", tag = "operations",
     responses(
         (status = 200, body = SearchStatus, description = "At this moment"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn search_status(
     State(catalog): State<CatalogService>,
     _: StaffOnly,

@@ -21,7 +21,7 @@ pub(super) struct Shown {
 /// search index: those that share authors and subjects. One page only.
 #[utoipa::path(get, path = "/books/{id}/similar", tag = "catalog",
     params(("id" = BookId, Path, description = "The book"),
-        ("limit" = Option<u32>, Query, description = "1 to 100; 20 when left out")),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "20 when left out")),
     responses(
         (status = 200, body = Page<Book>, description = "`next` is always null"),
         (status = 400, body = ProblemBody, description = "`validation_failed` with field `/limit`"),

@@ -37,7 +37,7 @@ pub(crate) struct SuggestParams {
 /// is none, those that begin with something like it. Titles whose words or authors are typed, in any order and perhaps
 /// misspelt, fill them up. Case and diacritics do not matter.
 #[utoipa::path(get, path = "/search/suggest", tag = "catalog",
-    params(("q" = Option<String>, Query, description = "What was typed so far; up to 200 characters. Blank: no completions")),
+    params(("q" = Option<String>, Query, max_length = 200, description = "What was typed so far; up to 200 characters. Blank: no completions")),
     responses(
         (status = 200, body = Suggestions, description = "At most ten"),
         (status = 400, body = ProblemBody, description = "`validation_failed` with field `/q`"),

@@ -14,9 +14,10 @@ use crate::{
     params(("id" = BookId, Path, description = "The book")),
     responses(
         (status = 204, description = "Noted"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
-    ))]
+    ),
+    security(("bearer" = []))
+)]
 pub(crate) async fn view_book(
     State(catalog): State<CatalogService>,
     Signed(customer): Signed,

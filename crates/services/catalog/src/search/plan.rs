@@ -16,7 +16,8 @@ use crate::domain::{
 };
 
 /// Which sides of the search take part.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub(crate) enum Mode {
     /// Both.
     #[default]

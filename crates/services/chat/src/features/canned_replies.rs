@@ -68,7 +68,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Crew {
 #[utoipa::path(
     get, path = "/chat/canned-replies", tag = "chat",
     responses((status = 200, description = "All of them, with their version as `ETag`", body = CannedReplies), ProblemResponses),
-    security(("bearer" = []))
+    security(("bearer" = ["agent"]), ("bearer" = ["staff"]))
 )]
 pub(crate) async fn get_canned_replies(_: Crew, State(service): State<ChatService>) -> Result<Response> {
     let (items, version) = service.chat.store.canned_replies().await?;
@@ -83,7 +83,7 @@ pub(crate) async fn get_canned_replies(_: Crew, State(service): State<ChatServic
     params(("If-Match" = String, Header, description = "The `ETag` of the version that was read, or `*`")),
     request_body = CannedReplies,
     responses((status = 200, description = "As they are now", body = CannedReplies), ProblemResponses),
-    security(("bearer" = []))
+    security(("bearer" = ["agent"]), ("bearer" = ["staff"]))
 )]
 pub(crate) async fn put_canned_replies(
     _: Crew,

@@ -11,8 +11,8 @@ use crate::ChatService;
 #[utoipa::path(
     get, path = "/conversations/{id}/context", tag = "chat",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, body = CustomerContext), ProblemResponses),
-    security(("bearer" = []))
+    responses((status = 200, description = "What helps an agent", body = CustomerContext), ProblemResponses),
+    security(("bearer" = ["agent"]))
 )]
 pub(crate) async fn customer_context(
     _: AgentOnly,

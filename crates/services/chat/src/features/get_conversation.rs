@@ -15,7 +15,7 @@ use crate::ChatService;
         ("id" = ConversationId, Path, description = "The conversation"),
         ("Conversation-Secret" = Option<String>, Header, description = "A guest's secret")
     ),
-    responses((status = 200, body = Conversation), ProblemResponses)
+    responses((status = 200, description = "The conversation", body = Conversation), ProblemResponses)
 )]
 pub(crate) async fn get_conversation(
     State(service): State<ChatService>,

@@ -17,9 +17,11 @@ use crate::{ChatService, store::Filter};
 pub(crate) struct Params {
     /// Only conversations that stand here: `bot`, `queued`, `with_agent`, `resolved`, `closed`.
     #[serde(default)]
+    #[param(value_type = Option<ConversationStatus>)]
     status: Option<String>,
     /// Only conversations with this agent; for agents.
     #[serde(default)]
+    #[param(value_type = Option<CustomerId>)]
     agent_id: Option<String>,
     #[serde(flatten)]
     #[param(ignore)]

@@ -30,7 +30,7 @@ pub(crate) struct Params {
         ("Conversation-Secret" = Option<String>, Header, description = "A guest's secret"),
         Params
     ),
-    responses((status = 200, body = MessagePage), ProblemResponses)
+    responses((status = 200, description = "A page of messages", body = MessagePage), ProblemResponses)
 )]
 pub(crate) async fn list_messages(
     State(service): State<ChatService>,

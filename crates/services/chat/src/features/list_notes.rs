@@ -14,8 +14,8 @@ const MOST: usize = 200;
 #[utoipa::path(
     get, path = "/conversations/{id}/notes", tag = "chat",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, body = Page<ChatNote>), ProblemResponses),
-    security(("bearer" = []))
+    responses((status = 200, description = "The notes", body = Page<ChatNote>), ProblemResponses),
+    security(("bearer" = ["agent"]))
 )]
 pub(crate) async fn list_notes(
     _: AgentOnly,

@@ -19,10 +19,9 @@ use crate::{
     params(("order_id" = OrderId, Path, description = "The order.")),
     responses(
         (status = 200, description = "The payment.", body = Payment),
-        (status = 401, description = "`unauthenticated`, `invalid_token`", body = bookworm_http::ProblemBody),
-        (status = 403, description = "`forbidden`", body = bookworm_http::ProblemBody),
         (status = 404, description = "`not_found`", body = bookworm_http::ProblemBody)
-    )
+    ),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn get_payment(
     State(finance): State<Arc<Finance>>,

@@ -14,9 +14,8 @@ use crate::{finance::Finance, store::ledger};
     tag = "finance",
     responses(
         (status = 200, description = "All accounts, in one page.", body = Page<LedgerBalance>),
-        (status = 401, description = "`unauthenticated`, `invalid_token`", body = bookworm_http::ProblemBody),
-        (status = 403, description = "`forbidden`", body = bookworm_http::ProblemBody)
-    )
+    ),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn list_ledger_balances(
     State(finance): State<Arc<Finance>>,

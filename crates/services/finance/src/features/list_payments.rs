@@ -50,9 +50,8 @@ pub(crate) fn shown(stored: Stored) -> Payment {
     responses(
         (status = 200, description = "A page of payments.", body = Page<Payment>),
         (status = 400, description = "`validation_failed`, `invalid_cursor`", body = bookworm_http::ProblemBody),
-        (status = 401, description = "`unauthenticated`, `invalid_token`", body = bookworm_http::ProblemBody),
-        (status = 403, description = "`forbidden`", body = bookworm_http::ProblemBody)
-    )
+    ),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn list_payments(
     State(finance): State<Arc<Finance>>,

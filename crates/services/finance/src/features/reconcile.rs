@@ -39,9 +39,8 @@ const AT_ONCE: usize = 16;
     tag = "finance",
     responses(
         (status = 200, description = "The report; without differences all is well.", body = ReconciliationReport),
-        (status = 401, description = "`unauthenticated`, `invalid_token`", body = bookworm_http::ProblemBody),
-        (status = 403, description = "`forbidden`", body = bookworm_http::ProblemBody)
-    )
+    ),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn get_reconciliation(
     State(finance): State<Arc<Finance>>,

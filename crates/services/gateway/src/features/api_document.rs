@@ -2,6 +2,7 @@
 
 use axum::{Router, response::Redirect, routing::get};
 use http::header;
+use serde_json::Value;
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -10,6 +11,8 @@ use utoipa::{
     },
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::api_answers;
 
 /// Types that handlers name only inside others, so that the generator does not see them.
 #[derive(utoipa::OpenApi)]
@@ -35,13 +38,14 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 struct Shared;
 
 /// Completes the document that the services' handlers describe.
-pub fn complete(mut document: OpenApi) -> OpenApi {
+fn complete(mut document: OpenApi) -> Value {
     document.info = InfoBuilder::new()
         .title("BookWorm")
         .version("1")
         .description(Some(
             "The bookstore's public API. Money is in minor units of its currency; times are RFC 3339 in UTC; errors \
-             are problem details (RFC 9457) with a stable `code`; lists have a `next` cursor.",
+             are problem details (RFC 9457) with a stable `code`; lists have a `next` cursor. A token names an account \
+             and its roles; an operation's `security` names those that it demands, of which `admin` has all.",
         ))
         .license(Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()))
         .build();
@@ -49,12 +53,14 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
     document.merge(Shared::openapi());
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
     document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    api_answers::describe(&mut document);
     document
 }
 
 /// `GET /openapi.json` and `GET /docs` below the API's prefix.
 pub fn routes(document: OpenApi) -> Router {
-    let json = serde_json::to_string(&complete(document)).unwrap_or_default();
+    let json = complete(document).to_string();
     Router::new()
         .route(
             "/openapi.json",

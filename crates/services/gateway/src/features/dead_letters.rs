@@ -26,8 +26,8 @@ fn unavailable(error: BusError) -> Problem {
     path = "/admin/dead-letters",
     tag = "operations",
     params(PageParams),
-    responses((status = 200, body = Page<DeadLetter>), ProblemResponses),
-    security(("bearer" = []))
+    responses((status = 200, description = "A page of messages", body = Page<DeadLetter>), ProblemResponses),
+    security(("bearer" = ["staff"]))
 )]
 async fn list(
     _: StaffOnly,
@@ -60,7 +60,7 @@ async fn list(
     tag = "operations",
     params(("id" = Uuid, Path, description = "The dead letter")),
     responses((status = 204, description = "It is on its way"), ProblemResponses),
-    security(("bearer" = []))
+    security(("bearer" = ["staff"]))
 )]
 async fn retry(_: StaffOnly, State(bus): State<SharedBus>, ApiPath(id): ApiPath<Uuid>) -> Result<StatusCode> {
     if revive(&*bus, id).await.map_err(unavailable)? {

@@ -92,8 +92,8 @@ async fn live(State(health): State<Health>) -> impl IntoResponse {
     get,
     path = "/admin/health",
     tag = "operations",
-    responses((status = 200, body = operations::Health), ProblemResponses),
-    security(("bearer" = []))
+    responses((status = 200, description = "How the parts are", body = operations::Health), ProblemResponses),
+    security(("bearer" = ["staff"]))
 )]
 async fn for_staff(_: StaffOnly, State(health): State<Health>) -> Json<operations::Health> {
     Json(health.ask().await)

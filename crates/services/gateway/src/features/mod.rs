@@ -1,3 +1,4 @@
+pub mod api_answers;
 pub mod api_document;
 pub mod authenticate;
 pub mod cache;

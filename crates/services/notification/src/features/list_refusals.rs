@@ -11,8 +11,8 @@ use crate::{NotificationService, store::ledger};
     get,
     path = "/admin/mail/refusals",
     tag = "operations",
-    responses((status = 200, body = Vec<MailRefusals>), ProblemResponses),
-    security(("bearer" = []))
+    responses((status = 200, description = "Since when and how often", body = Vec<MailRefusals>), ProblemResponses),
+    security(("bearer" = ["staff"]))
 )]
 pub async fn list_refusals(
     _: StaffOnly,

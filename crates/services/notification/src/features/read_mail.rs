@@ -14,8 +14,8 @@ use crate::{NotificationService, store};
     path = "/admin/mail/{id}",
     tag = "operations",
     params(("id" = Uuid, Path, description = "The mail")),
-    responses((status = 200, body = Mail), ProblemResponses),
-    security(("bearer" = []))
+    responses((status = 200, description = "The mail", body = Mail), ProblemResponses),
+    security(("bearer" = ["staff"]))
 )]
 pub async fn read_mail(
     StaffOnly(account): StaffOnly,

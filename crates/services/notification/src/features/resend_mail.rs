@@ -15,7 +15,7 @@ use crate::{NotificationService, store};
     tag = "operations",
     params(("id" = Uuid, Path, description = "The mail")),
     responses((status = 204, description = "It is queued"), ProblemResponses),
-    security(("bearer" = []))
+    security(("bearer" = ["staff"]))
 )]
 pub async fn resend_mail(
     _: StaffOnly,

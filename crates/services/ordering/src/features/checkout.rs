@@ -65,7 +65,8 @@ use crate::{
     ),
     responses(
         (status = 201, description = "The confirmed order", body = Document),
-        (status = 202, description = "The order, still pending", body = Document),
+        (status = 202, description = "The order, still pending", body = Document,
+            headers(("Location" = String, description = "Where the order can be read"))),
         (status = 402, description = "`payment_declined`, `payment_action_required`"),
         (status = 422, description = "`idempotency_key_reused`, `shipping_unavailable`"),
         ProblemResponses

@@ -15,7 +15,8 @@ use crate::{OrderingService, domain::order::Order, features::author};
 #[utoipa::path(
     post, path = "/orders/{id}/complete", tag = "ordering",
     params(("id" = OrderId, Path, description = "The order")),
-    responses((status = 200, description = "The completed order", body = Document), ProblemResponses)
+    responses((status = 200, description = "The completed order", body = Document), ProblemResponses),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn complete_order(
     State(service): State<OrderingService>,

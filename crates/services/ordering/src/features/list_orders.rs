@@ -19,16 +19,20 @@ use crate::{
 pub(crate) struct Params {
     /// Only orders in this state, e.g. `confirmed`.
     #[serde(default)]
+    #[param(value_type = Option<OrderStatus>)]
     status: Option<String>,
     /// Only orders whose number or email address begins so, or where each word begins a word of the recipient's name; at
     /// most 254 characters. Case and accents do not matter, nor do hyphens and the leading `BW` of a number.
     #[serde(default)]
+    #[param(max_length = 254)]
     q: Option<String>,
     /// Only orders of this account; others than one's own are for staff.
     #[serde(default)]
+    #[param(value_type = Option<CustomerId>)]
     customer_id: Option<String>,
     /// `newest` first, which is the default, or `oldest` first.
     #[serde(default)]
+    #[param(pattern = "^(newest|oldest)$")]
     sort: Option<String>,
     #[serde(flatten)]
     #[param(ignore)]
@@ -40,7 +44,8 @@ pub(crate) struct Params {
 /// One's own; staff see all. Empty filters count as none.
 #[utoipa::path(
     get, path = "/orders", tag = "ordering", params(Params, PageParams),
-    responses((status = 200, description = "A page of orders", body = Page<Order>), ProblemResponses)
+    responses((status = 200, description = "A page of orders", body = Page<Order>), ProblemResponses),
+    security(("bearer" = []))
 )]
 pub(crate) async fn list_orders(
     State(service): State<OrderingService>,

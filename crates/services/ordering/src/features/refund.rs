@@ -37,7 +37,8 @@ use crate::{
         (status = 202, description = "The order; the refund is on its way", body = Document),
         (status = 422, description = "`idempotency_key_reused`"),
         ProblemResponses
-    )
+    ),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn refund_order(
     State(service): State<OrderingService>,

@@ -17,7 +17,8 @@ use crate::{
 #[utoipa::path(
     post, path = "/orders/{id}/ship", tag = "ordering", request_body = ShipRequest,
     params(("id" = OrderId, Path, description = "The order")),
-    responses((status = 200, description = "The shipped order", body = Document), ProblemResponses)
+    responses((status = 200, description = "The shipped order", body = Document), ProblemResponses),
+    security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn ship_order(
     State(service): State<OrderingService>,
