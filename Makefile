@@ -39,6 +39,10 @@ test-crash: web ## Kill the shop a few times while people buy and chat, on both 
 test-signalr: ## Drive the SignalR server with the clients that other people wrote
 	scripts/test-signalr
 
+.PHONY: fuzz-api
+fuzz-api: web ## Fuzz the API as a guest, as a customer and as staff, against its own document
+	scripts/fuzz-api
+
 test-e2e: web ## Buy books in a real browser
 	scripts/with-browser scripts/e2e
 
