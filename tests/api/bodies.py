@@ -36,7 +36,7 @@ def send(method, path, kind, body):
 
 for path, item in document["paths"].items():
     for method, operation in item.items():
-        if "requestBody" not in operation:
+        if list(operation.get("requestBody", {}).get("content", {})) != ["application/json"]:
             continue
         address = "/".join(UNKNOWN_ID if part.startswith("{") else part for part in path.split("/"))
         for kind in KINDS:

@@ -61,6 +61,7 @@ static WAKE: LazyLock<Notify> = LazyLock::new(Notify::new);
 #[into_params(parameter_in = Query)]
 pub(crate) struct UploadParams {
     /// What the file is called where it comes from: 1 to 200 characters. Its ending helps to recognise what it is.
+    #[param(required = true, min_length = 1, max_length = 200)]
     filename: Option<String>,
 }
 
@@ -68,9 +69,9 @@ pub(crate) struct UploadParams {
 #[utoipa::path(get, path = "/admin/imports", tag = "catalog",
     responses(
         (status = 200, body = Imports, description = "At most 20, latest first"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn list_imports(State(catalog): State<CatalogService>, _: StaffOnly) -> Result<ApiJson<Imports>> {
     let rows = imports::latest(catalog.0.db.read()).await?;
     Ok(ApiJson(Imports { items: rows.into_iter().map(shown).collect() }))
@@ -86,12 +87,12 @@ pub(crate) async fn list_imports(State(catalog): State<CatalogService>, _: Staff
     responses(
         (status = 201, body = Import, description = "Stored; its address is in `Location`. It is `checking` for a moment"),
         (status = 400, body = ProblemBody, description = "`validation_failed`: no name, or an empty file; `idempotency_key_required`"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 413, body = ProblemBody, description = "`body_too_large`: more than 16 MiB"),
         (status = 415, body = ProblemBody, description = "`unsupported_media_type`: a form; send the file itself"),
         (status = 422, body = ProblemBody, description = "`idempotency_key_reused`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn upload_import(
     State(catalog): State<CatalogService>,
     StaffOnly(staff): StaffOnly,
@@ -145,10 +146,10 @@ pub(crate) async fn upload_import(
 #[utoipa::path(get, path = "/admin/imports/{id}", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 200, body = Import, description = "How far it is, and what it does"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn get_import(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -164,11 +165,11 @@ pub(crate) async fn get_import(
     responses(
         (status = 202, body = Import, description = "It is checked again"),
         (status = 400, body = ProblemBody, description = "`validation_failed`: not the name of a field"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`concurrent_change`: it was started already"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn map_import(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -201,11 +202,11 @@ pub(crate) async fn map_import(
 #[utoipa::path(post, path = "/admin/imports/{id}/start", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 202, body = Import, description = "It starts in a moment"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`concurrent_change`: it is still being checked, cannot be read, or is done"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn start_import(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -230,11 +231,11 @@ pub(crate) async fn start_import(
 #[utoipa::path(post, path = "/admin/imports/{id}/cancel", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 202, body = Import, description = "Nothing more is written"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`concurrent_change`: it does not run"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn cancel_import(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -258,10 +259,10 @@ pub(crate) async fn cancel_import(
 #[utoipa::path(get, path = "/admin/imports/{id}/report", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 200, body = String, content_type = "text/csv", description = "Columns: line, what, column, value, message"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn import_report(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -280,11 +281,11 @@ pub(crate) async fn import_report(
 #[utoipa::path(delete, path = "/admin/imports/{id}", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 204, description = "Gone"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`concurrent_change`: it runs"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn delete_import(
     State(catalog): State<CatalogService>,
     _: StaffOnly,

@@ -33,6 +33,7 @@ pub(crate) struct NameParams {
     q: Option<String>,
     /// Only the one that this name means, in any spelling, or this id: at most one. Of an author who was merged into
     /// another, that other one.
+    #[param(max_length = 200)]
     name: Option<String>,
     /// `-books` (most books first, when left out) or `name`.
     #[param(pattern = "^(-?books|name)$")]

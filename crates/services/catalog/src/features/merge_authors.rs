@@ -29,9 +29,9 @@ const MERGED: i64 = 2_000;
 #[utoipa::path(get, path = "/admin/authors/doubles", tag = "catalog",
     responses(
         (status = 200, body = AuthorDoubles, description = "Spellings of one name, then names that may be short for another"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn author_doubles(
     State(catalog): State<CatalogService>,
     _: StaffOnly,
@@ -58,11 +58,11 @@ pub(crate) async fn author_doubles(
     responses(
         (status = 200, body = Author, description = "The author that stays"),
         (status = 400, body = ProblemBody, description = "`validation_failed`: both are the same, `into` is unknown, or more than 2,000 books"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`concurrent_change`: somebody edited a book at the same moment"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn merge_author(
     State(catalog): State<CatalogService>,
     StaffOnly(staff): StaffOnly,
@@ -121,11 +121,11 @@ pub(crate) async fn merge_author(
     responses(
         (status = 200, body = Author, description = "The author that has these books now"),
         (status = 400, body = ProblemBody, description = "`validation_failed`: a book that is not the author's"),
-        (status = 401, body = ProblemBody, description = "`unauthenticated`"),
-        (status = 403, body = ProblemBody, description = "`forbidden`: for staff only"),
         (status = 404, body = ProblemBody, description = "`not_found`"),
         (status = 409, body = ProblemBody, description = "`duplicate_value`: an author has the name; `concurrent_change`"),
-    ))]
+    ),
+    security(("bearer" = ["staff"]))
+)]
 pub(crate) async fn split_author(
     State(catalog): State<CatalogService>,
     StaffOnly(staff): StaffOnly,

@@ -186,7 +186,7 @@ fn describe_parameter(parameter: &mut Value) {
     }
     let name = parameter["name"].as_str().unwrap_or_default().to_ascii_lowercase();
     match (parameter["in"].as_str(), name.as_str()) {
-        (Some("query"), _) => {
+        (Some("query"), _) if parameter["required"] != true => {
             parameter["allowEmptyValue"] = json!(true);
             let said = parameter["description"].as_str().unwrap_or_default().trim_end_matches('.').to_owned();
             let said = if said.is_empty() { BLANK.to_owned() } else { format!("{said}. {BLANK}") };
