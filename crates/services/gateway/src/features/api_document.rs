@@ -1,6 +1,7 @@
 //! The API's document (OpenAPI 3.1) and the page to browse it.
 
 use axum::{Router, response::Redirect, routing::get};
+use bytes::Bytes;
 use http::header;
 use serde_json::Value;
 use utoipa::{
@@ -60,7 +61,8 @@ fn complete(mut document: OpenApi) -> Value {
 
 /// `GET /openapi.json` and `GET /docs` below the API's prefix.
 pub fn routes(document: OpenApi) -> Router {
-    let json = complete(document).to_string();
+    // One copy for all: whoever asks for it many times and reads slowly holds no memory.
+    let json = Bytes::from(complete(document).to_string());
     Router::new()
         .route(
             "/openapi.json",
