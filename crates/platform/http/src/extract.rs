@@ -482,6 +482,8 @@ mod tests {
         /strict?max=&q=%20&max=+ -> 400 validation_failed /q is required
         /strict?q=a&max&&max=%E2%80%83 -> 200
         /strict?q=a&q=b -> 400 validation_failed /q must be given once only
+        /strict?q=a&max=%ff -> 400 validation_failed /max must be a whole number
+        /flat?limit=&cursor=&min_price=+ -> 200
         /books/0190b0a0-0000-7000-8000-000000000001 -> 200
         /books/abc -> 404 not_found There is nothing at this address.
         /books/%ff -> 404 not_found There is nothing at this address.
