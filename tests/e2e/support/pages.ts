@@ -25,6 +25,8 @@ export interface World {
   challenge: string;
   waiting: string;
   mail: string;
+  /** A link that sets a new password, as mailed. */
+  reset: string;
 }
 
 /** One kind of page: how it is reached, by whom, and with which status it answers. */
@@ -69,7 +71,8 @@ export const KINDS: Kind[] = [
   { name: "sign-in", path: () => "/sign-in" },
   { name: "sign-in-errors", path: () => "/sign-in", act: (page) => press(page, "Sign in") },
   { name: "forgot-password", path: () => "/forgot-password" },
-  { name: "reset-password", path: () => "/reset-password?token=abc" },
+  { name: "reset-password", path: (world) => world.reset },
+  { name: "reset-password-expired", path: () => "/reset-password?token=abc", status: 400 },
   { name: "reset-password-incomplete", path: () => "/reset-password", status: 400 },
   { name: "sign-up", path: () => "/sign-up" },
   { name: "sign-up-errors", path: () => "/sign-up", act: (page) => press(page, "Create account") },
@@ -214,6 +217,11 @@ async function furnish(browser: Browser): Promise<World> {
   await office.getByRole("button", { name: "Mark as shipped" }).click();
   await openMail(office, guest.email, new RegExp(order.number));
   const mail = new URL(office.url()).pathname;
+  await page.request.post("/api/v1/identity/password-reset", { data: { email: customer.email } });
+  await openMail(office, customer.email, /Reset your .*password/);
+  const text = await office.getByRole("region", { name: "Text" }).innerText();
+  const sent = new URL(/https?:\S+\/reset-password\?token=\S+/.exec(text)![0]);
+  const reset = sent.pathname + sent.search;
 
   const world = {
     basket,
@@ -227,6 +235,7 @@ async function furnish(browser: Browser): Promise<World> {
     challenge,
     waiting: back,
     mail,
+    reset,
   };
   for (const one of [page, bank, refused, regular, office]) await one.context().close();
   return world;
