@@ -9,7 +9,7 @@ use std::{
 
 use bookworm_http::{Problem, RequestContext, grpc::to_status};
 use bookworm_kernel::ErrorCode;
-use bookworm_resilience::{Deadline, Failure, Fault, Guard, Limits, Policy, State};
+use bookworm_resilience::{BreakerPolicy, Deadline, Failure, Fault, Guard, Limits, Policy, State};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -24,6 +24,8 @@ const MARGIN: Duration = Duration::from_millis(5);
 const ATTEMPTS: u32 = 3;
 /// How many calls of one edge may be under way.
 const CONCURRENCY: usize = 512;
+/// How long a callee that fails is left alone at most: one that is back is soon asked again.
+const OPEN_AT_MOST: Duration = Duration::from_secs(5);
 
 /// One edge: the way from one caller to one callee, with everything that stands around a call. Cheap to clone; clones
 /// share bulkhead and breaker.
@@ -49,7 +51,8 @@ impl Edge {
     /// The edge of this name (`<caller>.<callee>`, the label in metrics and logs) to what has these methods.
     #[must_use]
     pub fn new(name: &'static str, transport: Transport, methods: &'static [Method]) -> Self {
-        let guard = Guard::new(name, Policy { concurrency: CONCURRENCY, ..Policy::default() });
+        let breaker = BreakerPolicy { open_at_most: OPEN_AT_MOST, ..BreakerPolicy::default() };
+        let guard = Guard::new(name, Policy { concurrency: CONCURRENCY, breaker, ..Policy::default() });
         Self { inner: Arc::new(Inner { name, guard, methods }), transport }
     }
 

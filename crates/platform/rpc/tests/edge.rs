@@ -204,6 +204,18 @@ async fn a_callee_that_fails_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_callee_that_is_back_after_a_long_outage_is_asked_within_five_seconds() {
+    let shelf = Shelf::doing(std::iter::repeat_n(unavailable(), 15));
+    let edge = shelf.edge();
+    while shelf.calls() < 15 {
+        call(&edge, WRITE).await.unwrap_err();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(call(&edge, WRITE).await.unwrap(), "read");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callee_that_hangs_gathers_no_callers_without_bound() {
     let shelf = Shelf::doing(std::iter::repeat_n(Next::Hang, 600));
     let edge = shelf.edge();
