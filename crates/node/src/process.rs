@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::Router;
 use bookworm_config::{Secret, Settings};
-use bookworm_gateway::{Backends, Check, GatewayService, Health, Metrics};
+use bookworm_gateway::{Backends, Check, Dependencies, GatewayService, Health, Metrics};
 use bookworm_http::Connections;
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_messaging::{Inbox, OutboxSource, Policy, housekeeping, relay};
@@ -79,13 +79,13 @@ impl Shop {
         let gone = Gone::default();
 
         let stop_serving = CancellationToken::new();
-        let gateway = GatewayService::new(
-            foundation.settings.gateway.clone(),
-            foundation.verifier.clone(),
-            foundation.bus.clone(),
-            foundation.clock.clone(),
-            None,
-        );
+        let gateway = GatewayService::new(Dependencies {
+            settings: foundation.settings.gateway.clone(),
+            verifier: foundation.verifier.clone(),
+            bus: foundation.bus.clone(),
+            clock: foundation.clock.clone(),
+            shared_cache: None,
+        });
         let lost = gone.clone();
         let health =
             Health::new(checks, stop_serving.clone()).with_notes(notes).with_gone(Arc::new(move || lost.names()));

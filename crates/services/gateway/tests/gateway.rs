@@ -14,7 +14,7 @@ use axum::{Json, Router, body::Body, response::IntoResponse, routing::get};
 use bookworm_config::Gateway;
 use bookworm_contracts::events::catalog::{BookChanged, InventoryUpdated, SearchIndexUpdated};
 use bookworm_db::Databases;
-use bookworm_gateway::{GatewayService, Health};
+use bookworm_gateway::{Dependencies, GatewayService, Health};
 use bookworm_http::auth::TokenVerifier;
 use bookworm_kernel::{BookId, Cause, Clock, SystemClock};
 use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus};
@@ -49,7 +49,13 @@ impl Door {
     async fn on(bus: SharedBus, folder: tempfile::TempDir) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let verifier = Arc::new(TokenVerifier::new(None, "bookworm", clock.clone()));
-        let gateway = GatewayService::new(Gateway::default(), verifier, bus.clone(), clock.clone(), None);
+        let gateway = GatewayService::new(Dependencies {
+            settings: Gateway::default(),
+            verifier,
+            bus: bus.clone(),
+            clock: clock.clone(),
+            shared_cache: None,
+        });
         let calls = Arc::new(AtomicUsize::new(0));
         let answer = move || {
             let call = calls.fetch_add(1, Ordering::SeqCst) + 1;

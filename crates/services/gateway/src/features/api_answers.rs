@@ -188,9 +188,9 @@ fn describe_parameter(parameter: &mut Value) {
     match (parameter["in"].as_str(), name.as_str()) {
         (Some("query"), _) if parameter["required"] != true => {
             parameter["allowEmptyValue"] = json!(true);
-            let said = parameter["description"].as_str().unwrap_or_default().trim_end_matches('.').to_owned();
-            let said = if said.is_empty() { BLANK.to_owned() } else { format!("{said}. {BLANK}") };
-            parameter["description"] = json!(said);
+            let text = parameter["description"].as_str().unwrap_or_default().trim_end_matches('.').to_owned();
+            let text = if text.is_empty() { BLANK.to_owned() } else { format!("{text}. {BLANK}") };
+            parameter["description"] = json!(text);
         }
         (Some("header"), "idempotency-key") => {
             let visible =

@@ -1,5 +1,5 @@
-//! A token that proves nothing is refused at the door, whatever it asks for: a client whose token expired should hear
-//! so, and not be taken for a stranger.
+//! An invalid token is refused whatever the request asks for: a client whose token expired should be told so, and not be
+//! treated as a guest.
 
 use axum::{
     extract::{FromRequestParts, Request},

@@ -1,9 +1,9 @@
-//! Who may keep an answer of the API. Said here for all of it, so that a new route says it too.
+//! Who may cache an answer of the API: decided here for all routes, so that a new one is covered too.
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, HeaderValue, Method, header};
 
-/// What everybody may read, below the API's prefix. Everything else is somebody's own until it is named here.
+/// What everybody may read, below the API's prefix. Everything else is private until it is named here.
 const PUBLIC: [&str; 9] = [
     "/books",
     "/authors",
@@ -17,7 +17,7 @@ const PUBLIC: [&str; 9] = [
 ];
 
 /// Sets `Cache-Control` where the service did not: `no-store`, or for a stranger who reads what is public `no-cache`,
-/// which lets a copy be kept that is asked about each time.
+/// which lets a copy be stored that is validated each time.
 pub async fn layer(request: Request, next: Next) -> Response {
     let control = match is_public(request.method(), request.uri().path(), request.headers()) {
         true => HeaderValue::from_static("no-cache"),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_somebodys_own_unless_it_is_known_not_to_be() {
+    async fn an_answer_is_private_unless_its_path_is_public() {
         let own = [
             "/identity/me",
             "/orders",

@@ -1,5 +1,5 @@
-//! Who is really asking. Everything behind the door reads the client's address from `X-Forwarded-For`, and may believe
-//! it, because this sets it anew on every request.
+//! The client's true address. Services read it from `X-Forwarded-For` and may trust it, because this sets it anew on
+//! every request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for")
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Client(pub IpAddr);
 
-/// Whether this machine itself asks: the connection comes from it, and no proxy says that it speaks for somebody else.
+/// Whether the request comes from this machine itself, and not through a proxy on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FromThisMachine(pub bool);
 

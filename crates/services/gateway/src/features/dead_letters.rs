@@ -1,4 +1,4 @@
-//! Messages that nobody could handle: staff look at them, and hand them out again.
+//! Dead letters: staff list them, and have them delivered again.
 
 use axum::{Json, extract::State};
 use bookworm_contracts::rest::{Page, operations::DeadLetter};

@@ -1,4 +1,4 @@
-//! A panic in one request is that request's trouble alone.
+//! A panic in a request fails that request alone.
 
 use std::any::Any;
 
@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use bookworm_http::Problem;
 use bookworm_kernel::ErrorCode;
 
-/// Answers 500 `internal`, and logs what the panic said.
+/// Answers 500 `internal`, and logs the panic's message.
 pub fn answer(panic: Box<dyn Any + Send>) -> Response {
-    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = said.unwrap_or("?"), "a request panicked");
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = message.unwrap_or("?"), "a request panicked");
     Problem::new(ErrorCode::Internal).into_response()
 }

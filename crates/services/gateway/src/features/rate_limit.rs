@@ -1,4 +1,4 @@
-//! Nobody gets more than their share.
+//! Limits how often a client and an account may ask.
 //!
 //! The generic cell rate algorithm, through `governor`, for each client address and for each account. The answer says
 //! how much is left (`RateLimit`, `RateLimit-Policy`: draft-ietf-httpapi-ratelimit-headers).
@@ -26,11 +26,11 @@ use super::{client_address::Client, load::LONG};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
-/// Addresses below these are kept by the browser, or asked by the machine's own monitors.
+/// Paths below these are cached by the browser, or polled by the machine's own monitors.
 const FREE: [&str; 2] = ["/assets/", "/health/"];
-/// Drawn once, by the dozen for each page, and kept by the browser.
+/// By the dozen on each page, and cached by the browser.
 const COVERS: &str = "/covers/";
-/// How often clients that have not come for a while are forgotten.
+/// How often the counters of idle clients are freed.
 const TIDY: Duration = Duration::from_secs(60);
 
 type Keyed<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateInformationMiddleware>;
@@ -39,8 +39,8 @@ pub struct Limiter {
     enabled: bool,
     clients: Keyed<IpAddr>,
     accounts: Keyed<CustomerId>,
-    /// Requests of hubs' connections. Over long polling one conversation asks again with each message, which should
-    /// not use up what the shop's pages need.
+    /// Requests of hubs' connections. Over long polling each message takes a request, which should not use up the limit
+    /// of the shop's pages.
     hubs: Keyed<IpAddr>,
     covers: Keyed<IpAddr>,
     per_client: u32,
@@ -120,7 +120,7 @@ pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: 
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    // A token that is not valid counts for nobody's account; whoever needs it will refuse it.
+    // A token that is not valid counts for no account; the layer behind refuses it.
     let account = Caller::from_request_parts(&mut parts, &()).await.ok().and_then(|caller| caller.id());
     let client = parts.extensions.get::<Client>().map_or(IpAddr::from([127, 0, 0, 1]), |client| client.0);
     let checked = match parts.uri.path() {
@@ -149,7 +149,7 @@ pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: 
     response
 }
 
-/// Forgets, until `shutdown`, clients whose share is whole again.
+/// Frees the counters of clients whose limit is whole again.
 pub fn tidy(limiter: Arc<Limiter>) -> Loop {
     Loop::every("gateway.limits", TIDY, move || {
         limiter.clients.retain_recent();

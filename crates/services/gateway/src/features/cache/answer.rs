@@ -1,4 +1,4 @@
-//! An answer: what is kept of it, for how long, and how it is sent again.
+//! An answer: what is cached of it, for how long, and how it is sent again.
 
 use std::{io::Write, sync::OnceLock, time::Duration};
 
@@ -13,9 +13,9 @@ use super::tags::Tag;
 
 /// RFC 9211.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-/// The books that an answer shows, as ids with spaces between: services set it, nobody outside sees it.
+/// The books that an answer shows, as ids with spaces between: services set it, clients do not see it.
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
-/// The longest body that is kept, in bytes.
+/// The longest body that is cached, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
 /// Shorter bodies are not worth the two headers that compression adds, in bytes.
 const MIN_COMPRESSED: usize = 512;
@@ -26,7 +26,7 @@ const OVERHEAD: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
     /// Everybody who asks the same, while it is fresh, and while it is stale and a new one is on its way.
-    Keep {
+    Cached {
         /// How long it is fresh.
         fresh: Duration,
         /// How long it may be given after that (RFC 5861).
@@ -38,12 +38,12 @@ pub enum Reuse {
     Never,
 }
 
-/// How long answers are kept when they do not ask for less.
+/// How long answers are cached when they do not ask for less.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
     /// How long they are fresh.
     pub fresh: Duration,
-    /// How long they are of use after that, while a new one is fetched.
+    /// How long they may be given after that, while a new one is fetched.
     pub stale: Duration,
 }
 
@@ -56,7 +56,7 @@ pub struct Answer {
     body: Bytes,
     /// The body in gzip's form, once somebody wanted it: made once for all who do. `None` when it saves too little.
     gzip: OnceLock<Option<Bytes>>,
-    /// What caches behind us said (RFC 9211).
+    /// `Cache-Status` of the caches behind us (RFC 9211).
     behind: Option<HeaderValue>,
     /// The request's headers that it depends on, as they were.
     varies: Vec<(HeaderName, Option<HeaderValue>)>,
@@ -64,7 +64,7 @@ pub struct Answer {
     pub tags: Vec<Tag>,
     /// The tick of [`Marks`](super::tags::Marks) before it was asked for.
     pub since: u64,
-    /// When it was asked for, or made if a cache behind us kept it.
+    /// When it was requested, or made if it came from a cache behind us.
     made_at: Timestamp,
     pub reuse: Reuse,
 }
@@ -85,7 +85,7 @@ pub enum Age {
 pub enum Form {
     /// As the service made it.
     Plain,
-    /// Compressed, where it is kept so.
+    /// Compressed, where that saves enough.
     Gzip,
 }
 
@@ -111,43 +111,43 @@ impl Form {
     }
 }
 
-/// A question as it was put: what its answer is measured against.
+/// The request that an answer belongs to.
 #[derive(Debug)]
-pub struct Put<'a> {
+pub struct RequestInfo<'a> {
     /// The request's headers.
     pub headers: &'a HeaderMap,
-    /// What the question itself depends on.
+    /// What the request itself depends on.
     pub tags: &'a [Tag],
-    /// The tick before it was put.
+    /// The tick before it was sent.
     pub since: u64,
-    /// When it was put.
+    /// When it was sent.
     pub at: Timestamp,
 }
 
 impl Answer {
     /// Reads a service's answer (RFC 9111, 3 and 4.2).
     ///
-    /// It may ask to be kept for less than `lifetimes`, never for longer: what an operator bounds stays bounded.
-    pub fn new(parts: Parts, body: Bytes, put: &Put<'_>, lifetimes: Lifetimes) -> Self {
+    /// It may ask to be cached for less than `lifetimes`, never for longer: the operator's bound holds.
+    pub fn new(parts: Parts, body: Bytes, request: &RequestInfo<'_>, lifetimes: Lifetimes) -> Self {
         let Parts { status, mut headers, .. } = parts;
         let age = number(headers.remove(header::AGE).as_ref().and_then(|age| age.to_str().ok()));
         let books = headers.remove(SURROGATE_KEY);
         let behind = listed(&headers, &CACHE_STATUS);
         headers.remove(CACHE_STATUS);
         headers.remove(header::CONTENT_LENGTH);
-        let varies = varies(&headers, put.headers);
+        let varies = varies(&headers, request.headers);
         let mut reuse = reuse(status, &headers, lifetimes);
-        let mut tags = put.tags.to_vec();
+        let mut tags = request.tags.to_vec();
         match books.as_ref().map(tags_of) {
             Some(Some(books)) => tags.extend(books),
-            // It names something that no change will ever name.
+            // It names something that no invalidation will ever name.
             Some(None) => reuse = reuse.at_most_once(),
             None => tags.push(Tag::AnyBook),
         }
         if varies.is_none() {
             reuse = Reuse::Never;
         }
-        if body.len() > MAX_BODY || (matches!(reuse, Reuse::Keep { .. }) && is_degraded(&headers, &body)) {
+        if body.len() > MAX_BODY || (matches!(reuse, Reuse::Cached { .. }) && is_degraded(&headers, &body)) {
             reuse = reuse.at_most_once();
         }
         Self {
@@ -158,8 +158,8 @@ impl Answer {
             behind,
             varies: varies.unwrap_or_default(),
             tags,
-            since: put.since,
-            made_at: put.at.minus(age.unwrap_or_default()),
+            since: request.since,
+            made_at: request.at.minus(age.unwrap_or_default()),
             reuse,
         }
     }
@@ -181,7 +181,7 @@ impl Answer {
 
     /// How old it is.
     pub fn age(&self, clock: &dyn Clock) -> Age {
-        let Reuse::Keep { fresh, stale } = self.reuse else { return Age::Expired };
+        let Reuse::Cached { fresh, stale } = self.reuse else { return Age::Expired };
         match clock.now().since(self.made_at) {
             age if age < fresh => Age::Fresh,
             age if age < fresh.saturating_add(stale) => Age::Stale,
@@ -189,9 +189,9 @@ impl Answer {
         }
     }
 
-    /// How long it is of any use from now on.
-    pub fn left(&self, clock: &dyn Clock) -> Duration {
-        let Reuse::Keep { fresh, stale } = self.reuse else { return Duration::ZERO };
+    /// How long it may be given from now on, fresh or stale.
+    pub fn time_left(&self, clock: &dyn Clock) -> Duration {
+        let Reuse::Cached { fresh, stale } = self.reuse else { return Duration::ZERO };
         fresh.saturating_add(stale).saturating_sub(clock.now().since(self.made_at))
     }
 
@@ -202,10 +202,10 @@ impl Answer {
         self.body.len() + longest_gzip(&self.body) + headers + self.tags.len() * size_of::<Tag>() + OVERHEAD
     }
 
-    /// The answer to send, kept since a while: with `Age`, and a `Cache-Status` of a hit.
+    /// The response from the cache: with `Age`, and a `Cache-Status` of a hit.
     pub fn reused(&self, form: Form, clock: &dyn Clock, detail: Option<&str>) -> Response {
         let age = clock.now().since(self.made_at).as_secs();
-        let fresh = if let Reuse::Keep { fresh, .. } = self.reuse { fresh.as_secs() } else { 0 };
+        let fresh = if let Reuse::Cached { fresh, .. } = self.reuse { fresh.as_secs() } else { 0 };
         // Negative: how long it is stale.
         let ttl = i128::from(fresh) - i128::from(age);
         let mut response = match detail {
@@ -233,7 +233,7 @@ impl Answer {
 
     /// The body in gzip's form. `None` when it stays plain: then whatever compresses single answers may still do so.
     fn gzip(&self) -> Option<&Bytes> {
-        let worth = matches!(self.reuse, Reuse::Keep { .. })
+        let worth = matches!(self.reuse, Reuse::Cached { .. })
             && self.body.len() >= MIN_COMPRESSED
             && !self.headers.contains_key(header::CONTENT_ENCODING);
         if !worth {
@@ -244,7 +244,7 @@ impl Answer {
 
     /// As bytes for the second level. `None` for what cannot be written down.
     pub fn encode(&self) -> Option<Bytes> {
-        let Reuse::Keep { fresh, stale } = self.reuse else { return None };
+        let Reuse::Cached { fresh, stale } = self.reuse else { return None };
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let optional = |value: &Option<HeaderValue>| match value {
             Some(value) => text(value).map(Some),
@@ -274,7 +274,7 @@ impl Answer {
         Some(bytes.into())
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; it holds from this tick on. `None` when another release wrote it.
+    /// Reads what [`encode`](Self::encode) wrote; it is valid from this tick on. `None` when another release wrote it.
     pub fn decode(bytes: &Bytes, since: u64) -> Option<Self> {
         let (format, rest) = bytes.split_first()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
@@ -301,7 +301,7 @@ impl Answer {
             tags: head.tags.iter().map(|tag| tag.parse().ok()).collect::<Option<_>>()?,
             since,
             made_at: Timestamp::from_micros(head.made_at),
-            reuse: Reuse::Keep {
+            reuse: Reuse::Cached {
                 fresh: Duration::from_micros(head.fresh_micros),
                 stale: Duration::from_micros(head.stale_micros),
             },
@@ -315,7 +315,7 @@ impl Reuse {
     }
 }
 
-/// The form of what the second level keeps: the first byte.
+/// The first byte of an encoded answer: changes with the encoding.
 const FORMAT: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -359,7 +359,7 @@ fn weaken(headers: &mut HeaderMap) {
     }
 }
 
-/// Puts our part of `Cache-Status` behind what caches behind us said.
+/// Adds our member of `Cache-Status` after those of the caches behind us.
 pub fn add_status(headers: &mut HeaderMap, behind: Option<&HeaderValue>, status: std::fmt::Arguments<'_>) {
     let value = match behind.and_then(|behind| behind.to_str().ok()) {
         Some(behind) => format!("{behind}, {status}"),
@@ -388,15 +388,15 @@ pub fn directives(headers: &HeaderMap, name: &HeaderName) -> Vec<(String, Option
         .collect()
 }
 
-/// Whether the body says of itself that a part of the service did not take part: the next answer may be whole again.
+/// Whether the body says that a part of the service was missing: the next answer may be complete again.
 fn is_degraded(headers: &HeaderMap, body: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct Says {
+    struct Body {
         #[serde(default)]
         degraded: bool,
     }
     let json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    json && serde_json::from_slice::<Says>(body).is_ok_and(|says| says.degraded)
+    json && serde_json::from_slice::<Body>(body).is_ok_and(|body| body.degraded)
 }
 
 fn tags_of(surrogate_key: &HeaderValue) -> Option<Vec<Tag>> {
@@ -428,7 +428,7 @@ fn reuse(status: StatusCode, headers: &HeaderMap, lifetimes: Lifetimes) -> Reuse
         None if has("must-revalidate") || has("proxy-revalidate") || has("s-maxage") => Duration::ZERO,
         None => lifetimes.stale,
     };
-    if fresh.is_zero() { Reuse::Once } else { Reuse::Keep { fresh, stale } }
+    if fresh.is_zero() { Reuse::Once } else { Reuse::Cached { fresh, stale } }
 }
 
 /// What `Vary` names, as the request had it; `None` when no other request can be known to be alike.
@@ -455,35 +455,35 @@ mod tests {
         let response =
             headers.iter().fold(http::Response::builder(), |builder, (name, value)| builder.header(*name, *value));
         let (parts, ()) = response.body(()).unwrap().into_parts();
-        let put = Put { headers: request, tags: &[Tag::Everything], since: 7, at: START };
-        Answer::new(parts, Bytes::from_static(b"{}"), &put, LIFETIMES)
+        let info = RequestInfo { headers: request, tags: &[Tag::Everything], since: 7, at: START };
+        Answer::new(parts, Bytes::from_static(b"{}"), &info, LIFETIMES)
     }
 
     fn plain(headers: &[(&str, &str)]) -> Answer {
         answer(headers, &HeaderMap::new())
     }
 
-    fn keep(fresh: u64, stale: u64) -> Reuse {
-        Reuse::Keep { fresh: Duration::from_secs(fresh), stale: Duration::from_secs(stale) }
+    fn cached(fresh: u64, stale: u64) -> Reuse {
+        Reuse::Cached { fresh: Duration::from_secs(fresh), stale: Duration::from_secs(stale) }
     }
 
     #[test]
     fn an_answer_may_ask_for_less_and_never_for_more() {
         for (control, reuse) in [
-            ("", keep(30, 300)),
-            ("max-age=10", keep(10, 300)),
-            ("Max-Age=\"10\"", keep(10, 300)),
-            ("max-age=100", keep(30, 300)),
-            ("max-age=10, s-maxage=20", keep(20, 0)),
-            ("max-age=10, stale-while-revalidate=5", keep(10, 5)),
-            ("max-age=10, must-revalidate", keep(10, 0)),
-            ("stale-while-revalidate=9999", keep(30, 300)),
+            ("", cached(30, 300)),
+            ("max-age=10", cached(10, 300)),
+            ("Max-Age=\"10\"", cached(10, 300)),
+            ("max-age=100", cached(30, 300)),
+            ("max-age=10, s-maxage=20", cached(20, 0)),
+            ("max-age=10, stale-while-revalidate=5", cached(10, 5)),
+            ("max-age=10, must-revalidate", cached(10, 0)),
+            ("stale-while-revalidate=9999", cached(30, 300)),
             ("max-age=0", Reuse::Once),
             ("max-age=nonsense", Reuse::Once),
             ("no-store", Reuse::Once),
             ("no-cache", Reuse::Once),
             ("private, max-age=10", Reuse::Never),
-            ("public", keep(30, 300)),
+            ("public", cached(30, 300)),
         ] {
             assert_eq!(plain(&[("cache-control", control)]).reuse, reuse, "{control}");
         }
@@ -496,12 +496,12 @@ mod tests {
     fn what_says_that_it_is_degraded_is_not_kept() {
         let reuse = |body: &'static str| {
             let response = http::Response::builder().header("content-type", "application/json").body(()).unwrap();
-            let put = Put { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
+            let put = RequestInfo { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
             Answer::new(response.into_parts().0, Bytes::from_static(body.as_bytes()), &put, LIFETIMES).reuse
         };
         assert_eq!(reuse(r#"{"items":[{"degraded":false}],"degraded":true,"took_ms":3}"#), Reuse::Once);
         for whole in [r#"{"items":[{"degraded":true}],"degraded":false}"#, r#"{"items":[]}"#, "[]", "nonsense"] {
-            assert_eq!(reuse(whole), keep(30, 300), "{whole}");
+            assert_eq!(reuse(whole), cached(30, 300), "{whole}");
         }
     }
 
@@ -522,7 +522,7 @@ mod tests {
         let kept = |headers: &[(&str, &str)], body: Bytes| {
             let response =
                 headers.iter().fold(http::Response::builder(), |all, (name, value)| all.header(*name, *value));
-            let put = Put { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
+            let put = RequestInfo { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
             Answer::new(response.body(()).unwrap().into_parts().0, body, &put, LIFETIMES)
         };
         let (answer, status) = (kept(&[("etag", "\"1\""), ("vary", "Prefer")], body.clone()), "bookworm; hit");
@@ -597,7 +597,7 @@ mod tests {
         assert_eq!(seen(&clock), (Age::Stale, "30".into(), "catalog; hit, bookworm; hit; ttl=0".into()));
         clock.advance(Duration::from_secs(300));
         assert_eq!(kept.age(&clock), Age::Expired);
-        assert_eq!(kept.left(&clock), Duration::ZERO);
+        assert_eq!(kept.time_left(&clock), Duration::ZERO);
     }
 
     #[test]

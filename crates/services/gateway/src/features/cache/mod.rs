@@ -1,26 +1,26 @@
-//! Answers that everybody gets are kept for a while, since most of what a shop is asked was asked a moment ago.
+//! Caches answers that are the same for everybody: most of what a shop is asked was asked a moment ago.
 //!
 //! | part | what it knows |
 //! |---|---|
-//! | [`question`] | which requests have an answer worth keeping, and when two ask for the same |
-//! | [`answer`] | what a service allows to be done with its answer (RFC 9111, 5861), and how it is sent again (RFC 9211) |
+//! | [`question`] | which requests have a cacheable answer, and when two ask for the same |
+//! | [`answer`] | how long a service allows its answer to be cached (RFC 9111, 5861), and how it is sent again (RFC 9211) |
 //! | [`tags`] | what an answer depends on, and whether that has changed since |
-//! | [`flights`] | what is being asked now, so that it is asked once |
-//! | [`shared`] | a second level outside the process |
-//! | [`reactions`] | the catalogue's messages |
+//! | [`single_flight`] | what is being fetched now, so that it is fetched once |
+//! | [`second_level`] | a cache outside the process, which several gateways share |
 //!
-//! A change is known here when its message has arrived. From then on, nobody who asks gets an answer that was fetched
-//! before and depends on it: neither fresh nor stale, neither from memory nor from a flight under way.
+//! The catalogue's messages invalidate: see `reactions/`.
 //!
-//! `Cache-Control` of a request is heeded for staff alone (RFC 9111 lets a cache choose): a stranger who could pass the
-//! cache by would have the services do the work that it saves.
+//! A change counts from the arrival of its message. From then on, no request gets an answer that was fetched before and
+//! depends on it: neither fresh nor stale, neither from memory nor from a fetch under way.
+//!
+//! `Cache-Control` of a request is respected for staff alone (RFC 9111 lets a cache choose): a stranger who could bypass
+//! the cache could make the services do the work that it saves.
 
 pub mod answer;
-mod flights;
 mod question;
-pub mod reactions;
-pub mod shared;
-mod tags;
+mod second_level;
+mod single_flight;
+pub mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +35,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use bookworm_cache::SharedCache;
 use bookworm_config::Cache as Settings;
 use bookworm_http::{Problem, RequestContext, auth::Caller};
 use bookworm_kernel::{Clock, ErrorCode};
@@ -45,48 +46,50 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::{
-    answer::{Age, Answer, CACHE_STATUS, Form, Lifetimes, Put, Reuse, SURROGATE_KEY, add_status, directives, listed},
-    flights::{Boarding, Flights, Ticket},
+    answer::{
+        Age, Answer, CACHE_STATUS, Form, Lifetimes, RequestInfo, Reuse, SURROGATE_KEY, add_status, directives, listed,
+    },
     question::{Asked, MAX_TARGET, Question, Route},
-    shared::{SecondLevel, SharedCache},
+    second_level::SecondLevel,
+    single_flight::{Admission, Leader, SingleFlight},
     tags::{Marks, Tag},
 };
 use super::panic;
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is read from a service, in bytes.
 const MAX_ANSWER: usize = 8 << 20;
-/// The most headers of requests that a route's answers may depend on; any more, and its answers are not kept.
+/// The most headers of requests that a route's answers may depend on; with more, they are not cached.
 const MAX_VARY: usize = 4;
 /// The longest value of such a header, in bytes.
 const MAX_VARY_VALUE: usize = 256;
 /// The longest key, in bytes.
 const MAX_KEY: usize = MAX_TARGET + 1024;
-/// How often the figures are brought up to date.
-const TEND: Duration = Duration::from_secs(5);
-/// How often somebody waits for another's answer before asking alone.
-const WAITS: usize = 2;
+/// How often the metrics are brought up to date.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// How many fetches a request follows before it fetches alone.
+const MAX_FOLLOWED: usize = 2;
 
-/// The cache.
+/// The cache: a first level in memory, and a second one where there is one.
 pub struct AnswerCache {
     enabled: bool,
     lifetimes: Lifetimes,
-    /// How long a service may take, whoever waits.
-    patience: Duration,
+    /// The timeout of a fetch, whoever waits for it.
+    timeout: Duration,
     clock: Arc<dyn Clock>,
     first: moka::sync::Cache<Arc<str>, Arc<Answer>>,
     second: Option<Arc<SecondLevel>>,
     marks: Marks,
-    flights: Arc<Flights>,
-    /// For each route, the headers of requests that its answers were seen to depend on.
+    single_flight: Arc<SingleFlight>,
+    /// For each route, the headers of requests that its answers depended on so far.
     varies: [RwLock<Arc<[HeaderName]>>; Route::COUNT],
 }
 
 impl AnswerCache {
-    /// An empty cache. `most_flights` bounds what is asked at once, `patience` how long for.
+    /// An empty cache. `max_fetches` bounds the fetches at once, `timeout` each of them.
     pub fn new(
         settings: &Settings,
-        most_flights: usize,
-        patience: Duration,
+        max_fetches: usize,
+        timeout: Duration,
         second: Option<Arc<dyn SharedCache>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -99,7 +102,7 @@ impl AnswerCache {
             .weigher(|key: &Arc<str>, answer: &Arc<Answer>| {
                 u32::try_from(key.len() + answer.size()).unwrap_or(u32::MAX)
             })
-            // Whether an answer is of use is decided by our own clock; this only gives its memory back.
+            // Our own clock decides whether an answer can be used; this only frees its memory.
             .time_to_live(lifetimes.fresh + lifetimes.stale)
             .eviction_listener(|_, _, cause| {
                 let cause = match cause {
@@ -113,38 +116,38 @@ impl AnswerCache {
         Self {
             enabled: settings.enabled,
             lifetimes,
-            patience,
+            timeout,
             first,
             second: second.map(|shared| Arc::new(SecondLevel::new(shared, clock.clone()))),
             clock,
             marks: Marks::new(),
-            flights: Arc::new(Flights::new(most_flights)),
+            single_flight: Arc::new(SingleFlight::new(max_fetches)),
             varies: std::array::from_fn(|_| RwLock::new(Arc::from([]))),
         }
     }
 
-    /// No answer holds any more that was asked for before now and depends on one of these.
-    async fn changed(&self, event: &'static str, tags: &[Tag]) {
+    /// Invalidates the answers fetched before now that depend on one of these.
+    pub async fn invalidate(&self, event: &'static str, tags: &[Tag]) {
         metrics::counter!("gateway_cache_invalidations_total", "event" => event).increment(1);
         match &self.second {
-            None => self.marks.raise(tags),
+            None => self.marks.invalidate(tags),
             Some(second) => {
                 let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
-                second.invalidate(&names, || self.marks.raise(tags)).await;
+                second.invalidate(&names, || self.marks.invalidate(tags)).await;
             }
         }
     }
 
-    /// Keeps the figures up to date until `shutdown`.
-    pub async fn tend(self: Arc<Self>, shutdown: CancellationToken) {
+    /// Brings the metrics up to date until `shutdown`.
+    pub async fn report(self: Arc<Self>, shutdown: CancellationToken) {
         loop {
             self.first.run_pending_tasks();
             metrics::gauge!("gateway_cache_entries").set(self.first.entry_count() as f64);
             metrics::gauge!("gateway_cache_bytes").set(self.first.weighted_size() as f64);
-            metrics::gauge!("gateway_cache_flights").set(self.flights.count() as f64);
-            metrics::gauge!("gateway_cache_waiting").set(self.flights.waiting() as f64);
+            metrics::gauge!("gateway_cache_fetches").set(self.single_flight.fetches() as f64);
+            metrics::gauge!("gateway_cache_waiting").set(self.single_flight.followers() as f64);
             tokio::select! {
-                () = tokio::time::sleep(TEND) => {}
+                () = tokio::time::sleep(REPORT_INTERVAL) => {}
                 () = shutdown.cancelled() => return,
             }
         }
@@ -156,67 +159,67 @@ impl AnswerCache {
         let wish = Wish::of(&parts);
         if wish != Wish::Any {
             count("request");
-            return self.ask_alone(&question, &parts, next, wish).await;
+            return self.fetch_alone(&question, &parts, next, wish).await;
         }
         let mut reason = "miss";
-        for _ in 0..WAITS {
+        for _ in 0..MAX_FOLLOWED {
             let Some(key) = self.key(&question, &parts.headers) else {
                 return bypass("too-long", next.run(rebuilt(&question, &parts)).await);
             };
-            match self.kept(&key, &parts.headers) {
+            match self.lookup(&key, &parts.headers) {
                 None => {}
-                Some((kept, Age::Expired)) => {
-                    // Told apart from a miss: longer lifetimes would have made it a hit.
+                Some((cached, Age::Expired)) => {
+                    // Not counted as a miss: longer lifetimes would have made it a hit.
                     reason = "stale";
-                    drop(kept);
+                    drop(cached);
                 }
-                Some((kept, age)) => {
+                Some((cached, age)) => {
                     if age == Age::Stale
-                        && let Boarding::Lead(ticket, _) = self.flights.board(&key)
+                        && let Admission::Lead(leader, _) = self.single_flight.admit(&key)
                     {
-                        self.fly(ticket, question, parts, next);
+                        self.fetch_for_all(leader, question, parts, next);
                     }
                     count(if age == Age::Stale { "stale" } else { "hit" });
-                    return kept.reused(form, &*self.clock, None);
+                    return cached.reused(form, &*self.clock, None);
                 }
             }
-            match self.flights.board(&key) {
-                Boarding::Lead(ticket, wait) => {
-                    self.fly(ticket, question, parts, next);
-                    return match wait.arrival().await {
-                        Some(landed) => self.landed(&landed, form, reason, false),
+            match self.single_flight.admit(&key) {
+                Admission::Lead(leader, follower) => {
+                    self.fetch_for_all(leader, question, parts, next);
+                    return match follower.outcome().await {
+                        Some(fetched) => self.respond(&fetched, form, reason, false),
                         None => unavailable(),
                     };
                 }
-                Boarding::Join(wait) => {
-                    let Some(landed) = wait.arrival().await else { return unavailable() };
-                    let Landed { answer, .. } = &*landed;
+                Admission::Follow(follower) => {
+                    let Some(fetched) = follower.outcome().await else { return unavailable() };
+                    let Fetched { answer, .. } = &*fetched;
                     if answer.reuse == Reuse::Never || !answer.fits(&parts.headers) {
                         break;
                     }
-                    // What was under way when something changed is not for who asked after the change. When in doubt
-                    // about which came first, ask again.
-                    if answer.failed() || self.marks.hold(answer.since, &answer.tags) {
-                        return self.landed(&landed, form, reason, true);
+                    // An answer that was being fetched when something changed is not for requests after the change.
+                    // When the order is not known, fetch again.
+                    if answer.failed() || self.marks.are_valid(answer.since, &answer.tags) {
+                        return self.respond(&fetched, form, reason, true);
                     }
                 }
-                Boarding::Full => return bypass("busy", next.run(rebuilt(&question, &parts)).await),
+                Admission::Full => return bypass("busy", next.run(rebuilt(&question, &parts)).await),
             }
         }
         count("miss");
-        self.ask_alone(&question, &parts, next, Wish::Any).await
+        self.fetch_alone(&question, &parts, next, Wish::Any).await
     }
 
-    /// What is kept under this key for a request with these headers and holds still.
-    fn kept(&self, key: &Arc<str>, headers: &HeaderMap) -> Option<(Arc<Answer>, Age)> {
-        let kept = self.first.get(key)?;
-        let age = kept.age(&*self.clock);
-        (kept.fits(headers) && self.marks.hold(kept.since, &kept.tags)).then_some((kept, age))
+    /// The valid answer under this key for a request with these headers, from the first level.
+    fn lookup(&self, key: &Arc<str>, headers: &HeaderMap) -> Option<(Arc<Answer>, Age)> {
+        let cached = self.first.get(key)?;
+        let age = cached.age(&*self.clock);
+        (cached.fits(headers) && self.marks.are_valid(cached.since, &cached.tags)).then_some((cached, age))
     }
 
-    /// The answer that a flight brought.
-    fn landed(&self, landed: &Landed, form: Form, reason: &str, joined: bool) -> Response {
-        let Landed { answer, shared, stored } = landed;
+    /// The response from a fetch, which this request led or joined.
+    fn respond(&self, fetched: &Fetched, form: Form, reason: &str, joined: bool) -> Response {
+        let Fetched { answer, shared, stored } = fetched;
         count(match (shared, joined) {
             (true, _) => "shared",
             (false, true) => "joined",
@@ -230,57 +233,57 @@ impl AnswerCache {
         answer.send(form, format_args!("bookworm; fwd={reason}{stored}{joined}"))
     }
 
-    /// Asks in a task of its own, so that who waits may go away and the answer still comes.
-    fn fly(self: &Arc<Self>, ticket: Ticket, question: Question, parts: Parts, next: Next) {
+    /// Fetches in a task of its own, so that the answer comes for the others when a client goes away.
+    fn fetch_for_all(self: &Arc<Self>, leader: Leader, question: Question, parts: Parts, next: Next) {
         let cache = self.clone();
-        let flight = async move {
-            // Before anything is asked: a change from here on may have come too late for the answer.
+        let fetch = async move {
+            // Read before the fetch: a later change may be missing from the answer.
             let since = cache.marks.now();
-            let key = ticket.key().clone();
-            let found = match &cache.second {
+            let key = leader.key().clone();
+            let lookup = match &cache.second {
                 Some(second) => second.get(&key).await,
                 None => None,
             };
-            let shared = found.as_ref().and_then(|found| Answer::decode(found.value.as_ref()?, since));
+            let shared = lookup.as_ref().and_then(|lookup| Answer::decode(lookup.value.as_ref()?, since));
             let shared = shared.filter(|answer| answer.fits(&parts.headers) && answer.age(&*cache.clock) == Age::Fresh);
             let (answer, shared) = match shared {
                 Some(answer) => (answer, true),
-                None => (cache.ask(&question, &parts, next, since).await, false),
+                None => (cache.fetch(&question, &parts, next, since).await, false),
             };
             let answer = Arc::new(answer);
-            let stored = cache.keep(&question, &parts.headers, &answer);
-            ticket.land(Arc::new(Landed { answer: answer.clone(), shared, stored: stored.is_some() }));
-            if let (Some(second), Some(found), Some(key), false) = (&cache.second, found, stored, shared)
+            let stored = cache.store(&question, &parts.headers, &answer);
+            leader.complete(Arc::new(Fetched { answer: answer.clone(), shared, stored: stored.is_some() }));
+            if let (Some(second), Some(lookup), Some(key), false) = (&cache.second, lookup, stored, shared)
                 && let Some(bytes) = answer.encode()
             {
                 let tags: Vec<String> = answer.tags.iter().map(ToString::to_string).collect();
-                second.put(&key, bytes, &tags, found.tick, answer.left(&*cache.clock)).await;
+                second.put(&key, bytes, &tags, lookup.tick, answer.time_left(&*cache.clock)).await;
             }
         };
-        // Failures name the trace of who asked first: there the log tells more.
+        // Failures are logged with the trace of the request that led the fetch.
         match RequestContext::current() {
-            Some(context) => tokio::spawn(context.scope(flight).in_current_span()),
-            None => tokio::spawn(flight.in_current_span()),
+            Some(context) => tokio::spawn(context.scope(fetch).in_current_span()),
+            None => tokio::spawn(fetch.in_current_span()),
         };
     }
 
-    /// Asks for this request alone, and keeps the answer unless it is not wished.
-    async fn ask_alone(&self, question: &Question, parts: &Parts, next: Next, wish: Wish) -> Response {
+    /// Fetches for this request alone, and stores the answer unless the request forbids it.
+    async fn fetch_alone(&self, question: &Question, parts: &Parts, next: Next, wish: Wish) -> Response {
         let since = self.marks.now();
-        let answer = Arc::new(self.ask(question, parts, next, since).await);
-        let stored = wish != Wish::NoStore && self.keep(question, &parts.headers, &answer).is_some();
+        let answer = Arc::new(self.fetch(question, parts, next, since).await);
+        let stored = wish != Wish::NoStore && self.store(question, &parts.headers, &answer).is_some();
         let stored = if stored { "; stored" } else { "" };
         let reason = if wish == Wish::Any { "miss" } else { "request" };
         answer.send(Form::wanted(&parts.headers), format_args!("bookworm; fwd={reason}{stored}"))
     }
 
-    /// Asks the service. Never fails: a failure is an answer.
-    async fn ask(&self, question: &Question, parts: &Parts, next: Next, since: u64) -> Answer {
-        let put = Put { headers: &parts.headers, tags: &question.tags, since, at: self.clock.now() };
-        let asked = AssertUnwindSafe(next.run(rebuilt(question, parts))).catch_unwind();
-        let response = match tokio::time::timeout(self.patience, asked).await {
+    /// Calls the service. Never fails: a failure is an answer.
+    async fn fetch(&self, question: &Question, parts: &Parts, next: Next, since: u64) -> Answer {
+        let request = RequestInfo { headers: &parts.headers, tags: &question.tags, since, at: self.clock.now() };
+        let called = AssertUnwindSafe(next.run(rebuilt(question, parts))).catch_unwind();
+        let response = match tokio::time::timeout(self.timeout, called).await {
             Ok(Ok(response)) => response,
-            Ok(Err(said)) => panic::answer(said),
+            Ok(Err(payload)) => panic::answer(payload),
             Err(_) => Problem::new(ErrorCode::Timeout).into_response(),
         };
         let (parts, body) = response.into_parts();
@@ -291,22 +294,22 @@ impl AnswerCache {
                 (parts, axum::body::to_bytes(body, MAX_ANSWER).await.unwrap_or_default())
             }
         };
-        Answer::new(parts, body, &put, self.lifetimes)
+        Answer::new(parts, body, &request, self.lifetimes)
     }
 
-    /// Keeps the answer if it may be; the key it is under.
-    fn keep(&self, question: &Question, headers: &HeaderMap, answer: &Arc<Answer>) -> Option<Arc<str>> {
-        if !matches!(answer.reuse, Reuse::Keep { .. }) || !self.marks.hold(answer.since, &answer.tags) {
+    /// Stores the answer in the first level if it may be reused. Returns its key.
+    fn store(&self, question: &Question, headers: &HeaderMap, answer: &Arc<Answer>) -> Option<Arc<str>> {
+        if !matches!(answer.reuse, Reuse::Cached { .. }) || !self.marks.are_valid(answer.since, &answer.tags) {
             return None;
         }
         self.learn(question.route, answer)?;
         let key = self.key(question, headers)?;
-        // A change right here is no harm: who looks compares again.
+        // A change right here does no harm: each lookup compares again.
         self.first.insert(key.clone(), answer.clone());
         Some(key)
     }
 
-    /// Remembers which headers of requests a route's answers depend on. `None` when they are too many.
+    /// Records which headers of requests a route's answers depend on. `None` when there are more than [`MAX_VARY`].
     fn learn(&self, route: Route, answer: &Answer) -> Option<()> {
         let varies = &self.varies[route.index()];
         let known = varies.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -344,23 +347,23 @@ impl AnswerCache {
     }
 }
 
-/// What a flight brings.
-struct Landed {
+/// The outcome of a fetch.
+struct Fetched {
     answer: Arc<Answer>,
-    /// Whether the second level had it.
+    /// Whether it came from the second level.
     shared: bool,
-    /// Whether it is kept now.
+    /// Whether it is in the first level now.
     stored: bool,
 }
 
-/// What who asks wants of the cache (RFC 9111, 5.2.1). Only staff are asked.
+/// What a request wants of the cache (RFC 9111, 5.2.1). Only that of staff is respected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
-    /// Whatever it has.
+    /// Any answer.
     Any,
     /// A new answer.
     NoCache,
-    /// A new answer, and not to keep it.
+    /// A new answer that is not stored.
     NoStore,
 }
 
@@ -380,7 +383,7 @@ impl Wish {
     }
 }
 
-/// Answers from the cache where it may, and keeps what it may. Goes inside of authentication, which says who asks.
+/// Answers from the cache where possible, and stores answers. Goes inside of authentication, which finds the caller.
 pub async fn layer(State(cache): State<Arc<AnswerCache>>, request: Request, next: Next) -> Response {
     let asked = if cache.enabled {
         question::read(request.method(), request.uri(), request.headers())
@@ -411,12 +414,12 @@ fn bypass(why: &str, mut response: Response) -> Response {
     response
 }
 
-/// The process is ending, and the flight ended with it.
+/// The process is ending, and the fetch ended with it.
 fn unavailable() -> Response {
     Problem::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1)).into_response()
 }
 
-/// The request as the services get it: in normal form, and for the whole answer whatever the caller has already.
+/// The request as the services get it: in normal form, and without conditions, for the whole answer.
 fn rebuilt(question: &Question, parts: &Parts) -> Request {
     const CONDITIONS: [HeaderName; 7] = [
         header::IF_MATCH,

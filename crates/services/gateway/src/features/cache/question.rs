@@ -1,4 +1,4 @@
-//! What a request asks, in one normal form: the key under which its answer is kept, and what the services are asked.
+//! A request in its normal form: the key of its answer in the cache, and what the services are sent.
 
 use bookworm_kernel::BookId;
 use http::{HeaderMap, Method, Uri};
@@ -7,15 +7,15 @@ use url::form_urlencoded;
 use super::tags::Tag;
 use crate::API;
 
-/// The longest path and query that is kept, in bytes: room for the longest query that the catalogue takes, 4,000
+/// The longest path and query that is cached, in bytes: room for the longest query that the catalogue takes, 4,000
 /// characters, as long as most of them are Latin.
 pub const MAX_TARGET: usize = 8192;
 
-/// A parameter with any of these names asks for something else than the answer that everybody gets: how a result came
-/// about, or one side of the search alone.
+/// A request with one of these parameters is not for the answer that everybody gets, but for an explanation or for one
+/// side of the search alone.
 const PRIVATE_PARAMETERS: [&str; 2] = ["explain", "mode"];
 
-/// The addresses whose answers are kept.
+/// The addresses whose answers are cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// `GET /search`
@@ -29,10 +29,10 @@ pub enum Route {
 }
 
 impl Route {
-    /// How many there are.
+    /// The number of routes.
     pub const COUNT: usize = 4;
 
-    /// A number of its own, below [`COUNT`](Self::COUNT).
+    /// Its index, below [`COUNT`](Self::COUNT).
     pub fn index(self) -> usize {
         match self {
             Self::Search => 0,
@@ -64,7 +64,7 @@ impl Route {
     }
 }
 
-/// A request whose answer may be kept.
+/// A request whose answer may be cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Where it goes.
@@ -79,9 +79,9 @@ pub struct Question {
 /// What the cache makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
-    /// Answers of this address are not kept.
+    /// Answers of this address are not cached.
     Elsewhere,
-    /// Answers of this address are kept, but not this one, for this reason (`detail` of RFC 9211).
+    /// Answers of this address are cached, but not this one, for this reason (`detail` of RFC 9211).
     Bypass(&'static str),
     /// The answer may be there.
     Question(Question),

@@ -17,7 +17,7 @@ pub enum Tag {
     Listings,
     /// Which books are in stock.
     Stock,
-    /// The answer does not say which books it shows, so it may show any.
+    /// Any book: the answer does not name those that it shows.
     AnyBook,
     /// This book.
     Book(BookId),
@@ -54,9 +54,9 @@ const BOOK_MARKS: usize = 8192;
 
 /// A clock that ticks with each change, and for each tag the tick of its last one.
 ///
-/// An answer remembers the tick before it was asked for, and holds while none of its tags has a later one. So nothing
-/// needs to know which answers exist; an answer that was under way while something changed is never given to anybody
-/// who asks after the change; and a change costs the same whether it reaches one answer or all.
+/// An answer carries the tick before its fetch, and is valid while none of its tags has a later one. So nothing needs to
+/// know which answers exist; an answer that was being fetched while something changed is never given to a request after
+/// the change; and an invalidation costs the same whether it reaches one answer or all.
 pub struct Marks {
     clock: AtomicU64,
     everything: AtomicU64,
@@ -78,21 +78,21 @@ impl Marks {
         }
     }
 
-    /// The tick to remember before asking.
+    /// The tick to read before a fetch.
     pub fn now(&self) -> u64 {
         self.clock.load(Ordering::SeqCst)
     }
 
-    /// These have changed: no answer that was asked for before holds any more.
-    pub fn raise(&self, tags: &[Tag]) {
+    /// Invalidates the answers with one of these tags that were requested before now.
+    pub fn invalidate(&self, tags: &[Tag]) {
         let tick = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
         for tag in tags {
             self.mark(*tag).fetch_max(tick, Ordering::SeqCst);
         }
     }
 
-    /// Whether an answer with these tags, asked for at this tick, still holds.
-    pub fn hold(&self, since: u64, tags: &[Tag]) -> bool {
+    /// Whether an answer with these tags, requested at this tick, is still valid.
+    pub fn are_valid(&self, since: u64, tags: &[Tag]) -> bool {
         tags.iter().all(|tag| self.mark(*tag).load(Ordering::Acquire) <= since)
     }
 
@@ -113,19 +113,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_holds_until_one_of_its_tags_changes() {
+    fn an_answer_is_valid_until_one_of_its_tags_changes() {
         let marks = Marks::new();
         let [book, other] = [1, 2].map(|n| BookId::from_uuid(uuid::Uuid::from_u128(n)));
         let tags = [Tag::Everything, Tag::Book(book)];
         let before = marks.now();
-        marks.raise(&[Tag::Listings, Tag::Stock, Tag::AnyBook, Tag::Book(other)]);
-        assert!(marks.hold(before, &tags));
-        marks.raise(&[Tag::Book(book)]);
-        assert!(!marks.hold(before, &tags));
-        assert!(marks.hold(marks.now(), &tags), "asked for after the change");
+        marks.invalidate(&[Tag::Listings, Tag::Stock, Tag::AnyBook, Tag::Book(other)]);
+        assert!(marks.are_valid(before, &tags));
+        marks.invalidate(&[Tag::Book(book)]);
+        assert!(!marks.are_valid(before, &tags));
+        assert!(marks.are_valid(marks.now(), &tags), "asked for after the change");
         let before = marks.now();
-        marks.raise(&[Tag::Everything]);
-        assert!(!marks.hold(before, &tags));
+        marks.invalidate(&[Tag::Everything]);
+        assert!(!marks.are_valid(before, &tags));
     }
 
     #[test]

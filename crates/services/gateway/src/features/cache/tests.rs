@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,25 +12,23 @@ use axum::{
     body::{Body, HttpBody},
     middleware,
 };
+use bookworm_cache::{Lookup, SharedCacheError, memory::MemoryCache};
 use bookworm_http::auth::{AccountClaims, Role};
-use bookworm_kernel::{BookId, CustomerId, ManualClock, Timestamp};
+use bookworm_kernel::{BookId, CustomerId, ManualClock, SystemClock, Timestamp};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tower::ServiceExt;
 
-use super::{
-    shared::{Found, SharedCacheError},
-    *,
-};
+use super::*;
 
 /// The services behind the cache.
 struct Backend {
     calls: AtomicUsize,
     seen: Mutex<Vec<String>>,
-    /// Answers wait here while [`Shop::hold`] is in force.
+    /// Answers wait here while [`Shop::pause`] is in force.
     gate: Semaphore,
-    held: AtomicBool,
+    paused: AtomicBool,
     make: Mutex<Make>,
 }
 
@@ -60,17 +57,17 @@ impl Shop {
         Self::with(&settings(), 100, None)
     }
 
-    fn with(settings: &Settings, most_flights: usize, second: Option<Arc<dyn SharedCache>>) -> Self {
+    fn with(settings: &Settings, max_fetches: usize, second: Option<Arc<dyn SharedCache>>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_800_000_000_000_000)));
         let backend = Arc::new(Backend {
             calls: AtomicUsize::new(0),
             seen: Mutex::default(),
             gate: Semaphore::new(0),
-            held: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             make: Mutex::new(Box::new(|_| Response::default())),
         });
-        let patience = Duration::from_secs(20);
-        let cache = Arc::new(AnswerCache::new(settings, most_flights, patience, second, clock.clone()));
+        let timeout = Duration::from_secs(20);
+        let cache = Arc::new(AnswerCache::new(settings, max_fetches, timeout, second, clock.clone()));
         let behind = backend.clone();
         let handler = move |request: Request| {
             let backend = behind.clone();
@@ -78,7 +75,7 @@ impl Shop {
                 let call = backend.calls.fetch_add(1, Ordering::SeqCst) + 1;
                 backend.seen.lock().unwrap().push(request.uri().to_string());
                 let mut response = (backend.make.lock().unwrap())(&request);
-                if backend.held.load(Ordering::SeqCst) {
+                if backend.paused.load(Ordering::SeqCst) {
                     backend.gate.acquire().await.unwrap().forget();
                 }
                 let empty = response.body().size_hint().exact() == Some(0);
@@ -109,12 +106,12 @@ impl Shop {
         *self.backend.make.lock().unwrap() = Box::new(make);
     }
 
-    /// Answers wait until they are let go.
-    fn hold(&self) {
-        self.backend.held.store(true, Ordering::SeqCst);
+    /// Answers wait until they are released.
+    fn pause(&self) {
+        self.backend.paused.store(true, Ordering::SeqCst);
     }
 
-    fn let_go(&self, how_many: usize) {
+    fn release(&self, how_many: usize) {
         self.backend.gate.add_permits(how_many);
     }
 
@@ -253,14 +250,14 @@ async fn only_staff_may_ask_for_a_new_answer() {
 #[tokio::test]
 async fn a_stampede_asks_once() {
     let shop = Shop::new();
-    shop.hold();
+    shop.pause();
     let crowd: Vec<_> = (0..100).map(|_| shop.spawn("/search?q=a")).collect();
     shop.called(1).await;
     // The one who asked first goes away; whoever that was, the answer still comes for all others.
     crowd[0].abort();
-    let joined = || shop.cache.flights.waiting();
+    let joined = || shop.cache.single_flight.followers();
     eventually(|| joined() >= 99).await;
-    shop.let_go(100);
+    shop.release(100);
     let (mut first, mut collapsed) = (0, 0);
     for one in crowd {
         let Ok(answer) = one.await else { continue };
@@ -277,20 +274,20 @@ async fn a_stampede_asks_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_waits_for_any_more_is_kept() {
+async fn an_answer_whose_clients_went_away_is_cached() {
     let shop = Shop::new();
-    shop.hold();
+    shop.pause();
     let only = shop.spawn("/search?q=a");
     shop.called(1).await;
     only.abort();
     assert!(only.await.unwrap_err().is_cancelled());
-    shop.let_go(1);
-    eventually(|| shop.cache.flights.count() == 0).await;
+    shop.release(1);
+    eventually(|| shop.cache.single_flight.fetches() == 0).await;
     assert_eq!(shop.get("/search?q=a").await, is("1", "bookworm; hit; ttl=30"));
 }
 
 #[tokio::test]
-async fn failures_are_told_to_all_who_wait_and_not_kept() {
+async fn failures_go_to_all_who_wait_and_are_not_cached() {
     let shop = Shop::new();
     for (make, status) in [
         (Box::new(|_: &Request| Problem::new(ErrorCode::Unavailable).into_response()) as Make, 503),
@@ -315,14 +312,14 @@ async fn failures_are_told_to_all_who_wait_and_not_kept() {
 }
 
 #[tokio::test]
-async fn less_than_it_should_be_is_shared_and_not_kept_and_private_answers_are_not_even_shared() {
+async fn degraded_answers_are_shared_and_not_cached_and_private_ones_are_not_even_shared() {
     for (control, calls) in [("no-store", 1), ("private", 10)] {
         let shop = Shop::new();
         shop.answers_with(&[("cache-control", control)]);
-        shop.hold();
+        shop.pause();
         let waiting: Vec<_> = (0..10).map(|_| shop.spawn("/search?q=a")).collect();
-        eventually(|| shop.cache.flights.waiting() >= 10).await;
-        shop.let_go(100);
+        eventually(|| shop.cache.single_flight.followers() >= 10).await;
+        shop.release(100);
         for one in waiting {
             let answer = one.await.unwrap();
             assert!(answer.status.is_success() && !answer.cache.contains("stored"), "{answer:?}");
@@ -337,13 +334,13 @@ async fn a_stale_answer_is_given_while_one_new_one_is_fetched() {
     let shop = Shop::new();
     assert_eq!(shop.get("/search?q=a").await.body, "1");
     shop.clock.advance(Duration::from_secs(35));
-    shop.hold();
+    shop.pause();
     for _ in 0..5 {
         assert_eq!(shop.get("/search?q=a").await, is("1", "bookworm; hit; ttl=-5"));
     }
     shop.called(2).await;
-    shop.let_go(100);
-    eventually(|| shop.cache.flights.count() == 0).await;
+    shop.release(100);
+    eventually(|| shop.cache.single_flight.fetches() == 0).await;
     assert_eq!(shop.get("/search?q=a").await, is("2", "bookworm; hit; ttl=30"));
     assert_eq!(shop.calls(), 2);
     // Too old to be given to anybody.
@@ -359,7 +356,7 @@ async fn a_refresh_that_fails_leaves_the_stale_answer() {
     shop.makes(|_| Problem::new(ErrorCode::Unavailable).into_response());
     for n in 0..3 {
         assert_eq!(shop.get("/search?q=a").await.body, "1");
-        eventually(|| shop.calls() == 2 + n && shop.cache.flights.count() == 0).await;
+        eventually(|| shop.calls() == 2 + n && shop.cache.single_flight.fetches() == 0).await;
     }
 }
 
@@ -385,7 +382,7 @@ async fn what_changed_is_never_given_again() {
         }
         // Fresh or stale makes no difference.
         shop.clock.advance(Duration::from_secs(60));
-        shop.cache.changed("test", &changed).await;
+        shop.cache.invalidate("test", &changed).await;
         for (target, gone) in all.into_iter().zip(gone) {
             let answer = shop.get(target).await;
             assert_eq!(answer.cache == MISS, gone, "{changed:?} {target} {answer:?}");
@@ -393,39 +390,39 @@ async fn what_changed_is_never_given_again() {
     }
     let shop = Shop::new();
     shop.get("/recommendations").await;
-    shop.cache.changed("test", &[Tag::Book(one), Tag::AnyBook]).await;
+    shop.cache.invalidate("test", &[Tag::Book(one), Tag::AnyBook]).await;
     assert_eq!(shop.get("/recommendations").await.body, "2", "it did not say what it shows");
 }
 
 #[tokio::test]
-async fn what_was_under_way_when_something_changed_is_not_kept_nor_given_to_who_comes_after() {
+async fn an_answer_fetched_during_a_change_is_not_cached_nor_given_to_later_requests() {
     let shop = Shop::new();
-    shop.hold();
+    shop.pause();
     let before = shop.spawn("/search?q=a");
     shop.called(1).await;
-    shop.cache.changed("test", &[Tag::Listings]).await;
+    shop.cache.invalidate("test", &[Tag::Listings]).await;
     let after = shop.spawn("/search?q=a");
-    eventually(|| shop.cache.flights.waiting() >= 2).await;
-    shop.let_go(1);
+    eventually(|| shop.cache.single_flight.followers() >= 2).await;
+    shop.release(1);
     assert_eq!(before.await.unwrap(), is("1", "bookworm; fwd=miss"), "they asked before the change");
     shop.called(2).await;
-    shop.let_go(1);
+    shop.release(1);
     assert_eq!(after.await.unwrap(), is("2", MISS));
     assert_eq!(shop.get("/search?q=a").await.body, "2");
 }
 
 #[tokio::test]
-async fn a_refresh_under_way_when_something_changed_is_not_kept() {
+async fn a_refresh_during_a_change_is_not_cached() {
     let shop = Shop::new();
     shop.get("/search?q=a").await;
     shop.clock.advance(Duration::from_secs(31));
-    shop.hold();
+    shop.pause();
     assert_eq!(shop.get("/search?q=a").await.body, "1");
     shop.called(2).await;
-    shop.cache.changed("test", &[Tag::Listings]).await;
-    shop.let_go(1);
-    eventually(|| shop.cache.flights.count() == 0).await;
-    shop.let_go(1);
+    shop.cache.invalidate("test", &[Tag::Listings]).await;
+    shop.release(1);
+    eventually(|| shop.cache.single_flight.fetches() == 0).await;
+    shop.release(1);
     assert_eq!(shop.get("/search?q=a").await, is("3", MISS));
 }
 
@@ -433,7 +430,7 @@ async fn a_refresh_under_way_when_something_changed_is_not_kept() {
 async fn answers_for_other_headers_are_other_answers() {
     let shop = Shop::new();
     shop.answers_with(&[("vary", "Accept-Language")]);
-    shop.hold();
+    shop.pause();
     // Nobody knows yet that the language matters: one waits for the other, and finds it is not for them.
     let languages = |language: &str| {
         let answer = shop.send(get("/search?q=a", &[("accept-language", language)]));
@@ -442,8 +439,8 @@ async fn answers_for_other_headers_are_other_answers() {
     let german = languages("de");
     shop.called(1).await;
     let french = languages("fr");
-    eventually(|| shop.cache.flights.waiting() >= 2).await;
-    shop.let_go(100);
+    eventually(|| shop.cache.single_flight.followers() >= 2).await;
+    shop.release(100);
     assert_eq!((german.await.unwrap().body, french.await.unwrap().body), ("1".to_owned(), "2".to_owned()));
     let ask = |language: &'static str| {
         let shop = &shop;
@@ -470,14 +467,14 @@ async fn memory_is_bounded() {
 }
 
 #[tokio::test]
-async fn flights_are_bounded() {
+async fn fetches_are_bounded() {
     let shop = Shop::with(&settings(), 1, None);
-    shop.hold();
+    shop.pause();
     let one = shop.spawn("/search?q=a");
     shop.called(1).await;
     let two = shop.spawn("/search?q=b");
     shop.called(2).await;
-    shop.let_go(2);
+    shop.release(2);
     assert_eq!(one.await.unwrap().cache, MISS);
     assert_eq!(two.await.unwrap().cache, "bookworm; fwd=bypass; detail=busy");
 }
@@ -495,31 +492,25 @@ async fn what_the_client_has_already_does_not_matter_to_who_waits_with_it() {
     );
 }
 
-/// A second level in memory, which can be down or slow.
-#[derive(Default)]
-struct Memory {
-    kept: Mutex<Kept>,
+/// A shared cache in memory, which can be down or slow.
+struct Unreliable {
+    cache: MemoryCache,
     down: AtomicBool,
     slow: AtomicBool,
     calls: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Kept {
-    tick: u64,
-    changed: HashMap<String, u64>,
-    values: HashMap<String, Value>,
-}
+impl Unreliable {
+    fn new() -> Self {
+        Self {
+            cache: MemoryCache::new(Arc::new(SystemClock), 1_000),
+            down: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+        }
+    }
 
-struct Value {
-    bytes: Bytes,
-    tags: Vec<String>,
-    tick: u64,
-    until: Instant,
-}
-
-impl Memory {
-    async fn kept(&self) -> Result<std::sync::MutexGuard<'_, Kept>, SharedCacheError> {
+    async fn cache(&self) -> Result<&MemoryCache, SharedCacheError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.slow.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -527,20 +518,14 @@ impl Memory {
         if self.down.load(Ordering::SeqCst) {
             return Err(SharedCacheError::Unavailable("it is down".into()));
         }
-        Ok(self.kept.lock().unwrap())
+        Ok(&self.cache)
     }
 }
 
 #[async_trait]
-impl SharedCache for Memory {
-    async fn get(&self, key: &str) -> Result<Found, SharedCacheError> {
-        let kept = self.kept().await?;
-        let holds = |value: &&Value| {
-            let changed = |tag: &String| kept.changed.get(tag).is_some_and(|tick| *tick > value.tick);
-            value.until > Instant::now() && !value.tags.iter().any(changed)
-        };
-        let value = kept.values.get(key).filter(holds).map(|value| value.bytes.clone());
-        Ok(Found { tick: kept.tick, value })
+impl SharedCache for Unreliable {
+    async fn get(&self, key: &str) -> Result<Lookup, SharedCacheError> {
+        self.cache().await?.get(key).await
     }
 
     async fn put(
@@ -549,100 +534,36 @@ impl SharedCache for Memory {
         bytes: Bytes,
         tags: &[String],
         tick: u64,
-        keep: Duration,
+        ttl: Duration,
     ) -> Result<(), SharedCacheError> {
-        let value = Value { bytes, tags: tags.to_vec(), tick, until: Instant::now() + keep };
-        self.kept().await?.values.insert(key.to_owned(), value);
-        Ok(())
+        self.cache().await?.put(key, bytes, tags, tick, ttl).await
     }
 
     async fn invalidate(&self, tags: &[String]) -> Result<(), SharedCacheError> {
-        let mut kept = self.kept().await?;
-        kept.tick += 1;
-        let tick = kept.tick;
-        kept.changed.extend(tags.iter().map(|tag| (tag.clone(), tick)));
-        Ok(())
+        self.cache().await?.invalidate(tags).await
     }
 }
 
-/// What every [`SharedCache`] must do, whatever stands behind it.
-async fn cache_contract(cache: &dyn SharedCache) {
-    const LONG: Duration = Duration::from_secs(60);
-    let tags = |tags: &[&str]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let value = async |key: &str| cache.get(key).await.unwrap().value;
-    let put = async |key: &str, text: &'static str, tagged: &[&str], tick: u64| {
-        cache.put(key, Bytes::from_static(text.as_bytes()), &tags(tagged), tick, LONG).await.unwrap();
-    };
-
-    // What was put is found, until something else is put there; keys are exact.
-    let start = cache.get("one").await.unwrap();
-    assert_eq!(start.value, None);
-    put("one", "1", &["everything", "red"], start.tick).await;
-    put("two", "2", &["everything", "blue"], start.tick).await;
-    put("one\n:x y", "3", &["everything"], start.tick).await;
-    assert_eq!(value("one").await.unwrap(), "1");
-    assert_eq!(value("one\n:x y").await.unwrap(), "3");
-    put("one", "4", &["everything", "red"], start.tick).await;
-    assert_eq!(value("one").await.unwrap(), "4");
-    assert_eq!(value("ONE").await, None);
-    let binary = Bytes::from((0..=255).cycle().take(1 << 20).collect::<Vec<u8>>());
-    cache.put("long", binary.clone(), &tags(&["everything"]), start.tick, LONG).await.unwrap();
-    assert_eq!(value("long").await.unwrap(), binary);
-
-    // A change reaches what has the tag, and nothing else.
-    cache.invalidate(&tags(&["red", "green"])).await.unwrap();
-    assert_eq!(value("one").await, None);
-    assert_eq!(value("two").await.unwrap(), "2");
-
-    // What was fetched before a change may be put after it, and is not found all the same.
-    put("one", "5", &["everything", "red"], start.tick).await;
-    assert_eq!(value("one").await, None);
-    let now = cache.get("one").await.unwrap().tick;
-    assert!(now > start.tick);
-    put("one", "6", &["everything", "red"], now).await;
-    assert_eq!(value("one").await.unwrap(), "6");
-
-    // Of many changes, each counts.
-    cache.invalidate(&tags(&["blue"])).await.unwrap();
-    assert_eq!((value("one").await.unwrap(), value("two").await), (Bytes::from_static(b"6"), None));
-    cache.invalidate(&tags(&["everything"])).await.unwrap();
-    assert_eq!((value("one").await, value("long").await), (None, None));
-
-    // Nothing stays longer than it was put for.
-    let now = cache.get("brief").await.unwrap().tick;
-    cache.put("brief", Bytes::from_static(b"7"), &[], now, Duration::from_millis(50)).await.unwrap();
-    let begun = Instant::now();
-    while value("brief").await.is_some() {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it stays");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-#[tokio::test]
-async fn the_second_level_in_memory_keeps_the_contract() {
-    cache_contract(&Memory::default()).await;
-}
-
-fn two_gateways() -> (Arc<Memory>, Shop, Shop) {
-    let memory = Arc::new(Memory::default());
-    let gateway = || Shop::with(&settings(), 100, Some(memory.clone()));
+fn two_gateways() -> (Arc<Unreliable>, Shop, Shop) {
+    let shared = Arc::new(Unreliable::new());
+    let gateway = || Shop::with(&settings(), 100, Some(shared.clone()));
     let (one, two) = (gateway(), gateway());
-    (memory, one, two)
+    (shared, one, two)
 }
 
 #[tokio::test]
 async fn gateways_share_what_they_learn_and_what_changes() {
-    let (memory, one, two) = two_gateways();
-    // Each begins by having it forget everything, so both come before anything is put there.
+    let (shared, one, two) = two_gateways();
+    // Each begins by invalidating everything, so both come before anything is put there.
     two.get("/search?q=z").await;
     assert_eq!(one.get("/search?q=a").await.body, "1");
-    eventually(|| memory.kept.lock().unwrap().values.len() == 2).await;
+    eventually(|| shared.cache.len() == 2).await;
     one.clock.advance(Duration::from_secs(3));
     two.clock.advance(Duration::from_secs(3));
     assert_eq!(two.get("/search?q=a").await, is("1", "bookworm; hit; ttl=27; detail=shared"));
     assert_eq!(two.get("/search?q=a").await, is("1", "bookworm; hit; ttl=27"), "now in its own first level");
     for gateway in [&one, &two] {
-        gateway.cache.changed("test", &[Tag::Listings]).await;
+        gateway.cache.invalidate("test", &[Tag::Listings]).await;
     }
     assert_eq!(two.get("/search?q=a").await, is("2", MISS));
     assert_eq!((one.calls(), two.calls()), (1, 2));
@@ -651,46 +572,46 @@ async fn gateways_share_what_they_learn_and_what_changes() {
 #[tokio::test]
 async fn a_second_level_that_is_down_or_slow_is_felt_by_nobody() {
     for slow in [false, true] {
-        let (memory, shop, _) = two_gateways();
-        if slow { &memory.slow } else { &memory.down }.store(true, Ordering::SeqCst);
+        let (shared, shop, _) = two_gateways();
+        if slow { &shared.slow } else { &shared.down }.store(true, Ordering::SeqCst);
         let begun = Instant::now();
         for n in 1..=20 {
             assert_eq!(shop.get(&format!("/search?q={n}")).await, is(&n.to_string(), MISS));
         }
-        shop.cache.changed("test", &[Tag::Listings]).await;
+        shop.cache.invalidate("test", &[Tag::Listings]).await;
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-        assert_eq!(memory.calls.load(Ordering::SeqCst), 1, "then it is left alone");
+        assert_eq!(shared.calls.load(Ordering::SeqCst), 1, "then it is not called");
         // It recovers by itself.
-        memory.slow.store(false, Ordering::SeqCst);
-        memory.down.store(false, Ordering::SeqCst);
+        shared.slow.store(false, Ordering::SeqCst);
+        shared.down.store(false, Ordering::SeqCst);
         shop.clock.advance(Duration::from_secs(2));
         shop.get("/search?q=b").await;
-        eventually(|| !memory.kept.lock().unwrap().values.is_empty()).await;
+        eventually(|| !shared.cache.is_empty()).await;
     }
 }
 
 #[tokio::test]
-async fn a_change_that_the_second_level_missed_is_made_good_before_it_is_believed() {
-    let (memory, one, two) = two_gateways();
+async fn after_a_missed_invalidation_nothing_from_before_is_used() {
+    let (shared, one, two) = two_gateways();
     two.get("/search?q=z").await;
     one.get("/search?q=a").await;
-    eventually(|| memory.kept.lock().unwrap().values.len() == 2).await;
-    memory.down.store(true, Ordering::SeqCst);
-    two.cache.changed("test", &[Tag::Listings]).await;
-    memory.down.store(false, Ordering::SeqCst);
-    assert_eq!(two.get("/search?q=a").await, is("2", MISS), "left alone for a second");
+    eventually(|| shared.cache.len() == 2).await;
+    shared.down.store(true, Ordering::SeqCst);
+    two.cache.invalidate("test", &[Tag::Listings]).await;
+    shared.down.store(false, Ordering::SeqCst);
+    assert_eq!(two.get("/search?q=a").await, is("2", MISS), "not called for a second");
     two.clock.advance(Duration::from_secs(2));
     two.cache.first.invalidate_all();
-    assert_eq!(two.get("/search?q=a").await, is("3", MISS), "what it had was forgotten");
+    assert_eq!(two.get("/search?q=a").await, is("3", MISS), "what it had was invalidated");
 }
 
 #[tokio::test]
 async fn what_the_second_level_was_given_by_another_release_is_a_miss() {
-    let (memory, shop, _) = two_gateways();
+    let (shared, shop, _) = two_gateways();
     shop.get("/search?q=z").await;
-    eventually(|| memory.kept.lock().unwrap().values.len() == 1).await;
-    let tick = memory.get("").await.unwrap().tick;
+    eventually(|| shared.cache.len() == 1).await;
+    let tick = shared.get("").await.unwrap().tick;
     let long = Duration::from_secs(60);
-    memory.put("GET /api/v1/search?q=a", Bytes::from_static(b"\xff{}"), &[], tick, long).await.unwrap();
+    shared.put("GET /api/v1/search?q=a", Bytes::from_static(b"\xff{}"), &[], tick, long).await.unwrap();
     assert_eq!(shop.get("/search?q=a").await, is("2", MISS));
 }
