@@ -1,4 +1,4 @@
-import { grow, h, length, say } from "./dom";
+import { grow, h, length, setText } from "./dom";
 import { LONGEST } from "./model";
 
 /** A saved reply. */
@@ -162,7 +162,7 @@ export class Composer {
   #measure(): void {
     grow(this.box);
     const count = length(this.box.value.trim());
-    say(this.#count, count < 3_000 ? "" : count > LONGEST ? (count - LONGEST === 1 ? "1 character too many" : `${(count - LONGEST).toLocaleString("en")} characters too many`) : `${count.toLocaleString("en")} of 4,000 characters`);
+    setText(this.#count, count < 3_000 ? "" : count > LONGEST ? (count - LONGEST === 1 ? "1 character too many" : `${(count - LONGEST).toLocaleString("en")} characters too many`) : `${count.toLocaleString("en")} of 4,000 characters`);
     this.#count.classList.toggle("desk__count--over", count > LONGEST);
     this.box.setAttribute("aria-invalid", String(count > LONGEST));
   }

@@ -1,4 +1,4 @@
-// The chat as customers have it: talks to the hub, remembers, and tells the panel what to show.
+// The customer's side of the chat: follows the hub, stores the state, and updates the panel.
 import type { ISubscription } from "@microsoft/signalr";
 import { isShortcut } from "../islands/chat";
 import { announce } from "../page";
@@ -6,15 +6,15 @@ import { rest } from "./dom";
 import { HubError, Link } from "./link";
 import type { Conversation, Message, Page, Person, Presence, QueuePosition, Receipt, Resumed, Typing } from "./model";
 import { Panel, type Reached } from "./panel";
-import { type Kept, type Outgoing, store } from "./store";
+import { type Saved, type Outgoing, store } from "./store";
 
-/** How many messages of a long conversation are fetched at first, and with each "earlier". */
+/** How many messages of a long conversation are fetched at first, and with each "Show earlier messages". */
 const TAIL = 50;
-/** Typing is told at most as often, and taken back after as long a rest, in ms. */
+/** "Typing" is sent at most this often, and ends after as long a pause, in ms. */
 const TYPING = 3_000;
-/** Typing of others is forgotten after as long, in ms. */
+/** When the other side's "typing" ends by itself, in ms. */
 const TYPING_ENDS = 7_000;
-/** Under this width the panel covers the page. */
+/** Below this width the panel covers the page. */
 const NARROW = "(max-width: 40rem)";
 
 /** Takes over the button of the page. */
@@ -29,7 +29,7 @@ class Customer {
   readonly #link: Link;
   #conversation: Conversation | undefined;
   #messages: Message[] = [];
-  /** The number after which this tab has looked, while there are no messages. */
+  /** The number after which messages were fetched, while there are none. */
   #after = 0;
   /** Own messages that are stored, while the event with them is still on its way. */
   readonly #acknowledged = new Set<string>();
@@ -42,11 +42,11 @@ class Customer {
   #waiting: number | undefined;
   #answer: { id: string; stream: ISubscription<string> } | undefined;
   #typingEnds = 0;
-  #toldTyping = 0;
+  #typingSent = 0;
   #read = 0;
   /** The last message of the bot or of a person. */
   #answered = 0;
-  readonly #stopTyping = rest(TYPING, () => this.#tellTyping(false));
+  readonly #stopTyping = rest(TYPING, () => this.#sendTyping(false));
   readonly #receipts = rest(150, () => void this.#sendReceipts());
 
   constructor(button: HTMLAnchorElement) {
@@ -86,7 +86,7 @@ class Customer {
       (on) => {
         this.#wasOn ||= on;
         if (!on) this.#endAnswer();
-        this.#stand();
+        this.#update();
         if (!on) return;
         this.#receipts();
         void this.#flush();
@@ -100,10 +100,10 @@ class Customer {
     this.#button.after(this.#panel.root);
     this.#button.setAttribute("aria-controls", this.#panel.root.id);
     this.#panel.text = store.text();
-    const kept = store.kept();
-    if (kept) this.#recall(kept);
+    const saved = store.saved();
+    if (saved) this.#restore(saved);
     this.#showPending();
-    this.#stand();
+    this.#update();
     this.#link.start();
     if (open) this.#open();
     else if (store.isOpen() && !matchMedia(NARROW).matches) this.#show(true);
@@ -121,7 +121,7 @@ class Customer {
       if (this.#isOpen() && this.#panel.root.contains(document.activeElement)) this.#close();
       else this.#open();
     });
-    // What had the focus may be gone: the panel is closed all the same.
+    // The focused element may be gone: Escape closes the panel all the same.
     document.addEventListener("keydown", ({ key, isComposing }) => {
       if (key === "Escape" && !isComposing && this.#isOpen() && document.activeElement === document.body) this.#close();
     });
@@ -132,19 +132,19 @@ class Customer {
     document.addEventListener("visibilitychange", () => this.#receipts());
     addEventListener("storage", ({ key }) => {
       if (store.isOutgoing(key)) this.#showPending();
-      if (!store.isKept(key)) return;
+      if (!store.isSaved(key)) return;
       // Another tab started a conversation, or is done with this one.
-      const kept = store.kept();
-      if (kept?.id === this.#conversation?.id && kept !== undefined) return;
-      if (!kept) this.#drop();
+      const saved = store.saved();
+      if (saved?.id === this.#conversation?.id && saved !== undefined) return;
+      if (!saved) this.#drop();
       else if (this.#link.up) void this.#attempt(() => this.#attach());
     });
 
-    const mine = <T extends { conversation_id: string }>(event: string, heard: (argument: T) => void): void =>
+    const mine = <T extends { conversation_id: string }>(event: string, handle: (argument: T) => void): void =>
       this.#link.on<T>(event, (argument) => {
-        if (argument.conversation_id === this.#conversation?.id) heard(argument);
+        if (argument.conversation_id === this.#conversation?.id) handle(argument);
       });
-    // What cannot be fetched now is fetched after the next connect.
+    // Messages that cannot be fetched now are fetched after the next connect.
     mine<Message>("message", (message) => this.#receive([message]).catch(() => undefined));
     this.#link.on<Conversation>("status", (conversation) => {
       if (conversation.id === this.#conversation?.id) this.#moved(conversation);
@@ -163,14 +163,14 @@ class Customer {
     });
     mine<Presence>("presence", ({ agent_online }) => {
       this.#agentOnline = agent_online;
-      this.#stand();
+      this.#update();
     });
     mine<QueuePosition>("queue_position", ({ position, waiting, answer_by_mail }) => {
       if (!this.#conversation) return;
       this.#conversation.queue_position = position;
       this.#conversation.answer_by_mail = answer_by_mail;
       this.#waiting = waiting;
-      this.#stand();
+      this.#update();
     });
     mine<{ conversation_id: string; agent: Person }>("agent_joined", ({ agent }) => {
       this.#agentOnline = true;
@@ -180,7 +180,7 @@ class Customer {
       this.#agentOnline = undefined;
       announce(`${agent.name} has left the chat.`);
     });
-    mine<{ conversation_id: string; answer_id: string }>("answer", ({ conversation_id, answer_id }) => this.#hear(conversation_id, answer_id));
+    mine<{ conversation_id: string; answer_id: string }>("answer", ({ conversation_id, answer_id }) => this.#followAnswer(conversation_id, answer_id));
     mine<{ conversation_id: string }>("deleted", () => this.#forget());
   }
 
@@ -201,19 +201,19 @@ class Customer {
   }
 
   #show(open: boolean): void {
-    // What stands in the panel when it is closed has been seen, even if it came a moment ago.
+    // Messages in the panel when it is closed count as read, even if they came a moment ago.
     if (!open) void this.#sendReceipts();
     this.#button.hidden = open;
     this.#button.setAttribute("aria-expanded", String(open));
     this.#panel.show(open);
-    store.open(open);
+    store.saveOpen(open);
     this.#receipts();
     this.#badge();
   }
 
-  #stand(): void {
+  #update(): void {
     this.#panel.account(this.#account !== null);
-    this.#panel.stand({
+    this.#panel.update({
       shop: this.#button.dataset["shop"] ?? "",
       conversation: this.#conversation,
       on: this.#link.up,
@@ -235,14 +235,14 @@ class Customer {
     );
   }
 
-  /** How far an own message has got. One that is answered has been read, by the bot at least. */
+  /** How far an own message has got. An answered one has been read, by the bot at least. */
   #reached(seq: number): Reached {
     if (seq < this.#answered) return "read";
     const { delivered, read } = this.#conversation?.agent_read ?? { delivered: 0, read: 0 };
     return seq <= read ? "read" : seq <= delivered ? "delivered" : "sent";
   }
 
-  /** Does something that may fail, and says so when it does. */
+  /** Does something that may fail, and shows the error. */
   async #attempt(act: () => Promise<void>): Promise<void> {
     try {
       await act();
@@ -253,9 +253,9 @@ class Customer {
 
   // The conversation
 
-  /** Shows what this tab remembers, before the hub is asked. */
-  #recall(kept: Kept): void {
-    this.#messages = store.log(kept.id);
+  /** Shows the messages that this tab stored, before the hub answers. */
+  #restore(saved: Saved): void {
+    this.#messages = store.log(saved.id);
     this.#answered = this.#messages.findLast(({ author }) => author === "bot" || author === "agent")?.seq ?? 0;
     this.#panel.add(this.#messages, (seq) => this.#reached(seq));
     this.#panel.earlier(this.#hasEarlier);
@@ -278,29 +278,29 @@ class Customer {
   async #attach(): Promise<void> {
     const session = await this.#link.session();
     this.#account = session.account;
-    let kept = store.kept();
-    // Somebody signed out, or somebody else signed in: what was said is not theirs to see.
-    if (kept?.account && kept.account !== session.account) {
+    let saved = store.saved();
+    // The account changed: the conversation is not this visitor's to see.
+    if (saved?.account && saved.account !== session.account) {
       this.#forget();
-      kept = undefined;
+      saved = undefined;
     }
-    if (!kept && session.account) {
+    if (!saved && session.account) {
       const [latest] = await this.#link.invoke<Conversation[]>("Conversations");
-      if (latest) kept = { id: latest.id, account: session.account, last: latest.last_seq, status: latest.status, at: Date.now() };
+      if (latest) saved = { id: latest.id, account: session.account, last: latest.last_seq, status: latest.status, at: Date.now() };
     }
-    if (!kept) {
+    if (!saved) {
       if (this.#conversation) this.#drop();
       return;
     }
-    if (this.#messages.length > 0 && this.#messages[0]?.conversation_id !== kept.id) this.#drop();
-    if (this.#messages.length === 0) this.#after = Math.max(0, kept.last - TAIL);
+    if (this.#messages.length > 0 && this.#messages[0]?.conversation_id !== saved.id) this.#drop();
+    if (this.#messages.length === 0) this.#after = Math.max(0, saved.last - TAIL);
     const after = this.#last;
     try {
-      const request = { conversation_id: kept.id, after, ...(kept.secret && { secret: kept.secret }) };
+      const request = { conversation_id: saved.id, after, ...(saved.secret && { secret: saved.secret }) };
       const resumed = await this.#link.invoke<Resumed>("Resume", request);
       // A guest who signed in has taken it over.
-      const { secret, ...rest } = kept;
-      this.#take(resumed.conversation, session.account ? { ...rest, account: session.account } : kept);
+      const { secret, ...rest } = saved;
+      this.#take(resumed.conversation, session.account ? { ...rest, account: session.account } : saved);
       await this.#resumed(resumed);
     } catch (error) {
       if (!(error instanceof HubError) || !["not_found", "forbidden", "unauthenticated", "validation_failed"].includes(error.code)) throw error;
@@ -310,7 +310,7 @@ class Customer {
   }
 
   async #resumed({ messages, more }: Resumed): Promise<void> {
-    // What was missed while there was no connection is news; what was said before this page is not.
+    // Messages missed while offline are announced; those from before this page are not.
     if (!this.#wasOn) this.#panel.voice(false);
     await this.#receive(messages, !this.#wasOn);
     if (more) await this.#fill();
@@ -319,15 +319,15 @@ class Customer {
   }
 
   /** Makes this the present conversation. */
-  #take(conversation: Conversation, kept?: Kept): void {
-    const known = kept ?? store.kept();
+  #take(conversation: Conversation, saved?: Saved): void {
+    const known = saved ?? store.saved();
     this.#conversation = conversation;
     this.#read = Math.max(this.#read, conversation.customer_read.read);
     if (known?.id === conversation.id) {
-      store.keep({ ...known, last: Math.max(conversation.last_seq, this.#last), status: conversation.status, at: Date.now() });
+      store.save({ ...known, last: Math.max(conversation.last_seq, this.#last), status: conversation.status, at: Date.now() });
     }
     this.#panel.mark((seq) => this.#reached(seq));
-    this.#stand();
+    this.#update();
   }
 
   /** The conversation changed. */
@@ -352,17 +352,17 @@ class Customer {
     this.#acknowledged.clear();
     this.#panel.clear();
     this.#panel.earlier(false);
-    store.forgetLog();
+    store.removeLog();
     this.#showPending();
-    this.#stand();
+    this.#update();
     this.#badge();
   }
 
   /** Leaves the conversation in all tabs, with what was to be sent to it. */
   #forget(): void {
-    for (const { id, conversation } of store.outgoing()) if (conversation !== undefined) store.drop(id);
+    for (const { id, conversation } of store.outgoing()) if (conversation !== undefined) store.remove(id);
     this.#failed.clear();
-    store.keep(undefined);
+    store.save(undefined);
     this.#drop();
   }
 
@@ -370,15 +370,15 @@ class Customer {
   async #ensure(): Promise<void> {
     if (this.#conversation) return;
     const begin = async (): Promise<void> => {
-      if (store.kept()) return this.#attach();
+      if (store.saved()) return this.#attach();
       const session = await this.#link.session();
       const who = { ...(session.account ? {} : this.#panel.guest()), language: document.documentElement.lang || "en" };
       const started = await this.#link.invoke<{ conversation: Conversation; secret?: string }>("StartConversation", who);
       const { conversation, secret } = started;
       const owner = secret ? { secret } : session.account ? { account: session.account } : {};
-      const kept = { id: conversation.id, ...owner, last: 0, status: conversation.status, at: Date.now() };
-      store.keep(kept);
-      this.#take(conversation, kept);
+      const saved = { id: conversation.id, ...owner, last: 0, status: conversation.status, at: Date.now() };
+      store.save(saved);
+      this.#take(conversation, saved);
       this.#panel.voice(true);
       if (conversation.last_seq > 0) await this.#fill();
     };
@@ -396,7 +396,7 @@ class Customer {
 
   // Messages that come
 
-  /** Takes messages in, each once and in order; fetches what is missing between. */
+  /** Adds messages, each once and in order; fetches those missing in between. */
   async #receive(messages: Message[], past = false): Promise<void> {
     const fresh: Message[] = [];
     for (const message of messages) {
@@ -418,25 +418,25 @@ class Customer {
       if (author === "bot" || author === "agent") this.#answered = seq;
       if (id) {
         this.#acknowledged.delete(id);
-        store.drop(id);
+        store.remove(id);
       }
       if (answer_id && answer_id === this.#answer?.id) this.#endAnswer();
     }
     this.#showPending();
     const last = fresh.at(-1) as Message;
-    // Who has sent it writes no longer; what the shop itself notes down ends nobody's sentence.
+    // The sender is no longer typing. A message of the shop itself does not end anybody's typing.
     if (fresh.some(({ author }) => author === "bot" || author === "agent")) this.#panel.typing("");
     this.#panel.add(fresh, (seq) => this.#reached(seq));
     this.#panel.mark((seq) => this.#reached(seq));
-    store.remember(last.conversation_id, this.#messages);
-    const kept = store.kept();
-    if (kept?.id === last.conversation_id) store.keep({ ...kept, last: last.seq, at: Date.now() });
+    store.saveLog(last.conversation_id, this.#messages);
+    const saved = store.saved();
+    if (saved?.id === last.conversation_id) store.save({ ...saved, last: last.seq, at: Date.now() });
     if (!past && !this.#isOpen() && last.author !== "customer") announce(`New message from ${last.name}: ${last.text}`);
     this.#receipts();
     this.#badge();
   }
 
-  /** Fetches what came after the last message that is here. */
+  /** Fetches the messages after the last one here. */
   #fill(): Promise<void> {
     this.#filling ??= (async () => {
       try {
@@ -480,8 +480,8 @@ class Customer {
     }
   }
 
-  /** Shows an answer while it is written. */
-  #hear(conversation_id: string, answer_id: string): void {
+  /** Streams an answer while it is written. */
+  #followAnswer(conversation_id: string, answer_id: string): void {
     this.#endAnswer();
     if (this.#messages.some((message) => message.answer_id === answer_id)) return;
     this.#panel.draft("");
@@ -502,13 +502,13 @@ class Customer {
   // Messages that go
 
   #send(text: string): void {
-    const { id } = this.#conversation ?? store.kept() ?? {};
+    const { id } = this.#conversation ?? store.saved() ?? {};
     store.put({ id: crypto.randomUUID?.() ?? uuid(), ...(id && { conversation: id }), text, at: Date.now() });
-    store.type("");
+    store.saveText("");
     this.#panel.suggest([]);
     this.#showPending();
     this.#panel.toEnd();
-    this.#toldTyping = 0;
+    this.#typingSent = 0;
     void this.#flush();
   }
 
@@ -526,12 +526,12 @@ class Customer {
     return store.outgoing().filter(({ id }) => !this.#failed.has(id));
   }
 
-  /** Sends what waits, one after the other. Sending again what had arrived is harmless: its id is the same. */
+  /** Sends the pending messages in order. Sending one again is harmless: its id is the same. */
   async #flush(): Promise<void> {
     if (this.#flushing) return;
     this.#flushing = true;
     try {
-      for (let tries = 0; this.#link.up; ) {
+      for (let attempts = 0; this.#link.up; ) {
         const next = this.#waitingOnes().find(({ id }) => !this.#acknowledged.has(id));
         if (!next) return;
         try {
@@ -540,18 +540,18 @@ class Customer {
           const request = { conversation_id, client_message_id: next.id, text: next.text };
           const { seq } = await this.#link.invoke<{ seq: number }>("SendMessage", request);
           // Until the message itself is here, it is shown as sent.
-          if (seq <= this.#last) store.drop(next.id);
+          if (seq <= this.#last) store.remove(next.id);
           else this.#acknowledged.add(next.id);
           this.#showPending();
-          tries = 0;
+          attempts = 0;
         } catch (error) {
           const { code, message } = error as HubError;
           if (code === "offline") return;
-          if (["too_many_requests", "unavailable", "internal"].includes(code) && tries++ < 20) {
-            await new Promise((done) => setTimeout(done, Math.min(10_000, 1_000 * tries)));
+          if (["too_many_requests", "unavailable", "internal"].includes(code) && attempts++ < 20) {
+            await new Promise((done) => setTimeout(done, Math.min(10_000, 1_000 * attempts)));
             continue;
           }
-          store.drop(next.id);
+          store.remove(next.id);
           this.#failed.set(next.id, { message: next, why: message });
           this.#showPending();
         }
@@ -562,15 +562,15 @@ class Customer {
   }
 
   #typed(text: string): void {
-    store.type(text);
-    if (text.trim() === "") return this.#tellTyping(false);
-    if (performance.now() - this.#toldTyping > TYPING) this.#tellTyping(true);
+    store.saveText(text);
+    if (text.trim() === "") return this.#sendTyping(false);
+    if (performance.now() - this.#typingSent > TYPING) this.#sendTyping(true);
     this.#stopTyping();
   }
 
-  #tellTyping(typing: boolean): void {
-    if (!this.#conversation || !this.#link.up || (!typing && this.#toldTyping === 0)) return;
-    this.#toldTyping = typing ? performance.now() : 0;
+  #sendTyping(typing: boolean): void {
+    if (!this.#conversation || !this.#link.up || (!typing && this.#typingSent === 0)) return;
+    this.#typingSent = typing ? performance.now() : 0;
     this.#ask("Typing", { typing }).catch(() => undefined);
   }
 }

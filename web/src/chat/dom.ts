@@ -17,7 +17,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(tag: K, props: Props = 
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A drawing of lines that says nothing to screen readers. */
+/** An icon made of lines, hidden from screen readers. */
 export function icon(size: number, ...paths: string[]): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   for (const [name, value] of [["viewBox", "0 0 20 20"], ["width", `${size}`], ["height", `${size}`], ["aria-hidden", "true"]] as const) {
@@ -31,13 +31,13 @@ export function icon(size: number, ...paths: string[]): SVGSVGElement {
   return svg;
 }
 
-/** Shows a text, and touches the page only when it is another one. */
-export function say(element: HTMLElement, text: string): void {
+/** Sets an element's text if it changed; an element without text is hidden. */
+export function setText(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
   element.hidden = text === "";
 }
 
-/** When something was said: the hour, and the day unless it is today's. */
+/** The time of a message: the hour, and the day unless it is today. */
 export function time(at: string): HTMLTimeElement {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
@@ -52,8 +52,8 @@ interface Linked {
 }
 
 /**
- * The words of a message with its links. Lines that begin with a hyphen become a list, and a line that names what a link
- * leads to becomes that link, so that nothing is offered twice. `link` makes the element; nothing makes plain text.
+ * The text of a message with its links. Lines that begin with a hyphen become a list, and a line with a link's title
+ * becomes that link, so that nothing is shown twice. `link` makes the element; without it titles are plain text.
  */
 export function words(text: string, links: Linked[], link?: (title: string, href: string, card: boolean) => HTMLElement, plain = (line: string): (Node | string)[] => [line]): HTMLElement[] {
   const parts: HTMLElement[] = [];
@@ -83,7 +83,7 @@ export function words(text: string, links: Linked[], link?: (title: string, href
   return parts;
 }
 
-/** Characters as people count them, and as the shop does. */
+/** The length in characters (code points), as the shop counts them. */
 export function length(text: string): number {
   return [...text].length;
 }
@@ -93,13 +93,13 @@ export function isLocal(href: string): boolean {
   return href.startsWith("/") && new URL(href, location.origin).origin === location.origin;
 }
 
-/** Lets a text area be as high as its text, up to a limit that the style sheet sets. */
+/** Makes a text area as high as its text, up to the limit in the style sheet. */
 export function grow(area: HTMLTextAreaElement): void {
   area.style.height = "auto";
   area.style.height = `${area.scrollHeight + 2}px`;
 }
 
-/** Calls `done` once after the last call in a while. */
+/** Debounces: calls `done` once, this many ms after the last call. */
 export function rest(wait: number, done: () => void): () => void {
   let timer = 0;
   return () => {

@@ -1,6 +1,6 @@
 import { HubConnectionBuilder, HubConnectionState, LogLevel, type HubConnection, type ISubscription } from "@microsoft/signalr";
 
-/** Who is asking, as `/chat/session` says. */
+/** The visitor's session, from `/chat/session`. */
 export interface Session {
   access_token: string | null;
   expires_in: number;
@@ -9,7 +9,7 @@ export interface Session {
   agent: boolean;
 }
 
-/** Why the hub did not do what it was asked. The code is `offline` when it could not be asked. */
+/** An error of the hub. Its code is `offline` when there is no connection. */
 export class HubError extends Error {
   constructor(
     readonly code: string,
@@ -19,29 +19,29 @@ export class HubError extends Error {
   }
 }
 
-/** The longest time between two tries, in ms. */
-const LONGEST_WAIT = 20_000;
-/** A session that is as old is asked for again, in ms: negotiating and connecting need it one after the other. */
-const SESSION_KEPT = 10_000;
+/** The longest pause between two attempts, in ms. */
+const MAX_BACK_OFF = 20_000;
+/** How long a session is reused, in ms: negotiating and connecting need it one after the other. */
+const SESSION_MAX_AGE = 10_000;
 
-/** How long to wait after so many tries: longer each time, and not the same for everybody. */
-function backOff(tries: number): number {
-  return Math.min(LONGEST_WAIT, 500 * 2 ** Math.min(tries, 6)) * (0.5 + Math.random() / 2);
+/** The pause after so many attempts: it grows, and has jitter. */
+function backOff(attempts: number): number {
+  return Math.min(MAX_BACK_OFF, 500 * 2 ** Math.min(attempts, 6)) * (0.5 + Math.random() / 2);
 }
 
-/** A connection to the hub that comes back by itself for as long as it is wanted. */
+/** A connection to the hub that reconnects by itself until it is stopped. */
 export class Link {
   readonly #hub: HubConnection;
   readonly #state: (on: boolean) => void;
   readonly #attach: () => Promise<void>;
   #wanted = false;
   #up = false;
-  /** Counts connects: only after the last one is there something to do. */
+  /** Counts connects: only the last one matters. */
   #arrival = 0;
   #hurry: () => void = () => undefined;
   #session: { asked: number; answer: Promise<Session> } | undefined;
 
-  /** `state` is told when the hub can be asked and when not; `attach` runs after each connect, before that. */
+  /** `state` is called when the hub can be used and when not; `attach` runs after each connect, before that. */
   constructor(url: string, state: (on: boolean) => void, attach: () => Promise<void>) {
     this.#state = state;
     this.#attach = attach;
@@ -57,7 +57,7 @@ export class Link {
       if (this.#wanted) void this.#connect();
     });
     addEventListener("offline", () => this.#down());
-    // What was open before is not to be trusted.
+    // A connection from before may be dead.
     addEventListener("online", () => {
       this.#hurry();
       if (this.#wanted && this.#hub.state !== HubConnectionState.Disconnected) void this.#hub.stop();
@@ -68,27 +68,27 @@ export class Link {
     return this.#up;
   }
 
-  /** Who is asking. */
+  /** The visitor's session. */
   session(): Promise<Session> {
-    if (!this.#session || performance.now() - this.#session.asked > SESSION_KEPT) {
-      const kept = { asked: performance.now(), answer: fetchSession() };
-      this.#session = kept;
-      kept.answer.catch(() => {
-        if (this.#session === kept) this.#session = undefined;
+    if (!this.#session || performance.now() - this.#session.asked > SESSION_MAX_AGE) {
+      const session = { asked: performance.now(), answer: fetchSession() };
+      this.#session = session;
+      session.answer.catch(() => {
+        if (this.#session === session) this.#session = undefined;
       });
     }
     return this.#session.answer;
   }
 
-  /** Connects, and keeps trying. */
+  /** Connects, and reattempts until it succeeds. */
   start(): void {
     if (this.#wanted) return;
     this.#wanted = true;
     void this.#connect();
   }
 
-  on<T>(event: string, heard: (argument: T) => void): void {
-    this.#hub.on(event, heard);
+  on<T>(event: string, handle: (argument: T) => void): void {
+    this.#hub.on(event, handle);
   }
 
   async invoke<T = void>(method: string, argument?: unknown): Promise<T> {
@@ -100,20 +100,20 @@ export class Link {
     }
   }
 
-  /** Hears a stream. One that breaks is over. */
-  stream<T>(method: string, argument: unknown, heard: (item: T) => void): ISubscription<T> {
-    return this.#hub.stream<T>(method, argument).subscribe({ next: heard, complete: () => undefined, error: () => undefined });
+  /** Subscribes to a stream. One that breaks ends. */
+  stream<T>(method: string, argument: unknown, handle: (item: T) => void): ISubscription<T> {
+    return this.#hub.stream<T>(method, argument).subscribe({ next: handle, complete: () => undefined, error: () => undefined });
   }
 
   async #connect(): Promise<void> {
-    for (let tries = 0; this.#wanted; tries++) {
+    for (let attempts = 0; this.#wanted; attempts++) {
       try {
         await this.#hub.start();
         return await this.#arrive();
       } catch {
         this.#session = undefined;
         await new Promise<void>((done) => {
-          const timer = setTimeout(done, backOff(tries));
+          const timer = setTimeout(done, backOff(attempts));
           this.#hurry = () => {
             clearTimeout(timer);
             done();
@@ -125,14 +125,14 @@ export class Link {
 
   async #arrive(): Promise<void> {
     const arrival = ++this.#arrival;
-    for (let tries = 0; arrival === this.#arrival && this.#hub.state === HubConnectionState.Connected; tries++) {
+    for (let attempts = 0; arrival === this.#arrival && this.#hub.state === HubConnectionState.Connected; attempts++) {
       try {
         await this.#attach();
         this.#up = true;
         this.#state(true);
         return;
       } catch {
-        await new Promise((done) => setTimeout(done, backOff(tries)));
+        await new Promise((done) => setTimeout(done, backOff(attempts)));
       }
     }
   }
@@ -154,7 +154,7 @@ async function fetchSession(): Promise<Session> {
   return (await response.json()) as Session;
 }
 
-/** Errors of the hub are `<code>: <sentence>`; what the client puts before it is of no interest. */
+/** Reads an error of the hub, `<code>: <sentence>`, without the client's prefix. */
 function toHubError(error: unknown): HubError {
   const text = error instanceof Error ? error.message : String(error);
   const [, code, sentence] = /(?:^|HubException: )([a-z]+(?:_[a-z]+)*): (.+)$/s.exec(text) ?? [];

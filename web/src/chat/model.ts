@@ -1,4 +1,4 @@
-// What the hub says: docs/chat-hub.md.
+// The hub's messages: see docs/chat-hub.md.
 
 export type Status = "bot" | "queued" | "with_agent" | "resolved" | "closed";
 
@@ -115,7 +115,7 @@ export interface Opened extends Resumed {
   context: Context;
 }
 
-/** How somebody is called who gave no name. */
+/** The name of a guest who gave none. */
 export const GUEST = "Guest";
 
 /** The longest message, in characters. */

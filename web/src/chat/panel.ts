@@ -1,11 +1,11 @@
-import { grow, h, icon, isLocal, length, say, time, words } from "./dom";
+import { grow, h, icon, isLocal, length, setText, time, words } from "./dom";
 import { type Conversation, LONGEST, type Message } from "./model";
 import type { Outgoing } from "./store";
 
-/** How far a message of one's own has got. */
+/** How far an own message has got. */
 export type Reached = "waiting" | "sent" | "delivered" | "read" | "failed";
 
-/** What somebody does in the panel. */
+/** The customer's actions in the panel. */
 export interface Actions {
   close(): void;
   send(text: string): void;
@@ -14,7 +14,7 @@ export interface Actions {
   end(): void;
   rate(score: number, comment: string): Promise<void>;
   transcript(email: string): Promise<void>;
-  /** Says where to write to when nobody answers here. */
+  /** Leaves an address for the answer. */
   leaveAddress(email: string): Promise<void>;
   remove(): Promise<void>;
   anew(): void;
@@ -24,8 +24,8 @@ export interface Actions {
   followed(): void;
 }
 
-/** What the panel says about the conversation as a whole. */
-export interface Standing {
+/** The state of the conversation as a whole. */
+export interface PanelState {
   shop: string;
   conversation: Conversation | undefined;
   /** Whether the shop can be reached. */
@@ -38,14 +38,14 @@ export interface Standing {
   answerByMail: boolean;
 }
 
-const SAID: Record<Reached, string> = { waiting: "Waiting to send", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" };
+const REACHED_LABELS: Record<Reached, string> = { waiting: "Waiting to send", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" };
 const STARTERS = ["Where is my order?", "What does delivery cost?", "Recommend me a book", "How do I return a book?"];
-/** How long after it was filled the log begins to speak, in ms. */
+/** How long after it is filled screen readers announce new messages, in ms. */
 const SETTLED = 400;
-/** From how many characters on the length is shown. */
+/** The length from which it is shown, in characters. */
 const COUNTED = 3_000;
 
-/** The chat's panel: what is seen of it. */
+/** The chat's panel. */
 export class Panel {
   readonly root: HTMLElement;
   readonly box: HTMLTextAreaElement;
@@ -187,13 +187,13 @@ export class Panel {
     });
   }
 
-  /** What the box holds. */
+  /** The text in the box. */
   set text(text: string) {
     this.box.value = text;
     this.#measure();
   }
 
-  /** Who a guest says they are. */
+  /** The name and email that a guest entered. */
   guest(): { name?: string; email?: string } {
     const value = (id: string): string => this.#you.querySelector<HTMLInputElement>(`#${id}`)?.value.trim() ?? "";
     const [name, email] = [value("chat-name"), value("chat-email")];
@@ -208,7 +208,7 @@ export class Panel {
     }
   }
 
-  /** Whether what comes from now on is said aloud. What is there already never is. */
+  /** Whether screen readers announce messages from now on. Those already there never are. */
   voice(on: boolean): void {
     if (!on) this.#log.setAttribute("aria-live", "off");
     else setTimeout(() => this.#log.setAttribute("aria-live", "polite"), SETTLED);
@@ -282,7 +282,7 @@ export class Panel {
 
   typing(words: string): void {
     const atEnd = this.#isAtEnd();
-    say(this.#typing, words);
+    setText(this.#typing, words);
     this.#follow(atEnd);
   }
 
@@ -290,18 +290,18 @@ export class Panel {
     this.#earlier.hidden = !there;
   }
 
-  /** Says something above the messages, until `stand` is told anew. */
+  /** Shows a notice above the messages, until the next `update`. */
   news(text: string): void {
-    say(this.#news, text);
+    setText(this.#news, text);
   }
 
   /** Shows where the conversation stands. */
-  stand(standing: Standing): void {
+  update(standing: PanelState): void {
     const { conversation, on, signedIn } = standing;
     const status = conversation?.status;
     const over = status === "resolved" || status === "closed";
-    say(this.#who, who(standing));
-    say(this.#news, news(standing));
+    setText(this.#who, who(standing));
+    setText(this.#news, news(standing));
     this.#news.classList.toggle("chat__news--off", !on && standing.wasOn);
     this.root.dataset["status"] = status ?? "new";
     this.#ask.disabled = !on;
@@ -346,20 +346,20 @@ export class Panel {
   /** Asks a guest who waits for a person where an answer may go. */
   #makeAddress(): HTMLFormElement {
     const email = h("input", { id: "chat-address", type: "email", autocomplete: "email", maxlength: "254", required: true });
-    const said = h("p", { class: "field__error", role: "alert", hidden: true });
+    const status = h("p", { class: "field__error", role: "alert", hidden: true });
     const form = h(
       "form",
       { class: "chat__address", hidden: true },
       h("div", { class: "field" }, h("label", { for: "chat-address" }, "Your email, so we can reply if you have to go"), email),
       h("button", { type: "submit", class: "button button--small" }, "Save email"),
-      said,
+      status,
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      say(said, "");
+      setText(status, "");
       this.#actions.leaveAddress(email.value.trim()).then(
         () => this.focus(),
-        () => say(said, "We couldn’t save that address. Check it and try again."),
+        () => setText(status, "We couldn’t save that address. Check it and try again."),
       );
     });
     return form;
@@ -370,14 +370,14 @@ export class Panel {
       h("label", { class: "chat__star" }, h("input", { type: "radio", name: "chat-score", value: `${score}`, required: score === 1 }), h("span", { "aria-hidden": "true" }, "★"), h("span", { class: "hidden" }, score === 1 ? "1 star: poor" : score === 5 ? "5 stars: very good" : `${score} stars`)),
     );
     const comment = h("input", { id: "chat-comment", maxlength: "1000", autocomplete: "off" });
-    const said = h("p", { class: "chat__fine", role: "status", hidden: true });
+    const status = h("p", { class: "chat__fine", role: "status", hidden: true });
     const form = h(
       "form",
       { class: "chat__rate" },
       h("fieldset", { class: "chat__stars" }, h("legend", {}, "How did we do?"), h("div", { class: "chat__starrow" }, ...stars)),
       h("div", { class: "field" }, h("label", { for: "chat-comment" }, "Comments (optional)"), comment),
       h("button", { type: "submit", class: "button button--small" }, "Send rating"),
-      said,
+      status,
     );
     form.addEventListener("change", () => {
       const score = Number(new FormData(form).get("chat-score"));
@@ -389,7 +389,7 @@ export class Panel {
       if (!score) return;
       this.#actions.rate(score, comment.value.trim()).then(
         () => this.focus(),
-        (error: Error) => say(said, error.message),
+        (error: Error) => setText(status, error.message),
       );
     });
     return form;
@@ -424,15 +424,15 @@ export class Panel {
     this.#you.dataset["account"] = there ? "yes" : "no";
   }
 
-  /** A question above the box; what `act` gives is said when it is done. */
+  /** A question above the box; the result of `act` is shown when it is done. */
   #openSheet(title: string, body: HTMLElement, yes: string, act: () => Promise<string>): void {
-    const said = h("p", { class: "field__error", role: "alert", hidden: true });
+    const status = h("p", { class: "field__error", role: "alert", hidden: true });
     const form = h(
       "form",
       { "aria-labelledby": "chat-sheet" },
       h("h3", { id: "chat-sheet" }, title),
       body,
-      said,
+      status,
       h(
         "p",
         { class: "chat__choices" },
@@ -447,7 +447,7 @@ export class Panel {
           this.#closeSheet();
           if (done) this.news(done);
         },
-        (error: Error) => say(said, error.message),
+        (error: Error) => setText(status, error.message),
       );
     });
     this.#sheet.replaceChildren(form);
@@ -483,7 +483,7 @@ export class Panel {
     grow(this.box);
     const count = length(this.box.value.trim());
     const words = count > LONGEST ? count - LONGEST === 1 ? "1 character too many" : `${(count - LONGEST).toLocaleString("en")} characters too many` : `${count.toLocaleString("en")} of 4,000 characters`;
-    say(this.#count, count < COUNTED ? "" : words);
+    setText(this.#count, count < COUNTED ? "" : words);
     this.#count.classList.toggle("chat__count--over", count > LONGEST);
     this.box.setAttribute("aria-invalid", String(count > LONGEST));
   }
@@ -525,7 +525,7 @@ export class Panel {
 function tick(place: HTMLElement, reached: Reached): void {
   if (place.dataset["reached"] === reached) return;
   place.dataset["reached"] = reached;
-  place.title = SAID[reached];
+  place.title = REACHED_LABELS[reached];
   const drawn: Record<Reached, string[]> = {
     waiting: ["M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14M10 6v4l3 2"],
     sent: ["M5 10.5l3.5 3.5L15.5 6"],
@@ -533,10 +533,10 @@ function tick(place: HTMLElement, reached: Reached): void {
     read: ["M2 10.5l3.5 3.5L12.5 6M9 13l1 1L17.5 6"],
     failed: ["M10 3 18 17H2zM10 8v4M10 14.5v.1"],
   };
-  place.replaceChildren(icon(16, ...drawn[reached]), h("span", { class: reached === "waiting" || reached === "failed" ? "" : "hidden" }, SAID[reached]));
+  place.replaceChildren(icon(16, ...drawn[reached]), h("span", { class: reached === "waiting" || reached === "failed" ? "" : "hidden" }, REACHED_LABELS[reached]));
 }
 
-function who({ conversation, agentOnline }: Standing): string {
+function who({ conversation, agentOnline }: PanelState): string {
   switch (conversation?.status) {
     case "queued":
       return "Waiting for a person";
@@ -550,7 +550,7 @@ function who({ conversation, agentOnline }: Standing): string {
   }
 }
 
-function news({ conversation, on, wasOn, answerByMail, waiting }: Standing): string {
+function news({ conversation, on, wasOn, answerByMail, waiting }: PanelState): string {
   if (!on) return wasOn ? "No connection. We’ll send your messages when you’re back online." : "Connecting…";
   if (conversation?.status !== "queued") return "";
   if (answerByMail) return "Nobody’s available right now. We’ll reply by email.";

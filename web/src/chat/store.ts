@@ -1,37 +1,37 @@
-// What a browser remembers of the chat. Everything works without, for as long as the page is open.
+// What the browser stores of the chat. Without storage everything works for as long as the page is open.
 
 import type { Message, Status } from "./model";
 
-/** The conversation that goes on, known to all tabs. */
-export interface Kept {
+/** The current conversation, shared by all tabs. */
+export interface Saved {
   id: string;
-  /** A guest's proof. */
+  /** A guest's secret. */
   secret?: string;
   /** The account whose conversation it is. */
   account?: string;
   /** The last message's number. */
   last: number;
   status: Status;
-  /** When something last happened, in ms since 1970. */
+  /** When it last changed, in ms since 1970. */
   at: number;
 }
 
-/** A message that the shop has not yet acknowledged. */
+/** A message that the shop has not acknowledged yet. */
 export interface Outgoing {
   id: string;
-  /** Nothing while the conversation does not exist. */
+  /** Left out while the conversation does not exist. */
   conversation?: string;
   text: string;
   at: number;
 }
 
-const KEPT = "bw_chat";
+const SAVED = "bw_chat";
 const OUT = "bw_chat_out_";
 const TEXT = "bw_chat_text";
 const OPEN = "bw_chat_open";
 const LOG = "bw_chat_log";
-/** How many messages a tab keeps to show them at once on the next page. */
-const LOGGED = 100;
+/** How many messages a tab stores, to show them immediately on the next page. */
+const MAX_LOG = 100;
 
 function read<T>(storage: "localStorage" | "sessionStorage", key: string): T | undefined {
   try {
@@ -52,9 +52,9 @@ function write(storage: "localStorage" | "sessionStorage", key: string, value: u
 }
 
 export const store = {
-  kept: (): Kept | undefined => read("localStorage", KEPT),
-  keep: (kept: Kept | undefined): void => write("localStorage", KEPT, kept),
-  isKept: (key: string | null): boolean => key === KEPT || key === null,
+  saved: (): Saved | undefined => read("localStorage", SAVED),
+  save: (saved: Saved | undefined): void => write("localStorage", SAVED, saved),
+  isSaved: (key: string | null): boolean => key === SAVED || key === null,
   isOutgoing: (key: string | null): boolean => key?.startsWith(OUT) ?? true,
 
   outgoing(): Outgoing[] {
@@ -67,17 +67,17 @@ export const store = {
     }
   },
   put: (one: Outgoing): void => write("localStorage", OUT + one.id, one),
-  drop: (id: string): void => write("localStorage", OUT + id, undefined),
+  remove: (id: string): void => write("localStorage", OUT + id, undefined),
 
   text: (): string => read<string>("sessionStorage", TEXT) ?? "",
-  type: (text: string): void => write("sessionStorage", TEXT, text || undefined),
+  saveText: (text: string): void => write("sessionStorage", TEXT, text || undefined),
   isOpen: (): boolean => read<boolean>("sessionStorage", OPEN) ?? false,
-  open: (open: boolean): void => write("sessionStorage", OPEN, open || undefined),
+  saveOpen: (open: boolean): void => write("sessionStorage", OPEN, open || undefined),
 
   log(id: string): Message[] {
-    const kept = read<{ id: string; messages: Message[] }>("sessionStorage", LOG);
-    return kept?.id === id ? kept.messages : [];
+    const log = read<{ id: string; messages: Message[] }>("sessionStorage", LOG);
+    return log?.id === id ? log.messages : [];
   },
-  remember: (id: string, messages: Message[]): void => write("sessionStorage", LOG, { id, messages: messages.slice(-LOGGED) }),
-  forgetLog: (): void => write("sessionStorage", LOG, undefined),
+  saveLog: (id: string, messages: Message[]): void => write("sessionStorage", LOG, { id, messages: messages.slice(-MAX_LOG) }),
+  removeLog: (): void => write("sessionStorage", LOG, undefined),
 };
