@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use bookworm_chat::{
-    ChatService, Clients, Needs,
+    ChatService, Clients, Dependencies,
     bot::{Bot, Writer},
+    store::{ChatStore, SqlStore},
     triage::{Triage, embed::Models},
 };
 use bookworm_gateway::Note;
@@ -13,8 +14,8 @@ use crate::{
     part::{Part, Store},
 };
 
-/// `models` understand messages by their meaning; without them the bot goes by words alone. `writer` chooses words; without
-/// it the bot says its own.
+/// `models` classify messages by their meaning; without them the bot goes by words alone. `writer` puts answers into words;
+/// without it the bot uses its own.
 pub async fn build(
     foundation: &Foundation,
     models: Option<Models>,
@@ -28,14 +29,18 @@ pub async fn build(
     let policies = settings.policies_dir.clone().unwrap_or_else(|| foundation.settings.data_dir.join("policies"));
     let zone = foundation.settings.web.time_zone;
     let bot = Bot::new(triage, &policies, &settings.bot, writer, zone);
-    let needs = Needs {
+    // The one place that chooses the store.
+    let db = foundation.inventory.database(ChatService::NAME).await?;
+    let store: Arc<dyn ChatStore> = Arc::new(SqlStore::open(db, foundation.clock.clone()).await?);
+    let service = ChatService::open(Dependencies {
+        store: store.clone(),
         settings: settings.clone(),
         clock: foundation.clock.clone(),
         verifier: foundation.verifier.clone(),
         responder: Arc::new(bot.clone()),
         clients: Clients { basket, ordering, mail },
-    };
-    let service = ChatService::open(foundation.inventory.database(ChatService::NAME).await?, needs).await?;
+    })
+    .await?;
     let mut loops = service.loops();
     loops.extend(bot.loops());
     let understands = bot.clone();
@@ -44,13 +49,28 @@ pub async fn build(
         false => "the chat's bot goes by words alone".to_owned(),
     });
     Ok(Part {
-        api: service.api().merge(bot.api()),
+        api: service.api().merge(bookworm_chat::bot_api(&bot)),
         others: service.hub(),
-        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
+        stores: vec![part(store)],
         notes: vec![("chat_bot", note)],
         loops,
         on_api: vec![Box::new(move |api| bot.connect(api))],
         on_stop: vec![Box::pin(async move { service.shutdown().await })],
         ..Part::default()
     })
+}
+
+/// The store as the process sees it.
+fn part(store: Arc<dyn ChatStore>) -> Store {
+    let checked = store.clone();
+    Store {
+        name: store.name().to_owned(),
+        check: Arc::new(move || {
+            let store = checked.clone();
+            Box::pin(async move { store.check().await })
+        }),
+        inbox: store.inbox(),
+        outbox: Some(store.outbox()),
+        close: Box::pin(async move { store.close().await }),
+    }
 }

@@ -1,353 +1,311 @@
-//! What every store of conversations must do, on each database.
+//! The SQL store passes the contract on every database, and reads and writes the stored form of `golden/`.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bookworm_chat::{
-    bot::Skill,
     domain::{
-        conversation::{Conversation, Customer, Decision, Resolution},
-        message::{Side, Words},
-        routing::AgentStatus,
+        agent::{AgentStatus, ChatAgent, Skill},
+        conversation::{Conversation, ConversationStatus, Customer, Rating, ReadState, Waiting},
+        intent::Intent,
+        message::{AuthorKind, Link, Message, Note},
+        reply::{Memory, Pending, Reason},
     },
-    store::{Agent, Change, ChatStore, CommitError, Filter, Letter, MIGRATIONS, SqlStore},
+    store::{Agent, CannedReply, Change, ChatStore, SqlStore, contract},
 };
-use bookworm_contracts::{
-    events::chat::AnsweredByMail,
-    rest::chat::{CannedReply, ChatAgent, ChatNote, ConversationStatus},
-};
-use bookworm_db::{Databases, Db, Migration, Pool, Sql};
-use bookworm_kernel::{Cause, ConversationId, CustomerId, Email, SystemClock, Timestamp};
-use bookworm_messaging::Outbox;
+use bookworm_db::{Databases, Db, FromRow, Pool, Sql, Value, values};
+use bookworm_kernel::{Cause, Clock, ConversationId, CustomerId, Email, ManualClock, OrderId, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// A store, and what is needed to look behind it.
-struct House {
-    store: Arc<dyn ChatStore>,
+/// A store on a database of its own, and its clock.
+struct Bench {
     db: Db,
+    clock: Arc<ManualClock>,
+    store: SqlStore,
 }
 
-async fn open(databases: &Databases) -> House {
-    let db = databases.open("chat").await.unwrap();
-    let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, MIGRATIONS].concat();
-    db.migrate(&migrations, Timestamp::default()).await.unwrap();
-    let store = Arc::new(SqlStore::new(db.clone(), Outbox::new(Arc::new(SystemClock))));
-    House { store, db }
+impl Bench {
+    async fn new(databases: &Databases) -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
+        let db = databases.open("chat").await.unwrap();
+        let store = SqlStore::open(db.clone(), clock.clone()).await.unwrap();
+        Self { db, clock, store }
+    }
 }
 
-/// Runs a test on SQLite, and on PostgreSQL when there is one.
-async fn on_each<F: Future<Output = ()>>(test: impl Fn(House) -> F) {
+#[async_trait]
+impl contract::Bench for Bench {
+    async fn open(&self) -> Arc<dyn ChatStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+/// Runs a test on a new SQLite database, and on a new PostgreSQL one when there is a server.
+async fn on_each<F: Future<Output = ()>>(test: impl Fn(Databases) -> F) {
     let folder = tempfile::tempdir().unwrap();
-    let house = open(&Databases::Sqlite(folder.path().to_owned())).await;
-    let db = house.db.clone();
-    test(house).await;
-    db.close().await;
+    test(Databases::Sqlite(folder.path().to_owned())).await;
     let Ok(url) = std::env::var("BOOKWORM_TEST_POSTGRES") else {
         eprintln!("SKIPPED on PostgreSQL: set BOOKWORM_TEST_POSTGRES to a postgres:// URL");
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must run against PostgreSQL too");
         return;
     };
     let prefix = format!("test_{}_", Uuid::now_v7().simple());
-    let house = open(&Databases::Postgres { url: url.clone(), max_connections: 8, prefix: prefix.clone() }).await;
-    let db = house.db.clone();
-    test(house).await;
-    db.close().await;
+    test(Databases::Postgres { url: url.clone(), max_connections: 8, prefix: prefix.clone() }).await;
     let server = Pool::connect(&url).await.unwrap();
     server.batch(&format!("DROP SCHEMA \"{prefix}chat\" CASCADE")).await.unwrap();
     server.close().await;
 }
 
+/// Empties the tables.
+async fn clear(db: &Db) {
+    let cleared: Result<(), bookworm_db::DbError> = db
+        .transact(|tx| {
+            Box::pin(async move {
+                for table in ["conversations", "messages", "notes", "agents", "canned_replies", "outbox"] {
+                    tx.exec(&format!("DELETE FROM {table}"), []).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+    cleared.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_passes_the_contract() {
+    on_each(|databases| async move {
+        let first = Bench::new(&databases).await;
+        let db = first.db.clone();
+        contract::run(async || {
+            clear(&db).await;
+            let clock = Arc::new(ManualClock::at(first.clock.now()));
+            Bench { store: SqlStore::open(db.clone(), clock.clone()).await.unwrap(), db: db.clone(), clock }
+        })
+        .await;
+        first.store.close().await;
+    })
+    .await;
+}
+
 fn at(second: i64) -> Timestamp {
-    Timestamp::from_micros(second * 1_000_000)
+    Timestamp::from_micros(second * 1_000_000 + 123_456)
 }
 
-fn words(text: &str) -> Words {
-    Words::parse(text).unwrap()
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + n)
 }
 
-fn somebody(id: Option<CustomerId>) -> Customer {
-    let address = id.is_none().then(|| "an address".to_owned());
-    Customer {
-        id,
-        name: "Ann".into(),
-        email: Email::parse("ann@reader.test").ok(),
-        confirmed: false,
-        secret: None,
-        address,
+fn bo() -> ChatAgent {
+    ChatAgent { id: CustomerId::from_uuid(id(7)), name: "Bo".into() }
+}
+
+/// A conversation with every field set.
+fn conversation() -> Conversation {
+    Conversation {
+        id: ConversationId::from_uuid(id(1)),
+        status: ConversationStatus::WithAgent,
+        customer: Customer {
+            id: Some(CustomerId::from_uuid(id(2))),
+            name: "Ann".into(),
+            email: Email::parse("ann@reader.test").ok(),
+            confirmed: true,
+            secret: serde_json::from_str("\"c2VjcmV0\"").unwrap(),
+            address: Some("an address".into()),
+        },
+        language: "en".into(),
+        agent: Some(bo()),
+        skill: Skill::Payment,
+        intent: Some("track_order".into()),
+        hand_over_reason: Some(Reason::BeyondTheBot),
+        waiting: Some(Waiting { since: at(10), returned: true, but: Some(CustomerId::from_uuid(id(8))) }),
+        person_wanted_since: Some(at(11)),
+        mail_promised: true,
+        customer_read: ReadState { delivered: 4, read: 3 },
+        agent_read: ReadState { delivered: 5, read: 5 },
+        rating: Some(Rating { score: 4, comment: Some("Good".into()), at: at(12) }),
+        memory: Memory {
+            not_understood: 1,
+            pending: Some(Pending::CancelOrder { order: OrderId::from_uuid(id(9)), number: "BW-7K3M-92QV".into() }),
+            asked_for: Some(Intent::CancelOrder),
+        },
+        bot_due: vec![4, 5],
+        bot_due_since: Some(at(13)),
+        transcripts: vec![at(14)],
+        preview: Some("Where is it?".into()),
+        started_at: at(1),
+        updated_at: at(15),
+        version: 9,
+        last_seq: 5,
     }
 }
 
-fn agent(n: u128) -> ChatAgent {
-    ChatAgent { id: CustomerId::from_uuid(Uuid::from_u128(n)), name: format!("Agent {n}") }
+/// A conversation in which nothing happened yet.
+fn new_conversation() -> Conversation {
+    let guest = Customer { id: None, name: "Guest".into(), email: None, confirmed: false, secret: None, address: None };
+    Conversation::start(ConversationId::from_uuid(id(1)), guest, "en".into(), at(1)).next
 }
 
-fn at_work(n: u128, capacity: u32) -> Agent {
+/// A message with every field set.
+fn message() -> Message {
+    Message {
+        conversation_id: ConversationId::from_uuid(id(1)),
+        seq: 5,
+        author: AuthorKind::Bot,
+        agent_id: Some(CustomerId::from_uuid(id(7))),
+        name: "Bot".into(),
+        text: "Here it is.".into(),
+        links: vec![Link { title: "Your order".into(), href: "/orders/1".into() }],
+        suggestions: vec!["Yes, cancel it".into()],
+        client_message_id: Some(id(20)),
+        answer_id: Some(id(21)),
+        at: at(5),
+    }
+}
+
+fn plain_message() -> Message {
+    Message {
+        author: AuthorKind::System,
+        agent_id: None,
+        links: Vec::new(),
+        suggestions: Vec::new(),
+        client_message_id: None,
+        answer_id: None,
+        ..message()
+    }
+}
+
+fn note() -> Note {
+    Note { conversation_id: ConversationId::from_uuid(id(1)), agent: bo(), text: "A regular".into(), at: at(3) }
+}
+
+fn agent() -> Agent {
     Agent {
-        agent: agent(n),
-        status: AgentStatus::Available,
-        capacity,
-        skills: vec![Skill::Orders],
-        languages: vec!["en".into()],
-        idle_since: at(0),
-        gone_since: None,
+        agent: bo(),
+        status: AgentStatus::Away,
+        capacity: 3,
+        skills: vec![Skill::Orders, Skill::General],
+        languages: vec!["de".into(), "en".into()],
+        idle_since: at(2),
+        gone_since: Some(at(4)),
     }
 }
 
-fn change(before: Option<&Conversation>, decision: Decision) -> Change {
-    Change {
-        conversation: decision.next,
-        expected: before.map(|before| before.version),
-        messages: decision.messages,
-        letters: Vec::new(),
-        taken_by: None,
-        cause: Cause::start(),
-    }
+fn replies() -> Vec<CannedReply> {
+    vec![CannedReply { shortcut: "bye".into(), text: "Good bye, {name}".into() }]
 }
 
-impl House {
-    async fn keep(&self, before: &Conversation, decision: Decision) -> Conversation {
-        let next = decision.next.clone();
-        self.store.commit(change(Some(before), decision)).await.unwrap();
-        next
-    }
-
-    async fn start(&self, customer: Customer, now: Timestamp) -> Conversation {
-        let decision = Conversation::start(ConversationId::new(), customer, "en".into(), now);
-        let next = decision.next.clone();
-        self.store.commit(change(None, decision)).await.unwrap();
-        next
-    }
-
-    async fn says(&self, conversation: &Conversation, id: Uuid, now: Timestamp) -> Conversation {
-        let decision = conversation.customer_says(&words("Where is it?"), id, 100, now).unwrap();
-        self.keep(conversation, decision).await
-    }
-
-    async fn queued(&self, now: Timestamp) -> Conversation {
-        let conversation = self.start(somebody(None), now).await;
-        let decision = conversation.ask_for_person(true, now).unwrap();
-        self.keep(&conversation, decision).await
-    }
-
-    async fn taken(&self, conversation: &Conversation, n: u128, now: Timestamp) -> Result<Conversation, CommitError> {
-        let decision = conversation.accept(&agent(n), now).unwrap();
-        let next = decision.next.clone();
-        let taken = Change { taken_by: Some(agent(n).id), ..change(Some(conversation), decision) };
-        self.store.commit(taken).await.map(|()| next)
-    }
+fn golden(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-fn ids(conversations: &[Conversation]) -> Vec<ConversationId> {
-    conversations.iter().map(|conversation| conversation.id).collect()
+fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &str, value: &T) {
+    let stored = golden(name);
+    assert_eq!(&serde_json::from_str::<T>(&stored).unwrap(), value, "{name}: what is stored in shops is read");
+    assert_eq!(serde_json::to_string(value).unwrap(), stored, "{name}: and written as before");
+}
+
+/// Change these files only by adding one with the form of a new release: shops have documents in the form of each.
+#[test]
+fn documents_keep_their_stored_form() {
+    same("conversation", &conversation());
+    same("conversation-new", &new_conversation());
+    same("message", &message());
+    same("message-plain", &plain_message());
+    same("note", &note());
+    same("agent", &agent());
+    same("canned-replies", &replies());
+    // The first releases had neither of these.
+    let old = golden("agent").replace(",\"gone_since\":\"1970-01-01T00:00:04.123456Z\"", "");
+    assert_eq!(serde_json::from_str::<Agent>(&old).unwrap(), Agent { gone_since: None, ..agent() });
+}
+
+#[derive(FromRow)]
+struct Document {
+    document: String,
+}
+
+async fn document(db: &Db, table: &str) -> String {
+    let row: Option<Document> = db.read().one(&format!("SELECT document FROM {table}"), []).await.unwrap();
+    row.unwrap().document
+}
+
+async fn insert(db: &Db, sql: &'static str, values: Vec<Value>) {
+    let inserted: Result<u64, bookworm_db::DbError> =
+        db.transact(move |tx| Box::pin(async move { tx.exec(sql, values).await })).await;
+    assert_eq!(inserted.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_change_is_kept_whole_or_not_at_all() {
-    on_each(|house| async move {
-        let id = Uuid::new_v4();
-        let started = house.start(somebody(None), at(1)).await;
-        let said = house.says(&started, id, at(2)).await;
-        assert_eq!(house.store.find(said.id).await.unwrap().as_ref(), Some(&said));
+async fn rows_of_earlier_releases_are_read_and_new_ones_are_the_same() {
+    on_each(|databases| async move {
+        let bench = Bench::new(&databases).await;
+        let (db, store) = (&bench.db, &bench.store);
+        let conversation = conversation();
 
-        let late = started.customer_says(&words("Late"), Uuid::new_v4(), 100, at(3)).unwrap();
-        let conflict = house.store.commit(change(Some(&started), late)).await;
-        assert!(matches!(conflict, Err(CommitError::Conflict)), "{conflict:?}");
-
-        let again = said.customer_says(&words("Again"), id, 100, at(3)).unwrap();
-        let letter = Letter::Answer(AnsweredByMail {
-            conversation_id: said.id,
-            email: Email::parse("ann@reader.test").unwrap(),
-            customer_name: "Ann".into(),
-            agent_name: "Bo".into(),
-            text: "Here".into(),
-            proven: false,
-            sender: String::new(),
-        });
-        let duplicate = Change { letters: vec![letter.clone()], ..change(Some(&said), again) };
-        let duplicate = house.store.commit(duplicate).await;
-        assert!(matches!(duplicate, Err(CommitError::Duplicate)), "{duplicate:?}");
-
-        assert_eq!(house.store.find(said.id).await.unwrap().as_ref(), Some(&said), "nothing was kept of either");
-        let messages = house.store.messages(said.id, 0, 10).await.unwrap();
-        assert_eq!(messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["Where is it?"]);
-        let waiting = || async { house.db.read().scalar::<i64>("SELECT COUNT(*) FROM outbox", []).await.unwrap() };
-        assert_eq!(waiting().await, Some(0), "no mail without its message");
-        let good = said.customer_says(&words("Good"), Uuid::new_v4(), 100, at(3)).unwrap();
-        house.store.commit(Change { letters: vec![letter], ..change(Some(&said), good) }).await.unwrap();
-        assert_eq!(waiting().await, Some(1));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_same_id_is_one_message_of_each_side() {
-    on_each(|house| async move {
-        let id = Uuid::new_v4();
-        house.store.put_agent(&at_work(1, 3)).await.unwrap();
-        let queued = house.queued(at(1)).await;
-        let said = house.says(&queued, id, at(2)).await;
-        let with = house.taken(&said, 1, at(3)).await.unwrap();
-        let answer = with.agent_says(agent(1).id, &words("Here"), id, true, 100, at(4)).unwrap();
-        house.keep(&with, answer).await;
-        let sent = |side| house.store.sent(said.id, side, id);
-        assert_eq!(sent(Side::Customer).await.unwrap().map(|message| message.text), Some("Where is it?".into()));
-        assert_eq!(sent(Side::Agent).await.unwrap().map(|message| message.text), Some("Here".into()));
-        assert_eq!(house.store.sent(said.id, Side::Agent, Uuid::new_v4()).await.unwrap(), None);
-        assert_eq!(house.store.sent(ConversationId::new(), Side::Agent, id).await.unwrap(), None);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn messages_are_read_from_either_end() {
-    on_each(|house| async move {
-        let mut conversation = house.start(somebody(None), at(1)).await;
-        for n in 0..5 {
-            conversation = house.says(&conversation, Uuid::new_v4(), at(n)).await;
-        }
-        let numbers = |messages: Vec<bookworm_contracts::rest::chat::ChatMessage>| {
-            messages.into_iter().map(|message| message.seq).collect::<Vec<_>>()
+        store.put_agent(&agent()).await.unwrap();
+        store.put_canned_replies(&replies(), 0).await.unwrap();
+        let change = Change {
+            conversation: conversation.clone(),
+            expected: None,
+            messages: vec![message()],
+            letters: Vec::new(),
+            taken_by: None,
+            cause: Cause::start(),
         };
-        assert_eq!(numbers(house.store.messages(conversation.id, 2, 2).await.unwrap()), [3, 4]);
-        assert_eq!(numbers(house.store.messages_before(conversation.id, 4, 2).await.unwrap()), [2, 3]);
-        assert_eq!(house.store.message(conversation.id, 3).await.unwrap().map(|message| message.seq), Some(3));
-        assert_eq!(house.store.message(conversation.id, 6).await.unwrap(), None);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn those_who_wait_are_in_order_and_those_who_were_lost_come_first() {
-    on_each(|house| async move {
-        house.store.put_agent(&at_work(1, 3)).await.unwrap();
-        let (first, second, third) = (house.queued(at(1)).await, house.queued(at(2)).await, house.queued(at(3)).await);
-        let with = house.taken(&third, 1, at(4)).await.unwrap();
-        assert_eq!(ids(&house.store.waiting(10).await.unwrap()), [first.id, second.id]);
-        let lost = house.keep(&with, with.agent_is_lost(agent(1).id, at(50))).await;
-        assert_eq!(ids(&house.store.waiting(10).await.unwrap()), [third.id, first.id, second.id]);
-        assert_eq!(ids(&house.store.waiting(2).await.unwrap()), [third.id, first.id]);
-        let ahead = |conversation: &Conversation| house.store.ahead_of(conversation.rank().unwrap());
-        assert_eq!((ahead(&lost).await.unwrap(), ahead(&second).await.unwrap()), (0, 2));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_gets_more_than_their_capacity_however_many_are_given_at_once() {
-    on_each(|house| async move {
-        house.store.put_agent(&at_work(1, 3)).await.unwrap();
-        let mut waiting = Vec::new();
-        for n in 0..10 {
-            waiting.push(house.queued(at(n)).await);
+        store.commit(change).await.unwrap();
+        assert!(store.add_note(&note()).await.unwrap());
+        for (table, name) in [
+            ("conversations", "conversation"),
+            ("messages", "message"),
+            ("notes", "note"),
+            ("agents", "agent"),
+            ("canned_replies", "canned-replies"),
+        ] {
+            assert_eq!(document(db, table).await, golden(name), "{table}");
         }
-        let taken = waiting.iter().map(|conversation| house.taken(conversation, 1, at(20)));
-        let taken = futures::future::join_all(taken).await;
-        assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 3);
-        assert!(taken.iter().all(|taken| matches!(taken, Ok(_) | Err(CommitError::AgentFull))));
-        assert_eq!(house.store.loads().await.unwrap(), [(agent(1).id, 3)]);
-        let refused = house.taken(&waiting[9], 2, at(20)).await;
-        assert!(matches!(refused, Err(CommitError::AgentFull)), "nobody knows this agent");
-    })
-    .await;
-}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conversation_is_taken_once() {
-    on_each(|house| async move {
-        for n in 1..=8 {
-            house.store.put_agent(&at_work(n, 3)).await.unwrap();
-        }
-        let queued = house.queued(at(1)).await;
-        let taken = futures::future::join_all((1..=8).map(|n| house.taken(&queued, n, at(2)))).await;
-        assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 1);
-        assert!(taken.iter().all(|taken| matches!(taken, Ok(_) | Err(CommitError::Conflict))));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn lists_show_what_they_are_asked_for() {
-    on_each(|house| async move {
-        let (ann, bo) = (CustomerId::new(), CustomerId::new());
-        let first = house.start(somebody(Some(ann)), at(1)).await;
-        let second = house.start(somebody(Some(ann)), at(2)).await;
-        let other = house.start(somebody(Some(bo)), at(3)).await;
-        let guest = house.start(somebody(None), at(4)).await;
-        let list = |filter: Filter, after, limit| {
-            let store = house.store.clone();
-            async move { ids(&store.list(&filter, after, limit).await.unwrap()) }
-        };
-        let of_ann = Filter { customer: Some(ann), ..Filter::default() };
-        assert_eq!(list(of_ann.clone(), None, 10).await, [second.id, first.id]);
-        assert_eq!(list(of_ann, Some(second.id), 10).await, [first.id]);
-        assert_eq!(list(Filter::default(), None, 2).await, [guest.id, other.id]);
-        assert_eq!(house.store.open_from("an address").await.unwrap(), 1);
-        assert_eq!(house.store.open_from("another").await.unwrap(), 0);
-
-        let closed = first.close(agent(1).id, Resolution::Closed, at(9)).unwrap();
-        house.keep(&first, closed).await;
-        assert_eq!(ids(&house.store.open_of(ann, 10).await.unwrap()), [second.id]);
-        let only_closed = Filter { status: Some(ConversationStatus::Closed), ..Filter::default() };
-        assert_eq!(list(only_closed, None, 10).await, [first.id]);
-        let mut census = house.store.census().await.unwrap();
-        census.sort_by_key(|(_, count)| *count);
-        assert_eq!(census, [(ConversationStatus::Closed, 1), (ConversationStatus::Bot, 3)]);
-        let idle = house.store.idle(ConversationStatus::Bot, at(4), 10).await.unwrap();
-        assert_eq!(ids(&idle), [second.id, other.id]);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_the_bot_owes_is_found_and_forgotten_when_it_is_given() {
-    on_each(|house| async move {
-        let conversation = house.start(somebody(None), at(1)).await;
-        let asked = house.says(&conversation, Uuid::new_v4(), at(10)).await;
-        assert!(house.store.due(at(9), 10).await.unwrap().is_empty());
-        assert_eq!(ids(&house.store.due(at(10), 10).await.unwrap()), [asked.id]);
-        house.keep(&asked, asked.needs_no_bot(at(11))).await;
-        assert!(house.store.due(at(99), 10).await.unwrap().is_empty());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_deleted_conversation_leaves_nothing() {
-    on_each(|house| async move {
-        let conversation = house.start(somebody(None), at(1)).await;
-        let said = house.says(&conversation, Uuid::new_v4(), at(2)).await;
-        let note = ChatNote { conversation_id: said.id, agent: agent(1), text: "A regular".into(), at: at(3) };
-        assert!(house.store.add_note(&note).await.unwrap());
-        assert_eq!(house.store.notes(said.id, 10).await.unwrap(), std::slice::from_ref(&note));
-        assert!(house.store.delete(said.id).await.unwrap());
-        assert!(!house.store.delete(said.id).await.unwrap());
-        assert_eq!(house.store.find(said.id).await.unwrap(), None);
-        assert!(house.store.messages(said.id, 0, 10).await.unwrap().is_empty());
-        assert!(house.store.notes(said.id, 10).await.unwrap().is_empty());
-        assert!(!house.store.add_note(&note).await.unwrap(), "there is nothing to note anything on");
-        let more = said.customer_says(&words("Still there?"), Uuid::new_v4(), 100, at(4)).unwrap();
-        let conflict = house.store.commit(change(Some(&said), more)).await;
-        assert!(matches!(conflict, Err(CommitError::Conflict)), "{conflict:?}");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn agents_and_prepared_answers_are_kept() {
-    on_each(|house| async move {
-        let mut known = at_work(7, 3);
-        house.store.put_agent(&known).await.unwrap();
-        known.gone_since = Some(at(5).plus(Duration::from_secs(1)));
-        house.store.put_agent(&known).await.unwrap();
-        assert_eq!(house.store.agents().await.unwrap(), [known.clone()]);
-        assert_eq!(house.store.agent(known.agent.id).await.unwrap(), Some(known));
-
-        let replies = [CannedReply { shortcut: "bye".into(), text: "Good bye".into() }];
-        assert_eq!(house.store.canned_replies().await.unwrap(), (Vec::new(), 0));
-        assert_eq!(house.store.put_canned_replies(&replies, 0).await.unwrap(), Some(1));
-        assert_eq!(house.store.put_canned_replies(&[], 0).await.unwrap(), None, "they were changed meanwhile");
-        assert_eq!(house.store.put_canned_replies(&[], 1).await.unwrap(), Some(2));
-        assert_eq!(house.store.canned_replies().await.unwrap(), (Vec::new(), 2));
+        clear(db).await;
+        insert(
+            db,
+            "INSERT INTO conversations (id, version, status, updated_at, document) VALUES ($1, 9, 'with_agent', 0, $2)",
+            values![id(1), golden("conversation")].to_vec(),
+        )
+        .await;
+        insert(
+            db,
+            "INSERT INTO messages (conversation_id, seq, side, document) VALUES ($1, 5, 'agent', $2)",
+            values![id(1), golden("message-plain")].to_vec(),
+        )
+        .await;
+        insert(
+            db,
+            "INSERT INTO notes (id, conversation_id, document) VALUES ($1, $1, $2)",
+            values![id(1), golden("note")].to_vec(),
+        )
+        .await;
+        insert(db, "INSERT INTO agents (id, document) VALUES ($1, $2)", values![id(7), golden("agent")].to_vec()).await;
+        insert(
+            db,
+            "INSERT INTO canned_replies (id, version, document) VALUES (1, 4, $1)",
+            values![golden("canned-replies")].to_vec(),
+        )
+        .await;
+        assert_eq!(store.find(conversation.id).await.unwrap(), Some(conversation.clone()));
+        assert_eq!(store.messages(conversation.id, 0, 10).await.unwrap(), [plain_message()]);
+        assert_eq!(store.notes(conversation.id, 10).await.unwrap(), [note()]);
+        assert_eq!(store.agents().await.unwrap(), [agent()]);
+        assert_eq!(store.canned_replies().await.unwrap(), (replies(), 4));
+        store.close().await;
     })
     .await;
 }

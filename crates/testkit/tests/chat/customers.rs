@@ -271,14 +271,8 @@ async fn nobody_there_means_a_promise_and_then_a_mail() {
 
 /// The messages with this name that wait in the outbox.
 async fn letters(house: &House, name: &str) -> Vec<Value> {
-    use bookworm_db::{FromRow, Sql};
-    #[derive(FromRow)]
-    struct Row {
-        envelope: String,
-    }
-    let rows: Vec<Row> = house.service.db().read().all("SELECT envelope FROM outbox ORDER BY seq", []).await.unwrap();
-    let envelopes = rows.iter().map(|row| serde_json::from_str::<Value>(&row.envelope).unwrap());
-    envelopes.filter(|envelope| envelope["type"].as_str().unwrap().contains(name)).map(|e| e["data"].clone()).collect()
+    let envelopes = house.service.store().outbox().waiting(1_000).await.unwrap();
+    envelopes.into_iter().filter(|envelope| envelope.subject.contains(name)).map(|envelope| envelope.data).collect()
 }
 
 #[tokio::test]

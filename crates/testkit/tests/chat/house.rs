@@ -12,8 +12,13 @@ use std::{
 use async_trait::async_trait;
 use axum::{Extension, Router};
 use bookworm_chat::{
-    ChatService, Clients, Needs,
-    bot::{HandOver, Reason, Reply, Responder, Skill, Turn},
+    ChatService, Clients, Dependencies,
+    bot::{Responder, Turn},
+    domain::{
+        agent::Skill,
+        reply::{HandOver, Reason, Reply},
+    },
+    store::SqlStore,
 };
 use bookworm_config::Chat as Settings;
 use bookworm_contracts::grpc::{
@@ -217,7 +222,9 @@ impl House {
         let verifier = Arc::new(TokenVerifier::new(None, "bookworm", clock.clone()));
         verifier.set_keys([("k".to_owned(), key.verifying_key().to_bytes())]);
         let script = Arc::new(Script { turns: Mutex::default(), go: Semaphore::new(0) });
-        let needs = Needs {
+        let db = databases.open("chat").await.unwrap();
+        let dependencies = Dependencies {
+            store: Arc::new(SqlStore::open(db, clock.clone()).await.unwrap()),
             settings: settings.clone(),
             clock: clock.clone(),
             verifier: verifier.clone(),
@@ -236,7 +243,7 @@ impl House {
                 )),
             },
         };
-        let service = ChatService::open(databases.open("chat").await.unwrap(), needs).await.unwrap();
+        let service = ChatService::open(dependencies).await.unwrap();
         let (api, _) = service.api().split_for_parts();
         let router = Router::new().nest("/api/v1", api).merge(service.hub()).layer(Extension(verifier));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -258,7 +265,7 @@ impl House {
         for task in self.running.drain(..) {
             task.await.unwrap();
         }
-        self.service.db().close().await;
+        self.service.store().close().await;
     }
 
     /// Stops in good order and starts on the same data.

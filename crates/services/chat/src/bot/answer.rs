@@ -1,8 +1,6 @@
 //! An answer while it is being put together.
 
-use bookworm_contracts::rest::chat::ChatLink;
-
-use super::{HandOver, Pending, Reason, Skill};
+use super::{HandOver, Link, Pending, Reason, Skill};
 use crate::domain::intent::Intent;
 
 /// What the customer types, or clicks, to reach a person.
@@ -12,7 +10,7 @@ pub(super) const PERSON: &str = "Talk to a person";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Answer {
     pub text: String,
-    pub links: Vec<ChatLink>,
+    pub links: Vec<Link>,
     pub suggestions: Vec<String>,
     pub hand_over: Option<HandOver>,
     pub pending: Option<Pending>,
@@ -36,7 +34,7 @@ impl Answer {
         let href = href.into();
         // Never another host: `//host` and `https:` are none of this shop's paths.
         if href.starts_with('/') && !href.starts_with("//") && self.links.iter().all(|link| link.href != href) {
-            self.links.push(ChatLink { title: title.into(), href });
+            self.links.push(Link { title: title.into(), href });
         }
         self
     }

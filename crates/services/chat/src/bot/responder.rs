@@ -12,7 +12,6 @@ use bookworm_config::ChatBot as Settings;
 use bookworm_kernel::TimeZone;
 use bookworm_loops::Loop;
 use tokio::sync::mpsc;
-use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     HandOver, Memory, Pending, Reason, Reply, Responder, Turn,
@@ -62,7 +61,7 @@ impl Bot {
         Self(Arc::new(Inner { triage, policies, shop, writer, zone }))
     }
 
-    /// Tells where the public API is, once it is there to be asked.
+    /// Connects it to the public API, once that is there.
     pub fn connect(&self, api: Router) {
         self.0.shop.connect(api);
     }
@@ -77,11 +76,6 @@ impl Bot {
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.0.policies
-    }
-
-    /// Its routes below `/api/v1`: `POST /chat/classify` and the policies.
-    pub fn api(&self) -> OpenApiRouter {
-        crate::features::bot_routes().with_state(self.clone())
     }
 
     /// Its background loops: learning once the model is ready, and following the policies' folder.

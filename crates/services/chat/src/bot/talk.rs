@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{intent::Intent, message::GUEST_NAME};
 
-/// Said once at the beginning, and whenever somebody asks.
+/// Utterance once at the beginning, and whenever somebody asks.
 pub(super) const I_AM: &str = "I’m a bot, the shop’s automated assistant.";
 
 const EXAMPLES: &[&str] = &["Where is my order?", "What does delivery cost?", "Recommend me a book", PERSON];

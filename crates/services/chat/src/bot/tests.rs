@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::triage::Triage;
+use crate::{domain::intent::Intent, triage::Triage};
 
 const NUMBER: &str = "BW-7K3M-92QV";
 const OTHERS_NUMBER: &str = "BW-1111-2222";
@@ -190,7 +190,7 @@ pub(super) struct Talk {
     shop: FakeShop,
     pub bot: Bot,
     memory: Memory,
-    before: Vec<Said>,
+    before: Vec<Utterance>,
     token: Option<String>,
     folder: TempDir,
 }
@@ -228,8 +228,8 @@ impl Talk {
     async fn say(&mut self, text: &str) -> Reply {
         let (draft, _) = mpsc::channel(8);
         let reply = self.bot.answer(self.turn(text), draft).await;
-        self.before.push(Said { by_customer: true, text: text.to_owned() });
-        self.before.push(Said { by_customer: false, text: reply.text.clone() });
+        self.before.push(Utterance { by_customer: true, text: text.to_owned() });
+        self.before.push(Utterance { by_customer: false, text: reply.text.clone() });
         self.memory = reply.memory.clone();
         assert!((1..=4_000).contains(&reply.text.chars().count()), "{}", reply.text);
         assert!(reply.suggestions.len() <= 4);

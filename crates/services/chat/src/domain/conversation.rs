@@ -13,28 +13,68 @@
 
 use std::time::Duration;
 
-use bookworm_contracts::rest::chat::{self as rest, AuthorKind, ChatAgent, ChatMessage, ConversationStatus, ReadState};
 use bookworm_kernel::{ConversationId, CustomerId, Email, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{
-    bot::{HandOver, Memory, Reason, Reply, Skill},
-    domain::{
-        message::{self, BOT_NAME, SHOP_NAME, Side, Words},
-        refusal::Refusal,
-        routing,
-        secret::SecretHash,
-    },
+use super::{
+    agent::{ChatAgent, Skill},
+    message::{self, AuthorKind, BOT_NAME, Message, SHOP_NAME, Side, Words},
+    refusal::Refusal,
+    reply::{HandOver, Memory, Reason, Reply},
+    routing,
+    secret::SecretHash,
 };
 
-/// How many of a customer's messages the bot owes an answer at most; older ones are passed over.
-const MOST_DUE: usize = 20;
-/// How many transcripts are sent in an hour.
-const TRANSCRIPTS: usize = 3;
+/// The most messages that wait for the bot; older ones are skipped.
+const MAX_DUE: usize = 20;
+/// The most transcripts an hour.
+const MAX_TRANSCRIPTS: usize = 3;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Whoever asks.
+/// Where a conversation stands. Part of stored documents, and the value of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConversationStatus {
+    /// The bot answers.
+    Bot,
+    /// Waits for a person.
+    Queued,
+    /// A person answers.
+    WithAgent,
+    /// Answered; the customer's next message opens it again.
+    Resolved,
+    /// Over; only staff open it again.
+    Closed,
+}
+
+impl ConversationStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Bot, Self::Queued, Self::WithAgent, Self::Resolved, Self::Closed];
+
+    /// Its name in stored rows and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bot => "bot",
+            Self::Queued => "queued",
+            Self::WithAgent => "with_agent",
+            Self::Resolved => "resolved",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// How far one side has read. Part of stored documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadState {
+    /// The number of the last message delivered to it.
+    pub delivered: u64,
+    /// The number of the last message that it has read.
+    pub read: u64,
+}
+
+/// The customer or guest. Part of stored documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
     /// The account; none for a guest.
@@ -42,41 +82,41 @@ pub struct Customer {
     pub id: Option<CustomerId>,
     /// How to address them.
     pub name: String,
-    /// Where to write to, when they are away.
+    /// The address for answers while they are away.
     #[serde(default)]
     pub email: Option<Email>,
     /// Whether the address is the account's, and confirmed.
     #[serde(default)]
     pub confirmed: bool,
-    /// What a guest proves with.
+    /// The hash of a guest's secret.
     #[serde(default)]
     pub secret: Option<SecretHash>,
-    /// From where a guest came; see [`crate::domain::secret::address_key`].
+    /// A guest's network address; see [`crate::domain::secret::address_key`].
     #[serde(default)]
     pub address: Option<String>,
 }
 
-/// A place in the queue.
+/// A place in the queue. Part of stored documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Since when.
+    /// When the wait began.
     pub since: Timestamp,
     /// Whether an agent had it before: then it waits at the head.
     pub returned: bool,
-    /// Whoever gave it away.
+    /// The agent who gave it back: it is not routed to them again.
     #[serde(default)]
     pub but: Option<CustomerId>,
 }
 
-/// What the customer thinks of it.
+/// The customer's rating. Part of stored documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rating {
     /// 1 to 5.
     pub score: u8,
-    /// In words.
+    /// Up to 2,000 characters.
     #[serde(default)]
     pub comment: Option<String>,
-    /// When.
+    /// When it was given.
     pub at: Timestamp,
 }
 
@@ -87,46 +127,46 @@ pub struct Conversation {
     pub id: ConversationId,
     /// Where it stands.
     pub status: ConversationStatus,
-    /// Whoever asks.
+    /// The customer or guest.
     pub customer: Customer,
     /// The language that they write (ISO 639-1).
     pub language: String,
-    /// Who answers, when a person does.
+    /// The agent who answers, if any.
     #[serde(default)]
     pub agent: Option<ChatAgent>,
-    /// What an agent should know about.
+    /// The skill that an agent should have.
     pub skill: Skill,
     /// The last intent that was recognised.
     #[serde(default)]
     pub intent: Option<String>,
-    /// Why a person was wanted last.
+    /// The reason of the last hand-over.
     #[serde(default)]
     pub hand_over_reason: Option<Reason>,
     /// Its place in the queue, while it waits.
     #[serde(default)]
     pub waiting: Option<Waiting>,
-    /// Since when a person is wanted who has not answered yet.
+    /// Since when the customer waits for a person's first answer.
     #[serde(default)]
     pub person_wanted_since: Option<Timestamp>,
     /// Whether answers are mailed when the customer is away.
     #[serde(default)]
     pub mail_promised: bool,
-    /// How far the customer has got.
+    /// How far the customer has read.
     #[serde(default)]
     pub customer_read: ReadState,
-    /// How far the shop's side has got.
+    /// How far the shop's side has read.
     #[serde(default)]
     pub agent_read: ReadState,
-    /// What the customer thinks of it.
+    /// The last rating.
     #[serde(default)]
     pub rating: Option<Rating>,
-    /// What the bot remembers.
+    /// The bot's memory.
     #[serde(default)]
     pub memory: Memory,
-    /// The customer's messages that the bot still owes an answer, in order.
+    /// The numbers of the messages that the bot has yet to answer, in order.
     #[serde(default)]
     pub bot_due: Vec<u64>,
-    /// Since when it owes the first.
+    /// Since when the first of them waits.
     #[serde(default)]
     pub bot_due_since: Option<Timestamp>,
     /// When transcripts were sent within the last hour.
@@ -137,28 +177,28 @@ pub struct Conversation {
     pub preview: Option<String>,
     /// When it was started.
     pub started_at: Timestamp,
-    /// When something last happened in it; receipts do not count.
+    /// When it was last changed; receipts do not count.
     pub updated_at: Timestamp,
-    /// Counts changes.
+    /// Increases with each change.
     pub version: u64,
-    /// The last message's number.
+    /// The number of the last message; 0 when there is none.
     pub last_seq: u64,
 }
 
-/// What follows from a decision beside the new state: for those who watch, for mails and for counting.
+/// Effects of a decision beside the new state: events, mails and metrics follow from them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
-    /// A person answers now.
+    /// An agent joined.
     Joined(ChatAgent),
-    /// A person answers no more.
+    /// The agent left.
     Left(ChatAgent),
-    /// A person is wanted.
+    /// It was queued for a person.
     HandedOver(Reason),
     /// The bot answered.
     BotAnswered,
-    /// A person answered for the first time since one was wanted so long ago.
+    /// The first answer of a person, this long after one was asked for.
     FirstAnswer(Duration),
-    /// An agent's words must reach the customer by mail.
+    /// An agent's answer to be mailed to the customer.
     AnsweredByMail(String),
 }
 
@@ -167,9 +207,9 @@ pub enum Happened {
 pub struct Decision {
     /// The conversation afterwards.
     pub next: Conversation,
-    /// What is said.
-    pub messages: Vec<ChatMessage>,
-    /// What else follows.
+    /// New messages.
+    pub messages: Vec<Message>,
+    /// Further effects.
     pub happened: Vec<Happened>,
 }
 
@@ -177,7 +217,7 @@ pub struct Decision {
 pub type Decided = Result<Decision, Refusal>;
 
 impl Decision {
-    fn say(&mut self, author: AuthorKind, name: &str, words: &Words, now: Timestamp) -> &mut ChatMessage {
+    fn say(&mut self, author: AuthorKind, name: &str, words: &Words, now: Timestamp) -> &mut Message {
         let message = message::plain(self.next.id, 0, author, name, words, now);
         self.push(message)
     }
@@ -186,7 +226,7 @@ impl Decision {
         self.say(AuthorKind::System, SHOP_NAME, &Words::of_the_shop(text), now);
     }
 
-    fn push(&mut self, mut message: ChatMessage) -> &mut ChatMessage {
+    fn push(&mut self, mut message: Message) -> &mut Message {
         self.next.last_seq += 1;
         message.seq = self.next.last_seq;
         if message.author != AuthorKind::System {
@@ -248,12 +288,12 @@ impl Decision {
         self.next.waiting = None;
         self.next.person_wanted_since = None;
         self.next.mail_promised = false;
-        self.next.bot_owes_nothing();
+        self.next.clear_due();
     }
 }
 
 impl Conversation {
-    /// A new one, in which nothing is said yet.
+    /// A new conversation without messages.
     #[must_use]
     pub fn start(id: ConversationId, customer: Customer, language: String, now: Timestamp) -> Decision {
         let next = Self {
@@ -297,7 +337,7 @@ impl Conversation {
         decision
     }
 
-    fn bot_owes_nothing(&mut self) {
+    fn clear_due(&mut self) {
         self.bot_due.clear();
         self.bot_due_since = None;
     }
@@ -310,8 +350,8 @@ impl Conversation {
         self.status == ConversationStatus::WithAgent && self.agent.as_ref().is_some_and(|with| with.id == agent)
     }
 
-    /// The customer says something. The bot owes an answer while no person answers; a resolved conversation is the
-    /// bot's again.
+    /// The customer writes. The message waits for the bot while no person answers; a resolved conversation goes back to
+    /// the bot.
     ///
     /// # Errors
     /// When it is closed, or too long.
@@ -325,20 +365,20 @@ impl Conversation {
             decision.next.status = ConversationStatus::Bot;
             decision.next.memory = Memory::default();
         }
-        let said = decision.say(AuthorKind::Customer, &self.customer.name, words, now);
-        said.client_message_id = Some(client_message_id);
-        let seq = said.seq;
+        let message = decision.say(AuthorKind::Customer, &self.customer.name, words, now);
+        message.client_message_id = Some(client_message_id);
+        let seq = message.seq;
         if decision.next.status == ConversationStatus::Bot {
             let due = &mut decision.next.bot_due;
             due.push(seq);
-            due.drain(..due.len().saturating_sub(MOST_DUE));
+            due.drain(..due.len().saturating_sub(MAX_DUE));
             decision.next.bot_due_since.get_or_insert(now);
         }
         Ok(decision)
     }
 
-    /// The bot answers the first message that it owes an answer. When a person was asked for meanwhile, the words are
-    /// kept, since the bot may have done what they say, and the rest is not.
+    /// The bot answers the first message that waits for it. When a person was asked for meanwhile, only the text counts:
+    /// the bot may have done what it says.
     ///
     /// # Errors
     /// When that message needs no answer any more.
@@ -357,10 +397,10 @@ impl Conversation {
         let next = &mut decision.next;
         next.bot_due.remove(0);
         next.bot_due_since = (!next.bot_due.is_empty()).then_some(now);
-        let said = decision.say(AuthorKind::Bot, BOT_NAME, &Words::of_the_shop(&reply.text), now);
-        said.links = reply.links;
-        said.suggestions = reply.suggestions.into_iter().take(4).collect();
-        said.answer_id = answer_id;
+        let message = decision.say(AuthorKind::Bot, BOT_NAME, &Words::of_the_shop(&reply.text), now);
+        message.links = reply.links;
+        message.suggestions = reply.suggestions.into_iter().take(4).collect();
+        message.answer_id = answer_id;
         decision.happened.push(Happened::BotAnswered);
         if self.status == ConversationStatus::Bot {
             if let Some(intent) = reply.intent {
@@ -368,25 +408,25 @@ impl Conversation {
             }
             decision.next.memory = reply.memory;
             if let Some(hand_over) = reply.hand_over {
-                decision.next.bot_owes_nothing();
+                decision.next.clear_due();
                 decision.queue(hand_over, someone_is_there, now);
             }
         } else {
-            decision.next.bot_owes_nothing();
+            decision.next.clear_due();
         }
         Ok(decision)
     }
 
-    /// Forgets that the bot owes an answer: a person has it, or it is over.
+    /// No message waits for the bot any more: a person answers, or it is over.
     #[must_use]
     pub fn needs_no_bot(&self, now: Timestamp) -> Decision {
         let mut decision = self.change(now);
         decision.next.updated_at = self.updated_at;
-        decision.next.bot_owes_nothing();
+        decision.next.clear_due();
         decision
     }
 
-    /// The customer asks for a person. What the bot is about to say is still said.
+    /// The customer asks for a person. An answer of the bot that is under way is still given.
     ///
     /// # Errors
     /// When it is closed.
@@ -405,7 +445,7 @@ impl Conversation {
         Ok(decision)
     }
 
-    /// A guest says where to write to. When nobody is there to answer, the answer goes there.
+    /// A guest leaves an email address. When nobody is there to answer, the answer goes there.
     ///
     /// # Errors
     /// When it is closed.
@@ -425,7 +465,7 @@ impl Conversation {
         Ok(decision)
     }
 
-    /// Nobody is there to answer any more while it waits: says so, once.
+    /// Nobody is there to answer any more while it waits: tells the customer, once.
     #[must_use]
     pub fn nobody_is_there(&self, now: Timestamp) -> Decision {
         if self.status != ConversationStatus::Queued || self.mail_promised || self.customer.email.is_none() {
@@ -453,7 +493,7 @@ impl Conversation {
         Ok(decision)
     }
 
-    /// The agent says something; by mail as well when that was promised to a customer who is away.
+    /// The agent writes; the message is mailed as well when that was promised to a customer who is away.
     ///
     /// # Errors
     /// When it is not with this agent, or too long.
@@ -581,7 +621,7 @@ impl Conversation {
         Ok(decision)
     }
 
-    /// The customer says what they think of it; the last time counts.
+    /// The customer rates it; the last rating counts.
     ///
     /// # Errors
     /// While neither a person answers nor it has ended.
@@ -594,7 +634,7 @@ impl Conversation {
         Ok(decision)
     }
 
-    /// One side has got so far. Never goes back, and not beyond what was said.
+    /// One side has received and read up to these messages. Never goes back, and not beyond the last message.
     #[must_use]
     pub fn mark(&self, side: Side, delivered: u64, read: u64) -> Decision {
         let mut next = self.clone();
@@ -610,7 +650,7 @@ impl Conversation {
         Decision { next, messages: Vec::new(), happened: Vec::new() }
     }
 
-    /// Nobody has said anything for so long that it is over.
+    /// Closes it because nobody wrote for long.
     #[must_use]
     pub fn expire(&self, now: Timestamp) -> Decision {
         let mut decision = self.change(now);
@@ -619,7 +659,7 @@ impl Conversation {
         decision
     }
 
-    /// A guest's conversation becomes an account's, whose owner showed its secret.
+    /// A guest's conversation becomes that of an account, whose owner proved to know its secret.
     #[must_use]
     pub fn taken_over_by(&self, customer: Customer, now: Timestamp) -> Decision {
         let mut decision = self.change(now);
@@ -627,7 +667,7 @@ impl Conversation {
         decision
     }
 
-    /// A transcript is sent: to this address, or to the one that is known.
+    /// Sends a transcript: to this address, or to the customer's.
     ///
     /// # Errors
     /// When there is no address, nothing was said, or it was sent too often.
@@ -640,52 +680,28 @@ impl Conversation {
         decision.next.updated_at = self.updated_at;
         let sent = &mut decision.next.transcripts;
         sent.retain(|at| now.since(*at) < HOUR);
-        if sent.len() >= TRANSCRIPTS {
+        if sent.len() >= MAX_TRANSCRIPTS {
             return Err(Refusal::TooManyTranscripts);
         }
         sent.push(now);
         Ok((decision, to))
     }
 
-    /// Its place among those who wait: lower comes first.
+    /// Whether the next answer of a person is mailed.
+    #[must_use]
+    pub fn will_be_answered_by_mail(&self) -> bool {
+        self.mail_promised && self.status == ConversationStatus::Queued
+    }
+
+    /// Its rank in the queue: lower comes first.
     #[must_use]
     pub fn rank(&self) -> Option<i64> {
         self.waiting.map(|waiting| routing::rank(waiting.since, waiting.returned))
     }
-
-    /// As the API shows it; `position` is its place in the queue, from 1.
-    #[must_use]
-    pub fn view(&self, position: Option<u32>) -> rest::Conversation {
-        rest::Conversation {
-            id: self.id,
-            status: self.status,
-            customer_id: self.customer.id,
-            customer_name: self.customer.name.clone(),
-            language: self.language.clone(),
-            agent: self.agent.clone(),
-            intent: self.intent.clone(),
-            queue_position: position.filter(|_| self.status == ConversationStatus::Queued),
-            waiting_since: self
-                .waiting
-                .map(|waiting| waiting.since)
-                .filter(|_| self.status == ConversationStatus::Queued),
-            answer_by_mail: self.mail_promised && self.status == ConversationStatus::Queued,
-            email_known: self.customer.email.is_some(),
-            last_seq: self.last_seq,
-            customer_read: self.customer_read,
-            agent_read: self.agent_read,
-            rating: self.rating.as_ref().map(|rating| rating.score),
-            preview: self.preview.clone(),
-            started_at: self.started_at,
-            updated_at: self.updated_at,
-            version: self.version,
-        }
-    }
 }
 
 /// How an agent ends a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// The customer's next message opens it again.
     Resolved,

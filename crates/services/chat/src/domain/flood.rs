@@ -1,4 +1,4 @@
-//! How much one connection may say.
+//! Limits how often one connection may call.
 
 use bookworm_kernel::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What somebody can want of the shop's support.
+//! What a customer can want of the shop's support.
 
 use std::{fmt, str::FromStr};
 

@@ -1,20 +1,91 @@
 //! Messages: what may be said, and how each side sees it.
 
-use bookworm_contracts::rest::chat::{AuthorKind, ChatAgent, ChatMessage, MAX_MESSAGE_CHARS};
-use bookworm_kernel::{ConversationId, Timestamp, has_visible};
+use bookworm_kernel::{ConversationId, CustomerId, Timestamp, has_visible};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// How the bot signs.
+use super::agent::ChatAgent;
+
+/// The longest message, in characters.
+pub const MAX_MESSAGE_CHARS: usize = 4_000;
+
+/// The bot's name.
 pub const BOT_NAME: &str = "Bot";
-/// How somebody is called who gave no name.
+/// The name of a guest who gave none.
 pub const GUEST_NAME: &str = "Guest";
-/// How the shop itself signs.
+/// The name of the shop as an author.
 pub const SHOP_NAME: &str = "Shop";
 
-/// The two sides of a conversation.
+/// Who wrote a message. Part of stored documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+pub enum AuthorKind {
+    /// The customer, or a guest.
+    Customer,
+    /// The bot.
+    Bot,
+    /// A person of the shop.
+    Agent,
+    /// The shop itself: somebody joined, the conversation was closed.
+    System,
+}
+
+/// A link to a page of this shop. Part of stored documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The page's title.
+    pub title: String,
+    /// A path of this shop, such as `/books/...`; never another host.
+    pub href: String,
+}
+
+/// A message, as it is stored: one document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// 1, 2, 3, ... without gaps within the conversation.
+    pub seq: u64,
+    /// Who wrote it.
+    pub author: AuthorKind,
+    /// The agent's account, when an agent wrote it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent_id: Option<CustomerId>,
+    /// The author's name as the customer sees it.
+    pub name: String,
+    /// Plain text, 1 to 4,000 characters.
+    pub text: String,
+    /// Pages of this shop that belong to it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub links: Vec<Link>,
+    /// Short answers to offer to the customer, such as `Yes, cancel it`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub suggestions: Vec<String>,
+    /// The sender's id for it: the same id again is the same message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_message_id: Option<Uuid>,
+    /// The streamed answer that became this message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answer_id: Option<Uuid>,
+    /// When it was stored.
+    pub at: Timestamp,
+}
+
+/// An agent's note for colleagues, as it is stored: one document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// Its author.
+    pub agent: ChatAgent,
+    /// Plain text, 1 to 4,000 characters.
+    pub text: String,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// The two sides of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
     /// The customer or guest, on all their devices.
     Customer,
@@ -23,7 +94,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Its name on the wire.
+    /// Its name in events, groups and stored rows.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,20 +113,20 @@ impl Side {
     }
 }
 
-/// The words of a message, checked.
+/// The text of a message, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(String);
 
-/// Why words are no message.
+/// Why a text is no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWords {
-    /// There are none.
+    /// Nothing visible.
     #[error("must not be empty")]
     Empty,
-    /// Too many.
+    /// More than [`MAX_MESSAGE_CHARS`].
     #[error("must be at most {MAX_MESSAGE_CHARS} characters")]
     TooLong,
-    /// Something that cannot be shown.
+    /// A character that cannot be shown.
     #[error("must not contain control characters")]
     Control,
 }
@@ -64,7 +135,7 @@ impl Words {
     /// Trims and checks: 1 to 4,000 characters, no control characters but line breaks and tabs. `\r\n` becomes `\n`.
     ///
     /// # Errors
-    /// When they are no message.
+    /// When it is no message.
     pub fn parse(text: &str) -> Result<Self, InvalidWords> {
         let text = text.replace("\r\n", "\n");
         let text = text.trim();
@@ -79,7 +150,7 @@ impl Words {
         }
     }
 
-    /// Words of the shop's own, cut and cleaned to what a message may be.
+    /// A text of the shop's own, cut and cleaned to a valid message.
     #[must_use]
     pub fn of_the_shop(text: &str) -> Self {
         let clean: String =
@@ -88,7 +159,7 @@ impl Words {
         Self(if !has_visible(&clean) { "…".to_owned() } else { clean })
     }
 
-    /// The words.
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,8 +175,8 @@ pub fn plain(
     name: &str,
     words: &Words,
     at: Timestamp,
-) -> ChatMessage {
-    ChatMessage {
+) -> Message {
+    Message {
         conversation_id: conversation,
         seq,
         author,
@@ -129,8 +200,8 @@ pub fn of_agent(
     words: &Words,
     client_message_id: Uuid,
     at: Timestamp,
-) -> ChatMessage {
-    ChatMessage {
+) -> Message {
+    Message {
         agent_id: Some(agent.id),
         client_message_id: Some(client_message_id),
         ..plain(conversation, seq, AuthorKind::Agent, &agent.name, words, at)
@@ -139,7 +210,7 @@ pub fn of_agent(
 
 /// A message as one side sees it: the sender's own id is shown to the sender's side only.
 #[must_use]
-pub fn seen_by(side: Side, mut message: ChatMessage) -> ChatMessage {
+pub fn seen_by(side: Side, mut message: Message) -> Message {
     if Side::of(message.author) != side {
         message.client_message_id = None;
     }

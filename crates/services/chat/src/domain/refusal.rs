@@ -11,34 +11,34 @@ pub enum Refusal {
     /// It has as many messages as one may have.
     #[error("This conversation has become too long. Please start a new one.")]
     TooLong,
-    /// It does not wait.
+    /// It is not in the queue.
     #[error("This conversation isn’t in the queue.")]
     NotQueued,
-    /// Another agent has it.
+    /// It is not with this agent.
     #[error("This conversation isn’t assigned to you.")]
     NotWithYou,
-    /// The agent takes no more.
+    /// The agent is at their capacity.
     #[error("You’ve reached your maximum number of chats.")]
     AgentFull,
-    /// The colleague is not there.
+    /// The colleague is away.
     #[error("Your colleague isn’t available.")]
     AgentAway,
-    /// Only what ended can be opened again.
+    /// Only an ended one can be reopened.
     #[error("This conversation is still open.")]
     StillOpen,
-    /// Nobody has answered yet.
+    /// No person has answered yet.
     #[error("You can rate the conversation once a person has joined or it has ended.")]
     NothingToRate,
-    /// A transcript was sent too often.
+    /// Too many transcripts within an hour.
     #[error("You can request a transcript three times an hour. Please try again later.")]
     TooManyTranscripts,
-    /// Nobody knows where to write to.
+    /// No address is known.
     #[error("Enter an email address.")]
     NoAddress,
-    /// Nothing was said that could be sent.
+    /// There is no message to send.
     #[error("Nothing has been said yet.")]
     NothingSaid,
-    /// The answer is to a message that needs none any more.
+    /// The message needs no answer any more.
     #[error("This message no longer needs an answer.")]
     NotDue,
 }

@@ -1,45 +1,32 @@
 //! Which agent gets a conversation, and in which order conversations wait.
 
 use bookworm_kernel::{CustomerId, Timestamp};
-use serde::{Deserialize, Serialize};
 
-use crate::bot::Skill;
-
-/// Whether an agent takes conversations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AgentStatus {
-    /// Takes more.
-    Available,
-    /// Keeps those they have, takes no more.
-    Away,
-    /// Not at work.
-    Offline,
-}
+use super::agent::{AgentStatus, Skill};
 
 /// An agent at the time of routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// The account.
+    /// Their account.
     pub id: CustomerId,
-    /// Whether they take more.
+    /// Whether they take new conversations.
     pub status: AgentStatus,
-    /// Whether any of their connections is there.
+    /// Whether they have a connection.
     pub connected: bool,
-    /// How many conversations they take at once.
+    /// The most conversations at once.
     pub capacity: u32,
-    /// How many they have.
+    /// Their conversations now.
     pub open: u32,
-    /// What they know about.
+    /// The skills that they have.
     pub skills: Vec<Skill>,
     /// Languages they write (ISO 639-1).
     pub languages: Vec<String>,
-    /// Since when nothing was given to them.
+    /// Since when no conversation was given to them.
     pub idle_since: Timestamp,
 }
 
 impl Candidate {
-    /// Whether they could answer within their working time, busy or not.
+    /// Whether they are at work, busy or not.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.connected && self.status != AgentStatus::Offline
@@ -58,14 +45,14 @@ impl Candidate {
     }
 }
 
-/// What a waiting conversation needs.
+/// The needs of a conversation in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need<'a> {
-    /// What the agent should know about.
+    /// The skill that the agent should have.
     pub skill: Skill,
     /// The language that the customer writes.
     pub language: &'a str,
-    /// Whoever just gave it away; it does not go back to them by itself.
+    /// The agent who gave it back; it is not routed to them again.
     pub but: Option<CustomerId>,
 }
 

@@ -1,4 +1,4 @@
-//! What a guest proves with that a conversation is theirs.
+//! The secret with which a guest proves that a conversation is theirs.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, PartialEq, Eq)]
 pub struct GuestSecret(String);
 
-/// What is kept of a secret: enough to know it again.
+/// The hash of a secret. Part of stored documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretHash(String);
@@ -27,13 +27,13 @@ impl GuestSecret {
         Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
     }
 
-    /// What to give to the guest.
+    /// The secret, for the guest.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What to keep.
+    /// What to store of it.
     #[must_use]
     pub fn hash(&self) -> SecretHash {
         SecretHash(digest(&self.0))
@@ -52,7 +52,7 @@ fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
 }
 
-/// A guest's address as it is kept: enough to count conversations from it, too little to read it.
+/// A guest's network address as it is stored: a hash, enough to count conversations from it.
 #[must_use]
 pub fn address_key(address: &str) -> String {
     let mut key = digest(&format!("chat address {address}"));

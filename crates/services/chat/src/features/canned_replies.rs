@@ -15,14 +15,18 @@ use bookworm_kernel::ErrorCode;
 use http::{header, request::Parts};
 
 use super::visitor::is_agent;
-use crate::{Chat, ChatService, domain::message::Words, store::Result as Stored};
+use crate::{
+    domain::message::Words,
+    service::Chat,
+    store::{self, Result as Stored},
+};
 
 /// The most replies.
-const MOST: usize = 200;
+const MAX_REPLIES: usize = 200;
 /// The most characters of a shortcut.
-const SHORTCUT: usize = 30;
+const MAX_SHORTCUT: usize = 30;
 
-/// What agents can say from the first day on.
+/// The prepared answers of a new shop.
 const SEED: [(&str, &str); 8] = [
     ("hello", "Hello {name}, thank you for writing to us. I am looking into it now."),
     ("number", "Could you tell me your order number, please? It is in your confirmation email and on your order page."),
@@ -34,18 +38,17 @@ const SEED: [(&str, &str); 8] = [
     ("bye", "Thank you for writing, {name}. Happy reading!"),
 ];
 
-impl Chat {
-    /// Gives a new shop its first prepared answers.
-    pub(crate) async fn seed_canned_replies(&self) -> Stored<()> {
-        if self.store.canned_replies().await?.1 == 0 {
-            let reply = |(shortcut, text): (&str, &str)| CannedReply { shortcut: shortcut.into(), text: text.into() };
-            let mut replies = SEED.map(reply);
-            replies.sort_by(|a, b| a.shortcut.cmp(&b.shortcut));
-            // Another process may have done so at the same moment.
-            let _ = self.store.put_canned_replies(&replies, 0).await?;
-        }
-        Ok(())
+/// Gives a new shop its first prepared answers.
+pub(crate) async fn seed(chat: &Chat) -> Stored<()> {
+    if chat.store.canned_replies().await?.1 == 0 {
+        let reply =
+            |(shortcut, text): (&str, &str)| store::CannedReply { shortcut: shortcut.into(), text: text.into() };
+        let mut replies = SEED.map(reply);
+        replies.sort_by(|a, b| a.shortcut.cmp(&b.shortcut));
+        // Another process may do the same at the same moment.
+        let _ = chat.store.put_canned_replies(&replies, 0).await?;
     }
+    Ok(())
 }
 
 /// Agents and staff.
@@ -70,8 +73,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Crew {
     responses((status = 200, description = "All of them, with their version as `ETag`", body = CannedReplies), ProblemResponses),
     security(("bearer" = ["agent"]), ("bearer" = ["staff"]))
 )]
-pub(crate) async fn get_canned_replies(_: Crew, State(service): State<ChatService>) -> Result<Response> {
-    let (items, version) = service.chat.store.canned_replies().await?;
+pub(crate) async fn get_canned_replies(_: Crew, State(chat): State<Arc<Chat>>) -> Result<Response> {
+    let (items, version) = chat.store.canned_replies().await?;
     Ok(answer(items, version))
 }
 
@@ -87,32 +90,31 @@ pub(crate) async fn get_canned_replies(_: Crew, State(service): State<ChatServic
 )]
 pub(crate) async fn put_canned_replies(
     _: Crew,
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     if_match: IfMatch,
     ApiJson(body): ApiJson<CannedReplies>,
 ) -> Result<Response> {
     let items = checked(body)?;
-    let store = &service.chat.store;
-    let (_, version) = store.canned_replies().await?;
+    let (_, version) = chat.store.canned_replies().await?;
     if_match.check(version.cast_signed())?;
-    let version = store.put_canned_replies(&items, version).await?;
+    let version = chat.store.put_canned_replies(&items, version).await?;
     let version = version.ok_or_else(|| Problem::new(ErrorCode::EditConflict))?;
     Ok(answer(items, version))
 }
 
-fn checked(body: CannedReplies) -> Result<Vec<CannedReply>> {
+fn checked(body: CannedReplies) -> Result<Vec<store::CannedReply>> {
     let mut valid = Validator::new();
-    valid.check("/items", body.items.len() <= MOST, format!("must be at most {MOST}"));
-    let mut items: Vec<CannedReply> = Vec::new();
-    for (n, reply) in body.items.into_iter().take(MOST).enumerate() {
+    valid.check("/items", body.items.len() <= MAX_REPLIES, format!("must be at most {MAX_REPLIES}"));
+    let mut items: Vec<store::CannedReply> = Vec::new();
+    for (n, reply) in body.items.into_iter().take(MAX_REPLIES).enumerate() {
         let field = format!("/items/{n}/shortcut");
         let letters = reply.shortcut.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        let right = (1..=SHORTCUT).contains(&reply.shortcut.len()) && letters;
-        valid.check(&field, right, format!("must be 1 to {SHORTCUT} letters, digits or `-`"));
+        let right = (1..=MAX_SHORTCUT).contains(&reply.shortcut.len()) && letters;
+        valid.check(&field, right, format!("must be 1 to {MAX_SHORTCUT} letters, digits or `-`"));
         let known = items.iter().any(|other| other.shortcut.eq_ignore_ascii_case(&reply.shortcut));
         valid.check(&field, !known, "must be there once");
         if let Some(words) = valid.take(&format!("/items/{n}/text"), Words::parse(&reply.text)) {
-            items.push(CannedReply { shortcut: reply.shortcut, text: words.as_str().to_owned() });
+            items.push(store::CannedReply { shortcut: reply.shortcut, text: words.as_str().to_owned() });
         }
     }
     valid.finish()?;
@@ -120,6 +122,7 @@ fn checked(body: CannedReplies) -> Result<Vec<CannedReply>> {
     Ok(items)
 }
 
-fn answer(items: Vec<CannedReply>, version: u64) -> Response {
+fn answer(items: Vec<store::CannedReply>, version: u64) -> Response {
+    let items = items.into_iter().map(CannedReply::from).collect();
     ([(header::ETAG, etag(version.cast_signed()))], ApiJson(CannedReplies { items })).into_response()
 }

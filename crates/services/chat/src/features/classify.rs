@@ -22,10 +22,10 @@ pub(crate) async fn classify(
     let mut valid = Validator::new();
     let text = valid.multiline("/text", &request.text, 1..=MAX_MESSAGE_CHARS);
     valid.finish()?;
-    let found = bot.triage().classify(&text, &cause).await;
+    let classification = bot.triage().classify(&text, &cause).await;
     Ok(ApiJson(ClassifyResponse {
-        intent: found.intent.name().to_owned(),
-        confidence: found.confidence,
-        route: found.route(),
+        intent: classification.intent.name().to_owned(),
+        confidence: classification.confidence,
+        route: classification.route(),
     }))
 }

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::chat::CustomerContext;
 use bookworm_http::{ApiJson, ApiPath, Origin, Result, auth::AgentOnly, openapi::ProblemResponses};
 use bookworm_kernel::ConversationId;
 
-use crate::ChatService;
+use crate::service::Chat;
 
 /// The customer's basket and orders
 ///
@@ -16,10 +18,10 @@ use crate::ChatService;
 )]
 pub(crate) async fn customer_context(
     _: AgentOnly,
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     ApiPath(id): ApiPath<ConversationId>,
     Origin(cause): Origin,
 ) -> Result<ApiJson<CustomerContext>> {
-    let conversation = service.chat.find(id).await?;
-    Ok(ApiJson(service.chat.context_of(&conversation, &cause).await))
+    let conversation = chat.find(id).await?;
+    Ok(ApiJson(chat.context_of(&conversation, &cause).await))
 }

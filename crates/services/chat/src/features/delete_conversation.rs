@@ -1,10 +1,15 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_http::{ApiPath, Result, openapi::ProblemResponses};
 use bookworm_kernel::ConversationId;
 use http::StatusCode;
 
 use super::visitor::Visitor;
-use crate::{ChatService, conversations::no_such_conversation, domain::message::Side};
+use crate::{
+    domain::message::Side,
+    service::{Chat, conversations::no_such_conversation},
+};
 
 /// Delete a conversation
 ///
@@ -18,14 +23,14 @@ use crate::{ChatService, conversations::no_such_conversation, domain::message::S
     responses((status = 204, description = "It is gone"), ProblemResponses)
 )]
 pub(crate) async fn delete_conversation(
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     ApiPath(id): ApiPath<ConversationId>,
     visitor: Visitor,
 ) -> Result<StatusCode> {
-    let (conversation, side) = visitor.find(&service.chat, id).await?;
+    let (conversation, side) = visitor.find(&chat, id).await?;
     if side != Side::Customer {
         return Err(no_such_conversation());
     }
-    service.chat.delete(conversation.id).await?;
+    chat.delete(conversation.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::chat::Conversation;
 use bookworm_http::{ApiJson, ApiPath, Result, openapi::ProblemResponses};
 use bookworm_kernel::ConversationId;
 
 use super::visitor::Visitor;
-use crate::ChatService;
+use crate::service::Chat;
 
 /// A conversation
 ///
@@ -18,10 +20,10 @@ use crate::ChatService;
     responses((status = 200, description = "The conversation", body = Conversation), ProblemResponses)
 )]
 pub(crate) async fn get_conversation(
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     ApiPath(id): ApiPath<ConversationId>,
     visitor: Visitor,
 ) -> Result<ApiJson<Conversation>> {
-    let (conversation, _) = visitor.find(&service.chat, id).await?;
-    Ok(ApiJson(service.chat.view(&conversation).await?))
+    let (conversation, _) = visitor.find(&chat, id).await?;
+    Ok(ApiJson(chat.view(&conversation).await?))
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::{
     Page,
@@ -10,12 +12,12 @@ use bookworm_kernel::{ConversationId, CustomerId, ErrorCode};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::visitor::is_agent;
-use crate::{ChatService, store::Filter};
+use crate::{domain::conversation::ConversationStatus as Status, service::Chat, store::Filter};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Params {
-    /// Only conversations that stand here: `bot`, `queued`, `with_agent`, `resolved`, `closed`.
+    /// Only conversations with this status: `bot`, `queued`, `with_agent`, `resolved`, `closed`.
     #[serde(default)]
     #[param(value_type = Option<ConversationStatus>)]
     status: Option<String>,
@@ -37,13 +39,13 @@ pub(crate) struct Params {
     security(("bearer" = []))
 )]
 pub(crate) async fn list_conversations(
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     Signed(account): Signed,
     ApiQuery(params): ApiQuery<Params>,
 ) -> Result<ApiJson<Page<Conversation>>> {
     let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let mut valid = Validator::new();
-    let status = given(params.status).and_then(|name| valid.take("/status", status(&name)));
+    let status = given(params.status).and_then(|name| valid.take("/status", status(&name))).map(Status::from);
     let agent = given(params.agent_id).and_then(|id| {
         valid.take("/agent_id", id.parse::<CustomerId>().map_err(|_| "must be an account's id, a UUID"))
     });
@@ -54,9 +56,9 @@ pub(crate) async fn list_conversations(
     }
     let (limit, after) = (params.page.limit()?, params.page.after::<ConversationId>()?);
     let filter = Filter { customer, status, agent };
-    let found = service.chat.store.list(&filter, after, limit + 1).await?;
+    let found = chat.store.list(&filter, after, limit + 1).await?;
     let (found, next) = cursor::page(found, limit, |conversation| conversation.id);
-    Ok(ApiJson(Page { items: service.chat.views(&found).await?, next }))
+    Ok(ApiJson(Page { items: chat.views(&found).await?, next }))
 }
 
 fn status(name: &str) -> Result<ConversationStatus, &'static str> {

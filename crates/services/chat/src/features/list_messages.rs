@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::chat::MessagePage;
 use bookworm_http::{ApiJson, ApiPath, ApiQuery, Result, Validator, openapi::ProblemResponses};
@@ -5,7 +7,7 @@ use bookworm_kernel::ConversationId;
 use serde::Deserialize;
 
 use super::visitor::Visitor;
-use crate::{ChatService, hub};
+use crate::service::{Chat, conversations::MAX_MESSAGES};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -33,7 +35,7 @@ pub(crate) struct Params {
     responses((status = 200, description = "A page of messages", body = MessagePage), ProblemResponses)
 )]
 pub(crate) async fn list_messages(
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     ApiPath(id): ApiPath<ConversationId>,
     ApiQuery(params): ApiQuery<Params>,
     visitor: Visitor,
@@ -41,10 +43,10 @@ pub(crate) async fn list_messages(
     let mut valid = Validator::new();
     let number = |text: Option<String>, default| text.map_or(Ok(default), |text| text.parse::<u64>());
     let after = valid.take("/after", number(params.after, 0).map_err(|_| "must be a whole number of 0 or more"));
-    let limit = number(params.limit, 50).ok().filter(|limit| (1..=hub::MOST_MESSAGES as u64).contains(limit));
+    let limit = number(params.limit, 50).ok().filter(|limit| (1..=MAX_MESSAGES as u64).contains(limit));
     let limit = valid.take("/limit", limit.ok_or("must be a whole number from 1 to 200"));
     valid.finish()?;
-    let (conversation, side) = visitor.find(&service.chat, id).await?;
+    let (conversation, side) = visitor.find(&chat, id).await?;
     let (after, limit) = (after.unwrap_or_default(), limit.unwrap_or_default() as usize);
-    Ok(ApiJson(hub::page(&service.chat, side, conversation.id, after, limit).await?))
+    Ok(ApiJson(chat.page(side, conversation.id, after, limit).await?))
 }

@@ -1,12 +1,14 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::{Page, chat::ChatNote};
 use bookworm_http::{ApiJson, ApiPath, Result, auth::AgentOnly, openapi::ProblemResponses};
 use bookworm_kernel::ConversationId;
 
-use crate::ChatService;
+use crate::service::Chat;
 
 /// The most notes that are shown.
-const MOST: usize = 200;
+const MAX_NOTES: usize = 200;
 
 /// Agents' notes on a conversation, in order
 ///
@@ -19,9 +21,10 @@ const MOST: usize = 200;
 )]
 pub(crate) async fn list_notes(
     _: AgentOnly,
-    State(service): State<ChatService>,
+    State(chat): State<Arc<Chat>>,
     ApiPath(id): ApiPath<ConversationId>,
 ) -> Result<ApiJson<Page<ChatNote>>> {
-    service.chat.find(id).await?;
-    Ok(ApiJson(Page { items: service.chat.store.notes(id, MOST).await?, next: None }))
+    chat.find(id).await?;
+    let notes = chat.store.notes(id, MAX_NOTES).await?;
+    Ok(ApiJson(Page { items: notes.into_iter().map(Into::into).collect(), next: None }))
 }

@@ -11,11 +11,13 @@ pub(crate) mod list_notes;
 pub(crate) mod policies;
 mod visitor;
 
+use std::sync::Arc;
+
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{ChatService, bot::Bot};
+use crate::{bot::Bot, service::Chat};
 
-pub(crate) fn routes() -> OpenApiRouter<ChatService> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Chat>> {
     OpenApiRouter::new()
         .routes(routes!(list_conversations::list_conversations))
         .routes(routes!(get_conversation::get_conversation, delete_conversation::delete_conversation))
@@ -25,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<ChatService> {
         .routes(routes!(canned_replies::get_canned_replies, canned_replies::put_canned_replies))
 }
 
-/// What needs no conversation, but the one who answers for the machine.
+/// Routes that need the bot, and no conversation.
 pub(crate) fn bot_routes() -> OpenApiRouter<Bot> {
     OpenApiRouter::new()
         .routes(routes!(classify::classify))

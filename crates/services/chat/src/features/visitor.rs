@@ -1,4 +1,4 @@
-//! Who reads a conversation over HTTP.
+//! The reader of a conversation over HTTP.
 
 use axum::extract::FromRequestParts;
 use bookworm_http::{
@@ -9,9 +9,11 @@ use bookworm_kernel::ConversationId;
 use http::request::Parts;
 
 use crate::{
-    Chat,
-    conversations::{is_customer, no_such_conversation},
     domain::{conversation::Conversation, message::Side},
+    service::{
+        Chat,
+        conversations::{is_customer, no_such_conversation},
+    },
 };
 
 /// The header that carries a guest's secret.
@@ -22,7 +24,7 @@ pub(super) fn is_agent(account: &AccountClaims) -> bool {
     account.has(Role::Agent) || account.has(Role::Admin)
 }
 
-/// Whoever asks for a conversation: its customer, a guest with its secret, or an agent.
+/// The reader of a conversation: its customer, a guest with its secret, or an agent.
 pub(crate) struct Visitor {
     caller: Caller,
     secret: Option<String>,
@@ -48,7 +50,7 @@ impl Visitor {
     /// The conversation, and the side from which the visitor sees it.
     ///
     /// # Errors
-    /// 404 when there is none or the visitor may not know that there is.
+    /// 404 when there is none, or the visitor may not see it.
     pub async fn find(&self, chat: &Chat, id: ConversationId) -> Result<(Conversation, Side)> {
         let conversation = chat.find(id).await?;
         if is_customer(&conversation, self.caller.account(), self.secret.as_deref()) {

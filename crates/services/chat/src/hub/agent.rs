@@ -1,43 +1,44 @@
 //! What agents do.
 
-use bookworm_contracts::rest::chat::{ChatAgent, ChatNote, Conversation as View};
+use bookworm_contracts::rest::chat::{ChatNote, Conversation as View};
 use bookworm_http::{Problem, Result, Validator};
 use bookworm_kernel::{Cause, ConversationId};
 
 use super::{
-    DESK,
-    announce::group,
-    both,
     caller::Caller,
     customer::is_language,
-    wire::{AddNote, AgentState, Canned, Close, Only, Open, Opened, QueueState, SetAvailability, Transfer},
+    wire::{AddNote, AgentState, Canned, Close, Only, Open, Opened, SetAvailability, Skill, Transfer},
 };
 use crate::{
-    bot::Skill,
-    conversations::{Plan, no_such_conversation, problem},
     domain::{
+        agent::{AgentStatus, ChatAgent},
         conversation::Conversation,
-        message::{Side, Words},
+        message::{Note, Side, Words},
         refusal::Refusal,
-        routing::AgentStatus,
+    },
+    service::{
+        announce::{DESK, group},
+        conversations::{MAX_MESSAGES, Plan, no_such_conversation, problem},
+        events::QueueState,
     },
     store::Filter,
 };
 
-/// What an agent knows who does not say.
+/// The skills of an agent who names none.
 const ALL_SKILLS: [Skill; 5] = [Skill::Orders, Skill::Payment, Skill::Books, Skill::Account, Skill::General];
+/// The capacity of an agent who names none, and the largest, in conversations at once.
 const CAPACITY: i64 = 3;
-const MOST_CAPACITY: i64 = 20;
-const MOST_LANGUAGES: usize = 20;
+const MAX_CAPACITY: i64 = 20;
+const MAX_LANGUAGES: usize = 20;
 /// The most conversations and notes in one answer.
-const MOST: usize = 200;
+const MAX_ITEMS: usize = 200;
 
 /// `SetAvailability`
 pub async fn set_availability(caller: Caller, args: SetAvailability) -> Result<AgentState> {
     let agent = caller.agent().await?;
     let mut valid = Validator::new();
     let capacity = args.capacity.unwrap_or(CAPACITY);
-    valid.check("capacity", (1..=MOST_CAPACITY).contains(&capacity), format!("must be 1 to {MOST_CAPACITY}"));
+    valid.check("capacity", (1..=MAX_CAPACITY).contains(&capacity), format!("must be 1 to {MAX_CAPACITY}"));
     let mut skills = args.skills.unwrap_or_else(|| ALL_SKILLS.to_vec());
     skills.sort_unstable();
     skills.dedup();
@@ -46,31 +47,31 @@ pub async fn set_availability(caller: Caller, args: SetAvailability) -> Result<A
     languages.dedup();
     let languages_are = languages.iter().all(|language| is_language(language));
     valid.check("languages", languages_are, "must be languages of two letters, such as `en` (ISO 639-1)");
-    valid.check("languages", (1..=MOST_LANGUAGES).contains(&languages.len()), "must be 1 to 20");
+    valid.check("languages", (1..=MAX_LANGUAGES).contains(&languages.len()), "must be 1 to 20");
     valid.finish()?;
 
     let capacity = u32::try_from(capacity).unwrap_or(1);
-    let agent_id = agent.id;
+    let (agent_id, status) = (agent.id, AgentStatus::from(args.status));
     let stored = caller
         .change_agent(&agent, |agent, now| {
-            agent.status = args.status;
+            agent.status = status;
             agent.capacity = capacity;
-            agent.skills = skills;
+            agent.skills = skills.into_iter().map(Into::into).collect();
             agent.languages = languages;
             agent.idle_since = now;
         })
         .await?;
-    if args.status == AgentStatus::Offline {
+    if status == AgentStatus::Offline {
         caller.leave(DESK).await?;
     } else {
         caller.join(DESK).await?;
     }
     caller.desk.notify_one();
     Ok(AgentState {
-        status: stored.status,
+        status: stored.status.into(),
         capacity: stored.capacity,
         open: caller.load_of(agent_id).await?,
-        skills: stored.skills,
+        skills: stored.skills.into_iter().map(Into::into).collect(),
         languages: stored.languages,
     })
 }
@@ -85,7 +86,7 @@ pub async fn queue(caller: Caller) -> Result<QueueState> {
 pub async fn my_conversations(caller: Caller) -> Result<Vec<View>> {
     let agent = caller.agent().await?;
     let own = Filter { agent: Some(agent.id), ..Filter::default() };
-    let conversations = caller.store.list(&own, None, MOST).await?;
+    let conversations = caller.store.list(&own, None, MAX_ITEMS).await?;
     caller.views(&conversations).await
 }
 
@@ -134,16 +135,16 @@ async fn attach(caller: &Caller, conversation: &Conversation, after: u64) -> Res
     if caller.presence.attach(caller.connection(), id, Side::Agent).is_none() {
         return Err(no_such_conversation());
     }
-    caller.tell_caller("presence", caller.presence_of(conversation)).await;
-    let page = both::page(caller, Side::Agent, id, after, both::MOST_MESSAGES).await?;
+    caller.send_to_caller("presence", caller.presence_of(conversation)).await;
+    let page = caller.page(Side::Agent, id, after, MAX_MESSAGES).await?;
     let context = caller.context_of(conversation, &Cause::start()).await;
-    let notes = caller.store.notes(id, MOST).await?;
+    let notes = caller.store.notes(id, MAX_ITEMS).await?;
     let conversation = caller.find(id).await?;
     Ok(Opened {
         conversation: caller.view(&conversation).await?,
         more: page.next.is_some(),
         messages: page.items,
-        notes,
+        notes: notes.into_iter().map(Into::into).collect(),
         context,
     })
 }
@@ -158,7 +159,7 @@ pub async fn add_note(caller: Caller, args: AddNote) -> Result<ChatNote> {
     let words = valid.take("text", Words::parse(&args.text));
     valid.finish()?;
     caller.charge_message()?;
-    let note = ChatNote {
+    let note = Note {
         conversation_id: args.conversation_id,
         agent,
         text: words.map(|words| words.as_str().to_owned()).unwrap_or_default(),
@@ -167,14 +168,15 @@ pub async fn add_note(caller: Caller, args: AddNote) -> Result<ChatNote> {
     if !caller.store.add_note(&note).await? {
         return Err(no_such_conversation());
     }
-    caller.tell(group(Side::Agent, args.conversation_id), "note", &note).await;
+    let note = ChatNote::from(note);
+    caller.send(group(Side::Agent, args.conversation_id), "note", &note).await;
     Ok(note)
 }
 
 /// `CannedReplies`
 pub async fn canned_replies(caller: Caller) -> Result<Canned> {
     caller.agent().await?;
-    Ok(caller.store.canned_replies().await?.0)
+    Ok(caller.store.canned_replies().await?.0.into_iter().map(Into::into).collect())
 }
 
 /// `Transfer`
@@ -193,12 +195,12 @@ pub async fn transfer(caller: Caller, args: Transfer) -> Result<View> {
             });
             let conversation = transferred.await?.conversation;
             caller.was_given(&to).await?;
-            caller.tell_assigned(&to, &conversation).await;
+            caller.notify_assigned(&to, &conversation).await;
             conversation
         }
         None => {
             let given_back = caller.change(id, Cause::start(), |conversation| {
-                conversation.give_back(agent.id, args.skill, now).map(Plan::from)
+                conversation.give_back(agent.id, args.skill.map(Into::into), now).map(Plan::from)
             });
             given_back.await?.conversation
         }
@@ -211,13 +213,13 @@ pub async fn close(caller: Caller, args: Close) -> Result<View> {
     let agent = caller.agent().await?;
     let now = caller.clock.now();
     let closed = caller.change(args.conversation_id, Cause::start(), |conversation| {
-        conversation.close(agent.id, args.resolution, now).map(Plan::from)
+        conversation.close(agent.id, args.resolution.into(), now).map(Plan::from)
     });
     let conversation = closed.await?.conversation;
     caller.view(&conversation).await
 }
 
-impl crate::Chat {
+impl crate::service::Chat {
     /// How many conversations an agent has.
     async fn load_of(&self, agent: bookworm_kernel::CustomerId) -> Result<u32, Problem> {
         Ok(self.store.loads().await?.into_iter().find(|(id, _)| *id == agent).map_or(0, |(_, open)| open))

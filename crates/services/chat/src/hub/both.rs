@@ -1,26 +1,26 @@
 //! What both sides do in a conversation.
 
-use bookworm_contracts::rest::chat::{AuthorKind, ChatMessage, MessagePage};
+use bookworm_contracts::rest::chat::{AuthorKind, MessagePage};
 use bookworm_http::{Problem, Result, Validator};
 use bookworm_kernel::{Cause, ConversationId, CustomerId, ErrorCode};
 use uuid::Uuid;
 
 use super::{
     caller::Caller,
-    wire::{History, Mark, SendMessage, Sent, Typing, TypingEvent},
+    wire::{History, Mark, SendMessage, Sent, Typing},
 };
 use crate::{
-    conversations::{NotChanged, Plan, no_such_conversation, problem},
     domain::{
-        message::{self, Side, Words},
+        message::{Message, Side, Words},
         refusal::Refusal,
+    },
+    service::{
+        conversations::{MAX_MESSAGES, NotChanged, Plan, no_such_conversation, problem},
+        events::TypingEvent,
     },
 };
 
-/// The most messages in one answer.
-pub(crate) const MOST_MESSAGES: usize = 200;
-
-/// `SendMessage`: stored, then shown, then answered. The same id with the same text again is the same message.
+/// `SendMessage`: stored, then announced, then answered. The same id with the same text again is the same message.
 pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
     let id = args.conversation_id;
     let side = caller.side(id)?;
@@ -31,7 +31,7 @@ pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
     caller.charge_message()?;
     let now = caller.clock.now();
     let most = caller.settings.max_messages;
-    let said = match side {
+    let sent = match side {
         Side::Customer => {
             caller
                 .change(id, Cause::start(), |conversation| {
@@ -51,7 +51,7 @@ pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
                 .await
         }
     };
-    let not = match said {
+    let not = match sent {
         Ok(changed) => match changed.messages.first() {
             Some(message) => return Ok(Sent { seq: message.seq, at: message.at }),
             None => return Err(no_such_conversation()),
@@ -74,7 +74,7 @@ async fn sent_before(
     side: Side,
     client_message_id: Uuid,
     agent: Option<CustomerId>,
-) -> Result<Option<ChatMessage>> {
+) -> Result<Option<Message>> {
     let sent = caller.store.sent(id, side, client_message_id).await?;
     Ok(sent.filter(|message| message.agent_id == agent))
 }
@@ -126,23 +126,8 @@ pub async fn history(caller: Caller, args: History) -> Result<MessagePage> {
     let side = caller.side(args.conversation_id)?;
     let mut valid = Validator::new();
     let limit = args.limit.unwrap_or(50);
-    valid.check("limit", (1..=MOST_MESSAGES as u64).contains(&limit), "must be 1 to 200");
+    valid.check("limit", (1..=MAX_MESSAGES as u64).contains(&limit), "must be 1 to 200");
     valid.finish()?;
     caller.find(args.conversation_id).await?;
-    page(&caller, side, args.conversation_id, args.after, limit as usize).await
-}
-
-/// Messages after a number, as one side sees them.
-pub(crate) async fn page(
-    chat: &crate::Chat,
-    side: Side,
-    id: ConversationId,
-    after: u64,
-    limit: usize,
-) -> Result<MessagePage> {
-    let mut messages = chat.store.messages(id, after, limit + 1).await?;
-    let more = messages.len() > limit;
-    messages.truncate(limit);
-    let next = messages.last().map(|message| message.seq).filter(|_| more);
-    Ok(MessagePage { items: messages.into_iter().map(|message| message::seen_by(side, message)).collect(), next })
+    caller.page(side, args.conversation_id, args.after, limit as usize).await
 }

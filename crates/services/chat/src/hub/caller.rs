@@ -1,4 +1,4 @@
-//! Who calls a method, and how much they may ask.
+//! The caller of a method, and how often they may call.
 
 use std::{
     future::Future,
@@ -7,7 +7,6 @@ use std::{
 };
 
 use bookworm_config::Chat as Settings;
-use bookworm_contracts::rest::chat::ChatAgent;
 use bookworm_http::{
     ClientAddress, Problem, Result,
     auth::{AccountClaims, Role},
@@ -16,19 +15,18 @@ use bookworm_kernel::{ConversationId, ErrorCode, FieldError, Timestamp};
 use bookworm_signalr::{Context, HubError};
 use futures::{Stream, StreamExt, future::BoxFuture, stream::BoxStream};
 
-use super::{presence::Identity, wire::Args};
+use super::wire::Args;
 use crate::{
-    Chat,
-    conversations::no_such_conversation,
-    domain::{flood::Bucket, message::Side},
+    domain::{agent::ChatAgent, flood::Bucket, message::Side},
+    service::{Chat, conversations::no_such_conversation, presence::Identity},
 };
 
-/// Calls of one connection at one go, other than messages.
+/// Calls of one connection in a burst, other than messages.
 const CALLS: u32 = 200;
 /// Such calls a minute after that.
 const CALLS_PER_MINUTE: u32 = 20 * 60;
 
-/// What one connection has left.
+/// The limits of one connection.
 #[derive(Clone)]
 pub(crate) struct Meter(Arc<Mutex<Left>>);
 
@@ -46,7 +44,7 @@ impl Meter {
     }
 }
 
-/// Who calls.
+/// The caller.
 pub(crate) struct Caller(Context<Arc<Chat>>);
 
 impl Deref for Caller {
@@ -76,7 +74,7 @@ impl Caller {
         self.account().ok_or_else(|| Problem::new(ErrorCode::Unauthenticated))
     }
 
-    /// The agent, who is at their desk from now on.
+    /// The agent, who counts as connected from now on.
     ///
     /// # Errors
     /// 401 for a guest, 403 for everybody who is no agent.
@@ -98,7 +96,7 @@ impl Caller {
         self.presence.side(self.connection(), conversation).ok_or_else(no_such_conversation)
     }
 
-    /// That this connection is the customer's.
+    /// Checks that this connection is the customer's.
     ///
     /// # Errors
     /// 404 when it is not.
@@ -166,7 +164,7 @@ impl Caller {
     }
 
     /// Sends to this connection.
-    pub async fn tell_caller(&self, event: &str, argument: impl serde::Serialize + Send + Sync) {
+    pub async fn send_to_caller(&self, event: &str, argument: impl serde::Serialize + Send + Sync) {
         if let Err(error) = self.0.caller().send(event, (argument,)).await {
             tracing::warn!(event, error = &error as &dyn std::error::Error, "an event was not sent");
         }
@@ -186,8 +184,8 @@ where
         let run = run.clone();
         Box::pin(async move {
             let caller = Caller(context);
-            caller.charge_call().map_err(told)?;
-            run(caller, checked(args)?).await.map_err(told)
+            caller.charge_call().map_err(hub_error)?;
+            run(caller, checked(args)?).await.map_err(hub_error)
         })
     }
 }
@@ -204,8 +202,8 @@ where
         let run = run.clone();
         Box::pin(async move {
             let caller = Caller(context);
-            caller.charge_call().map_err(told)?;
-            run(caller).await.map_err(told)
+            caller.charge_call().map_err(hub_error)?;
+            run(caller).await.map_err(hub_error)
         })
     }
 }
@@ -228,18 +226,18 @@ where
         let run = run.clone();
         Box::pin(async move {
             let caller = Caller(context);
-            caller.charge_call().map_err(told)?;
-            Ok(run(caller, checked(args)?).await.map_err(told)?.map(Ok).boxed())
+            caller.charge_call().map_err(hub_error)?;
+            Ok(run(caller, checked(args)?).await.map_err(hub_error)?.map(Ok).boxed())
         })
     }
 }
 
 fn checked<A>(args: Args<A>) -> Result<A, HubError> {
-    args.0.map_err(|error| told(Problem::validation(vec![FieldError::new("", error)])))
+    args.0.map_err(|error| hub_error(Problem::validation(vec![FieldError::new("", error)])))
 }
 
 /// A problem in the words of the hub: `<code>: <sentence>`.
-fn told(problem: Problem) -> HubError {
+fn hub_error(problem: Problem) -> HubError {
     let fields: Vec<String> =
         problem.errors().iter().map(|error| format!("{} {}", error.field, error.message).trim().to_owned()).collect();
     let sentence = match (problem.detail_text(), fields.is_empty()) {

@@ -6,24 +6,25 @@ use bookworm_kernel::{Cause, ConversationId, Email, ErrorCode, has_visible};
 use futures::Stream;
 
 use super::{
-    announce::group,
-    both,
     caller::Caller,
     wire::{Answer, LeaveAddress, Only, Rate, Resume, Resumed, SendTranscript, StartConversation, Started},
 };
 use crate::{
-    conversations::{Plan, is_customer, no_such_conversation, problem},
     domain::{
         conversation::{Conversation, Customer},
         message::{GUEST_NAME, Side},
         secret::{GuestSecret, address_key},
         transcript,
     },
+    service::{
+        announce::group,
+        conversations::{MAX_MESSAGES, Plan, is_customer, no_such_conversation, problem},
+    },
     store::Letter,
 };
 
-/// The most messages of a transcript: as many as a mail should hold.
-const MOST_LINES: usize = 500;
+/// The most messages of a transcript, which is one mail.
+const MAX_LINES: usize = 500;
 
 fn of_account(account: &AccountClaims) -> Customer {
     Customer {
@@ -62,7 +63,7 @@ pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
         }
     };
     let conversation = {
-        // Counting and starting must not be overtaken by another start.
+        // Counting and starting are one step under the lock.
         let _turn = caller.turns.wait(&(customer.id, customer.address.clone())).await;
         let most = caller.settings.max_open as usize;
         let open = match (customer.id, &customer.address) {
@@ -113,7 +114,7 @@ async fn attach(caller: &Caller, conversation: &Conversation) -> Result<()> {
     if came == Some(true) {
         caller.show_presence(conversation).await;
     } else {
-        caller.tell_caller("presence", caller.presence_of(conversation)).await;
+        caller.send_to_caller("presence", caller.presence_of(conversation)).await;
     }
     caller.answer_what_is_due(conversation.id);
     Ok(())
@@ -139,8 +140,7 @@ pub async fn resume(caller: Caller, args: Resume) -> Result<Resumed> {
     }
     // Attached before it is read: what is stored from now on comes as an event.
     attach(&caller, &conversation).await?;
-    let page =
-        both::page(&caller, Side::Customer, conversation.id, args.after.unwrap_or(0), both::MOST_MESSAGES).await?;
+    let page = caller.page(Side::Customer, conversation.id, args.after.unwrap_or(0), MAX_MESSAGES).await?;
     let conversation = caller.find(conversation.id).await?;
     Ok(Resumed { conversation: caller.view(&conversation).await?, more: page.next.is_some(), messages: page.items })
 }
@@ -156,7 +156,7 @@ pub async fn ask_for_person(caller: Caller, args: Only) -> Result<View> {
     caller.view(&conversation).await
 }
 
-/// `LeaveAddress`: where a guest wants to be written to. An account has its own address, which stays.
+/// `LeaveAddress`: a guest's address for answers. That of an account stays as it is.
 pub async fn leave_address(caller: Caller, args: LeaveAddress) -> Result<View> {
     let id = args.conversation_id;
     caller.customer_of(id)?;
@@ -209,7 +209,7 @@ pub async fn send_transcript(caller: Caller, args: SendTranscript) -> Result<()>
     let to = to.and_then(|email| valid.parse::<Address>("email", email)).map(|Address(email)| email);
     valid.finish()?;
     let conversation = caller.find(id).await?;
-    // An account's transcript goes to the account's address as it is now: a stolen session should not send it elsewhere.
+    // An account's transcript goes to the account's present address: a stolen session must not send it elsewhere.
     let account = caller.account().filter(|account| conversation.customer.id == Some(account.id));
     let proven = account.as_ref().is_some_and(|account| account.email_confirmed);
     let to = match account {
@@ -217,9 +217,9 @@ pub async fn send_transcript(caller: Caller, args: SendTranscript) -> Result<()>
         None => to.filter(|_| conversation.customer.id.is_none()),
     };
     let (_, recipient) = conversation.send_transcript(to.clone(), caller.clock.now()).map_err(problem)?;
-    caller.may_mail("chat_transcript", &caller.network(), &recipient, proven).await?;
+    caller.clients.admit_mail("chat_transcript", &caller.network(), &recipient, proven).await?;
     let last = conversation.last_seq.saturating_add(1);
-    let lines = transcript::lines(caller.store.messages_before(id, last, MOST_LINES).await?);
+    let lines = transcript::lines(caller.store.messages_before(id, last, MAX_LINES).await?);
     let now = caller.clock.now();
     let sent = caller.change(id, Cause::start(), |conversation| {
         let (decision, email) = conversation.send_transcript(to.clone(), now)?;
@@ -243,7 +243,7 @@ pub async fn delete(caller: Caller, args: Only) -> Result<()> {
     caller.delete(args.conversation_id).await
 }
 
-/// `Answer`: the words of a bot's answer while they are written.
+/// `Answer`: the bot's answer, streamed while it is written.
 pub async fn answer(caller: Caller, args: Answer) -> Result<impl Stream<Item = String> + Send + 'static + use<>> {
     caller.customer_of(args.conversation_id)?;
     caller.drafts.watch(args.conversation_id, args.answer_id).ok_or_else(|| Problem::not_found("answer being written"))

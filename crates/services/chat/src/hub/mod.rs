@@ -5,19 +5,16 @@
 //! | what customers may do | `customer.rs` |
 //! | what agents may do | `agent.rs` |
 //! | what both sides do in a conversation | `both.rs` |
-//! | who is behind a connection, and how much it may ask | `caller.rs` |
-//! | which events follow a change | `announce.rs` |
-//! | names and fields on the wire | `wire.rs` |
+//! | a connection's account, and how often it may call | `caller.rs` |
+//! | arguments and answers | `wire.rs` |
+//! | which events follow a change | `service/announce.rs` |
+//! | the events' fields | `service/events.rs` |
 
 mod agent;
-mod announce;
 mod both;
 mod caller;
 mod customer;
-mod drafts;
-pub(crate) mod presence;
-mod typing;
-pub(crate) mod wire;
+mod wire;
 
 use std::sync::Arc;
 
@@ -25,22 +22,13 @@ use bookworm_contracts::rest::chat::MAX_MESSAGE_CHARS;
 use bookworm_http::places::network;
 use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection};
 
-pub(crate) use self::{
-    announce::{DESK, agent_group, group},
-    both::{MOST_MESSAGES, page},
-    drafts::Drafts,
-    typing::Typing,
-};
-use self::{
-    caller::{Meter, method, plain, stream},
-    presence::Identity,
-};
-use crate::Chat;
+use self::caller::{Meter, method, plain, stream};
+use crate::service::{Chat, presence::Identity};
 
-/// Where the hub is.
+/// The hub's path.
 pub const PATH: &str = "/hubs/chat";
-/// How many conversations one connection may be attached to, and a few groups more.
-const MOST_GROUPS: usize = 200;
+/// The most groups of one connection: its conversations and a few more.
+const MAX_GROUPS: usize = 200;
 
 /// The largest call in bytes. Some clients write every character beyond ASCII as an escape, one beyond the basic plane
 /// as two of six bytes each: the longest message must fit in that way too, with what stands around it.
@@ -55,7 +43,7 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
         maximum_connections_per_origin: chat.settings.max_connections_per_address as usize,
         maximum_anonymous_connections: chat.settings.max_guest_connections as usize,
         maximum_anonymous_connections_per_origin: chat.settings.max_guest_connections_per_address as usize,
-        maximum_groups: MOST_GROUPS,
+        maximum_groups: MAX_GROUPS,
         maximum_receive_message_size: LARGEST_CALL,
         receive_buffer_size: 2 * LARGEST_CALL,
         ..Options::default()
@@ -135,7 +123,7 @@ async fn disconnected(ctx: Context<State>, _: Disconnect) {
     if let Some(agent) = gone.agent
         && let Err(problem) = ctx.agent_left(agent).await
     {
-        // The next start finds the agent without a connection and says the same.
-        tracing::warn!(%problem, "that an agent left was not noted");
+        // After the next start the desk finds the agent without a connection.
+        tracing::warn!(%problem, "an agent's departure was not recorded");
     }
 }

@@ -1,20 +1,40 @@
-//! What callers send and get; the names of `docs/chat-hub.md`.
+//! Arguments and answers of the hub's methods: names and fields are those of `docs/chat-hub.md`.
 
-use bookworm_contracts::rest::chat::{
-    AuthorKind, CannedReply, ChatAgent, ChatMessage, ChatNote, Conversation, CustomerContext,
-};
+use bookworm_contracts::rest::chat::{CannedReply, ChatMessage, ChatNote, Conversation, CustomerContext};
 use bookworm_http::{Problem, read_json};
 use bookworm_kernel::{ConversationId, CustomerId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::{
-    bot::Skill,
-    domain::{conversation::Resolution, routing::AgentStatus},
+    domain::{agent, conversation},
+    service::{events::AgentStatus, view::same_variants},
 };
 
-/// The one argument of a method. What is wrong with it is told to the caller in the words of the API, not in those of
-/// the protocol.
+/// A subject that an agent knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skill {
+    Orders,
+    Payment,
+    Books,
+    Account,
+    General,
+}
+
+same_variants!(Skill, agent::Skill { Orders, Payment, Books, Account, General });
+
+/// How an agent ends a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    Resolved,
+    Closed,
+}
+
+same_variants!(Resolution, conversation::Resolution { Resolved, Closed });
+
+/// The one argument of a method. An error in it is reported in the words of the API, not in those of the protocol.
 #[derive(Debug)]
 pub struct Args<T>(pub Result<T, String>);
 
@@ -25,13 +45,13 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Args<T> {
     }
 }
 
-/// What is wrong with an argument: fields by their names, without the slash of a JSON pointer.
+/// The errors of an argument: fields by their names, without the slash of a JSON pointer.
 fn in_words(problem: &Problem) -> String {
-    let wrong = problem.errors().iter().map(|error| match error.field.trim_start_matches('/') {
+    let errors = problem.errors().iter().map(|error| match error.field.trim_start_matches('/') {
         "" => format!("the argument {}", error.message),
         field => format!("{field} {}", error.message),
     });
-    wrong.collect::<Vec<_>>().join("; ")
+    errors.collect::<Vec<_>>().join("; ")
 }
 
 macro_rules! arguments {
@@ -111,76 +131,5 @@ pub struct AgentState {
     pub languages: Vec<String>,
 }
 
-/// Who waits, in order, and who is there.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct QueueState {
-    pub waiting: Vec<Conversation>,
-    pub agents: Vec<AgentAtWork>,
-}
-
-/// An agent as colleagues see them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AgentAtWork {
-    pub agent: ChatAgent,
-    pub status: AgentStatus,
-    pub open: u32,
-    pub capacity: u32,
-}
-
 /// Answer of `CannedReplies`.
 pub type Canned = Vec<CannedReply>;
-
-/// Event `typing`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TypingEvent {
-    pub conversation_id: ConversationId,
-    pub author: AuthorKind,
-    pub name: String,
-    pub typing: bool,
-}
-
-/// Event `receipt`.
-#[derive(Debug, Serialize)]
-pub struct ReceiptEvent {
-    pub conversation_id: ConversationId,
-    pub side: &'static str,
-    pub delivered: u64,
-    pub read: u64,
-}
-
-/// Event `presence`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PresenceEvent {
-    pub conversation_id: ConversationId,
-    pub customer_online: bool,
-    pub agent_online: bool,
-}
-
-/// Event `queue_position`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct PositionEvent {
-    pub conversation_id: ConversationId,
-    pub position: u32,
-    pub waiting: u32,
-    pub answer_by_mail: bool,
-}
-
-/// Events `agent_joined` and `agent_left`.
-#[derive(Debug, Serialize)]
-pub struct AgentEvent {
-    pub conversation_id: ConversationId,
-    pub agent: ChatAgent,
-}
-
-/// Event `answer`.
-#[derive(Debug, Serialize)]
-pub struct AnswerEvent {
-    pub conversation_id: ConversationId,
-    pub answer_id: Uuid,
-}
-
-/// Event `deleted`.
-#[derive(Debug, Serialize)]
-pub struct DeletedEvent {
-    pub conversation_id: ConversationId,
-}

@@ -1,18 +1,22 @@
 //! Conversations in SQLite or PostgreSQL: documents as JSON, beside the few columns by which they are found.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use bookworm_contracts::rest::chat::{CannedReply, ChatMessage, ChatNote, ConversationStatus};
 use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, Value, values};
-use bookworm_kernel::{ConversationId, CustomerId, Timestamp};
-use bookworm_messaging::Outbox;
+use bookworm_kernel::{Clock, ConversationId, CustomerId, Timestamp};
+use bookworm_messaging::{Inbox, Outbox, OutboxSource};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{Agent, Change, ChatStore, CommitError, Filter, Letter, Result, StoreError};
-use crate::domain::{conversation::Conversation, message::Side};
+use super::{Agent, CannedReply, Change, ChatStore, CommitError, Filter, Letter, Result, StoreError};
+use crate::domain::{
+    conversation::{Conversation, ConversationStatus},
+    message::{Message, Note, Side},
+};
 
 /// The chat's own tables.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+const MIGRATIONS: &[Migration] = &[Migration {
     name: "chat/0001_conversations",
     sql: "CREATE TABLE conversations (
             id UUID NOT NULL PRIMARY KEY,
@@ -105,16 +109,6 @@ fn read<T: DeserializeOwned>(document: &str) -> Result<T, DbError> {
     serde_json::from_str(document).map_err(|error| DbError::Corrupt(format!("a document of the chat: {error}")))
 }
 
-fn status_name(status: ConversationStatus) -> &'static str {
-    match status {
-        ConversationStatus::Bot => "bot",
-        ConversationStatus::Queued => "queued",
-        ConversationStatus::WithAgent => "with_agent",
-        ConversationStatus::Resolved => "resolved",
-        ConversationStatus::Closed => "closed",
-    }
-}
-
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -124,10 +118,14 @@ fn limited(limit: usize) -> i64 {
 }
 
 impl SqlStore {
-    /// Conversations of this database, whose mails go into this outbox. The schema must be there.
-    #[must_use]
-    pub fn new(db: Db, outbox: Outbox) -> Self {
-        Self { db, outbox }
+    /// The conversations of this database. Brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be migrated.
+    pub async fn open(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, MIGRATIONS].concat();
+        db.migrate(&migrations, clock.now()).await?;
+        Ok(Self { db, outbox: Outbox::new(clock) })
     }
 
     async fn documents<T: DeserializeOwned>(
@@ -154,17 +152,17 @@ impl SqlStore {
     }
 }
 
-/// Keeps the conversation itself, if it is still at the version that was read.
-async fn keep(tx: &Tx, conversation: &Conversation, expected: Option<u64>) -> Result<(), CommitError> {
+/// Stores the conversation itself, if it is still at the version that was read.
+async fn put_conversation(tx: &Tx, conversation: &Conversation, expected: Option<u64>) -> Result<(), CommitError> {
     let id = conversation.id.uuid();
-    let status = status_name(conversation.status);
+    let status = conversation.status.name();
     let customer = conversation.customer.id.map(CustomerId::uuid);
     let agent = conversation.agent.as_ref().map(|agent| agent.id.uuid());
     let due = conversation.bot_due_since.map(Timestamp::micros);
     let (version, updated) = (signed(conversation.version), conversation.updated_at.micros());
     let (rank, address) = (conversation.rank(), conversation.customer.address.clone());
     let document = write(conversation)?;
-    let kept = match expected {
+    let stored = match expected {
         None => {
             tx.exec(
                 "INSERT INTO conversations (id, version, status, customer_id, address, agent_id, queue_rank, due_since, \
@@ -182,10 +180,10 @@ async fn keep(tx: &Tx, conversation: &Conversation, expected: Option<u64>) -> Re
             .await?
         }
     };
-    if kept == 1 { Ok(()) } else { Err(CommitError::Conflict) }
+    if stored == 1 { Ok(()) } else { Err(CommitError::Conflict) }
 }
 
-async fn add(tx: &Tx, message: &ChatMessage) -> Result<(), CommitError> {
+async fn add(tx: &Tx, message: &Message) -> Result<(), CommitError> {
     let added = tx
         .exec(
             "INSERT INTO messages (conversation_id, seq, side, client_message_id, document) \
@@ -203,8 +201,8 @@ async fn add(tx: &Tx, message: &ChatMessage) -> Result<(), CommitError> {
     if added == 1 { Ok(()) } else { Err(CommitError::Duplicate) }
 }
 
-/// Makes sure that the agent has room for one more. Whoever else gives them one at the same moment waits for us.
-async fn has_room(tx: &Tx, agent: CustomerId) -> Result<(), CommitError> {
+/// Checks that the agent is below their capacity. Locks the agent, so that assignments to them come one after another.
+async fn check_capacity(tx: &Tx, agent: CustomerId) -> Result<(), CommitError> {
     let lock = tx.for_update();
     let row: Option<Document> =
         tx.one(&format!("SELECT document FROM agents WHERE id = $1{lock}"), values![agent.uuid()]).await?;
@@ -220,9 +218,9 @@ async fn has_room(tx: &Tx, agent: CustomerId) -> Result<(), CommitError> {
 
 async fn commit(tx: &Tx, outbox: &Outbox, change: Change) -> Result<(), CommitError> {
     if let Some(agent) = change.taken_by {
-        has_room(tx, agent).await?;
+        check_capacity(tx, agent).await?;
     }
-    keep(tx, &change.conversation, change.expected).await?;
+    put_conversation(tx, &change.conversation, change.expected).await?;
     for message in &change.messages {
         add(tx, message).await?;
     }
@@ -237,6 +235,26 @@ async fn commit(tx: &Tx, outbox: &Outbox, change: Change) -> Result<(), CommitEr
 
 #[async_trait]
 impl ChatStore for SqlStore {
+    fn name(&self) -> &str {
+        self.db.name()
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.db.check_write().await.map_err(|error| error.to_string())
+    }
+
+    fn outbox(&self) -> Arc<dyn OutboxSource> {
+        self.outbox.source(&self.db)
+    }
+
+    fn inbox(&self) -> Option<Arc<dyn Inbox>> {
+        Some(Arc::new(self.db.clone()))
+    }
+
+    async fn close(&self) {
+        self.db.close().await;
+    }
+
     async fn commit(&self, change: Change) -> Result<(), CommitError> {
         let outbox = self.outbox.clone();
         self.db.transact(move |tx| Box::pin(async move { commit(tx, &outbox, change).await })).await
@@ -267,7 +285,7 @@ impl ChatStore for SqlStore {
         let mut clauses = vec!["id < $1".to_owned()];
         let filters = [
             ("customer_id", filter.customer.map(|id| Value::from(id.uuid()))),
-            ("status", filter.status.map(|status| Value::from(status_name(status)))),
+            ("status", filter.status.map(|status| Value::from(status.name()))),
             ("agent_id", filter.agent.map(|id| Value::from(id.uuid()))),
         ];
         for (column, value) in filters {
@@ -339,7 +357,7 @@ impl ChatStore for SqlStore {
     async fn idle(&self, status: ConversationStatus, since: Timestamp, limit: usize) -> Result<Vec<Conversation>> {
         self.documents(
             "SELECT document FROM conversations WHERE status = $1 AND updated_at < $2 ORDER BY updated_at LIMIT $3",
-            values![status_name(status), since.micros(), limited(limit)],
+            values![status.name(), since.micros(), limited(limit)],
         )
         .await
     }
@@ -357,7 +375,7 @@ impl ChatStore for SqlStore {
         Ok(rows.into_iter().map(read).collect::<Result<_, DbError>>()?)
     }
 
-    async fn messages(&self, id: ConversationId, after: u64, limit: usize) -> Result<Vec<ChatMessage>> {
+    async fn messages(&self, id: ConversationId, after: u64, limit: usize) -> Result<Vec<Message>> {
         self.documents(
             "SELECT document FROM messages WHERE conversation_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
             values![id.uuid(), signed(after), limited(limit)],
@@ -365,8 +383,8 @@ impl ChatStore for SqlStore {
         .await
     }
 
-    async fn messages_before(&self, id: ConversationId, before: u64, limit: usize) -> Result<Vec<ChatMessage>> {
-        let mut messages: Vec<ChatMessage> = self
+    async fn messages_before(&self, id: ConversationId, before: u64, limit: usize) -> Result<Vec<Message>> {
+        let mut messages: Vec<Message> = self
             .documents(
                 "SELECT document FROM messages WHERE conversation_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
                 values![id.uuid(), signed(before), limited(limit)],
@@ -376,7 +394,7 @@ impl ChatStore for SqlStore {
         Ok(messages)
     }
 
-    async fn sent(&self, id: ConversationId, side: Side, client_message_id: Uuid) -> Result<Option<ChatMessage>> {
+    async fn sent(&self, id: ConversationId, side: Side, client_message_id: Uuid) -> Result<Option<Message>> {
         self.document(
             "SELECT document FROM messages WHERE conversation_id = $1 AND side = $2 AND client_message_id = $3",
             values![id.uuid(), side.name(), client_message_id],
@@ -384,7 +402,7 @@ impl ChatStore for SqlStore {
         .await
     }
 
-    async fn add_note(&self, note: &ChatNote) -> Result<bool> {
+    async fn add_note(&self, note: &Note) -> Result<bool> {
         let (id, document) = (note.conversation_id.uuid(), write(note)?);
         let added: Result<u64, DbError> = self
             .db
@@ -402,7 +420,7 @@ impl ChatStore for SqlStore {
         Ok(added? == 1)
     }
 
-    async fn notes(&self, id: ConversationId, limit: usize) -> Result<Vec<ChatNote>> {
+    async fn notes(&self, id: ConversationId, limit: usize) -> Result<Vec<Note>> {
         self.documents(
             "SELECT document FROM notes WHERE conversation_id = $1 ORDER BY id LIMIT $2",
             values![id.uuid(), limited(limit)],

@@ -1,53 +1,52 @@
-//! What everybody attached is told, once it is stored.
+//! Events to the connections attached to a conversation, sent once a change is stored.
 
-use bookworm_contracts::rest::chat::{AuthorKind, ChatMessage, ConversationStatus};
+use bookworm_contracts::rest::chat as rest;
 use bookworm_kernel::{ConversationId, CustomerId};
 use serde::Serialize;
 
-use super::wire::{AgentEvent, AnswerEvent, DeletedEvent, PresenceEvent, ReceiptEvent, TypingEvent};
-use crate::{
+use super::{
     Chat,
-    bot::Reason,
-    domain::{
-        conversation::{Conversation, Happened},
-        message::{self, Side},
-    },
+    events::{AgentEvent, AnswerEvent, DeletedEvent, PresenceEvent, ReceiptEvent, TypingEvent},
+};
+use crate::domain::{
+    conversation::{Conversation, ConversationStatus, Happened},
+    message::{self, AuthorKind, Message, Side},
 };
 
-/// Agents who are not offline.
+/// The group of agents who are not offline.
 pub(crate) const DESK: &str = "desk";
 
-/// The connections of one side of a conversation.
+/// The group of one side of a conversation.
 pub(crate) fn group(side: Side, conversation: ConversationId) -> String {
     format!("{}:{conversation}", side.name())
 }
 
-/// The connections of an agent.
+/// The group of an agent's connections.
 pub(crate) fn agent_group(agent: CustomerId) -> String {
     format!("of:{agent}")
 }
 
 impl Chat {
-    /// Sends to a group. Nobody waits for a slow reader, and a message that reaches nobody is in the store.
-    pub(crate) async fn tell(&self, group: String, event: &str, argument: impl Serialize + Send + Sync) {
+    /// Sends to a group. Never waits for a slow reader; an event that reaches nobody is in the store.
+    pub(crate) async fn send(&self, group: String, event: &str, argument: impl Serialize + Send + Sync) {
         let Some(hub) = self.hub() else { return };
         if let Err(error) = hub.clients().group(group).send(event, (argument,)).await {
             tracing::warn!(event, error = &error as &dyn std::error::Error, "an event was not sent");
         }
     }
 
-    async fn tell_both(&self, conversation: ConversationId, event: &str, argument: &(impl Serialize + Send + Sync)) {
+    async fn send_to_both(&self, conversation: ConversationId, event: &str, argument: &(impl Serialize + Send + Sync)) {
         for side in [Side::Customer, Side::Agent] {
-            self.tell(group(side, conversation), event, argument).await;
+            self.send(group(side, conversation), event, argument).await;
         }
     }
 
-    /// Shows what a change brought.
+    /// Announces a change that was stored.
     pub(crate) async fn announce(
         &self,
         before: Option<&Conversation>,
         after: &Conversation,
-        messages: &[ChatMessage],
+        messages: &[Message],
         happened: &[Happened],
     ) {
         for message in messages {
@@ -64,19 +63,19 @@ impl Chat {
             self.count(happened);
             match happened {
                 Happened::Joined(agent) => {
-                    let event = AgentEvent { conversation_id: after.id, agent: agent.clone() };
-                    self.tell_both(after.id, "agent_joined", &event).await;
+                    let event = AgentEvent { conversation_id: after.id, agent: agent.clone().into() };
+                    self.send_to_both(after.id, "agent_joined", &event).await;
                 }
                 Happened::Left(agent) => {
-                    let event = AgentEvent { conversation_id: after.id, agent: agent.clone() };
-                    self.tell_both(after.id, "agent_left", &event).await;
+                    let event = AgentEvent { conversation_id: after.id, agent: agent.clone().into() };
+                    self.send_to_both(after.id, "agent_left", &event).await;
                 }
                 _ => {}
             }
         }
         if before.is_some_and(|before| status_changed(before, after)) {
             match self.view(after).await {
-                Ok(view) => self.tell_both(after.id, "status", &view).await,
+                Ok(view) => self.send_to_both(after.id, "status", &view).await,
                 Err(problem) => tracing::warn!(%problem, "a change of status was not shown"),
             }
             if before.is_some_and(|before| before.agent != after.agent) {
@@ -94,12 +93,12 @@ impl Chat {
         }
     }
 
-    async fn show(&self, message: &ChatMessage) {
+    async fn show(&self, message: &Message) {
         metrics::counter!("chat_messages_total", "author" => author_name(message.author)).increment(1);
         self.typing_ends(message.conversation_id, Side::of(message.author)).await;
         for side in [Side::Customer, Side::Agent] {
-            let seen = message::seen_by(side, message.clone());
-            self.tell(group(side, message.conversation_id), "message", seen).await;
+            let seen = rest::ChatMessage::from(message::seen_by(side, message.clone()));
+            self.send(group(side, message.conversation_id), "message", seen).await;
         }
     }
 
@@ -116,12 +115,12 @@ impl Chat {
                     delivered: now.delivered,
                     read: now.read,
                 };
-                self.tell(group(other, after.id), "receipt", event).await;
+                self.send(group(other, after.id), "receipt", event).await;
             }
         }
     }
 
-    /// Who is here, as events say it.
+    /// Who is connected, as an event.
     pub(crate) fn presence_of(&self, conversation: &Conversation) -> PresenceEvent {
         PresenceEvent {
             conversation_id: conversation.id,
@@ -130,27 +129,27 @@ impl Chat {
         }
     }
 
-    /// Tells everybody attached who is here.
+    /// Announces who is connected.
     pub(crate) async fn show_presence(&self, conversation: &Conversation) {
-        self.tell_both(conversation.id, "presence", &self.presence_of(conversation)).await;
+        self.send_to_both(conversation.id, "presence", &self.presence_of(conversation)).await;
     }
 
-    /// Tells the other side that somebody writes, or does no more.
+    /// Announces to one side whether the other is typing.
     pub(crate) async fn show_typing(&self, to: Side, event: TypingEvent) {
-        self.tell(group(to, event.conversation_id), "typing", event).await;
+        self.send(group(to, event.conversation_id), "typing", event).await;
     }
 
-    /// Tells the customer that the bot's words can be watched.
+    /// Announces to the customer that the bot's answer can be streamed.
     pub(crate) async fn show_answer(&self, event: AnswerEvent) {
-        self.tell(group(Side::Customer, event.conversation_id), "answer", event).await;
+        self.send(group(Side::Customer, event.conversation_id), "answer", event).await;
     }
 
-    /// A conversation is gone.
+    /// Announces that a conversation was deleted.
     pub(crate) async fn announce_deleted(&self, id: ConversationId) {
         for side in [Side::Customer, Side::Agent] {
             self.typing_ends(id, side).await;
         }
-        self.tell_both(id, "deleted", &DeletedEvent { conversation_id: id }).await;
+        self.send_to_both(id, "deleted", &DeletedEvent { conversation_id: id }).await;
         self.presence.forget(id);
         self.desk.notify_one();
     }
@@ -158,7 +157,7 @@ impl Chat {
     fn count(&self, happened: &Happened) {
         match happened {
             Happened::HandedOver(reason) => {
-                metrics::counter!("chat_hand_overs_total", "reason" => reason_name(*reason)).increment(1);
+                metrics::counter!("chat_hand_overs_total", "reason" => reason.name()).increment(1);
             }
             Happened::BotAnswered => metrics::counter!("chat_bot_answers_total").increment(1),
             Happened::FirstAnswer(wait) => {
@@ -185,16 +184,5 @@ fn author_name(author: AuthorKind) -> &'static str {
         AuthorKind::Bot => "bot",
         AuthorKind::Agent => "agent",
         AuthorKind::System => "system",
-    }
-}
-
-fn reason_name(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Complaint => "complaint",
-        Reason::PaymentTrouble => "payment_trouble",
-        Reason::Wanted => "wanted",
-        Reason::NotUnderstood => "not_understood",
-        Reason::Upset => "upset",
-        Reason::BeyondTheBot => "beyond_the_bot",
     }
 }

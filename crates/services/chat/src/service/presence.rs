@@ -1,5 +1,5 @@
-//! Who is here: connections, what they are attached to, and whose they are. In memory only; after a restart it is built
-//! up again by those who come back.
+//! Presence: connections, their accounts, and the conversations that they are attached to. In memory only; after a
+//! restart those who come back build it up again.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,9 +16,9 @@ use crate::{bot::Rights, domain::message::Side};
 pub struct Identity {
     /// The account.
     pub account: Arc<AccountClaims>,
-    /// Its access token, to ask the shop in its name. Never stored or printed.
+    /// Its access token, to call the shop with its rights. Never stored or printed.
     pub token: String,
-    /// Until when the token is good.
+    /// When the token expires.
     pub expires: Timestamp,
 }
 
@@ -52,7 +52,7 @@ pub enum Entered {
     First,
 }
 
-/// What went away with a connection.
+/// What ended with a connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Gone {
     /// Conversations whose customer has no connection any more.
@@ -141,7 +141,7 @@ impl Presence {
         self.lock().agents.contains_key(&agent)
     }
 
-    /// The rights of the customer who is here: those of the connection whose token is good for longest.
+    /// The rights of the customer who is here: those of the connection whose token expires last.
     pub fn rights(&self, conversation: ConversationId, owner: CustomerId, now: Timestamp) -> Option<Rights> {
         let state = self.lock();
         let identities = state.customers.get(&conversation)?.iter().filter_map(|connection| {

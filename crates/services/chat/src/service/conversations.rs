@@ -1,32 +1,32 @@
-//! Changing a conversation: read, decide, store, and only then show.
+//! Changing a conversation: read, decide, store, and only then announce.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 
-use bookworm_contracts::{
-    events::chat::AnsweredByMail,
-    rest::chat::{self as rest, ChatMessage, ConversationStatus},
-};
+use bookworm_contracts::{events::chat::AnsweredByMail, rest::chat as rest};
 use bookworm_http::{Problem, Result, auth::AccountClaims};
 use bookworm_kernel::{Cause, ConversationId, CustomerId, ErrorCode};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::{Chat, view};
 use crate::{
-    Chat,
     domain::{
-        conversation::{Conversation, Decision, Happened},
+        conversation::{Conversation, ConversationStatus, Decision, Happened},
+        message::{self, Message, Side},
         refusal::Refusal,
     },
     store::{Change, CommitError, Letter, StoreError},
 };
 
-/// How often a change is decided again, because somebody on another node was faster.
+/// The most messages in one answer.
+pub(crate) const MAX_MESSAGES: usize = 200;
+/// How often a change is decided again after a conflict with another node.
 const ATTEMPTS: usize = 8;
 
-/// Turns for conversations: within this process, changes to one are made one after the other, and shown in the order in
-/// which they were stored. Other processes are kept apart by the conversation's version.
+/// Locks for conversations: within this process, changes to one are made one after the other, and announced in the
+/// order in which they were stored. Between processes the conversation's version detects conflicts.
 pub(crate) struct Turns(Vec<Mutex<()>>);
 
 impl Default for Turns {
@@ -36,7 +36,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for the turn of whatever this key stands for.
+    /// Locks what this key stands for.
     pub async fn wait(&self, key: &impl Hash) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -44,7 +44,7 @@ impl Turns {
     }
 }
 
-/// What is to be done to a conversation.
+/// A decision, and what else belongs to its commit.
 pub(crate) struct Plan {
     pub decision: Decision,
     pub letters: Vec<Letter>,
@@ -58,7 +58,7 @@ impl From<Decision> for Plan {
 }
 
 impl Plan {
-    /// The agent takes one more with it.
+    /// The agent takes the conversation with it.
     pub fn taken_by(self, agent: CustomerId) -> Self {
         Self { taken_by: Some(agent), ..self }
     }
@@ -66,9 +66,9 @@ impl Plan {
 
 /// Why a conversation was not changed.
 pub(crate) enum NotChanged {
-    /// This side has sent the message already.
+    /// This side has sent the message before.
     Duplicate,
-    /// Whatever the caller is told.
+    /// The answer to the caller.
     Problem(Problem),
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
     Problem::new(refusal.code()).detail(refusal.to_string())
 }
 
-/// What everybody is told who asks for what does not exist or is not theirs.
+/// The answer for a conversation that does not exist or is not the caller's.
 pub(crate) fn no_such_conversation() -> Problem {
     Problem::not_found("conversation")
 }
@@ -109,17 +109,17 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// A conversation after a change, and what was said with it.
+/// A conversation after a change, and its new messages.
 pub(crate) struct Changed {
     pub conversation: Conversation,
-    pub messages: Vec<ChatMessage>,
+    pub messages: Vec<Message>,
 }
 
 impl Chat {
-    /// Changes a conversation as `decide` says, which may be asked more than once.
+    /// Changes a conversation as `decide` says, which may be called more than once.
     ///
     /// # Errors
-    /// 404 when there is none, what `decide` refuses, 409 when others were faster again and again.
+    /// 404 when there is none, what `decide` refuses, 409 after too many conflicts.
     pub(crate) async fn change(
         &self,
         id: ConversationId,
@@ -157,7 +157,7 @@ impl Chat {
         Err(NotChanged::Problem(Problem::new(ErrorCode::ConcurrentChange)))
     }
 
-    /// Keeps a new conversation.
+    /// Stores a new conversation.
     pub(crate) async fn begin(&self, decision: Decision, cause: Cause) -> Result<Conversation> {
         let Decision { next, messages, happened } = decision;
         let change = Change {
@@ -186,7 +186,7 @@ impl Chat {
         self.store.find(id).await?.ok_or_else(no_such_conversation)
     }
 
-    /// Deletes a conversation for good, and tells everybody attached.
+    /// Deletes a conversation for good, and notifies everybody attached.
     pub(crate) async fn delete(&self, id: ConversationId) -> Result<()> {
         let _turn = self.turns.wait(&id).await;
         if !self.store.delete(id).await? {
@@ -202,7 +202,23 @@ impl Chat {
             Some(rank) => Some(u32::try_from(self.store.ahead_of(rank).await?).unwrap_or(u32::MAX).saturating_add(1)),
             None => None,
         };
-        Ok(conversation.view(position))
+        Ok(view::conversation(conversation, position))
+    }
+
+    /// Messages after a number, as one side sees them.
+    pub(crate) async fn page(
+        &self,
+        side: Side,
+        id: ConversationId,
+        after: u64,
+        limit: usize,
+    ) -> Result<rest::MessagePage> {
+        let mut messages = self.store.messages(id, after, limit + 1).await?;
+        let more = messages.len() > limit;
+        messages.truncate(limit);
+        let next = messages.last().map(|message| message.seq).filter(|_| more);
+        let items = messages.into_iter().map(|message| message::seen_by(side, message).into()).collect();
+        Ok(rest::MessagePage { items, next })
     }
 
     /// Several, as the API shows them.
@@ -215,7 +231,7 @@ impl Chat {
     }
 }
 
-/// Whom mails to this customer are counted for.
+/// The sender for which mails to this customer are counted.
 fn sender_of(conversation: &Conversation) -> String {
     let account = conversation.customer.id.map(|id| format!("account {id}"));
     account.or_else(|| conversation.customer.address.clone()).unwrap_or_default()

@@ -1,85 +1,85 @@
-//! The desk: takes conversations back from agents who vanished, gives those who wait to whoever has room, and shows
-//! everybody their place.
+//! The desk: requeues conversations of agents who lost their connection, assigns queued ones, and announces places in the
+//! queue.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bookworm_contracts::rest::chat::ChatAgent;
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Cause, ConversationId, ErrorCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Chat,
-    conversations::Plan,
     domain::{
+        agent::{AgentStatus, ChatAgent},
         conversation::Conversation,
         message::Side,
-        routing::{AgentStatus, Candidate, Need, route},
+        routing::{Candidate, Need, route},
     },
-    hub::{
-        DESK, group,
-        wire::{PositionEvent, QueueState},
+    service::{
+        Chat,
+        announce::{DESK, group},
+        conversations::Plan,
+        events::{PositionEvent, QueueState},
     },
 };
 
-/// How often to look without having been woken: for graces that end.
+/// How often to look without being woken: for grace periods that end.
 const POLL: Duration = Duration::from_secs(1);
-/// How long to gather what changes together.
-const GATHER: Duration = Duration::from_millis(10);
-/// How many who wait are looked at.
-const LOOKED_AT: usize = 1000;
+/// How long to wait for further changes after the first.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+/// The most queued conversations that a round reads.
+const MAX_QUEUED: usize = 1000;
 
-/// What everybody was shown last.
+/// What was announced last.
 #[derive(Default)]
-struct Shown {
+struct Announced {
     queue: Option<QueueState>,
     positions: HashMap<ConversationId, PositionEvent>,
 }
 
-/// Keeps the desk until `shutdown`.
+/// Runs the desk until `shutdown`.
 pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
-    let mut shown = Shown::default();
+    let mut announced = Announced::default();
     let mut started = false;
     loop {
         let round = async {
             if !started {
-                nobody_is_here_yet(&chat).await?;
+                record_absences(&chat).await?;
                 started = true;
             }
-            round(&chat, &mut shown).await
+            round(&chat, &mut announced).await
         };
         if let Err(problem) = round.await {
             tracing::warn!(%problem, "the support desk could not be brought up to date");
         }
         tokio::select! {
-            () = chat.desk.notified() => tokio::time::sleep(GATHER).await,
+            () = chat.desk.notified() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep(POLL) => {}
             () = shutdown.cancelled() => return,
         }
     }
 }
 
-/// After a start nobody is connected: whoever was has the same grace as somebody whose connection was lost.
-async fn nobody_is_here_yet(chat: &Chat) -> Result<()> {
+/// After a start nobody is connected: agents who were get the grace period of a lost connection.
+async fn record_absences(chat: &Chat) -> Result<()> {
     for agent in chat.store.agents().await? {
         chat.change_agent(&agent.agent, |_, _| {}).await?;
     }
     Ok(())
 }
 
-async fn round(chat: &Chat, shown: &mut Shown) -> Result<()> {
-    take_back(chat).await?;
-    let waiting = chat.store.waiting(LOOKED_AT).await?;
+async fn round(chat: &Chat, announced: &mut Announced) -> Result<()> {
+    requeue_lost(chat).await?;
+    let waiting = chat.store.waiting(MAX_QUEUED).await?;
     if !waiting.is_empty() && assign(chat, &waiting).await? {
-        // What was given away does not wait any more.
+        // What was assigned is no longer queued.
         chat.desk.notify_one();
         return Ok(());
     }
-    show(chat, &waiting, shown).await
+    announce(chat, &waiting, announced).await
 }
 
-/// Conversations of agents whose grace is over wait again.
-async fn take_back(chat: &Chat) -> Result<()> {
+/// Requeues the conversations of agents whose grace period is over.
+async fn requeue_lost(chat: &Chat) -> Result<()> {
     let grace = Duration::from_secs(chat.settings.agent_grace_seconds);
     let now = chat.clock.now();
     for agent in chat.store.agents().await? {
@@ -88,7 +88,7 @@ async fn take_back(chat: &Chat) -> Result<()> {
             continue;
         }
         let lost = chat.conversations_with(agent.agent.id).await?;
-        // The earliest first, so that they wait in the order in which they were begun.
+        // The earliest first, so that they are queued in the order in which they were started.
         for conversation in lost.iter().rev() {
             let taken = chat.change(conversation.id, Cause::start(), |conversation| {
                 Ok(conversation.agent_is_lost(agent.agent.id, now).into())
@@ -102,11 +102,11 @@ async fn take_back(chat: &Chat) -> Result<()> {
     Ok(())
 }
 
-/// Gives those who wait to whoever has room. Whether any was given.
+/// Assigns queued conversations to agents with room. Whether any was assigned.
 async fn assign(chat: &Chat, waiting: &[Conversation]) -> Result<bool> {
     let (people, mut candidates): (Vec<ChatAgent>, Vec<Candidate>) = chat.candidates().await?.into_iter().unzip();
     let someone_is_there = chat.is_open() && candidates.iter().any(Candidate::is_there);
-    let mut given = false;
+    let mut assigned = false;
     for conversation in waiting {
         let need = Need {
             skill: conversation.skill,
@@ -117,10 +117,10 @@ async fn assign(chat: &Chat, waiting: &[Conversation]) -> Result<bool> {
         let now = chat.clock.now();
         let Some(agent) = chosen else {
             if !someone_is_there {
-                let told = chat.change(conversation.id, Cause::start(), |conversation| {
+                let changed = chat.change(conversation.id, Cause::start(), |conversation| {
                     Ok(conversation.nobody_is_there(now).into())
                 });
-                told.await?;
+                changed.await?;
             }
             continue;
         };
@@ -132,40 +132,40 @@ async fn assign(chat: &Chat, waiting: &[Conversation]) -> Result<bool> {
             .map_err(Problem::from);
         match accepted {
             Ok(changed) => {
-                given = true;
+                assigned = true;
                 for candidate in candidates.iter_mut().filter(|candidate| candidate.id == agent.id) {
                     candidate.open += 1;
                     candidate.idle_since = now;
                 }
                 chat.was_given(agent).await?;
-                chat.tell_assigned(agent, &changed.conversation).await;
+                chat.notify_assigned(agent, &changed.conversation).await;
             }
-            // Somebody took it, or gave the agent another one: the next round sees that.
+            // Somebody accepted it, or the agent got another one: the next round sees that.
             Err(problem) if problem.code() == ErrorCode::InvalidConversationState => {}
             Err(problem) if problem.code() == ErrorCode::NotFound => {}
             Err(problem) => return Err(problem),
         }
     }
-    Ok(given)
+    Ok(assigned)
 }
 
-/// Shows those who wait their place, and agents the queue, where either changed.
-async fn show(chat: &Chat, waiting: &[Conversation], shown: &mut Shown) -> Result<()> {
+/// Announces places in the queue to customers, and the queue to agents, where they changed.
+async fn announce(chat: &Chat, waiting: &[Conversation], announced: &mut Announced) -> Result<()> {
     let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
     let mut positions = HashMap::with_capacity(waiting.len());
     for (conversation, position) in waiting.iter().zip(1..) {
         let answer_by_mail = conversation.mail_promised;
         let event = PositionEvent { conversation_id: conversation.id, position, waiting: count, answer_by_mail };
-        if shown.positions.get(&conversation.id) != Some(&event) {
-            chat.tell(group(Side::Customer, conversation.id), "queue_position", event).await;
+        if announced.positions.get(&conversation.id) != Some(&event) {
+            chat.send(group(Side::Customer, conversation.id), "queue_position", event).await;
         }
         positions.insert(conversation.id, event);
     }
-    shown.positions = positions;
+    announced.positions = positions;
     let queue = chat.queue_state().await?;
-    if shown.queue.as_ref() != Some(&queue) {
-        chat.tell(DESK.to_owned(), "queue", &queue).await;
-        shown.queue = Some(queue);
+    if announced.queue.as_ref() != Some(&queue) {
+        chat.send(DESK.to_owned(), "queue", &queue).await;
+        announced.queue = Some(queue);
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
-//! What goes on beside the calls. Every loop finds its work in the store, so that a restart changes nothing.
+//! Background loops. Each finds its work in the store, so that nothing is lost with a restart.
 
-pub(crate) mod answers;
 mod census;
 mod desk;
 mod due;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 
 use bookworm_loops::Loop;
 
-use crate::Chat;
+use crate::service::Chat;
 
 /// The loops.
 pub(crate) fn all(chat: &Arc<Chat>) -> Vec<Loop> {

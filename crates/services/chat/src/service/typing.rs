@@ -1,5 +1,5 @@
-//! Who is writing just now. It ends with the message, with the conversation, with the connection, and after a while in
-//! case the end is never told; each end is told to the other side, once.
+//! Who is typing. It ends with the message, the conversation or the connection, and after a timeout; each end is
+//! announced to the other side, once.
 
 use std::{
     collections::HashMap,
@@ -10,23 +10,23 @@ use std::{
 use bookworm_kernel::ConversationId;
 use tokio::time::Instant;
 
-use super::wire::TypingEvent;
-use crate::{Chat, domain::message::Side};
+use super::{Chat, events::TypingEvent};
+use crate::domain::message::Side;
 
-/// How long somebody counts as writing who does not say so again.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(6);
+/// How long somebody counts as typing without another call.
+const TYPING_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Who writes on each side.
+/// Who is typing, on each side of each conversation.
 #[derive(Default)]
 pub(crate) struct Typing(Mutex<HashMap<(ConversationId, Side), Writer>>);
 
-/// Somebody who writes.
+/// Somebody who is typing.
 struct Writer {
-    /// What the other side was told.
+    /// The event that was sent to the other side.
     event: TypingEvent,
-    /// Where they do.
+    /// Their connection.
     connection: String,
-    /// Until when they count as writing.
+    /// Until when they count as typing.
     until: Instant,
 }
 
@@ -35,20 +35,20 @@ impl Typing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody writes. Whether nobody of that side did before.
+    /// Somebody is typing. Whether nobody of that side was before.
     fn started(&self, side: Side, event: TypingEvent, connection: &str) -> bool {
         let key = (event.conversation_id, side);
-        let until = Instant::now() + FORGOTTEN_AFTER;
+        let until = Instant::now() + TYPING_TIMEOUT;
         self.lock().insert(key, Writer { event, connection: connection.to_owned(), until }).is_none()
     }
 
-    /// That side writes no more: what to tell the other, if it did.
+    /// That side is no longer typing: the event for the other side, if it was.
     fn stopped(&self, conversation: ConversationId, side: Side) -> Option<TypingEvent> {
         let writer = self.lock().remove(&(conversation, side))?;
         Some(TypingEvent { typing: false, ..writer.event })
     }
 
-    /// Whoever wrote there writes no more.
+    /// Those who were typing on this connection: the events for their other sides.
     fn left(&self, connection: &str) -> Vec<(Side, TypingEvent)> {
         let gone = self.lock().extract_if(|_, writer| writer.connection == connection).collect::<Vec<_>>();
         gone.into_iter().map(|((_, side), writer)| (side, TypingEvent { typing: false, ..writer.event })).collect()
@@ -60,7 +60,7 @@ impl Typing {
 }
 
 impl Chat {
-    /// Shows the other side that somebody writes, or does no more.
+    /// Announces to the other side that somebody is typing, or no longer is.
     pub(crate) async fn typing(self: &Arc<Self>, side: Side, event: TypingEvent, connection: &str) {
         let id = event.conversation_id;
         if !event.typing {
@@ -80,14 +80,14 @@ impl Chat {
         self.show_typing(other(side), event).await;
     }
 
-    /// That side writes no more; the other is told if it thought so.
+    /// That side is no longer typing; the other side is notified if it was.
     pub(crate) async fn typing_ends(&self, conversation: ConversationId, side: Side) {
         if let Some(event) = self.typing.stopped(conversation, side) {
             self.show_typing(other(side), event).await;
         }
     }
 
-    /// A connection is over, and with it whatever was being written there.
+    /// A connection ended, and whoever was typing on it.
     pub(crate) async fn typing_ends_at(&self, connection: &str) {
         for (side, event) in self.typing.left(connection) {
             self.show_typing(other(side), event).await;

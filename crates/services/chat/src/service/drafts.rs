@@ -1,4 +1,4 @@
-//! Answers while they are written: whoever watches one gets its words, from the first on.
+//! The bot's answers while they are written: each watcher gets the whole text, from the first piece on.
 
 use std::{
     collections::HashMap,
@@ -10,49 +10,49 @@ use futures::{Stream, stream};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// How many finished answers can still be watched, for those who heard of them late.
+/// How many finished answers can still be watched, for watchers that come late.
 const FINISHED: usize = 1000;
 
-/// Every answer that is being written, and some that were.
+/// The answers being written, and the last finished ones.
 #[derive(Default)]
-pub(crate) struct Drafts(Arc<Mutex<Shelf>>);
+pub(crate) struct Drafts(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Shelf {
+struct State {
     drafts: HashMap<Uuid, (ConversationId, watch::Receiver<String>)>,
     finished: std::collections::VecDeque<Uuid>,
 }
 
 /// The writing end of a draft; when it is dropped the answer is finished.
 pub(crate) struct Pen {
-    shelf: Arc<Mutex<Shelf>>,
+    state: Arc<Mutex<State>>,
     id: Uuid,
     words: watch::Sender<String>,
 }
 
 impl Drafts {
-    /// A new answer, without a word.
+    /// Starts an empty answer.
     pub fn begin(&self, conversation: ConversationId, id: Uuid) -> Pen {
         let (words, receiver) = watch::channel(String::new());
         lock(&self.0).drafts.insert(id, (conversation, receiver));
-        Pen { shelf: Arc::clone(&self.0), id, words }
+        Pen { state: Arc::clone(&self.0), id, words }
     }
 
-    /// The words of an answer: those that are there, then each piece as it comes, until it is finished.
+    /// The text of an answer: what is there, then each piece as it comes, until it is finished.
     pub fn watch(
         &self,
         conversation: ConversationId,
         id: Uuid,
     ) -> Option<impl Stream<Item = String> + Send + 'static + use<>> {
-        let shelf = lock(&self.0);
-        let (of, receiver) = shelf.drafts.get(&id)?;
+        let state = lock(&self.0);
+        let (of, receiver) = state.drafts.get(&id)?;
         if *of != conversation {
             return None;
         }
         let receiver = receiver.clone();
         Some(stream::unfold((receiver, 0), |(mut receiver, shown)| async move {
             loop {
-                // Seen is what was there when we looked, so that words that come meanwhile wake us.
+                // Marked as seen at this point, so that pieces that come meanwhile wake us.
                 let piece = receiver.borrow_and_update().get(shown..).unwrap_or_default().to_owned();
                 if !piece.is_empty() {
                     let shown = shown + piece.len();
@@ -67,7 +67,7 @@ impl Drafts {
 }
 
 impl Pen {
-    /// Adds words.
+    /// Appends a piece.
     pub fn write(&self, words: &str) {
         self.words.send_modify(|text| text.push_str(words));
     }
@@ -75,18 +75,18 @@ impl Pen {
 
 impl Drop for Pen {
     fn drop(&mut self) {
-        let mut shelf = lock(&self.shelf);
-        shelf.finished.push_back(self.id);
-        while shelf.finished.len() > FINISHED {
-            if let Some(oldest) = shelf.finished.pop_front() {
-                shelf.drafts.remove(&oldest);
+        let mut state = lock(&self.state);
+        state.finished.push_back(self.id);
+        while state.finished.len() > FINISHED {
+            if let Some(oldest) = state.finished.pop_front() {
+                state.drafts.remove(&oldest);
             }
         }
     }
 }
 
-fn lock(shelf: &Mutex<Shelf>) -> std::sync::MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! Closes what nobody goes on with, and deletes what is old.
+//! Closes idle conversations, and deletes those past their retention.
 
 use std::{sync::Arc, time::Duration};
 
-use bookworm_contracts::rest::chat::ConversationStatus;
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Cause, ErrorCode, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::Chat;
+use crate::{domain::conversation::ConversationStatus, service::Chat};
 
-const EVERY: Duration = Duration::from_secs(10 * 60);
+const INTERVAL: Duration = Duration::from_secs(10 * 60);
 const BATCH: usize = 200;
 const HOUR: u64 = 60 * 60;
 
@@ -17,10 +16,10 @@ const HOUR: u64 = 60 * 60;
 pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
     loop {
         if let Err(problem) = tidy(&chat).await {
-            tracing::warn!(%problem, "old conversations stay for now");
+            tracing::warn!(%problem, "old conversations could not be closed or deleted");
         }
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(INTERVAL) => {}
             () = shutdown.cancelled() => return,
         }
     }
@@ -44,7 +43,7 @@ async fn close(chat: &Chat, status: ConversationStatus, since: Timestamp) -> Res
                 let still = conversation.status == status && conversation.updated_at < since;
                 Ok(if still { conversation.expire(now) } else { conversation.as_it_is() }.into())
             });
-            passed_over(closed.await.map(drop).map_err(Problem::from))?;
+            unless_deleted(closed.await.map(drop).map_err(Problem::from))?;
         }
         if idle.len() < BATCH {
             return Ok(());
@@ -56,7 +55,7 @@ async fn delete(chat: &Chat, since: Timestamp) -> Result<()> {
     loop {
         let old = chat.store.idle(ConversationStatus::Closed, since, BATCH).await?;
         for conversation in &old {
-            passed_over(chat.delete(conversation.id).await)?;
+            unless_deleted(chat.delete(conversation.id).await)?;
             metrics::counter!("chat_conversations_expired_total").increment(1);
         }
         if old.len() < BATCH {
@@ -65,7 +64,7 @@ async fn delete(chat: &Chat, since: Timestamp) -> Result<()> {
     }
 }
 
-/// Its customer deleted it meanwhile: all the better.
-fn passed_over(result: Result<()>) -> Result<()> {
+/// Its customer may have deleted it meanwhile: that is no error.
+fn unless_deleted(result: Result<()>) -> Result<()> {
     result.or_else(|problem| if problem.code() == ErrorCode::NotFound { Ok(()) } else { Err(problem) })
 }

@@ -1,4 +1,4 @@
-//! The bot's turns: off the connections' loops, for each conversation one after the other.
+//! The bot's turns: in tasks of their own, for each conversation one after the other.
 
 use std::{
     collections::HashMap,
@@ -6,36 +6,39 @@ use std::{
     time::Duration,
 };
 
-use bookworm_contracts::rest::chat::{AuthorKind, ChatMessage, ConversationStatus};
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Cause, ConversationId, ErrorCode};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{
+use super::{
     Chat,
-    bot::{HandOver, Reason, Reply, Rights, Said, Skill, Turn},
     conversations::Plan,
+    events::{AnswerEvent, TypingEvent},
+};
+use crate::{
+    bot::{Rights, Turn, Utterance},
     domain::{
-        conversation::Conversation,
-        message::{BOT_NAME, Side},
+        agent::Skill,
+        conversation::{Conversation, ConversationStatus},
+        message::{AuthorKind, BOT_NAME, Message, Side},
+        reply::{HandOver, Memory, Reason, Reply},
     },
-    hub::wire::{AnswerEvent, TypingEvent},
 };
 
-/// How many messages before it the bot is shown.
+/// How many earlier messages the bot gets.
 const BEFORE: usize = 12;
-/// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an answer waits for its customer's connection, whose rights it needs.
-const WAITS: Duration = Duration::from_secs(60);
+const RIGHTS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Which conversations the bot is at, and whether it should look again afterwards.
+/// The conversations that the bot is answering, and whether it should look again afterwards.
 #[derive(Default)]
 pub(crate) struct Answering(Mutex<HashMap<ConversationId, bool>>);
 
 impl Answering {
-    /// Whether nobody is at it, so that the caller is now.
+    /// Claims a conversation; `false` when it is claimed already.
     fn begin(&self, id: ConversationId) -> bool {
         let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let free = !at.contains_key(&id);
@@ -43,7 +46,7 @@ impl Answering {
         free
     }
 
-    /// The caller is done. Whether there may be more to do, so that they are at it still.
+    /// Releases it, unless there may be more to do: then `true`, and it stays claimed.
     fn again(&self, id: ConversationId) -> bool {
         let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let again = at.remove(&id) == Some(true);
@@ -55,7 +58,7 @@ impl Answering {
 }
 
 impl Chat {
-    /// Has the bot give the answers that it owes in this conversation. Returns at once.
+    /// Has the bot answer the messages of this conversation that wait for it. Returns at once.
     pub(crate) fn answer_what_is_due(&self, id: ConversationId) {
         let Some(chat) = self.me.upgrade() else { return };
         if self.tasks.is_closed() || !self.answering.begin(id) {
@@ -64,7 +67,7 @@ impl Chat {
         self.tasks.spawn(async move {
             loop {
                 if let Err(problem) = chat.answer_all(id).await {
-                    // It is still owed, and looked for again.
+                    // It stays due, and is found again.
                     tracing::warn!(conversation = %id, %problem, "the bot's answer has to wait");
                 }
                 if !chat.answering.again(id) {
@@ -81,8 +84,8 @@ impl Chat {
             let message = self.store.message(id, seq).await?;
             let (ConversationStatus::Bot, Some(message)) = (conversation.status, message) else {
                 let now = self.clock.now();
-                let told = self.change(id, Cause::start(), |conversation| Ok(conversation.needs_no_bot(now).into()));
-                told.await?;
+                let cleared = self.change(id, Cause::start(), |conversation| Ok(conversation.needs_no_bot(now).into()));
+                cleared.await?;
                 return Ok(());
             };
             let Some(rights) = self.rights(&conversation) else { return Ok(()) };
@@ -90,34 +93,38 @@ impl Chat {
         }
     }
 
-    /// In whose name the bot asks the shop; `None` while it is worth waiting for the customer to come back.
+    /// The rights with which the bot calls the shop; `None` while it waits for the customer to come back.
     fn rights(&self, conversation: &Conversation) -> Option<Rights> {
         let Some(owner) = conversation.customer.id else { return Some(Rights::default()) };
         let now = self.clock.now();
-        let waited = conversation.bot_due_since.is_some_and(|since| now.since(since) >= WAITS);
+        let waited = conversation.bot_due_since.is_some_and(|since| now.since(since) >= RIGHTS_TIMEOUT);
         self.presence.rights(conversation.id, owner, now).or_else(|| waited.then(Rights::default))
     }
 
-    async fn answer(&self, conversation: &Conversation, message: ChatMessage, rights: Rights) -> Result<()> {
+    async fn answer(&self, conversation: &Conversation, message: Message, rights: Rights) -> Result<()> {
         let (id, seq) = (conversation.id, message.seq);
         let cause = Cause::start();
         let before = self.store.messages_before(id, seq, BEFORE).await?;
-        let said = |message: ChatMessage| {
+        let utterance = |message: Message| {
             let by_customer = message.author == AuthorKind::Customer;
-            (message.author != AuthorKind::System).then_some(Said { by_customer, text: message.text })
+            (message.author != AuthorKind::System).then_some(Utterance { by_customer, text: message.text })
         };
         let turn = Turn {
             conversation: id,
             text: message.text,
-            before: before.into_iter().filter_map(said).collect(),
+            before: before.into_iter().filter_map(utterance).collect(),
             memory: conversation.memory.clone(),
             rights,
             customer_name: conversation.customer.name.clone(),
             language: conversation.language.clone(),
             cause,
         };
-        let writes =
-            |typing| TypingEvent { conversation_id: id, author: AuthorKind::Bot, name: BOT_NAME.to_owned(), typing };
+        let writes = |typing| TypingEvent {
+            conversation_id: id,
+            author: AuthorKind::Bot.into(),
+            name: BOT_NAME.to_owned(),
+            typing,
+        };
         self.show_typing(Side::Customer, writes(true)).await;
         let (reply, answer_id) = self.ask_the_bot(turn).await;
         self.show_typing(Side::Customer, writes(false)).await;
@@ -140,7 +147,7 @@ impl Chat {
         }
     }
 
-    /// The bot's reply, and the id under which its words could be watched, if they could.
+    /// The bot's reply, and the id of its stream, if it was streamed.
     async fn ask_the_bot(&self, turn: Turn) -> (Reply, Option<Uuid>) {
         let (id, memory) = (turn.conversation, turn.memory.clone());
         let (draft, mut words) = mpsc::channel::<String>(64);
@@ -160,7 +167,7 @@ impl Chat {
             }
         };
         let both = async { tokio::join!(&mut answering, watching).0 };
-        let answered = tokio::time::timeout(PATIENCE, both).await;
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, both).await;
         let answer_id = pen.map(|(answer_id, _)| answer_id);
         match answered {
             Ok(Ok(reply)) => return (reply, answer_id),
@@ -174,8 +181,8 @@ impl Chat {
     }
 }
 
-/// What is said when the bot cannot.
-fn beyond_the_bot(memory: crate::bot::Memory) -> Reply {
+/// The reply when the bot fails.
+fn beyond_the_bot(memory: Memory) -> Reply {
     Reply {
         text: "I’m sorry, I can’t answer that right now, so I’m passing you to our team.".to_owned(),
         links: Vec::new(),

@@ -1,29 +1,31 @@
-//! Agents: who is at work, and what became of those who vanished.
+//! Agents: who is at work, and with which conversations.
 
-use bookworm_contracts::rest::chat::ChatAgent;
+use bookworm_config::OpeningHours;
 use bookworm_http::Result;
 use bookworm_kernel::{CustomerId, Timestamp};
 
-use crate::{
+use super::{
     Chat,
+    announce::{DESK, agent_group},
+    events::{AgentAtWork, QueueState},
+    presence::Entered,
+    view,
+};
+use crate::{
     domain::{
-        availability::is_open,
+        agent::{AgentStatus, ChatAgent},
+        availability::minute_of_week,
         conversation::Conversation,
-        routing::{AgentStatus, Candidate},
-    },
-    hub::{
-        DESK, agent_group,
-        presence::Entered,
-        wire::{AgentAtWork, QueueState},
+        routing::Candidate,
     },
     store::{Agent, Filter},
 };
 
-/// How many waiting conversations agents are shown.
+/// The most queued conversations that agents are shown.
 const SHOWN: usize = 200;
 
 impl Chat {
-    /// Changes what is kept of an agent; makes a new one, who is offline, the first time.
+    /// Changes an agent's document; makes a new one, who is offline, the first time.
     pub(crate) async fn change_agent(
         &self,
         agent: &ChatAgent,
@@ -42,7 +44,7 @@ impl Chat {
             gone_since: None,
         });
         changed.agent = agent.clone();
-        // Asked within the turn: whoever leaves and comes back at once must end up as here.
+        // Read under the lock: an agent who leaves and comes back at once must end up connected.
         changed.gone_since = match (self.presence.agent_is_here(agent.id), changed.gone_since) {
             (true, _) => None,
             (false, since) => since.or(Some(now)),
@@ -54,7 +56,7 @@ impl Chat {
         Ok(changed)
     }
 
-    /// A connection turns out to be an agent's.
+    /// Records that a connection is an agent's.
     pub(crate) async fn agent_came(&self, connection: &str, agent: &ChatAgent) -> Result<()> {
         let entered = self.presence.agent_enters(connection, agent.id);
         if entered == Entered::Before {
@@ -106,9 +108,9 @@ impl Chat {
         self.change_agent(agent, |agent, now| agent.idle_since = now).await.map(drop)
     }
 
-    /// Tells an agent that a conversation is theirs now.
-    pub(crate) async fn tell_assigned(&self, agent: &ChatAgent, conversation: &Conversation) {
-        self.tell(agent_group(agent.id), "assigned", conversation.view(None)).await;
+    /// Notifies an agent that a conversation was assigned to them.
+    pub(crate) async fn notify_assigned(&self, agent: &ChatAgent, conversation: &Conversation) {
+        self.send(agent_group(agent.id), "assigned", view::conversation(conversation, None)).await;
     }
 
     /// Every agent, as routing sees them.
@@ -133,7 +135,7 @@ impl Chat {
 
     /// Whether it is a time at which people answer.
     pub(crate) fn is_open(&self) -> bool {
-        is_open(&self.settings.hours, self.settings.utc_offset_minutes, self.clock.now())
+        is_open(&self.settings.hours, minute_of_week(self.settings.utc_offset_minutes, self.clock.now()))
     }
 
     /// Whether a person could answer now.
@@ -144,16 +146,39 @@ impl Chat {
     /// Who waits, in order, and who is there.
     pub(crate) async fn queue_state(&self) -> Result<QueueState> {
         let waiting = self.store.waiting(SHOWN).await?;
-        let waiting = waiting.iter().zip(1..).map(|(conversation, place)| conversation.view(Some(place))).collect();
+        let waiting = waiting
+            .iter()
+            .zip(1..)
+            .map(|(conversation, place)| view::conversation(conversation, Some(place)))
+            .collect();
         let at_work = self.candidates().await?.into_iter().filter(|(_, candidate)| candidate.is_there());
         let agents = at_work
             .map(|(agent, candidate)| AgentAtWork {
-                agent,
-                status: candidate.status,
+                agent: agent.into(),
+                status: candidate.status.into(),
                 open: candidate.open,
                 capacity: candidate.capacity,
             })
             .collect();
         Ok(QueueState { waiting, agents })
+    }
+}
+
+/// Whether people answer at this minute of the week. Without hours they always do.
+fn is_open(hours: &[OpeningHours], minute_of_week: u32) -> bool {
+    hours.is_empty() || hours.iter().any(|hours| hours.include(minute_of_week))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_bound_the_time_at_which_people_answer() {
+        let hours: Vec<OpeningHours> = vec!["mon-fri 09:00-18:00".parse().expect("hours")];
+        for (minute, open) in [(540, true), (539, false), (1079, true), (1080, false), (5 * 1440 + 600, false)] {
+            assert_eq!(is_open(&hours, minute), open, "{minute}");
+        }
+        assert!(is_open(&[], 539));
     }
 }
