@@ -3,7 +3,6 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
 };
 
 use axum::Router;
@@ -12,13 +11,12 @@ use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenRes
 use bookworm_db::{Databases, Db, Pool, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
+use bookworm_testing::{Client, Request, Response};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use crate::{Answer, Request};
 
 const ADMIN: (&str, &str) = ("admin@shop.test", "a long admin password");
 
@@ -41,27 +39,9 @@ where
     Fut: Future<Output = ()>,
 {
     test(Database::Sqlite).await;
-    match std::env::var("BOOKWORM_TEST_POSTGRES") {
-        Ok(url) => test(Database::Postgres(url)).await,
-        Err(_) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "BOOKWORM_TEST_POSTGRES must be set in CI");
-            eprintln!("*** SKIPPED on PostgreSQL: BOOKWORM_TEST_POSTGRES is not set (run scripts/with-postgres) ***");
-        }
+    if let Some(url) = bookworm_testing::postgres_url() {
+        test(Database::Postgres(url)).await;
     }
-}
-
-/// Asks until the answer is `Some`, for ten seconds at most.
-///
-/// # Panics
-/// When it never is.
-pub async fn until<T, Fut: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> Fut) -> T {
-    for _ in 0..500 {
-        if let Some(value) = ask().await {
-            return value;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("waited in vain until {what}");
 }
 
 /// A whole shop in this process.
@@ -199,7 +179,7 @@ impl TestShop {
 
     /// A request; the path is whole, e.g. `/api/v1/books`.
     pub fn request(&self, method: Method, path: &str) -> Request {
-        Request::new(self.router.clone(), method, path)
+        Client::new(self.router.clone()).request(method, path)
     }
 
     /// `GET`
@@ -234,7 +214,7 @@ impl TestShop {
     pub async fn customer(&self, email: &str) -> String {
         let body = json!({"email": email, "password": "correct horse battery", "name": "Ann Reader"});
         let registered = self.post("/api/v1/identity/register").json(&body).send().await;
-        assert_eq!(registered.status, StatusCode::CREATED, "{:?}", registered.json());
+        assert_eq!(registered.status, StatusCode::CREATED, "{:?}", registered.body);
         self.sign_in(email, "correct horse battery").await.access_token
     }
 
@@ -255,7 +235,7 @@ impl TestShop {
 
     /// `(on_hand, reserved, available)` of a book.
     pub async fn stock(&self, book: BookId) -> (i64, i64, i64) {
-        let stock = self.get(&format!("/api/v1/books/{book}/stock")).bearer(&self.admin).send().await.json();
+        let stock = self.get(&format!("/api/v1/books/{book}/stock")).bearer(&self.admin).send().await.body;
         let count = |name: &str| stock[name].as_i64().unwrap_or(i64::MIN);
         (count("on_hand"), count("reserved"), count("available"))
     }
@@ -282,7 +262,7 @@ impl TestShop {
     }
 
     /// Sends a purchase.
-    pub async fn check_out(&self, purchase: &Purchase) -> Answer {
+    pub async fn check_out(&self, purchase: &Purchase) -> Response {
         self.post("/api/v1/orders/checkout")
             .header("basket-token", &purchase.basket)
             .header("idempotency-key", &purchase.key)

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-#[macro_use]
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -15,8 +12,8 @@ use std::{
 
 use bookworm_db::{Databases, Db, DbError, Migration, Sql, values};
 use bookworm_kernel::{Clock, SystemClock, Timestamp};
+use bookworm_testing::{TestDatabases, eventually, on_every_database};
 use futures::future::join_all;
-use support::Home;
 use uuid::Uuid;
 
 on_every_database!(
@@ -55,7 +52,7 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
-async fn open(home: &Home) -> Db {
+async fn open(home: &TestDatabases) -> Db {
     let db = home.databases.open("shop").await.unwrap();
     db.migrate(SCHEMA, now()).await.unwrap();
     db
@@ -81,15 +78,7 @@ async fn count(db: &Db) -> i64 {
     db.read().scalar("SELECT COUNT(*) FROM things", []).await.unwrap().unwrap()
 }
 
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while !holds().await {
-        assert!(Instant::now() < until, "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn a_unit_of_work_is_kept_or_undone_as_a_whole(home: &Home) {
+async fn a_unit_of_work_is_kept_or_undone_as_a_whole(home: &TestDatabases) {
     let db = open(home).await;
     db.transact::<_, DbError, _>(|tx| {
         Box::pin(async move {
@@ -121,7 +110,7 @@ async fn a_unit_of_work_is_kept_or_undone_as_a_whole(home: &Home) {
     assert_eq!(count(&db).await, 3);
 }
 
-async fn a_unit_reads_its_own_writes_and_nobody_else_does(home: &Home) {
+async fn a_unit_reads_its_own_writes_and_nobody_else_does(home: &TestDatabases) {
     let db = open(home).await;
     let outside = db.clone();
     let (inside, seen) = db
@@ -138,7 +127,7 @@ async fn a_unit_reads_its_own_writes_and_nobody_else_does(home: &Home) {
     assert_eq!(count(&db).await, 1);
 }
 
-async fn a_panic_undoes_its_own_unit_alone(home: &Home) {
+async fn a_panic_undoes_its_own_unit_alone(home: &TestDatabases) {
     let db = open(home).await;
     let units = (0..20).map(|n| {
         let db = db.clone();
@@ -163,7 +152,7 @@ async fn a_panic_undoes_its_own_unit_alone(home: &Home) {
     assert_eq!(count(&db).await, 10);
 }
 
-async fn a_unit_that_takes_too_long_is_undone(home: &Home) {
+async fn a_unit_that_takes_too_long_is_undone(home: &TestDatabases) {
     let db = open(home).await;
     let begun = Instant::now();
     let result = db
@@ -180,7 +169,7 @@ async fn a_unit_that_takes_too_long_is_undone(home: &Home) {
     unit(&db, "next".to_owned(), false).await.unwrap();
 }
 
-async fn a_unit_runs_to_its_end_when_its_caller_goes_away(home: &Home) {
+async fn a_unit_runs_to_its_end_when_its_caller_goes_away(home: &TestDatabases) {
     let db = open(home).await;
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let caller = tokio::spawn({
@@ -203,7 +192,7 @@ async fn a_unit_runs_to_its_end_when_its_caller_goes_away(home: &Home) {
     eventually("both rows of the abandoned unit are kept", async || count(&db).await == 2).await;
 }
 
-async fn units_that_arrive_together_keep_and_fail_on_their_own(home: &Home) {
+async fn units_that_arrive_together_keep_and_fail_on_their_own(home: &TestDatabases) {
     let db = open(home).await;
     // While the first holds the writer, the others queue up behind it.
     let (begun, has_begun) = tokio::sync::oneshot::channel();
@@ -245,7 +234,7 @@ async fn units_that_arrive_together_keep_and_fail_on_their_own(home: &Home) {
     assert_eq!(count(&db).await, 41);
 }
 
-async fn no_update_is_lost_among_many_units(home: &Home) {
+async fn no_update_is_lost_among_many_units(home: &TestDatabases) {
     let db = open(home).await;
     unit(&db, "counter".to_owned(), false).await.unwrap();
     let increments = (0..200).map(|_| {
@@ -259,7 +248,7 @@ async fn no_update_is_lost_among_many_units(home: &Home) {
     assert_eq!(n, Some(150));
 }
 
-async fn hooks_run_after_the_commit_and_only_then(home: &Home) {
+async fn hooks_run_after_the_commit_and_only_then(home: &TestDatabases) {
     let db = open(home).await;
     let ran = Arc::new(AtomicUsize::new(0));
     for outcome in ["kept", "undone", "panicked"] {
@@ -288,7 +277,7 @@ async fn hooks_run_after_the_commit_and_only_then(home: &Home) {
     assert_eq!(ran.load(Ordering::SeqCst), 1);
 }
 
-async fn an_outage_is_told_for_what_it_is(home: &Home) {
+async fn an_outage_is_told_for_what_it_is(home: &TestDatabases) {
     let db = open(home).await;
     db.check_write().await.unwrap();
     if matches!(home.databases, Databases::Sqlite(_)) {
@@ -324,7 +313,7 @@ async fn an_outage_is_told_for_what_it_is(home: &Home) {
     }
 }
 
-async fn migrations_are_applied_once_by_however_many_processes(home: &Home) {
+async fn migrations_are_applied_once_by_however_many_processes(home: &TestDatabases) {
     // Each handle stands for a process of its own.
     let handles = join_all((0..4).map(|_| async {
         let db = home.databases.open("shop").await.unwrap();
@@ -341,7 +330,7 @@ async fn migrations_are_applied_once_by_however_many_processes(home: &Home) {
     assert_eq!(applied, Some(2));
 }
 
-async fn a_migration_that_fails_keeps_nothing(home: &Home) {
+async fn a_migration_that_fails_keeps_nothing(home: &TestDatabases) {
     let db = open(home).await;
     let broken = [
         SCHEMA[0],
@@ -355,13 +344,13 @@ async fn a_migration_that_fails_keeps_nothing(home: &Home) {
     db.migrate(&mended, now()).await.unwrap();
 }
 
-async fn data_of_a_newer_release_is_refused(home: &Home) {
+async fn data_of_a_newer_release_is_refused(home: &TestDatabases) {
     let db = open(home).await;
     let error = db.migrate(&SCHEMA[..1], now()).await.unwrap_err();
     assert!(matches!(&error, DbError::FromTheFuture(name) if name == "test/0002_index"), "{error:?}");
 }
 
-async fn a_refused_row_says_why(home: &Home) {
+async fn a_refused_row_says_why(home: &TestDatabases) {
     let db = open(home).await;
     unit(&db, "one".to_owned(), false).await.unwrap();
     let twice = unit(&db, "one".to_owned(), false).await.unwrap_err();
@@ -378,7 +367,7 @@ async fn a_refused_row_says_why(home: &Home) {
     assert!(!twice.is_transient() && DbError::Busy.is_transient());
 }
 
-async fn what_was_committed_is_there_after_reopening(home: &Home) {
+async fn what_was_committed_is_there_after_reopening(home: &TestDatabases) {
     let db = open(home).await;
     unit(&db, "one".to_owned(), false).await.unwrap();
     let last = tokio::spawn({
@@ -391,7 +380,7 @@ async fn what_was_committed_is_there_after_reopening(home: &Home) {
     assert_eq!(count(&db).await, 2);
 }
 
-async fn a_closed_database_says_so(home: &Home) {
+async fn a_closed_database_says_so(home: &TestDatabases) {
     let db = open(home).await;
     db.close().await;
     let error = unit(&db, "late".to_owned(), false).await.unwrap_err();
@@ -399,7 +388,7 @@ async fn a_closed_database_says_so(home: &Home) {
     db.close().await;
 }
 
-async fn values_come_back_as_they_went_in(home: &Home) {
+async fn values_come_back_as_they_went_in(home: &TestDatabases) {
     let db = open(home).await;
     let id = Uuid::now_v7();
     let name = "Ünïcode '; DROP TABLE things; -- 書虫 \u{1F41B}";
@@ -451,7 +440,7 @@ const SAMPLES: &[Migration] = &[Migration {
           words TEXT, bytes BYTEA);",
 }];
 
-async fn every_kind_of_value_is_one_of_a_column(home: &Home) {
+async fn every_kind_of_value_is_one_of_a_column(home: &TestDatabases) {
     let db = home.databases.open("samples").await.unwrap();
     db.migrate(SAMPLES, now()).await.unwrap();
     let sample = |whole, truth, ratio, words: &str, bytes: &[u8]| Sample {
@@ -495,7 +484,7 @@ async fn every_kind_of_value_is_one_of_a_column(home: &Home) {
     }
 }
 
-async fn what_cannot_be_read_is_told_for_what_it_is(home: &Home) {
+async fn what_cannot_be_read_is_told_for_what_it_is(home: &TestDatabases) {
     #[derive(bookworm_db::FromRow, Debug)]
     struct NoText {
         #[expect(dead_code, reason = "it cannot be read")]
@@ -530,7 +519,7 @@ async fn what_cannot_be_read_is_told_for_what_it_is(home: &Home) {
     }
 }
 
-async fn queries_outside_a_unit_cannot_write(home: &Home) {
+async fn queries_outside_a_unit_cannot_write(home: &TestDatabases) {
     let db = open(home).await;
     insert(db.read(), "one").await.unwrap_err();
     let returning = "INSERT INTO things (id, name, n) VALUES ($1, $2, 0) RETURNING n";

@@ -2,22 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-#[macro_use]
-#[allow(dead_code, unused_macros, reason = "these tests are about PostgreSQL alone")]
-mod support;
-
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bookworm_db::{Databases, Db, DbError, Migration, Pool, Sql, values};
 use bookworm_kernel::{Clock, SystemClock};
+use bookworm_testing::{TestDatabases, eventually};
 use futures::future::join_all;
-use support::Home;
 use uuid::Uuid;
 
 /// As many as the pool of a service under test may have.
@@ -32,7 +25,7 @@ struct Service {
 }
 
 impl Service {
-    async fn open(home: &Home) -> Self {
+    async fn open(home: &TestDatabases) -> Self {
         let Databases::Postgres { url, .. } = &home.databases else { unreachable!("opened for PostgreSQL") };
         let name = Uuid::now_v7().simple().to_string();
         let db = home.databases.open(&name).await.unwrap();
@@ -57,11 +50,7 @@ impl Service {
         assert!(self.connections().await > 1, "the pool has more than one");
         let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
         self.server.scalar::<i64>(end, values![self.name.as_str()]).await.unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
-        while self.connections().await > 0 {
-            assert!(Instant::now() < until, "the server closes them");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("the server closes them", async || self.connections().await == 0).await;
     }
 
     async fn add(&self, n: i64) -> Result<(), DbError> {
@@ -81,7 +70,7 @@ impl Service {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_first_ones_after_a_restart_are_answered() {
-    let Some(home) = Home::postgres() else { return };
+    let Some(home) = TestDatabases::postgres() else { return };
     let service = Service::open(&home).await;
     service.add(1).await.unwrap();
 
@@ -112,7 +101,7 @@ async fn the_first_ones_after_a_restart_are_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_unit_of_work_that_lost_its_connection_fails_and_is_not_repeated() {
-    let Some(home) = Home::postgres() else { return };
+    let Some(home) = TestDatabases::postgres() else { return };
     let service = Service::open(&home).await;
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = runs.clone();

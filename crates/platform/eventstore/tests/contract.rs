@@ -2,15 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-#[macro_use]
-#[path = "../../db/tests/support/mod.rs"]
-mod support;
-
 use std::{collections::BTreeMap, time::Duration};
 
 use bookworm_db::{Db, DbError, Sql, values};
 use bookworm_eventstore::{Aggregate, AppendError, Loaded, MIGRATIONS, append, history, load, load_as_of, replay};
 use bookworm_kernel::{Cause, Clock, SystemClock, Timestamp};
+use bookworm_testing::{TestDatabases, on_every_database};
 use futures::future::join_all;
 use proptest::{
     prelude::*,
@@ -18,7 +15,6 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use serde::{Deserialize, Serialize};
-use support::Home;
 use uuid::Uuid;
 
 on_every_database!(
@@ -66,7 +62,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_micros(1_800_000_000_000_000 + second * 1_000_000)
 }
 
-async fn open(home: &Home) -> Db {
+async fn open(home: &TestDatabases) -> Db {
     let db = home.databases.open("shop").await.unwrap();
     db.migrate(MIGRATIONS, SystemClock.now()).await.unwrap();
     db
@@ -91,7 +87,7 @@ fn fold(events: &[(Happened, Timestamp)]) -> Counter {
     state
 }
 
-async fn a_stream_is_the_fold_of_its_events(home: &Home) {
+async fn a_stream_is_the_fold_of_its_events(home: &TestDatabases) {
     let db = open(home).await;
     let (stream, other) = (Uuid::now_v7(), Uuid::now_v7());
     assert_eq!(current(&db, stream).await, None);
@@ -116,7 +112,7 @@ async fn a_stream_is_the_fold_of_its_events(home: &Home) {
     assert_eq!((inside.map(|loaded| loaded.state.total), version), (Some(10), 4));
 }
 
-async fn only_one_of_many_who_saw_the_same_version_may_append(home: &Home) {
+async fn only_one_of_many_who_saw_the_same_version_may_append(home: &TestDatabases) {
     let db = open(home).await;
     let stream = Uuid::now_v7();
     for round in 0..5_u64 {
@@ -139,7 +135,7 @@ async fn only_one_of_many_who_saw_the_same_version_may_append(home: &Home) {
     assert_eq!(versions, [1, 2, 3, 4, 5]);
 }
 
-async fn nobody_appends_to_a_version_that_is_not_there(home: &Home) {
+async fn nobody_appends_to_a_version_that_is_not_there(home: &TestDatabases) {
     let db = open(home).await;
     let stream = Uuid::now_v7();
     for (expected, length) in [(1, 0), (7, 0), (0, 2), (1, 2), (3, 2)] {
@@ -155,7 +151,7 @@ async fn nobody_appends_to_a_version_that_is_not_there(home: &Home) {
     assert_eq!(history(db.read(), stream).await.unwrap().len(), 2);
 }
 
-async fn a_refused_append_leaves_nothing(home: &Home) {
+async fn a_refused_append_leaves_nothing(home: &TestDatabases) {
     let db = open(home).await;
     let stream = Uuid::now_v7();
     add(&db, stream, 0, vec![Happened::Doubled, Happened::Doubled], at(1)).await.unwrap();
@@ -164,7 +160,7 @@ async fn a_refused_append_leaves_nothing(home: &Home) {
     assert_eq!(add(&db, stream, 2, Vec::new(), at(1)).await.unwrap(), 2, "no events are no change");
 }
 
-async fn the_past_can_be_looked_at(home: &Home) {
+async fn the_past_can_be_looked_at(home: &TestDatabases) {
     let db = open(home).await;
     let stream = Uuid::now_v7();
     for n in 0..4_i64 {
@@ -184,7 +180,7 @@ async fn the_past_can_be_looked_at(home: &Home) {
     assert_eq!(as_of(Timestamp::from_micros(i64::MIN)).await, None);
 }
 
-async fn the_past_follows_the_order_of_events_when_clocks_disagree(home: &Home) {
+async fn the_past_follows_the_order_of_events_when_clocks_disagree(home: &TestDatabases) {
     let db = open(home).await;
     let stream = Uuid::now_v7();
     // The second event comes from a machine whose clock is ahead.
@@ -195,7 +191,7 @@ async fn the_past_follows_the_order_of_events_when_clocks_disagree(home: &Home) 
     assert_eq!((then.state.total, then.version), (1, 1), "no state that never was");
 }
 
-async fn history_says_what_happened_and_why(home: &Home) {
+async fn history_says_what_happened_and_why(home: &TestDatabases) {
     let db = open(home).await;
     let (stream, cause) = (Uuid::now_v7(), Cause::start());
     let noted = serde_json::json!({"by": "Zoë \"Z\" O'Neil"});
@@ -222,7 +218,7 @@ async fn history_says_what_happened_and_why(home: &Home) {
     assert!(history(db.read(), Uuid::now_v7()).await.unwrap().is_empty());
 }
 
-async fn an_event_that_cannot_be_read_is_an_error(home: &Home) {
+async fn an_event_that_cannot_be_read_is_an_error(home: &TestDatabases) {
     let db = open(home).await;
     let stream = Uuid::now_v7();
     add(&db, stream, 0, vec![Happened::Doubled], at(1)).await.unwrap();
@@ -248,7 +244,7 @@ fn events() -> impl Strategy<Value = Happened> {
 
 /// Appends random events to random streams in random portions, and holds every way to read them against a fold in
 /// memory.
-async fn replay_equals_loading_each_stream(home: &Home) {
+async fn replay_equals_loading_each_stream(home: &TestDatabases) {
     let db = open(home).await;
     let mut runner = TestRunner::new(Config::default());
     let portions = prop::collection::vec((0_usize..450, prop::collection::vec(events(), 1..4)), 600)

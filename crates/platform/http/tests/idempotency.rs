@@ -2,18 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[macro_use]
-#[path = "../../db/tests/support/mod.rs"]
-mod support;
-
 use bookworm_db::{Db, DbError};
 use bookworm_http::{
     IdempotencyKey, Problem,
     idempotency::{self, Claim, Fingerprint, MIGRATION},
 };
 use bookworm_kernel::{ErrorCode, Timestamp};
+use bookworm_testing::{TestDatabases, on_every_database};
 use http::Request;
-use support::Home;
 use uuid::Uuid;
 
 on_every_database!(
@@ -24,7 +20,7 @@ on_every_database!(
     old_keys_are_forgotten,
 );
 
-async fn open(home: &Home) -> Db {
+async fn open(home: &TestDatabases) -> Db {
     let db = home.databases.open("idem").await.unwrap();
     db.migrate(&[MIGRATION], Timestamp::from_micros(0)).await.unwrap();
     db
@@ -48,7 +44,7 @@ async fn claim(db: &Db, scope: &'static str, name: &'static str, body: &'static 
     .unwrap()
 }
 
-async fn the_same_request_finds_what_the_first_one_made(home: &Home) {
+async fn the_same_request_finds_what_the_first_one_made(home: &TestDatabases) {
     let db = open(home).await;
     let first = Uuid::now_v7();
     assert_eq!(idempotency::find(db.read(), "ann", &key("k"), print("a")).await.unwrap(), None);
@@ -62,13 +58,13 @@ async fn the_same_request_finds_what_the_first_one_made(home: &Home) {
     );
 }
 
-async fn another_request_with_the_same_key_is_noticed(home: &Home) {
+async fn another_request_with_the_same_key_is_noticed(home: &TestDatabases) {
     let db = open(home).await;
     assert_eq!(claim(&db, "ann", "k", "a", Uuid::now_v7(), 1).await, Claim::New);
     assert_eq!(claim(&db, "ann", "k", "b", Uuid::now_v7(), 2).await, Claim::Different);
 }
 
-async fn of_many_at_once_one_does_the_work(home: &Home) {
+async fn of_many_at_once_one_does_the_work(home: &TestDatabases) {
     let db = open(home).await;
     let tasks: Vec<_> = (0..20)
         .map(|_| {
@@ -92,7 +88,7 @@ async fn of_many_at_once_one_does_the_work(home: &Home) {
     assert!(found.iter().all(|id| *id == made[0]), "everybody is answered with the one resource");
 }
 
-async fn a_claim_is_undone_with_its_transaction(home: &Home) {
+async fn a_claim_is_undone_with_its_transaction(home: &TestDatabases) {
     let db = open(home).await;
     let failed = db
         .transact::<(), Problem, _>(|tx| {
@@ -106,7 +102,7 @@ async fn a_claim_is_undone_with_its_transaction(home: &Home) {
     assert_eq!(claim(&db, "ann", "k", "a", Uuid::now_v7(), 2).await, Claim::New);
 }
 
-async fn old_keys_are_forgotten(home: &Home) {
+async fn old_keys_are_forgotten(home: &TestDatabases) {
     let db = open(home).await;
     claim(&db, "ann", "old", "a", Uuid::now_v7(), 10).await;
     claim(&db, "ann", "new", "a", Uuid::now_v7(), 20).await;

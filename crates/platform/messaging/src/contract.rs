@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod running;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -17,10 +19,9 @@ use std::{
 use async_trait::async_trait;
 use bookworm_kernel::{Cause, Clock, SystemClock};
 use futures::future::join_all;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use self::running::Running;
 use crate::{Bus, Consumer, Delivery, Envelope, Message, Policy, ReactionError, SharedBus, Subscriber, Tag, revive};
 
 /// A bus under test. Each test gets one that is new and empty.
@@ -183,26 +184,9 @@ pub const QUICK: Policy = Policy {
     workers: 4,
 };
 
-struct Running {
-    stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Running {
-    fn new() -> Self {
-        Self { stop: CancellationToken::new(), tasks: Vec::new() }
-    }
-
-    fn start(&mut self, consumer: Consumer, bus: &SharedBus) {
-        self.tasks.push(tokio::spawn(consumer.run(bus.clone(), Arc::new(SystemClock), QUICK, self.stop.clone())));
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        for task in self.tasks {
-            tokio::time::timeout(Duration::from_secs(20), task).await.expect("it stops when it is asked to").unwrap();
-        }
-    }
+/// Starts a consumer of the suite.
+fn start(running: &mut Running, consumer: Consumer, bus: &SharedBus) {
+    running.consumer(consumer, bus, Arc::new(SystemClock), QUICK);
 }
 
 /// Which messages a consumer handled, and as which attempts.
@@ -511,7 +495,7 @@ async fn a_failing_reaction_is_repeated_and_then_given_up(bench: &dyn Bench) {
         }
     });
     let mut running = Running::new();
-    running.start(consumer, &bus);
+    start(&mut running, consumer, &bus);
     bus.publish(&[counted(1), counted(2), counted(3), counted(4)]).await.unwrap();
     eventually(bench, "all are settled", async || seen.len() >= 9 && bus.backlog().await.unwrap() == 0).await;
     assert_eq!(seen.sorted(), [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (2, 3), (3, 1), (4, 1)]);
@@ -533,7 +517,7 @@ async fn a_panic_is_one_messages_trouble_alone(bench: &dyn Bench) {
         }
     });
     let mut running = Running::new();
-    running.start(consumer, &bus);
+    start(&mut running, consumer, &bus);
     bus.publish(&[counted(1), counted(2), counted(3)]).await.unwrap();
     eventually(bench, "all succeed", async || seen.len() == 3 && bus.backlog().await.unwrap() == 0).await;
     assert_eq!(seen.sorted(), [(1, 2), (2, 2), (3, 1)]);
@@ -550,7 +534,7 @@ async fn a_message_that_cannot_be_read_goes_to_the_dead_letters_at_once(bench: &
         async { Ok(()) }
     });
     let mut running = Running::new();
-    running.start(consumer, &bus);
+    start(&mut running, consumer, &bus);
     let misread = Envelope::new(&Misread { n: "many".to_owned() }, &Cause::start(), SystemClock.now()).unwrap();
     bus.publish(&[misread.clone(), counted(7)]).await.unwrap();
     eventually(bench, "both are settled", async || seen.len() == 1 && bus.backlog().await.unwrap() == 0).await;
@@ -588,7 +572,7 @@ async fn an_outage_pauses_the_consumer_and_counts_no_attempt(bench: &dyn Bench) 
         }
     });
     let mut running = Running::new();
-    running.start(consumer, &bus);
+    start(&mut running, consumer, &bus);
     bus.publish(&(0..10).map(counted).collect::<Vec<_>>()).await.unwrap();
     let tried = 10 * QUICK.max_attempts as usize;
     eventually(bench, "it goes on finding out", async || calls.load(Ordering::SeqCst) > tried).await;
@@ -615,7 +599,7 @@ async fn one_message_without_an_answer_does_not_stop_the_others(bench: &dyn Benc
         async move { if ill { Err(ReactionError::unavailable("no answer")) } else { Ok(()) } }
     });
     let mut running = Running::new();
-    running.start(consumer, &bus);
+    start(&mut running, consumer, &bus);
     bus.publish(&[counted(0)]).await.unwrap();
     for n in 1..=20 {
         bus.publish(&[counted(n)]).await.unwrap();
@@ -642,7 +626,7 @@ async fn a_subject_without_a_reaction_is_left_to_another_release(bench: &dyn Ben
     // The new release has been there and was rolled back.
     bus.subscribe("a", &[COUNTED, NAMED]).await.unwrap();
     let mut running = Running::new();
-    running.start(old, &bus);
+    start(&mut running, old, &bus);
     bus.publish(&[named(1), counted(2), named(3)]).await.unwrap();
     eventually(bench, "what it knows is handled", async || bus.backlog().await.unwrap() <= 2).await;
     bench.pass(bench.delay()).await;
@@ -660,7 +644,7 @@ async fn a_subject_without_a_reaction_is_left_to_another_release(bench: &dyn Ben
                     if message.attempt == 1 { Ok(()) } else { Err(ReactionError::refuse("an attempt was counted")) }
                 }
             });
-    running.start(new, &bus);
+    start(&mut running, new, &bus);
     eventually(bench, "the new release handles the rest", async || bus.backlog().await.unwrap() == 0).await;
     let by: Vec<_> = handled.lock().unwrap().keys().copied().collect();
     assert_eq!(by, [("new", 1), ("new", 3), ("old", 2)]);
@@ -686,7 +670,7 @@ async fn each_instance_hears_everything_and_is_told_what_it_may_have_missed(benc
                 if message.body.n == 3 { Err(ReactionError::unavailable("it does not come again")) } else { Ok(()) }
             }
         });
-        running.start(consumer, bus);
+        start(&mut running, consumer, bus);
         instances.push((heard, missed));
     }
     let missed = |n: usize| instances.iter().all(|(_, missed)| missed.load(Ordering::SeqCst) == n);
@@ -721,10 +705,10 @@ async fn a_consumer_finishes_what_it_began_when_it_is_stopped(bench: &dyn Bench)
         }
     });
     let mut running = Running::new();
-    running.start(consumer, &bus);
+    start(&mut running, consumer, &bus);
     bus.publish(&[counted(1)]).await.unwrap();
     began.notified().await;
-    running.stop.cancel();
+    running.begin_stop();
     go_on.notify_one();
     running.stop().await;
     assert_eq!(finished.load(Ordering::SeqCst), 1);

@@ -3,17 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-#[macro_use]
-#[path = "../../db/tests/support/mod.rs"]
-mod support;
-
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -21,11 +17,9 @@ use bookworm_db::{Db, DbError, Migration, Sql, values};
 use bookworm_kernel::{Cause, Clock, ManualClock, SystemClock, Timestamp};
 use bookworm_messaging::{
     Bus, BusError, Consumer, DbBus, DeadLetters, Delivery, Envelope, Follower, Inbox, Message, Outbox, Policy,
-    PublishError, ReactionError, SharedBus, Subscriber, Tag, contract, message, relay, revive,
+    PublishError, ReactionError, SharedBus, Subscriber, Tag, contract, message, revive,
 };
-use support::Home;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use bookworm_testing::{Running, TestDatabases, eventually, on_every_database};
 
 on_every_database!(
     the_contract,
@@ -61,16 +55,16 @@ fn start() -> Timestamp {
     Timestamp::parse("2026-03-01T12:00:00Z").unwrap()
 }
 
-async fn bus(home: &Home, clock: Arc<dyn Clock>, lease: Duration) -> Arc<DbBus> {
+async fn bus(home: &TestDatabases, clock: Arc<dyn Clock>, lease: Duration) -> Arc<DbBus> {
     Arc::new(DbBus::open(home.databases.open("bus").await.unwrap(), clock, lease).await.unwrap())
 }
 
-async fn stopped_bus(home: &Home) -> (Arc<DbBus>, Arc<ManualClock>) {
+async fn stopped_bus(home: &TestDatabases) -> (Arc<DbBus>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(start()));
     (bus(home, clock.clone(), LEASE).await, clock)
 }
 
-async fn service(home: &Home) -> (Db, Outbox) {
+async fn service(home: &TestDatabases) -> (Db, Outbox) {
     let db = home.databases.open("service").await.unwrap();
     db.migrate(TABLES, SystemClock.now()).await.unwrap();
     (db, Outbox::new(Arc::new(SystemClock)))
@@ -105,14 +99,6 @@ async fn put(db: &Db, outbox: &Outbox, n: u32) {
     })
     .await
     .unwrap();
-}
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !holds().await {
-        assert!(Instant::now() < until, "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 async fn rows(db: &Db, table: &str) -> i64 {
@@ -160,43 +146,9 @@ const QUICK: Policy = Policy {
     workers: 4,
 };
 
-struct Running {
-    stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Running {
-    fn new() -> Self {
-        Self { stop: CancellationToken::new(), tasks: Vec::new() }
-    }
-
-    fn consumer(&mut self, consumer: Consumer, bus: &SharedBus) {
-        self.tasks.push(tokio::spawn(consumer.run(bus.clone(), Arc::new(SystemClock), QUICK, self.stop.clone())));
-    }
-
-    fn relay(&mut self, db: &Db, outbox: &Outbox, bus: &SharedBus) {
-        self.tasks.push(tokio::spawn(relay(outbox.source(db), bus.clone(), self.stop.clone())));
-    }
-
-    /// As a crash: wherever they are.
-    async fn kill(self) {
-        for task in self.tasks {
-            task.abort();
-            let _ = task.await;
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        for task in self.tasks {
-            tokio::time::timeout(Duration::from_secs(10), task).await.expect("it stops when told").unwrap();
-        }
-    }
-}
-
-async fn the_contract(home: &Home) {
+async fn the_contract(home: &TestDatabases) {
     struct Bench {
-        home: Home,
+        home: TestDatabases,
         clock: Arc<ManualClock>,
     }
     #[async_trait]
@@ -214,7 +166,7 @@ async fn the_contract(home: &Home) {
     contract::run(async || Bench { home: home.another(), clock: Arc::new(ManualClock::at(start())) }).await;
 }
 
-async fn pruning_keeps_what_is_not_settled(home: &Home) {
+async fn pruning_keeps_what_is_not_settled(home: &TestDatabases) {
     let (bus, clock) = stopped_bus(home).await;
     let a = bus.subscribe("a", &[Counted::SUBJECT]).await.unwrap();
     bus.publish(&[counted(1), counted(2), counted(3)]).await.unwrap();
@@ -232,7 +184,7 @@ async fn pruning_keeps_what_is_not_settled(home: &Home) {
     assert_eq!(bus.prune(clock.now()).await.unwrap(), 2);
 }
 
-async fn a_message_is_found_again_after_the_bus_has_forgotten_it(home: &Home) {
+async fn a_message_is_found_again_after_the_bus_has_forgotten_it(home: &TestDatabases) {
     let (bus, clock) = stopped_bus(home).await;
     let a = bus.subscribe("a", &[Counted::SUBJECT]).await.unwrap();
     let b = bus.subscribe("b", &[Counted::SUBJECT]).await.unwrap();
@@ -245,7 +197,7 @@ async fn a_message_is_found_again_after_the_bus_has_forgotten_it(home: &Home) {
     assert_eq!((drain(&*a).await, drain(&*b).await), (vec![1], vec![]), "to this consumer alone");
 }
 
-async fn a_follower_that_was_silent_for_long_says_so(home: &Home) {
+async fn a_follower_that_was_silent_for_long_says_so(home: &TestDatabases) {
     let (bus, clock) = stopped_bus(home).await;
     let mut follower = bus.follow("f", &[Counted::SUBJECT]).await.unwrap();
     bus.publish(&[counted(1)]).await.unwrap();
@@ -260,7 +212,7 @@ async fn a_follower_that_was_silent_for_long_says_so(home: &Home) {
     assert_eq!(heard.iter().map(|envelope| envelope.data["n"].as_u64().unwrap()).collect::<Vec<_>>(), [3]);
 }
 
-async fn a_reaction_that_takes_longer_than_its_lease_is_not_repeated(home: &Home) {
+async fn a_reaction_that_takes_longer_than_its_lease_is_not_repeated(home: &TestDatabases) {
     let bus: SharedBus = bus(home, Arc::new(SystemClock), Duration::from_millis(600)).await;
     let calls = Arc::new(AtomicU32::new(0));
     let counter = calls.clone();
@@ -272,7 +224,7 @@ async fn a_reaction_that_takes_longer_than_its_lease_is_not_repeated(home: &Home
         }
     });
     let mut running = Running::new();
-    running.consumer(consumer, &bus);
+    running.consumer(consumer, &bus, Arc::new(SystemClock), QUICK);
     bus.publish(&[counted(1)]).await.unwrap();
     let watched = bus.clone();
     let dealt_with = async || calls.load(Ordering::SeqCst) > 0 && watched.backlog().await.unwrap() == 0;
@@ -281,7 +233,7 @@ async fn a_reaction_that_takes_longer_than_its_lease_is_not_repeated(home: &Home
     running.stop().await;
 }
 
-async fn an_inbox_forgets_what_is_old(home: &Home) {
+async fn an_inbox_forgets_what_is_old(home: &TestDatabases) {
     let (db, _) = service(home).await;
     let receive = "INSERT INTO inbox (consumer, message_id, at) VALUES ('a', $1, $2)";
     for at in [start(), start().plus(LEASE)] {
@@ -292,7 +244,7 @@ async fn an_inbox_forgets_what_is_old(home: &Home) {
     assert_eq!(rows(&db, "inbox").await, 1);
 }
 
-async fn a_message_and_its_change_are_kept_or_lost_together(home: &Home) {
+async fn a_message_and_its_change_are_kept_or_lost_together(home: &TestDatabases) {
     let (db, outbox) = service(home).await;
     let failing = outbox.clone();
     db.transact::<(), DbError, _>(move |tx| {
@@ -308,7 +260,7 @@ async fn a_message_and_its_change_are_kept_or_lost_together(home: &Home) {
     assert_eq!(rows(&db, "outbox").await, 1);
 }
 
-async fn every_message_has_its_effect_once_through_crashes_and_repeats(home: &Home) {
+async fn every_message_has_its_effect_once_through_crashes_and_repeats(home: &TestDatabases) {
     const MESSAGES: u32 = 60;
     let (db, outbox) = service(home).await;
     // The last life is left to finish; the others are killed at some point of their work.
@@ -316,10 +268,15 @@ async fn every_message_has_its_effect_once_through_crashes_and_repeats(home: &Ho
         let bus: SharedBus = bus(home, Arc::new(SystemClock), Duration::from_millis(300)).await;
         let mut running = Running::new();
         // Every third message fails after its effect, the first time.
-        running.consumer(recorder("one", &db, |n, attempt| n % 3 == 0 && attempt == 1), &bus);
-        running.consumer(recorder("two", &db, |_, _| false), &bus);
-        running.relay(&db, &outbox, &bus);
-        running.relay(&db, &outbox, &bus);
+        running.consumer(
+            recorder("one", &db, |n, attempt| n % 3 == 0 && attempt == 1),
+            &bus,
+            Arc::new(SystemClock),
+            QUICK,
+        );
+        running.consumer(recorder("two", &db, |_, _| false), &bus, Arc::new(SystemClock), QUICK);
+        running.relay(outbox.source(&db), &bus);
+        running.relay(outbox.source(&db), &bus);
         for n in 0..MESSAGES / 5 {
             put(&db, &outbox, life * MESSAGES / 5 + n).await;
         }
@@ -384,7 +341,7 @@ impl Bus for Unreliable {
     }
 }
 
-async fn a_message_that_the_bus_does_not_take_stops_no_other(home: &Home) {
+async fn a_message_that_the_bus_does_not_take_stops_no_other(home: &TestDatabases) {
     let (db, outbox) = service(home).await;
     let inner = bus(home, Arc::new(SystemClock), LEASE).await;
     let a = inner.subscribe("a", &[Counted::SUBJECT]).await.unwrap();
@@ -393,7 +350,7 @@ async fn a_message_that_the_bus_does_not_take_stops_no_other(home: &Home) {
         put(&db, &outbox, n).await;
     }
     let mut running = Running::new();
-    running.relay(&db, &outbox, &(Arc::new(poisoned) as SharedBus));
+    running.relay(outbox.source(&db), &(Arc::new(poisoned) as SharedBus));
     eventually("the others are carried away", async || rows(&db, "outbox").await == 1).await;
     put(&db, &outbox, 4).await;
     eventually("also those that come later", async || rows(&db, "outbox").await == 1).await;
@@ -401,7 +358,7 @@ async fn a_message_that_the_bus_does_not_take_stops_no_other(home: &Home) {
     running.stop().await;
 }
 
-async fn through_an_unreliable_bus(home: &Home, does_it_anyway: bool) {
+async fn through_an_unreliable_bus(home: &TestDatabases, does_it_anyway: bool) {
     let (db, outbox) = service(home).await;
     let inner = bus(home, Arc::new(SystemClock), LEASE).await;
     let a = inner.subscribe("a", &[Counted::SUBJECT]).await.unwrap();
@@ -410,21 +367,21 @@ async fn through_an_unreliable_bus(home: &Home, does_it_anyway: bool) {
     put(&db, &outbox, 1).await;
     put(&db, &outbox, 2).await;
     let mut running = Running::new();
-    running.relay(&db, &outbox, &unreliable);
+    running.relay(outbox.source(&db), &unreliable);
     eventually("the outbox is carried away", async || rows(&db, "outbox").await == 0).await;
     running.stop().await;
     assert_eq!(drain(&*a).await, [1, 2]);
 }
 
-async fn a_relay_that_died_after_publishing_repeats_harmlessly(home: &Home) {
+async fn a_relay_that_died_after_publishing_repeats_harmlessly(home: &TestDatabases) {
     through_an_unreliable_bus(home, true).await;
 }
 
-async fn the_relay_waits_for_a_bus_that_does_not_answer(home: &Home) {
+async fn the_relay_waits_for_a_bus_that_does_not_answer(home: &TestDatabases) {
     through_an_unreliable_bus(home, false).await;
 }
 
-async fn a_reaction_knows_what_led_to_it(home: &Home) {
+async fn a_reaction_knows_what_led_to_it(home: &TestDatabases) {
     let bus: SharedBus = bus(home, Arc::new(SystemClock), LEASE).await;
     let (db, outbox) = service(home).await;
     let cause = Cause::start();
@@ -437,8 +394,8 @@ async fn a_reaction_knows_what_led_to_it(home: &Home) {
         async { Ok(()) }
     });
     let mut running = Running::new();
-    running.consumer(consumer, &bus);
-    running.relay(&db, &outbox, &bus);
+    running.consumer(consumer, &bus, Arc::new(SystemClock), QUICK);
+    running.relay(outbox.source(&db), &bus);
     let id = db
         .transact::<_, DbError, _>(move |tx| Box::pin(async move { outbox.put(tx, &cause, &Counted { n: 1 }).await }))
         .await

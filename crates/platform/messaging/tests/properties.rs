@@ -9,14 +9,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use bookworm_db::Databases;
 use bookworm_kernel::{Cause, ManualClock, SystemClock, Timestamp};
-use bookworm_messaging::{
-    Consumer, DbBus, Envelope, Message, Reaction, ReactionError, SharedBus, contract::QUICK, message,
-};
+use bookworm_messaging::{Consumer, Envelope, Message, Reaction, ReactionError, SharedBus, contract::QUICK, message};
+use bookworm_testing::TestDatabases;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,16 +55,14 @@ where
 struct House {
     bus: SharedBus,
     clock: Arc<ManualClock>,
-    _folder: tempfile::TempDir,
+    _home: TestDatabases,
 }
 
 impl House {
     async fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp::default()));
-        let db = Databases::Sqlite(folder.path().to_owned()).open("bus").await.unwrap();
-        let bus = Arc::new(DbBus::open(db, clock.clone(), Duration::from_secs(30)).await.unwrap());
-        Self { bus, clock, _folder: folder }
+        let (home, clock) = (TestDatabases::sqlite(), bookworm_testing::clock());
+        let bus = bookworm_testing::bus(&home, clock.clone()).await;
+        Self { bus, clock, _home: home }
     }
 
     fn start(&self, consumer: Consumer) -> (CancellationToken, JoinHandle<()>) {
@@ -75,13 +71,13 @@ impl House {
         (stop, task)
     }
 
+    /// Lets time pass until `holds`.
     async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let until = Instant::now() + Duration::from_secs(60);
-        while !holds().await {
-            assert!(Instant::now() < until, "{what}");
+        bookworm_testing::eventually(what, async || {
             self.clock.advance(QUICK.max_backoff);
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
+            holds().await
+        })
+        .await;
     }
 }
 

@@ -2,24 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-#[macro_use]
-#[path = "../../db/tests/support/mod.rs"]
-mod support;
-
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bookworm_db::{Db, DbError, Sql};
 use bookworm_kernel::{Clock, ManualClock, SystemClock, Timestamp};
 use bookworm_saga::{Decision, MIGRATIONS, Saga, advance, advance_if_due, keep_time, start, state};
+use bookworm_testing::{TestDatabases, eventually, on_every_database};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
-use support::Home;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -93,7 +89,7 @@ fn at(second: u64) -> Timestamp {
     Timestamp::from_micros(1_800_000_000_000_000).plus(Duration::from_secs(second))
 }
 
-async fn open(home: &Home) -> Db {
+async fn open(home: &TestDatabases) -> Db {
     let db = home.databases.open("shop").await.unwrap();
     db.migrate(MIGRATIONS, SystemClock.now()).await.unwrap();
     db
@@ -125,7 +121,7 @@ async fn stage(db: &Db, id: Uuid) -> Option<Stage> {
     state::<Ticks>(db.read(), id).await.unwrap()
 }
 
-async fn a_saga_remembers_its_state_and_says_what_to_do(home: &Home) {
+async fn a_saga_remembers_its_state_and_says_what_to_do(home: &TestDatabases) {
     let db = open(home).await;
     let (id, other) = (begin(&db, at(0)).await, begin(&db, at(0)).await);
     assert_eq!(tell(&db, id, Told::Tick, at(1)).await, ["tick 1", "wait"]);
@@ -140,7 +136,7 @@ async fn a_saga_remembers_its_state_and_says_what_to_do(home: &Home) {
     assert_eq!(step.as_deref(), Some("finished"));
 }
 
-async fn a_saga_cannot_be_started_twice(home: &Home) {
+async fn a_saga_cannot_be_started_twice(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
     tell(&db, id, Told::Tick, at(1)).await;
@@ -154,7 +150,7 @@ async fn a_saga_cannot_be_started_twice(home: &Home) {
     assert_eq!(stage(&db, id).await, Some(Stage::Waiting { ticks: 1 }));
 }
 
-async fn a_saga_that_has_ended_wants_nothing(home: &Home) {
+async fn a_saga_that_has_ended_wants_nothing(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
     assert_eq!(due(&db, id, at(30)).await, ["compensate"]);
@@ -165,7 +161,7 @@ async fn a_saga_that_has_ended_wants_nothing(home: &Home) {
     assert_eq!(stage(&db, id).await, Some(Stage::TimedOut));
 }
 
-async fn a_saga_that_does_not_exist_wants_nothing(home: &Home) {
+async fn a_saga_that_does_not_exist_wants_nothing(home: &TestDatabases) {
     let db = open(home).await;
     let nobody = Uuid::now_v7();
     assert_eq!(tell(&db, nobody, Told::Tick, at(0)).await, [""; 0]);
@@ -173,7 +169,7 @@ async fn a_saga_that_does_not_exist_wants_nothing(home: &Home) {
     assert_eq!(stage(&db, nobody).await, None);
 }
 
-async fn an_undone_unit_leaves_the_saga_where_it_was(home: &Home) {
+async fn an_undone_unit_leaves_the_saga_where_it_was(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
     db.transact::<(), DbError, _>(move |tx| {
@@ -188,14 +184,14 @@ async fn an_undone_unit_leaves_the_saga_where_it_was(home: &Home) {
     assert_eq!(tell(&db, id, Told::Tick, at(1)).await, ["tick 1", "wait"]);
 }
 
-async fn a_deadline_counts_only_once_it_has_passed(home: &Home) {
+async fn a_deadline_counts_only_once_it_has_passed(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
     assert_eq!(due(&db, id, at(30).minus(Duration::from_micros(1))).await, [""; 0]);
     assert_eq!(due(&db, id, at(30)).await, ["compensate"]);
 }
 
-async fn a_deadline_that_was_met_or_moved_no_longer_counts(home: &Home) {
+async fn a_deadline_that_was_met_or_moved_no_longer_counts(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
     tell(&db, id, Told::Tick, at(20)).await;
@@ -205,7 +201,7 @@ async fn a_deadline_that_was_met_or_moved_no_longer_counts(home: &Home) {
     assert_eq!(due(&db, id, at(50)).await, ["compensate"], "what changes nothing does not move it");
 }
 
-async fn inputs_that_come_at_once_take_turns(home: &Home) {
+async fn inputs_that_come_at_once_take_turns(home: &TestDatabases) {
     let db = open(home).await;
     for _ in 0..10 {
         let id = begin(&db, at(0)).await;
@@ -217,7 +213,7 @@ async fn inputs_that_come_at_once_take_turns(home: &Home) {
     }
 }
 
-async fn a_deadline_and_an_answer_at_once_take_turns(home: &Home) {
+async fn a_deadline_and_an_answer_at_once_take_turns(home: &TestDatabases) {
     let db = open(home).await;
     for _ in 0..10 {
         let id = begin(&db, at(0)).await;
@@ -233,15 +229,7 @@ async fn a_deadline_and_an_answer_at_once_take_turns(home: &Home) {
     }
 }
 
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !holds().await {
-        assert!(Instant::now() < until, "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn a_deadline_that_passed_while_the_program_was_down_is_found(home: &Home) {
+async fn a_deadline_that_passed_while_the_program_was_down_is_found(home: &TestDatabases) {
     let db = open(home).await;
     let (late, early) = (begin(&db, at(0)).await, begin(&db, at(100)).await);
     db.close().await;
@@ -272,7 +260,7 @@ async fn a_deadline_that_passed_while_the_program_was_down_is_found(home: &Home)
     tokio::time::timeout(Duration::from_secs(5), keeper).await.expect("it stops when told").unwrap();
 }
 
-async fn a_time_out_that_fails_is_tried_again_and_holds_up_no_other(home: &Home) {
+async fn a_time_out_that_fails_is_tried_again_and_holds_up_no_other(home: &TestDatabases) {
     let db = open(home).await;
     // More than are dealt with at a time, and all of them earlier than the one that works.
     let mut broken = Vec::new();

@@ -11,7 +11,7 @@ async fn agent(shop: &TestShop, address: std::net::SocketAddr) -> HubClient {
 
 async fn mails(shop: &TestShop, kind: &str) -> Vec<Value> {
     let path = format!("/api/v1/admin/mail?kind={kind}");
-    let mails = shop.get(&path).bearer(shop.admin()).send().await.json();
+    let mails = shop.get(&path).bearer(shop.admin()).send().await.body;
     mails["items"].as_array().cloned().unwrap_or_default()
 }
 
@@ -71,7 +71,7 @@ async fn an_agent_sees_what_the_customer_ordered_and_means_to_buy() {
     let order = shop.post("/api/v1/orders/checkout").bearer(&token).header("idempotency-key", "k1").json(&checkout);
     assert_eq!(order.send().await.status, 201);
     until("the basket is empty", || async {
-        let basket = shop.get("/api/v1/basket").bearer(&token).send().await.json();
+        let basket = shop.get("/api/v1/basket").bearer(&token).send().await.body;
         basket["items"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
     .await;
@@ -86,7 +86,7 @@ async fn an_agent_sees_what_the_customer_ordered_and_means_to_buy() {
     assert_eq!(context["basket"], json!([{"title": "The Lathe of Heaven", "quantity": 2}]));
     assert_eq!(context["orders"][0]["titles"], json!(["The Dispossessed"]));
     assert_eq!(context["orders"][0]["status"], "confirmed");
-    let over_http = shop.get(&format!("/api/v1/conversations/{id}/context")).bearer(shop.admin()).send().await.json();
+    let over_http = shop.get(&format!("/api/v1/conversations/{id}/context")).bearer(shop.admin()).send().await.body;
     assert_eq!(over_http, context);
     shop.stop().await;
 }
@@ -100,16 +100,16 @@ async fn long_polling_outlasts_the_doors_time_limit_and_its_rate() {
     ];
     let mut shop = TestShop::start_with(Database::Sqlite, &changes).await;
     let negotiated = shop.post("/hubs/chat/negotiate?negotiateVersion=1").send().await;
-    let token = negotiated.json()["connectionToken"].as_str().unwrap().to_owned();
+    let token = negotiated.body["connectionToken"].as_str().unwrap().to_owned();
     let path = format!("/hubs/chat?id={token}");
     let poll = async || {
         let answer = shop.get(&path).send().await;
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("content-encoding"), None);
-        String::from_utf8(answer.body).unwrap()
+        answer.text()
     };
     assert_eq!(poll().await, "", "the first poll only starts it");
-    let send = async |text: String| shop.post(&path).bytes(format!("{text}\u{1e}")).send().await.status;
+    let send = async |text: String| shop.post(&path).body(format!("{text}\u{1e}")).send().await.status;
     assert_eq!(send("{\"protocol\":\"json\",\"version\":1}".into()).await, 200);
     assert_eq!(poll().await, "{}\u{1e}");
     let waits = async {

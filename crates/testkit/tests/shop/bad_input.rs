@@ -1,7 +1,7 @@
 //! Bad input, at every endpoint that takes some: always a 4xx problem, never a 5xx, and nothing changes.
 
 use bookworm_kernel::BookId;
-use bookworm_testkit::{Answer, Database, TestShop};
+use bookworm_testkit::{Database, Response, TestShop};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -32,14 +32,14 @@ struct Scene {
 }
 
 impl Scene {
-    async fn send(&self, endpoint: &Endpoint, body: Vec<u8>, content_type: &str) -> Answer {
+    async fn send(&self, endpoint: &Endpoint, body: Vec<u8>, content_type: &str) -> Response {
         let mut request = self
             .shop
             .request(endpoint.method.clone(), &endpoint.path)
             .header("content-type", content_type)
-            .header("idempotency-key", &Uuid::new_v4().to_string())
+            .header("idempotency-key", Uuid::new_v4().to_string())
             .header("if-match", &self.etag)
-            .bytes(body);
+            .body(body);
         match endpoint.who {
             As::Guest => request = request.header("basket-token", &self.basket),
             As::Customer => request = request.bearer(&self.customer),
@@ -247,28 +247,28 @@ async fn scene() -> (Scene, BookId, String) {
 }
 
 /// What is wrong with an answer that should be a refusal.
-fn refusal(answer: &Answer, what: &str) -> Result<(), String> {
+fn refusal(answer: &Response, what: &str) -> Result<(), String> {
     if !answer.status.is_client_error() {
-        return Err(format!("{what}: {} {}", answer.status, answer.json()));
+        return Err(format!("{what}: {} {}", answer.status, answer.body));
     }
     if answer.header("content-type") != Some("application/problem+json") {
         return Err(format!("{what}: {:?} is no problem", answer.header("content-type")));
     }
-    let problem = answer.json();
+    let problem = &answer.body;
     match ["type", "title", "status", "code", "trace_id"].into_iter().find(|member| problem[member].is_null()) {
         Some(member) => Err(format!("{what}: no {member} in {problem}")),
         None => Ok(()),
     }
 }
 
-fn assert_refused(answer: &Answer, what: &str) {
+fn assert_refused(answer: &Response, what: &str) {
     refusal(answer, what).unwrap();
 }
 
 #[tokio::test]
 async fn wrong_fields_are_named() {
     let (mut scene, book, order) = scene().await;
-    let before = scene.shop.get(&format!("/api/v1/books/{book}")).send().await.json();
+    let before = scene.shop.get(&format!("/api/v1/books/{book}")).send().await.body;
     let mut wrong = Vec::new();
     for endpoint in endpoints(book, &order) {
         let mut pointers = Vec::new();
@@ -290,7 +290,7 @@ async fn wrong_fields_are_named() {
             for (how, body) in bad {
                 let answer = scene.send(&endpoint, body.to_string().into_bytes(), "application/json").await;
                 // A wrong password or a worthless token is answered as such.
-                if matches!(answer.json()["code"].as_str(), Some("invalid_credentials" | "invalid_token")) {
+                if matches!(answer.body["code"].as_str(), Some("invalid_credentials" | "invalid_token")) {
                     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
                     continue;
                 }
@@ -299,7 +299,7 @@ async fn wrong_fields_are_named() {
                     continue;
                 }
                 wrong.extend(refusal(&answer, &tried(&how)).err());
-                let problem = answer.json();
+                let problem = &answer.body;
                 if problem["code"] == "validation_failed" {
                     let fields: Vec<_> = problem["errors"]
                         .as_array()
@@ -313,7 +313,7 @@ async fn wrong_fields_are_named() {
         }
     }
     assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(scene.shop.get(&format!("/api/v1/books/{book}")).send().await.json(), before, "nothing changed");
+    assert_eq!(scene.shop.get(&format!("/api/v1/books/{book}")).send().await.body, before, "nothing changed");
     scene.shop.stop().await;
 }
 
@@ -358,7 +358,7 @@ async fn hostile_texts_are_only_texts() {
                     endpoint.method,
                     endpoint.path,
                     answer.status,
-                    answer.json()
+                    answer.body
                 );
             }
         }

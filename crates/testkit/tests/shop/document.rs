@@ -74,7 +74,7 @@ const PROMISED: &[(&str, &str)] = &[
 #[tokio::test]
 async fn the_document_describes_every_address_and_is_the_one_kept_in_docs() {
     let mut shop = TestShop::start(Database::Sqlite).await;
-    let document = shop.get("/api/v1/openapi.json").send().await.json();
+    let document = shop.get("/api/v1/openapi.json").send().await.body;
     for (method, path) in PROMISED {
         assert!(document["paths"][path][method].is_object(), "{method} {path} is not described");
     }
@@ -204,7 +204,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 #[tokio::test]
 async fn every_operation_says_what_stands_before_it() {
     let mut shop = TestShop::start(Database::Sqlite).await;
-    let document = shop.get("/api/v1/openapi.json").send().await.json();
+    let document = shop.get("/api/v1/openapi.json").send().await.body;
     let mut faults = Vec::new();
     for operation in operations(&document) {
         let name = operation.name();
@@ -270,7 +270,7 @@ async fn every_operation_says_what_stands_before_it() {
 #[tokio::test]
 async fn every_operation_demands_what_it_says_and_answers_as_described() {
     let mut shop = TestShop::start(Database::Sqlite).await;
-    let document = shop.get("/api/v1/openapi.json").send().await.json();
+    let document = shop.get("/api/v1/openapi.json").send().await.body;
     let customer = shop.customer("ann@reader.test").await;
     let mut faults = Vec::new();
     for operation in operations(&document) {
@@ -280,7 +280,7 @@ async fn every_operation_demands_what_it_says_and_answers_as_described() {
             let method: http::Method = operation.method.to_uppercase().parse().unwrap();
             shop.request(method, &path)
         };
-        let described = |faults: &mut Vec<String>, answer: &bookworm_testkit::Answer, what: &str| {
+        let described = |faults: &mut Vec<String>, answer: &bookworm_testkit::Response, what: &str| {
             let status = answer.status.as_str();
             let Some(known) = operation.answer(status) else {
                 faults.push(format!("{name}, {what}: {status} is not described"));
@@ -313,16 +313,16 @@ async fn every_operation_demands_what_it_says_and_answers_as_described() {
             forbidden,
             demands.as_ref().is_some_and(|roles| !roles.is_empty()),
             "{name}: {}",
-            answer.json()
+            answer.body
         );
         let answer = request().bearer(shop.admin()).json(&json!({})).send().await;
         let status = described(&mut faults, &answer, "an admin");
-        check!(faults, status != 401 && status != 403, "{name}: {}", answer.json());
+        check!(faults, status != 401 && status != 403, "{name}: {}", answer.body);
         if operation.takes("If-Match") {
             check_eq!(faults, status, 428, "{name}");
         }
         if operation.takes("Idempotency-Key") {
-            check!(faults, answer.is_problem("idempotency_key_required"), "{name}: {}", answer.json());
+            check!(faults, answer.is_problem("idempotency_key_required"), "{name}: {}", answer.body);
         }
 
         let forged = request().bearer("forged").send().await;
@@ -335,11 +335,11 @@ async fn every_operation_demands_what_it_says_and_answers_as_described() {
                 versioned.header("idempotency-key", "k").header("basket-token", "b")
             };
             for kind in ["text/plain", "application/xml", "multipart/form-data; boundary=x", "*/*", "json"] {
-                let answer = whole().header("content-type", kind).bytes("{}").send().await;
+                let answer = whole().header("content-type", kind).body("{}").send().await;
                 check_eq!(faults, described(&mut faults, &answer, kind), 415, "{name}: {kind}");
             }
             for body in ["", "{", "[]", "null", "\"\"", "{\"a\":1,}", "\u{0}", "{\"no such field\": 1}"] {
-                let answer = whole().header("content-type", "application/json").bytes(body).send().await;
+                let answer = whole().header("content-type", "application/json").body(body).send().await;
                 let status = described(&mut faults, &answer, body);
                 check!(faults, (400..500).contains(&status), "{name}: {status} for {body:?}");
             }
@@ -354,7 +354,7 @@ async fn every_operation_demands_what_it_says_and_answers_as_described() {
                 let plain = shop.get(&path).bearer(token).send().await;
                 for value in ["", "%20", "+", "%E2%80%83"] {
                     let answer = shop.get(&blank(value)).bearer(token).send().await;
-                    check_eq!(faults, answer.status, plain.status, "{name}: blank is left out: {}", answer.json());
+                    check_eq!(faults, answer.status, plain.status, "{name}: blank is left out: {}", answer.body);
                 }
             }
         }

@@ -8,7 +8,7 @@ use bookworm_contracts::rest::{
     ordering::{Order, OrderStatus, PaymentStatus},
 };
 use bookworm_kernel::OrderId;
-use bookworm_testkit::{Answer, Database, Purchase, TestShop, on_every_database, until};
+use bookworm_testkit::{Database, Purchase, Response, TestShop, on_every_database, until};
 use futures::{StreamExt, future::join_all, stream};
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -21,7 +21,7 @@ fn another(purchase: &Purchase, token: &str) -> Purchase {
 }
 
 /// Checks out as a good client does: what passes is asked again, with the same key.
-async fn patiently(shop: &TestShop, purchase: &Purchase) -> Answer {
+async fn patiently(shop: &TestShop, purchase: &Purchase) -> Response {
     until("there is a definite answer", || async {
         let answer = shop.check_out(purchase).await;
         let passing = answer.status == StatusCode::SERVICE_UNAVAILABLE
@@ -84,11 +84,11 @@ async fn two_hundred_baskets_checked_out_twice_at_once_are_two_hundred_orders() 
         .await;
         for (first, second) in &answers {
             let (bought, refused) = if first.status == StatusCode::CREATED { (first, second) } else { (second, first) };
-            assert_eq!(bought.status, StatusCode::CREATED, "{} {}", first.json(), second.json());
+            assert_eq!(bought.status, StatusCode::CREATED, "{} {}", first.body, second.body);
             if refused.is_problem("order_in_progress") {
-                assert_eq!(refused.json()["order_id"], bought.json()["id"], "it says which order has the basket");
+                assert_eq!(refused.body["order_id"], bought.body["id"], "it says which order has the basket");
             } else {
-                assert!(refused.is_problem("basket_empty"), "{} {}", bought.json(), refused.json());
+                assert!(refused.is_problem("basket_empty"), "{} {}", bought.body, refused.body);
             }
         }
         let orders: Vec<Order> = all(&shop, "/api/v1/orders").await;
@@ -110,15 +110,15 @@ async fn beginning_again_while_the_bank_says_yes_is_paid_once() {
         let mut expected = BTreeMap::new();
         for round in 0..12 {
             let first = shop.purchase(&[(book.id, 1)], "tok_challenge").await;
-            let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).json();
+            let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).body;
             let text = |name: &str| asked[name].as_str().unwrap().to_owned();
             let (id, key, challenge) = (text("order_id"), text("access_key"), text("action_url"));
             let second = another(&first, "tok_approve");
             let refused = shop.check_out(&second).await.expect(StatusCode::CONFLICT);
-            assert!(refused.is_problem("order_in_progress"), "{}", refused.json());
-            assert_eq!((&refused.json()["order_id"], &refused.json()["action_url"]), (&json!(id), &json!(challenge)));
+            assert!(refused.is_problem("order_in_progress"), "{}", refused.body);
+            assert_eq!((&refused.body["order_id"], &refused.body["action_url"]), (&json!(id), &json!(challenge)));
 
-            let page = String::from_utf8(shop.get(&challenge).send().await.body).unwrap();
+            let page = shop.get(&challenge).send().await.text();
             let secret = field(&page, "secret");
             let approve = async {
                 tokio::time::sleep(std::time::Duration::from_millis(round)).await;
@@ -134,7 +134,7 @@ async fn beginning_again_while_the_bank_says_yes_is_paid_once() {
                 let second: Order = second.expect(StatusCode::CREATED).read();
                 expected.insert(second.id, second.total.amount);
             } else {
-                assert!(cancelled.is_problem("invalid_order_state"), "{}", cancelled.json());
+                assert!(cancelled.is_problem("invalid_order_state"), "{}", cancelled.body);
                 assert!(second.is_problem("order_in_progress") || second.is_problem("basket_empty"));
                 let first: Order = until("the first is confirmed", || async {
                     Some(shop.order(&id).await).filter(|order| order.status == OrderStatus::Confirmed)
@@ -159,9 +159,9 @@ async fn a_payment_declined_at_the_bank_gives_the_basket_back() {
     let mut shop = TestShop::start(Database::Sqlite).await;
     let book = shop.book("Not Bought", 1500, 10).await;
     let first = shop.purchase(&[(book.id, 1)], "tok_challenge").await;
-    let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).json();
+    let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).body;
     let challenge = asked["action_url"].as_str().unwrap().to_owned();
-    let page = String::from_utf8(shop.get(&challenge).send().await.body).unwrap();
+    let page = shop.get(&challenge).send().await.text();
     let _ = form(&shop, &challenge, &[("secret", &field(&page, "secret")), ("decision", "decline")]).await;
     until("the basket is free", || async { shop.basket(&first.basket).await.order_under_way.is_none().then_some(()) })
         .await;
@@ -176,7 +176,7 @@ async fn signing_in_does_not_free_what_a_guest_is_ordering() {
     let mut shop = TestShop::start(Database::Sqlite).await;
     let book = shop.book("Ordered as a Guest", 1500, 10).await;
     let first = shop.purchase(&[(book.id, 1)], "tok_challenge").await;
-    let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).json();
+    let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).body;
     let token = shop.customer("ann@reader.test").await;
     let _ = shop.get("/api/v1/basket").bearer(&token).header("basket-token", &first.basket).send().await;
 
@@ -186,10 +186,10 @@ async fn signing_in_does_not_free_what_a_guest_is_ordering() {
         request.json(&another(&first, "tok_approve").body).send()
     };
     let refused = checkout().await.expect(StatusCode::CONFLICT);
-    assert!(refused.is_problem("order_in_progress"), "{}", refused.json());
-    assert_eq!(refused.json()["order_id"], asked["order_id"]);
+    assert!(refused.is_problem("order_in_progress"), "{}", refused.body);
+    assert_eq!(refused.body["order_id"], asked["order_id"]);
     // The account did not place it, so it comes with the key that the guest has.
-    let shown = shop.get("/api/v1/orders/under-way").bearer(&token).send().await.expect(StatusCode::OK).json();
+    let shown = shop.get("/api/v1/orders/under-way").bearer(&token).send().await.expect(StatusCode::OK).body;
     assert_eq!(shown["access_key"], asked["access_key"]);
     let path = refused.header("location").unwrap().to_owned();
     let _ = shop.get(&path).send().await.expect(StatusCode::OK);
@@ -221,7 +221,7 @@ impl Browser<'_> {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
-    fn keep(&mut self, answer: &Answer) {
+    fn keep(&mut self, answer: &Response) {
         for cookie in answer.headers.get_all("set-cookie") {
             let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
             self.cookies.insert(name.to_owned(), rest.split(';').next().unwrap_or_default().to_owned());
@@ -229,17 +229,17 @@ impl Browser<'_> {
     }
 
     async fn open(&mut self, path: &str) -> String {
-        let answer = self.shop.get(path).header("cookie", &self.cookie()).send().await.expect(StatusCode::OK);
+        let answer = self.shop.get(path).header("cookie", self.cookie()).send().await.expect(StatusCode::OK);
         self.keep(&answer);
-        String::from_utf8(answer.body).unwrap()
+        answer.text()
     }
 
     /// Presses the button of a form; returns where it leads.
     async fn press(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let request = self.shop.request(Method::POST, path).header("cookie", &self.cookie());
+        let request = self.shop.request(Method::POST, path).header("cookie", self.cookie());
         let answer =
-            request.header("content-type", "application/x-www-form-urlencoded").bytes(encode(fields)).send().await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {}", String::from_utf8_lossy(&answer.body));
+            request.header("content-type", "application/x-www-form-urlencoded").body(encode(fields)).send().await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {}", answer.text());
         answer.header("location").unwrap().to_owned()
     }
 
@@ -325,9 +325,8 @@ async fn an_order_that_waits_for_the_bank_is_shown_at_the_checkout_and_in_the_ba
     shop.stop().await;
 }
 
-async fn form(shop: &TestShop, path: &str, fields: &[(&str, &str)]) -> Answer {
-    let request = shop.post(path).header("content-type", "application/x-www-form-urlencoded");
-    request.bytes(encode(fields)).send().await
+async fn form(shop: &TestShop, path: &str, fields: &[(&str, &str)]) -> Response {
+    shop.post(path).form(encode(fields)).send().await
 }
 
 fn encode(fields: &[(&str, &str)]) -> String {

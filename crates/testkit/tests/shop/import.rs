@@ -1,6 +1,6 @@
 //! A file of books on its way from staff's browser into the catalogue.
 
-use bookworm_testkit::{Answer, Database, TestShop, until};
+use bookworm_testkit::{Database, Response, TestShop, until};
 use http::StatusCode;
 
 /// A browser of somebody signed in.
@@ -16,23 +16,23 @@ impl<'a> Office<'a> {
         let page = shop.get("/admin/books/import").header("cookie", &signed_in).send().await.expect(StatusCode::OK);
         let seed = page.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
         let seed = seed.filter_map(|cookie| cookie.split(';').next()).find(|cookie| cookie.starts_with("bw_csrf="));
-        let text = String::from_utf8_lossy(&page.body).into_owned();
+        let text = page.text();
         let csrf = text.split("name=\"_csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         Self { shop, cookies: format!("{signed_in}; {}", seed.unwrap()), csrf: csrf.to_owned() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         self.shop.get(path).header("cookie", &self.cookies).send().await
     }
 
-    async fn upload(&self, csrf: &str, filename: &str, content: &[u8]) -> Answer {
+    async fn upload(&self, csrf: &str, filename: &str, content: &[u8]) -> Response {
         let start = format!(
             "--X\r\nContent-Disposition: form-data; name=\"_csrf\"\r\n\r\n{csrf}\r\n--X\r\n\
              Content-Disposition: form-data; name=\"file\"; filename=\"{filename}\"\r\nContent-Type: text/csv\r\n\r\n"
         );
         let body = [start.as_bytes(), content, b"\r\n--X--\r\n"].concat();
         let request = self.shop.post("/admin/books/import").header("cookie", &self.cookies);
-        request.header("content-type", "multipart/form-data; boundary=X").bytes(body).send().await
+        request.header("content-type", "multipart/form-data; boundary=X").body(body).send().await
     }
 
     /// The page once it says this.
@@ -44,15 +44,15 @@ impl<'a> Office<'a> {
         .await
     }
 
-    async fn post(&self, path: &str, fields: &str) -> Answer {
+    async fn post(&self, path: &str, fields: &str) -> Response {
         let request = self.shop.post(path).header("cookie", &self.cookies);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        request.bytes(format!("_csrf={}&{fields}", self.csrf)).send().await
+        request.body(format!("_csrf={}&{fields}", self.csrf)).send().await
     }
 }
 
-fn text(answer: &Answer) -> String {
-    String::from_utf8_lossy(&answer.body).into_owned()
+fn text(answer: &Response) -> String {
+    answer.text()
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn staff_upload_check_and_import_a_file_without_script() {
     let report = office.get(&format!("{page}/report")).await.expect(StatusCode::OK);
     assert!(report.header("content-disposition").unwrap().starts_with("attachment"));
     assert!(text(&report).contains("5,rejected,title,,missing"), "{}", text(&report));
-    let books = shop.get("/api/v1/books?author=Quill%20Ada&limit=1&min_price=5").send().await.json();
+    let books = shop.get("/api/v1/books?author=Quill%20Ada&limit=1&min_price=5").send().await.body;
     assert_eq!(books["items"].as_array().unwrap().len(), 1);
     shop.stop().await;
 }
@@ -99,7 +99,7 @@ async fn nobody_else_uploads_and_limits_are_told() {
     let forged = office.upload("forged", "a.csv", b"title,source_id\nA,1\n").await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
     let customer = shop.customer("reader@example.org").await;
-    let seen = shop.get("/admin/books/import").header("cookie", &format!("bw_access={customer}")).send().await;
+    let seen = shop.get("/admin/books/import").header("cookie", format!("bw_access={customer}")).send().await;
     assert_eq!(seen.status, StatusCode::FORBIDDEN);
     let empty = office.upload(&office.csrf, "a.csv", b"").await;
     assert!(empty.status == StatusCode::BAD_REQUEST && text(&empty).contains("This file is empty"), "{}", empty.status);
@@ -117,7 +117,7 @@ async fn nobody_else_uploads_and_limits_are_told() {
     let cookies = format!("bw_access={customer}");
     let request = shop.post("/admin/books/import").header("cookie", &cookies);
     let refused =
-        request.header("content-type", "multipart/form-data; boundary=X").bytes(vec![b'a'; 1 << 20]).send().await;
+        request.header("content-type", "multipart/form-data; boundary=X").body(vec![b'a'; 1 << 20]).send().await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     shop.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use bookworm_contracts::rest::ordering::{Order, OrderStatus};
 use bookworm_kernel::OrderId;
-use bookworm_testkit::{Answer, Purchase, TestShop, on_every_database, until};
+use bookworm_testkit::{Purchase, Response, TestShop, on_every_database, until};
 use futures::{StreamExt, future::join_all, stream};
 use http::StatusCode;
 
@@ -23,7 +23,7 @@ async fn the_last_ten_copies_are_sold_ten_times() {
                 StatusCode::CREATED => OrderStatus::Confirmed,
                 StatusCode::ACCEPTED => fate(&shop, answer.read::<Order>().id).await,
                 _ if answer.is_problem("insufficient_stock") => OrderStatus::Rejected,
-                other => panic!("{other} {}", answer.json()),
+                other => panic!("{other} {}", answer.body),
             }
         }))
         .await;
@@ -36,7 +36,7 @@ async fn the_last_ten_copies_are_sold_ten_times() {
 }
 
 /// Checks out as a good client does: a shop that is too busy is asked again, with the same key.
-async fn patiently(shop: &TestShop, purchase: &Purchase) -> Answer {
+async fn patiently(shop: &TestShop, purchase: &Purchase) -> Response {
     until("the shop has time", || async {
         Some(shop.check_out(purchase).await).filter(|answer| answer.status != StatusCode::SERVICE_UNAVAILABLE)
     })

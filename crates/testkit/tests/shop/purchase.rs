@@ -52,14 +52,14 @@ async fn a_guest_buys_and_everybody_hears_of_it() {
         assert_eq!(payment.captured, order.total);
 
         // The guest's secret opens the order; without it there is none.
-        let key = answer.json()["access_key"].as_str().map(str::to_owned).expect("a guest gets the secret");
+        let key = answer.body["access_key"].as_str().map(str::to_owned).expect("a guest gets the secret");
         let path = format!("/api/v1/orders/{}", order.id);
         assert_eq!(shop.get(&format!("{path}?key={key}")).send().await.status, StatusCode::OK);
         assert_eq!(shop.get(&path).send().await.status, StatusCode::NOT_FOUND);
         assert_eq!(shop.get(&format!("{path}?key=wrong")).send().await.status, StatusCode::NOT_FOUND);
 
         // Its history is whole, and it can be seen as it was.
-        let history = shop.get(&format!("{path}/events")).bearer(shop.admin()).send().await.json();
+        let history = shop.get(&format!("{path}/events")).bearer(shop.admin()).send().await.body;
         let events: Vec<OrderEvent> = serde_json::from_value(history["items"].clone()).unwrap();
         assert!(events.iter().enumerate().all(|(index, event)| event.version == index as u64 + 1));
         let first = &events[0];
@@ -96,13 +96,13 @@ async fn the_same_key_is_one_order() {
         let mut purchase = shop.purchase(&[(book.id, 1)], "tok_approve").await;
         let (one, two) = tokio::join!(shop.check_out(&purchase), shop.check_out(&purchase));
         let again = shop.check_out(&purchase).await;
-        let ids: Vec<_> = [&one, &two, &again].iter().map(|answer| answer.json()["id"].clone()).collect();
+        let ids: Vec<_> = [&one, &two, &again].iter().map(|answer| answer.body["id"].clone()).collect();
         assert!(ids[0].is_string() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
         assert_eq!(shop.stock(book.id).await, (5, 1, 4));
 
         purchase.body["shipping_address"]["city"] = json!("Salem");
         let other = shop.check_out(&purchase).await;
-        assert!(other.is_problem("idempotency_key_reused"), "{:?}", other.json());
+        assert!(other.is_problem("idempotency_key_reused"), "{:?}", other.body);
         shop.stop().await;
     })
     .await;
@@ -116,7 +116,7 @@ async fn a_declined_card_leaves_nothing_behind() {
         let purchase = shop.purchase(&[(book.id, 3)], "tok_decline").await;
         let declined = shop.check_out(&purchase).await;
         assert_eq!(declined.status, StatusCode::PAYMENT_REQUIRED);
-        assert!(declined.is_problem("payment_declined"), "{:?}", declined.json());
+        assert!(declined.is_problem("payment_declined"), "{:?}", declined.body);
         until("the copies are for sale again", || async { (shop.stock(book.id).await == (3, 0, 3)).then_some(()) })
             .await;
         // What was not bought stays in the basket.
@@ -150,7 +150,7 @@ async fn a_guests_basket_is_the_customers_after_signing_in() {
         .await
         .expect(StatusCode::OK)
         .read();
-    let basket = shop.get("/api/v1/basket").bearer(&signed_in.access_token).send().await.json();
+    let basket = shop.get("/api/v1/basket").bearer(&signed_in.access_token).send().await.body;
     let quantities: Vec<_> = basket["items"].as_array().unwrap().iter().map(|line| line["quantity"].clone()).collect();
     assert_eq!(quantities, [json!(3), json!(1)]);
     shop.stop().await;
@@ -166,7 +166,7 @@ async fn staff_ship_complete_and_refund() {
         let act = |verb: &str, body: serde_json::Value| {
             shop.post(&format!("/api/v1/orders/{}/{verb}", order.id))
                 .bearer(shop.admin())
-                .header("idempotency-key", &uuid::Uuid::new_v4().to_string())
+                .header("idempotency-key", uuid::Uuid::new_v4().to_string())
                 .json(&body)
                 .send()
         };
@@ -208,7 +208,7 @@ async fn a_cancelled_order_gives_everything_back() {
             .send()
             .await
             .expect(StatusCode::OK);
-        assert_eq!(cancelled.json()["status"], "cancelled");
+        assert_eq!(cancelled.body["status"], "cancelled");
         until("the copies are for sale again", || async { (shop.stock(book.id).await == (2, 0, 2)).then_some(()) })
             .await;
         until("nothing is paid", || async {

@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod bus;
+mod databases;
+mod http;
+mod poll;
+mod tokens;
+
+use std::sync::Arc;
+
+pub use bookworm_messaging::contract::Running;
+
+pub use crate::{
+    bus::{LEASE, bus, publish},
+    databases::{TestDatabases, count, execute, on_every_database, postgres_url},
+    http::{Client, Request, Response},
+    poll::{POLL_TIMEOUT, eventually, until},
+    tokens::{AUDIENCE, ISSUER, TokenMint, account},
+};
+
+#[doc(hidden)]
+pub use tokio;
+
+/// The instant at which the clocks of tests stand: 2026-03-01T12:00:00Z.
+pub const NOW: bookworm_kernel::Timestamp = bookworm_kernel::Timestamp::from_micros(1_772_366_400_000_000);
+
+/// A clock that stands at [`NOW`] until the test advances it.
+#[must_use]
+pub fn clock() -> Arc<bookworm_kernel::ManualClock> {
+    Arc::new(bookworm_kernel::ManualClock::at(NOW))
+}
