@@ -5,8 +5,6 @@ use bookworm_messaging::message;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::rest::ordering::Address;
-
 /// One line of an order, with the price at which it was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedLine {
@@ -23,6 +21,53 @@ pub struct OrderedLine {
     pub unit_price: Money,
     /// For all copies.
     pub line_total: Money,
+}
+
+/// Where a parcel goes. Not the API's type: events wait in outboxes and queues, and may be read by a release that has never
+/// heard of a new field of the API.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Address {
+    /// The recipient.
+    pub name: String,
+    /// Street and number.
+    pub line1: String,
+    /// A second line of the street address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line2: Option<String>,
+    /// Empty where addresses have none.
+    #[serde(default)]
+    pub city: String,
+    /// State, province or county, as it is written there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Empty where there are none.
+    #[serde(default)]
+    pub postal_code: String,
+    /// ISO 3166-1 alpha-2, or `XK`.
+    pub country: String,
+}
+
+impl Address {
+    /// As on a parcel, in the country's own form.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        bookworm_address::lines(&bookworm_address::Address {
+            name: &self.name,
+            line1: &self.line1,
+            line2: self.line2.as_deref().unwrap_or_default(),
+            city: &self.city,
+            region: self.region.as_deref().unwrap_or_default(),
+            postal_code: &self.postal_code,
+            country: &self.country,
+        })
+    }
+}
+
+impl std::fmt::Debug for Address {
+    /// Hides the address: where people live does not belong in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Address(hidden)")
+    }
 }
 
 /// Who bought what: the part that every order event repeats.
@@ -140,5 +185,21 @@ message! {
         pub amount: Money,
         /// Why, as staff wrote it.
         pub reason: String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it stands in outboxes and queues today.
+    const ADDRESS: &str = r#"{"name":"Ann","line1":"1 Main St","line2":"Apt. 4","city":"Oakland","region":"CA","postal_code":"94601","country":"US"}"#;
+
+    #[test]
+    fn an_address_is_read_and_written_as_it_was_published() {
+        let read: Address = serde_json::from_str(ADDRESS).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), ADDRESS);
+        let least: Address = serde_json::from_str(r#"{"name":"Ann","line1":"1","country":"SG","floor":3}"#).unwrap();
+        assert_eq!(least.lines(), ["Ann", "1", "SINGAPORE"], "parts may be missing, and new ones do no harm");
     }
 }

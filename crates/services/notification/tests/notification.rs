@@ -151,7 +151,7 @@ fn order() -> OrderSummary {
         shipping: usd(490),
         tax: usd(0),
         tax_included: false,
-        shipping_address: Some(bookworm_contracts::rest::ordering::Address {
+        shipping_address: Some(bookworm_contracts::events::ordering::Address {
             name: "Ann Reader".to_owned(),
             line1: "1 Main Street".to_owned(),
             city: "Portland".to_owned(),

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use bookworm_contracts::{
-    grpc::basket::GetBasketResponse,
-    rest::ordering::{Order as Document, OrderStatus, PaymentStatus},
-};
+use bookworm_contracts::grpc::basket::GetBasketResponse;
 use bookworm_db::DbError;
 use bookworm_http::{IdempotencyKey, Problem, Result};
 use bookworm_kernel::{Cause, CustomerId, ErrorCode, OrderId};
@@ -19,12 +16,12 @@ use crate::{
     OrderingService,
     domain::{
         claim::{Holder, Verdict, judge},
-        order::status_name,
+        status::{OrderStatus, PaymentStatus},
     },
     outcomes::Wait,
     purchase::contradiction,
     shopper::Shopper,
-    store::{order_ids, orders},
+    store::{document::Document, order_ids, orders},
 };
 
 /// How long a checkout waits for another's order to be placed, so that it can say which one it is; and how often it looks
@@ -43,29 +40,37 @@ pub(crate) fn claimant(scope: &str, key: &IdempotencyKey) -> String {
 
 /// An order, and what its shopper needs to look at it.
 pub(crate) struct UnderWay {
-    /// The order, with its access key where the shopper needs it.
+    /// The order.
     pub order: Document,
+    /// Its access key, where the shopper needs it.
+    pub access_key: Option<String>,
     /// Its address in the API.
     pub location: String,
 }
 
 impl UnderWay {
     /// The order of a basket, for whoever has the basket. Somebody who signed in after ordering as a guest needs the key.
-    fn of(service: &OrderingService, shopper: &Shopper, customer_id: Option<CustomerId>, mut order: Document) -> Self {
+    fn of(service: &OrderingService, shopper: &Shopper, customer_id: Option<CustomerId>, order: Document) -> Self {
         let id = order.id;
         let own = customer_id.is_some() && shopper.customer_id() == customer_id;
-        order.access_key = (!own).then(|| service.0.keys.key(id));
-        let location = match &order.access_key {
+        let access_key = (!own).then(|| service.0.keys.key(id));
+        let location = match &access_key {
             Some(key) => format!("/api/v1/orders/{id}?key={key}"),
             None => format!("/api/v1/orders/{id}"),
         };
-        Self { order, location }
+        Self { order, access_key, location }
+    }
+}
+
+impl UnderWay {
+    fn holder(&self) -> Holder {
+        Holder::placed(self.order.status, self.order.was_confirmed())
     }
 }
 
 impl From<UnderWay> for Problem {
     /// 409: the basket has become that order.
-    fn from(UnderWay { order, location }: UnderWay) -> Self {
+    fn from(UnderWay { order, access_key, location }: UnderWay) -> Self {
         let number = &order.number;
         let awaits_customer = order.payment.status == PaymentStatus::ActionRequired;
         let detail = match order.status {
@@ -80,9 +85,9 @@ impl From<UnderWay> for Problem {
             .detail(detail)
             .with("order_id", order.id.to_string())
             .with("order_number", order.number)
-            .with("order_status", status_name(order.status))
+            .with("order_status", order.status.as_str())
             .header(header::LOCATION, location);
-        if let Some(key) = order.access_key {
+        if let Some(key) = access_key {
             problem = problem.with("access_key", key);
         }
         match order.payment.action_url.filter(|_| order.status == OrderStatus::Pending) {
@@ -125,7 +130,7 @@ impl OrderingService {
         loop {
             let found = self.placed(shopper, id).await?;
             let holder = match &found {
-                Some(found) => Holder::placed(&found.order),
+                Some(found) => found.holder(),
                 None if order_ids::buried(self.0.db.read(), id).await? => Holder::Tombstone,
                 None => Holder::Unknown { age: age + began.elapsed() },
             };
@@ -173,7 +178,7 @@ impl OrderingService {
         for claim in &basket.claims {
             let id = claim.order_id.parse().map_err(|error| contradiction("a claim of no order", &error))?;
             let found = self.placed(shopper, id).await?;
-            if let Some(found) = found.filter(|found| Holder::placed(&found.order) == Holder::Undecided) {
+            if let Some(found) = found.filter(|found| found.holder() == Holder::Undecided) {
                 return Ok(Some(found));
             }
         }

@@ -10,17 +10,20 @@ use std::{
     time::Duration,
 };
 
-use bookworm_contracts::rest::ordering::{Order, OrderStatus, PaymentStatus};
 use bookworm_db::DbError;
 use bookworm_kernel::OrderId;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{OrderingService, store};
+use crate::{
+    OrderingService,
+    domain::status::{OrderStatus, PaymentStatus},
+    store::{self, document::Document},
+};
 
 /// How often to look without having been told.
 const POLL: Duration = Duration::from_millis(500);
 
-type Latest = Option<Arc<Order>>;
+type Latest = Option<Arc<Document>>;
 
 /// The orders that somebody waits for.
 #[derive(Debug, Default)]
@@ -32,7 +35,7 @@ impl Outcomes {
     }
 
     /// Tells those who wait what an order has become.
-    pub fn tell(&self, order: Order) {
+    pub fn tell(&self, order: Document) {
         if let Some(sender) = self.watched().get(&order.id) {
             sender.send_replace(Some(Arc::new(order)));
         }
@@ -66,13 +69,13 @@ impl Wait {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn settle(mut self, limit: Duration) -> Result<Option<Order>, DbError> {
+    pub async fn settle(mut self, limit: Duration) -> Result<Option<Document>, DbError> {
         let until = Instant::now() + limit;
         let mut told = true;
         loop {
             let latest = if told { self.news.borrow_and_update().clone() } else { None };
             let order = match latest {
-                Some(order) => Some(Order::clone(&order)),
+                Some(order) => Some(Document::clone(&order)),
                 None => store::orders::document(self.service.0.db.read(), self.id).await?,
             };
             let now = Instant::now();
@@ -98,6 +101,6 @@ impl Drop for Wait {
 }
 
 /// Whether there is an answer for the customer: the order is decided, or it is their turn.
-pub(crate) fn settled(order: &Order) -> bool {
+pub(crate) fn settled(order: &Document) -> bool {
     order.status != OrderStatus::Pending || order.payment.status == PaymentStatus::ActionRequired
 }

@@ -1,12 +1,12 @@
 //! What somebody is about to buy: their basket, at today's prices.
 
-use bookworm_contracts::{events::ordering::OrderedLine, grpc::basket::GetBasketResponse};
+use bookworm_contracts::grpc::basket::GetBasketResponse;
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, Money, Quantity};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{OrderingService, shopper, shopper::Shopper};
+use crate::{OrderingService, domain::event::OrderLine, shopper, shopper::Shopper};
 
 /// A basket that is not empty and holds only books that are sold.
 #[derive(Debug)]
@@ -116,13 +116,13 @@ impl Purchase {
     ///
     /// # Errors
     /// When a line's total does not fit.
-    pub fn into_lines(self) -> Result<Vec<OrderedLine>> {
+    pub fn into_lines(self) -> Result<Vec<OrderLine>> {
         self.lines
             .into_iter()
             .map(|line| {
                 let line_total =
                     line.unit_price.times(line.quantity.get()).map_err(|error| Problem::internal(&error))?;
-                Ok(OrderedLine {
+                Ok(OrderLine {
                     book_id: line.book_id,
                     title: line.title,
                     language: line.language,

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Query};
-use bookworm_contracts::rest::ordering::{EventAuthor, Order as Document};
+use bookworm_contracts::rest::ordering::Order;
 use bookworm_http::{Problem, Result, auth::Caller};
 use bookworm_kernel::OrderId;
 use http::request::Parts;
@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use crate::{
     OrderingService,
-    domain::order::Actor,
+    domain::event::{Actor, Author},
     features::author,
-    store::{self, orders::Found},
+    store::{self, document::Document, orders::Found},
 };
 
 /// The header that carries an order's key, for those who keep it out of addresses.
@@ -82,19 +82,18 @@ impl Access {
 
 impl Visitor {
     /// Whose account it is, when somebody is signed in.
-    pub fn author(&self) -> Option<EventAuthor> {
+    pub fn author(&self) -> Option<Author> {
         self.caller.account().map(author)
     }
 
-    /// The order, and what the visitor is to it.
+    /// What the visitor is to an order.
     ///
     /// # Errors
     /// 404 `not_found` when there is no such order or the visitor may not know that there is.
-    pub async fn find(&self, service: &OrderingService, id: OrderId) -> Result<(Document, Access)> {
+    pub async fn find(&self, service: &OrderingService, id: OrderId) -> Result<Access> {
         let unknown = || Problem::not_found("order");
         let found = store::orders::find(service.0.db.read(), id).await?.ok_or_else(unknown)?;
-        let access = self.access(service, id, &found).ok_or_else(unknown)?;
-        Ok((access.reveal(service, found.document()?), access))
+        self.access(service, id, &found).ok_or_else(unknown)
     }
 
     fn access(&self, service: &OrderingService, id: OrderId, found: &Found) -> Option<Access> {
@@ -105,8 +104,9 @@ impl Visitor {
 }
 
 impl Access {
-    /// The document with the order's key, for those who have it anyway.
-    pub fn reveal(self, service: &OrderingService, mut order: Document) -> Document {
+    /// The order as the API shows it, with its key for those who have that anyway.
+    pub fn reveal(self, service: &OrderingService, order: Document) -> Order {
+        let mut order = Order::from(order);
         if self == Self::Owner {
             order.access_key = Some(service.0.keys.key(order.id));
         }

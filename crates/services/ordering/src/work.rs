@@ -5,7 +5,6 @@ use std::error::Error;
 use bookworm_contracts::{
     commands::{AuthorisePayment, CapturePayment, ReleaseStock, ReserveStock, StockLine, VoidPayment},
     events::ordering as published,
-    rest::ordering::{EventAuthor, Order as Document},
 };
 use bookworm_db::{DbError, Tx};
 use bookworm_eventstore::{Aggregate, AppendError, Loaded};
@@ -17,10 +16,10 @@ use crate::{
     OrderingService,
     domain::{
         checkout_saga::Action,
-        document,
-        order::{Actor, Decided, Order, OrderError, OrderEvent, Placement, status_name},
+        event::{Actor, Address, Author, OrderEvent, OrderLine, Placement},
+        order::{Decided, Order, OrderError},
     },
-    store,
+    store::{self, document::Document},
 };
 
 /// Why a unit of work on an order was given up.
@@ -59,7 +58,7 @@ impl From<WorkError> for Problem {
     fn from(error: WorkError) -> Self {
         match error {
             WorkError::Refused(error @ OrderError::NotPermitted { status, .. }) => {
-                Self::new(ErrorCode::InvalidOrderState).detail(error.to_string()).with("status", status_name(status))
+                Self::new(ErrorCode::InvalidOrderState).detail(error.to_string()).with("status", status.as_str())
             }
             WorkError::Refused(error @ (OrderError::NotPaid | OrderError::Free)) => {
                 Self::new(ErrorCode::InvalidOrderState).detail(error.to_string())
@@ -95,7 +94,7 @@ pub(crate) struct Work<'t> {
     service: &'t OrderingService,
     tx: &'t Tx,
     cause: Cause,
-    author: Option<EventAuthor>,
+    author: Option<Author>,
     now: Timestamp,
     id: OrderId,
     order: Option<Loaded<Order>>,
@@ -110,7 +109,7 @@ impl<'t> Work<'t> {
 
     /// On behalf of somebody with an account.
     #[must_use]
-    pub fn by(mut self, author: Option<EventAuthor>) -> Self {
+    pub fn by(mut self, author: Option<Author>) -> Self {
         self.author = author;
         self
     }
@@ -167,10 +166,7 @@ impl<'t> Work<'t> {
             match action {
                 Action::SendReserve => {
                     let lines = self.order().await?.placement().map_or_else(Vec::new, |placement| {
-                        let line = |line: &published::OrderedLine| StockLine {
-                            book_id: line.book_id,
-                            quantity: line.quantity,
-                        };
+                        let line = |line: &OrderLine| StockLine { book_id: line.book_id, quantity: line.quantity };
                         placement.lines.iter().map(line).collect()
                     });
                     self.send(&ReserveStock { order_id, lines }).await?;
@@ -215,7 +211,7 @@ impl<'t> Work<'t> {
     }
 
     /// Appends what was decided, brings the projection up to date, and tells those who wait for the order once all of
-    /// it is durable. Returns the order as the API shows it.
+    /// it is durable. Returns the order, with what may be done with it now.
     ///
     /// # Errors
     /// [`WorkError::Conflict`] and [`WorkError::NumberTaken`], upon which the unit of work must be tried again.
@@ -230,7 +226,7 @@ impl<'t> Work<'t> {
                 .await?;
         let order = Loaded { state, version };
         let document =
-            document::document(&order.state, version).ok_or_else(|| DbError::Corrupt(format!("order {}", self.id)))?;
+            Document::of(&order.state, version).ok_or_else(|| DbError::Corrupt(format!("order {}", self.id)))?;
         if version == before {
             return Ok(document);
         }
@@ -277,9 +273,8 @@ impl<'t> Work<'t> {
     async fn publish(&mut self, event: &OrderEvent) -> Result<(), WorkError> {
         let link = self.service.0.keys.link(self.id);
         let state = self.order().await?;
-        let summary = || {
-            document::summary(state, link).ok_or_else(|| DbError::Corrupt("an order that was never placed".to_owned()))
-        };
+        let summary =
+            || summary(state, link).ok_or_else(|| DbError::Corrupt("an order that was never placed".to_owned()));
         let name = match event {
             OrderEvent::OrderCreated(_) => {
                 let order = summary()?;
@@ -330,4 +325,38 @@ impl<'t> Work<'t> {
         self.tx.after_commit(move || metrics::counter!("orders_total", "event" => name).increment(1));
         Ok(())
     }
+}
+
+/// The part that every integration event repeats. `link` is the path of the order's page with its key. `None` before
+/// the first event.
+fn summary(order: &Order, link: String) -> Option<published::OrderSummary> {
+    let placed = order.placement()?;
+    Some(published::OrderSummary {
+        order_id: placed.order_id,
+        number: placed.number.to_string(),
+        customer_id: placed.customer_id,
+        email: placed.email.clone(),
+        name: placed.shipping_address.name.clone(),
+        shipping_address: Some(published_address(placed.shipping_address.clone())),
+        basket_id: placed.basket_id,
+        lines: placed.lines.iter().cloned().map(published_line).collect(),
+        subtotal: placed.subtotal,
+        shipping: placed.shipping,
+        tax: placed.tax,
+        tax_included: placed.tax_included,
+        total: placed.total,
+        link,
+        placed_at: placed.placed_at,
+        placed_from: placed.placed_from.clone(),
+    })
+}
+
+fn published_line(line: OrderLine) -> published::OrderedLine {
+    let OrderLine { book_id, title, language, quantity, unit_price, line_total } = line;
+    published::OrderedLine { book_id, title, language, quantity, unit_price, line_total }
+}
+
+fn published_address(address: Address) -> published::Address {
+    let Address { name, line1, line2, city, region, postal_code, country } = address;
+    published::Address { name, line1, line2, city, region, postal_code, country }
 }

@@ -350,3 +350,15 @@ pub(crate) async fn postpone(tx: &Tx, id: PaymentId, checks: i64, check_at: Time
 pub(crate) fn check_after(checks: i64) -> Duration {
     Duration::from_secs(60 << checks.clamp(0, 6)).min(Duration::from_secs(3600))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_payment_is_read_and_written_as_it_was_stored() {
+        let stored = r#"{"correlation_id":"0192f0c4-0000-7000-8000-000000000001","causation_id":"0192f0c4-0000-7000-8000-000000000002","trace":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#;
+        let cause: Cause = serde_json::from_str(stored).unwrap();
+        assert_eq!(serde_json::to_string(&cause).unwrap(), stored);
+    }
+}

@@ -23,12 +23,11 @@
 
 use std::time::Duration;
 
-use bookworm_contracts::events::catalog::ShortLine;
 use bookworm_kernel::{CustomerId, ErrorCode, Money};
 use bookworm_saga::{Decision, Saga};
 use serde::{Deserialize, Serialize};
 
-use super::order::Actor;
+use super::event::{Actor, ShortLine};
 
 /// The longest pause before something is asked again.
 const MAX_PAUSE: Duration = Duration::from_secs(3600);

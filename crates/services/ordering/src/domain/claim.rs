@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use bookworm_contracts::rest::ordering::{Order as Document, OrderStatus};
+use super::status::OrderStatus;
 
 /// How long an order may take from the basket's claim to being placed, before somebody else may bury it. It takes
 /// milliseconds; a request that is slower than this loses its claim and asks for another, so this is a courtesy only.
@@ -35,12 +35,12 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// Of an order that was placed.
+    /// Of an order that was placed, and whether it ever was confirmed.
     #[must_use]
-    pub fn placed(order: &Document) -> Self {
-        match order.status {
+    pub fn placed(status: OrderStatus, confirmed: bool) -> Self {
+        match status {
             OrderStatus::Pending => Self::Undecided,
-            _ if order.timeline.iter().any(|entry| entry.status == "confirmed") => Self::Bought,
+            _ if confirmed => Self::Bought,
             OrderStatus::Rejected | OrderStatus::Cancelled => Self::Off,
             OrderStatus::Confirmed | OrderStatus::Shipped | OrderStatus::Completed | OrderStatus::Refunded => {
                 Self::Bought

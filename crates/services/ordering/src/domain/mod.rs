@@ -7,7 +7,8 @@
 //! | [`claim`] | what stands against a second order of one basket |
 //! | [`pricing`] | what an order costs |
 //! | [`shipping`] | which ways to ship are offered, and where to |
-//! | [`document`] | what the world sees of an order |
+//! | [`event`] | what is stored of an order |
+//! | [`status`] | where an order and its payment can stand |
 //! | [`number`] | the number that people read out |
 //! | `search_key` | under which words an order is found |
 //! | [`access_key`] | the secret with which a guest reads an order |
@@ -15,9 +16,10 @@
 pub mod access_key;
 pub mod checkout_saga;
 pub mod claim;
-pub mod document;
+pub mod event;
 pub mod number;
 pub mod order;
 pub mod pricing;
 pub(crate) mod search_key;
 pub mod shipping;
+pub mod status;

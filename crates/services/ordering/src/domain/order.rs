@@ -16,142 +16,16 @@
 
 use std::collections::BTreeMap;
 
-use bookworm_contracts::{
-    events::{catalog::ShortLine, ordering::OrderedLine},
-    rest::ordering::{Address, OrderActions, OrderStatus, PaymentStatus, Rejection, TimelineEntry},
-};
 use bookworm_eventstore::Aggregate;
-use bookworm_kernel::{CustomerId, Email, Money, MoneyError, OrderId, Timestamp};
+use bookworm_kernel::{Money, MoneyError, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{number::OrderNumber, pricing};
-
-/// What a customer ordered: fixed once it is placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    /// The order; also the id of its stream and its saga.
-    pub order_id: OrderId,
-    /// The number people read out.
-    pub number: OrderNumber,
-    /// Who ordered, when they have an account.
-    pub customer_id: Option<CustomerId>,
-    /// Where to write to.
-    pub email: Email,
-    /// Where to.
-    pub shipping_address: Address,
-    /// Code of the shipping method.
-    pub shipping_method: String,
-    /// What, each book once.
-    pub lines: Vec<OrderedLine>,
-    /// Sum of the lines.
-    pub subtotal: Money,
-    /// Delivery.
-    pub shipping: Money,
-    /// Tax; see `tax_included`.
-    pub tax: Money,
-    /// Whether the tax is contained in the prices rather than added.
-    pub tax_included: bool,
-    /// Taken off.
-    pub discount: Money,
-    /// What the customer pays.
-    pub total: Money,
-    /// The basket it came from.
-    pub basket_id: Uuid,
-    /// When.
-    pub placed_at: Timestamp,
-    /// From where, as far as mails are counted: the client's address as a fingerprint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub placed_from: Option<String>,
-}
-
-/// Who called an order off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Actor {
-    /// Whoever ordered.
-    Customer,
-    /// Somebody who keeps the shop.
-    Staff,
-    /// The shop itself, because something else failed.
-    Shop,
-}
-
-/// What happens to an order. Stored for ever: add optional fields, never rename or remove.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type")]
-pub enum OrderEvent {
-    /// It was placed; stock and payment are being checked.
-    OrderCreated(Box<Placement>),
-    /// The customer must confirm the payment with their bank.
-    PaymentActionRequired {
-        /// Where.
-        action_url: String,
-    },
-    /// The money is held.
-    PaymentAuthorised,
-    /// The contract stands.
-    OrderConfirmed,
-    /// The money is ours.
-    PaymentCaptured {
-        /// How much.
-        amount: Money,
-    },
-    /// The provider refused to give the money it had held.
-    CaptureFailed {
-        /// For staff.
-        reason: String,
-    },
-    /// No money is held and none will be.
-    PaymentVoided,
-    /// It could not be confirmed.
-    OrderRejected {
-        /// Stable error code.
-        code: String,
-        /// For the customer.
-        reason: String,
-        /// The lines of which there were not enough.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        short: Vec<ShortLine>,
-    },
-    /// It was called off before it was shipped.
-    OrderCancelled {
-        /// Why, if somebody said.
-        reason: String,
-        /// Who.
-        by: Actor,
-    },
-    /// The parcel left.
-    OrderShipped {
-        /// The carrier's number.
-        tracking: Option<String>,
-    },
-    /// The customer has it.
-    OrderCompleted,
-    /// Staff asked to give money back.
-    RefundRequested {
-        /// Distinguishes several.
-        refund_id: Uuid,
-        /// How much.
-        amount: Money,
-        /// Why.
-        reason: String,
-    },
-    /// Money went back.
-    OrderRefunded {
-        /// Which refund.
-        refund_id: Uuid,
-        /// How much.
-        amount: Money,
-    },
-    /// The provider refused to give it back.
-    RefundFailed {
-        /// Which refund.
-        refund_id: Uuid,
-        /// For staff.
-        reason: String,
-    },
-}
+use super::{
+    event::{Actor, OrderEvent, Placement, ShortLine},
+    pricing,
+    status::{OrderStatus, PaymentStatus},
+};
 
 /// A sum on its way back to the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +53,7 @@ pub enum RefundState {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// Not in this state.
-    #[error("The order is {}, so it cannot be {action}.", status_name(*status))]
+    #[error("The order is {}, so it cannot be {action}.", status.as_str())]
     NotPermitted {
         /// What was asked, e.g. `shipped`.
         action: &'static str,
@@ -210,18 +84,38 @@ fn most(refundable: &Money) -> String {
     if refundable.amount > 0 { format!("At most {refundable}.") } else { "There is nothing left to refund.".to_owned() }
 }
 
-/// The name of a status, as in JSON.
-#[must_use]
-pub fn status_name(status: OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::Pending => "pending",
-        OrderStatus::Confirmed => "confirmed",
-        OrderStatus::Shipped => "shipped",
-        OrderStatus::Completed => "completed",
-        OrderStatus::Cancelled => "cancelled",
-        OrderStatus::Rejected => "rejected",
-        OrderStatus::Refunded => "refunded",
-    }
+/// What may be done with an order as it stands. Shipping, completing and refunding are for staff.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// It can be called off.
+    pub cancel: bool,
+    /// Its parcel can be sent.
+    pub ship: bool,
+    /// Its delivery can be noted.
+    pub complete: bool,
+    /// Up to how much can be given back; `None` when nothing can.
+    pub refund: Option<Money>,
+}
+
+/// A step in an order's life. Stored with its projection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// A status of the order, or e.g. `payment_captured`, `refund_requested`.
+    pub status: String,
+    /// When the event happened.
+    pub at: Timestamp,
+    /// A sentence for people, when there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Why an order was rejected. Stored with its projection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Stable error code.
+    pub code: String,
+    /// For people.
+    pub reason: String,
 }
 
 /// An order as its events made it.
@@ -471,9 +365,9 @@ impl Order {
 
     /// What may be done now: exactly what the decisions above permit. Pages and API ask this.
     #[must_use]
-    pub fn actions(&self) -> OrderActions {
+    pub fn actions(&self) -> Actions {
         let refund = self.request_refund(Uuid::nil(), None, "").is_ok().then(|| self.refundable()).flatten();
-        OrderActions {
+        Actions {
             cancel: self.cancel("", Actor::Customer).is_ok(),
             ship: self.ship(None).is_ok(),
             complete: self.complete().is_ok(),
@@ -694,17 +588,21 @@ impl Order {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bookworm_kernel::{BookId, Currency, Quantity};
+    use bookworm_kernel::{BookId, Currency, CustomerId, Email, OrderId, Quantity};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{
+        event::{Address, OrderLine},
+        number::OrderNumber,
+    };
 
     pub(crate) fn usd(amount: i64) -> Money {
         Money::new(amount, Currency::USD)
     }
 
-    pub(crate) fn line(price: i64, quantity: i64) -> OrderedLine {
-        OrderedLine {
+    pub(crate) fn line(price: i64, quantity: i64) -> OrderLine {
+        OrderLine {
             book_id: BookId::new(),
             title: "Middlemarch".into(),
             language: None,
@@ -714,7 +612,7 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn placement(lines: Vec<OrderedLine>) -> Placement {
+    pub(crate) fn placement(lines: Vec<OrderLine>) -> Placement {
         let subtotal = usd(lines.iter().map(|line| line.line_total.amount).sum());
         Placement {
             order_id: OrderId::new(),
@@ -769,7 +667,7 @@ pub(crate) mod tests {
         assert_eq!(order.request_refund(Uuid::nil(), None, ""), Err(OrderError::Free));
         assert_eq!(
             order.actions(),
-            OrderActions { cancel: true, ship: true, complete: false, refund: None },
+            Actions { cancel: true, ship: true, complete: false, refund: None },
             "it can be sent and called off"
         );
         let mut off = events.clone();
@@ -797,23 +695,20 @@ pub(crate) mod tests {
         ]);
         assert_eq!((order.status(), order.payment()), (OrderStatus::Cancelled, PaymentStatus::Refunded));
         assert_eq!((order.refunded(), order.refund(first).map(|refund| refund.amount)), (TOTAL, Some(100)));
-        assert_eq!(order.actions(), OrderActions { cancel: false, ship: false, complete: false, refund: None });
+        assert_eq!(order.actions(), Actions { cancel: false, ship: false, complete: false, refund: None });
     }
 
     #[test]
     fn actions_are_what_the_decisions_permit() {
         type Step = fn(&Order) -> Decided;
-        let nothing = OrderActions { cancel: false, ship: false, complete: false, refund: None };
-        let lives: [(&[Step], OrderActions); 6] = [
-            (&[], OrderActions { cancel: true, ..nothing }),
-            (&[Order::confirm], OrderActions { cancel: true, ..nothing }),
-            (
-                &[Order::confirm, capture],
-                OrderActions { cancel: true, ship: true, refund: Some(usd(TOTAL)), ..nothing },
-            ),
+        let nothing = Actions { cancel: false, ship: false, complete: false, refund: None };
+        let lives: [(&[Step], Actions); 6] = [
+            (&[], Actions { cancel: true, ..nothing }),
+            (&[Order::confirm], Actions { cancel: true, ..nothing }),
+            (&[Order::confirm, capture], Actions { cancel: true, ship: true, refund: Some(usd(TOTAL)), ..nothing }),
             (
                 &[Order::confirm, capture, |o| o.ship(None)],
-                OrderActions { complete: true, refund: Some(usd(TOTAL)), ..nothing },
+                Actions { complete: true, refund: Some(usd(TOTAL)), ..nothing },
             ),
             (&[|o| o.reject("timeout", "", &[])], nothing),
             (&[|o| o.cancel("", Actor::Shop)], nothing),

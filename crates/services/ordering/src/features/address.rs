@@ -2,13 +2,15 @@
 
 use bookworm_address::{Checked, Part};
 use bookworm_config::Ordering as Settings;
-use bookworm_contracts::rest::ordering::Address;
+use bookworm_contracts::rest::ordering as rest;
 use bookworm_http::Validator;
 use bookworm_kernel::Email;
 
+use crate::domain::event::Address;
+
 /// The address as an order keeps it. What does not fit is noted, one message for each field; then the result must not be
 /// used.
-pub(super) fn read(valid: &mut Validator, given: &Address, settings: &Settings) -> Address {
+pub(super) fn read(valid: &mut Validator, given: &rest::Address, settings: &Settings) -> Address {
     let wants_region = settings.tax_needs_region(&given.country);
     let (checked, wrong) = match bookworm_address::check(&given.parts(), wants_region) {
         Ok(checked) => (checked, Vec::new()),

@@ -1,5 +1,5 @@
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::ordering::{CancelRequest, EventAuthor, Order as Document};
+use bookworm_contracts::rest::ordering::{CancelRequest, Order};
 use bookworm_http::{ApiPath, Origin, Result, Validator, openapi::ProblemResponses};
 use bookworm_kernel::{Cause, OrderId};
 use http::StatusCode;
@@ -8,9 +8,10 @@ use crate::{
     OrderingService,
     domain::{
         checkout_saga::{CheckoutSaga, Input},
-        order::Actor,
+        event::{Actor, Author},
     },
     features::{OptionalJson, command::TRIES},
+    store::document::Document,
     visitor::Visitor,
     work::{Work, WorkError},
 };
@@ -26,7 +27,7 @@ use crate::{
         ("id" = OrderId, Path, description = "The order"),
         ("key" = Option<String>, Query, description = "The order's key, from the mail"),
     ),
-    responses((status = 200, description = "The cancelled order", body = Document), ProblemResponses)
+    responses((status = 200, description = "The cancelled order", body = Order), ProblemResponses)
 )]
 pub(crate) async fn cancel_order(
     State(service): State<OrderingService>,
@@ -38,7 +39,7 @@ pub(crate) async fn cancel_order(
     let mut valid = Validator::new();
     let reason = valid.optional_multiline("/reason", request.reason.as_deref(), 1..=500).unwrap_or_default();
     valid.finish()?;
-    let (_, access) = visitor.find(&service, id).await?;
+    let access = visitor.find(&service, id).await?;
     let wanted = Wanted { reason, by: access.actor(), only_unconfirmed: request.only_unconfirmed };
     let mut tries = 1;
     let order = loop {
@@ -65,7 +66,7 @@ async fn cancel(
     cause: Cause,
     id: OrderId,
     Wanted { reason, by, only_unconfirmed }: Wanted,
-    author: Option<EventAuthor>,
+    author: Option<Author>,
 ) -> Result<Document, WorkError> {
     let (service, now) = (service.clone(), service.now());
     let db = service.0.db.clone();

@@ -7,9 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bookworm_config::Ordering as Settings;
-use bookworm_contracts::rest::ordering::{
-    Address, CheckoutRequest, Order as Document, OrderStatus, PaymentInput, PaymentStatus, Rejection,
-};
+use bookworm_contracts::rest::ordering::{CheckoutRequest, Order as Shown, PaymentInput};
 use bookworm_eventstore::Loaded;
 use bookworm_http::{
     ApiJson, ClientAddress, IdempotencyKey, Origin, PreferWait, Problem, Result, Validator,
@@ -25,9 +23,11 @@ use crate::{
     clients::BasketVersion,
     domain::{
         checkout_saga::{Charge, CheckoutSaga, Limits},
+        event::{Address, Placement, ShortLine},
         number::OrderNumber,
-        order::{Order, Placement},
+        order::{Order, Rejection},
         pricing::{self, PricingError},
+        status::{OrderStatus, PaymentStatus},
     },
     features::{address, command::TRIES},
     outcomes::Wait,
@@ -64,8 +64,8 @@ use crate::{
         ("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`"),
     ),
     responses(
-        (status = 201, description = "The confirmed order", body = Document),
-        (status = 202, description = "The order, still pending", body = Document,
+        (status = 201, description = "The confirmed order", body = Shown),
+        (status = 202, description = "The order, still pending", body = Shown,
             headers(("Location" = String, description = "Where the order can be read"))),
         (status = 402, description = "`payment_declined`, `payment_action_required`"),
         (status = 422, description = "`idempotency_key_reused`, `shipping_unavailable`"),
@@ -312,16 +312,16 @@ async fn settle(
     limit: Duration,
 ) -> Result<Response> {
     let order = wait.settle(limit).await?.ok_or_else(|| Problem::not_found("order"))?;
-    let order = Access::Owner.reveal(service, order);
-    let location = match (shopper, &order.access_key) {
-        (Shopper::Guest { .. }, Some(key)) => format!("/api/v1/orders/{id}?key={key}"),
-        _ => format!("/api/v1/orders/{id}"),
+    let key = service.0.keys.key(id);
+    let location = match shopper {
+        Shopper::Guest { .. } => format!("/api/v1/orders/{id}?key={key}"),
+        Shopper::Customer { .. } => format!("/api/v1/orders/{id}"),
     };
     let about = |problem: Problem| {
         problem
             .with("order_id", id.to_string())
             .with("order_number", order.number.clone())
-            .with("access_key", order.access_key.clone())
+            .with("access_key", key.clone())
             .header(header::LOCATION, location.clone())
     };
     if let Some(Rejection { code, reason }) = &order.rejection {
@@ -341,8 +341,7 @@ async fn settle(
                 .with("action_url", url.clone()),
         ));
     }
-    let confirmed = order.timeline.iter().any(|entry| entry.status == "confirmed");
-    if order.status == OrderStatus::Cancelled && !confirmed {
+    if order.status == OrderStatus::Cancelled && !order.was_confirmed() {
         return Err(about(
             Problem::new(ErrorCode::InvalidOrderState)
                 .detail("The order was cancelled before it was confirmed.")
@@ -350,7 +349,7 @@ async fn settle(
         ));
     }
     let status = if order.status == OrderStatus::Pending { StatusCode::ACCEPTED } else { StatusCode::CREATED };
-    let mut response = super::answer(status, order);
+    let mut response = super::answer(status, Access::Owner.reveal(service, order));
     // Ids and keys are visible ASCII, so the value is always taken.
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -363,7 +362,7 @@ async fn settle(
 async fn short_lines(service: &OrderingService, id: OrderId) -> Result<Vec<serde_json::Value>> {
     let found: Option<Loaded<Order>> = bookworm_eventstore::load(service.0.db.read(), id.uuid()).await?;
     let Some(Loaded { state: order, .. }) = found else { return Ok(Vec::new()) };
-    let title = |short: &bookworm_contracts::events::catalog::ShortLine| {
+    let title = |short: &ShortLine| {
         let lines = order.placement().map_or(&[][..], |placement| &placement.lines);
         lines.iter().find(|line| line.book_id == short.book_id).map_or("", |line| line.title.as_str())
     };

@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
-use bookworm_contracts::rest::ordering::{EventAuthor, Order as Document};
 use bookworm_kernel::{Cause, OrderId};
 
 use crate::{
     OrderingService,
-    domain::order::{Decided, Order},
+    domain::{
+        event::Author,
+        order::{Decided, Order},
+    },
+    store::document::Document,
     work::{Work, WorkError},
 };
 
@@ -21,7 +24,7 @@ impl OrderingService {
     pub(crate) async fn command(
         &self,
         cause: Cause,
-        by: EventAuthor,
+        by: Author,
         id: OrderId,
         decide: Decide,
     ) -> Result<Document, WorkError> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_contracts::rest::ordering::Order as Shown;
 use bookworm_http::{ApiPath, Origin, Result, auth::StaffOnly, openapi::ProblemResponses};
 use bookworm_kernel::OrderId;
 use http::StatusCode;
@@ -15,7 +15,7 @@ use crate::{OrderingService, domain::order::Order, features::author};
 #[utoipa::path(
     post, path = "/orders/{id}/complete", tag = "ordering",
     params(("id" = OrderId, Path, description = "The order")),
-    responses((status = 200, description = "The completed order", body = Document), ProblemResponses),
+    responses((status = 200, description = "The completed order", body = Shown), ProblemResponses),
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn complete_order(

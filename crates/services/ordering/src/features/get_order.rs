@@ -1,16 +1,12 @@
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_contracts::rest::ordering::Order as Shown;
 use bookworm_eventstore::Loaded;
 use bookworm_http::{ApiPath, ApiQuery, Problem, Result, if_none_match, not_modified, openapi::ProblemResponses};
 use bookworm_kernel::{OrderId, Timestamp};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::{
-    OrderingService,
-    domain::{document::document, order::Order},
-    visitor::Visitor,
-};
+use crate::{OrderingService, domain::order::Order, store::document::Document, visitor::Visitor};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -32,7 +28,7 @@ pub(crate) struct Params {
         Params
     ),
     responses(
-        (status = 200, description = "The order, with its version as `ETag`", body = Document),
+        (status = 200, description = "The order, with its version as `ETag`", body = Shown),
         (status = 304, description = "Not changed since the version in `If-None-Match`"),
         ProblemResponses
     )
@@ -44,13 +40,13 @@ pub(crate) async fn get_order(
     visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let (_, access) = visitor.find(&service, id).await?;
+    let access = visitor.find(&service, id).await?;
     let db = service.0.db.read();
     let found: Option<Loaded<Order>> = match params.as_of {
         None => bookworm_eventstore::load(db, id.uuid()).await?,
         Some(at) => bookworm_eventstore::load_as_of(db, id.uuid(), at).await?,
     };
-    let found = found.and_then(|found| document(&found.state, found.version));
+    let found = found.and_then(|found| Document::of(&found.state, found.version));
     let mut order = access.reveal(&service, found.ok_or_else(|| Problem::not_found("order at that time"))?);
     if params.as_of.is_some() {
         // Nothing can be done to the past.

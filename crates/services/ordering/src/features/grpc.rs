@@ -1,6 +1,5 @@
-use bookworm_contracts::{
-    grpc::ordering::{LatestOrdersRequest, LatestOrdersResponse, OrderInShort, ordering_server::Ordering},
-    rest::ordering::Order,
+use bookworm_contracts::grpc::ordering::{
+    LatestOrdersRequest, LatestOrdersResponse, OrderInShort, ordering_server::Ordering,
 };
 use bookworm_http::{Problem, grpc::to_status};
 use bookworm_kernel::FieldError;
@@ -8,8 +7,10 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     OrderingService,
-    domain::order::status_name,
-    store::orders::{self, Filter},
+    store::{
+        document::Document,
+        orders::{self, Filter},
+    },
 };
 
 /// The most orders in one answer.
@@ -36,11 +37,11 @@ impl Ordering for Server {
     }
 }
 
-fn in_short(order: Order) -> OrderInShort {
+fn in_short(order: Document) -> OrderInShort {
     OrderInShort {
         id: order.id.to_string(),
         number: order.number,
-        status: status_name(order.status).to_owned(),
+        status: order.status.as_str().to_owned(),
         total: order.total.amount,
         currency: order.total.currency.code().to_owned(),
         titles: order.lines.into_iter().map(|line| line.title).collect(),

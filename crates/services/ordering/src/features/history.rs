@@ -5,8 +5,10 @@ use bookworm_http::{ApiJson, ApiPath, ApiQuery, PageParams, Result, cursor, open
 use bookworm_kernel::OrderId;
 use serde_json::Value;
 
+use super::shown;
 use crate::{
     OrderingService,
+    domain::event::Author,
     visitor::{Access, Visitor},
 };
 
@@ -29,7 +31,7 @@ pub(crate) async fn order_events(
     ApiQuery(page): ApiQuery<PageParams>,
     visitor: Visitor,
 ) -> Result<ApiJson<Page<OrderEvent>>> {
-    let (_, access) = visitor.find(&service, id).await?;
+    let access = visitor.find(&service, id).await?;
     let (limit, after) = (page.limit()?, page.after::<u64>()?.unwrap_or(0));
     // An order has a handful of events, so they are read together.
     let history = bookworm_eventstore::history(service.0.db.read(), id.uuid()).await?;
@@ -37,18 +39,19 @@ pub(crate) async fn order_events(
         .into_iter()
         .filter(|event| event.version > after)
         .take(limit + 1)
-        .map(|event| shown(event, access))
+        .map(|event| show(event, access))
         .collect();
     let (items, next) = cursor::page(events, limit, |event| event.version);
     Ok(ApiJson(Page { items, next }))
 }
 
 /// Customers see that staff acted, not who of them.
-fn shown(event: Recorded, access: Access) -> OrderEvent {
+fn show(event: Recorded, access: Access) -> OrderEvent {
     let by =
         event.metadata.filter(|_| access == Access::Staff).and_then(|mut noted| noted.get_mut("by").map(Value::take));
+    let by: Option<Author> = by.and_then(|by| serde_json::from_value(by).ok());
     OrderEvent {
-        by: by.and_then(|by| serde_json::from_value(by).ok()),
+        by: by.map(shown::author),
         version: event.version,
         kind: event.kind,
         at: event.at,

@@ -1,8 +1,5 @@
 use axum::extract::State;
-use bookworm_contracts::rest::{
-    Page,
-    ordering::{Order, OrderStatus},
-};
+use bookworm_contracts::rest::{Page, ordering::Order};
 use bookworm_http::{
     ApiJson, ApiQuery, PageParams, Problem, Result, Validator, auth::Signed, cursor, openapi::ProblemResponses,
 };
@@ -11,6 +8,7 @@ use serde::{Deserialize, de::IntoDeserializer};
 
 use crate::{
     OrderingService,
+    domain::status::OrderStatus,
     store::orders::{self, After, Filter},
 };
 
@@ -19,7 +17,7 @@ use crate::{
 pub(crate) struct Params {
     /// Only orders in this state, e.g. `confirmed`.
     #[serde(default)]
-    #[param(value_type = Option<OrderStatus>)]
+    #[param(value_type = Option<bookworm_contracts::rest::ordering::OrderStatus>)]
     status: Option<String>,
     /// Only orders whose number or email address begins so, or where each word begins a word of the recipient's name; at
     /// most 254 characters. Case and accents do not matter, nor do hyphens and the leading `BW` of a number.
@@ -78,7 +76,7 @@ pub(crate) async fn list_orders(
     let found = orders::list(service.0.db.read(), &filter, after, limit + 1).await?;
     let (items, next) =
         cursor::page(found, limit, |order| After { placed_at: order.placed_at.micros(), id: order.id.uuid() });
-    Ok(ApiJson(Page { items, next }))
+    Ok(ApiJson(Page { items: items.into_iter().map(Order::from).collect(), next }))
 }
 
 fn status(name: &str) -> Result<OrderStatus, &'static str> {

@@ -18,6 +18,7 @@ pub(crate) mod replay_orders;
 pub(crate) mod ship;
 pub(crate) mod shipping_countries;
 pub(crate) mod shipping_methods;
+mod shown;
 pub(crate) mod under_way;
 
 use axum::{
@@ -25,13 +26,13 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
-use bookworm_contracts::rest::ordering::{EventAuthor, Order};
+use bookworm_contracts::rest::ordering::Order;
 use bookworm_http::{ApiJson, Problem, Result, auth::AccountClaims, etag};
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::OrderingService;
+use crate::{OrderingService, domain::event::Author};
 
 pub(crate) fn routes() -> OpenApiRouter<OrderingService> {
     OpenApiRouter::new()
@@ -65,12 +66,13 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
 }
 
 /// As whom an account stands in an order's history.
-pub(crate) fn author(account: &AccountClaims) -> EventAuthor {
-    EventAuthor { id: account.id, name: account.name.clone() }
+pub(crate) fn author(account: &AccountClaims) -> Author {
+    Author { id: account.id, name: account.name.clone() }
 }
 
 /// An order as an answer: with its version as `ETag`, and kept by nobody but the caller.
-fn answer(status: StatusCode, order: Order) -> Response {
+fn answer(status: StatusCode, order: impl Into<Order>) -> Response {
+    let order: Order = order.into();
     let tag = etag(order.version.cast_signed());
     let mut response = (status, ApiJson(order)).into_response();
     response.headers_mut().insert(header::ETAG, tag);

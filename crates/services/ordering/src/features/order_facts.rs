@@ -2,6 +2,7 @@ use bookworm_contracts::rest::ordering::{OrderStatus, PaymentStatus};
 use bookworm_db::DbError;
 use bookworm_kernel::{Money, OrderId};
 
+use super::shown;
 use crate::{OrderingService, domain::order::Order};
 
 /// What reconciliation holds against payments, stock and ledger.
@@ -42,10 +43,10 @@ fn of(order: &Order) -> Option<OrderFacts> {
     Some(OrderFacts {
         order_id: placed.order_id,
         number: placed.number.to_string(),
-        status: order.status(),
+        status: shown::status(order.status()),
         confirmed: order.was_confirmed(),
         total: placed.total,
-        payment: order.payment(),
+        payment: shown::payment_status(order.payment()),
         captured: money(order.captured()),
         refunded: money(order.refunded()),
     })

@@ -1,7 +1,7 @@
 use axum::{extract::State, response::Response};
 use bookworm_contracts::{
     commands::RefundPayment,
-    rest::ordering::{EventAuthor, Order as Document, RefundRequest},
+    rest::ordering::{Order, RefundRequest},
 };
 use bookworm_db::DbError;
 use bookworm_http::{
@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::{
     OrderingService,
+    domain::event::Author,
     features::{author, checkout::key_reused, command::TRIES},
-    store,
+    store::{self, document::Document},
     work::{Work, WorkError},
 };
 
@@ -34,7 +35,7 @@ use crate::{
         ("Idempotency-Key" = String, Header, description = "1 to 255 visible characters; new for each refund"),
     ),
     responses(
-        (status = 202, description = "The order; the refund is on its way", body = Document),
+        (status = 202, description = "The order; the refund is on its way", body = Order),
         (status = 422, description = "`idempotency_key_reused`"),
         ProblemResponses
     ),
@@ -85,7 +86,7 @@ struct Refund {
     fingerprint: Fingerprint,
     amount: Option<Money>,
     reason: String,
-    by: EventAuthor,
+    by: Author,
 }
 
 enum Asked {

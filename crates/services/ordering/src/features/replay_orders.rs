@@ -5,8 +5,11 @@ use uuid::Uuid;
 
 use crate::{
     OrderingService,
-    domain::{document::document, order::Order},
-    store::orders::{self, Row},
+    domain::order::Order,
+    store::{
+        document::Document,
+        orders::{self, Row},
+    },
 };
 
 /// What a replay found.
@@ -75,7 +78,7 @@ async fn load(conn: &impl Sql, id: Uuid) -> Result<Option<Loaded<Order>>, DbErro
 }
 
 fn row(order: &Loaded<Order>) -> Result<Row, DbError> {
-    let document = document(&order.state, order.version)
+    let document = Document::of(&order.state, order.version)
         .ok_or_else(|| DbError::Corrupt("an order whose first event is not OrderCreated".to_owned()))?;
     Row::of(order, &document)
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::ordering::{Order as Document, ShipRequest};
+use bookworm_contracts::rest::ordering::{Order, ShipRequest};
 use bookworm_http::{ApiPath, Origin, Result, Validator, auth::StaffOnly, openapi::ProblemResponses};
 use bookworm_kernel::OrderId;
 use http::StatusCode;
@@ -17,7 +17,7 @@ use crate::{
 #[utoipa::path(
     post, path = "/orders/{id}/ship", tag = "ordering", request_body = ShipRequest,
     params(("id" = OrderId, Path, description = "The order")),
-    responses((status = 200, description = "The shipped order", body = Document), ProblemResponses),
+    responses((status = 200, description = "The shipped order", body = Order), ProblemResponses),
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn ship_order(

@@ -1,5 +1,5 @@
 use axum::{extract::State, response::Response};
-use bookworm_contracts::rest::ordering::Order as Document;
+use bookworm_contracts::rest::ordering::Order;
 use bookworm_http::{Origin, Problem, Result, openapi::ProblemResponses};
 use http::StatusCode;
 
@@ -14,7 +14,7 @@ use crate::{OrderingService, shopper::Shopper};
 #[utoipa::path(
     get, path = "/orders/under-way", tag = "ordering",
     params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
-    responses((status = 200, description = "The order", body = Document), ProblemResponses)
+    responses((status = 200, description = "The order", body = Order), ProblemResponses)
 )]
 pub(crate) async fn order_under_way(
     State(service): State<OrderingService>,
@@ -27,5 +27,6 @@ pub(crate) async fn order_under_way(
         Err(problem) => return Err(problem),
     };
     let found = found.ok_or_else(|| Problem::not_found("order").detail("No order of this basket is under way."))?;
-    Ok(super::answer(StatusCode::OK, found.order))
+    let order = Order { access_key: found.access_key, ..found.order.into() };
+    Ok(super::answer(StatusCode::OK, order))
 }

@@ -1,5 +1,5 @@
 use bookworm_contracts::events::{
-    catalog::{StockRejected, StockReleased, StockReserved},
+    catalog::{self, StockRejected, StockReleased, StockReserved},
     finance::{
         PaymentActionRequired, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentVoided,
     },
@@ -9,14 +9,19 @@ use bookworm_messaging::{Consumer, Message, Received};
 
 use crate::{
     OrderingService,
-    domain::checkout_saga::{CheckoutSaga, Input},
+    domain::{
+        checkout_saga::{CheckoutSaga, Input},
+        event::ShortLine,
+    },
     work::{Work, WorkError},
 };
 
 /// Tells the checkout of every answer of catalogue and finance.
 pub(crate) fn subscribe(consumer: Consumer, service: &OrderingService) -> Consumer {
     let consumer = tell(consumer, service, |m: StockReserved| (m.order_id, Input::StockReserved));
-    let consumer = tell(consumer, service, |m: StockRejected| (m.order_id, Input::StockRejected { short: m.short }));
+    let consumer = tell(consumer, service, |m: StockRejected| {
+        (m.order_id, Input::StockRejected { short: m.short.into_iter().map(short_line).collect() })
+    });
     let consumer = tell(consumer, service, |m: StockReleased| (m.order_id, Input::StockReleased));
     let consumer = tell(consumer, service, |m: PaymentAuthorised| (m.order_id, Input::PaymentAuthorised));
     let consumer =
@@ -52,4 +57,8 @@ fn tell<M: Message>(consumer: Consumer, service: &OrderingService, read: fn(M) -
             Ok(())
         }
     })
+}
+
+fn short_line(catalog::ShortLine { book_id, wanted, available }: catalog::ShortLine) -> ShortLine {
+    ShortLine { book_id, wanted, available }
 }

@@ -1,5 +1,6 @@
 //! Ordering's own tables. Events, sagas, messages and idempotency keys have theirs, from the platform.
 
+pub(crate) mod document;
 pub(crate) mod order_ids;
 pub(crate) mod orders;
 pub(crate) mod secrets;
@@ -55,3 +56,6 @@ const ORDER_KEYS: Migration = Migration {
           ALTER TABLE orders ADD COLUMN keyed BOOLEAN NOT NULL DEFAULT FALSE;
           CREATE INDEX orders_without_keys ON orders (id) WHERE keyed = FALSE;",
 };
+
+#[cfg(test)]
+mod golden;

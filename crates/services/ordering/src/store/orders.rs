@@ -1,15 +1,16 @@
 //! The projection: one row for each order, equal at any time to what its events say.
 
-use bookworm_contracts::rest::ordering::{Order as Document, OrderStatus};
 use bookworm_db::{DbError, FromRow, Sql, Tx, Value, values};
 use bookworm_eventstore::Loaded;
 use bookworm_kernel::{CustomerId, OrderId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::document::Document;
 use crate::domain::{
-    order::{Order, status_name},
+    order::Order,
     search_key::{self, Range},
+    status::OrderStatus,
 };
 
 const COLUMNS: &str =
@@ -32,6 +33,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    #[cfg(test)]
+    pub fn document(&self) -> &str {
+        &self.document
+    }
+
     /// What the row of an order must be. `document` is that order's own.
     ///
     /// # Errors
@@ -46,15 +52,13 @@ impl Row {
             number: placed.number.to_string(),
             customer_id: placed.customer_id.map(CustomerId::uuid),
             email_key: placed.email.key(),
-            status: status_name(order.state.status()).to_owned(),
+            status: order.state.status().as_str().to_owned(),
             placed_at: placed.placed_at.micros(),
             updated_at: order.state.updated_at().micros(),
             total: placed.total.amount,
             currency: placed.total.currency.code().to_owned(),
             version: order.version.cast_signed(),
-            // What may be done is asked of the order itself, whose rules may have changed since.
-            document: serde_json::to_string(&Document { actions: None, ..document.clone() })
-                .map_err(|error| DbError::Corrupt(error.to_string()))?,
+            document: serde_json::to_string(document).map_err(|error| DbError::Corrupt(error.to_string()))?,
         })
     }
 }
@@ -168,7 +172,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The order as the API shows it.
+    /// The order, without what may be done with it.
     pub fn document(&self) -> Result<Document, DbError> {
         parse(&self.document)
     }
@@ -183,7 +187,7 @@ pub(crate) async fn find(conn: &impl Sql, id: OrderId) -> Result<Option<Found>, 
     conn.one("SELECT customer_id, document FROM orders WHERE id = $1", values![id.uuid()]).await
 }
 
-/// An order as the API shows it.
+/// An order, without what may be done with it.
 pub(crate) async fn document(conn: &impl Sql, id: OrderId) -> Result<Option<Document>, DbError> {
     find(conn, id).await?.map(|found| found.document()).transpose()
 }
@@ -230,7 +234,7 @@ pub(crate) async fn list(
         conditions.push(format!("customer_id = ${}", bind(customer.uuid().into())));
     }
     if let Some(status) = filter.status {
-        conditions.push(format!("status = ${}", bind(status_name(status).into())));
+        conditions.push(format!("status = ${}", bind(status.as_str().into())));
     }
     if let Some(search) = &filter.search {
         let wanted = search_key::wanted(search);

@@ -14,16 +14,19 @@ use std::{
     rc::Rc,
 };
 
-use bookworm_contracts::rest::ordering::{OrderStatus, PaymentStatus};
 use bookworm_eventstore::Aggregate;
 use bookworm_kernel::{Currency, Money, Timestamp};
 use bookworm_saga::Saga;
 use uuid::Uuid;
 
 use super::{Action, Charge, Checkout, CheckoutSaga, Input, Limits, Step};
-use crate::domain::order::{
-    Actor, Decided, Order,
-    tests::{free_placement, line, placement},
+use crate::domain::{
+    event::Actor,
+    order::{
+        Decided, Order,
+        tests::{free_placement, line, placement},
+    },
+    status::{OrderStatus, PaymentStatus},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
