@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bookworm_ai::AiService;
+use bookworm_ai::{AiService, Dependencies};
 use bookworm_gateway::Note;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub fn build(foundation: &Foundation) -> anyhow::Result<Part> {
-    let service = AiService::open(&foundation.settings.ai)?;
+    let service = AiService::open(Dependencies { settings: foundation.settings.ai.clone() })?;
     let grpc = vec![Grpc::new(service.grpc())];
     let note: Note = Arc::new(move || {
         let status = service.status();

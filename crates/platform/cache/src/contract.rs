@@ -173,7 +173,8 @@ async fn invalidations_side_by_side_each_count(bench: &impl Bench) {
     for _ in 0..50 {
         let (red, blue) = (tags(&["red"]), tags(&["blue"]));
         let (first, second) = futures::join!(one.invalidate(&red), two.invalidate(&blue));
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         for key in ["red", "blue"] {
             put(&*two, key, "old", &[key], before).await;
             assert_eq!(value(&*one, key).await, None, "{key}");

@@ -1,25 +1,26 @@
-use std::{collections::HashMap, sync::Arc};
+//! The service on the wire: bounds of requests, and errors as statuses.
+
+use std::sync::Arc;
 
 use bookworm_contracts::grpc::ai::{
-    CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose as Asked, StatusRequest, StatusResponse,
-    Vector, ai_server::Ai,
+    CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, Purpose as WirePurpose, StatusRequest, StatusResponse,
+    Vector, ai_server,
 };
 use futures::stream::{BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use crate::{
-    AiService,
-    lane::{Lane, NoVector},
-    provider::{ChatError, Purpose},
-};
+use crate::{features::NoText, lane::NoVector, provider::Purpose, service::Ai};
 
 /// The most texts of a call.
 const MAX_TEXTS: usize = 64;
 /// The most characters of a text.
 const MAX_CHARACTERS: usize = 20_000;
 
+/// The gRPC server.
+pub struct Server(pub(crate) Arc<Ai>);
+
 #[tonic::async_trait]
-impl Ai for AiService {
+impl ai_server::Ai for Server {
     async fn embed(&self, request: Request<EmbedRequest>) -> Result<Response<EmbedResponse>, Status> {
         let EmbedRequest { texts, purpose } = request.into_inner();
         if texts.is_empty() || texts.len() > MAX_TEXTS {
@@ -29,23 +30,13 @@ impl Ai for AiService {
             return Err(Status::invalid_argument(format!("text {at} has more than {MAX_CHARACTERS} characters")));
         }
         // A purpose that this version does not know can wait.
-        let purpose = match Asked::try_from(purpose) {
-            Ok(Asked::Query) => Purpose::Query,
-            Ok(Asked::Background) | Err(_) => Purpose::Background,
+        let purpose = match WirePurpose::try_from(purpose) {
+            Ok(WirePurpose::Query) => Purpose::Query,
+            Ok(WirePurpose::Background) | Err(_) => Purpose::Background,
         };
-        let inner = &self.0;
-        let (provider, lane) = match (&inner.provider, purpose) {
-            (Ok(provider), Purpose::Query) => (provider, &inner.queries),
-            (Ok(provider), Purpose::Background) => (provider, &inner.background),
-            (Err(why), _) => return Err(Status::unavailable(why.clone())),
-        };
-        let lane = lane.as_ref().ok_or_else(|| Status::unavailable("no model"))?;
-        let vectors = match purpose {
-            Purpose::Query => self.remembered(lane, texts).await?,
-            Purpose::Background => lane.embed(texts).await?,
-        };
+        let (vectors, model) = self.0.embed(texts, purpose).await?;
         let vectors = vectors.into_iter().map(|vector| Vector { values: vector.to_vec() }).collect();
-        Ok(Response::new(EmbedResponse { vectors, model: provider.model() }))
+        Ok(Response::new(EmbedResponse { vectors, model }))
     }
 
     type CompleteStream = BoxStream<'static, Result<CompleteChunk, Status>>;
@@ -55,53 +46,35 @@ impl Ai for AiService {
         if prompt.trim().is_empty() || system.chars().chain(prompt.chars()).nth(MAX_CHARACTERS).is_some() {
             return Err(Status::invalid_argument(format!("a prompt of 1 to {MAX_CHARACTERS} characters")));
         }
-        let Some(chat) = &self.0.chat else {
-            return Err(Status::unavailable("no language model: ai.chat_url is not set"));
-        };
-        let text = chat.write(&system, &prompt, max_tokens).await.map_err(|error| not_written(&error))?;
+        let text = self.0.complete(&system, &prompt, max_tokens).await?;
         let chunks = text.map(|piece| match piece {
             Ok(text) => Ok(CompleteChunk { text }),
-            Err(error) => Err(not_written(&error)),
+            Err(error) => Err(NoText::Chat(error).into()),
         });
         Ok(Response::new(chunks.boxed()))
     }
 
     async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(AiService::status(self)))
+        Ok(Response::new(self.0.status()))
     }
 }
 
-impl AiService {
-    /// The vectors of queries: remembered ones, and new ones for the rest.
-    async fn remembered(&self, lane: &Lane, texts: Vec<String>) -> Result<Vec<Arc<[f32]>>, NoVector> {
-        let remembered = &self.0.remembered;
-        let mut known: HashMap<&str, Arc<[f32]>> =
-            texts.iter().filter_map(|text| Some((text.as_str(), remembered.get(text)?))).collect();
-        let mut new: Vec<String> = texts.iter().filter(|text| !known.contains_key(text.as_str())).cloned().collect();
-        new.sort_unstable();
-        new.dedup();
-        if !new.is_empty() {
-            let vectors = lane.embed(new.clone()).await?;
-            for (text, vector) in new.into_iter().zip(vectors) {
-                if let Some(text) = texts.iter().find(|asked| **asked == text) {
-                    known.insert(text, vector.clone());
-                }
-                remembered.insert(text, vector);
-            }
+impl From<NoText> for Status {
+    fn from(error: NoText) -> Self {
+        if let NoText::Chat(error) = &error {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the language model wrote nothing that can be used"
+            );
         }
-        Ok(texts.iter().filter_map(|text| known.get(text.as_str()).cloned()).collect())
+        Self::unavailable(error.to_string())
     }
-}
-
-fn not_written(error: &ChatError) -> Status {
-    tracing::warn!(error = error as &dyn std::error::Error, "the language model wrote nothing that can be used");
-    Status::unavailable(error.to_string())
 }
 
 impl From<NoVector> for Status {
-    fn from(why: NoVector) -> Self {
-        let message = why.to_string();
-        match why {
+    fn from(error: NoVector) -> Self {
+        let message = error.to_string();
+        match error {
             NoVector::Full => Self::resource_exhausted(message),
             NoVector::Rejected(_) => Self::invalid_argument(message),
             NoVector::Unavailable(_) => Self::unavailable(message),

@@ -1,3 +1,5 @@
+//! A bounded queue of texts, with workers that take several at once.
+
 use std::{sync::Arc, time::Instant};
 
 use futures::future::try_join_all;
@@ -8,7 +10,7 @@ use crate::provider::{Provider, ProviderError, Purpose};
 /// Why there is no vector for a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoVector {
-    /// Too many texts wait.
+    /// The queue is full.
     #[error("too many texts wait for the model: try again later")]
     Full,
     /// The provider cannot take this text.
@@ -28,19 +30,19 @@ impl From<ProviderError> for NoVector {
     }
 }
 
-/// A text in line. Its caller gave up when the answer is closed.
+/// A text in the queue. Its caller gave up when the answer is closed.
 struct Job {
     text: Arc<str>,
     answer: oneshot::Sender<Result<Arc<[f32]>, NoVector>>,
 }
 
-/// A bounded line of texts and its workers, which end when it is dropped.
+/// A bounded queue of texts and its workers, which end when it is dropped.
 pub struct Lane {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Lane {
-    /// Starts a line where `queue` texts may wait.
+    /// Starts one where `queue` texts may wait.
     pub fn start(provider: Arc<dyn Provider>, purpose: Purpose, queue: usize) -> Self {
         let (jobs, waiting) = mpsc::channel(queue);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -50,10 +52,10 @@ impl Lane {
         Self { jobs }
     }
 
-    /// The vectors of texts, in their order. Texts of one call are worked on with those of others.
+    /// The vectors of texts, in their order. Texts of one call are batched with those of others.
     ///
     /// # Errors
-    /// When one of the texts gets none. Dropping the future takes the texts out of the line.
+    /// When one of the texts gets none. Dropping the future removes the texts from the queue.
     pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Arc<[f32]>>, NoVector> {
         let places = self.jobs.try_reserve_many(texts.len()).map_err(|_| NoVector::Full)?;
         let answers: Vec<_> = places
@@ -68,7 +70,7 @@ impl Lane {
     }
 }
 
-/// Takes texts out of the line, as many at once as the provider likes, until the line is dropped.
+/// Takes batches of texts from the queue until it is dropped.
 async fn work(provider: Arc<dyn Provider>, purpose: Purpose, waiting: Arc<Mutex<mpsc::Receiver<Job>>>) {
     let most = provider.batch(purpose).max(1);
     let mut jobs = Vec::with_capacity(most);

@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::post};
 use bookworm_ai::{
-    AiService, StartError,
+    AiService, Dependencies, StartError,
     local::{Model, Precision, Workspace},
     provider::{Provider, ProviderError, Purpose as For},
 };
@@ -239,19 +239,22 @@ async fn a_text_that_is_rejected_does_not_take_its_neighbours_along() {
 async fn without_a_model_the_reason_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings { model_dir: Some(folder.path().to_owned()), ..Settings::default() };
-    let service = AiService::open(&settings).unwrap();
+    let service = AiService::open(Dependencies { settings: settings.clone() }).unwrap();
     let status = embed(&service, &["text"], Purpose::Query).await.unwrap_err();
     assert!(status.code() == Code::Unavailable && status.message().contains("scripts/model"), "{status}");
     let said = client(&service).status(StatusRequest {}).await.unwrap().into_inner();
     assert!(!said.ready && said.problem.contains("scripts/model") && said.model.is_empty(), "{said:?}");
 
     settings.provider = AiProvider::Local;
-    assert!(matches!(AiService::open(&settings), Err(StartError::NoModel(_))), "who asks for one must get it");
+    assert!(
+        matches!(AiService::open(Dependencies { settings: settings.clone() }), Err(StartError::NoModel(_))),
+        "who asks for one must get it"
+    );
 
     for file in ["model.safetensors", "tokenizer.json"] {
         std::fs::write(folder.path().join(file), b"\x08\0\0\0\0\0\0\0not json").unwrap();
     }
-    let service = AiService::open(&settings).unwrap();
+    let service = AiService::open(Dependencies { settings }).unwrap();
     until("the broken file was read", || service.status().problem.contains("cannot be read")).await;
     assert_eq!(embed(&service, &["text"], Purpose::Query).await.unwrap_err().code(), Code::Unavailable);
 }
@@ -332,7 +335,7 @@ async fn answer(State(server): State<Server>, headers: HeaderMap, Json(body): Js
 #[tokio::test]
 async fn an_endpoint_is_asked_in_batches_with_its_key() {
     let (server, settings) = Server::start([]).await;
-    let service = AiService::open(&settings).unwrap();
+    let service = AiService::open(Dependencies { settings }).unwrap();
     let vectors = embed(&service, &["abc", ""], Purpose::Query).await.unwrap();
     assert!(near(&vectors[0], &[0.6, 0.8, 0.0], 1e-6), "{vectors:?}");
     let (key, body) = server.asked.lock().unwrap()[0].clone();
@@ -351,7 +354,7 @@ async fn passing_failures_of_an_endpoint_are_not_noticed() {
         vec![Reply::Slow(Duration::from_secs(5))],
     ] {
         let (server, settings) = Server::start(script.clone()).await;
-        let service = AiService::open(&settings).unwrap();
+        let service = AiService::open(Dependencies { settings }).unwrap();
         let start = Instant::now();
         assert_eq!(embed(&service, &["abc"], Purpose::Query).await.unwrap().len(), 1);
         assert_eq!(server.asked(), script.len() + 1);
@@ -364,7 +367,7 @@ async fn passing_failures_of_an_endpoint_are_not_noticed() {
 #[tokio::test]
 async fn a_wrong_key_is_told_and_not_repeated() {
     let (server, settings) = Server::start([Reply::Status(401, None)]).await;
-    let service = AiService::open(&settings).unwrap();
+    let service = AiService::open(Dependencies { settings }).unwrap();
     let status = embed(&service, &["abc"], Purpose::Query).await.unwrap_err();
     assert_eq!((status.code(), server.asked()), (Code::Unavailable, 1));
     assert!(status.message().contains("401") && !status.message().contains("sk-hidden"), "{status}");
@@ -376,7 +379,7 @@ async fn a_wrong_key_is_told_and_not_repeated() {
 #[tokio::test]
 async fn an_endpoint_that_stays_down_is_left_alone() {
     let (server, settings) = Server::start(vec![Reply::Status(500, None); 99]).await;
-    let service = AiService::open(&settings).unwrap();
+    let service = AiService::open(Dependencies { settings }).unwrap();
     for n in 0..6 {
         embed(&service, &[&n.to_string()], Purpose::Query).await.unwrap_err();
     }
@@ -400,7 +403,7 @@ async fn nonsense_from_an_endpoint_is_no_vector() {
         r#"{"data": [{"index": 0, "embedding": ["a", "b"]}]}"#,
     ] {
         let (_, settings) = Server::start([Reply::Body(body)]).await;
-        let service = AiService::open(&settings).unwrap();
+        let service = AiService::open(Dependencies { settings }).unwrap();
         let status = embed(&service, &["abc"], Purpose::Query).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{body}: {status}");
     }
@@ -413,7 +416,7 @@ async fn vectors_of_another_size_than_before_are_refused() {
         Reply::Body(r#"{"data": [{"index": 0, "embedding": [1, 2]}]}"#),
     ])
     .await;
-    let service = AiService::open(&settings).unwrap();
+    let service = AiService::open(Dependencies { settings }).unwrap();
     embed(&service, &["abc"], Purpose::Query).await.unwrap();
     assert_eq!(embed(&service, &["def"], Purpose::Query).await.unwrap_err().code(), Code::Unavailable);
 }
@@ -517,7 +520,9 @@ fn a_vector_does_not_depend_on_its_batch_and_no_text_is_too_strange() {
 async fn the_service_loads_the_model_while_the_shop_starts() {
     let Some(folder) = model_dir("the_service_loads_the_model_while_the_shop_starts") else { return };
     let start = Instant::now();
-    let service = AiService::open(&Settings { model_dir: Some(folder), ..Settings::default() }).unwrap();
+    let service =
+        AiService::open(Dependencies { settings: Settings { model_dir: Some(folder), ..Settings::default() } })
+            .unwrap();
     assert!(start.elapsed() < Duration::from_millis(300), "opening must not wait for the model");
     until("the model is loaded", || service.status().ready).await;
     let texts: Vec<String> = (0..20).map(|n| format!("book number {n}")).collect();

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use bookworm_ai::AiService;
+use bookworm_ai::{AiService, Dependencies};
 use bookworm_config::{Ai as Settings, AiProvider, Secret};
 use bookworm_contracts::grpc::{
     Edge,
@@ -110,7 +110,7 @@ async fn serve() -> (Endpoint, AiClient<Edge>) {
         chat_total_ms: 900,
         ..Settings::default()
     };
-    (endpoint, client(&AiService::open(&settings).unwrap()))
+    (endpoint, client(&AiService::open(Dependencies { settings }).unwrap()))
 }
 
 fn client(service: &AiService) -> AiClient<Edge> {
@@ -180,7 +180,10 @@ async fn dropping_the_stream_ends_the_work() {
 
 #[tokio::test]
 async fn without_an_endpoint_or_a_prompt_nothing_is_written() {
-    let none = client(&AiService::open(&Settings { provider: AiProvider::Off, ..Settings::default() }).unwrap());
+    let none = client(
+        &AiService::open(Dependencies { settings: Settings { provider: AiProvider::Off, ..Settings::default() } })
+            .unwrap(),
+    );
     assert_eq!(complete(&none).await.unwrap_err().code(), Code::Unavailable);
     let (endpoint, client) = serve().await;
     for prompt in ["".to_owned(), "x".repeat(20_001)] {
@@ -202,7 +205,7 @@ async fn a_real_model_writes() {
         chat_total_ms: 120_000,
         ..Settings::default()
     };
-    let client = client(&AiService::open(&settings).unwrap());
+    let client = client(&AiService::open(Dependencies { settings }).unwrap());
     let request = CompleteRequest {
         system: "You answer in one short sentence.".to_owned(),
         prompt: "What is a bookshop?".to_owned(),

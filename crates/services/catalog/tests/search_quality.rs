@@ -17,7 +17,7 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use bookworm_ai::AiService;
+use bookworm_ai::{AiService, Dependencies};
 use bookworm_catalog::{CatalogService, Models, SearchOptions};
 use bookworm_config::{Ai, AiProvider, Search};
 use bookworm_contracts::grpc::{Edge, methods};
@@ -59,7 +59,7 @@ struct Shop {
 /// The model that `scripts/model` fetches; `None` where it is not. Where `CI` is set it must be there.
 fn model() -> Option<AiService> {
     let settings = Ai { provider: AiProvider::Local, ..Ai::default() };
-    match AiService::open(&settings) {
+    match AiService::open(Dependencies { settings }) {
         Ok(ai) => Some(ai),
         Err(why) => {
             assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "0"), "{why}");

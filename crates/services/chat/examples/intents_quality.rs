@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bookworm_ai::AiService;
+use bookworm_ai::{AiService, Dependencies};
 use bookworm_chat::{
     domain::intent::Intent,
     triage::{
@@ -81,7 +81,7 @@ async fn main() {
     score("words alone", &Triage::open(None, &data), &known, &foreign).await;
 
     let settings = bookworm_config::Ai::default();
-    let service = AiService::open(&settings).expect("the model's settings");
+    let service = AiService::open(Dependencies { settings }).expect("the model's settings");
     let server = service.grpc();
     let ai = Edge::local("quality.ai", server, methods::AI);
     let models = Models { messages: ai.clone(), background: ai };

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::sse::Events;
 
-/// The longest answer, in bytes; what is beyond it is an error.
-const LONGEST: usize = 64 * 1024;
+/// The longest answer, in bytes; a longer one is an error.
+const MAX_ANSWER: usize = 64 * 1024;
 
 #[derive(Serialize)]
 struct Ask<'a> {
@@ -52,19 +52,19 @@ struct Delta {
     content: Option<String>,
 }
 
-/// Why a language model wrote nothing, or not to the end. The text is for staff and holds no key and no prompt.
+/// Why a language model wrote nothing, or not to the end. The message is for staff and contains no key and no prompt.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
     /// The connection cannot be made, or broke.
     #[error("the endpoint for chat cannot be reached")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It says no.
+    /// It answers with an error.
     #[error("the endpoint for chat answers {0}")]
     Status(StatusCode),
-    /// It does not send what was agreed.
+    /// Its answer is not valid.
     #[error("the answer of the endpoint for chat is wrong: {0}")]
     Answer(String),
-    /// It was not asked, or did not begin in time.
+    /// It was not called, or did not begin in time.
     #[error("the endpoint for chat: {0}")]
     NotNow(String),
     /// It did not end in time.
@@ -77,7 +77,7 @@ pub type Text = BoxStream<'static, Result<String, ChatError>>;
 
 /// An endpoint that speaks OpenAI's `/v1/chat/completions`.
 ///
-/// A breaker leaves it alone while most requests bring no first word in time. Nothing is repeated: somebody waits.
+/// A circuit breaker opens while most requests bring no first word in time. Nothing is retried, since a customer waits.
 pub struct ChatEndpoint {
     client: HttpClient,
     url: http::Uri,
@@ -92,14 +92,14 @@ pub struct ChatEndpoint {
 struct Reading {
     body: Incoming,
     events: Events,
-    /// Pieces that were read and not yet given out, last first.
+    /// Pieces that were read and not yet returned, last first.
     ready: Vec<String>,
     length: usize,
     ended: bool,
 }
 
 impl ChatEndpoint {
-    /// Prepares requests as the settings say; makes none. Nothing when no endpoint is set.
+    /// Prepares requests as the settings say; makes none. `None` when no endpoint is set.
     ///
     /// # Errors
     /// When a setting cannot be used; begins with its key.
@@ -134,7 +134,7 @@ impl ChatEndpoint {
             messages: [Message { role: "system", content: system }, Message { role: "user", content: prompt }],
             stream: true,
             max_tokens: if max_tokens == 0 { self.max_tokens } else { max_tokens.min(self.max_tokens) },
-            // The likeliest words: they stray least from the facts.
+            // The likeliest words stay closest to the facts.
             temperature: 0.0,
         };
         let body = Bytes::from(serde_json::to_vec(&ask).map_err(|error| ChatError::Answer(error.to_string()))?);
@@ -186,7 +186,7 @@ impl Reading {
         loop {
             if let Some(text) = self.ready.pop() {
                 self.length += text.len();
-                if self.length > LONGEST {
+                if self.length > MAX_ANSWER {
                     return Err(ChatError::Answer("it is too long".to_owned()));
                 }
                 return Ok(Some(text));

@@ -19,10 +19,10 @@ use super::{Provider, ProviderError, Purpose};
 
 /// The longest answer that is read: 2,048 vectors of 3,072 numbers as text fit.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
-/// How often a request is tried.
+/// The most attempts of a request.
 const ATTEMPTS: u32 = 3;
-/// The longest pause between two attempts, also when the endpoint asks for it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts, also when the endpoint asks for a longer one.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Ask<'a> {
@@ -43,7 +43,7 @@ struct Embedding {
     embedding: Vec<Option<f32>>,
 }
 
-/// What went wrong with one attempt.
+/// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error("the endpoint cannot be reached")]
@@ -56,8 +56,8 @@ enum AskError {
 
 /// An endpoint that speaks OpenAI's `/v1/embeddings`.
 ///
-/// Requests are repeated after 429, 500 to 599 and broken connections, with growing pauses or the one the endpoint asks
-/// for; a circuit breaker leaves it alone while most requests fail.
+/// Requests are retried after 429, 500 to 599 and broken connections, with growing pauses or the one the endpoint asks
+/// for; a circuit breaker opens while most requests fail.
 pub struct Endpoint {
     client: HttpClient,
     url: http::Uri,
@@ -82,10 +82,10 @@ impl Endpoint {
         let attempt = Duration::from_millis(settings.timeout_ms);
         let policy = Policy {
             attempt,
-            total: attempt * 2 + LONGEST_PAUSE,
+            total: attempt * 2 + MAX_PAUSE,
             attempts: ATTEMPTS,
             pause: Duration::from_millis(200),
-            pause_at_most: LONGEST_PAUSE,
+            pause_at_most: MAX_PAUSE,
             ..Policy::default()
         };
         Ok(Self {
@@ -127,7 +127,7 @@ impl Endpoint {
                 .into_iter()
                 .map(|value| value.filter(|value| value.is_finite()))
                 .collect::<Option<_>>()
-                .ok_or_else(|| AskError::Answer("a vector holds what is no number".to_owned()))?;
+                .ok_or_else(|| AskError::Answer("a vector contains what is no number".to_owned()))?;
         }
         if found != count {
             return Err(AskError::Answer(format!("{found} vectors for {count} texts")));
@@ -139,7 +139,7 @@ impl Endpoint {
         Ok(vectors)
     }
 
-    fn note(&self, error: Option<String>) {
+    fn record(&self, error: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 }
@@ -154,12 +154,12 @@ fn fault(error: &AskError) -> Fault {
         {
             Fault::Transient { after: *retry_after }
         }
-        // A wrong key, a wrong URL, an answer that makes no sense: the same would come again.
+        // A wrong key, a wrong URL, an answer that is not valid: a retry would bring the same.
         AskError::Status { .. } | AskError::Answer(_) => Fault::Permanent,
     }
 }
 
-/// Whether the endpoint finds fault with the texts.
+/// Whether the endpoint rejects the texts.
 fn is_rejection(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY)
 }
@@ -197,7 +197,7 @@ impl Provider for Endpoint {
     }
 
     async fn embed(&self, texts: &[Arc<str>], _purpose: Purpose) -> Result<Vec<Vec<f32>>, ProviderError> {
-        // Endpoints refuse empty texts; a space means as little.
+        // Endpoints refuse empty texts; a space means the same.
         let input = texts.iter().map(|text| if text.trim().is_empty() { " " } else { text.as_ref() }).collect();
         let ask = Ask { model: &self.model, input, encoding_format: "float" };
         let body = serde_json::to_vec(&ask).map_err(|error| ProviderError::Rejected(error.to_string()))?;
@@ -207,7 +207,7 @@ impl Provider for Endpoint {
                 if let Some(vector) = vectors.first() {
                     self.dimensions.get_or_init(|| vector.len());
                 }
-                self.note(None);
+                self.record(None);
                 Ok(vectors)
             }
             Err(Failure::Failed(AskError::Status { status, .. })) if is_rejection(status) => {
@@ -227,7 +227,7 @@ impl Provider for Endpoint {
                         return Err(ProviderError::Unavailable(format!("the endpoint is {failure}")));
                     }
                 };
-                self.note(Some(why.clone()));
+                self.record(Some(why.clone()));
                 Err(ProviderError::Unavailable(why))
             }
         }

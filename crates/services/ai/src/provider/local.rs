@@ -159,7 +159,7 @@ fn yield_to_others() {
     /// About a tenth of the share of a thread of normal priority.
     const NICE: i32 = 10;
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        tracing::debug!(%error, "the background keeps the normal priority");
+        tracing::debug!(%error, "the background runs at normal priority");
     }
 }
 

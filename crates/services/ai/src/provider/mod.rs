@@ -1,4 +1,4 @@
-//! Who makes the vectors.
+//! Providers of vectors, and of texts.
 
 mod chat;
 mod endpoint;
@@ -18,9 +18,9 @@ pub use self::{
 /// What a vector is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Somebody waits.
+    /// A request waits for it.
     Query,
-    /// Nobody does.
+    /// Work in the background.
     Background,
 }
 
@@ -35,7 +35,7 @@ impl Purpose {
     }
 }
 
-/// Why a provider made no vectors. The text is for staff and never holds a key or what was to be embedded.
+/// Why a provider made no vectors. The message is for staff and never contains a key or the texts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// It cannot take one of the texts, and never will.
@@ -55,13 +55,13 @@ pub trait Provider: Send + Sync {
     /// Numbers in a vector, once known.
     fn dimensions(&self) -> Option<usize>;
 
-    /// How many texts it likes to take at once.
+    /// The best number of texts at once.
     fn batch(&self, purpose: Purpose) -> usize;
 
-    /// How many batches it likes to work on at once.
+    /// The best number of batches at once.
     fn concurrency(&self, purpose: Purpose) -> usize;
 
-    /// Why it cannot answer now; nothing when it can.
+    /// Why it cannot answer now; `None` when it can.
     fn problem(&self) -> Option<String>;
 
     /// One vector for each text, in their order. Callers check counts, sizes and numbers.

@@ -47,7 +47,7 @@ impl Events {
             let data = std::mem::take(&mut self.data);
             return std::mem::take(&mut self.has_data).then_some(data);
         }
-        // Other fields, and comments that keep the connection open, say nothing to us.
+        // Other fields, and comments that keep the connection open, are ignored.
         if let Some(value) = line.strip_prefix("data:") {
             if self.has_data {
                 self.data.push('\n');

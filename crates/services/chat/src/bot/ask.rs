@@ -1,4 +1,4 @@
-//! What one turn has to answer with.
+//! The context in which one turn is answered.
 
 use bookworm_kernel::TimeZone;
 
@@ -10,19 +10,19 @@ use super::{
 };
 use crate::triage::Classification;
 
-/// A message, what it was understood as, and where to look things up.
+/// A message, its classification, and where to look things up.
 pub(super) struct Ask<'a> {
     pub turn: &'a Turn,
-    pub found: &'a Classification,
+    pub classification: &'a Classification,
     pub asker: Asker<'a>,
     pub shop: &'a Shop,
     pub policies: &'a Policies,
-    /// In which dates are said.
+    /// The time zone of dates in answers.
     pub zone: TimeZone,
 }
 
 impl Ask<'_> {
-    /// Adds what a policy says to a question, with a link to where it stands.
+    /// Adds a policy's answer to a question, with a link to its section.
     pub fn quoting(&self, mut answer: Answer, slug: &str, question: &str) -> Answer {
         let Some(section) = self.policies.of(slug, question, self.embedded_for(question)) else {
             if answer.text.is_empty() {
@@ -39,6 +39,6 @@ impl Ask<'_> {
 
     /// The message's vector, for a question that is the message itself.
     fn embedded_for(&self, question: &str) -> Option<&crate::triage::embed::Embedded> {
-        self.found.embedded.as_ref().filter(|_| question == self.turn.text)
+        self.classification.embedded.as_ref().filter(|_| question == self.turn.text)
     }
 }

@@ -23,17 +23,17 @@ impl Ask<'_> {
                 .asking_for(Intent::FindBook)
                 .fixed();
         };
-        let Ok(found) = self.shop.search(&self.asker, &topic, SHOWN).await else { return cannot_look("books") };
-        let books: Vec<&Book> = found.items.iter().map(|hit| &hit.book).collect();
+        let Ok(results) = self.shop.search(&self.asker, &topic, SHOWN).await else { return cannot_look("books") };
+        let books: Vec<&Book> = results.items.iter().map(|hit| &hit.book).collect();
         if books.is_empty() {
             return none(&topic);
         }
-        let start = if found.missing {
+        let start = if results.missing {
             format!("We don’t have “{topic}”. These are similar:")
-        } else if found.nearest {
+        } else if results.nearest {
             format!("I found nothing with the words “{topic}”; these come nearest:")
         } else {
-            format!("This is what I found for “{}”:", found.corrected_to.as_deref().unwrap_or(&topic))
+            format!("This is what I found for “{}”:", results.corrected_to.as_deref().unwrap_or(&topic))
         };
         offer(start, &books).link("All results", search_page(&topic)).suggest(&["Recommend me a book", PERSON])
     }
@@ -46,16 +46,16 @@ impl Ask<'_> {
                 .asking_for(Intent::BookAvailability)
                 .fixed();
         };
-        let Ok(found) = self.shop.search(&self.asker, &topic, SHOWN).await else { return cannot_look("the stock") };
-        let asked = found.corrected_to.as_deref().unwrap_or(&topic);
+        let Ok(results) = self.shop.search(&self.asker, &topic, SHOWN).await else { return cannot_look("the stock") };
+        let asked = results.corrected_to.as_deref().unwrap_or(&topic);
         let is_it = |hit: &&SearchHit| !hit.related && hit.matched.text && is_asked_for(asked, &hit.book);
-        let sure = !found.nearest && !found.missing && found.wrong_isbn.is_none();
-        let Some(hit) = found.items.iter().filter(|_| sure).find(is_it) else {
-            let books: Vec<&Book> = found.items.iter().map(|hit| &hit.book).collect();
+        let sure = !results.nearest && !results.missing && results.wrong_isbn.is_none();
+        let Some(hit) = results.items.iter().filter(|_| sure).find(is_it) else {
+            let books: Vec<&Book> = results.items.iter().map(|hit| &hit.book).collect();
             if books.is_empty() {
                 return none(&topic);
             }
-            let start = if found.total > 0 && found.wrong_isbn.is_none() {
+            let start = if results.total > 0 && results.wrong_isbn.is_none() {
                 format!("I’m not sure which book you mean by “{topic}”. Is it one of these?")
             } else {
                 format!("We don’t have “{topic}”. The nearest we have:")
@@ -63,7 +63,8 @@ impl Ask<'_> {
             return offer(start, &books).suggest(&[PERSON]);
         };
         let book = &hit.book;
-        let others: Vec<&Book> = found.items.iter().map(|hit| &hit.book).filter(|other| other.id != book.id).collect();
+        let others: Vec<&Book> =
+            results.items.iter().map(|hit| &hit.book).filter(|other| other.id != book.id).collect();
         let mut answer = Answer::new(format!("{}: {}.", name(book), stock(book))).link(book.title.clone(), page(book));
         if !others.is_empty() {
             answer = answer.link("Not this one? All results", search_page(&topic));
@@ -77,22 +78,22 @@ impl Ask<'_> {
             return self.like(&model).await;
         }
         if let Some(topic) = topic(&self.turn.text)
-            && let Ok(found) = self.shop.search(&self.asker, &topic, SHOWN).await
-            && !found.items.is_empty()
+            && let Ok(results) = self.shop.search(&self.asker, &topic, SHOWN).await
+            && !results.items.is_empty()
         {
-            let books: Vec<&Book> = found.items.iter().map(|hit| &hit.book).collect();
+            let books: Vec<&Book> = results.items.iter().map(|hit| &hit.book).collect();
             return offer("How about one of these?".to_owned(), &books)
                 .link("All results", search_page(&topic))
                 .suggest(&["What do others read?", PERSON]);
         }
         match self.shop.recommendations(&self.asker, SHOWN).await {
-            Ok(found) if !found.items.is_empty() => {
-                let start = match found.basis {
+            Ok(results) if !results.items.is_empty() => {
+                let start = match results.basis {
                     RecommendationBasis::Yours => "Going by what you bought and looked at, you may like:",
                     RecommendationBasis::Popular => "These are our bestsellers:",
                     RecommendationBasis::Shelf => "Here are a few from our shelves:",
                 };
-                let books: Vec<&Book> = found.items.iter().collect();
+                let books: Vec<&Book> = results.items.iter().collect();
                 offer(start.to_owned(), &books).suggest(&["Find a book", PERSON])
             }
             _ => cannot_look("recommendations"),
@@ -100,8 +101,10 @@ impl Ask<'_> {
     }
 
     async fn like(&self, title: &str) -> Answer {
-        let Ok(found) = self.shop.search(&self.asker, title, 1).await else { return cannot_look("books") };
-        let Some(hit) = found.items.first().filter(|hit| !found.missing && !hit.related) else { return none(title) };
+        let Ok(results) = self.shop.search(&self.asker, title, 1).await else { return cannot_look("books") };
+        let Some(hit) = results.items.first().filter(|hit| !results.missing && !hit.related) else {
+            return none(title);
+        };
         match self.shop.similar(&self.asker, hit.book.id, SHOWN).await {
             Ok(books) if !books.is_empty() => {
                 let books: Vec<&Book> = books.iter().collect();

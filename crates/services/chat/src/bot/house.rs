@@ -1,4 +1,4 @@
-//! Answers about accounts and the shop itself: pages that are there, and what the policies say.
+//! Answers about accounts and the shop itself: links to pages, and quotes from the policies.
 
 use super::{
     Reason, Skill,
@@ -55,7 +55,7 @@ impl Ask<'_> {
             )
             .link("Books", "/books")
             .link("Your basket", "/basket"),
-            _ => match self.policies.find(text, self.found.embedded.as_ref()) {
+            _ => match self.policies.find(text, self.classification.embedded.as_ref()) {
                 Some(section) => Answer::new(section.quote()).link(section.heading.clone(), section.href()),
                 None => self.quoting(Answer::default(), "shop", "who we are").link("About us", "/about"),
             },

@@ -22,27 +22,27 @@ use super::Rights;
 
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 2 << 20;
-/// How long a change may take; nobody wants it given up half-way.
-const CHANGE: Duration = Duration::from_secs(5);
+/// The timeout of a change: long, so that it is not abandoned half-way.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the shop did not answer.
+/// Why a look-up failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoAnswer {
     /// There is no such thing, or it is not the customer's.
     #[error("not found")]
     NotFound,
-    /// Nobody is signed in, or no longer.
+    /// The customer is not signed in, or no longer.
     #[error("not signed in")]
     NotSignedIn,
-    /// It said no, with this code.
+    /// It refused, with this code.
     #[error("refused: {0}")]
     Refused(String),
-    /// It does not answer in time, or not sensibly.
+    /// It timed out, or its answer is not valid.
     #[error("unavailable")]
     Unavailable,
 }
 
-pub(super) type Found<T> = Result<T, NoAnswer>;
+pub(super) type Lookup<T> = Result<T, NoAnswer>;
 
 /// The public API. Answers nothing until it is connected.
 pub(super) struct Shop {
@@ -59,46 +59,46 @@ struct Code {
 }
 
 impl Shop {
-    /// `patience`: how long one look-up may take.
-    pub fn new(patience: Duration) -> Self {
+    /// `timeout` bounds each look-up.
+    pub fn new(timeout: Duration) -> Self {
         let policy =
             |limit| Policy { attempt: limit, total: limit, attempts: 1, concurrency: 256, ..Policy::default() };
         Self {
             api: OnceLock::new(),
-            orders: Guard::new("chat.orders", policy(patience)),
-            books: Guard::new("chat.books", policy(patience)),
-            terms: Guard::new("chat.terms", policy(patience)),
-            changes: Guard::new("chat.changes", policy(CHANGE)),
+            orders: Guard::new("chat.orders", policy(timeout)),
+            books: Guard::new("chat.books", policy(timeout)),
+            terms: Guard::new("chat.terms", policy(timeout)),
+            changes: Guard::new("chat.changes", policy(CHANGE_TIMEOUT)),
         }
     }
 
-    /// Tells where the API is. The first one counts.
+    /// Connects it to the API, once.
     pub fn connect(&self, api: Router) {
         let _ = self.api.set(api);
     }
 
     /// An order by its id, for its customer or with its key.
-    pub async fn order(&self, asker: &Asker<'_>, id: OrderId, key: Option<&str>) -> Found<Order> {
+    pub async fn order(&self, asker: &Asker<'_>, id: OrderId, key: Option<&str>) -> Lookup<Order> {
         let path = format!("/orders/{id}");
         self.get(&self.orders, asker, path, key).await
     }
 
     /// The customer's own latest orders.
-    pub async fn orders(&self, asker: &Asker<'_>, limit: usize) -> Found<Vec<Order>> {
+    pub async fn orders(&self, asker: &Asker<'_>, limit: usize) -> Lookup<Vec<Order>> {
         let page: Page<Order> =
             self.get(&self.orders, asker, format!("/orders?limit={limit}{}", asker.own()), None).await?;
         Ok(page.items)
     }
 
     /// One of the customer's own orders by the number that people read out.
-    pub async fn order_by_number(&self, asker: &Asker<'_>, number: &str) -> Found<Order> {
+    pub async fn order_by_number(&self, asker: &Asker<'_>, number: &str) -> Lookup<Order> {
         let path = format!("/orders?limit=1&q={}{}", encoded(number), asker.own());
         let page: Page<Order> = self.get(&self.orders, asker, path, None).await?;
         page.items.into_iter().find(|order| order.number == number).ok_or(NoAnswer::NotFound)
     }
 
     /// Calls an order off, in the customer's name.
-    pub async fn cancel(&self, asker: &Asker<'_>, id: OrderId, key: Option<&str>) -> Found<Order> {
+    pub async fn cancel(&self, asker: &Asker<'_>, id: OrderId, key: Option<&str>) -> Lookup<Order> {
         let body =
             CancelRequest { reason: Some("asked for in the support chat".to_owned()), ..CancelRequest::default() };
         let body = serde_json::to_vec(&body).map_err(|_| NoAnswer::Unavailable)?;
@@ -106,14 +106,14 @@ impl Shop {
     }
 
     /// The ways to deliver.
-    pub async fn shipping_methods(&self, asker: &Asker<'_>) -> Found<Vec<ShippingMethod>> {
+    pub async fn shipping_methods(&self, asker: &Asker<'_>) -> Lookup<Vec<ShippingMethod>> {
         let page: Page<ShippingMethod> =
             self.get(&self.terms, &asker.anonymous(), "/shipping-methods".to_owned(), None).await?;
         Ok(page.items)
     }
 
     /// The ways to pay.
-    pub async fn payment_methods(&self, asker: &Asker<'_>) -> Found<Vec<PaymentMethod>> {
+    pub async fn payment_methods(&self, asker: &Asker<'_>) -> Lookup<Vec<PaymentMethod>> {
         let page: List<PaymentMethod> =
             self.get(&self.terms, &asker.anonymous(), "/payment-methods".to_owned(), None).await?;
         Ok(match page {
@@ -123,20 +123,20 @@ impl Shop {
     }
 
     /// Books that fit a query, best first.
-    pub async fn search(&self, asker: &Asker<'_>, query: &str, limit: usize) -> Found<SearchResponse> {
+    pub async fn search(&self, asker: &Asker<'_>, query: &str, limit: usize) -> Lookup<SearchResponse> {
         let path = format!("/search?limit={limit}&q={}", encoded(query));
         self.get(&self.books, &asker.anonymous(), path, None).await
     }
 
     /// Books like one.
-    pub async fn similar(&self, asker: &Asker<'_>, book: BookId, limit: usize) -> Found<Vec<Book>> {
+    pub async fn similar(&self, asker: &Asker<'_>, book: BookId, limit: usize) -> Lookup<Vec<Book>> {
         let path = format!("/books/{book}/similar?limit={limit}");
         let page: Page<Book> = self.get(&self.books, &asker.anonymous(), path, None).await?;
         Ok(page.items)
     }
 
     /// What this customer may like, or what many like.
-    pub async fn recommendations(&self, asker: &Asker<'_>, limit: usize) -> Found<Recommendations> {
+    pub async fn recommendations(&self, asker: &Asker<'_>, limit: usize) -> Lookup<Recommendations> {
         self.get(&self.books, asker, format!("/recommendations?limit={limit}"), None).await
     }
 
@@ -146,7 +146,7 @@ impl Shop {
         asker: &Asker<'_>,
         path: String,
         key: Option<&str>,
-    ) -> Found<T> {
+    ) -> Lookup<T> {
         self.ask(guard, asker, Method::GET, path, key, Vec::new()).await
     }
 
@@ -158,7 +158,7 @@ impl Shop {
         path: String,
         key: Option<&str>,
         body: Vec<u8>,
-    ) -> Found<T> {
+    ) -> Lookup<T> {
         let Some(api) = self.api.get() else { return Err(NoAnswer::Unavailable) };
         let attempt = || {
             let request = asker.request(method.clone(), &path, key, body.clone());
@@ -203,7 +203,7 @@ enum List<T> {
     Bare(Vec<T>),
 }
 
-/// In whose name, and why, the shop is asked.
+/// The rights with which the shop is called, and the cause of the call.
 pub(super) struct Asker<'a> {
     pub rights: &'a Rights,
     pub cause: &'a Cause,
@@ -212,13 +212,13 @@ pub(super) struct Asker<'a> {
 static NOBODY: Rights = Rights { access_token: None };
 
 impl Asker<'_> {
-    /// The same request in nobody's name: what it asks for is the same for all.
+    /// The same without rights, for what is the same for everybody.
     fn anonymous(&self) -> Asker<'_> {
         Asker { rights: &NOBODY, cause: self.cause }
     }
 
-    /// Keeps somebody of the shop's staff, who may see all orders, to their own. What the token says is not trusted
-    /// here: the API verifies it, and refuses others' orders to everybody else.
+    /// Restricts staff, who may see all orders, to their own. The token's content is not trusted here: the API verifies
+    /// it, and refuses others' orders to everybody else.
     fn own(&self) -> String {
         #[derive(Deserialize)]
         struct Subject {
@@ -232,7 +232,7 @@ impl Asker<'_> {
         subject().map(|subject| format!("&customer_id={}", subject.sub)).unwrap_or_default()
     }
 
-    fn request(&self, method: Method, path: &str, key: Option<&str>, body: Vec<u8>) -> Found<Request<Body>> {
+    fn request(&self, method: Method, path: &str, key: Option<&str>, body: Vec<u8>) -> Lookup<Request<Body>> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))

@@ -29,7 +29,7 @@ impl Ask<'_> {
             return Ok(Known { order, key });
         }
         let signed_in = self.turn.rights.access_token.is_some();
-        let found = match &named {
+        let order = match &named {
             Some(Reference::Link { id, key }) => {
                 let order = self.shop.order(&self.asker, *id, key.as_deref()).await;
                 order.map(|order| Known { order, key: key.clone() })
@@ -44,7 +44,7 @@ impl Ask<'_> {
             },
             _ => Err(NoAnswer::NotSignedIn),
         };
-        found.map_err(|error| match error {
+        order.map_err(|error| match error {
             NoAnswer::NotFound | NoAnswer::Refused(_) => Answer::new(
                 "I can’t find that order in your account. Please check the number, or paste the link from your order \
                  email.",
@@ -66,8 +66,8 @@ impl Ask<'_> {
 
     /// The last order whose link the customer sent earlier.
     fn sent_before(&self) -> Option<Reference> {
-        let said = self.turn.before.iter().rev().filter(|said| said.by_customer);
-        said.filter_map(|said| reference::find(&said.text)).find(|found| matches!(found, Reference::Link { .. }))
+        let earlier = self.turn.before.iter().rev().filter(|earlier| earlier.by_customer);
+        earlier.filter_map(|earlier| reference::find(&earlier.text)).find(|it| matches!(it, Reference::Link { .. }))
     }
 
     /// Where is my order?
@@ -114,11 +114,12 @@ impl Ask<'_> {
         page_of(answer, &known).fixed()
     }
 
-    /// The customer said yes. Repeating it is harmless: an order that is cancelled stays so.
+    /// The customer confirmed. Repeating it is harmless: a cancelled order stays cancelled.
     pub async fn cancel_now(&self, id: OrderId, number: &str) -> Answer {
         // The key of a guest is not remembered; it stands in the message with the link.
-        let said = self.turn.before.iter().rev().filter(|said| said.by_customer).map(|said| said.text.as_str());
-        let key = said.filter_map(reference::find).find_map(|found| match found {
+        let earlier = self.turn.before.iter().rev().filter(|earlier| earlier.by_customer);
+        let texts = earlier.map(|earlier| earlier.text.as_str());
+        let key = texts.filter_map(reference::find).find_map(|reference| match reference {
             Reference::Link { id: other, key } if other == id => key,
             _ => None,
         });

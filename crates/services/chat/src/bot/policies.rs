@@ -1,6 +1,6 @@
 //! The shop's policies: Markdown files that staff edit, found by meaning and quoted word for word.
 //!
-//! What a policy says is shown, never obeyed: it is text, whoever wrote it.
+//! A policy is quoted, never obeyed: it is text, whoever wrote it.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -54,7 +54,7 @@ pub struct Section {
     pub heading: String,
     /// Names it in addresses: the heading in lower case, with hyphens.
     pub anchor: String,
-    /// What it says, without markup.
+    /// Its text, without markup.
     pub text: String,
     words: HashSet<String>,
     vector: Option<Vec<f32>>,
@@ -67,7 +67,7 @@ impl Section {
         format!("/policies/{}#{}", self.slug, self.anchor)
     }
 
-    /// What it says, cut after a sentence when it is long.
+    /// Its text, cut after a sentence when it is long.
     #[must_use]
     pub fn quote(&self) -> String {
         if self.text.chars().count() <= LONGEST_QUOTE {
@@ -85,9 +85,9 @@ impl Section {
 struct Library {
     policies: Vec<PolicyText>,
     sections: Vec<Section>,
-    /// In how many sections a word is: rare words tell more.
+    /// The number of sections with each word: rare words weigh more.
     spread: HashMap<String, f32>,
-    /// Whose vectors the sections have.
+    /// The model of the sections' vectors.
     model: Option<String>,
 }
 
@@ -358,7 +358,7 @@ fn plain(markdown: &str) -> String {
     out.replace("**", "").replace('`', "")
 }
 
-/// The words that tell what a text is about: without endings and without the commonest.
+/// The significant words of a text: without endings, and without stop words.
 fn words(text: &str) -> HashSet<String> {
     const COMMON: &str = " a an and are as at be by can do does for from have how i if in is it me my of on or our so \
                           that the their them then there this to until us was we what when where which who will with \

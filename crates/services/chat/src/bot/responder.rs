@@ -1,4 +1,4 @@
-//! The bot: understands a message, looks up what it needs, and puts it into words.
+//! The bot: classifies a message, looks up what it needs, and puts the answer together.
 
 use std::{
     path::Path,
@@ -27,13 +27,13 @@ use crate::{
     triage::{Classification, Triage},
 };
 
-/// How often in a row a message may not be understood before a person goes on.
+/// After this many messages in a row that were not understood, a person goes on.
 const NOT_UNDERSTOOD: u32 = 2;
 /// The most suggestions of a reply, and the most characters.
-const SUGGESTIONS: usize = 4;
-const LONGEST: usize = 4_000;
+const MAX_SUGGESTIONS: usize = 4;
+const MAX_CHARS: usize = 4_000;
 
-/// Answers for the machine. Cheap to clone.
+/// The bot. Cheap to clone.
 #[derive(Clone)]
 pub struct Bot(Arc<Inner>);
 
@@ -47,7 +47,7 @@ struct Inner {
 
 impl Bot {
     /// A bot that understands by this triage, and quotes the policies of this folder. It looks nothing up before
-    /// [`Bot::connect`]. With a writer, a language model puts its answers into words. It says dates as in `zone`.
+    /// [`Bot::connect`]. With a writer, a language model puts its answers into words. Dates in answers are in `zone`.
     #[must_use]
     pub fn new(
         triage: Triage,
@@ -91,12 +91,19 @@ impl Bot {
         loops
     }
 
-    /// What to say, and what was understood.
+    /// The answer, the intent that was recognised, and the memory.
     async fn think(&self, turn: &Turn) -> (Answer, Option<Intent>, Memory) {
         let inner = &self.0;
-        let found = inner.triage.classify(&turn.text, &turn.cause).await;
+        let classification = inner.triage.classify(&turn.text, &turn.cause).await;
         let asker = Asker { rights: &turn.rights, cause: &turn.cause };
-        let ask = Ask { turn, found: &found, asker, shop: &inner.shop, policies: &inner.policies, zone: inner.zone };
+        let ask = Ask {
+            turn,
+            classification: &classification,
+            asker,
+            shop: &inner.shop,
+            policies: &inner.policies,
+            zone: inner.zone,
+        };
         let mut memory = Memory::default();
 
         if let Some(Pending::CancelOrder { order, number }) = &turn.memory.pending {
@@ -107,19 +114,19 @@ impl Bot {
                 return (answer, Some(Intent::CancelOrder), memory);
             }
             if talk::is_no(&turn.text) {
-                return (talk::kept(), Some(Intent::CancelOrder), memory);
+                return (talk::not_cancelled(), Some(Intent::CancelOrder), memory);
             }
         }
-        if talk::asks_what_it_is(&turn.text) && !found.mood.is_upset() {
+        if talk::asks_what_it_is(&turn.text) && !classification.mood.is_upset() {
             return (talk::what_it_is(), Some(Intent::StoreInformation), memory);
         }
-        let intent = understood(turn, &found);
-        if found.mood.is_upset() && !matches!(intent, Some(Intent::Complaint | Intent::PaymentIssue)) {
+        let intent = understood(turn, &classification);
+        if classification.mood.is_upset() && !matches!(intent, Some(Intent::Complaint | Intent::PaymentIssue)) {
             let skill = talk::skill(intent.unwrap_or(Intent::OutOfScope));
             return (talk::hand_over(Reason::Upset, skill), intent, memory);
         }
         let Some(intent) = intent else {
-            if let Some(section) = inner.policies.find(&turn.text, found.embedded.as_ref()) {
+            if let Some(section) = inner.policies.find(&turn.text, classification.embedded.as_ref()) {
                 let answer = Answer::new(section.quote()).link(section.heading.clone(), section.href());
                 return (answer.suggest(&[super::answer::PERSON]), None, memory);
             }
@@ -139,24 +146,26 @@ impl Bot {
     }
 }
 
-/// What a turn asks for: what the bot asked for last time counts when the message is nothing by itself.
-fn understood(turn: &Turn, found: &Classification) -> Option<Intent> {
-    let unclear = !found.understood || found.intent == Intent::OutOfScope;
+/// The intent of a turn: the one that the bot asked about last counts when the message has none by itself.
+fn understood(turn: &Turn, classification: &Classification) -> Option<Intent> {
+    let unclear = !classification.understood || classification.intent == Intent::OutOfScope;
     let names_an_order = reference::find(&turn.text).is_some();
     let bare = turn.text.split_whitespace().count() <= 4;
     match turn.memory.asked_for {
         Some(asked @ (Intent::FindBook | Intent::BookAvailability | Intent::RecommendBook))
-            if unclear || bare && found.confidence < 0.8 =>
+            if unclear || bare && classification.confidence < 0.8 =>
         {
             return Some(asked);
         }
-        Some(asked) if names_an_order && (unclear || bare || found.intent == Intent::TrackOrder) => return Some(asked),
+        Some(asked) if names_an_order && (unclear || bare || classification.intent == Intent::TrackOrder) => {
+            return Some(asked);
+        }
         _ => {}
     }
     if names_an_order && unclear {
         return Some(Intent::TrackOrder);
     }
-    found.understood.then_some(found.intent)
+    classification.understood.then_some(classification.intent)
 }
 
 impl Ask<'_> {
@@ -206,13 +215,13 @@ impl Responder for Bot {
         let start = Instant::now();
         let (mut answer, intent, mut memory) = self.think(&turn).await;
         metrics::histogram!("chat_bot_seconds").record(start.elapsed());
-        let first = !turn.before.iter().any(|said| !said.by_customer);
+        let first = !turn.before.iter().any(|earlier| !earlier.by_customer);
         let introduction = (first && !answer.text.starts_with(talk::I_AM)).then(|| format!("{} ", talk::I_AM));
         if let Some(writer) = &self.0.writer
             && !answer.fixed
         {
             if let Some(introduction) = &introduction {
-                // Whoever is not interested in the words has dropped the other end.
+                // Its receiver may be dropped.
                 let _ = draft.try_send(introduction.clone());
             }
             if let Some(text) = writer.write(&turn, &answer.text, &draft).await {
@@ -223,11 +232,11 @@ impl Responder for Bot {
         memory.pending = answer.pending;
         memory.asked_for = answer.asked_for;
         answer.suggestions.dedup();
-        answer.suggestions.truncate(SUGGESTIONS);
+        answer.suggestions.truncate(MAX_SUGGESTIONS);
         let outcome = answer.hand_over.map_or("answered", |HandOver { .. }| "handed_over");
         metrics::counter!("chat_bot_turns_total", "outcome" => outcome).increment(1);
         Reply {
-            text: text.chars().take(LONGEST).collect(),
+            text: text.chars().take(MAX_CHARS).collect(),
             links: answer.links,
             suggestions: answer.suggestions,
             intent,

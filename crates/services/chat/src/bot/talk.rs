@@ -1,4 +1,4 @@
-//! What is said when nothing is looked up: greetings, thanks, what the bot is, and what it did not understand.
+//! Answers without a look-up: greetings, thanks, what the bot is, and what it did not understand.
 
 use super::{
     Reason, Skill,
@@ -23,7 +23,7 @@ pub(super) fn thanks() -> Answer {
     Answer::new("You’re welcome! Is there anything else I can help with?").suggest(&["No, that’s all", PERSON]).fixed()
 }
 
-/// Somebody wonders what they talk to.
+/// Whether a text asks whether this is a bot.
 pub(super) fn asks_what_it_is(text: &str) -> bool {
     const ASKING: &[&str] =
         &["are you", "r u ", "am i talking to", "am i speaking", "am i chatting", "is this a", "you're a", "you are a"];
@@ -53,7 +53,7 @@ pub(super) fn only_english() -> Answer {
         .fixed()
 }
 
-pub(super) fn kept() -> Answer {
+pub(super) fn not_cancelled() -> Answer {
     Answer::new("All right, I haven’t changed anything. Is there anything else I can help with?")
         .suggest(&["Where is my order?", PERSON])
         .fixed()

@@ -521,7 +521,9 @@ async fn who_prefers_another_language_is_told_that_the_bot_speaks_english() {
 async fn measure_200_conversations() {
     use bookworm_contracts::grpc::{Edge, methods};
 
-    let server = bookworm_ai::AiService::open(&bookworm_config::Ai::default()).unwrap().grpc();
+    let server = bookworm_ai::AiService::open(bookworm_ai::Dependencies { settings: bookworm_config::Ai::default() })
+        .unwrap()
+        .grpc();
     let ai = Edge::local("test.ai", server, methods::AI);
     let models = crate::triage::embed::Models { messages: ai.clone(), background: ai };
     let folder = std::env::temp_dir().join("bookworm-intents-quality");

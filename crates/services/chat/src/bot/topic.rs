@@ -1,6 +1,6 @@
 //! What a question about books is about: the words between the polite ones.
 
-/// Words that ask, and say nothing of the book.
+/// Words of a question that are not about the book.
 const ASKING: &str = " a about an and any anything are available availability be book books bookshop buy by call called \
     can carry check copies copy could currently customers did do does edition else enjoy ever find for from get getting \
     gift give good got great hardcover has have hello help hey hi how i i'd i'm i've if in interesting is isbn it items know \

@@ -1,7 +1,7 @@
-//! Whether a sentence states only what the facts say.
+//! Checks that a sentence states only facts.
 //!
-//! A language model may choose the words, nothing else. The check is strict and simple: what it cannot vouch for is not
-//! said, and the answer falls back to our own words.
+//! A language model may choose the words, nothing else. The check is strict and simple: a sentence that it cannot verify
+//! is not used, and the answer falls back to the template.
 
 use std::collections::HashSet;
 
@@ -108,7 +108,7 @@ impl Facts {
         }
     }
 
-    /// Whether a sentence of the answer says nothing beyond the facts.
+    /// Whether a sentence of the answer states nothing beyond the facts.
     pub fn allow(&self, sentence: &str) -> bool {
         !has_address(sentence)
             && !LABELS.iter().any(|label| sentence.contains(label))
@@ -159,18 +159,18 @@ fn numbers(text: &str) -> impl Iterator<Item = String> {
 
 /// Capitalised words within a sentence: names, which only the facts may bring.
 fn names(text: &str) -> impl Iterator<Item = String> {
-    let mut found = Vec::new();
+    let mut names = Vec::new();
     let mut begins = true;
     for word in text.split_whitespace() {
         let bare = word.trim_matches(|letter: char| !letter.is_alphanumeric());
         let capital = bare.chars().next().is_some_and(char::is_uppercase);
         if capital && !begins && !matches!(bare, "I" | "I'm" | "I’m" | "I'll" | "I’ll" | "I'd" | "I've" | "I’ve")
         {
-            found.push(bare.to_lowercase());
+            names.push(bare.to_lowercase());
         }
         begins = word.ends_with(['.', '!', '?', ':', '-', '•', '*']);
     }
-    found.into_iter()
+    names.into_iter()
 }
 
 fn quotations(text: &str) -> impl Iterator<Item = &str> {

@@ -142,7 +142,7 @@ async fn with_a_real_model_only_facts_are_said() {
         chat_total_ms: 120_000,
         ..bookworm_config::Ai::default()
     };
-    let server = bookworm_ai::AiService::open(&settings).unwrap().grpc();
+    let server = bookworm_ai::AiService::open(bookworm_ai::Dependencies { settings }).unwrap().grpc();
     let writer = Writer::new(AiClient::new(Edge::local("test.ai", server, methods::AI)));
     let mut written = 0;
     for text in [

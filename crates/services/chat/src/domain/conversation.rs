@@ -8,7 +8,7 @@
 //!                     └──────────────────────────── the customer says more ─────┘
 //! ```
 //!
-//! Each method decides and changes nothing: it returns what the conversation becomes and what is said, or why not. The
+//! Each method decides and changes nothing: it returns the conversation afterwards and its new messages, or a refusal. The
 //! caller stores that as a whole, at the version that was read, and only then shows it.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Messages: what may be said, and how each side sees it.
+//! Messages: which texts are valid, and how each side sees them.
 
 use bookworm_kernel::{ConversationId, CustomerId, Timestamp, has_visible};
 use serde::{Deserialize, Serialize};

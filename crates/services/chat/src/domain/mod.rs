@@ -1,7 +1,7 @@
 //! Rules of conversations: pure, without I/O.
 //!
-//! The types that say so are stored as JSON documents. They are nobody's interface: what the API and the hub show is
-//! made from them in `service/view.rs`. `tests/golden/` holds their stored form.
+//! Types marked as part of stored documents are stored as JSON. The API and the hub do not show them: `service/view.rs`
+//! makes public types of them. `tests/golden/` has examples of their stored form.
 
 pub mod agent;
 pub mod availability;

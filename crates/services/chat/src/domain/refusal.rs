@@ -1,8 +1,8 @@
-//! Why something may not happen to a conversation.
+//! Why a change of a conversation is refused.
 
 use bookworm_kernel::ErrorCode;
 
-/// Why something may not happen to a conversation. Each is a sentence for whoever asked.
+/// Why a change of a conversation is refused. Each is a sentence for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is over.

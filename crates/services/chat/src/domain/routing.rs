@@ -56,8 +56,8 @@ pub struct Need<'a> {
     pub but: Option<CustomerId>,
 }
 
-/// The agent who gets a conversation: of those with room who have the skill and the language, whoever has the fewest
-/// open conversations, then whoever has been idle the longest.
+/// The agent who gets a conversation: of those with room who have the skill and the language, the one with the fewest
+/// open conversations, then the one who has been idle longest.
 ///
 /// When nobody at work speaks the language, the language does not count, and then the same for the skill: an answer in
 /// another language is better than none. While somebody at work is right but has no room, the conversation waits.

@@ -56,9 +56,9 @@ pub(crate) async fn list_conversations(
     }
     let (limit, after) = (params.page.limit()?, params.page.after::<ConversationId>()?);
     let filter = Filter { customer, status, agent };
-    let found = chat.store.list(&filter, after, limit + 1).await?;
-    let (found, next) = cursor::page(found, limit, |conversation| conversation.id);
-    Ok(ApiJson(Page { items: chat.views(&found).await?, next }))
+    let conversations = chat.store.list(&filter, after, limit + 1).await?;
+    let (conversations, next) = cursor::page(conversations, limit, |conversation| conversation.id);
+    Ok(ApiJson(Page { items: chat.views(&conversations).await?, next }))
 }
 
 fn status(name: &str) -> Result<ConversationStatus, &'static str> {

@@ -22,8 +22,8 @@ pub(crate) async fn list_policies(State(bot): State<Bot>) -> ApiJson<Page<Policy
     responses((status = 200, description = "The policy", body = Policy), ProblemResponses)
 )]
 pub(crate) async fn get_policy(State(bot): State<Bot>, ApiPath(slug): ApiPath<String>) -> Result<ApiJson<Policy>> {
-    let found = bot.policies().all().into_iter().find(|policy| policy.slug == slug);
-    found.map(document).map(ApiJson).ok_or_else(|| Problem::not_found("policy"))
+    let policy = bot.policies().all().into_iter().find(|policy| policy.slug == slug);
+    policy.map(document).map(ApiJson).ok_or_else(|| Problem::not_found("policy"))
 }
 
 fn document(policy: PolicyText) -> Policy {

@@ -29,7 +29,7 @@ pub enum StoreError {
     /// Trying again may help.
     #[error("the chat's store is busy")]
     Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It failed, or holds what cannot be read.
+    /// It failed, or contains what cannot be read.
     #[error("the chat's store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,4 +1,4 @@
-//! Asking the `ai` role for vectors.
+//! The client of the `ai` role for vectors.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use bookworm_contracts::grpc::{
 use bookworm_kernel::Cause;
 use bookworm_resilience::Deadline;
 
-/// How many texts a call may hold.
+/// The most texts of a call.
 const BATCH: usize = 64;
-/// How long a message's vector may take: words alone answer after that.
+/// The timeout of a message's vector: after that, words alone decide.
 const MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The vectors of several texts, and the name of their model.
@@ -23,7 +23,7 @@ pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
 }
 
-/// The ways to the `ai` role. Two, so that a long batch in the background is no sign that messages fail.
+/// Edges to the `ai` role. Two, so that a slow batch in the background does not open the breaker for messages.
 #[derive(Debug, Clone)]
 pub struct Models {
     /// For messages, while their writer waits.
@@ -39,7 +39,7 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// Asks these.
+    /// One that calls these.
     #[must_use]
     pub fn new(models: Models) -> Self {
         Self { models }
@@ -56,12 +56,12 @@ impl Embedder {
         let cause = Cause::start();
         let mut all = Embedded { model: String::new(), vectors: Vec::with_capacity(texts.len()) };
         for batch in texts.chunks(BATCH) {
-            let found = self.ask(&self.models.background, batch.to_vec(), Purpose::Background, &cause).await?;
-            if !all.vectors.is_empty() && found.model != all.model {
+            let embedded = self.ask(&self.models.background, batch.to_vec(), Purpose::Background, &cause).await?;
+            if !all.vectors.is_empty() && embedded.model != all.model {
                 return None;
             }
-            all.model = found.model;
-            all.vectors.extend(found.vectors);
+            all.model = embedded.model;
+            all.vectors.extend(embedded.vectors);
         }
         Some(all)
     }
@@ -73,10 +73,10 @@ impl Embedder {
         Some(status.model).filter(|model| status.ready && !model.is_empty())
     }
 
-    async fn ask(&self, way: &Edge, texts: Vec<String>, purpose: Purpose, cause: &Cause) -> Option<Embedded> {
+    async fn ask(&self, edge: &Edge, texts: Vec<String>, purpose: Purpose, cause: &Cause) -> Option<Embedded> {
         let wanted = texts.len();
         let request = grpc::request(cause, EmbedRequest { texts, purpose: purpose.into() });
-        let EmbedResponse { vectors, model } = AiClient::new(way.clone()).embed(request).await.ok()?.into_inner();
+        let EmbedResponse { vectors, model } = AiClient::new(edge.clone()).embed(request).await.ok()?.into_inner();
         let vectors: Vec<Vec<f32>> = vectors.into_iter().map(|vector| vector.values).collect();
         let sound = vectors.len() == wanted
             && vectors.iter().all(|values| !values.is_empty() && values.iter().all(|value| value.is_finite()));

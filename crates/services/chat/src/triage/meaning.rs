@@ -1,4 +1,4 @@
-//! What the vector of a text says of it: linear discriminant analysis.
+//! Classification by a text's vector: linear discriminant analysis.
 //!
 //! Each intent is taken as a cloud of vectors around its mean, all clouds of one shape. That has a closed solution, so
 //! learning is deterministic and takes a moment. See Hastie, Tibshirani and Friedman, *The Elements of Statistical

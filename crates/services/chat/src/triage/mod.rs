@@ -1,7 +1,7 @@
 //! What a message is about: a classifier over sentence vectors and words, trained at start from example sentences.
 //!
-//! Words are learnt at once, so there is always an answer. Once the model that makes vectors is ready, what the examples'
-//! vectors say is added; while it does not answer, words alone go on.
+//! Words are learnt at once, so there is always an answer. Once the model that makes vectors is ready, the examples'
+//! vectors are used as well; while it does not answer, words alone decide.
 //!
 //! | to change | open |
 //! |---|---|
@@ -14,7 +14,7 @@ pub mod embed;
 pub mod examples;
 mod meaning;
 pub mod mood;
-mod remembered;
+mod vector_file;
 mod words;
 
 use std::{
@@ -32,7 +32,7 @@ use self::{
     examples::Example,
     meaning::Meaning,
     mood::Mood,
-    remembered::Remembered,
+    vector_file::VectorFile,
     words::{Scores, Words},
 };
 use crate::domain::intent::Intent;
@@ -46,23 +46,22 @@ const MEANING_WEIGHT: f32 = 0.4;
 const WORDS_WEIGHT: f32 = 0.4;
 /// The same for words alone.
 const WORDS_ALONE: f32 = 0.9;
-/// How often to look whether the model is ready, and later whether it is still the same.
-const LOOK_SOON: Duration = Duration::from_secs(2);
-const LOOK_LATER: Duration = Duration::from_secs(60);
-/// The longest piece of a message that is classified, in characters: what is wanted is said at its beginning or not at
-/// all, and the model reads no more either.
-const READ: usize = 600;
+/// How often to check whether the model is ready, and later whether it is still the same.
+const FIRST_CHECKS: Duration = Duration::from_secs(2);
+const LATER_CHECKS: Duration = Duration::from_secs(60);
+/// The most characters of a message that are classified: a request stands at its beginning, and the model reads no more.
+const MAX_READ: usize = 600;
 
 /// What a message is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classification {
-    /// What it asks for; `OutOfScope` when it is nothing of ours, or nothing that can be told.
+    /// Its intent; `OutOfScope` when it has none of ours, or none that can be recognised.
     pub intent: Intent,
     /// 0 to 1: how likely the intent that fits best is.
     pub confidence: f32,
     /// Whether that is enough to act on.
     pub understood: bool,
-    /// How its writer feels.
+    /// The mood of its writer.
     pub mood: Mood,
     /// Its vector, when there was one in time.
     pub embedded: Option<Embedded>,
@@ -90,7 +89,7 @@ fn learn_words(own: Vec<Example>) -> (Arc<[Example]>, Arc<Words>) {
     (examples.into(), Arc::new(words))
 }
 
-/// Understands messages. Cheap to clone.
+/// The classifier. Cheap to clone.
 #[derive(Clone)]
 pub struct Triage(Arc<Inner>);
 
@@ -114,13 +113,13 @@ impl Triage {
         Self(Arc::new(Inner { examples, words, meaning: RwLock::default(), embedder, vectors }))
     }
 
-    /// The means to ask for vectors, if there are any.
+    /// The client for vectors, if there is one.
     #[must_use]
     pub fn embedder(&self) -> Option<&Embedder> {
         self.0.embedder.as_ref()
     }
 
-    /// Whether vectors are heeded.
+    /// Whether vectors are used.
     #[must_use]
     pub fn knows_meaning(&self) -> bool {
         self.meaning().is_some()
@@ -133,7 +132,7 @@ impl Triage {
     /// What a message is about. Always answers: by words alone when there is no vector in time.
     pub async fn classify(&self, text: &str, cause: &Cause) -> Classification {
         let start = Instant::now();
-        let text: String = text.chars().take(READ).collect();
+        let text: String = text.chars().take(MAX_READ).collect();
         let embedded = match (&self.0.embedder, self.meaning()) {
             (Some(embedder), Some(_)) => embedder.message(&text, cause).await,
             _ => None,
@@ -175,13 +174,13 @@ impl Triage {
             let pause = match embedder.model().await {
                 Some(model) if known.as_ref().is_none_or(|known| known.model() != model) => {
                     tokio::select! {
-                        learnt = self.learn_from(&embedder, &model) => if learnt { LOOK_LATER } else { LOOK_SOON },
+                        learnt = self.learn_from(&embedder, &model) => if learnt { LATER_CHECKS } else { FIRST_CHECKS },
                         () = stop.cancelled() => return,
                     }
                 }
-                Some(_) => LOOK_LATER,
-                None if known.is_some() => LOOK_LATER,
-                None => LOOK_SOON,
+                Some(_) => LATER_CHECKS,
+                None if known.is_some() => LATER_CHECKS,
+                None => FIRST_CHECKS,
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -194,13 +193,13 @@ impl Triage {
     async fn learn_from(&self, embedder: &Embedder, model: &str) -> bool {
         let start = Instant::now();
         let file = self.0.vectors.clone();
-        let remembered = tokio::task::spawn_blocking(move || Remembered::read(&file)).await.unwrap_or_default();
+        let stored = tokio::task::spawn_blocking(move || VectorFile::read(&file)).await.unwrap_or_default();
         let missing: Vec<String> = self
             .0
             .examples
             .iter()
             .map(|example| &example.text)
-            .filter(|text| remembered.get(model, text).is_none())
+            .filter(|text| stored.get(model, text).is_none())
             .cloned()
             .collect();
         let asked = missing.len();
@@ -220,7 +219,7 @@ impl Triage {
             .filter_map(|example| {
                 let vector = match fresh.next_if(|(text, _)| **text == example.text) {
                     Some((_, vector)) => vector,
-                    None => remembered.get(model, &example.text)?.clone(),
+                    None => stored.get(model, &example.text)?.clone(),
                 };
                 Some((example.intent, vector))
             })
@@ -231,8 +230,8 @@ impl Triage {
             if asked > 0 {
                 let texts = this.0.examples.iter().zip(&vectors);
                 let pairs = texts.map(|(example, (_, vector))| (example.text.as_str(), vector.as_slice()));
-                if let Err(error) = Remembered::write(&this.0.vectors, &model, pairs) {
-                    tracing::warn!(%error, file = %this.0.vectors.display(), "the examples' vectors cannot be kept");
+                if let Err(error) = VectorFile::write(&this.0.vectors, &model, pairs) {
+                    tracing::warn!(%error, file = %this.0.vectors.display(), "the examples' vectors cannot be stored");
                 }
             }
             Some(learnt)

@@ -1,4 +1,4 @@
-//! What the words of a text say of it: naive Bayes over words, pairs of words and pieces of words.
+//! Classification by a text's words: naive Bayes over words, pairs of words and pieces of words.
 
 use std::collections::HashMap;
 
@@ -47,15 +47,15 @@ impl Words {
     #[must_use]
     pub fn scores(&self, text: &str) -> Scores {
         let mut scores = [0.0; Intent::ALL.len()];
-        let mut found = 0;
+        let mut known = 0;
         for feature in features(text) {
             let Some(weights) = self.known.get(&feature) else { continue };
-            found += 1;
+            known += 1;
             for (score, weight) in scores.iter_mut().zip(weights) {
                 *score += weight;
             }
         }
-        let scale = (found.max(1) as f32).sqrt();
+        let scale = (known.max(1) as f32).sqrt();
         scores.map(|score| score / scale)
     }
 }
@@ -66,7 +66,7 @@ fn features(text: &str) -> Vec<u64> {
     let words: Vec<String> = lower
         .split(|letter: char| !letter.is_alphanumeric() && letter != '\'')
         .filter(|word| !word.is_empty())
-        // Which number it is says nothing of what is wanted.
+        // Numbers carry no intent: all count as one word.
         .map(|word| word.chars().map(|letter| if letter.is_numeric() { '0' } else { letter }).collect())
         .collect();
     let mut features = Vec::new();

@@ -1,8 +1,8 @@
-//! What the API's document says of every operation: the answers, headers and parameters that come from the layers and
+//! Completes the description of every operation in the API's document: the answers, headers and parameters that come from the layers and
 //! extractors around it rather than from its own rules.
 //!
 //! A handler describes what only it knows. The rest is added here, once for all, by what an operation looks like: has
-//! it a body, does it demand a role, does it take an `If-Match`. What a handler says itself stays as it says it.
+//! it a body, does it demand a role, does it take an `If-Match`. A handler's own descriptions are not changed.
 
 use bookworm_http::{IdempotencyKey, auth::TokenVerifier, openapi::problem_response};
 use bookworm_kernel::ErrorKind;
@@ -132,7 +132,7 @@ impl Operation<'_> {
     }
 }
 
-/// Adds to a document what holds for operations of their kind.
+/// Adds the descriptions that apply to operations of a kind.
 pub fn describe(document: &mut Value) {
     let components = object(&mut document["components"]);
     let mut responses = Map::new();
@@ -204,7 +204,7 @@ fn describe_parameter(parameter: &mut Value) {
     }
 }
 
-/// Whether it lists what any operation may say, rather than what this one does.
+/// Whether it describes the answers of any operation, rather than those of this one.
 fn is_general(response: &Value) -> bool {
     serde_json::to_value(problem_response(ErrorKind::Conflict))
         .is_ok_and(|general| general["description"] == response["description"])

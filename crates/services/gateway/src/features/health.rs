@@ -1,4 +1,4 @@
-//! Whether the program lives, and whether it can work.
+//! Liveness and readiness of the program.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,16 +10,16 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// How long a part may take to say how it is.
+/// The timeout of each check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks one part how it is: `Err` says what is wrong.
+/// Checks one part. The error is a sentence for staff.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// Asks a part that the shop can do without: `ok`, or what is missing.
+/// Describes an optional part: `ok`, or what is missing.
 pub type Note = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// The parts without which the program is not alive and that are gone for good, by name.
+/// The names of the essential parts that are gone for good.
 pub type Gone = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// The parts of this process.

@@ -28,7 +28,7 @@ impl Slots {
     }
 }
 
-/// Connections of hubs: a poll hangs until there is something to tell. Hubs have limits of their own.
+/// Connections of hubs: a poll hangs until there is an event. Hubs have limits of their own.
 pub const LONG: &str = "/hubs/";
 
 fn is_long(request: &Request) -> bool {

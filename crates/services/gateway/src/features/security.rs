@@ -1,4 +1,4 @@
-//! Headers that keep browsers from doing what an attacker wants (OWASP Secure Headers).
+//! Security headers (OWASP Secure Headers).
 
 use axum::{
     extract::{Request, State},
@@ -14,7 +14,7 @@ const PAGES: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'
 const DOCUMENT: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
                         img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Adds the headers that the answer does not have. `https`: customers reach the shop by TLS, whatever the proxy says.
+/// Adds the headers that the answer does not have. `https`: customers reach the shop by TLS, whatever the proxy reports.
 pub async fn layer(State(https): State<bool>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let policy = if path.starts_with("/docs") { DOCUMENT } else { PAGES };

@@ -519,13 +519,13 @@ mod tests {
     #[test]
     fn what_is_kept_is_compressed_once_for_those_who_take_it_so() {
         let body = Bytes::from(br#"{"title":"The Sea, the Sea"}"#.repeat(100));
-        let kept = |headers: &[(&str, &str)], body: Bytes| {
+        let make = |headers: &[(&str, &str)], body: Bytes| {
             let response =
                 headers.iter().fold(http::Response::builder(), |all, (name, value)| all.header(*name, *value));
             let put = RequestInfo { headers: &HeaderMap::new(), tags: &[], since: 7, at: START };
             Answer::new(response.body(()).unwrap().into_parts().0, body, &put, LIFETIMES)
         };
-        let (answer, status) = (kept(&[("etag", "\"1\""), ("vary", "Prefer")], body.clone()), "bookworm; hit");
+        let (answer, status) = (make(&[("etag", "\"1\""), ("vary", "Prefer")], body.clone()), "bookworm; hit");
         let sent = answer.send(Form::Gzip, format_args!("{status}"));
         assert_eq!(sent.headers()[header::CONTENT_ENCODING], "gzip");
         assert_eq!(sent.headers()[header::ETAG], "W/\"1\"", "other bytes than the plain form");
@@ -543,7 +543,7 @@ mod tests {
         assert_eq!(sent.headers()[header::ETAG], "\"1\"");
 
         let stays_plain = |headers: &[(&str, &str)], body: &Bytes| {
-            let answer = kept(headers, body.clone());
+            let answer = make(headers, body.clone());
             let sent = answer.send(Form::Gzip, format_args!("{status}"));
             answer.gzip().is_none() && sent.headers().get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "br")
         };
@@ -586,24 +586,24 @@ mod tests {
     #[test]
     fn ages_are_counted_from_when_it_was_made() {
         let clock = ManualClock::at(START);
-        let kept = plain(&[("age", "10"), ("cache-status", "catalog; hit")]);
+        let cached_answer = plain(&[("age", "10"), ("cache-status", "catalog; hit")]);
         let seen = |clock: &ManualClock| {
-            let sent = kept.reused(Form::Plain, clock, None);
+            let sent = cached_answer.reused(Form::Plain, clock, None);
             let text = |name: &str| sent.headers()[name].to_str().unwrap().to_owned();
-            (kept.age(clock), text("age"), text("cache-status"))
+            (cached_answer.age(clock), text("age"), text("cache-status"))
         };
         assert_eq!(seen(&clock), (Age::Fresh, "10".into(), "catalog; hit, bookworm; hit; ttl=20".into()));
         clock.advance(Duration::from_secs(20));
         assert_eq!(seen(&clock), (Age::Stale, "30".into(), "catalog; hit, bookworm; hit; ttl=0".into()));
         clock.advance(Duration::from_secs(300));
-        assert_eq!(kept.age(&clock), Age::Expired);
-        assert_eq!(kept.time_left(&clock), Duration::ZERO);
+        assert_eq!(cached_answer.age(&clock), Age::Expired);
+        assert_eq!(cached_answer.time_left(&clock), Duration::ZERO);
     }
 
     #[test]
     fn the_second_level_gives_back_what_it_was_given() {
         let request: HeaderMap = [(header::ACCEPT_LANGUAGE, "de".parse().unwrap())].into_iter().collect();
-        let kept = answer(
+        let cached_answer = answer(
             &[
                 ("content-type", "application/json"),
                 ("vary", "accept-language, prefer"),
@@ -611,9 +611,9 @@ mod tests {
             ],
             &request,
         );
-        let bytes = kept.encode().unwrap();
+        let bytes = cached_answer.encode().unwrap();
         let back = Answer::decode(&bytes, 9).unwrap();
-        assert_eq!(format!("{back:?}"), format!("{:?}", Answer { since: 9, ..kept }));
+        assert_eq!(format!("{back:?}"), format!("{:?}", Answer { since: 9, ..cached_answer }));
         assert!(back.fits(&request));
         assert!(!back.fits(&HeaderMap::new()));
         for broken in [&b""[..], b"\x01", b"\x01\0\0\0\xff{}", b"\x01\0\0\0\x02{}", b"\x02\0\0\0\x02{}"] {

@@ -1,4 +1,4 @@
-//! Vectors of the examples on disk, so that a restart asks for none of them again.
+//! Vectors of the examples on disk, so that they are not computed again after a restart.
 
 use std::{collections::HashMap, fs, io, path::Path};
 
@@ -12,7 +12,7 @@ type Key = [u8; KEY];
 
 /// Vectors of one model by their texts' fingerprints.
 #[derive(Debug, Default, PartialEq)]
-pub struct Remembered {
+pub struct VectorFile {
     vectors: HashMap<Key, Vec<f32>>,
 }
 
@@ -22,8 +22,8 @@ fn key(model: &str, text: &str) -> Key {
     digest[..KEY].try_into().expect("the digest is longer than the key")
 }
 
-impl Remembered {
-    /// Reads the file; empty when it is not there or not whole: then the vectors are made again.
+impl VectorFile {
+    /// Reads the file; empty when it is not there or not complete: then the vectors are computed again.
     #[must_use]
     pub fn read(file: &Path) -> Self {
         fs::read(file).ok().and_then(|bytes| Self::parse(&bytes)).unwrap_or_default()
@@ -50,8 +50,8 @@ impl Remembered {
         self.vectors.get(&key(model, text))
     }
 
-    /// Writes these vectors of one model, all of the same length, in place of what was there; whoever reads sees the
-    /// old file or the new one.
+    /// Writes these vectors of one model, all of the same length, in place of those before. A reader sees the old file
+    /// or the new one.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -84,22 +84,22 @@ mod tests {
     fn what_is_written_is_read_and_only_for_its_model() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/vectors.bin");
-        assert_eq!(Remembered::read(&file), Remembered::default());
-        Remembered::write(&file, "m", [("one", &[0.5, 1.0][..]), ("two", &[2.0, 3.0][..])].into_iter()).unwrap();
-        let read = Remembered::read(&file);
+        assert_eq!(VectorFile::read(&file), VectorFile::default());
+        VectorFile::write(&file, "m", [("one", &[0.5, 1.0][..]), ("two", &[2.0, 3.0][..])].into_iter()).unwrap();
+        let read = VectorFile::read(&file);
         assert_eq!(read.get("m", "two"), Some(&vec![2.0, 3.0]));
         assert_eq!(read.get("other", "two"), None);
         assert_eq!(read.get("m", "three"), None);
         let whole = fs::read(&file).unwrap();
         fs::write(&file, &whole[..whole.len() - 1]).unwrap();
-        assert_eq!(Remembered::read(&file), Remembered::default(), "cut off");
+        assert_eq!(VectorFile::read(&file), VectorFile::default(), "cut off");
     }
 
     proptest! {
         #[test]
         fn no_file_makes_it_panic(bytes: Vec<u8>) {
-            let _ = Remembered::parse(&[MAGIC, &bytes].concat());
-            let _ = Remembered::parse(&bytes);
+            let _ = VectorFile::parse(&[MAGIC, &bytes].concat());
+            let _ = VectorFile::parse(&bytes);
         }
     }
 }
