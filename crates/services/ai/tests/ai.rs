@@ -26,6 +26,7 @@ use bookworm_contracts::grpc::{
     ai::{EmbedRequest, Purpose, StatusRequest, ai_client::AiClient},
     methods,
 };
+use bookworm_testing::eventually;
 use futures::{FutureExt, future::join_all};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -40,14 +41,6 @@ async fn embed(service: &AiService, texts: &[&str], purpose: Purpose) -> Result<
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     let answer = client(service).embed(EmbedRequest { texts, purpose: purpose.into() }).await?.into_inner();
     Ok(answer.vectors.into_iter().map(|vector| vector.values).collect())
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 type Answers = fn(&[Arc<str>]) -> Result<Vec<Vec<f32>>, ProviderError>;
@@ -141,12 +134,12 @@ async fn a_query_does_not_wait_for_the_background() {
         let service = service.clone();
         async move { embed(&service, &["one", "two", "three", "four", "five", "six"], Purpose::Background).await }
     });
-    until("the background is at work", || fake.begun.load(Ordering::SeqCst) == 1).await;
+    eventually("the background is at work", async || fake.begun.load(Ordering::SeqCst) == 1).await;
     let query = tokio::spawn({
         let service = service.clone();
         async move { embed(&service, &["query"], Purpose::Query).await }
     });
-    until("the query is at work too", || fake.begun.load(Ordering::SeqCst) == 2).await;
+    eventually("the query is at work too", async || fake.begun.load(Ordering::SeqCst) == 2).await;
     fake.go.add_permits(9);
     query.await.unwrap().unwrap();
     assert_eq!(indexing.await.unwrap().unwrap().len(), 6);
@@ -174,7 +167,7 @@ async fn a_full_line_is_said_at_once_and_work_nobody_wants_any_more_is_not_done(
         let service = service.clone();
         async move { embed(&service, &["first"], Purpose::Background).await }
     });
-    until("the first is at work", || fake.begun.load(Ordering::SeqCst) == 1).await;
+    eventually("the first is at work", async || fake.begun.load(Ordering::SeqCst) == 1).await;
     let mut waiting = Box::pin(embed(&service, &["given up"; 4], Purpose::Background));
     for _ in 0..100 {
         assert!(waiting.as_mut().now_or_never().is_none(), "nothing is answered yet");
@@ -242,8 +235,8 @@ async fn without_a_model_the_reason_is_told() {
     let service = AiService::open(Dependencies { settings: settings.clone() }).unwrap();
     let status = embed(&service, &["text"], Purpose::Query).await.unwrap_err();
     assert!(status.code() == Code::Unavailable && status.message().contains("scripts/model"), "{status}");
-    let said = client(&service).status(StatusRequest {}).await.unwrap().into_inner();
-    assert!(!said.ready && said.problem.contains("scripts/model") && said.model.is_empty(), "{said:?}");
+    let status = client(&service).status(StatusRequest {}).await.unwrap().into_inner();
+    assert!(!status.ready && status.problem.contains("scripts/model") && status.model.is_empty(), "{status:?}");
 
     settings.provider = AiProvider::Local;
     assert!(
@@ -255,7 +248,7 @@ async fn without_a_model_the_reason_is_told() {
         std::fs::write(folder.path().join(file), b"\x08\0\0\0\0\0\0\0not json").unwrap();
     }
     let service = AiService::open(Dependencies { settings }).unwrap();
-    until("the broken file was read", || service.status().problem.contains("cannot be read")).await;
+    eventually("the broken file was read", async || service.status().problem.contains("cannot be read")).await;
     assert_eq!(embed(&service, &["text"], Purpose::Query).await.unwrap_err().code(), Code::Unavailable);
 }
 
@@ -524,7 +517,7 @@ async fn the_service_loads_the_model_while_the_shop_starts() {
         AiService::open(Dependencies { settings: Settings { model_dir: Some(folder), ..Settings::default() } })
             .unwrap();
     assert!(start.elapsed() < Duration::from_millis(300), "opening must not wait for the model");
-    until("the model is loaded", || service.status().ready).await;
+    eventually("the model is loaded", async || service.status().ready).await;
     let texts: Vec<String> = (0..20).map(|n| format!("book number {n}")).collect();
     let calls = join_all(texts.iter().map(|text| {
         let (service, purpose) =

@@ -1,7 +1,7 @@
 //! The SQL store passes the contract on every database, and reads and writes the stored form of `golden/`.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bookworm_chat::{
@@ -14,10 +14,13 @@ use bookworm_chat::{
     },
     store::{Agent, CannedReply, Change, ChatStore, SqlStore, contract},
 };
-use bookworm_db::{Databases, Db, FromRow, Pool, Sql, Value, values};
+use bookworm_db::{Db, FromRow, Sql, values};
 use bookworm_kernel::{Cause, Clock, ConversationId, CustomerId, Email, ManualClock, OrderId, Timestamp};
+use bookworm_testing::{TestDatabases, clock, execute, on_every_database};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
+
+on_every_database!(the_contract, rows_of_earlier_releases_are_read_and_new_ones_are_the_same);
 
 /// A store on a database of its own, and its clock.
 struct Bench {
@@ -27,9 +30,9 @@ struct Bench {
 }
 
 impl Bench {
-    async fn new(databases: &Databases) -> Self {
-        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
-        let db = databases.open("chat").await.unwrap();
+    async fn new(home: &TestDatabases) -> Self {
+        let clock = clock();
+        let db = home.databases.open("chat").await.unwrap();
         let store = SqlStore::open(db.clone(), clock.clone()).await.unwrap();
         Self { db, clock, store }
     }
@@ -50,49 +53,18 @@ impl contract::Bench for Bench {
     }
 }
 
-/// Runs a test on a new SQLite database, and on a new PostgreSQL one when there is a server.
-async fn on_each<F: Future<Output = ()>>(test: impl Fn(Databases) -> F) {
-    let folder = tempfile::tempdir().unwrap();
-    test(Databases::Sqlite(folder.path().to_owned())).await;
-    let Ok(url) = std::env::var("BOOKWORM_TEST_POSTGRES") else {
-        eprintln!("SKIPPED on PostgreSQL: set BOOKWORM_TEST_POSTGRES to a postgres:// URL");
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must run against PostgreSQL too");
-        return;
-    };
-    let prefix = format!("test_{}_", Uuid::now_v7().simple());
-    test(Databases::Postgres { url: url.clone(), max_connections: 8, prefix: prefix.clone() }).await;
-    let server = Pool::connect(&url).await.unwrap();
-    server.batch(&format!("DROP SCHEMA \"{prefix}chat\" CASCADE")).await.unwrap();
-    server.close().await;
-}
-
 /// Empties the tables.
 async fn clear(db: &Db) {
-    let cleared: Result<(), bookworm_db::DbError> = db
-        .transact(|tx| {
-            Box::pin(async move {
-                for table in ["conversations", "messages", "notes", "agents", "canned_replies", "outbox"] {
-                    tx.exec(&format!("DELETE FROM {table}"), []).await?;
-                }
-                Ok(())
-            })
-        })
-        .await;
-    cleared.unwrap();
+    for table in ["conversations", "messages", "notes", "agents", "canned_replies", "outbox"] {
+        execute(db, format!("DELETE FROM {table}"), []).await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_passes_the_contract() {
-    on_each(|databases| async move {
-        let first = Bench::new(&databases).await;
-        let db = first.db.clone();
-        contract::run(async || {
-            clear(&db).await;
-            let clock = Arc::new(ManualClock::at(first.clock.now()));
-            Bench { store: SqlStore::open(db.clone(), clock.clone()).await.unwrap(), db: db.clone(), clock }
-        })
-        .await;
-        first.store.close().await;
+async fn the_contract(home: &TestDatabases) {
+    contract::run(async || {
+        let bench = Bench::new(home).await;
+        clear(&bench.db).await;
+        bench
     })
     .await;
 }
@@ -239,73 +211,52 @@ async fn document(db: &Db, table: &str) -> String {
     row.unwrap().document
 }
 
-async fn insert(db: &Db, sql: &'static str, values: Vec<Value>) {
-    let inserted: Result<u64, bookworm_db::DbError> =
-        db.transact(move |tx| Box::pin(async move { tx.exec(sql, values).await })).await;
-    assert_eq!(inserted.unwrap(), 1);
-}
+async fn rows_of_earlier_releases_are_read_and_new_ones_are_the_same(home: &TestDatabases) {
+    let bench = Bench::new(home).await;
+    let (db, store) = (&bench.db, &bench.store);
+    let conversation = conversation();
 
-#[tokio::test]
-async fn rows_of_earlier_releases_are_read_and_new_ones_are_the_same() {
-    on_each(|databases| async move {
-        let bench = Bench::new(&databases).await;
-        let (db, store) = (&bench.db, &bench.store);
-        let conversation = conversation();
+    store.put_agent(&agent()).await.unwrap();
+    store.put_canned_replies(&replies(), 0).await.unwrap();
+    let change = Change {
+        conversation: conversation.clone(),
+        expected: None,
+        messages: vec![message()],
+        letters: Vec::new(),
+        taken_by: None,
+        cause: Cause::start(),
+    };
+    store.commit(change).await.unwrap();
+    assert!(store.add_note(&note()).await.unwrap());
+    for (table, name) in [
+        ("conversations", "conversation"),
+        ("messages", "message"),
+        ("notes", "note"),
+        ("agents", "agent"),
+        ("canned_replies", "canned-replies"),
+    ] {
+        assert_eq!(document(db, table).await, golden(name), "{table}");
+    }
 
-        store.put_agent(&agent()).await.unwrap();
-        store.put_canned_replies(&replies(), 0).await.unwrap();
-        let change = Change {
-            conversation: conversation.clone(),
-            expected: None,
-            messages: vec![message()],
-            letters: Vec::new(),
-            taken_by: None,
-            cause: Cause::start(),
-        };
-        store.commit(change).await.unwrap();
-        assert!(store.add_note(&note()).await.unwrap());
-        for (table, name) in [
-            ("conversations", "conversation"),
-            ("messages", "message"),
-            ("notes", "note"),
-            ("agents", "agent"),
-            ("canned_replies", "canned-replies"),
-        ] {
-            assert_eq!(document(db, table).await, golden(name), "{table}");
-        }
-
-        clear(db).await;
-        insert(
-            db,
+    clear(db).await;
+    let rows = [
+        (
             "INSERT INTO conversations (id, version, status, updated_at, document) VALUES ($1, 9, 'with_agent', 0, $2)",
-            values![id(1), golden("conversation")].to_vec(),
-        )
-        .await;
-        insert(
-            db,
-            "INSERT INTO messages (conversation_id, seq, side, document) VALUES ($1, 5, 'agent', $2)",
-            values![id(1), golden("message-plain")].to_vec(),
-        )
-        .await;
-        insert(
-            db,
-            "INSERT INTO notes (id, conversation_id, document) VALUES ($1, $1, $2)",
-            values![id(1), golden("note")].to_vec(),
-        )
-        .await;
-        insert(db, "INSERT INTO agents (id, document) VALUES ($1, $2)", values![id(7), golden("agent")].to_vec()).await;
-        insert(
-            db,
-            "INSERT INTO canned_replies (id, version, document) VALUES (1, 4, $1)",
-            values![golden("canned-replies")].to_vec(),
-        )
-        .await;
-        assert_eq!(store.find(conversation.id).await.unwrap(), Some(conversation.clone()));
-        assert_eq!(store.messages(conversation.id, 0, 10).await.unwrap(), [plain_message()]);
-        assert_eq!(store.notes(conversation.id, 10).await.unwrap(), [note()]);
-        assert_eq!(store.agents().await.unwrap(), [agent()]);
-        assert_eq!(store.canned_replies().await.unwrap(), (replies(), 4));
-        store.close().await;
-    })
-    .await;
+            "conversation",
+        ),
+        ("INSERT INTO messages (conversation_id, seq, side, document) VALUES ($1, 5, 'agent', $2)", "message-plain"),
+        ("INSERT INTO notes (id, conversation_id, document) VALUES ($1, $1, $2)", "note"),
+        ("INSERT INTO agents (id, document) VALUES ($1, $2)", "agent"),
+    ];
+    for (sql, name) in rows {
+        assert_eq!(execute(db, sql, values![id(1), golden(name)]).await, 1);
+    }
+    let replies_row = "INSERT INTO canned_replies (id, version, document) VALUES (1, 4, $1)";
+    assert_eq!(execute(db, replies_row, values![golden("canned-replies")]).await, 1);
+    assert_eq!(store.find(conversation.id).await.unwrap(), Some(conversation.clone()));
+    assert_eq!(store.messages(conversation.id, 0, 10).await.unwrap(), [plain_message()]);
+    assert_eq!(store.notes(conversation.id, 10).await.unwrap(), [note()]);
+    assert_eq!(store.agents().await.unwrap(), [agent()]);
+    assert_eq!(store.canned_replies().await.unwrap(), (replies(), 4));
+    store.close().await;
 }

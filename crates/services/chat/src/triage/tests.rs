@@ -8,6 +8,7 @@ use bookworm_contracts::grpc::{
     },
     methods,
 };
+use bookworm_testing::eventually;
 use tonic::{Request, Response, Status};
 
 use super::*;
@@ -65,16 +66,6 @@ impl Ai for FakeModel {
     }
 }
 
-async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..3000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited in vain");
-}
-
 async fn intent_of(triage: &Triage, text: &str) -> Intent {
     triage.classify(text, &Cause::start()).await.intent
 }
@@ -112,7 +103,7 @@ async fn vectors_take_over_once_and_a_restart_asks_for_none() {
     assert_eq!(intent_of(&triage, "hello").await, Intent::Greeting);
     assert!(!triage.knows_meaning());
     model.0.down.store(false, Ordering::SeqCst);
-    until(|| triage.knows_meaning()).await;
+    eventually("the triage learns", async || triage.knows_meaning()).await;
     assert_eq!(model.0.texts.load(Ordering::SeqCst), triage.0.examples.len());
     let found = triage.classify("where is my order", &Cause::start()).await;
     assert!(found.embedded.is_some() && found.intent == Intent::TrackOrder, "{found:?}");
@@ -120,7 +111,7 @@ async fn vectors_take_over_once_and_a_restart_asks_for_none() {
     let again = Triage::open(Some(model.ways()), folder.path());
     let before = model.0.texts.load(Ordering::SeqCst);
     let learning_again = tokio::spawn(again.clone().learn(stop.clone()));
-    until(|| again.knows_meaning()).await;
+    eventually("the triage learns", async || again.knows_meaning()).await;
     assert_eq!(model.0.texts.load(Ordering::SeqCst), before, "all were on disk");
 
     model.0.down.store(true, Ordering::SeqCst);

@@ -15,6 +15,7 @@ use axum::{
 use bookworm_cache::{Lookup, SharedCacheError, memory::MemoryCache};
 use bookworm_http::auth::{AccountClaims, Role};
 use bookworm_kernel::{BookId, CustomerId, ManualClock, SystemClock, Timestamp};
+use bookworm_testing::eventually;
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -120,7 +121,7 @@ impl Shop {
     }
 
     async fn called(&self, times: usize) {
-        eventually(|| self.calls() >= times).await;
+        eventually("the service is called", async || self.calls() >= times).await;
     }
 
     fn send(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
@@ -157,14 +158,6 @@ async fn got(response: Response) -> Got {
 
 fn is(body: &str, cache: &str) -> Got {
     Got { status: StatusCode::OK, body: body.to_owned(), cache: cache.to_owned() }
-}
-
-async fn eventually(holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "did not come true");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 const MISS: &str = "bookworm; fwd=miss; stored";
@@ -256,7 +249,7 @@ async fn a_stampede_asks_once() {
     // The one who asked first goes away; whoever that was, the answer still comes for all others.
     crowd[0].abort();
     let joined = || shop.cache.single_flight.followers();
-    eventually(|| joined() >= 99).await;
+    eventually("the others wait", async || joined() >= 99).await;
     shop.release(100);
     let (mut first, mut collapsed) = (0, 0);
     for one in crowd {
@@ -282,7 +275,7 @@ async fn an_answer_whose_clients_went_away_is_cached() {
     only.abort();
     assert!(only.await.unwrap_err().is_cancelled());
     shop.release(1);
-    eventually(|| shop.cache.single_flight.fetches() == 0).await;
+    eventually("the fetch ends", async || shop.cache.single_flight.fetches() == 0).await;
     assert_eq!(shop.get("/search?q=a").await, is("1", "bookworm; hit; ttl=30"));
 }
 
@@ -318,7 +311,7 @@ async fn degraded_answers_are_shared_and_not_cached_and_private_ones_are_not_eve
         shop.answers_with(&[("cache-control", control)]);
         shop.pause();
         let waiting: Vec<_> = (0..10).map(|_| shop.spawn("/search?q=a")).collect();
-        eventually(|| shop.cache.single_flight.followers() >= 10).await;
+        eventually("the others wait", async || shop.cache.single_flight.followers() >= 10).await;
         shop.release(100);
         for one in waiting {
             let answer = one.await.unwrap();
@@ -340,7 +333,7 @@ async fn a_stale_answer_is_given_while_one_new_one_is_fetched() {
     }
     shop.called(2).await;
     shop.release(100);
-    eventually(|| shop.cache.single_flight.fetches() == 0).await;
+    eventually("the fetch ends", async || shop.cache.single_flight.fetches() == 0).await;
     assert_eq!(shop.get("/search?q=a").await, is("2", "bookworm; hit; ttl=30"));
     assert_eq!(shop.calls(), 2);
     // Too old to be given to anybody.
@@ -356,7 +349,7 @@ async fn a_refresh_that_fails_leaves_the_stale_answer() {
     shop.makes(|_| Problem::new(ErrorCode::Unavailable).into_response());
     for n in 0..3 {
         assert_eq!(shop.get("/search?q=a").await.body, "1");
-        eventually(|| shop.calls() == 2 + n && shop.cache.single_flight.fetches() == 0).await;
+        eventually("the fetch ends", async || shop.calls() == 2 + n && shop.cache.single_flight.fetches() == 0).await;
     }
 }
 
@@ -402,7 +395,7 @@ async fn an_answer_fetched_during_a_change_is_not_cached_nor_given_to_later_requ
     shop.called(1).await;
     shop.cache.invalidate("test", &[Tag::Listings]).await;
     let after = shop.spawn("/search?q=a");
-    eventually(|| shop.cache.single_flight.followers() >= 2).await;
+    eventually("the others wait", async || shop.cache.single_flight.followers() >= 2).await;
     shop.release(1);
     assert_eq!(before.await.unwrap(), is("1", "bookworm; fwd=miss"), "they asked before the change");
     shop.called(2).await;
@@ -421,7 +414,7 @@ async fn a_refresh_during_a_change_is_not_cached() {
     shop.called(2).await;
     shop.cache.invalidate("test", &[Tag::Listings]).await;
     shop.release(1);
-    eventually(|| shop.cache.single_flight.fetches() == 0).await;
+    eventually("the fetch ends", async || shop.cache.single_flight.fetches() == 0).await;
     shop.release(1);
     assert_eq!(shop.get("/search?q=a").await, is("3", MISS));
 }
@@ -439,7 +432,7 @@ async fn answers_for_other_headers_are_other_answers() {
     let german = languages("de");
     shop.called(1).await;
     let french = languages("fr");
-    eventually(|| shop.cache.single_flight.followers() >= 2).await;
+    eventually("the others wait", async || shop.cache.single_flight.followers() >= 2).await;
     shop.release(100);
     assert_eq!((german.await.unwrap().body, french.await.unwrap().body), ("1".to_owned(), "2".to_owned()));
     let ask = |language: &'static str| {
@@ -557,7 +550,7 @@ async fn gateways_share_what_they_learn_and_what_changes() {
     // Each begins by invalidating everything, so both come before anything is put there.
     two.get("/search?q=z").await;
     assert_eq!(one.get("/search?q=a").await.body, "1");
-    eventually(|| shared.cache.len() == 2).await;
+    eventually("the shared cache has it", async || shared.cache.len() == 2).await;
     one.clock.advance(Duration::from_secs(3));
     two.clock.advance(Duration::from_secs(3));
     assert_eq!(two.get("/search?q=a").await, is("1", "bookworm; hit; ttl=27; detail=shared"));
@@ -586,7 +579,7 @@ async fn a_second_level_that_is_down_or_slow_is_felt_by_nobody() {
         shared.down.store(false, Ordering::SeqCst);
         shop.clock.advance(Duration::from_secs(2));
         shop.get("/search?q=b").await;
-        eventually(|| !shared.cache.is_empty()).await;
+        eventually("the shared cache has it", async || !shared.cache.is_empty()).await;
     }
 }
 
@@ -595,7 +588,7 @@ async fn after_a_missed_invalidation_nothing_from_before_is_used() {
     let (shared, one, two) = two_gateways();
     two.get("/search?q=z").await;
     one.get("/search?q=a").await;
-    eventually(|| shared.cache.len() == 2).await;
+    eventually("the shared cache has it", async || shared.cache.len() == 2).await;
     shared.down.store(true, Ordering::SeqCst);
     two.cache.invalidate("test", &[Tag::Listings]).await;
     shared.down.store(false, Ordering::SeqCst);
@@ -609,7 +602,7 @@ async fn after_a_missed_invalidation_nothing_from_before_is_used() {
 async fn what_the_second_level_was_given_by_another_release_is_a_miss() {
     let (shared, shop, _) = two_gateways();
     shop.get("/search?q=z").await;
-    eventually(|| shared.cache.len() == 1).await;
+    eventually("the shared cache has it", async || shared.cache.len() == 1).await;
     let tick = shared.get("").await.unwrap().tick;
     let long = Duration::from_secs(60);
     shared.put("GET /api/v1/search?q=a", Bytes::from_static(b"\xff{}"), &[], tick, long).await.unwrap();
