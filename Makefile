@@ -80,7 +80,7 @@ search-speed: build ## Time the search on the same shop of many books
 .PHONY: intents-quality test-llm
 intents-quality: ## Score the chat's understanding on judged sentences (DATA=folder; see docs/chat.md)
 	@scripts/model || echo "WITHOUT A MODEL: only words are scored" >&2
-	cargo run --release --locked -p bookworm-chat --example intents_quality -- $(if $(wildcard $(DATA)/intents-dev),$(DATA)/intents-dev,$(DATA))
+	cargo run --release --locked -p bookworm-testkit --example intents_quality -- $(if $(wildcard $(DATA)/intents-dev),$(DATA)/intents-dev,$(DATA))
 
 test-llm: ## Test the chat's language model with a real server and a small real model
 	scripts/test-llm

@@ -9,3 +9,4 @@ mod customers;
 mod house;
 mod limits;
 mod shop;
+mod writer;

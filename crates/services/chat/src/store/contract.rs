@@ -43,7 +43,7 @@ pub async fn run<B: Bench>(new: impl AsyncFn() -> B) {
     macro_rules! tests {
         ($($name:ident),* $(,)?) => {$(
             eprintln!("contract: {}", stringify!($name));
-            $name(&House::on(&new().await).await).await;
+            $name(&Fixture::on(&new().await).await).await;
         )*};
     }
     tests!(
@@ -65,7 +65,7 @@ pub async fn run<B: Bench>(new: impl AsyncFn() -> B) {
 }
 
 /// A store, and when its test began.
-struct House<'a> {
+struct Fixture<'a> {
     bench: &'a dyn Bench,
     store: Arc<dyn ChatStore>,
     start: Timestamp,
@@ -127,7 +127,7 @@ fn change(before: Option<&Conversation>, decision: Decision) -> Change {
     }
 }
 
-impl<'a> House<'a> {
+impl<'a> Fixture<'a> {
     async fn on(bench: &'a impl Bench) -> Self {
         Self { bench, store: bench.open().await, start: bench.now() }
     }
@@ -178,205 +178,205 @@ fn ids(conversations: &[Conversation]) -> Vec<ConversationId> {
     conversations.iter().map(|conversation| conversation.id).collect()
 }
 
-async fn a_change_is_stored_as_a_whole_or_not_at_all(house: &House<'_>) {
+async fn a_change_is_stored_as_a_whole_or_not_at_all(fixture: &Fixture<'_>) {
     let id = Uuid::new_v4();
-    let started = house.start(somebody(None), house.at(1)).await;
-    let said = house.says(&started, id, house.at(2)).await;
-    assert_eq!(house.store.find(said.id).await.unwrap().as_ref(), Some(&said));
+    let started = fixture.start(somebody(None), fixture.at(1)).await;
+    let sent = fixture.says(&started, id, fixture.at(2)).await;
+    assert_eq!(fixture.store.find(sent.id).await.unwrap().as_ref(), Some(&sent));
 
-    let late = started.customer_says(&words("Late"), Uuid::new_v4(), 100, house.at(3)).unwrap();
-    let conflict = house.store.commit(change(Some(&started), late)).await;
+    let late = started.customer_says(&words("Late"), Uuid::new_v4(), 100, fixture.at(3)).unwrap();
+    let conflict = fixture.store.commit(change(Some(&started), late)).await;
     assert!(matches!(conflict, Err(CommitError::Conflict)), "{conflict:?}");
 
-    let again = said.customer_says(&words("Again"), id, 100, house.at(3)).unwrap();
-    let letter = answer(&said, "Here");
-    let duplicate = Change { letters: vec![letter.clone()], ..change(Some(&said), again) };
-    let duplicate = house.store.commit(duplicate).await;
+    let again = sent.customer_says(&words("Again"), id, 100, fixture.at(3)).unwrap();
+    let letter = answer(&sent, "Here");
+    let duplicate = Change { letters: vec![letter.clone()], ..change(Some(&sent), again) };
+    let duplicate = fixture.store.commit(duplicate).await;
     assert!(matches!(duplicate, Err(CommitError::Duplicate)), "{duplicate:?}");
 
-    assert_eq!(house.store.find(said.id).await.unwrap().as_ref(), Some(&said), "nothing of either was stored");
-    let messages = house.store.messages(said.id, 0, 10).await.unwrap();
+    assert_eq!(fixture.store.find(sent.id).await.unwrap().as_ref(), Some(&sent), "nothing of either was stored");
+    let messages = fixture.store.messages(sent.id, 0, 10).await.unwrap();
     assert_eq!(messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["Where is it?"]);
-    let waiting = || async { house.store.outbox().waiting(10).await.unwrap().len() };
+    let waiting = || async { fixture.store.outbox().waiting(10).await.unwrap().len() };
     assert_eq!(waiting().await, 0, "no mail without its message");
-    let good = said.customer_says(&words("Good"), Uuid::new_v4(), 100, house.at(3)).unwrap();
-    house.store.commit(Change { letters: vec![letter], ..change(Some(&said), good) }).await.unwrap();
+    let good = sent.customer_says(&words("Good"), Uuid::new_v4(), 100, fixture.at(3)).unwrap();
+    fixture.store.commit(Change { letters: vec![letter], ..change(Some(&sent), good) }).await.unwrap();
     assert_eq!(waiting().await, 1);
 }
 
-async fn the_same_id_is_one_message_of_each_side(house: &House<'_>) {
+async fn the_same_id_is_one_message_of_each_side(fixture: &Fixture<'_>) {
     let id = Uuid::new_v4();
-    house.store.put_agent(&house.at_work(1, 3)).await.unwrap();
-    let queued = house.queued(house.at(1)).await;
-    let said = house.says(&queued, id, house.at(2)).await;
-    let with = house.taken(&said, 1, house.at(3)).await.unwrap();
-    let answer = with.agent_says(agent(1).id, &words("Here"), id, true, 100, house.at(4)).unwrap();
-    house.put(&with, answer).await;
-    let sent = |side| house.store.sent(said.id, side, id);
+    fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap();
+    let queued = fixture.queued(fixture.at(1)).await;
+    let asked = fixture.says(&queued, id, fixture.at(2)).await;
+    let with = fixture.taken(&asked, 1, fixture.at(3)).await.unwrap();
+    let answer = with.agent_says(agent(1).id, &words("Here"), id, true, 100, fixture.at(4)).unwrap();
+    fixture.put(&with, answer).await;
+    let sent = |side| fixture.store.sent(asked.id, side, id);
     assert_eq!(sent(Side::Customer).await.unwrap().map(|message| message.text), Some("Where is it?".into()));
     assert_eq!(sent(Side::Agent).await.unwrap().map(|message| message.text), Some("Here".into()));
-    assert_eq!(house.store.sent(said.id, Side::Agent, Uuid::new_v4()).await.unwrap(), None);
-    assert_eq!(house.store.sent(ConversationId::new(), Side::Agent, id).await.unwrap(), None);
+    assert_eq!(fixture.store.sent(asked.id, Side::Agent, Uuid::new_v4()).await.unwrap(), None);
+    assert_eq!(fixture.store.sent(ConversationId::new(), Side::Agent, id).await.unwrap(), None);
 }
 
-async fn messages_are_read_from_either_end(house: &House<'_>) {
-    let mut conversation = house.start(somebody(None), house.at(1)).await;
+async fn messages_are_read_from_either_end(fixture: &Fixture<'_>) {
+    let mut conversation = fixture.start(somebody(None), fixture.at(1)).await;
     for n in 0..5 {
-        conversation = house.says(&conversation, Uuid::new_v4(), house.at(n)).await;
+        conversation = fixture.says(&conversation, Uuid::new_v4(), fixture.at(n)).await;
     }
     let numbers = |messages: Vec<Message>| messages.into_iter().map(|message| message.seq).collect::<Vec<_>>();
-    assert_eq!(numbers(house.store.messages(conversation.id, 2, 2).await.unwrap()), [3, 4]);
-    assert_eq!(numbers(house.store.messages_before(conversation.id, 4, 2).await.unwrap()), [2, 3]);
-    assert_eq!(house.store.message(conversation.id, 3).await.unwrap().map(|message| message.seq), Some(3));
-    assert_eq!(house.store.message(conversation.id, 6).await.unwrap(), None);
+    assert_eq!(numbers(fixture.store.messages(conversation.id, 2, 2).await.unwrap()), [3, 4]);
+    assert_eq!(numbers(fixture.store.messages_before(conversation.id, 4, 2).await.unwrap()), [2, 3]);
+    assert_eq!(fixture.store.message(conversation.id, 3).await.unwrap().map(|message| message.seq), Some(3));
+    assert_eq!(fixture.store.message(conversation.id, 6).await.unwrap(), None);
 }
 
-async fn the_queue_is_in_order_and_conversations_of_lost_agents_come_first(house: &House<'_>) {
-    house.store.put_agent(&house.at_work(1, 3)).await.unwrap();
+async fn the_queue_is_in_order_and_conversations_of_lost_agents_come_first(fixture: &Fixture<'_>) {
+    fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap();
     let (first, second, third) =
-        (house.queued(house.at(1)).await, house.queued(house.at(2)).await, house.queued(house.at(3)).await);
-    let with = house.taken(&third, 1, house.at(4)).await.unwrap();
-    assert_eq!(ids(&house.store.waiting(10).await.unwrap()), [first.id, second.id]);
-    let lost = house.put(&with, with.agent_is_lost(agent(1).id, house.at(50))).await;
-    assert_eq!(ids(&house.store.waiting(10).await.unwrap()), [third.id, first.id, second.id]);
-    assert_eq!(ids(&house.store.waiting(2).await.unwrap()), [third.id, first.id]);
-    let ahead = |conversation: &Conversation| house.store.ahead_of(conversation.rank().unwrap());
+        (fixture.queued(fixture.at(1)).await, fixture.queued(fixture.at(2)).await, fixture.queued(fixture.at(3)).await);
+    let with = fixture.taken(&third, 1, fixture.at(4)).await.unwrap();
+    assert_eq!(ids(&fixture.store.waiting(10).await.unwrap()), [first.id, second.id]);
+    let lost = fixture.put(&with, with.agent_is_lost(agent(1).id, fixture.at(50))).await;
+    assert_eq!(ids(&fixture.store.waiting(10).await.unwrap()), [third.id, first.id, second.id]);
+    assert_eq!(ids(&fixture.store.waiting(2).await.unwrap()), [third.id, first.id]);
+    let ahead = |conversation: &Conversation| fixture.store.ahead_of(conversation.rank().unwrap());
     assert_eq!((ahead(&lost).await.unwrap(), ahead(&second).await.unwrap()), (0, 2));
 }
 
-async fn nobody_gets_more_than_their_capacity_however_many_are_given_at_once(house: &House<'_>) {
-    house.store.put_agent(&house.at_work(1, 3)).await.unwrap();
+async fn nobody_gets_more_than_their_capacity_however_many_are_given_at_once(fixture: &Fixture<'_>) {
+    fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap();
     let mut waiting = Vec::new();
     for n in 0..10 {
-        waiting.push(house.queued(house.at(n)).await);
+        waiting.push(fixture.queued(fixture.at(n)).await);
     }
-    let taken = waiting.iter().map(|conversation| house.taken(conversation, 1, house.at(20)));
+    let taken = waiting.iter().map(|conversation| fixture.taken(conversation, 1, fixture.at(20)));
     let taken = join_all(taken).await;
     assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 3);
     assert!(taken.iter().all(|taken| matches!(taken, Ok(_) | Err(CommitError::AgentFull))));
-    assert_eq!(house.store.loads().await.unwrap(), [(agent(1).id, 3)]);
-    let refused = house.taken(&waiting[9], 2, house.at(20)).await;
+    assert_eq!(fixture.store.loads().await.unwrap(), [(agent(1).id, 3)]);
+    let refused = fixture.taken(&waiting[9], 2, fixture.at(20)).await;
     assert!(matches!(refused, Err(CommitError::AgentFull)), "nobody knows this agent");
 }
 
-async fn a_conversation_is_taken_once(house: &House<'_>) {
+async fn a_conversation_is_taken_once(fixture: &Fixture<'_>) {
     for n in 1..=8 {
-        house.store.put_agent(&house.at_work(n, 3)).await.unwrap();
+        fixture.store.put_agent(&fixture.at_work(n, 3)).await.unwrap();
     }
-    let queued = house.queued(house.at(1)).await;
-    let taken = join_all((1..=8).map(|n| house.taken(&queued, n, house.at(2)))).await;
+    let queued = fixture.queued(fixture.at(1)).await;
+    let taken = join_all((1..=8).map(|n| fixture.taken(&queued, n, fixture.at(2)))).await;
     assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 1);
     assert!(taken.iter().all(|taken| matches!(taken, Ok(_) | Err(CommitError::Conflict))));
 }
 
-async fn lists_show_what_they_are_asked_for(house: &House<'_>) {
+async fn lists_show_what_they_are_asked_for(fixture: &Fixture<'_>) {
     let (ann, bo) = (CustomerId::new(), CustomerId::new());
-    let first = house.start(somebody(Some(ann)), house.at(1)).await;
-    let second = house.start(somebody(Some(ann)), house.at(2)).await;
-    let other = house.start(somebody(Some(bo)), house.at(3)).await;
-    let guest = house.start(somebody(None), house.at(4)).await;
+    let first = fixture.start(somebody(Some(ann)), fixture.at(1)).await;
+    let second = fixture.start(somebody(Some(ann)), fixture.at(2)).await;
+    let other = fixture.start(somebody(Some(bo)), fixture.at(3)).await;
+    let guest = fixture.start(somebody(None), fixture.at(4)).await;
     let list = |filter: Filter, after, limit| {
-        let store = house.store.clone();
+        let store = fixture.store.clone();
         async move { ids(&store.list(&filter, after, limit).await.unwrap()) }
     };
     let of_ann = Filter { customer: Some(ann), ..Filter::default() };
     assert_eq!(list(of_ann.clone(), None, 10).await, [second.id, first.id]);
     assert_eq!(list(of_ann, Some(second.id), 10).await, [first.id]);
     assert_eq!(list(Filter::default(), None, 2).await, [guest.id, other.id]);
-    assert_eq!(house.store.open_from("an address").await.unwrap(), 1);
-    assert_eq!(house.store.open_from("another").await.unwrap(), 0);
+    assert_eq!(fixture.store.open_from("an address").await.unwrap(), 1);
+    assert_eq!(fixture.store.open_from("another").await.unwrap(), 0);
 
-    let closed = first.close(agent(1).id, Resolution::Closed, house.at(9)).unwrap();
-    house.put(&first, closed).await;
-    assert_eq!(ids(&house.store.open_of(ann, 10).await.unwrap()), [second.id]);
+    let closed = first.close(agent(1).id, Resolution::Closed, fixture.at(9)).unwrap();
+    fixture.put(&first, closed).await;
+    assert_eq!(ids(&fixture.store.open_of(ann, 10).await.unwrap()), [second.id]);
     let only_closed = Filter { status: Some(ConversationStatus::Closed), ..Filter::default() };
     assert_eq!(list(only_closed, None, 10).await, [first.id]);
-    let mut census = house.store.census().await.unwrap();
+    let mut census = fixture.store.census().await.unwrap();
     census.sort_by_key(|(_, count)| *count);
     assert_eq!(census, [(ConversationStatus::Closed, 1), (ConversationStatus::Bot, 3)]);
-    let idle = house.store.idle(ConversationStatus::Bot, house.at(4), 10).await.unwrap();
+    let idle = fixture.store.idle(ConversationStatus::Bot, fixture.at(4), 10).await.unwrap();
     assert_eq!(ids(&idle), [second.id, other.id]);
 }
 
-async fn messages_that_wait_for_the_bot_are_found_until_they_are_answered(house: &House<'_>) {
-    let conversation = house.start(somebody(None), house.at(1)).await;
-    let asked = house.says(&conversation, Uuid::new_v4(), house.at(10)).await;
-    assert!(house.store.due(house.at(9), 10).await.unwrap().is_empty());
-    assert_eq!(ids(&house.store.due(house.at(10), 10).await.unwrap()), [asked.id]);
-    house.put(&asked, asked.needs_no_bot(house.at(11))).await;
-    assert!(house.store.due(house.at(99), 10).await.unwrap().is_empty());
+async fn messages_that_wait_for_the_bot_are_found_until_they_are_answered(fixture: &Fixture<'_>) {
+    let conversation = fixture.start(somebody(None), fixture.at(1)).await;
+    let asked = fixture.says(&conversation, Uuid::new_v4(), fixture.at(10)).await;
+    assert!(fixture.store.due(fixture.at(9), 10).await.unwrap().is_empty());
+    assert_eq!(ids(&fixture.store.due(fixture.at(10), 10).await.unwrap()), [asked.id]);
+    fixture.put(&asked, asked.needs_no_bot(fixture.at(11))).await;
+    assert!(fixture.store.due(fixture.at(99), 10).await.unwrap().is_empty());
 }
 
-async fn a_deleted_conversation_leaves_nothing_but_its_mails(house: &House<'_>) {
-    let conversation = house.start(somebody(None), house.at(1)).await;
-    let said = house.says(&conversation, Uuid::new_v4(), house.at(2)).await;
-    let note = Note { conversation_id: said.id, agent: agent(1), text: "A regular".into(), at: house.at(3) };
-    assert!(house.store.add_note(&note).await.unwrap());
-    assert_eq!(house.store.notes(said.id, 10).await.unwrap(), std::slice::from_ref(&note));
-    let more = said.customer_says(&words("More"), Uuid::new_v4(), 100, house.at(3)).unwrap();
-    let said = {
+async fn a_deleted_conversation_leaves_nothing_but_its_mails(fixture: &Fixture<'_>) {
+    let conversation = fixture.start(somebody(None), fixture.at(1)).await;
+    let sent = fixture.says(&conversation, Uuid::new_v4(), fixture.at(2)).await;
+    let note = Note { conversation_id: sent.id, agent: agent(1), text: "A regular".into(), at: fixture.at(3) };
+    assert!(fixture.store.add_note(&note).await.unwrap());
+    assert_eq!(fixture.store.notes(sent.id, 10).await.unwrap(), std::slice::from_ref(&note));
+    let more = sent.customer_says(&words("More"), Uuid::new_v4(), 100, fixture.at(3)).unwrap();
+    let sent = {
         let next = more.next.clone();
-        let letters = vec![answer(&said, "Here")];
-        house.store.commit(Change { letters, ..change(Some(&said), more) }).await.unwrap();
+        let letters = vec![answer(&sent, "Here")];
+        fixture.store.commit(Change { letters, ..change(Some(&sent), more) }).await.unwrap();
         next
     };
-    assert!(house.store.delete(said.id).await.unwrap());
-    assert!(!house.store.delete(said.id).await.unwrap());
-    house.bench.pass(Duration::from_secs(5)).await;
-    assert_eq!(house.store.outbox().waiting(10).await.unwrap().len(), 1, "what was promised is still sent");
-    assert_eq!(house.store.find(said.id).await.unwrap(), None);
-    assert!(house.store.messages(said.id, 0, 10).await.unwrap().is_empty());
-    assert!(house.store.notes(said.id, 10).await.unwrap().is_empty());
-    assert!(!house.store.add_note(&note).await.unwrap(), "there is nothing to note anything on");
-    let more = said.customer_says(&words("Still there?"), Uuid::new_v4(), 100, house.at(4)).unwrap();
-    let conflict = house.store.commit(change(Some(&said), more)).await;
+    assert!(fixture.store.delete(sent.id).await.unwrap());
+    assert!(!fixture.store.delete(sent.id).await.unwrap());
+    fixture.bench.pass(Duration::from_secs(5)).await;
+    assert_eq!(fixture.store.outbox().waiting(10).await.unwrap().len(), 1, "what was promised is still sent");
+    assert_eq!(fixture.store.find(sent.id).await.unwrap(), None);
+    assert!(fixture.store.messages(sent.id, 0, 10).await.unwrap().is_empty());
+    assert!(fixture.store.notes(sent.id, 10).await.unwrap().is_empty());
+    assert!(!fixture.store.add_note(&note).await.unwrap(), "there is nothing to note anything on");
+    let more = sent.customer_says(&words("Still there?"), Uuid::new_v4(), 100, fixture.at(4)).unwrap();
+    let conflict = fixture.store.commit(change(Some(&sent), more)).await;
     assert!(matches!(conflict, Err(CommitError::Conflict)), "{conflict:?}");
 }
 
-async fn agents_and_prepared_answers_are_stored(house: &House<'_>) {
-    let mut known = house.at_work(7, 3);
-    house.store.put_agent(&known).await.unwrap();
-    known.gone_since = Some(house.at(5).plus(Duration::from_secs(1)));
-    house.store.put_agent(&known).await.unwrap();
-    assert_eq!(house.store.agents().await.unwrap(), [known.clone()]);
-    assert_eq!(house.store.agent(known.agent.id).await.unwrap(), Some(known));
+async fn agents_and_prepared_answers_are_stored(fixture: &Fixture<'_>) {
+    let mut known = fixture.at_work(7, 3);
+    fixture.store.put_agent(&known).await.unwrap();
+    known.gone_since = Some(fixture.at(5).plus(Duration::from_secs(1)));
+    fixture.store.put_agent(&known).await.unwrap();
+    assert_eq!(fixture.store.agents().await.unwrap(), [known.clone()]);
+    assert_eq!(fixture.store.agent(known.agent.id).await.unwrap(), Some(known));
 
     let replies = [CannedReply { shortcut: "bye".into(), text: "Good bye".into() }];
-    assert_eq!(house.store.canned_replies().await.unwrap(), (Vec::new(), 0));
-    assert_eq!(house.store.put_canned_replies(&replies, 0).await.unwrap(), Some(1));
-    assert_eq!(house.store.put_canned_replies(&[], 0).await.unwrap(), None, "they were changed meanwhile");
-    assert_eq!(house.store.put_canned_replies(&[], 1).await.unwrap(), Some(2));
-    assert_eq!(house.store.canned_replies().await.unwrap(), (Vec::new(), 2));
+    assert_eq!(fixture.store.canned_replies().await.unwrap(), (Vec::new(), 0));
+    assert_eq!(fixture.store.put_canned_replies(&replies, 0).await.unwrap(), Some(1));
+    assert_eq!(fixture.store.put_canned_replies(&[], 0).await.unwrap(), None, "they were changed meanwhile");
+    assert_eq!(fixture.store.put_canned_replies(&[], 1).await.unwrap(), Some(2));
+    assert_eq!(fixture.store.canned_replies().await.unwrap(), (Vec::new(), 2));
 }
 
-async fn mails_wait_in_the_outbox_until_they_are_published(house: &House<'_>) {
-    let outbox = house.store.outbox();
-    let conversation = house.start(somebody(None), house.at(1)).await;
-    let mut last = house.says(&conversation, Uuid::new_v4(), house.at(2)).await;
+async fn mails_wait_in_the_outbox_until_they_are_published(fixture: &Fixture<'_>) {
+    let outbox = fixture.store.outbox();
+    let conversation = fixture.start(somebody(None), fixture.at(1)).await;
+    let mut last = fixture.says(&conversation, Uuid::new_v4(), fixture.at(2)).await;
     let transcript = Letter::Transcript(TranscriptRequested {
         conversation_id: last.id,
         email: Email::parse("ann@reader.test").unwrap(),
         customer_name: "Ann".into(),
-        started_at: house.at(1),
+        started_at: fixture.at(1),
         lines: Vec::new(),
         proven: false,
     });
     let cause = Cause::start();
     for letters in [vec![answer(&last, "One"), answer(&last, "Two")], vec![transcript]] {
-        let decision = last.customer_says(&words("More"), Uuid::new_v4(), 100, house.at(3)).unwrap();
+        let decision = last.customer_says(&words("More"), Uuid::new_v4(), 100, fixture.at(3)).unwrap();
         let next = decision.next.clone();
-        house.store.commit(Change { letters, cause, ..change(Some(&last), decision) }).await.unwrap();
+        fixture.store.commit(Change { letters, cause, ..change(Some(&last), decision) }).await.unwrap();
         last = next;
     }
     tokio::time::timeout(Duration::from_secs(10), outbox.woken()).await.expect("a commit wakes the relay");
-    house.bench.pass(Duration::from_secs(5)).await;
+    fixture.bench.pass(Duration::from_secs(5)).await;
     let waiting = outbox.waiting(10).await.unwrap();
     let subjects: Vec<&str> = waiting.iter().map(|envelope| envelope.subject.as_str()).collect();
     assert_eq!(subjects, [AnsweredByMail::SUBJECT, AnsweredByMail::SUBJECT, TranscriptRequested::SUBJECT]);
     assert_eq!((&waiting[0].data["text"], &waiting[1].data["text"]), (&"One".into(), &"Two".into()));
     assert!(waiting.iter().all(|envelope| envelope.correlationid == cause.correlation_id));
     assert_eq!(outbox.waiting(2).await.unwrap().len(), 2, "no more than were asked for");
-    let again = house.bench.open().await.outbox().waiting(10).await.unwrap();
+    let again = fixture.bench.open().await.outbox().waiting(10).await.unwrap();
     assert_eq!(again, waiting, "the same until they are removed, for another process too");
 
     outbox.remove(&[waiting[0].id, waiting[1].id]).await.unwrap();
@@ -387,38 +387,38 @@ async fn mails_wait_in_the_outbox_until_they_are_published(house: &House<'_>) {
     assert_eq!(outbox.waiting(10).await.unwrap().len(), 1, "removing again changes nothing");
 }
 
-async fn another_process_reads_what_one_committed(house: &House<'_>) {
-    let other = house.bench.open().await;
-    let mut conversation = house.start(somebody(None), house.at(1)).await;
+async fn another_process_reads_what_one_committed(fixture: &Fixture<'_>) {
+    let other = fixture.bench.open().await;
+    let mut conversation = fixture.start(somebody(None), fixture.at(1)).await;
     for n in 1..=3 {
-        conversation = house.says(&conversation, Uuid::new_v4(), house.at(n)).await;
+        conversation = fixture.says(&conversation, Uuid::new_v4(), fixture.at(n)).await;
         assert_eq!(other.find(conversation.id).await.unwrap().as_ref(), Some(&conversation));
         assert_eq!(other.messages(conversation.id, 0, 10).await.unwrap().len() as u64, n);
-        house.bench.pass(Duration::from_secs(1)).await;
+        fixture.bench.pass(Duration::from_secs(1)).await;
         let messages = other.messages(conversation.id, 0, 10).await.unwrap();
         assert_eq!(messages.iter().map(|message| message.seq).collect::<Vec<_>>(), (1..=n).collect::<Vec<_>>());
     }
     let stale =
-        other.commit(change(None, Conversation::start(conversation.id, somebody(None), "en".into(), house.at(9))));
+        other.commit(change(None, Conversation::start(conversation.id, somebody(None), "en".into(), fixture.at(9))));
     let stale = stale.await;
     assert!(matches!(stale, Err(CommitError::Conflict)), "its id is taken: {stale:?}");
 }
 
-async fn a_client_id_is_one_message_however_often_it_is_sent_at_once(house: &House<'_>) {
-    let conversation = house.start(somebody(None), house.at(1)).await;
+async fn a_client_id_is_one_message_however_often_it_is_sent_at_once(fixture: &Fixture<'_>) {
+    let conversation = fixture.start(somebody(None), fixture.at(1)).await;
     let id = Uuid::new_v4();
     let send = || async {
-        let decision = conversation.customer_says(&words("Where is it?"), id, 100, house.at(2)).unwrap();
-        house.store.commit(change(Some(&conversation), decision)).await
+        let decision = conversation.customer_says(&words("Where is it?"), id, 100, fixture.at(2)).unwrap();
+        fixture.store.commit(change(Some(&conversation), decision)).await
     };
     let sent = join_all((0..8).map(|_| send())).await;
     assert_eq!(sent.iter().filter(|sent| sent.is_ok()).count(), 1);
     let refused = |sent: &Result<(), CommitError>| matches!(sent, Err(CommitError::Conflict | CommitError::Duplicate));
     assert!(sent.iter().all(|sent| sent.is_ok() || refused(sent)), "{sent:?}");
-    assert_eq!(house.store.messages(conversation.id, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(fixture.store.messages(conversation.id, 0, 10).await.unwrap().len(), 1);
 }
 
-async fn it_says_that_it_can_take_a_change(house: &House<'_>) {
-    assert!(!house.store.name().is_empty());
-    house.store.check().await.unwrap();
+async fn it_says_that_it_can_take_a_change(fixture: &Fixture<'_>) {
+    assert!(!fixture.store.name().is_empty());
+    fixture.store.check().await.unwrap();
 }

@@ -1,5 +1,5 @@
 //! Scores the classifier on judged sentences: `intents_quality FOLDER`, where `utterances.tsv` and `out_of_scope.tsv`
-//! hold `sentence<TAB>intent` lines. Prints accuracy, the intents that are taken for others, and how many out-of-scope
+//! contain `sentence<TAB>intent` lines. Prints accuracy, the intents that are taken for others, and how many out-of-scope
 //! sentences are recognised; by meaning when the model is there, and by words alone.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a command for people")]
