@@ -1,9 +1,10 @@
-//! The real program as a process: under attack, at its end, and what it writes down.
+//! The real program as a process: under attack, at its end, killed over its work, and what it writes down.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod crowds;
 mod ending;
+mod imports;
 mod logs;
 mod program;

@@ -25,7 +25,17 @@ pub struct Program {
 impl Program {
     /// Starts the shop with this many descriptors, empty, and with default limits.
     pub async fn start(descriptors: u32, settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), descriptors, settings).await
+    }
+
+    /// Kills it (SIGKILL) and starts it again over the same data.
+    pub async fn killed_and_started(mut self, descriptors: u32, settings: &[(&str, &str)]) -> Self {
+        self.signal("KILL").await;
+        self.ended().await;
+        Self::start_in(self.folder, descriptors, settings).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, descriptors: u32, settings: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut child = Command::new("sh")
             .arg("-c")
