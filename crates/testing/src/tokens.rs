@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use bookworm_http::auth::{AccountClaims, Claims, Role, TokenVerifier};
+use bookworm_http::auth::{self, AccountClaims, Claims, Role, TokenVerifier};
 use bookworm_kernel::{Clock, CustomerId};
-use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use ed25519_dalek::SigningKey;
 use uuid::Uuid;
 
 /// Who signs the tokens of a [`TokenMint`].
@@ -61,10 +60,7 @@ impl TokenMint {
     /// Never: the key is a good one.
     #[must_use]
     pub fn sign(&self, claims: &Claims) -> String {
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(KEY_ID.to_owned());
-        let key = self.key.to_pkcs8_der().unwrap();
-        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(key.as_bytes())).unwrap()
+        auth::sign(KEY_ID, &self.key, claims).unwrap()
     }
 
     /// A token of this account.

@@ -8,10 +8,8 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bookworm_contracts::rest::identity::Role;
 use bookworm_db::{Db, DbError};
-use bookworm_http::auth::{self, Claims};
+use bookworm_http::auth::{self, Claims, SignError};
 use bookworm_kernel::Timestamp;
-use ed25519_dalek::pkcs8::EncodePrivateKey;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -29,15 +27,6 @@ pub(crate) struct Tokens {
     lifetime: Duration,
     ring: RwLock<Arc<KeyRing>>,
     published: watch::Sender<PublicKeys>,
-}
-
-/// A fault of ours while signing.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SignError {
-    #[error("the key cannot be encoded")]
-    Key(#[from] ed25519_dalek::pkcs8::Error),
-    #[error("the token cannot be encoded")]
-    Token(#[from] jsonwebtoken::errors::Error),
 }
 
 impl Tokens {
@@ -82,10 +71,7 @@ impl Tokens {
             roles: account.roles.iter().copied().map(claimed).collect(),
             email_confirmed: account.email_confirmed,
         };
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(signer.kid.clone());
-        let der = signer.key.to_pkcs8_der()?;
-        Ok(jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(der.as_bytes()))?)
+        auth::sign(&signer.kid, &signer.key, &claims)
     }
 
     /// The published keys as a JSON Web Key Set (RFC 7517).

@@ -48,8 +48,7 @@ use bookworm_http::{
 };
 use bookworm_kernel::{Clock, CustomerId, OrderId, SystemClock, Timestamp};
 use bookworm_testkit::{HubClient, HubClientError};
-use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
@@ -300,9 +299,7 @@ impl House {
             roles: person.roles.clone(),
             email_confirmed: person.confirmed,
         };
-        let header = Header { kid: Some("k".into()), ..Header::new(Algorithm::EdDSA) };
-        let der = self.key.to_pkcs8_der().unwrap();
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(der.as_bytes())).unwrap()
+        bookworm_http::auth::sign("k", &self.key, &claims).unwrap()
     }
 
     pub async fn guest(&self) -> HubClient {
