@@ -2,7 +2,7 @@
 //! leads nowhere: commands never use it.
 
 use bookworm_contracts::grpc::{Edge, basket::basket_client::BasketClient, catalog::catalog_client::CatalogClient};
-use bookworm_ordering::OrderingService;
+use bookworm_ordering::{Dependencies, OrderingService};
 use tonic::Status;
 use tower::{service_fn, util::BoxCloneSyncService};
 
@@ -10,13 +10,14 @@ use crate::foundation::Foundation;
 
 /// Ordering over its database.
 pub async fn ordering(foundation: &Foundation) -> anyhow::Result<OrderingService> {
-    let service = OrderingService::open(
-        foundation.inventory.database(OrderingService::NAME).await?,
-        foundation.settings.ordering.clone(),
-        foundation.clock.clone(),
-        BasketClient::new(nowhere("ordering.basket")),
-        CatalogClient::new(nowhere("ordering.catalog")),
-    )
+    let service = OrderingService::open(Dependencies {
+        db: foundation.inventory.database(OrderingService::NAME).await?,
+        clock: foundation.clock.clone(),
+        settings: foundation.settings.ordering.clone(),
+        currency: foundation.settings.shop.currency,
+        basket: BasketClient::new(nowhere("ordering.basket")),
+        catalog: CatalogClient::new(nowhere("ordering.catalog")),
+    })
     .await?;
     Ok(service)
 }

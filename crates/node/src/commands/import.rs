@@ -44,7 +44,7 @@ pub async fn import(
     let listening = settings.listen;
     let foundation = Foundation::open(settings, listening, Owner::Guest, Vec::new()).await?;
     let db = foundation.inventory.database(CatalogService::NAME).await?;
-    let currency = foundation.settings.ordering.currency;
+    let currency = foundation.settings.shop.currency;
     let catalog = CatalogService::open(db, currency, foundation.clock.clone()).await?;
     let mut papers = Papers::files(import.rejects, import.report);
     let source = Source::File(import.file.to_owned());

@@ -6,7 +6,7 @@ use bookworm_contracts::rest::{
     ordering::PaymentStatus,
 };
 use bookworm_db::{Db, DbError};
-use bookworm_finance::{FinanceService, OrderFacts, Providers, SandboxProvider};
+use bookworm_finance::{Dependencies, FinanceService, OrderFacts, Providers, SandboxProvider};
 use bookworm_kernel::OrderId;
 use bookworm_messaging as messaging;
 use bookworm_ordering::OrderingService;
@@ -71,9 +71,13 @@ pub async fn reconcile(settings: Settings) -> anyhow::Result<Reconciled> {
     let (payment, clock) = (&foundation.settings.payment, &foundation.clock);
     let sandbox =
         SandboxProvider::open(foundation.inventory.database("sandbox").await?, payment, clock.clone()).await?;
-    let finance_db = foundation.inventory.database(FinanceService::NAME).await?;
-    let finance =
-        FinanceService::open(finance_db, payment, clock.clone(), Providers::new(Arc::new(sandbox.clone()))).await?;
+    let finance = FinanceService::open(Dependencies {
+        db: foundation.inventory.database(FinanceService::NAME).await?,
+        clock: clock.clone(),
+        settings: payment.clone(),
+        providers: Providers::new(Arc::new(sandbox.clone())),
+    })
+    .await?;
     let ordering = books::ordering(&foundation).await?;
 
     let mut looks = 1;
@@ -101,7 +105,7 @@ async fn look(bus: &Db, ordering: &OrderingService, finance: &FinanceService) ->
     collect_moving(bus, outboxes, &mut moving).await?;
     let facts = ordering.order_facts().await?.into_iter().map(|order| OrderFacts {
         order_id: order.order_id,
-        status: order.status,
+        status: order.status.into(),
         total: order.total,
         confirmed: order.confirmed,
         payment_captured: Some(is_captured(order.payment)),

@@ -1,4 +1,4 @@
-use bookworm_basket::{BasketService, Options};
+use bookworm_basket::{BasketService, Dependencies, Settings};
 
 use crate::{
     clients,
@@ -8,14 +8,18 @@ use crate::{
 
 pub async fn build(foundation: &Foundation, catalog: clients::Catalog) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
-    let options = Options {
-        guest_days: settings.basket.guest_days,
-        max_lines: settings.basket.max_lines as usize,
-        currency: settings.ordering.currency,
-        secure_cookies: settings.secure_cookies(),
-    };
-    let db = foundation.inventory.database(BasketService::NAME).await?;
-    let service = BasketService::open(db, options, foundation.clock.clone(), catalog).await?;
+    let service = BasketService::open(Dependencies {
+        db: foundation.inventory.database(BasketService::NAME).await?,
+        clock: foundation.clock.clone(),
+        settings: Settings {
+            guest_days: settings.basket.guest_days,
+            max_lines: settings.basket.max_lines as usize,
+            currency: settings.shop.currency,
+            secure_cookies: settings.secure_cookies(),
+        },
+        catalog,
+    })
+    .await?;
     Ok(Part {
         api: service.api(),
         grpc: vec![Grpc::new(service.grpc())],

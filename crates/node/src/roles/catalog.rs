@@ -16,7 +16,7 @@ pub async fn build(foundation: &Foundation, ai: Option<Models>) -> anyhow::Resul
     let settings = &foundation.settings;
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
-    let (currency, clock) = (settings.ordering.currency, foundation.clock.clone());
+    let (currency, clock) = (settings.shop.currency, foundation.clock.clone());
     let service = CatalogService::open_with_search(db, currency, clock, search).await?;
     if settings.demo {
         load_demo(&service, &settings.data_dir).await?;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bookworm_finance::{FinanceService, Providers, RouterSender, SandboxProvider};
+use bookworm_finance::{Dependencies, FinanceService, Providers, RouterSender, SandboxProvider};
 
 use crate::{
     foundation::Foundation,
@@ -12,9 +12,13 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     // The sandbox keeps its own books, as a provider outside would; the shop only ever calls it.
     let sandbox_db = foundation.inventory.database("sandbox").await?;
     let sandbox = SandboxProvider::open(sandbox_db, settings, foundation.clock.clone()).await?;
-    let db = foundation.inventory.database(FinanceService::NAME).await?;
-    let service =
-        FinanceService::open(db, settings, foundation.clock.clone(), Providers::new(Arc::new(sandbox.clone()))).await?;
+    let service = FinanceService::open(Dependencies {
+        db: foundation.inventory.database(FinanceService::NAME).await?,
+        clock: foundation.clock.clone(),
+        settings: settings.clone(),
+        providers: Providers::new(Arc::new(sandbox.clone())),
+    })
+    .await?;
     let mut loops = service.loops();
     loops.extend(sandbox.loops());
     let ours = Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()));

@@ -1,4 +1,4 @@
-use bookworm_ordering::OrderingService;
+use bookworm_ordering::{Dependencies, OrderingService};
 
 use crate::{
     clients,
@@ -11,13 +11,14 @@ pub async fn build(
     catalog: clients::Catalog,
     basket: clients::Basket,
 ) -> anyhow::Result<Part> {
-    let service = OrderingService::open(
-        foundation.inventory.database(OrderingService::NAME).await?,
-        foundation.settings.ordering.clone(),
-        foundation.clock.clone(),
+    let service = OrderingService::open(Dependencies {
+        db: foundation.inventory.database(OrderingService::NAME).await?,
+        clock: foundation.clock.clone(),
+        settings: foundation.settings.ordering.clone(),
+        currency: foundation.settings.shop.currency,
         basket,
         catalog,
-    )
+    })
     .await?;
     Ok(Part {
         api: service.api(),

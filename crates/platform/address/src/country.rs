@@ -132,6 +132,14 @@ pub fn country(code: &str) -> Option<&'static Country> {
     ALL.iter().find(|country| country.code.eq_ignore_ascii_case(code))
 }
 
+/// The same for two texts that mean one region of a country: by its code, its ISO 3166-2 code or a usual name. A region that
+/// is not known is its own text in capitals.
+#[must_use]
+pub fn region_key(code: &str, region: &str) -> String {
+    let known = country(code).and_then(|country| country.region(region));
+    known.map_or_else(|| region.trim().to_ascii_uppercase(), |region| region.written().to_owned())
+}
+
 impl Country {
     /// ISO 3166-1 alpha-2, or `XK` for Kosovo.
     #[must_use]
@@ -448,6 +456,15 @@ mod tests {
         ] {
             assert_eq!(country(code).unwrap().postal_code(typed), None, "{code} {typed}");
         }
+    }
+
+    #[test]
+    fn a_region_has_one_key_however_it_is_written() {
+        for text in ["CA", " ca ", "US-CA", "California"] {
+            assert_eq!(region_key("us", text), "CA", "{text}");
+        }
+        assert_eq!(region_key("US", " nowhere "), "NOWHERE");
+        assert_eq!(region_key("XX", "x"), "X");
     }
 
     #[test]

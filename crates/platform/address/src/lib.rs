@@ -12,7 +12,7 @@ mod format;
 mod names;
 
 pub use check::{Checked, Wrong, check};
-pub use country::{Country, Region, countries, country};
+pub use country::{Country, Region, countries, country, region_key};
 pub use format::lines;
 
 /// A part of an address.

@@ -3,7 +3,7 @@
 //! Later sources win: the defaults, the TOML file, environment variables, then what the caller overrides (flags). A
 //! variable's name is `BOOKWORM_` and the key in capitals, with `__` between levels:
 //! `BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED=false` sets `gateway.rate_limit.enabled`. Lists are written as TOML arrays,
-//! or, for lists of words, with commas.
+//! or, for lists of words, with commas. A key that was renamed is still read under its earlier name.
 
 mod load;
 mod secret;
@@ -28,6 +28,7 @@ pub use crate::{
         ordering::{Ordering, ShippingMethod, TaxRule},
         payment::{Payment, PaymentProvider, Sandbox},
         search::Search,
+        shop::Shop,
         telemetry::{LogFormat, Telemetry},
         web::Web,
     },

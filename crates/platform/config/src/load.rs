@@ -11,6 +11,9 @@ use crate::{Settings, sections::ordering::default_shipping, validate::Invalid};
 /// Before every environment variable of ours.
 const PREFIX: &str = "BOOKWORM_";
 
+/// Keys that were renamed, the earlier name first. Within one source the present name wins.
+const RENAMED: [(&str, &str); 1] = [("ordering.currency", "shop.currency")];
+
 /// Keys of the outermost level that have no default, and so do not show in the defaults.
 const OPTIONAL: [&str; 1] = ["public_url"];
 
@@ -60,6 +63,18 @@ enum Origin {
     File(PathBuf),
     Environment(String),
     Flag(String),
+    /// One of the above, under an earlier name of the key.
+    Renamed(Box<Origin>, &'static str),
+}
+
+impl Origin {
+    /// The kind of source, whatever the name of the key.
+    fn source(&self) -> std::mem::Discriminant<Self> {
+        match self {
+            Self::Renamed(origin, _) => origin.source(),
+            other => std::mem::discriminant(other),
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -69,6 +84,7 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Renamed(origin, key) => write!(f, "{origin}, under its earlier name {key}"),
         }
     }
 }
@@ -316,6 +332,18 @@ impl Merged {
     }
 
     fn put(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+        let (key, origin) = match RENAMED.iter().find(|(earlier, _)| *earlier == key) {
+            None => (key, origin),
+            Some((earlier, present)) => {
+                let origin = Origin::Renamed(Box::new(origin), earlier);
+                let known = self.origins.get(*present);
+                if known.is_some_and(|known| !matches!(known, Origin::Renamed(..)) && known.source() == origin.source())
+                {
+                    return Ok(());
+                }
+                (*present, origin)
+            }
+        };
         let (sections, name) = key.rsplit_once('.').map_or((None, key), |(sections, name)| (Some(sections), name));
         let mut table = &mut self.values;
         for section in sections.into_iter().flat_map(|sections| sections.split('.')) {
@@ -356,7 +384,7 @@ impl Merged {
                 ConfigError::Value { origin: self.origin(&key).to_string(), key, message: hide_value(message) }
             })?;
         if !self.origins.keys().any(|key| key.starts_with("ordering.shipping_methods")) {
-            settings.ordering.shipping_methods = default_shipping(settings.ordering.currency);
+            settings.ordering.shipping_methods = default_shipping(settings.shop.currency);
         }
         settings.validate().map_err(|invalid| {
             let named = invalid.into_iter().map(|invalid| {

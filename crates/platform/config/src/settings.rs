@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Admin, Ai, Basket, Chat, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search,
-    Sources, Telemetry, Web,
+    Shop, Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -39,7 +39,9 @@ pub struct Settings {
     pub demo: bool,
     /// The roles that this process runs, by name. Empty: all.
     pub roles: Vec<String>,
-    /// Where data is kept.
+    /// The shop as a whole.
+    pub shop: Shop,
+    /// Where data is stored.
     pub database: Database,
     /// How messages between services are delivered.
     pub messaging: Messaging,
@@ -78,6 +80,7 @@ impl Default for Settings {
             shutdown_grace_seconds: 30,
             demo: true,
             roles: Vec::new(),
+            shop: Shop::default(),
             database: Database::default(),
             messaging: Messaging::default(),
             telemetry: Telemetry::default(),

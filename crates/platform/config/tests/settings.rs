@@ -113,6 +113,7 @@ fn errors_name_the_key_and_the_source() {
         error(env("BOOKWORM_PUBLIC_URL", "shop")),
         error(env("BOOKWORM_PUBLIC_URL", "https://shop.example/path")),
         error(env("BOOKWORM_DATABASE__URL", "mysql://root:hunter2@db/x")),
+        error(env("BOOKWORM_SHOP__CURRENCY", "XXZ")),
         error(env("BOOKWORM_ORDERING__CURRENCY", "XXZ")),
         error(env("BOOKWORM_WEB__TIME_ZONE", "Europe/Atlantis")),
         error(env("BOOKWORM_WEB__TIME_ZONE", "+01:00")),
@@ -120,8 +121,8 @@ fn errors_name_the_key_and_the_source() {
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
     gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `covers_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
-    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_GATWAY__CONCURRENCY)
-    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_CONFIG__COLOUR)
+    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     the configuration is not valid:
@@ -135,7 +136,8 @@ fn errors_name_the_key_and_the_source() {
       public_url: must be http:// or https:// and a host, without path or query (environment BOOKWORM_PUBLIC_URL)
     the configuration is not valid:
       database.url: must start with postgres://; leave it out for SQLite in the data folder (environment BOOKWORM_DATABASE__URL)
-    ordering.currency: `XXZ` is not an ISO 4217 currency code such as USD or EUR (environment BOOKWORM_ORDERING__CURRENCY)
+    shop.currency: `XXZ` is not an ISO 4217 currency code such as USD or EUR (environment BOOKWORM_SHOP__CURRENCY)
+    shop.currency: `XXZ` is not an ISO 4217 currency code such as USD or EUR (environment BOOKWORM_ORDERING__CURRENCY, under its earlier name ordering.currency)
     web.time_zone: must be the IANA name of a time zone, such as Europe/Berlin or America/New_York, not `Europe/Atlantis` (environment BOOKWORM_WEB__TIME_ZONE)
     web.time_zone: must be the IANA name of a time zone, such as Europe/Berlin or America/New_York, not `+01:00` (environment BOOKWORM_WEB__TIME_ZONE)
     listen: must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:80 or [::1]:8080 (flag --listen)
@@ -333,29 +335,6 @@ fn every_broken_limit_is_named_at_once() {
 }
 
 #[test]
-fn the_regions_own_tax_rule_wins() {
-    let ordering = Settings::default().ordering;
-    let rate =
-        |country, region| ordering.tax_rule(country, region).map(|rule| (rule.rate_basis_points, rule.inclusive));
-    assert_eq!(rate("US", Some("CA")), Some((725, false)));
-    assert_eq!(rate("US", Some(" ca ")), Some((725, false)));
-    assert_eq!(rate("US", Some("OR")), Some((0, false)));
-    assert_eq!(rate("US", None), Some((0, false)));
-    assert_eq!(rate("DE", Some("Bayern")), Some((700, true)));
-    assert_eq!(rate("XX", None), None);
-}
-
-#[test]
-fn some_shipping_method_serves_every_country() {
-    let ordering = Settings::default().ordering;
-    let serving = |country: &str| {
-        ordering.shipping_methods.iter().filter(|m| m.serves(country)).map(|m| m.code.as_str()).collect::<Vec<_>>()
-    };
-    assert_eq!(serving("DE"), ["standard", "express", "international"]);
-    assert_eq!(serving("JP"), ["international"]);
-}
-
-#[test]
 fn a_url_chooses_the_endpoint_and_a_folder_with_files_the_local_model() {
     use bookworm_config::AiProvider;
     let mut ai = Settings::default().ai;
@@ -371,7 +350,7 @@ fn a_url_chooses_the_endpoint_and_a_folder_with_files_the_local_model() {
 #[test]
 fn default_shipping_costs_what_fits_the_currency() {
     let price_of = |currency: &str, methods: Option<&str>| {
-        let currency = Some(("BOOKWORM_ORDERING__CURRENCY".to_owned(), currency.to_owned()));
+        let currency = Some(("BOOKWORM_SHOP__CURRENCY".to_owned(), currency.to_owned()));
         let methods = methods.map(|methods| ("BOOKWORM_ORDERING__SHIPPING_METHODS".to_owned(), methods.to_owned()));
         let settings = Settings::load(Sources::new().variables(currency.into_iter().chain(methods))).unwrap();
         let standard = &settings.ordering.shipping_methods[0];
@@ -383,4 +362,36 @@ fn default_shipping_costs_what_fits_the_currency() {
     assert_eq!(price_of("KRW", None), (4_900, Some(50_000)));
     let own = "[{code = \"pickup\", name = \"Pick up\", price = 7, min_days = 0, max_days = 1}]";
     assert_eq!(price_of("JPY", Some(own)), (7, None), "what is set stays");
+}
+
+#[test]
+fn the_currency_is_read_under_its_earlier_name_too() {
+    let variables = |pairs: &[(&str, &str)]| {
+        Sources::new().variables(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    };
+    let currency = |sources: Sources| Settings::load(sources).unwrap().shop.currency.code().to_owned();
+    let (old, new) = ("BOOKWORM_ORDERING__CURRENCY", "BOOKWORM_SHOP__CURRENCY");
+    assert_eq!(currency(Sources::new()), "USD");
+    assert_eq!(currency(variables(&[(old, "EUR")])), "EUR");
+    assert_eq!(currency(variables(&[(old, "EUR"), (new, "JPY")])), "JPY", "the present name wins");
+    assert_eq!(currency(variables(&[(new, "JPY"), (old, "EUR")])), "JPY", "in whatever order");
+
+    let earlier = file("[ordering]\ncurrency = \"EUR\"\n");
+    let from_file = || Sources::new().file(earlier.path());
+    assert_eq!(currency(from_file()), "EUR");
+    assert_eq!(currency(from_file().variables([(new.to_owned(), "JPY".to_owned())])), "JPY");
+    let present = file("[shop]\ncurrency = \"EUR\"\n");
+    let later = Sources::new().file(present.path()).variables([(old.to_owned(), "JPY".to_owned())]);
+    assert_eq!(currency(later), "JPY", "a later source wins, under either name");
+    let standard = Settings::load(from_file()).unwrap().ordering.shipping_methods[0].price;
+    assert_eq!(standard, 490, "default prices follow the currency");
+
+    let explained = Settings::explain(from_file()).unwrap();
+    let expected = format!(
+        "[shop]\ncurrency = \"EUR\"  # file {}, under its earlier name ordering.currency\n",
+        earlier.path().display()
+    );
+    assert!(explained.contains(&expected), "{explained}");
+    let text = error(Sources::new().set("--set", "ordering.currency", "euro"));
+    assert!(text.starts_with("shop.currency: ") && text.contains("flag --set"), "{text}");
 }

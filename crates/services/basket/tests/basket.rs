@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{Extension, Router, body::Body, middleware};
-use bookworm_basket::{BasketService, Options};
+use bookworm_basket::{BasketService, Dependencies, Settings};
 use bookworm_contracts::{
     events::ordering::{OrderCancelled, OrderConfirmed, OrderRejected, OrderSummary, OrderedLine},
     grpc::{
@@ -149,11 +149,14 @@ fn lines(lines: &[(&str, i64)]) -> Vec<(String, i64)> {
 }
 
 impl Shop {
-    async fn open(databases: Databases, options: Options) -> Self {
+    async fn open(databases: Databases, options: Settings) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(NOW * 1_000_000)));
         let shelf = Shelf::default();
         let db = databases.open(BasketService::NAME).await.unwrap();
-        let service = BasketService::open(db, options, clock.clone(), shelf.client()).await.unwrap();
+        let service =
+            BasketService::open(Dependencies { db, clock: clock.clone(), settings: options, catalog: shelf.client() })
+                .await
+                .unwrap();
         let key = SigningKey::from_bytes(&[7; 32]);
         let verifier = Arc::new(TokenVerifier::new(Some("https://shop"), "bookworm", clock.clone()));
         verifier.set_keys([("k1".to_owned(), key.verifying_key().to_bytes())]);
@@ -221,7 +224,7 @@ impl Shop {
 }
 
 /// Runs a test on SQLite, and on PostgreSQL when there is one.
-async fn on_each_database<F: Future<Output = Shop>>(options: Options, test: impl Fn(Shop) -> F) {
+async fn on_each_database<F: Future<Output = Shop>>(options: Settings, test: impl Fn(Shop) -> F) {
     let folder = tempfile::tempdir().unwrap();
     let shop = test(Shop::open(Databases::Sqlite(folder.path().to_owned()), options).await).await;
     shop.service.db().close().await;
@@ -240,7 +243,7 @@ async fn on_each_database<F: Future<Output = Shop>>(options: Options, test: impl
 
 #[tokio::test]
 async fn a_guest_gets_a_basket_and_keeps_it_by_header_or_cookie() {
-    on_each_database(Options { secure_cookies: true, ..Options::default() }, |shop| async move {
+    on_each_database(Settings { secure_cookies: true, ..Settings::default() }, |shop| async move {
         shop.shelf.put(1, 1299, 7);
         let empty = shop.basket(&[]).await;
         assert_json_snapshot!(empty.body, @r#"
@@ -310,7 +313,7 @@ async fn a_guest_gets_a_basket_and_keeps_it_by_header_or_cookie() {
 
 #[tokio::test]
 async fn a_token_that_is_no_good_is_an_empty_basket_and_never_an_error() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1299, 7);
         let unknown = "A".repeat(43);
         for bad in ["", "x", "' OR 1=1 --", "<script>", &unknown, &"z".repeat(4000)] {
@@ -329,7 +332,7 @@ async fn a_token_that_is_no_good_is_an_empty_basket_and_never_an_error() {
 
 #[tokio::test]
 async fn lines_are_set_removed_and_cleared() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         for n in 1..=3 {
             shop.shelf.put(n, 1000, 7);
         }
@@ -357,7 +360,7 @@ async fn lines_are_set_removed_and_cleared() {
 
 #[tokio::test]
 async fn the_limits_are_99_a_line_and_100_lines() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         for n in 1..=101 {
             shop.shelf.put(n, 1000, 7);
         }
@@ -388,7 +391,7 @@ async fn the_limits_are_99_a_line_and_100_lines() {
 
 #[tokio::test]
 async fn bad_input_is_named_and_changes_nothing() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         let token = shop.add(&[], 1, 5).await.token();
         let headers = [("basket-token", token.as_str())];
@@ -491,7 +494,7 @@ fn summary(method: &str, sent: &str, answer: &Answer) -> String {
 
 #[tokio::test]
 async fn a_changed_price_is_shown_once_and_a_lost_book_stays() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         shop.shelf.put(2, 500, 7);
         let token = shop.add(&[], 1, 2).await.token();
@@ -527,7 +530,7 @@ async fn a_changed_price_is_shown_once_and_a_lost_book_stays() {
 
 #[tokio::test]
 async fn without_the_catalogue_the_basket_is_still_there() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         shop.shelf.put(2, 1000, 7);
         let token = shop.add(&[], 1, 2).await.token();
@@ -550,7 +553,7 @@ async fn without_the_catalogue_the_basket_is_still_there() {
 
 #[tokio::test]
 async fn signing_in_merges_the_guest_and_loses_no_line() {
-    on_each_database(Options { max_lines: 3, ..Options::default() }, |shop| async move {
+    on_each_database(Settings { max_lines: 3, ..Settings::default() }, |shop| async move {
         for n in 1..=6 {
             shop.shelf.put(n, 1000, 7);
         }
@@ -593,7 +596,7 @@ async fn signing_in_merges_the_guest_and_loses_no_line() {
 
 #[tokio::test]
 async fn grpc_knows_no_unknown_owner_and_refuses_nonsense() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         let get = |owner| shop.grpc().get_basket_owned(owner);
         for owner in [Owner::CustomerId(CustomerId::new().to_string()), Owner::GuestToken("nonsense".to_owned())] {
             let basket = get(Some(owner)).await.unwrap();
@@ -705,7 +708,7 @@ fn confirmed(basket_id: &str, bought: &[(u128, i64)]) -> OrderConfirmed {
 
 #[tokio::test]
 async fn an_order_takes_out_what_was_bought_and_nothing_else() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         for n in 1..=4 {
             shop.shelf.put(n, 1000, 7);
         }
@@ -724,7 +727,7 @@ async fn an_order_takes_out_what_was_bought_and_nothing_else() {
 
 #[tokio::test]
 async fn an_order_placed_before_signing_in_empties_the_basket_it_was_merged_into() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         shop.shelf.put(2, 1000, 7);
         let token = shop.add(&[], 1, 2).await.token();
@@ -741,7 +744,7 @@ async fn an_order_placed_before_signing_in_empties_the_basket_it_was_merged_into
 
 #[tokio::test]
 async fn forgotten_guests_expire_and_customers_never_do() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         let bearer = shop.sign_in(CustomerId::new());
         let signed = [("authorization", bearer.as_str())];
@@ -763,7 +766,7 @@ async fn forgotten_guests_expire_and_customers_never_do() {
 
 #[tokio::test]
 async fn concurrent_adds_lose_no_copy() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         for n in 1..=4 {
             shop.shelf.put(n, 1000, 7);
         }
@@ -784,11 +787,11 @@ async fn concurrent_adds_lose_no_copy() {
 async fn a_basket_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let databases = Databases::Sqlite(folder.path().to_owned());
-    let shop = Shop::open(databases, Options::default()).await;
+    let shop = Shop::open(databases, Settings::default()).await;
     shop.shelf.put(1, 1000, 7);
     let token = shop.add(&[], 1, 2).await.token();
     shop.service.db().close().await;
-    let reopened = Shop::open(shop.databases.clone(), Options::default()).await;
+    let reopened = Shop::open(shop.databases.clone(), Settings::default()).await;
     reopened.shelf.put(1, 1000, 7);
     assert_eq!(reopened.basket(&[("basket-token", &token)]).await.lines(), lines(&[("Book 1", 2)]));
     reopened.service.db().close().await;
@@ -825,7 +828,7 @@ fn of(order_id: OrderId, basket_id: &str, bought: &[(u128, i64)]) -> OrderSummar
 
 #[tokio::test]
 async fn a_basket_is_claimed_by_one_order_until_that_order_ends() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         let token = shop.add(&[], 1, 2).await.token();
         let headers = [("basket-token", token.as_str())];
@@ -875,7 +878,7 @@ async fn a_basket_is_claimed_by_one_order_until_that_order_ends() {
 
 #[tokio::test]
 async fn what_was_confirmed_and_then_called_off_does_not_free_the_basket_before_it_is_emptied() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         let token = shop.add(&[], 1, 2).await.token();
         let owner = Owner::GuestToken(token.clone());
@@ -895,7 +898,7 @@ async fn what_was_confirmed_and_then_called_off_does_not_free_the_basket_before_
 
 #[tokio::test]
 async fn a_basket_that_has_changed_is_not_claimed_as_it_was() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         let token = shop.add(&[], 1, 2).await.token();
         let owner = Owner::GuestToken(token.clone());
@@ -930,7 +933,7 @@ async fn a_basket_that_has_changed_is_not_claimed_as_it_was() {
 
 #[tokio::test]
 async fn signing_in_takes_the_claims_along() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         shop.shelf.put(2, 1000, 7);
         let customer = CustomerId::new();
@@ -961,7 +964,7 @@ async fn signing_in_takes_the_claims_along() {
 
 #[tokio::test]
 async fn a_claimed_basket_that_its_guest_forgot_expires_like_any_other() {
-    on_each_database(Options::default(), |shop| async move {
+    on_each_database(Settings::default(), |shop| async move {
         shop.shelf.put(1, 1000, 7);
         let token = shop.add(&[], 1, 2).await.token();
         let owner = Owner::GuestToken(token.clone());

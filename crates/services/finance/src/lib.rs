@@ -5,7 +5,7 @@
 //! | what a payment may do next | [`domain::payment`] |
 //! | what is booked | [`domain::ledger`] |
 //! | what counts as a difference | [`domain::reconciliation`] |
-//! | how a command is carried out, and why a crash does no harm | `finance.rs` |
+//! | how a command is carried out, and why a crash does no harm | `service.rs` |
 //! | what a provider must do | [`provider::PaymentProvider`] |
 //! | the test cards and the 3-D Secure page | [`provider::sandbox`] |
 //!
@@ -17,9 +17,9 @@
 
 pub mod domain;
 mod features;
-mod finance;
 pub mod provider;
 mod reactions;
+mod service;
 mod store;
 
 use std::{sync::Arc, time::Duration};
@@ -32,40 +32,51 @@ use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::finance::Finance;
+use crate::service::Finance;
 pub use crate::{
-    domain::reconciliation::OrderFacts,
+    domain::reconciliation::{OrderFacts, OrderStatus},
     provider::{
         PaymentProvider, Providers,
         sandbox::{RouterSender, SandboxProvider, Webhook, WebhookSender},
     },
 };
 
-/// The finance role. Cheap to clone.
+/// What the service stands on.
+pub struct Dependencies {
+    /// Its database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The section `payment` of the settings.
+    pub settings: settings::Payment,
+    /// Where payments are made, and were made before.
+    pub providers: Providers,
+}
+
+/// The finance service. Cheap to clone.
 #[derive(Clone)]
 pub struct FinanceService(Arc<Finance>);
 
 impl FinanceService {
-    /// The role's name, and its database's.
+    /// The service's name, also its database's.
     pub const NAME: &str = "finance";
 
-    /// Opens the role over its database and its payment providers.
+    /// Brings the schema up to date and starts.
     ///
     /// # Errors
-    /// When the database cannot be migrated.
-    pub async fn open(
-        db: Db,
-        settings: &settings::Payment,
-        clock: Arc<dyn Clock>,
-        providers: Providers,
-    ) -> Result<Self, DbError> {
+    /// When the database fails.
+    pub async fn open(dependencies: Dependencies) -> Result<Self, DbError> {
+        let Dependencies { db, clock, settings, providers } = dependencies;
         let migrations: Vec<Migration> =
             bookworm_messaging::MIGRATIONS.iter().chain(store::MIGRATIONS).copied().collect();
         db.migrate(&migrations, clock.now()).await?;
         let (outbox, timeout) = (Outbox::new(clock.clone()), Duration::from_secs(settings.timeout_seconds));
         for name in store::payments::providers_of_open(db.read()).await? {
             if let Err(error) = providers.named(&name) {
-                tracing::error!(error = &error as &dyn std::error::Error, "payments that are not over wait for it");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "payments that are not over cannot go on without it"
+                );
             }
         }
         Ok(Self(Arc::new(Finance { db, outbox, clock, providers, timeout })))
@@ -95,8 +106,7 @@ impl FinanceService {
         vec![features::follow_up::regularly(self.0.clone())]
     }
 
-    /// Does once what the worker does every so often: for tests that own the time. Returns how many payments it
-    /// looked after.
+    /// Runs the background loop's work once: for tests that control the time. Returns how many payments were due.
     ///
     /// # Errors
     /// When the database fails.

@@ -19,11 +19,11 @@ use bookworm_config as settings;
 use bookworm_contracts::{
     commands::{AuthorisePayment, CapturePayment, RefundPayment, VoidPayment},
     events::ordering::{OrderCompleted, OrderConfirmed, OrderCreated, OrderRejected, OrderSummary},
-    rest::ordering::{OrderStatus, PaymentMethod},
+    rest::ordering::PaymentMethod,
 };
 use bookworm_db::{Databases, Db, DbError, FromRow, Sql};
 use bookworm_finance::{
-    FinanceService, OrderFacts, PaymentProvider, Providers, RouterSender, SandboxProvider,
+    Dependencies, FinanceService, OrderFacts, OrderStatus, PaymentProvider, Providers, RouterSender, SandboxProvider,
     domain::signature,
     provider::{
         AuthoriseRequest, PaymentRef, ProviderError, ProviderPayment, ProviderRefund, ProviderState, Subject,
@@ -288,7 +288,14 @@ impl Shop {
             denies: AtomicBool::new(false),
         });
         let db = databases.open(FinanceService::NAME).await.unwrap();
-        let finance = FinanceService::open(db, &payment, clock.clone(), providers(line.clone())).await.unwrap();
+        let finance = FinanceService::open(Dependencies {
+            db,
+            clock: clock.clone(),
+            settings: payment.clone(),
+            providers: providers(line.clone()),
+        })
+        .await
+        .unwrap();
         let (api, _) = finance.api().split_for_parts();
         let web = Router::new().nest("/api/v1", api).merge(sandbox.pages());
         let bus = Arc::new(TestBus::default());

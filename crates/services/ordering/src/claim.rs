@@ -1,6 +1,8 @@
 //! The claim of a checkout on its basket: what stands against it, getting it, and giving it up. The rules are in
 //! `domain/claim.rs`.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use bookworm_contracts::grpc::basket::GetBasketResponse;
@@ -13,13 +15,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::{
-    OrderingService,
     domain::{
         claim::{Holder, Verdict, judge},
         status::{OrderStatus, PaymentStatus},
     },
-    outcomes::Wait,
     purchase::contradiction,
+    service::{Ordering, outcomes::Wait},
     shopper::Shopper,
     store::{document::Document, order_ids, orders},
 };
@@ -50,10 +51,10 @@ pub(crate) struct UnderWay {
 
 impl UnderWay {
     /// The order of a basket, for whoever has the basket. Somebody who signed in after ordering as a guest needs the key.
-    fn of(service: &OrderingService, shopper: &Shopper, customer_id: Option<CustomerId>, order: Document) -> Self {
+    fn of(service: &Arc<Ordering>, shopper: &Shopper, customer_id: Option<CustomerId>, order: Document) -> Self {
         let id = order.id;
         let own = customer_id.is_some() && shopper.customer_id() == customer_id;
-        let access_key = (!own).then(|| service.0.keys.key(id));
+        let access_key = (!own).then(|| service.keys.key(id));
         let location = match &access_key {
             Some(key) => format!("/api/v1/orders/{id}?key={key}"),
             None => format!("/api/v1/orders/{id}"),
@@ -97,7 +98,7 @@ impl From<UnderWay> for Problem {
     }
 }
 
-impl OrderingService {
+impl Ordering {
     /// Sees to what stands against a checkout by `claimant`: claims of orders that are off are ended, and those of orders
     /// that were never placed are, once a tombstone is written. Returns whether any was: then the basket must be read
     /// again.
@@ -106,7 +107,7 @@ impl OrderingService {
     /// 409 `order_in_progress` with the order that has the basket; 409 `request_in_progress` while that order is about to
     /// be placed; 503 `unavailable`.
     pub(crate) async fn clear_claims(
-        &self,
+        self: &Arc<Self>,
         cause: &Cause,
         shopper: &Shopper,
         basket: &GetBasketResponse,
@@ -116,14 +117,14 @@ impl OrderingService {
         for claim in basket.claims.iter().filter(|claim| claim.claimant != claimant) {
             let id = claim.order_id.parse().map_err(|error| contradiction("a claim of no order", &error))?;
             self.end_claim(id, Duration::from_millis(claim.age_ms), shopper).await?;
-            self.0.clients.release(cause, &basket.basket_id, id).await?;
+            self.clients.release(cause, &basket.basket_id, id).await?;
             ended = true;
         }
         Ok(ended)
     }
 
     /// Returns once the order is known to be off for good.
-    async fn end_claim(&self, id: OrderId, age: Duration, shopper: &Shopper) -> Result<()> {
+    async fn end_claim(self: &Arc<Self>, id: OrderId, age: Duration, shopper: &Shopper) -> Result<()> {
         let began = Instant::now();
         // Listening begins before the first look, so that no news is missed.
         let mut wait = Wait::begin(self, id);
@@ -131,7 +132,7 @@ impl OrderingService {
             let found = self.placed(shopper, id).await?;
             let holder = match &found {
                 Some(found) => found.holder(),
-                None if order_ids::buried(self.0.db.read(), id).await? => Holder::Tombstone,
+                None if order_ids::buried(self.db.read(), id).await? => Holder::Tombstone,
                 None => Holder::Unknown { age: age + began.elapsed() },
             };
             match judge(holder) {
@@ -160,10 +161,10 @@ impl OrderingService {
 
     /// Gives up a claim whose order was not placed, as far as that is possible now; what is left of it ends when somebody
     /// checks the basket out again.
-    pub(crate) async fn give_up_claim(&self, cause: &Cause, basket_id: &str, id: OrderId) {
+    pub(crate) async fn give_up_claim(self: &Arc<Self>, cause: &Cause, basket_id: &str, id: OrderId) {
         let given_up = async {
             if self.bury(id).await? {
-                self.0.clients.release(cause, basket_id, id).await?;
+                self.clients.release(cause, basket_id, id).await?;
             }
             Ok::<_, Problem>(())
         };
@@ -173,8 +174,8 @@ impl OrderingService {
     }
 
     /// The order that is being made of the shopper's basket, while it is not decided.
-    pub(crate) async fn under_way(&self, cause: &Cause, shopper: &Shopper) -> Result<Option<UnderWay>> {
-        let basket = self.0.clients.basket(cause, shopper).await?;
+    pub(crate) async fn under_way(self: &Arc<Self>, cause: &Cause, shopper: &Shopper) -> Result<Option<UnderWay>> {
+        let basket = self.clients.basket(cause, shopper).await?;
         for claim in &basket.claims {
             let id = claim.order_id.parse().map_err(|error| contradiction("a claim of no order", &error))?;
             let found = self.placed(shopper, id).await?;
@@ -185,15 +186,15 @@ impl OrderingService {
         Ok(None)
     }
 
-    async fn placed(&self, shopper: &Shopper, id: OrderId) -> Result<Option<UnderWay>> {
-        let Some(found) = orders::find(self.0.db.read(), id).await? else { return Ok(None) };
+    async fn placed(self: &Arc<Self>, shopper: &Shopper, id: OrderId) -> Result<Option<UnderWay>> {
+        let Some(found) = orders::find(self.db.read(), id).await? else { return Ok(None) };
         let customer_id = found.customer_id.map(CustomerId::from_uuid);
         Ok(Some(UnderWay::of(self, shopper, customer_id, found.document()?)))
     }
 
     /// Makes sure that an order is never placed; `false` when it was.
-    async fn bury(&self, id: OrderId) -> Result<bool, DbError> {
+    async fn bury(self: &Arc<Self>, id: OrderId) -> Result<bool, DbError> {
         let now = self.now();
-        self.0.db.transact(move |tx| Box::pin(async move { order_ids::bury(tx, id, now).await })).await
+        self.db.transact(move |tx| Box::pin(async move { order_ids::bury(tx, id, now).await })).await
     }
 }

@@ -12,20 +12,21 @@
 //! | what an order costs | `domain/pricing.rs` |
 //! | an endpoint | `features/<use case>.rs` |
 //! | what the answers of catalogue and finance lead to | `reactions/` |
-//! | how events, projection and messages are kept together | `work.rs` |
+//! | how events, projection and messages are written together | `service/work.rs` |
+//! | what is stored of an order | `domain/event.rs`, `store/document.rs` |
 //! | who may see an order | `visitor.rs` |
 
 mod claim;
 mod clients;
 mod domain;
 mod features;
-mod outcomes;
+mod grpc;
 mod purchase;
 mod reactions;
+mod service;
 mod shopper;
 mod store;
 mod visitor;
-mod work;
 
 use std::sync::Arc;
 
@@ -34,48 +35,52 @@ use bookworm_contracts::grpc::{
     Edge,
     basket::basket_client::BasketClient,
     catalog::catalog_client::CatalogClient,
-    ordering::ordering_server::{Ordering, OrderingServer},
+    ordering::ordering_server::{self, OrderingServer},
 };
 use bookworm_db::{Db, DbError, Migration};
-use bookworm_kernel::{Clock, Timestamp};
+use bookworm_kernel::{Clock, Currency};
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::features::{order_facts::OrderFacts, replay_orders::ReplayReport};
-use crate::{clients::Clients, domain::access_key::AccessKeys, outcomes::Outcomes};
+use crate::{
+    clients::Clients,
+    domain::access_key::AccessKeys,
+    service::{Ordering, outcomes::Outcomes},
+};
+
+/// What the service stands on.
+pub struct Dependencies {
+    /// Its database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Its section of the settings.
+    pub settings: Settings,
+    /// The shop's currency: that of every price.
+    pub currency: Currency,
+    /// The basket service.
+    pub basket: BasketClient<Edge>,
+    /// The catalogue.
+    pub catalog: CatalogClient<Edge>,
+}
 
 /// The ordering service. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct OrderingService(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    db: Db,
-    outbox: Outbox,
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    keys: AccessKeys,
-    clients: Clients,
-    outcomes: Outcomes,
-}
+pub struct OrderingService(Arc<Ordering>);
 
 impl OrderingService {
     /// The service's name, also its database's.
     pub const NAME: &str = "ordering";
 
-    /// Brings the schema up to date and starts. Without a secret for guests' links in `settings`, one is made once and
-    /// kept in the database.
+    /// Brings the schema up to date and starts. Without a secret for guests' links in the settings, one is drawn once and
+    /// stored in the database.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn open(
-        db: Db,
-        settings: Settings,
-        clock: Arc<dyn Clock>,
-        basket: BasketClient<Edge>,
-        catalog: CatalogClient<Edge>,
-    ) -> Result<Self, DbError> {
+    pub async fn open(dependencies: Dependencies) -> Result<Self, DbError> {
+        let Dependencies { db, clock, settings, currency, basket, catalog } = dependencies;
         let migrations: Vec<Migration> = [
             bookworm_messaging::MIGRATIONS,
             bookworm_eventstore::MIGRATIONS,
@@ -89,36 +94,43 @@ impl OrderingService {
             Some(secret) => AccessKeys::new(secret.expose().as_bytes()),
             None => AccessKeys::new(store::secrets::guest_link(&db).await?.as_bytes()),
         };
-        let outbox = Outbox::new(clock.clone());
-        let (clients, outcomes) = (Clients { basket, catalog }, Outcomes::default());
-        Ok(Self(Arc::new(Inner { db, outbox, settings, clock, keys, clients, outcomes })))
+        Ok(Self(Arc::new(Ordering {
+            db,
+            outbox: Outbox::new(clock.clone()),
+            terms: service::terms(&settings, currency),
+            settings,
+            clock,
+            keys,
+            clients: Clients { basket, catalog },
+            outcomes: Outcomes::default(),
+        })))
     }
 
     /// The routes, without the prefix `/api/v1`.
     pub fn api(&self) -> OpenApiRouter {
-        features::routes().with_state(self.clone())
+        features::routes().with_state(self.0.clone())
     }
 
     /// What other services ask.
     #[must_use]
-    pub fn grpc(&self) -> OrderingServer<impl Ordering> {
-        OrderingServer::new(features::grpc::Server(self.clone()))
+    pub fn grpc(&self) -> OrderingServer<impl ordering_server::Ordering> {
+        OrderingServer::new(grpc::Server(self.0.clone()))
     }
 
     /// Reactions to other services' events.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
-        vec![reactions::consumer(self)]
+        vec![reactions::consumer(&self.0)]
     }
 
     /// Its background loops: time-outs of checkouts, forgetting old idempotency keys, and making the orders of older
     /// releases searchable.
     #[must_use]
     pub fn loops(&self) -> Vec<Loop> {
-        let (service, old) = (self.clone(), self.clone());
+        let (service, old) = (self.0.clone(), self.0.clone());
         vec![
             Loop::new("ordering.timeouts", move |stop| reactions::time_out::run(service.clone(), stop)),
-            features::forget_keys::every_hour(self.clone()),
+            features::forget_keys::every_hour(self.0.clone()),
             Loop::new("ordering.search_keys", move |stop| features::key_orders::run(old.clone(), stop)),
         ]
     }
@@ -128,7 +140,7 @@ impl OrderingService {
     /// # Errors
     /// When the database fails or an event cannot be read.
     pub async fn replay(&self) -> Result<ReplayReport, DbError> {
-        features::replay_orders::replay(self).await
+        features::replay_orders::replay(&self.0).await
     }
 
     /// What reconciliation must know of every order, folded from its events.
@@ -136,7 +148,7 @@ impl OrderingService {
     /// # Errors
     /// When the database fails or an event cannot be read.
     pub async fn order_facts(&self) -> Result<Vec<OrderFacts>, DbError> {
-        features::order_facts::order_facts(self).await
+        features::order_facts::order_facts(&self.0).await
     }
 
     /// The service's database.
@@ -149,9 +161,5 @@ impl OrderingService {
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.0.outbox
-    }
-
-    fn now(&self) -> Timestamp {
-        self.0.clock.now()
     }
 }

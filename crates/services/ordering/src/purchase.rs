@@ -1,12 +1,14 @@
 //! What somebody is about to buy: their basket, at today's prices.
 
+use std::sync::Arc;
+
 use bookworm_contracts::grpc::basket::GetBasketResponse;
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, Money, Quantity};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{OrderingService, domain::event::OrderLine, shopper, shopper::Shopper};
+use crate::{domain::event::OrderLine, service::Ordering, shopper, shopper::Shopper};
 
 /// A basket that is not empty and holds only books that are sold.
 #[derive(Debug)]
@@ -32,13 +34,13 @@ impl Purchase {
     ///
     /// # Errors
     /// 409 `basket_empty`, 409 `book_unavailable` with the `book_ids` that are not sold any more, 503 `unavailable`.
-    pub async fn of(service: &OrderingService, cause: &Cause, shopper: &Shopper) -> Result<Self> {
-        let basket = service.0.clients.basket(cause, shopper).await?;
+    pub async fn of(service: &Arc<Ordering>, cause: &Cause, shopper: &Shopper) -> Result<Self> {
+        let basket = service.clients.basket(cause, shopper).await?;
         Self::of_basket(service, cause, basket).await
     }
 
     /// As [`Purchase::of`], of a basket that was read already.
-    pub async fn of_basket(service: &OrderingService, cause: &Cause, basket: GetBasketResponse) -> Result<Self> {
+    pub async fn of_basket(service: &Arc<Ordering>, cause: &Cause, basket: GetBasketResponse) -> Result<Self> {
         if basket.lines.is_empty() {
             return Err(shopper::basket_empty());
         }
@@ -54,7 +56,7 @@ impl Purchase {
             wanted.push((book_id, quantity, Money::new(line.seen_price, seen)));
         }
         let ids: Vec<BookId> = wanted.iter().map(|(id, ..)| *id).collect();
-        let mut books = service.0.clients.books(cause, &ids).await?;
+        let mut books = service.clients.books(cause, &ids).await?;
         let gone: Vec<BookId> = ids.iter().copied().filter(|id| !books.contains_key(id)).collect();
         if !gone.is_empty() {
             return Err(Problem::new(ErrorCode::BookUnavailable)

@@ -1,18 +1,22 @@
 //! Who may see and change an order.
 
+use std::sync::Arc;
+
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Query};
 use bookworm_contracts::rest::ordering::Order;
-use bookworm_http::{Problem, Result, auth::Caller};
+use bookworm_http::{
+    Problem, Result,
+    auth::{AccountClaims, Caller},
+};
 use bookworm_kernel::OrderId;
 use http::request::Parts;
 use serde::Deserialize;
 
 use crate::{
-    OrderingService,
     domain::event::{Actor, Author},
-    features::author,
+    service::Ordering,
     store::{self, document::Document, orders::Found},
 };
 
@@ -61,6 +65,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     }
 }
 
+/// As whom an account stands in an order's history.
+pub(crate) fn author(account: &AccountClaims) -> Author {
+    Author { id: account.id, name: account.name.clone() }
+}
+
 /// What somebody is to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -90,25 +99,25 @@ impl Visitor {
     ///
     /// # Errors
     /// 404 `not_found` when there is no such order or the visitor may not know that there is.
-    pub async fn find(&self, service: &OrderingService, id: OrderId) -> Result<Access> {
+    pub async fn find(&self, service: &Arc<Ordering>, id: OrderId) -> Result<Access> {
         let unknown = || Problem::not_found("order");
-        let found = store::orders::find(service.0.db.read(), id).await?.ok_or_else(unknown)?;
+        let found = store::orders::find(service.db.read(), id).await?.ok_or_else(unknown)?;
         self.access(service, id, &found).ok_or_else(unknown)
     }
 
-    fn access(&self, service: &OrderingService, id: OrderId, found: &Found) -> Option<Access> {
+    fn access(&self, service: &Arc<Ordering>, id: OrderId, found: &Found) -> Option<Access> {
         let own = self.caller.id().is_some_and(|caller| found.customer_id == Some(caller.uuid()));
-        let opened = || self.key.as_ref().is_some_and(|OrderKey(key)| service.0.keys.opens(id, key));
+        let opened = || self.key.as_ref().is_some_and(|OrderKey(key)| service.keys.opens(id, key));
         if own || opened() { Some(Access::Owner) } else { self.caller.is_staff().then_some(Access::Staff) }
     }
 }
 
 impl Access {
     /// The order as the API shows it, with its key for those who have that anyway.
-    pub fn reveal(self, service: &OrderingService, order: Document) -> Order {
+    pub fn reveal(self, service: &Arc<Ordering>, order: Document) -> Order {
         let mut order = Order::from(order);
         if self == Self::Owner {
-            order.access_key = Some(service.0.keys.key(order.id));
+            order.access_key = Some(service.keys.key(order.id));
         }
         order
     }

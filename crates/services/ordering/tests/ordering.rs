@@ -45,7 +45,7 @@ use bookworm_kernel::{BookId, Clock, Currency, CustomerId, Money, OrderId, Payme
 use bookworm_messaging::{
     Consumer, DbBus, Envelope, Message, Policy, Reaction, ReactionError, Received, SharedBus, relay,
 };
-use bookworm_ordering::OrderingService;
+use bookworm_ordering::{Dependencies, OrderingService};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -442,7 +442,16 @@ impl Shop {
             methods::CATALOG,
         ));
         let db = databases.open(OrderingService::NAME).await.unwrap();
-        let service = OrderingService::open(db, settings(patience), clock.clone(), basket, catalog).await.unwrap();
+        let service = OrderingService::open(Dependencies {
+            db,
+            clock: clock.clone(),
+            settings: settings(patience),
+            currency: Currency::USD,
+            basket,
+            catalog,
+        })
+        .await
+        .unwrap();
         let verifier = Arc::new(TokenVerifier::new(Some("https://shop"), "bookworm", clock.clone()));
         let key = SigningKey::from_bytes(&[7; 32]);
         verifier.set_keys([("k1".to_owned(), key.verifying_key().to_bytes())]);

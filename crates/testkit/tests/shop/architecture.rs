@@ -213,17 +213,8 @@ fn no_arrow_inside_a_service_runs_back() {
 /// Files of a domain that still use types of the API or the configuration.
 const STILL_FOREIGN: &[&str] = &[
     "crates/services/catalog/src/domain/rating.rs names the types of the API",
-    "crates/services/finance/src/domain/payment.rs names the types of the API",
-    "crates/services/finance/src/domain/reconciliation.rs names the types of the API",
     "crates/services/identity/src/domain/account.rs names the types of the API",
     "crates/services/notification/src/domain/limits.rs names the configuration",
-    "crates/services/ordering/src/domain/checkout_saga/harness.rs names the types of the API",
-    "crates/services/ordering/src/domain/claim.rs names the types of the API",
-    "crates/services/ordering/src/domain/document.rs names the types of the API",
-    "crates/services/ordering/src/domain/order.rs names the types of the API",
-    "crates/services/ordering/src/domain/pricing.rs names the configuration",
-    "crates/services/ordering/src/domain/pricing.rs names the types of the API",
-    "crates/services/ordering/src/domain/shipping.rs names the configuration",
 ];
 
 #[test]

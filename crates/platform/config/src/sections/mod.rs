@@ -13,5 +13,6 @@ pub(crate) mod messaging;
 pub(crate) mod ordering;
 pub(crate) mod payment;
 pub(crate) mod search;
+pub(crate) mod shop;
 pub(crate) mod telemetry;
 pub(crate) mod web;

@@ -12,8 +12,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ordering {
-    /// The shop's currency, ISO 4217. Every price is in it. Default `USD`.
-    pub currency: Currency,
     /// How many seconds checkout waits for the outcome when the caller does not say: 0 to 120. Default 10.
     pub checkout_wait_seconds: u64,
     /// The most seconds that a caller may ask to wait (`Prefer: wait=`): 0 to 120. Default 30.
@@ -25,7 +23,7 @@ pub struct Ordering {
     /// How many minutes a customer has to confirm a payment: 1 to 1440. Default 15.
     pub action_timeout_minutes: u64,
     /// Signs the links by which guests read their orders: 16 characters at least. Left out: made at the first start and
-    /// kept in the data folder.
+    /// stored in ordering's database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest_link_secret: Option<Secret>,
     /// The ways to ship, in the order in which they are offered. Setting this replaces all of them. The prices of the
@@ -59,21 +57,6 @@ pub struct ShippingMethod {
     pub countries: Vec<String>,
 }
 
-/// Where no carrier goes: Antarctica and islands without inhabitants, and North Korea.
-const UNREACHED: &[&str] = &["AQ", "BV", "GS", "HM", "KP", "TF", "UM"];
-
-impl ShippingMethod {
-    /// Whether it serves this country (ISO 3166-1 alpha-2, in capitals).
-    #[must_use]
-    pub fn serves(&self, country: &str) -> bool {
-        if self.countries.is_empty() {
-            !UNREACHED.contains(&country)
-        } else {
-            self.countries.iter().any(|served| served == country)
-        }
-    }
-}
-
 /// What books are taxed with in one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,42 +77,9 @@ pub struct TaxRule {
     pub shipping_taxed: bool,
 }
 
-impl Ordering {
-    /// The rule for an address: the region's own, else the country's. A region is known by its code and by every usual
-    /// name.
-    #[must_use]
-    pub fn tax_rule(&self, country: &str, region: Option<&str>) -> Option<&TaxRule> {
-        let of = |wanted: Option<&str>| {
-            self.tax.iter().find(|rule| {
-                rule.country.eq_ignore_ascii_case(country)
-                    && match (rule.region.as_deref(), wanted) {
-                        (None, None) => true,
-                        (Some(rule), Some(wanted)) => region_key(country, rule) == region_key(country, wanted),
-                        _ => false,
-                    }
-            })
-        };
-        region.and_then(|region| of(Some(region))).or_else(|| of(None))
-    }
-
-    /// Whether the tax in a country depends on the region, so that an address must have one.
-    #[must_use]
-    pub fn tax_needs_region(&self, country: &str) -> bool {
-        let country = country.trim();
-        self.tax.iter().any(|rule| rule.region.is_some() && rule.country.eq_ignore_ascii_case(country))
-    }
-}
-
-/// What tells two regions of a country apart: as it is written where it is known, else without case.
-fn region_key(country: &str, region: &str) -> String {
-    let known = bookworm_address::country(country).and_then(|country| country.region(region));
-    known.map_or_else(|| region.trim().to_ascii_uppercase(), |region| region.written().to_owned())
-}
-
 impl Default for Ordering {
     fn default() -> Self {
         Self {
-            currency: Currency::USD,
             checkout_wait_seconds: 10,
             max_wait_seconds: 30,
             reserve_timeout_seconds: 30,
@@ -245,7 +195,7 @@ impl Validate for Ordering {
             v.section(&format!("tax[{n}]"), rule);
             let place = (
                 rule.country.to_ascii_uppercase(),
-                rule.region.as_ref().map(|region| region_key(&rule.country, region)),
+                rule.region.as_ref().map(|region| bookworm_address::region_key(&rule.country, region)),
             );
             v.check(&format!("tax[{n}]"), places.insert(place), "there is another rule for the same place");
         }

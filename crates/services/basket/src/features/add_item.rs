@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::basket::{AddItem, Basket};
 use bookworm_http::{ApiJson, Problem, Result, openapi::ProblemResponses};
 
 use crate::{
-    BasketService,
-    shopper::{Answer, Shopper},
+    features::shopper::{Answer, Shopper},
+    service::Baskets,
 };
 
 /// Puts copies of a book into the basket
@@ -19,12 +21,12 @@ use crate::{
     responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn add_item(
-    State(service): State<BasketService>,
+    State(service): State<Arc<Baskets>>,
     shopper: Shopper,
     ApiJson(item): ApiJson<AddItem>,
 ) -> Result<Answer> {
-    let mut offers = service.catalogue().recent(&shopper.cause, std::iter::once(item.book_id)).await?;
+    let mut offers = service.catalogue.recent(&shopper.cause, std::iter::once(item.book_id)).await?;
     let offer = offers.remove(&item.book_id).ok_or_else(|| Problem::not_found("book"))?;
-    let max_lines = service.options().max_lines;
+    let max_lines = service.settings.max_lines;
     service.change(&shopper, move |basket| basket.add(offer.clone(), item.quantity, max_lines)).await
 }

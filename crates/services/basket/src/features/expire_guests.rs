@@ -1,16 +1,18 @@
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use bookworm_db::DbError;
 use bookworm_loops::Loop;
 
-use crate::{BasketService, store};
+use crate::{service::Baskets, store};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Deleted in one unit of work, so that shoppers never wait long for it.
 const BATCH: i64 = 500;
 
 /// Deletes forgotten baskets of guests, once an hour until `shutdown`.
-pub(crate) fn every_hour(service: BasketService) -> Loop {
+pub(crate) fn every_hour(service: Arc<Baskets>) -> Loop {
     Loop::every("basket.guests", EVERY, move || {
         let service = service.clone();
         async move {
@@ -21,12 +23,12 @@ pub(crate) fn every_hour(service: BasketService) -> Loop {
     })
 }
 
-pub(crate) async fn expire(service: &BasketService) -> Result<u64, DbError> {
-    let before = service.now().minus(service.options().guest_age());
+pub(crate) async fn expire(service: &Arc<Baskets>) -> Result<u64, DbError> {
+    let before = service.now().minus(service.settings.guest_age());
     let mut deleted = 0;
     loop {
         let batch =
-            service.db().transact(move |tx| Box::pin(async move { store::expire(tx, before, BATCH).await })).await?;
+            service.db.transact(move |tx| Box::pin(async move { store::expire(tx, before, BATCH).await })).await?;
         deleted += batch;
         if batch < BATCH as u64 {
             break;

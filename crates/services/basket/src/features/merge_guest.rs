@@ -3,24 +3,23 @@ use bookworm_kernel::{CustomerId, Timestamp};
 
 use super::TRIES;
 use crate::{
-    BasketService,
     domain::{Basket, GuestToken, TokenHash},
+    service::Baskets,
     store::{self, Owner},
 };
 
-impl BasketService {
+impl Baskets {
     /// Moves a guest's lines into the customer's basket; returns how many. The guest's secret opens nothing
     /// afterwards, so a repeat moves nothing.
     pub(crate) async fn merge_guest(&self, customer: CustomerId, guest: &GuestToken) -> Result<usize, DbError> {
         let guest = Owner::Guest(guest.hash());
         // A browser sends its old cookie for a while: that costs a read and no write.
-        if store::find(self.db().read(), &guest).await?.is_none() {
+        if store::find(self.db.read(), &guest).await?.is_none() {
             return Ok(0);
         }
         let Owner::Guest(hash) = guest else { return Ok(0) };
         let now = self.now();
-        let merged =
-            self.db().transact(move |tx| Box::pin(async move { merge(tx, customer, hash, now).await })).await?;
+        let merged = self.db.transact(move |tx| Box::pin(async move { merge(tx, customer, hash, now).await })).await?;
         metrics::counter!("basket_lines_merged_total").increment(merged as u64);
         Ok(merged)
     }

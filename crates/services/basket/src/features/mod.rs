@@ -4,11 +4,15 @@ mod add_item;
 pub(crate) mod claim;
 mod clear;
 pub(crate) mod expire_guests;
-pub(crate) mod grpc;
 mod merge_guest;
 mod remove_item;
 mod set_quantity;
+mod shopper;
+mod show;
+pub(crate) mod stored_basket;
 mod view_basket;
+
+use std::sync::Arc;
 
 use bookworm_db::DbError;
 use bookworm_http::{Problem, Result};
@@ -16,14 +20,14 @@ use bookworm_kernel::{ErrorCode, FieldError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    BasketService,
     domain::{Basket, BasketError, GuestToken},
-    shopper::{Answer, Secret, Shopper},
+    features::shopper::{Answer, Secret, Shopper},
+    features::show::show,
+    service::Baskets,
     store::{self, Owner},
-    view::show,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<BasketService> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Baskets>> {
     OpenApiRouter::new()
         .routes(routes!(view_basket::view_basket, clear::clear_basket))
         .routes(routes!(add_item::add_item))
@@ -64,7 +68,7 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-impl BasketService {
+impl Baskets {
     /// Applies a rule to the shopper's basket and shows what came of it. An owner without a basket has an empty one,
     /// and gets a stored one, a guest with a new secret, when the rule put something in.
     async fn change<R>(&self, shopper: &Shopper, rule: R) -> Result<Answer>
@@ -79,7 +83,7 @@ impl BasketService {
         };
         let now = self.now();
         let (basket, is_new) =
-            self.db().transact(move |tx| Box::pin(async move { apply(tx, owner, new_owner, now, rule).await })).await?;
+            self.db.transact(move |tx| Box::pin(async move { apply(tx, owner, new_owner, now, rule).await })).await?;
         let secret = match (secret, shopper.customer, &shopper.guest) {
             (secret, Some(_), _) => secret,
             (_, None, _) if is_new => Secret::Keep(token),
@@ -89,12 +93,12 @@ impl BasketService {
         };
         // The change is kept already: a silent catalogue cannot undo it.
         let ids = basket.lines().iter().map(|line| line.seen.book_id);
-        let offers = self.catalogue().recent(&shopper.cause, ids).await.ok();
+        let offers = self.catalogue.recent(&shopper.cause, ids).await.ok();
         Ok(Answer {
-            basket: show(&basket, offers.as_ref(), self.options().currency)?,
+            basket: show(&basket, offers.as_ref(), self.settings.currency)?,
             secret,
             degraded: offers.is_none(),
-            options: *self.options(),
+            settings: self.settings,
         })
     }
 }

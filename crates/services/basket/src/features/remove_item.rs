@@ -1,11 +1,13 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::basket::Basket;
 use bookworm_http::{ApiPath, Result, openapi::ProblemResponses};
 use bookworm_kernel::BookId;
 
 use crate::{
-    BasketService,
-    shopper::{Answer, Shopper},
+    features::shopper::{Answer, Shopper},
+    service::Baskets,
 };
 
 /// Takes a book out of the basket
@@ -20,7 +22,7 @@ use crate::{
     responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn remove_item(
-    State(service): State<BasketService>,
+    State(service): State<Arc<Baskets>>,
     shopper: Shopper,
     ApiPath(book_id): ApiPath<BookId>,
 ) -> Result<Answer> {

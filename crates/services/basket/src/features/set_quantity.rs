@@ -1,11 +1,13 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::basket::{Basket, SetQuantity};
 use bookworm_http::{ApiJson, ApiPath, Result, Validator, openapi::ProblemResponses};
 use bookworm_kernel::{BookId, InvalidQuantity, Quantity};
 
 use crate::{
-    BasketService,
-    shopper::{Answer, Shopper},
+    features::shopper::{Answer, Shopper},
+    service::Baskets,
 };
 
 /// Sets how many copies of a book are wanted
@@ -20,7 +22,7 @@ use crate::{
     responses((status = 200, description = "The basket", body = Basket), ProblemResponses)
 )]
 pub(crate) async fn set_quantity(
-    State(service): State<BasketService>,
+    State(service): State<Arc<Baskets>>,
     shopper: Shopper,
     ApiPath(book_id): ApiPath<BookId>,
     ApiJson(wanted): ApiJson<SetQuantity>,

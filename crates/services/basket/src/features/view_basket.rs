@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use axum::extract::State;
@@ -7,12 +9,12 @@ use bookworm_http::{Result, openapi::ProblemResponses};
 use bookworm_kernel::BookId;
 
 use crate::{
-    BasketService,
-    catalogue::Offers,
+    clients::Offers,
     domain::Basket,
-    shopper::{Answer, Shopper},
+    features::shopper::{Answer, Shopper},
+    features::show::show,
+    service::Baskets,
     store::{self, Owner},
-    view::show,
 };
 
 /// Reading keeps a guest's basket alive, but is written down at most this often.
@@ -28,32 +30,32 @@ const TOUCH: Duration = Duration::from_secs(24 * 60 * 60);
     params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses((status = 200, description = "The basket", body = View), ProblemResponses)
 )]
-pub(crate) async fn view_basket(State(service): State<BasketService>, shopper: Shopper) -> Result<Answer> {
+pub(crate) async fn view_basket(State(service): State<Arc<Baskets>>, shopper: Shopper) -> Result<Answer> {
     let (owner, secret) = service.owner(&shopper).await?;
-    let (options, currency) = (*service.options(), service.options().currency);
+    let (settings, currency) = (service.settings, service.settings.currency);
     let stored = match &owner {
-        Some(owner) => store::find(service.db().read(), owner).await?,
+        Some(owner) => store::find(service.db.read(), owner).await?,
         None => None,
     };
     let (Some(owner), Some(stored)) = (owner, stored) else {
-        return Ok(Answer { basket: show(&Basket::new(), None, currency)?, secret, degraded: false, options });
+        return Ok(Answer { basket: show(&Basket::new(), None, currency)?, secret, degraded: false, settings });
     };
     let mut basket = stored.basket;
     let ids: Vec<BookId> = basket.lines().iter().map(|line| line.seen.book_id).collect();
-    let offers = service.catalogue().now(&shopper.cause, &ids).await.ok();
+    let offers = service.catalogue.now(&shopper.cause, &ids).await.ok();
     let shown = show(&basket, offers.as_ref(), currency)?;
     let news = offers.as_ref().is_some_and(|offers| basket.see(offers));
     if news || service.now().since(stored.touched_at) > TOUCH {
         remember(&service, owner, offers.clone().unwrap_or_default()).await?;
     }
-    Ok(Answer { basket: shown, secret, degraded: offers.is_none(), options })
+    Ok(Answer { basket: shown, secret, degraded: offers.is_none(), settings })
 }
 
 /// Stores what the customer has been shown. The basket may have changed meanwhile, so it is read again.
-async fn remember(service: &BasketService, owner: Owner, offers: Offers) -> Result<(), DbError> {
+async fn remember(service: &Arc<Baskets>, owner: Owner, offers: Offers) -> Result<(), DbError> {
     let now = service.now();
     service
-        .db()
+        .db
         .transact(move |tx| {
             Box::pin(async move {
                 if let Some(mut stored) = store::lock(tx, &owner).await? {

@@ -1,14 +1,16 @@
+use std::sync::Arc;
+
 use bookworm_contracts::events::ordering::OrderConfirmed;
 use bookworm_db::{DbError, Tx};
 use bookworm_kernel::{BookId, OrderId, Quantity, Timestamp};
 use bookworm_messaging::Consumer;
 use uuid::Uuid;
 
-use crate::{BasketService, store};
+use crate::{service::Baskets, store};
 
 /// Takes out of the basket what was bought from it, and nothing else: what the customer put in since stays. The order's
 /// claim ends with it, in the same unit of work, so that nobody ever finds the basket free and what was bought still in it.
-pub(super) fn subscribe(consumer: Consumer, service: &BasketService) -> Consumer {
+pub(super) fn subscribe(consumer: Consumer, service: &Arc<Baskets>) -> Consumer {
     let service = service.clone();
     consumer.on::<OrderConfirmed, _, _>(move |message| {
         let service = service.clone();
@@ -18,7 +20,7 @@ pub(super) fn subscribe(consumer: Consumer, service: &BasketService) -> Consumer
             let (basket_id, order_id) = (order.basket_id, order.order_id);
             let bought: Vec<_> = order.lines.iter().map(|line| (line.book_id, line.quantity)).collect();
             message
-                .once(service.db(), move |tx| {
+                .once(&service.db, move |tx| {
                     Box::pin(async move { take_out(tx, basket_id, order_id, &bought, now).await })
                 })
                 .await?;

@@ -1,14 +1,16 @@
+use std::sync::Arc;
+
 use bookworm_contracts::events::ordering::{OrderCancelled, OrderRejected};
 use bookworm_db::DbError;
 use bookworm_kernel::OrderId;
 use bookworm_messaging::{Consumer, Receipt};
 use uuid::Uuid;
 
-use crate::{BasketService, features::claim};
+use crate::{features::claim, service::Baskets};
 
 /// Gives the basket back when its order could not be confirmed, or was called off before it was. An order that was
 /// confirmed first has bought what was in it: its confirmation, which may still be on its way, ends that claim.
-pub(super) fn subscribe(consumer: Consumer, service: &BasketService) -> Consumer {
+pub(super) fn subscribe(consumer: Consumer, service: &Arc<Baskets>) -> Consumer {
     let (rejected, cancelled) = (service.clone(), service.clone());
     consumer
         .on::<OrderRejected, _, _>(move |message| {
@@ -30,14 +32,14 @@ pub(super) fn subscribe(consumer: Consumer, service: &BasketService) -> Consumer
 }
 
 async fn give_back(
-    service: &BasketService,
+    service: &Arc<Baskets>,
     receipt: Receipt,
     basket: Uuid,
     order: Option<OrderId>,
 ) -> Result<(), DbError> {
     let now = service.now();
     receipt
-        .once(service.db(), move |tx| {
+        .once(&service.db, move |tx| {
             Box::pin(async move {
                 if let Some(order) = order {
                     claim::release(tx, basket, order, now).await?;

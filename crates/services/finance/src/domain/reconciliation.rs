@@ -1,9 +1,38 @@
 //! Orders, payments, provider and ledger held against each other. Every difference has a stable name.
 
-use bookworm_contracts::rest::{finance::Difference, ordering::OrderStatus};
 use bookworm_kernel::{Money, OrderId};
 
 use super::payment::{Payment, ProviderPayment, ProviderState, Status};
+
+/// Where an order stands, as ordering reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderStatus {
+    /// Stock and payment are being checked.
+    Pending,
+    /// The contract stands.
+    Confirmed,
+    /// The parcel is on its way.
+    Shipped,
+    /// Delivered.
+    Completed,
+    /// Called off before it was shipped.
+    Cancelled,
+    /// Could not be confirmed.
+    Rejected,
+    /// All the money went back.
+    Refunded,
+}
+
+/// Something that does not agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Stable name, e.g. `captured_without_confirmed_order`.
+    pub kind: String,
+    /// The order, when there is one.
+    pub order_id: Option<OrderId>,
+    /// For people.
+    pub detail: String,
+}
 
 /// What is known of an order.
 #[derive(Debug, Clone, PartialEq)]

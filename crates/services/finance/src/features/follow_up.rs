@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 
 use crate::{
     domain::payment::Input,
-    finance::{Finance, Outcome},
+    service::{Finance, Outcome},
     store::{
         self,
         payments::{self, Key, Stored, check_after},

@@ -7,7 +7,7 @@ use bookworm_kernel::OrderId;
 
 use super::list_payments::shown;
 use crate::{
-    finance::Finance,
+    service::Finance,
     store::payments::{self, Key},
 };
 

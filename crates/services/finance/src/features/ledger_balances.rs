@@ -4,7 +4,7 @@ use axum::extract::State;
 use bookworm_contracts::rest::{Page, finance::LedgerBalance};
 use bookworm_http::{ApiJson, Result, auth::StaffOnly};
 
-use crate::{finance::Finance, store::ledger};
+use crate::{service::Finance, store::ledger};
 
 /// Every account that was ever used, with its balance: debits less credits, one entry for each currency. All of them
 /// together are zero. Staff.

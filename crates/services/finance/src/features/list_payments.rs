@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::payment::Status,
-    finance::Finance,
+    service::Finance,
     store::payments::{self, Stored},
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn shown(stored: Stored) -> Payment {
     Payment {
         id: payment.id,
         order_id: payment.order_id,
-        status: payment.status.public(),
+        status: public(payment.status),
         amount: payment.amount,
         captured: payment.captured,
         refunded: payment.refunded,
@@ -39,6 +39,26 @@ pub(crate) fn shown(stored: Stored) -> Payment {
         created_at: payment.created_at,
         updated_at,
     }
+}
+
+/// As the public API names it.
+fn public(status: Status) -> PaymentStatus {
+    match status {
+        Status::Authorising => PaymentStatus::Pending,
+        Status::ActionRequired => PaymentStatus::ActionRequired,
+        Status::Authorised => PaymentStatus::Authorised,
+        Status::Captured => PaymentStatus::Captured,
+        Status::PartiallyRefunded => PaymentStatus::PartiallyRefunded,
+        Status::Refunded => PaymentStatus::Refunded,
+        Status::Declined => PaymentStatus::Declined,
+        Status::Voided => PaymentStatus::Voided,
+        Status::Failed => PaymentStatus::Failed,
+    }
+}
+
+/// From the public API's name; one that no payment has finds nothing but those that wait for an answer.
+fn from_public(status: PaymentStatus) -> Status {
+    Status::ALL.iter().copied().find(|known| public(*known) == status).unwrap_or(Status::Authorising)
 }
 
 /// Payments, latest first. Staff.
@@ -59,7 +79,7 @@ pub(crate) async fn list_payments(
     ApiQuery(filter): ApiQuery<Filter>,
 ) -> Result<ApiJson<Page<Payment>>> {
     let (limit, after) = (filter.page.limit()?, filter.page.after::<Uuid>()?);
-    let status = filter.status.map(Status::from_public);
+    let status = filter.status.map(from_public);
     let rows = payments::list(finance.db.read(), status, after, limit + 1).await?;
     let (rows, next) = cursor::page(rows, limit, |row| row.payment.id.uuid());
     Ok(ApiJson(Page { items: rows.into_iter().map(shown).collect(), next }))

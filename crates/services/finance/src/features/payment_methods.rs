@@ -4,7 +4,7 @@ use axum::extract::State;
 use bookworm_contracts::rest::{Page, ordering::PaymentMethod};
 use bookworm_http::ApiJson;
 
-use crate::finance::Finance;
+use crate::service::Finance;
 
 /// Ways to pay that need no card: the sandbox's test cards, when it is on.
 #[utoipa::path(

@@ -11,8 +11,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     domain::payment::Input,
-    finance::Finance,
     provider::{Subject, WebhookError, WebhookRequest},
+    service::Finance,
     store::{
         self,
         payments::{self, Key},

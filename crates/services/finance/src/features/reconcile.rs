@@ -5,7 +5,7 @@ use std::{
 };
 
 use axum::extract::State;
-use bookworm_contracts::rest::finance::{Difference, ReconciliationReport};
+use bookworm_contracts::rest::{finance as rest, finance::ReconciliationReport, ordering};
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Result as HttpResult, auth::StaffOnly};
 use bookworm_kernel::{OrderId, PaymentId, Timestamp};
@@ -13,9 +13,10 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 
 use crate::{
     domain::reconciliation::{
-        OrderFacts, ProviderView, compare_ledger, compare_order, compare_provider, without_order,
+        Difference, OrderFacts, OrderStatus, ProviderView, compare_ledger, compare_order, compare_provider,
+        without_order,
     },
-    finance::Finance,
+    service::Finance,
     store::{
         ledger, order_facts,
         payments::{self, Stored},
@@ -31,7 +32,25 @@ const CHUNK: usize = 500;
 /// Payments asked about at once.
 const AT_ONCE: usize = 16;
 
-/// Orders, payments, provider and ledger held against each other: whatever changed within the last seven days, but
+impl From<ordering::OrderStatus> for OrderStatus {
+    fn from(status: ordering::OrderStatus) -> Self {
+        match status {
+            ordering::OrderStatus::Pending => Self::Pending,
+            ordering::OrderStatus::Confirmed => Self::Confirmed,
+            ordering::OrderStatus::Shipped => Self::Shipped,
+            ordering::OrderStatus::Completed => Self::Completed,
+            ordering::OrderStatus::Cancelled => Self::Cancelled,
+            ordering::OrderStatus::Rejected => Self::Rejected,
+            ordering::OrderStatus::Refunded => Self::Refunded,
+        }
+    }
+}
+
+fn shown(Difference { kind, order_id, detail }: Difference) -> rest::Difference {
+    rest::Difference { kind, order_id, detail }
+}
+
+/// Orders, payments, provider and ledger compared: whatever changed within the last seven days, but
 /// not within the last minute. `bookworm reconcile` compares everything. Staff.
 #[utoipa::path(
     get,
@@ -124,7 +143,7 @@ impl Comparison<'_> {
             orders: orders as i64,
             payments: count as i64,
             transactions: ledger::count(sql, self.since).await?,
-            differences,
+            differences: differences.into_iter().map(shown).collect(),
         })
     }
 

@@ -6,8 +6,8 @@ use bookworm_messaging::{Reaction, ReactionError, Received};
 
 use crate::{
     domain::payment::{CANCELLED, Fact, Input, Payment},
-    finance::{Finance, Intent},
     provider::{AuthoriseRequest, ProviderError, ProviderState},
+    service::{Finance, Intent},
     store::payments::{self, Key, check_after},
 };
 

@@ -5,7 +5,7 @@ use bookworm_messaging::{Reaction, ReactionError, Received};
 
 use crate::{
     domain::payment::Input,
-    finance::{Finance, Intent, Outcome},
+    service::{Finance, Intent, Outcome},
 };
 
 /// Takes the authorised money. A repeat changes nothing.

@@ -16,7 +16,7 @@ use bookworm_contracts::{
 };
 use bookworm_messaging::Consumer;
 
-use crate::finance::Finance;
+use crate::service::Finance;
 
 /// Three consumers, so that cards whose bank does not answer hold up neither captures nor voids.
 pub(crate) fn consumers(finance: &Arc<Finance>) -> Vec<Consumer> {

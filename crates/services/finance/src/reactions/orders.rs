@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use bookworm_contracts::{
-    events::ordering::{
-        OrderCancelled, OrderCompleted, OrderConfirmed, OrderCreated, OrderRefunded, OrderRejected, OrderShipped,
-        OrderSummary,
-    },
-    rest::ordering::OrderStatus,
+use bookworm_contracts::events::ordering::{
+    OrderCancelled, OrderCompleted, OrderConfirmed, OrderCreated, OrderRefunded, OrderRejected, OrderShipped,
+    OrderSummary,
 };
 use bookworm_db::DbError;
 use bookworm_messaging::{Message, Reaction, Received};
 
 use crate::{
-    domain::payment::Input,
-    finance::Finance,
+    domain::{payment::Input, reconciliation::OrderStatus},
+    service::Finance,
     store::{order_facts, payments::Key},
 };
 

@@ -5,7 +5,7 @@ use bookworm_messaging::{Reaction, ReactionError, Received};
 
 use crate::{
     domain::payment::Input,
-    finance::{Finance, Intent, Outcome},
+    service::{Finance, Intent, Outcome},
 };
 
 /// Gives captured money back, once for each refund's id.

@@ -6,7 +6,7 @@ use bookworm_messaging::{Reaction, ReactionError, Received};
 
 use crate::{
     domain::payment::{Fact, Input, Payment},
-    finance::{Finance, Intent, Outcome},
+    service::{Finance, Intent, Outcome},
     store::payments::{self, Key, check_after},
 };
 

@@ -1,12 +1,11 @@
 //! What finance has heard about orders: only to hold it against payments and ledger.
 
-use bookworm_contracts::rest::ordering::OrderStatus;
 use bookworm_db::{DbError, FromRow, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Money, OrderId, Timestamp};
 use uuid::Uuid;
 
 use super::money;
-use crate::domain::reconciliation::OrderFacts;
+use crate::domain::reconciliation::{OrderFacts, OrderStatus};
 
 /// An event may come after a later one: a status replaces only those of a lower rank.
 const RANKS: &[(OrderStatus, &str, i64)] = &[

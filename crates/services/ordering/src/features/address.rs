@@ -1,17 +1,16 @@
 //! Where a parcel goes and whom to write to, as a checkout gives it: what fits is said by the country's own rules.
 
 use bookworm_address::{Checked, Part};
-use bookworm_config::Ordering as Settings;
 use bookworm_contracts::rest::ordering as rest;
 use bookworm_http::Validator;
 use bookworm_kernel::Email;
 
-use crate::domain::event::Address;
+use crate::domain::{event::Address, pricing::Terms};
 
-/// The address as an order keeps it. What does not fit is noted, one message for each field; then the result must not be
+/// The address as an order stores it. What does not fit is noted, one message for each field; then the result must not be
 /// used.
-pub(super) fn read(valid: &mut Validator, given: &rest::Address, settings: &Settings) -> Address {
-    let wants_region = settings.tax_needs_region(&given.country);
+pub(super) fn read(valid: &mut Validator, given: &rest::Address, terms: &Terms) -> Address {
+    let wants_region = terms.tax_needs_region(&given.country);
     let (checked, wrong) = match bookworm_address::check(&given.parts(), wants_region) {
         Ok(checked) => (checked, Vec::new()),
         Err(wrong) => (Checked::default(), wrong),

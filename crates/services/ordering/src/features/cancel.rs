@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::ordering::{CancelRequest, Order};
 use bookworm_http::{ApiPath, Origin, Result, Validator, openapi::ProblemResponses};
@@ -5,15 +7,17 @@ use bookworm_kernel::{Cause, OrderId};
 use http::StatusCode;
 
 use crate::{
-    OrderingService,
     domain::{
         checkout_saga::{CheckoutSaga, Input},
         event::{Actor, Author},
     },
     features::{OptionalJson, command::TRIES},
+    service::{
+        Ordering,
+        work::{Work, WorkError},
+    },
     store::document::Document,
     visitor::Visitor,
-    work::{Work, WorkError},
 };
 
 /// Calls an order off
@@ -30,7 +34,7 @@ use crate::{
     responses((status = 200, description = "The cancelled order", body = Order), ProblemResponses)
 )]
 pub(crate) async fn cancel_order(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiPath(id): ApiPath<OrderId>,
     visitor: Visitor,
     Origin(cause): Origin,
@@ -62,14 +66,14 @@ struct Wanted {
 /// A checkout that still runs calls the order off itself, and makes sure that nothing stays held. After it has ended
 /// captured, books and money are simply asked back: finance turns the void of captured money into a refund.
 async fn cancel(
-    service: &OrderingService,
+    service: &Arc<Ordering>,
     cause: Cause,
     id: OrderId,
     Wanted { reason, by, only_unconfirmed }: Wanted,
     author: Option<Author>,
 ) -> Result<Document, WorkError> {
     let (service, now) = (service.clone(), service.now());
-    let db = service.0.db.clone();
+    let db = service.db.clone();
     db.transact(move |tx| {
         Box::pin(async move {
             let mut work = Work::on(&service, tx, cause, id).by(author);

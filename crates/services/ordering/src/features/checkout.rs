@@ -1,12 +1,13 @@
 //! From a basket to an order.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bookworm_config::Ordering as Settings;
 use bookworm_contracts::rest::ordering::{CheckoutRequest, Order as Shown, PaymentInput};
 use bookworm_eventstore::Loaded;
 use bookworm_http::{
@@ -19,23 +20,23 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    OrderingService, claim,
+    claim,
     clients::BasketVersion,
     domain::{
         checkout_saga::{Charge, CheckoutSaga, Limits},
         event::{Address, Placement, ShortLine},
         number::OrderNumber,
         order::{Order, Rejection},
-        pricing::{self, PricingError},
+        pricing::{self, PricingError, Terms},
         status::{OrderStatus, PaymentStatus},
     },
     features::{address, command::TRIES},
-    outcomes::Wait,
     purchase::{self, Purchase},
+    service::work::{Work, WorkError},
+    service::{Ordering, outcomes::Wait},
     shopper::Shopper,
     store::order_ids,
     visitor::Access,
-    work::{Work, WorkError},
 };
 
 /// Buys what is in the basket
@@ -73,7 +74,7 @@ use crate::{
     )
 )]
 pub(crate) async fn checkout(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     key: IdempotencyKey,
     PreferWait(wait): PreferWait,
     Origin(cause): Origin,
@@ -81,13 +82,13 @@ pub(crate) async fn checkout(
     shopper: Result<Shopper>,
     ApiJson(request): ApiJson<CheckoutRequest>,
 ) -> Result<Response> {
-    let delivery = Delivery::read(&request, shopper.as_ref().ok(), &service.0.settings)?;
+    let delivery = Delivery::read(&request, shopper.as_ref().ok(), &service.terms)?;
     let shopper = shopper?;
     let (scope, fingerprint) = (shopper.scope(), fingerprint(&request)?);
-    let limit = service.patience(wait);
+    let limit = service.wait_limit(wait);
 
     // A repeat must not look at the basket: it is empty once the first order is confirmed.
-    match idempotency::find(service.0.db.read(), &scope, &key, fingerprint).await? {
+    match idempotency::find(service.db.read(), &scope, &key, fingerprint).await? {
         Some(Claim::Same(id)) => return outcome(&service, &shopper, OrderId::from_uuid(id), limit).await,
         Some(Claim::Different) => return Err(key_reused()),
         Some(Claim::New) | None => {}
@@ -96,7 +97,7 @@ pub(crate) async fn checkout(
     let claimant = claim::claimant(&scope, &key);
     let claim = KeyClaim { scope, key, fingerprint };
     for _ in 0..TRIES {
-        let basket = service.0.clients.basket(&cause, &shopper).await?;
+        let basket = service.clients.basket(&cause, &shopper).await?;
         if service.clear_claims(&cause, &shopper, &basket, &claimant).await? {
             continue;
         }
@@ -106,7 +107,7 @@ pub(crate) async fn checkout(
         let mut draft = Draft::price(&service, &shopper, delivery.clone(), purchase, &request)?;
         draft.placement.placed_from = Some(from.fingerprint());
         // From here on no other order can be made of this basket.
-        let Some(order_id) = service.0.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
+        let Some(order_id) = service.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
             continue;
         };
         // Listening begins before there is anything to hear, so no news is missed.
@@ -125,7 +126,7 @@ pub(crate) async fn checkout(
                 return Err(key_reused());
             }
             // Somebody thought that this order would never be placed, and now it cannot be.
-            Err(WorkError::Tombstone) => service.0.clients.release(&cause, &version.id, order_id).await?,
+            Err(WorkError::Tombstone) => service.clients.release(&cause, &version.id, order_id).await?,
             Err(WorkError::NumberTaken) => {}
             Err(error) => return Err(error.into()),
         }
@@ -145,7 +146,7 @@ impl Delivery {
     ///
     /// # Errors
     /// 400 `validation_failed` with all that are not valid.
-    fn read(request: &CheckoutRequest, shopper: Option<&Shopper>, settings: &Settings) -> Result<Self> {
+    fn read(request: &CheckoutRequest, shopper: Option<&Shopper>, terms: &Terms) -> Result<Self> {
         let mut valid = Validator::new();
         let account_email = match shopper {
             Some(Shopper::Customer { email, .. }) => Some(email.as_str()),
@@ -158,7 +159,7 @@ impl Delivery {
                 None
             }
         };
-        let address = address::read(&mut valid, &request.shipping_address, settings);
+        let address = address::read(&mut valid, &request.shipping_address, terms);
         valid.text("/shipping_method", &request.shipping_method, 1..=40);
         // Whether one is needed is known once there is a price.
         if let Some(PaymentInput { token }) = &request.payment {
@@ -183,14 +184,14 @@ struct Draft {
 
 impl Draft {
     fn price(
-        service: &OrderingService,
+        service: &Arc<Ordering>,
         shopper: &Shopper,
         Delivery { email, address }: Delivery,
         purchase: Purchase,
         request: &CheckoutRequest,
     ) -> Result<Self> {
         let quote = pricing::quote(
-            &service.0.settings,
+            &service.terms,
             purchase.prices(),
             Some(request.shipping_method.trim()),
             &address.country,
@@ -261,7 +262,7 @@ enum Placed {
 
 /// Places the order and begins its checkout: key, events, projection, saga and messages are kept together.
 async fn place(
-    service: &OrderingService,
+    service: &Arc<Ordering>,
     cause: Cause,
     claim: KeyClaim,
     draft: Draft,
@@ -276,7 +277,7 @@ async fn place(
         token: draft.token,
     };
     let (limits, service) = (service.limits(), service.clone());
-    let db = service.0.db.clone();
+    let db = service.db.clone();
     db.transact(move |tx| {
         Box::pin(async move {
             let KeyClaim { scope, key, fingerprint } = claim;
@@ -299,20 +300,20 @@ async fn place(
     .await
 }
 
-async fn outcome(service: &OrderingService, shopper: &Shopper, id: OrderId, limit: Duration) -> Result<Response> {
+async fn outcome(service: &Arc<Ordering>, shopper: &Shopper, id: OrderId, limit: Duration) -> Result<Response> {
     settle(service, shopper, id, Wait::begin(service, id), limit).await
 }
 
 /// Waits for the outcome and puts it into words.
 async fn settle(
-    service: &OrderingService,
+    service: &Arc<Ordering>,
     shopper: &Shopper,
     id: OrderId,
     wait: Wait,
     limit: Duration,
 ) -> Result<Response> {
     let order = wait.settle(limit).await?.ok_or_else(|| Problem::not_found("order"))?;
-    let key = service.0.keys.key(id);
+    let key = service.keys.key(id);
     let location = match shopper {
         Shopper::Guest { .. } => format!("/api/v1/orders/{id}?key={key}"),
         Shopper::Customer { .. } => format!("/api/v1/orders/{id}"),
@@ -359,8 +360,8 @@ async fn settle(
 
 /// The lines of a rejected order of which there were not enough. Read from its events: the projection has no need of
 /// them.
-async fn short_lines(service: &OrderingService, id: OrderId) -> Result<Vec<serde_json::Value>> {
-    let found: Option<Loaded<Order>> = bookworm_eventstore::load(service.0.db.read(), id.uuid()).await?;
+async fn short_lines(service: &Arc<Ordering>, id: OrderId) -> Result<Vec<serde_json::Value>> {
+    let found: Option<Loaded<Order>> = bookworm_eventstore::load(service.db.read(), id.uuid()).await?;
     let Some(Loaded { state: order, .. }) = found else { return Ok(Vec::new()) };
     let title = |short: &ShortLine| {
         let lines = order.placement().map_or(&[][..], |placement| &placement.lines);
@@ -383,16 +384,16 @@ pub(crate) fn key_reused() -> Problem {
     Problem::new(ErrorCode::IdempotencyKeyReused).detail("Use a new Idempotency-Key for a new request.")
 }
 
-impl OrderingService {
+impl Ordering {
     /// How long an answer may wait for the outcome.
-    fn patience(&self, wanted: Option<Duration>) -> Duration {
-        let settings = &self.0.settings;
+    fn wait_limit(&self, wanted: Option<Duration>) -> Duration {
+        let settings = &self.settings;
         let wanted = wanted.unwrap_or(Duration::from_secs(settings.checkout_wait_seconds));
         wanted.min(Duration::from_secs(settings.max_wait_seconds))
     }
 
     fn limits(&self) -> Limits {
-        let settings = &self.0.settings;
+        let settings = &self.settings;
         Limits {
             reserve_seconds: settings.reserve_timeout_seconds,
             payment_seconds: settings.payment_timeout_seconds,

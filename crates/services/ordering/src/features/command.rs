@@ -3,13 +3,15 @@ use std::sync::Arc;
 use bookworm_kernel::{Cause, OrderId};
 
 use crate::{
-    OrderingService,
     domain::{
         event::Author,
         order::{Decided, Order},
     },
+    service::{
+        Ordering,
+        work::{Work, WorkError},
+    },
     store::document::Document,
-    work::{Work, WorkError},
 };
 
 /// How often a change is tried when others change the same order at the same moment.
@@ -18,11 +20,11 @@ pub(crate) const TRIES: usize = 5;
 /// A decision that can be taken again on a newer state.
 pub(crate) type Decide = Arc<dyn Fn(&Order) -> Decided + Send + Sync>;
 
-impl OrderingService {
+impl Ordering {
     /// Changes one order by one decision of somebody on the staff. When somebody else appends first, the decision is taken again on what the
     /// order has become.
     pub(crate) async fn command(
-        &self,
+        self: &Arc<Self>,
         cause: Cause,
         by: Author,
         id: OrderId,
@@ -32,7 +34,6 @@ impl OrderingService {
         loop {
             let (service, by, decide) = (self.clone(), by.clone(), decide.clone());
             let changed = self
-                .0
                 .db
                 .transact::<_, WorkError, _>(move |tx| {
                     Box::pin(async move {

@@ -6,7 +6,7 @@ use bookworm_http::{ApiPath, Origin, Result, auth::StaffOnly, openapi::ProblemRe
 use bookworm_kernel::OrderId;
 use http::StatusCode;
 
-use crate::{OrderingService, domain::order::Order, features::author};
+use crate::{domain::order::Order, service::Ordering, visitor::author};
 
 /// Notes that the customer has the books
 ///
@@ -19,7 +19,7 @@ use crate::{OrderingService, domain::order::Order, features::author};
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn complete_order(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiPath(id): ApiPath<OrderId>,
     StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,

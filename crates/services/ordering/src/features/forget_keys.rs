@@ -1,19 +1,21 @@
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use bookworm_db::DbError;
 use bookworm_http::idempotency;
 use bookworm_loops::Loop;
 
-use crate::{OrderingService, store::order_ids};
+use crate::{service::Ordering, store::order_ids};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a key is remembered. Afterwards the same key would order again; no client repeats a request for so long.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Forgets old idempotency keys, and ids of orders, once an hour until `shutdown`.
-pub(crate) fn every_hour(service: OrderingService) -> Loop {
+pub(crate) fn every_hour(service: Arc<Ordering>) -> Loop {
     Loop::every("ordering.keys", EVERY, move || {
-        let (db, before) = (service.0.db.clone(), service.now().minus(REMEMBERED));
+        let (db, before) = (service.db.clone(), service.now().minus(REMEMBERED));
         async move {
             let forgotten: Result<u64, DbError> = db
                 .transact(move |tx| {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::ordering::Order as Shown;
 use bookworm_eventstore::Loaded;
@@ -6,7 +8,7 @@ use bookworm_kernel::{OrderId, Timestamp};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::{OrderingService, domain::order::Order, store::document::Document, visitor::Visitor};
+use crate::{domain::order::Order, service::Ordering, store::document::Document, visitor::Visitor};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -34,14 +36,14 @@ pub(crate) struct Params {
     )
 )]
 pub(crate) async fn get_order(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiPath(id): ApiPath<OrderId>,
     ApiQuery(params): ApiQuery<Params>,
     visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response> {
     let access = visitor.find(&service, id).await?;
-    let db = service.0.db.read();
+    let db = service.db.read();
     let found: Option<Loaded<Order>> = match params.as_of {
         None => bookworm_eventstore::load(db, id.uuid()).await?,
         Some(at) => bookworm_eventstore::load_as_of(db, id.uuid(), at).await?,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::{Page, ordering::OrderEvent};
 use bookworm_eventstore::Recorded;
@@ -7,8 +9,8 @@ use serde_json::Value;
 
 use super::shown;
 use crate::{
-    OrderingService,
     domain::event::Author,
+    service::Ordering,
     visitor::{Access, Visitor},
 };
 
@@ -26,7 +28,7 @@ use crate::{
     responses((status = 200, description = "A page of events", body = Page<OrderEvent>), ProblemResponses)
 )]
 pub(crate) async fn order_events(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiPath(id): ApiPath<OrderId>,
     ApiQuery(page): ApiQuery<PageParams>,
     visitor: Visitor,
@@ -34,7 +36,7 @@ pub(crate) async fn order_events(
     let access = visitor.find(&service, id).await?;
     let (limit, after) = (page.limit()?, page.after::<u64>()?.unwrap_or(0));
     // An order has a handful of events, so they are read together.
-    let history = bookworm_eventstore::history(service.0.db.read(), id.uuid()).await?;
+    let history = bookworm_eventstore::history(service.db.read(), id.uuid()).await?;
     let events: Vec<_> = history
         .into_iter()
         .filter(|event| event.version > after)

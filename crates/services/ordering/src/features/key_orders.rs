@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use bookworm_db::DbError;
 use tokio_util::sync::CancellationToken;
 
-use crate::{OrderingService, store::orders};
+use crate::{service::Ordering, store::orders};
 
 /// Orders in one unit of work: few, so that checkouts do not wait for it.
 const AT_ONCE: i64 = 100;
@@ -13,10 +15,10 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Writes the search keys of orders that an older release placed, until `shutdown`.
-pub(crate) async fn run(service: OrderingService, shutdown: CancellationToken) {
+pub(crate) async fn run(service: Arc<Ordering>, shutdown: CancellationToken) {
     loop {
         let written: Result<usize, DbError> =
-            service.0.db.transact(|tx| Box::pin(async move { orders::write_missing_keys(tx, AT_ONCE).await })).await;
+            service.db.transact(|tx| Box::pin(async move { orders::write_missing_keys(tx, AT_ONCE).await })).await;
         let pause = match written {
             Ok(0) => EVERY,
             Ok(_) => Duration::ZERO,

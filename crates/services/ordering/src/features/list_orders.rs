@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::{Page, ordering::Order};
 use bookworm_http::{
@@ -7,8 +9,8 @@ use bookworm_kernel::{CustomerId, ErrorCode};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use crate::{
-    OrderingService,
     domain::status::OrderStatus,
+    service::Ordering,
     store::orders::{self, After, Filter},
 };
 
@@ -46,7 +48,7 @@ pub(crate) struct Params {
     security(("bearer" = []))
 )]
 pub(crate) async fn list_orders(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     Signed(account): Signed,
     ApiQuery(params): ApiQuery<Params>,
 ) -> Result<ApiJson<Page<Order>>> {
@@ -73,7 +75,7 @@ pub(crate) async fn list_orders(
     };
     let (limit, after) = (params.page.limit()?, params.page.after::<After>()?);
     let filter = Filter { customer_id, status, search, oldest_first };
-    let found = orders::list(service.0.db.read(), &filter, after, limit + 1).await?;
+    let found = orders::list(service.db.read(), &filter, after, limit + 1).await?;
     let (items, next) =
         cursor::page(found, limit, |order| After { placed_at: order.placed_at.micros(), id: order.id.uuid() });
     Ok(ApiJson(Page { items: items.into_iter().map(Order::from).collect(), next }))

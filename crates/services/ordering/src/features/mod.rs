@@ -7,9 +7,9 @@ mod command;
 pub(crate) mod complete;
 pub(crate) mod forget_keys;
 pub(crate) mod get_order;
-pub(crate) mod grpc;
 pub(crate) mod history;
 pub(crate) mod key_orders;
+pub(crate) mod latest_orders;
 pub(crate) mod list_orders;
 pub(crate) mod order_facts;
 pub(crate) mod quote;
@@ -21,20 +21,22 @@ pub(crate) mod shipping_methods;
 mod shown;
 pub(crate) mod under_way;
 
+use std::sync::Arc;
+
 use axum::{
     body::HttpBody,
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
 use bookworm_contracts::rest::ordering::Order;
-use bookworm_http::{ApiJson, Problem, Result, auth::AccountClaims, etag};
+use bookworm_http::{ApiJson, Problem, Result, etag};
 use http::{HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{OrderingService, domain::event::Author};
+use crate::service::Ordering;
 
-pub(crate) fn routes() -> OpenApiRouter<OrderingService> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Ordering>> {
     OpenApiRouter::new()
         .routes(routes!(checkout::checkout))
         .routes(routes!(quote::quote))
@@ -65,12 +67,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     }
 }
 
-/// As whom an account stands in an order's history.
-pub(crate) fn author(account: &AccountClaims) -> Author {
-    Author { id: account.id, name: account.name.clone() }
-}
-
-/// An order as an answer: with its version as `ETag`, and kept by nobody but the caller.
+/// An order as an answer: with its version as `ETag`, and cached by nobody but the caller.
 fn answer(status: StatusCode, order: impl Into<Order>) -> Response {
     let order: Order = order.into();
     let tag = etag(order.version.cast_signed());

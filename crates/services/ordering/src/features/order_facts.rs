@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use bookworm_contracts::rest::ordering::{OrderStatus, PaymentStatus};
 use bookworm_db::DbError;
 use bookworm_kernel::{Money, OrderId};
 
 use super::shown;
-use crate::{OrderingService, domain::order::Order};
+use crate::{domain::order::Order, service::Ordering};
 
 /// What reconciliation holds against payments, stock and ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +29,9 @@ pub struct OrderFacts {
 }
 
 /// Folds every order from its events: the projection may be what is wrong.
-pub(crate) async fn order_facts(service: &OrderingService) -> Result<Vec<OrderFacts>, DbError> {
+pub(crate) async fn order_facts(service: &Arc<Ordering>) -> Result<Vec<OrderFacts>, DbError> {
     let mut facts = Vec::new();
-    bookworm_eventstore::replay::<Order, _>(&service.0.db, async |_, loaded| {
+    bookworm_eventstore::replay::<Order, _>(&service.db, async |_, loaded| {
         facts.extend(of(&loaded.state));
         Ok(())
     })

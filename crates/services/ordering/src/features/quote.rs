@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::ordering::{Quote, QuoteRequest};
 use bookworm_http::{ApiJson, Origin, Result, Validator, openapi::ProblemResponses};
 
-use crate::{OrderingService, domain::pricing, features::checkout::unpriced, purchase::Purchase, shopper::Shopper};
+use super::shown;
+use crate::{domain::pricing, features::checkout::unpriced, purchase::Purchase, service::Ordering, shopper::Shopper};
 
 /// What the basket would cost
 ///
@@ -19,7 +22,7 @@ use crate::{OrderingService, domain::pricing, features::checkout::unpriced, purc
     )
 )]
 pub(crate) async fn quote(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     Origin(cause): Origin,
     shopper: Result<Shopper>,
     ApiJson(request): ApiJson<QuoteRequest>,
@@ -32,7 +35,7 @@ pub(crate) async fn quote(
     valid.finish()?;
     let purchase = Purchase::of(&service, &cause, &shopper?).await?;
     let country = country.map_or("", bookworm_address::Country::code);
-    pricing::quote(&service.0.settings, purchase.prices(), method.as_deref(), country, region.as_deref())
-        .map(ApiJson)
+    pricing::quote(&service.terms, purchase.prices(), method.as_deref(), country, region.as_deref())
+        .map(|quote| ApiJson(shown::quote(quote)))
         .map_err(unpriced)
 }

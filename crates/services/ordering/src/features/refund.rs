@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::{
     commands::RefundPayment,
@@ -15,11 +17,14 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use crate::{
-    OrderingService,
     domain::event::Author,
-    features::{author, checkout::key_reused, command::TRIES},
+    features::{checkout::key_reused, command::TRIES},
+    service::{
+        Ordering,
+        work::{Work, WorkError},
+    },
     store::{self, document::Document},
-    work::{Work, WorkError},
+    visitor::author,
 };
 
 /// Gives money back
@@ -42,7 +47,7 @@ use crate::{
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn refund_order(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiPath(id): ApiPath<OrderId>,
     StaffOnly(staff): StaffOnly,
     key: IdempotencyKey,
@@ -73,7 +78,7 @@ pub(crate) async fn refund_order(
     let order = match asked {
         Asked::Now(order) => *order,
         Asked::Before => {
-            store::orders::document(service.0.db.read(), id).await?.ok_or_else(|| Problem::not_found("order"))?
+            store::orders::document(service.db.read(), id).await?.ok_or_else(|| Problem::not_found("order"))?
         }
         Asked::OtherRequest => return Err(key_reused()),
     };
@@ -96,9 +101,9 @@ enum Asked {
     OtherRequest,
 }
 
-async fn ask(service: &OrderingService, cause: Cause, id: OrderId, refund: Refund) -> Result<Asked, WorkError> {
+async fn ask(service: &Arc<Ordering>, cause: Cause, id: OrderId, refund: Refund) -> Result<Asked, WorkError> {
     let (service, now) = (service.clone(), service.now());
-    let db = service.0.db.clone();
+    let db = service.db.clone();
     db.transact(move |tx| {
         Box::pin(async move {
             let Refund { key, fingerprint, amount, reason, by } = refund;

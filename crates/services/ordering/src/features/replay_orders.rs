@@ -1,11 +1,13 @@
+use std::sync::Arc;
+
 use bookworm_db::{DbError, Sql};
 use bookworm_eventstore::Loaded;
 use bookworm_kernel::OrderId;
 use uuid::Uuid;
 
 use crate::{
-    OrderingService,
     domain::order::Order,
+    service::Ordering,
     store::{
         document::Document,
         orders::{self, Row},
@@ -26,9 +28,9 @@ pub struct ReplayReport {
 
 /// Folds every order again, compares it with its row, and puts right what differs. Orders may be placed and change
 /// meanwhile: a row that looks wrong is looked at again in a unit of work before it is called so.
-pub(crate) async fn replay(service: &OrderingService) -> Result<ReplayReport, DbError> {
+pub(crate) async fn replay(service: &Arc<Ordering>) -> Result<ReplayReport, DbError> {
     let mut report = ReplayReport::default();
-    let db = &service.0.db;
+    let db = &service.db;
     report.orders = bookworm_eventstore::replay::<Order, _>(db, async |id, order| {
         report.events += order.version;
         if orders::row(db.read(), id).await? != Some(row(&order)?) {
@@ -50,9 +52,8 @@ pub(crate) async fn replay(service: &OrderingService) -> Result<ReplayReport, Db
 }
 
 /// Puts a row right; says what was wrong when it really was.
-async fn repair(service: &OrderingService, id: Uuid) -> Result<Option<String>, DbError> {
+async fn repair(service: &Arc<Ordering>, id: Uuid) -> Result<Option<String>, DbError> {
     service
-        .0
         .db
         .transact(move |tx| {
             Box::pin(async move {

@@ -6,10 +6,7 @@ use bookworm_http::{ApiPath, Origin, Result, Validator, auth::StaffOnly, openapi
 use bookworm_kernel::OrderId;
 use http::StatusCode;
 
-use crate::{
-    OrderingService,
-    features::{OptionalJson, author},
-};
+use crate::{features::OptionalJson, service::Ordering, visitor::author};
 
 /// Notes that the parcel left
 ///
@@ -21,7 +18,7 @@ use crate::{
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn ship_order(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiPath(id): ApiPath<OrderId>,
     StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,

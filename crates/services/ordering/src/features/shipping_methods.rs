@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::{Page, ordering::ShippingMethod};
 use bookworm_http::{ApiJson, ApiQuery, Result, Validator};
@@ -5,7 +7,7 @@ use bookworm_kernel::Money;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{OrderingService, domain::shipping};
+use crate::{domain::shipping, service::Ordering};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -30,30 +32,29 @@ pub(crate) struct Params {
     )
 )]
 pub(crate) async fn shipping_methods(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     ApiQuery(params): ApiQuery<Params>,
 ) -> Result<ApiJson<Page<ShippingMethod>>> {
-    let settings = &service.0.settings;
+    let terms = &service.terms;
     let mut valid = Validator::new();
     let country = params.country.as_deref().map(bookworm_address::country);
     valid.check("/country", !matches!(country, Some(None)), "Choose the country, a code of two letters such as US.");
     valid.check("/subtotal", params.subtotal.unwrap_or(0) >= 0, "must be 0 or more");
     valid.finish()?;
-    let money = |amount| Money::new(amount, settings.currency);
-    let subtotal = money(params.subtotal.unwrap_or(0));
-    let of = |method: &bookworm_config::ShippingMethod, charge: Option<Money>| ShippingMethod {
+    let subtotal = Money::new(params.subtotal.unwrap_or(0), terms.currency);
+    let of = |method: &shipping::ShippingMethod, charge: Option<Money>| ShippingMethod {
         code: method.code.clone(),
         name: method.name.clone(),
-        price: money(method.price),
-        free_from: method.free_from.map(money),
+        price: method.price,
+        free_from: method.free_from,
         min_days: method.min_days,
         max_days: method.max_days,
         countries: method.countries.clone(),
         charge,
     };
     let items = match country.flatten() {
-        None => settings.shipping_methods.iter().map(|method| of(method, None)).collect(),
-        Some(country) => shipping::offered(settings, country.code(), subtotal)
+        None => terms.shipping_methods.iter().map(|method| of(method, None)).collect(),
+        Some(country) => shipping::offered(&terms.shipping_methods, country.code(), subtotal)
             .into_iter()
             .map(|method| of(method, Some(shipping::charge(method, subtotal))))
             .collect(),

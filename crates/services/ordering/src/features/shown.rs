@@ -6,6 +6,7 @@ use crate::{
     domain::{
         event::{Address, Author, OrderLine},
         order::{Actions, Rejection, TimelineEntry},
+        pricing::Quote,
         status::{OrderStatus, PaymentStatus},
     },
     store::document::{Document, PaymentDocument},
@@ -65,6 +66,11 @@ pub(super) fn payment_status(status: PaymentStatus) -> rest::PaymentStatus {
         PaymentStatus::NotRequired => rest::PaymentStatus::NotRequired,
         PaymentStatus::Failed => rest::PaymentStatus::Failed,
     }
+}
+
+pub(super) fn quote(quote: Quote) -> rest::Quote {
+    let Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method } = quote;
+    rest::Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method }
 }
 
 pub(super) fn author(Author { id, name }: Author) -> rest::EventAuthor {

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::ordering::Order;
 use bookworm_http::{Origin, Problem, Result, openapi::ProblemResponses};
 use http::StatusCode;
 
-use crate::{OrderingService, shopper::Shopper};
+use crate::{service::Ordering, shopper::Shopper};
 
 /// The order that is being made of the basket
 ///
@@ -17,7 +19,7 @@ use crate::{OrderingService, shopper::Shopper};
     responses((status = 200, description = "The order", body = Order), ProblemResponses)
 )]
 pub(crate) async fn order_under_way(
-    State(service): State<OrderingService>,
+    State(service): State<Arc<Ordering>>,
     Origin(cause): Origin,
     shopper: Result<Shopper>,
 ) -> Result<Response> {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bookworm_contracts::events::{
     catalog::{self, StockRejected, StockReleased, StockReserved},
     finance::{
@@ -8,16 +10,18 @@ use bookworm_kernel::OrderId;
 use bookworm_messaging::{Consumer, Message, Received};
 
 use crate::{
-    OrderingService,
     domain::{
         checkout_saga::{CheckoutSaga, Input},
         event::ShortLine,
     },
-    work::{Work, WorkError},
+    service::{
+        Ordering,
+        work::{Work, WorkError},
+    },
 };
 
 /// Tells the checkout of every answer of catalogue and finance.
-pub(crate) fn subscribe(consumer: Consumer, service: &OrderingService) -> Consumer {
+pub(crate) fn subscribe(consumer: Consumer, service: &Arc<Ordering>) -> Consumer {
     let consumer = tell(consumer, service, |m: StockReserved| (m.order_id, Input::StockReserved));
     let consumer = tell(consumer, service, |m: StockRejected| {
         (m.order_id, Input::StockRejected { short: m.short.into_iter().map(short_line).collect() })
@@ -35,12 +39,12 @@ pub(crate) fn subscribe(consumer: Consumer, service: &OrderingService) -> Consum
     tell(consumer, service, |m: PaymentFailed| (m.order_id, Input::PaymentFailed { reason: m.reason }))
 }
 
-fn tell<M: Message>(consumer: Consumer, service: &OrderingService, read: fn(M) -> (OrderId, Input)) -> Consumer {
+fn tell<M: Message>(consumer: Consumer, service: &Arc<Ordering>, read: fn(M) -> (OrderId, Input)) -> Consumer {
     let service = service.clone();
     consumer.on(move |Received { body, cause, receipt, .. }: Received<M>| {
         let (service, (id, input)) = (service.clone(), read(body));
         async move {
-            let (db, now) = (service.0.db.clone(), service.now());
+            let (db, now) = (service.db.clone(), service.now());
             receipt
                 .once::<_, WorkError, _>(&db, move |tx| {
                     Box::pin(async move {

@@ -7,12 +7,14 @@ mod checkout;
 mod refund;
 pub(crate) mod time_out;
 
+use std::sync::Arc;
+
 use bookworm_messaging::Consumer;
 
-use crate::OrderingService;
+use crate::service::Ordering;
 
 /// The consumer of everything that concerns a checkout or its money.
-pub(crate) fn consumer(service: &OrderingService) -> Consumer {
+pub(crate) fn consumer(service: &Arc<Ordering>) -> Consumer {
     let consumer = Consumer::new("ordering.checkout");
     refund::subscribe(checkout::subscribe(consumer, service), service)
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bookworm_contracts::{
     commands::ReleaseStock,
     events::finance::{PaymentRefunded, RefundFailed},
@@ -5,19 +7,21 @@ use bookworm_contracts::{
 use bookworm_messaging::{Consumer, Received};
 
 use crate::{
-    OrderingService,
     domain::checkout_saga::{CheckoutSaga, Input},
-    work::{Work, WorkError},
+    service::{
+        Ordering,
+        work::{Work, WorkError},
+    },
 };
 
 /// Notes on the order what became of a refund.
-pub(crate) fn subscribe(consumer: Consumer, service: &OrderingService) -> Consumer {
+pub(crate) fn subscribe(consumer: Consumer, service: &Arc<Ordering>) -> Consumer {
     let (refunded, failed) = (service.clone(), service.clone());
     consumer
         .on(move |message: Received<PaymentRefunded>| {
             let service = refunded.clone();
             async move {
-                let (db, now) = (service.0.db.clone(), service.now());
+                let (db, now) = (service.db.clone(), service.now());
                 let PaymentRefunded { order_id, refund_id, amount } = message.body;
                 let cause = message.cause;
                 message
@@ -45,7 +49,7 @@ pub(crate) fn subscribe(consumer: Consumer, service: &OrderingService) -> Consum
         .on(move |message: Received<RefundFailed>| {
             let service = failed.clone();
             async move {
-                let (db, cause) = (service.0.db.clone(), message.cause);
+                let (db, cause) = (service.db.clone(), message.cause);
                 let RefundFailed { order_id, refund_id, reason } = message.body;
                 message
                     .receipt

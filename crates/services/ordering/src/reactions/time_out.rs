@@ -1,17 +1,21 @@
+use std::sync::Arc;
+
 use bookworm_db::DbError;
 use bookworm_kernel::{Cause, OrderId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    OrderingService,
     domain::checkout_saga::CheckoutSaga,
-    work::{Work, WorkError},
+    service::{
+        Ordering,
+        work::{Work, WorkError},
+    },
 };
 
 /// Tells checkouts that nobody answered in time, until `shutdown`. After a start it finds those whose time ran out while
 /// the program was down: recovery needs nothing else.
-pub(crate) async fn run(service: OrderingService, shutdown: CancellationToken) {
-    let (db, clock) = (service.0.db.clone(), service.0.clock.clone());
+pub(crate) async fn run(service: Arc<Ordering>, shutdown: CancellationToken) {
+    let (db, clock) = (service.db.clone(), service.clock.clone());
     let on_due = move |id| {
         let service = service.clone();
         async move { time_out(&service, OrderId::from_uuid(id)).await }
@@ -19,9 +23,9 @@ pub(crate) async fn run(service: OrderingService, shutdown: CancellationToken) {
     bookworm_saga::keep_time::<CheckoutSaga, _, _>(db, clock, on_due, shutdown).await;
 }
 
-async fn time_out(service: &OrderingService, id: OrderId) -> Result<(), DbError> {
+async fn time_out(service: &Arc<Ordering>, id: OrderId) -> Result<(), DbError> {
     let (service, now) = (service.clone(), service.now());
-    let db = service.0.db.clone();
+    let db = service.db.clone();
     let done = db
         .transact::<_, WorkError, _>(move |tx| {
             Box::pin(async move {

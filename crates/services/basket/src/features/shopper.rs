@@ -1,5 +1,7 @@
 //! Whose basket a request means, and how the guest learns their secret.
 
+use std::sync::Arc;
+
 use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
@@ -8,7 +10,11 @@ use bookworm_http::{ApiJson, Origin, Problem, Result, auth::Caller};
 use bookworm_kernel::{Cause, CustomerId};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
-use crate::{BasketService, Options, domain::GuestToken, store::Owner};
+use crate::{
+    domain::GuestToken,
+    service::{Baskets, Settings},
+    store::Owner,
+};
 
 /// Carries a guest's secret, in both directions.
 pub(crate) const TOKEN_HEADER: HeaderName = HeaderName::from_static("basket-token");
@@ -27,10 +33,10 @@ pub(crate) struct Shopper {
     pub cause: Cause,
 }
 
-impl FromRequestParts<BasketService> for Shopper {
+impl FromRequestParts<Arc<Baskets>> for Shopper {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, service: &BasketService) -> Result<Self> {
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Baskets>) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, service).await?;
         let Ok(Origin(cause)) = Origin::from_request_parts(parts, service).await;
         Ok(Self { customer: caller.id(), guest: guest_token(&parts.headers), cause })
@@ -61,7 +67,7 @@ pub(crate) enum Secret {
     Forget,
 }
 
-impl BasketService {
+impl Baskets {
     /// Whose basket to read or change. Signed in with a guest's secret, the guest's lines come over first.
     pub(crate) async fn owner(&self, shopper: &Shopper) -> Result<(Option<Owner>, Secret)> {
         match (shopper.customer, &shopper.guest) {
@@ -83,7 +89,7 @@ pub(crate) struct Answer {
     pub secret: Secret,
     /// Whether the catalogue did not answer.
     pub degraded: bool,
-    pub options: Options,
+    pub settings: Settings,
 }
 
 impl IntoResponse for Answer {
@@ -96,10 +102,10 @@ impl IntoResponse for Answer {
         }
         let (value, age) = match &self.secret {
             Secret::Silent => return response,
-            Secret::Keep(token) => (token.reveal(), self.options.guest_age().as_secs()),
+            Secret::Keep(token) => (token.reveal(), self.settings.guest_age().as_secs()),
             Secret::Forget => (String::new(), 0),
         };
-        let secure = if self.options.secure_cookies { "; Secure" } else { "" };
+        let secure = if self.settings.secure_cookies { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
         // Base64url and numbers are visible ASCII, so both values are always taken.
         if let Ok(mut cookie) = HeaderValue::try_from(cookie) {

@@ -15,8 +15,8 @@ use bookworm_kernel::OrderId;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    OrderingService,
     domain::status::{OrderStatus, PaymentStatus},
+    service::Ordering,
     store::{self, document::Document},
 };
 
@@ -44,15 +44,15 @@ impl Outcomes {
 
 /// Somebody's wait for one order. Begin it before the order can change.
 pub(crate) struct Wait {
-    service: OrderingService,
+    service: Arc<Ordering>,
     id: OrderId,
     news: watch::Receiver<Latest>,
 }
 
 impl Wait {
     /// Begins to listen.
-    pub fn begin(service: &OrderingService, id: OrderId) -> Self {
-        let mut watched = service.0.outcomes.watched();
+    pub fn begin(service: &Arc<Ordering>, id: OrderId) -> Self {
+        let mut watched = service.outcomes.watched();
         let news = watched.entry(id).or_insert_with(|| watch::channel(None).0).subscribe();
         Self { service: service.clone(), id, news }
     }
@@ -76,7 +76,7 @@ impl Wait {
             let latest = if told { self.news.borrow_and_update().clone() } else { None };
             let order = match latest {
                 Some(order) => Some(Document::clone(&order)),
-                None => store::orders::document(self.service.0.db.read(), self.id).await?,
+                None => store::orders::document(self.service.db.read(), self.id).await?,
             };
             let now = Instant::now();
             if order.as_ref().is_none_or(settled) || now >= until {
@@ -92,7 +92,7 @@ impl Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        let mut watched = self.service.0.outcomes.watched();
+        let mut watched = self.service.outcomes.watched();
         // The receiver of this very wait still counts.
         if watched.get(&self.id).is_some_and(|sender| sender.receiver_count() <= 1) {
             watched.remove(&self.id);

@@ -1,5 +1,7 @@
 //! A unit of work on one order: events, projection and messages that are kept together or not at all.
 
+use std::sync::Arc;
+
 use std::error::Error;
 
 use bookworm_contracts::{
@@ -13,12 +15,12 @@ use bookworm_kernel::{Cause, ErrorCode, FieldError, OrderId, Timestamp};
 use bookworm_messaging::{Message, ReactionError};
 
 use crate::{
-    OrderingService,
     domain::{
         checkout_saga::Action,
         event::{Actor, Address, Author, OrderEvent, OrderLine, Placement},
         order::{Decided, Order, OrderError},
     },
+    service::Ordering,
     store::{self, document::Document},
 };
 
@@ -91,7 +93,7 @@ impl From<WorkError> for ReactionError {
 ///
 /// [`Work::by`] says for whom; the name is stored beside the events, for staff who read the order's history.
 pub(crate) struct Work<'t> {
-    service: &'t OrderingService,
+    service: &'t Arc<Ordering>,
     tx: &'t Tx,
     cause: Cause,
     author: Option<Author>,
@@ -103,7 +105,7 @@ pub(crate) struct Work<'t> {
 
 impl<'t> Work<'t> {
     /// Work on an order that exists.
-    pub fn on(service: &'t OrderingService, tx: &'t Tx, cause: Cause, id: OrderId) -> Self {
+    pub fn on(service: &'t Arc<Ordering>, tx: &'t Tx, cause: Cause, id: OrderId) -> Self {
         Self { service, tx, cause, author: None, now: service.now(), id, order: None, decided: Vec::new() }
     }
 
@@ -116,7 +118,7 @@ impl<'t> Work<'t> {
 
     /// Places a new order.
     pub async fn place(
-        service: &'t OrderingService,
+        service: &'t Arc<Ordering>,
         tx: &'t Tx,
         cause: Cause,
         placement: Placement,
@@ -178,7 +180,7 @@ impl<'t> Work<'t> {
                         customer_id: charge.customer_id,
                         amount: charge.amount,
                         token: charge.token,
-                        return_path: self.service.0.keys.link(order_id),
+                        return_path: self.service.keys.link(order_id),
                     };
                     self.send(&command).await?;
                 }
@@ -206,7 +208,7 @@ impl<'t> Work<'t> {
     /// # Errors
     /// When the database fails.
     pub async fn send(&self, message: &impl Message) -> Result<(), WorkError> {
-        self.service.0.outbox.put(self.tx, &self.cause, message).await?;
+        self.service.outbox.put(self.tx, &self.cause, message).await?;
         Ok(())
     }
 
@@ -239,7 +241,7 @@ impl<'t> Work<'t> {
             store::orders::update(self.tx, row).await?;
         }
         let (service, news) = (self.service.clone(), document.clone());
-        self.tx.after_commit(move || service.0.outcomes.tell(news));
+        self.tx.after_commit(move || service.outcomes.tell(news));
         Ok(document)
     }
 
@@ -271,7 +273,7 @@ impl<'t> Work<'t> {
 
     /// Tells the other services. What happens inside a payment is finance's to tell.
     async fn publish(&mut self, event: &OrderEvent) -> Result<(), WorkError> {
-        let link = self.service.0.keys.link(self.id);
+        let link = self.service.keys.link(self.id);
         let state = self.order().await?;
         let summary =
             || summary(state, link).ok_or_else(|| DbError::Corrupt("an order that was never placed".to_owned()));

@@ -5,7 +5,7 @@ use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Currency, Money};
 
 use crate::{
-    catalogue::Offers,
+    clients::Offers,
     domain::{Basket, Line},
 };
 

@@ -1,38 +1,32 @@
-use bookworm_contracts::grpc::ordering::{
-    LatestOrdersRequest, LatestOrdersResponse, OrderInShort, ordering_server::Ordering,
-};
+//! What other services ask.
+
+use std::sync::Arc;
+
+use bookworm_contracts::grpc::ordering::{LatestOrdersRequest, LatestOrdersResponse, OrderInShort, ordering_server};
 use bookworm_http::{Problem, grpc::to_status};
 use bookworm_kernel::FieldError;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::{
-    OrderingService,
-    store::{
-        document::Document,
-        orders::{self, Filter},
-    },
-};
+use crate::{features::latest_orders::latest_orders, service::Ordering, store::document::Document};
 
 /// The most orders in one answer.
 const MOST: usize = 50;
 
-/// Answers other services.
+/// Reads requests and writes answers; the work is done by `features`.
 #[derive(Debug)]
-pub(crate) struct Server(pub OrderingService);
+pub(crate) struct Server(pub Arc<Ordering>);
 
 #[async_trait]
-impl Ordering for Server {
+impl ordering_server::Ordering for Server {
     async fn latest_orders(
         &self,
         request: Request<LatestOrdersRequest>,
     ) -> Result<Response<LatestOrdersResponse>, Status> {
         let LatestOrdersRequest { customer_id, limit } = request.into_inner();
-        let customer_id = Some(customer_id.parse().map_err(|_| invalid("/customer_id", "must be a UUID"))?);
+        let customer = customer_id.parse().map_err(|_| invalid("/customer_id", "must be a UUID"))?;
         let limit = usize::try_from(limit).ok().filter(|limit| (1..=MOST).contains(limit));
         let limit = limit.ok_or_else(|| invalid("/limit", "must be 1 to 50"))?;
-        let filter = Filter { customer_id, ..Filter::default() };
-        let found = orders::list(self.0.0.db.read(), &filter, None, limit).await;
-        let found = found.map_err(|error| to_status(&error.into()))?;
+        let found = latest_orders(&self.0, customer, limit).await.map_err(|error| to_status(&error.into()))?;
         Ok(Response::new(LatestOrdersResponse { orders: found.into_iter().map(in_short).collect() }))
     }
 }

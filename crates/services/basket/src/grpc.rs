@@ -1,6 +1,10 @@
+//! What other services ask and command.
+
+use std::sync::Arc;
+
 use bookworm_contracts::grpc::basket::{
     Claim as Claimed, ClaimBasketRequest, ClaimBasketResponse, GetBasketRequest, GetBasketResponse, Line,
-    MergeGuestRequest, MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse, basket_server::Basket,
+    MergeGuestRequest, MergeGuestResponse, ReleaseBasketRequest, ReleaseBasketResponse, basket_server,
     get_basket_request,
 };
 use bookworm_http::{Problem, grpc::to_status};
@@ -9,20 +13,20 @@ use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
 use crate::{
-    BasketService,
     domain::{Claim, GuestToken},
-    store::{self, Owner},
+    service::Baskets,
+    store::Owner,
 };
 
 /// The longest name of a claimant, in bytes.
 const MAX_CLAIMANT: usize = 200;
 
-/// Answers other services.
+/// Reads requests and writes answers; the work is done by `features`.
 #[derive(Debug)]
-pub(crate) struct Server(pub BasketService);
+pub(crate) struct Server(pub Arc<Baskets>);
 
 #[async_trait]
-impl Basket for Server {
+impl basket_server::Basket for Server {
     async fn get_basket(&self, request: Request<GetBasketRequest>) -> Result<Response<GetBasketResponse>, Status> {
         let owner = match request.into_inner().owner {
             Some(get_basket_request::Owner::CustomerId(id)) => Some(Owner::Customer(customer(&id)?)),
@@ -32,7 +36,7 @@ impl Basket for Server {
             None => return Err(invalid("/owner", "must be a customer's id or a guest's token")),
         };
         let stored = match &owner {
-            Some(owner) => store::find(self.0.db().read(), owner).await.map_err(failed)?,
+            Some(owner) => self.0.stored(owner).await.map_err(failed)?,
             None => None,
         };
         let Some(stored) = stored else { return Ok(Response::new(GetBasketResponse::default())) };
