@@ -28,6 +28,14 @@ use crate::{
 
 /// Words of a query beyond which neighbours are no longer looked at: it is prose then, not a name.
 const NEIGHBOURS: usize = 12;
+/// Words of a query beyond which it is not looked for as it was typed.
+const RUN_WORDS: usize = 32;
+/// How many words in a row are no chance.
+const LEAST_RUN: usize = 3;
+/// What a stop word in such a row is worth.
+const STOP_WORD: f32 = 0.5;
+/// How many of the best are read for words in a row.
+const RUN_DOCUMENTS: usize = 100;
 /// What a match by a form that is not the word itself is worth: a part of a word with an apostrophe, a hyphenated whole.
 const FORM: f32 = 0.9;
 /// What a match by the beginning of a longer word is worth.
@@ -353,6 +361,11 @@ impl<'a> Evaluator<'a> {
 
     /// The documents in whose field words stand at these distances from the first one, in order.
     fn in_a_row(&self, field: usize, slots: &[Slot]) -> Result<Vec<u32>> {
+        self.in_a_row_before(field, slots, u32::MAX)
+    }
+
+    /// The same where the first one is among the first so many words of the field.
+    fn in_a_row_before(&self, field: usize, slots: &[Slot], end: u32) -> Result<Vec<u32>> {
         let mut found = Vec::new();
         for (at, segment) in self.snapshot.segments.iter().enumerate() {
             let terms = &segment.data.texts[field].words.terms;
@@ -393,7 +406,7 @@ impl<'a> Evaluator<'a> {
                         here.extend(buffer.iter().filter_map(|position| position.checked_sub(*distance)));
                     }
                     if index == 0 {
-                        starts.append(&mut here);
+                        starts.extend(here.iter().copied().filter(|start| *start < end));
                     } else {
                         starts.retain(|start| here.contains(start));
                     }
@@ -422,6 +435,7 @@ impl<'a> Evaluator<'a> {
             (found, loose) = self.run(words, &plan)?;
         }
         self.mark(&plan);
+        self.add_runs(words, &plan, &mut found)?;
         self.loose = loose;
         if let Some(sure) = &words.sure {
             let known = self.sure(sure, &plan)?;
@@ -432,11 +446,11 @@ impl<'a> Evaluator<'a> {
 
     /// The living documents that are what was asked for. What is only spelt alike or begins alike does not count.
     fn sure(&self, sure: &Sure, plan: &Plan) -> Result<Bits> {
-        let (share, names) = match sure {
-            Sure::Share(share) => (if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 }, None),
-            Sure::Named(fields) => {
+        let (share, names, mentions, opening) = match sure {
+            Sure::Share(share) => (if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 }, None, 0, 0),
+            Sure::Named { fields, mentions, opening } => {
                 let names = fields.iter().map(|field| self.schema.text(field)).collect::<Result<Vec<_>>>()?;
-                (1.0, Some(names))
+                (1.0, Some(names), *mentions, *opening)
             }
         };
         let counts = |clause: &&Clause| {
@@ -471,11 +485,18 @@ impl<'a> Evaluator<'a> {
         {
             let counts = |word: &&Word| plan.concepts.iter().any(|concept| concept.word == word.forms[0]);
             let words: Vec<Word> = plan.typed.iter().filter(counts).cloned().collect();
+            let mut mentioned = Bits::none(self.snapshot.length);
             for (field, _) in plan.fields.iter().filter(|(field, _)| !names.contains(field)) {
                 if self.schema.0.texts[*field].options.positions {
-                    let said = self.in_a_row(*field, &self.row(*field, &words)?)?;
-                    said.into_iter().for_each(|document| known.insert(document));
+                    let row = self.row(*field, &words)?;
+                    let begun = self.in_a_row_before(*field, &row, opening)?;
+                    begun.into_iter().for_each(|document| known.insert(document));
+                    self.in_a_row(*field, &row)?.into_iter().for_each(|document| mentioned.insert(document));
                 }
+            }
+            mentioned.intersect(&self.snapshot.alive);
+            if mentioned.iter().nth(mentions.saturating_sub(1)).is_some() {
+                mentioned.iter().for_each(|document| known.insert(document));
             }
         }
         known.intersect(&self.snapshot.alive);
@@ -629,6 +650,12 @@ impl<'a> Evaluator<'a> {
             for (at, (what, score)) in found.into_iter().enumerate() {
                 let score = words.combine.part(score, at == 0, sum);
                 out.push(Reason { what, score: score * concept.idf * factor });
+            }
+        }
+        if words.run > 0.0 && (LEAST_RUN..=RUN_WORDS).contains(&plan.typed.len()) {
+            let score: f32 = self.runs(words, plan, &[document])?.iter().sum();
+            if score > 0.0 {
+                out.push(Reason { what: "words in a row".to_owned(), score: score * factor });
             }
         }
         for (what, documents, score) in &self.bonuses(words, plan)? {
@@ -1030,6 +1057,91 @@ impl<'a> Evaluator<'a> {
             }
         }
         Ok(documents)
+    }
+
+    /// Adds to the best what they are worth by words that they say as typed.
+    fn add_runs(&self, words: &Words, plan: &Plan, found: &mut Matches) -> Result<()> {
+        if words.run <= 0.0 || !(LEAST_RUN..=RUN_WORDS).contains(&plan.typed.len()) {
+            return Ok(());
+        }
+        let floor = match found.scores.len().checked_sub(RUN_DOCUMENTS) {
+            Some(1..) => {
+                let mut scores = found.scores.clone();
+                *scores.select_nth_unstable_by(RUN_DOCUMENTS - 1, |a, b| b.total_cmp(a)).1
+            }
+            _ => f32::NEG_INFINITY,
+        };
+        let places: Vec<usize> = (0..found.scores.len()).filter(|place| found.scores[*place] >= floor).collect();
+        let documents: Vec<u32> = places.iter().map(|place| found.documents[*place]).collect();
+        for (place, worth) in places.into_iter().zip(self.runs(words, plan, &documents)?) {
+            found.scores[place] += worth;
+        }
+        Ok(())
+    }
+
+    /// What each of these documents, in order, is worth by words that it says as typed, three or more in a row.
+    fn runs(&self, words: &Words, plan: &Plan, documents: &[u32]) -> Result<Vec<f32>> {
+        let mut worth = vec![0.0_f32; documents.len()];
+        let concept = |word: &Word| plan.concepts.iter().find(|concept| concept.word == word.forms[0]);
+        let tells: Vec<bool> = plan.typed.iter().map(|word| concept(word).is_some()).collect();
+        let weights: Vec<f32> = plan.typed.iter().map(|word| concept(word).map_or(STOP_WORD, |c| c.idf)).collect();
+        let all: f32 = weights.iter().sum();
+        for (field, _) in plan.fields.iter().filter(|(field, _)| self.schema.0.texts[*field].options.positions) {
+            for (at, segment) in self.snapshot.segments.iter().enumerate() {
+                let first = documents.partition_point(|document| *document < segment.base);
+                let last = documents.partition_point(|document| *document < segment.base + segment.documents);
+                if first == last {
+                    continue;
+                }
+                let terms = &segment.data.texts[*field].words.terms;
+                let mut lists = Vec::with_capacity(plan.typed.len());
+                for word in &plan.typed {
+                    let slot = self.slot(*field, &word.forms, 0)?;
+                    let open = |info| terms.read_postings_from_terminfo(info, IndexRecordOption::WithFreqsAndPositions);
+                    lists.push(slot.infos(at).map(open).collect::<Result<Vec<_>, _>>()?);
+                }
+                let (mut before, mut here, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+                for place in first..last {
+                    let document = documents[place] - segment.base;
+                    let mut longest = vec![0_usize; plan.typed.len()];
+                    before.clear();
+                    for (index, lists) in lists.iter_mut().enumerate() {
+                        here.clear();
+                        let step = match index.checked_sub(1) {
+                            Some(previous) => plan.typed[index].position - plan.typed[previous].position,
+                            None => 0,
+                        };
+                        for list in lists.iter_mut() {
+                            if list.doc() < document {
+                                list.seek(document);
+                            }
+                            if list.doc() == document {
+                                list.positions(&mut buffer);
+                                here.extend(buffer.iter().map(|position| {
+                                    let previous = position.checked_sub(u32::try_from(step).unwrap_or(u32::MAX));
+                                    let run = before.iter().find(|(at, _)| Some(*at) == previous);
+                                    (*position, run.map_or(1, |(_, length)| length + 1))
+                                }));
+                            }
+                        }
+                        longest[index] = here.iter().map(|(_, length)| *length).max().unwrap_or(0);
+                        std::mem::swap(&mut before, &mut here);
+                    }
+                    // Every word of a run counts once, whichever run is longest.
+                    let mut covered = vec![false; plan.typed.len()];
+                    for (index, length) in longest.iter().enumerate().filter(|(_, length)| **length >= LEAST_RUN) {
+                        let run = index + 1 - length..=index;
+                        // "in the house" is said everywhere.
+                        if tells[run.clone()].iter().filter(|tells| **tells).count() >= 2 {
+                            covered[run].fill(true);
+                        }
+                    }
+                    let sum: f32 = weights.iter().zip(&covered).filter(|(_, is)| **is).map(|(weight, _)| weight).sum();
+                    worth[place] = worth[place].max(words.run * sum * sum / all);
+                }
+            }
+        }
+        Ok(worth)
     }
 
     /// The documents that match; and where the best of few words were taken, all that have so few, those included.

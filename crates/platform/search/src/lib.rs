@@ -35,7 +35,7 @@ pub use crate::{
         Prior, Reason, Request, Response, Side, Similar, Sort, Suggestion,
     },
     schema::{Language, Schema, SchemaBuilder, TextOptions},
-    vocabulary::{is_like, is_nearly},
+    vocabulary::{is_hardly_another, is_like, is_nearly},
 };
 
 /// A `Result` of this crate.

@@ -159,8 +159,17 @@ pub enum Fuzziness {
 pub enum Sure {
     /// When it has this share of the words, weighed by rarity, counting those that no document has.
     Share(f32),
-    /// When it has all of the words in these fields together, or all in a row, as typed, in another one.
-    Named(Vec<String>),
+    /// When it has all of the words in a few fields together, or all in a row, as typed, in the opening of another one; in
+    /// all of another one where enough documents do. One that mentions a name is not what it names, but what a text begins
+    /// with, or many tell of, is a subject.
+    Named {
+        /// The fields by which a document is known.
+        fields: Vec<String>,
+        /// How many documents at least say the words in a row in another field, so that those are meant.
+        mentions: usize,
+        /// Words of another field in which the row must begin otherwise.
+        opening: u32,
+    },
 }
 
 /// How the fields that have a word count together.
@@ -206,6 +215,11 @@ pub struct Words {
     /// Added when a field with `exact` says this and nothing else, times the field's boost and the sum of the words'
     /// frequency weights. Not for more than 12 words. 0 turns it off.
     pub exact: f32,
+    /// Added to the best 100 documents for words of the text that a field with positions says as they were typed, three or
+    /// more in a row, stop words included: times the sum of their frequency weights and the share that they are of all
+    /// words of the text. Who describes a book often repeats what was read about it. Not for more than 32 words. 0 turns
+    /// it off.
+    pub run: f32,
     /// Not looked for, unless there is no other word.
     pub stop_words: StopWords,
     /// Words that are spelt right, whether a document has them or not: never taken for others.
@@ -235,6 +249,7 @@ impl Words {
             combine: Combine::Best { tie: 0.1 },
             phrase: 0.5,
             exact: 1.0,
+            run: 0.0,
             stop_words: StopWords::default(),
             known: StopWords::default(),
             names: 0.0,

@@ -336,27 +336,47 @@ pub fn is_like(word: &str, other: &str) -> bool {
 }
 
 /// Whether a folded name may be another one, heard or typed with a slip: both begin alike, and the edits are cheap (two
-/// doubled letters, two vowels, a letter that sounds alike; of three letters, less). `ph` sounds like `f`, `x` like `ks`,
-/// `ck` like `k`, `ch` like `c`, and `ie` or `ey` at the end like `y`. Unlike [`is_like`] it is for words that may both be
-/// right.
+/// doubled letters, two vowels, a letter that sounds alike; of three letters, less). Spellings of one sound are the same
+/// (`heard`). Unlike [`is_like`] it is for words that may both be right.
 #[must_use]
 pub fn is_nearly(word: &str, other: &str) -> bool {
-    let heard = |word: &str| -> Vec<char> {
-        let mut heard = word.replace("ph", "f").replace('x', "ks").replace("ck", "k").replace("ch", "c");
-        if let Some(begin) = heard.strip_suffix("ie").or_else(|| heard.strip_suffix("ey")) {
-            heard = format!("{begin}y");
-        }
-        heard.chars().take(LONGEST + 1).collect()
-    };
+    is_heard_alike(word, other, 1.6)
+}
+
+/// As [`is_nearly`], with one slip at most: for a word that stands alone.
+#[must_use]
+pub fn is_hardly_another(word: &str, other: &str) -> bool {
+    is_heard_alike(word, other, 0.8)
+}
+
+fn is_heard_alike(word: &str, other: &str, most: f32) -> bool {
     let (word, other) = (heard(word), heard(other));
     let shorter = word.len().min(other.len());
-    let most = if shorter > SHORTEST { 1.6 } else { 1.0 };
+    let most = if shorter > SHORTEST { most } else { most.min(1.0) };
     let begin_alike = match (word.first(), other.first()) {
         (Some(a), Some(b)) => a == b || sounds_alike(*a, *b),
         _ => false,
     };
     let fits = shorter >= SHORTEST && word.len().max(other.len()) <= LONGEST;
     word == other || (fits && begin_alike && cost(&word, &other) <= most)
+}
+
+/// A folded word with one spelling for each sound: `ph` as `f`, `x` as `ks`, `c` before a light vowel as `s`, `ck` as `k`,
+/// `ch` as `c`, `igh` as `i`; silent letters at the beginning go (`kn`, `wr`, `rh`, `wh`), and `ie`, `ey` and `ye` at the end are `y`.
+fn heard(word: &str) -> Vec<char> {
+    let mut heard = word.replace("ph", "f").replace('x', "ks").replace("ck", "k");
+    for (written, said) in [("ce", "se"), ("ci", "si"), ("cy", "sy"), ("ch", "c"), ("igh", "i")] {
+        heard = heard.replace(written, said);
+    }
+    for (written, said) in [("kn", "n"), ("wr", "r"), ("rh", "r"), ("wh", "w")] {
+        if let Some(rest) = heard.strip_prefix(written) {
+            heard = format!("{said}{rest}");
+        }
+    }
+    if let Some(begin) = ["ie", "ey", "ye"].iter().find_map(|end| heard.strip_suffix(end)) {
+        heard = format!("{begin}y");
+    }
+    heard.chars().take(LONGEST + 1).collect()
 }
 
 fn is_vowel(c: char) -> bool {
@@ -496,9 +516,22 @@ mod tests {
             ("hary", "harry"),
             ("poter", "potter"),
             ("karl", "carl"),
+            ("rhy", "rye"),
+            ("rie", "rye"),
+            ("cemetery", "sematary"),
+            ("rite", "write"),
+            ("night", "knight"),
+            ("nite", "night"),
+            ("rolling", "rowling"),
             ("king", "king"),
         ] {
             assert!(is_nearly(word, other) && is_nearly(other, word), "{word} {other}");
+        }
+        for (word, other) in [("shinning", "shining"), ("alchemest", "alchemist"), ("hobit", "hobbit")] {
+            assert!(is_hardly_another(word, other), "{word} {other}");
+        }
+        for (word, other) in [("sand", "stand"), ("witness", "wilderness"), ("rolling", "rowling")] {
+            assert!(!is_hardly_another(word, other), "{word} {other}");
         }
         for (word, other) in
             [("watson", "watts"), ("potter", "pound"), ("king", "ring"), ("po", "poe"), ("farm", "fair")]

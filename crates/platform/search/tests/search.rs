@@ -318,7 +318,7 @@ fn names_keep_their_symbols_and_words_their_forms() {
 fn what_was_asked_for_is_told_from_what_is_like_it() {
     let folder = tempfile::tempdir().unwrap();
     let index = filled(folder.path());
-    let named = || Sure::Named(vec!["title".to_owned(), "author".to_owned()]);
+    let named = || Sure::Named { fields: vec!["title".to_owned(), "author".to_owned()], mentions: 1, opening: 0 };
     let sure = |text: &str, sure: Sure| {
         let request = Request {
             facets: vec![Facet::values("subject", 5)],
@@ -335,6 +335,14 @@ fn what_was_asked_for_is_told_from_what_is_like_it() {
     let (total, hits) = sure("dune tolkien", named());
     assert!(total > 0 && hits.is_empty(), "no book is both");
     assert_eq!(sure("the desert planet", named()).1.len(), 2, "in a row, as typed");
+    let of_several = |mentions, opening| match named() {
+        Sure::Named { fields, .. } => Sure::Named { fields, mentions, opening },
+        share => share,
+    };
+    assert_eq!(sure("the desert planet", of_several(2, 0)).1.len(), 2, "as many say it");
+    assert!(sure("the desert planet", of_several(3, 0)).1.is_empty(), "too few mention it");
+    assert_eq!(sure("the desert planet", of_several(3, 100)).1.len(), 2, "both begin with it");
+    assert_eq!(sure("the hobbit", of_several(3, 0)).1, [1], "a name needs no mention");
     assert!(sure("planet spice", named()).1.is_empty(), "scattered");
     assert_eq!(sure("planet spice", Sure::Share(1.0)).1, [3]);
     assert!(sure("dune xylophones", Sure::Share(1.0)).1.is_empty(), "a word that nothing has counts");

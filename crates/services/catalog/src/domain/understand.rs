@@ -80,6 +80,12 @@ impl Understood {
     pub(crate) fn is_description(&self) -> bool {
         self.described || self.all.len() >= DESCRIPTION
     }
+
+    /// Whether it tells so much that words of telling ("I remember a book") say nothing. Of a description that is announced
+    /// they were taken already, and what is left may mean them: "a girl who steals books".
+    pub(crate) fn tells_at_length(&self) -> bool {
+        self.all.len() >= DESCRIPTION
+    }
 }
 
 /// From this many words on a query describes a book instead of naming it.
@@ -228,7 +234,7 @@ fn read(query: &str, carried: bool) -> Understood {
 
 /// The words that tell something, each once.
 fn telling(understood: &Understood) -> Vec<String> {
-    let (stop, describing) = (&STOP_WORDS[understood.stop_words], understood.is_description());
+    let (stop, describing) = (&STOP_WORDS[understood.stop_words], understood.tells_at_length());
     let distinct = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
         let mut seen = HashSet::new();
         understood.all.iter().filter(|word| keep(word) && seen.insert(word.as_str())).cloned().collect()
@@ -627,7 +633,9 @@ mod tests {
         assert_eq!(understand("Die Hard").words, ["die", "hard"]);
         assert_eq!(understand("the book thief").words, ["book", "thief"]);
         let described = understand("I am looking for a book about a girl who steals books in Germany");
-        assert_eq!(described.words, ["girl", "steals", "germany"]);
+        assert_eq!(described.words, ["girl", "steals", "books", "germany"]);
+        let told = understand("A girl steals books and a man dies, I think it is in Germany but I am not sure, help");
+        assert_eq!(told.words, ["girl", "steals", "man", "dies", "germany", "not"]);
         assert_eq!(understand("It").words, ["it"]);
         assert_eq!(understand("The Who").words, ["the", "who"]);
     }

@@ -5,7 +5,7 @@ use bookworm_search::{Filter, Hit, Index, Response, SearchError};
 
 use super::plan::{self, Wanted};
 use crate::domain::{
-    named::{is_named, nearly_named, nearly_said, shares_a_word, shares_a_word_only},
+    named::{is_named, nearly_called, nearly_named, nearly_said, shares_a_word, shares_a_word_only},
     text::fold,
     understand::{Understood, understand_whole},
 };
@@ -88,27 +88,34 @@ fn grade(index: &Index, understood: &Understood, text: &str, filters: &[Filter])
     } else {
         return Ok(None);
     };
-    // What turns a telling word into one that tells nothing explains it away, unless a title says so.
-    let tells_less = corrected.words.len() < understood.words.len();
-    Ok((!tells_less || grade >= Grade::Titled).then_some(grade))
+    // What turns a telling word into one that tells nothing explains it away, unless a title says so. What stands alone with
+    // its article is a title.
+    let must_be_title = corrected.words.len() < understood.words.len() || plan::has_article(understood);
+    Ok((!must_be_title || grade >= Grade::Titled).then_some(grade))
 }
 
-/// The words of a text that a query sounds like.
-type Sounds = fn(&[String], &str) -> Option<String>;
+/// For each word of a query the one of a text that it sounds like.
+type Sounds = fn(&[String], &str) -> Option<Vec<String>>;
 
-/// An author's name, or words of a title, that sound like the query: "virginia wolf", "hary poter". Each word may be
-/// right in itself.
+/// The query with the words of an author's name, or of a title, that sound like it: "virginia wolf", "hary poter", "pet
+/// cemetery". Each word may be right in itself.
 fn namesake(index: &Index, understood: &Understood) -> Result<Option<String>, SearchError> {
-    if understood.words.len() < 2 {
-        return Ok(None);
-    }
-    let by_name: Sounds = nearly_named;
-    for (field, said) in [("authors", by_name), ("title", nearly_said)] {
+    let (by_name, by_title): (Sounds, Sounds) = (nearly_named, nearly_said);
+    let ways = match understood.words.len() {
+        0 => return Ok(None),
+        // A single word is taken for another only with its article, and only for a whole title.
+        1 if plan::has_article(understood) => vec![("title", nearly_called as Sounds)],
+        1 => return Ok(None),
+        _ => vec![("authors", by_name), ("title", by_title)],
+    };
+    for (field, sounds) in ways {
         let found = index.search(&plan::alike(understood, field))?;
         let names = found.hits.iter().flat_map(|hit| texts(hit, field));
-        let mut named = names.filter_map(|name| said(&understood.words, &name));
-        if let Some(name) = named.find(|name| *name != understood.words.join(" ")) {
-            return Ok(Some(name));
+        let mut named = names.filter_map(|name| sounds(&understood.words, &name));
+        if let Some(meant) = named.find(|meant| *meant != understood.words) {
+            let word = |word: &String| understood.words.iter().position(|other| other == word);
+            let text = understood.all.iter().map(|typed| word(typed).map_or(typed, |at| &meant[at]).as_str());
+            return Ok(Some(text.collect::<Vec<_>>().join(" ")));
         }
     }
     Ok(None)

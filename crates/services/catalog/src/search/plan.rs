@@ -67,7 +67,10 @@ struct Shape {
     names: f32,
     /// Bonus of words that stand together.
     phrase: f32,
-    /// How much what many readers rated is preferred, on the sides.
+    /// Bonus of three words or more that a text says as they were typed.
+    run: f32,
+    /// How many readers make a book well known, and how much that is preferred, on the sides.
+    readers: Curve,
     prior_text: f32,
     prior_meaning: f32,
     /// How near a book must be that only meaning finds.
@@ -83,6 +86,12 @@ struct Shape {
 /// Words that name something mean little to a model: the books that bear them mean more.
 const FEEDBACK: Feedback = Feedback { documents: 10, weight: 0.5 };
 
+/// Among names that fit alike the better known is meant; every tenfold adds the same.
+const KNOWN: Curve = Curve::Log { full: 5_000_000.0 };
+/// Who describes a book has read it: what a million people read is described a hundred times as often as what ten thousand
+/// did. Half a million is half way.
+const READ: Curve = Curve::Saturation { pivot: 500_000.0 };
+
 /// Names: titles, authors, a subject.
 const NAME: Shape = Shape {
     share: 0.6,
@@ -93,6 +102,8 @@ const NAME: Shape = Shape {
     meaning: 0.6,
     names: 0.0,
     phrase: 0.5,
+    run: 1.0,
+    readers: KNOWN,
     prior_text: 0.25,
     prior_meaning: 0.15,
     floor: 0.35,
@@ -117,6 +128,8 @@ const TOPIC: Shape = Shape {
     meaning: 1.0,
     names: 0.0,
     phrase: 0.5,
+    run: 0.5,
+    readers: KNOWN,
     prior_text: 0.15,
     prior_meaning: 0.1,
     floor: 0.3,
@@ -142,22 +155,25 @@ const DESCRIPTION: Shape = Shape {
     meaning: 1.0,
     names: 0.0,
     phrase: 0.5,
-    prior_text: 0.15,
-    prior_meaning: 0.1,
+    run: 0.5,
+    readers: READ,
+    prior_text: 0.4,
+    prior_meaning: 0.3,
     floor: 0.2,
     feedback: None,
     places: true,
     kin: 0.0,
 };
 
-/// A few words that say what it is about, announced as such: meaning counts more than for a name, and a title may say it.
+/// A few words that say what it is about, announced as such: meaning counts more than for a name, and a title may say it,
+/// but hardly an author's name: a book about a butler is not one by Octavia Butler.
 const DESCRIBED: Shape = Shape {
     share: 0.4,
     loosely: 0.1,
     combine: Combine::Together,
     fields: &[
         ("title", 1.5),
-        ("authors", 1.0),
+        ("authors", 0.1),
         ("series", 1.0),
         ("subjects", 1.0),
         ("publisher", 0.1),
@@ -167,8 +183,10 @@ const DESCRIBED: Shape = Shape {
     meaning: 1.0,
     names: 0.5,
     phrase: 0.5,
-    prior_text: 0.15,
-    prior_meaning: 0.1,
+    run: 0.5,
+    readers: READ,
+    prior_text: 0.6,
+    prior_meaning: 0.3,
     floor: 0.3,
     feedback: None,
     places: true,
@@ -190,11 +208,22 @@ pub(crate) fn is_name(understood: &Understood) -> bool {
     !understood.described
         && understood.language_hint.is_none()
         && match understood.words.len() {
+            1 if has_article(understood) => true,
             2..=3 => true,
             // A word of the language alone is a subject, and so many of them tell of something.
             1 | 4 => has_name(),
             _ => false,
         }
+}
+
+/// Whether it is one word with the definite article: nobody types the article of a subject, but many that of a title.
+pub(crate) fn has_article(understood: &Understood) -> bool {
+    matches!(understood.all.as_slice(), [article, word] if article == "the" && understood.words == [word.as_str()])
+}
+
+/// Whether it has a word that is neither one of the language nor a place: somebody's name, or one that a title made up.
+fn is_proper(understood: &Understood) -> bool {
+    understood.words.iter().any(|word| !is_english(word) && of_place(word).is_empty())
 }
 
 /// Whether meaning may take part. What is quoted or prefixed is meant to the letter.
@@ -237,7 +266,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
         fusion: Fusion::Weighted { text_weight: shape.text, meaning_weight: shape.meaning },
         priors: vec![Prior {
             field: "readers".to_owned(),
-            curve: Curve::Log { full: 5_000_000.0 },
+            curve: shape.readers,
             text: if asks { shape.prior_text } else { 1.0 },
             meaning: shape.prior_meaning,
         }],
@@ -271,8 +300,8 @@ const LOOSELY: usize = 500;
 const KIN: usize = 20;
 /// How many are offered when nothing has the words.
 const NEAREST: usize = 20;
-/// How many books are looked at for an author whose name is like the query.
-const ALIKE: usize = 20;
+/// How many books are looked at for an author or a title whose name is like the query.
+const ALIKE: usize = 100;
 
 /// The series of what a few words find: one volume's text names the detective, and all are meant. Not of what is meant
 /// to the letter.
@@ -323,6 +352,7 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
         }
         words.sure = sure(understood);
         words.phrase = shape.phrase;
+        words.run = shape.run;
         words.combine = shape.combine;
         words.fields = shape.fields.iter().map(|(field, boost)| ((*field).to_owned(), *boost)).collect();
         // Within quotes and beside prefixes the words are there to rank.
@@ -401,7 +431,7 @@ static STOP_WORDS: LazyLock<Vec<[StopWords; 2]>> = LazyLock::new(|| {
 
 /// The query's words, with what is known of their spelling.
 fn spelt(understood: &Understood) -> Words {
-    let stop_words = &STOP_WORDS[understood.stop_words][usize::from(understood.is_description())];
+    let stop_words = &STOP_WORDS[understood.stop_words][usize::from(understood.tells_at_length())];
     let known = StopWords::new(understood.all.iter().filter(|word| is_english(word) || !of_place(word).is_empty()));
     Words::new(understood.text.as_str()).stop_words(stop_words).known(&known)
 }
@@ -425,9 +455,11 @@ pub(crate) fn called(text: &str) -> Request {
     Request { text: Some(text), limit: 1, ..Request::default() }
 }
 
-/// Books that have every word in this field, or one that is spelt like it.
+/// Books that have every word in this field but one, or words that are spelt like them: what is left out may sound like
+/// a word that is spelt in quite another way.
 pub(crate) fn alike(understood: &Understood, field: &str) -> Request {
-    let words = spelt(understood).field(field, 1.0).minimum(Minimum::All).fuzziness(Fuzziness::Always);
+    let most = (understood.words.len() - 1).max(1);
+    let words = spelt(understood).field(field, 1.0).minimum(Minimum::Count(most)).fuzziness(Fuzziness::Always);
     Request { text: Some(words.into()), limit: ALIKE, highlight: Some(highlighting()), ..Request::default() }
 }
 
@@ -442,18 +474,26 @@ const CHECKED: usize = 8;
 /// Fields by which a book is known.
 const NAMES: [&str; 5] = ["title", "authors", "series", "subjects", "publisher"];
 
+/// In how many descriptions a proper name stands that is a subject of its own: a character, somebody's life. Fewer only
+/// mention it: a steward who consults *Robinson Crusoe* is not in it.
+const MENTIONS: usize = 3;
+/// Words of a description that say whom it is about.
+const OPENING: u32 = 12;
+
 /// When a book is what was asked for. Two words are a name, or a subject: they are in what a book is known by, or stand
-/// together. Of more, all must be there somewhere; of those who tell a story, most.
+/// together, those of a name where a description begins or in several. So is one with its article. Of more, all must be there somewhere; of those who tell a story, most.
 fn sure(understood: &Understood) -> Option<Sure> {
     if !has_meaning(understood) || understood.isbn.is_some() || understood.misprint.is_some() {
         return None;
     }
-    // A year and a language say which, not what.
+    let named = |mentions, opening| Sure::Named { fields: NAMES.map(str::to_owned).to_vec(), mentions, opening };
     let hinted = understood.year_hint.is_some() || understood.language_hint.is_some();
     Some(match understood.words.len() {
+        // A year and a language say which, not what.
         _ if hinted => Sure::Share(0.2),
         _ if understood.described => Sure::Share(0.5),
-        2 => Sure::Named(NAMES.map(str::to_owned).to_vec()),
+        2 => named(if is_proper(understood) { MENTIONS } else { 1 }, OPENING),
+        1 if has_article(understood) => named(MENTIONS, 0),
         ..=4 => Sure::Share(1.0),
         5..=8 => Sure::Share(0.75),
         _ => Sure::Share(0.5),
