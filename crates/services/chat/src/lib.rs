@@ -41,7 +41,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use crate::clients::Clients;
 use crate::{
     bot::{Bot, Responder},
-    service::{Chat, Parts},
+    service::Chat,
     store::{ChatStore, StoreError},
 };
 
@@ -77,8 +77,7 @@ impl ChatService {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn open(dependencies: Dependencies) -> Result<Self, StoreError> {
-        let Dependencies { store, settings, clock, verifier, responder, clients } = dependencies;
-        let chat = Chat::new(Parts { store, settings, clock, verifier, responder, clients });
+        let chat = Chat::new(dependencies);
         features::canned_replies::seed(&chat).await?;
         let hub = hub::build(&chat);
         chat.set_hub(Some(hub.handle()));

@@ -15,7 +15,7 @@ async fn waiting(house: &House) -> (HubClient, String) {
     (guest, id)
 }
 
-/// Waits until an agent has joined, and forgets what came before: it also says that no agent is online.
+/// Waits until an agent has joined, and drops the events before: among them is one that no agent is online.
 async fn joined(customer: &mut HubClient) {
     customer.expect("agent_joined", |_| true).await;
     customer.expect("presence", |presence| presence["agent_online"] == true).await;

@@ -24,7 +24,7 @@ async fn turns_come_one_after_the_other_with_what_was_said_before() {
         assert_eq!(answer["text"], text);
     }
     let turns = house.script.turns.lock().unwrap().clone();
-    let before: Vec<_> = turns[1].before.iter().map(|said| (said.by_customer, said.text.as_str())).collect();
+    let before: Vec<_> = turns[1].before.iter().map(|earlier| (earlier.by_customer, earlier.text.as_str())).collect();
     assert_eq!(before, [(true, "wait")]);
     assert_eq!((turns[0].memory.not_understood, turns[1].memory.not_understood), (0, 1));
     assert!(turns[0].rights.access_token.is_some(), "the customer's own rights");

@@ -61,7 +61,7 @@ async fn a_long_history_comes_in_pieces() {
     for n in 0..105 {
         guest.say(&id, &format!("message {n}")).await;
     }
-    // The bot answers 105 times at most; it passes over those of which it owes too many.
+    // The bot answers 105 times at most; it skips the oldest when too many wait.
     let resumed = guest.ok("Resume", json!({"conversation_id": id, "secret": secret})).await;
     let first = numbers(&resumed["messages"]);
     assert!(first.len() <= 200);
@@ -152,7 +152,7 @@ async fn receipts_and_typing_reach_the_other_side() {
     guest.expect("typing", |typing| typing["typing"] == false && typing["author"] == "agent").await;
     guest.ok("Typing", typing(true)).await;
     agent.expect("typing", |typing| typing["typing"] == true && typing["name"] == "Guest").await;
-    // Nobody says that it ended.
+    // No call ends it.
     agent.expect("typing", |typing| typing["typing"] == false && typing["author"] == "customer").await;
     house.close().await;
 }
@@ -214,8 +214,8 @@ async fn an_id_stands_for_one_message() {
             assert_eq!(client.refused("SendMessage", reused).await, "message_id_reused", "{other}");
         }
     }
-    let said = guest.ok("History", json!({"conversation_id": id, "after": 0})).await;
-    let firsts = said["items"].as_array().unwrap().iter().filter(|message| message["text"] == "first").count();
+    let history = guest.ok("History", json!({"conversation_id": id, "after": 0})).await;
+    let firsts = history["items"].as_array().unwrap().iter().filter(|message| message["text"] == "first").count();
     assert_eq!(firsts, 2, "one of each side");
     house.close().await;
 }
@@ -254,8 +254,8 @@ async fn nobody_there_means_a_promise_and_then_a_mail() {
     assert_eq!((&queued["status"], &queued["answer_by_mail"]), (&json!("queued"), &json!(true)));
     let place = guest.expect("queue_position", |_| true).await;
     assert_eq!((&place["position"], &place["answer_by_mail"]), (&json!(1), &json!(true)));
-    let told = guest.expect("message", |message| message["author"] == "system").await;
-    assert!(told["text"].as_str().unwrap().contains("mail"), "{told}");
+    let notice = guest.expect("message", |message| message["author"] == "system").await;
+    assert!(notice["text"].as_str().unwrap().contains("mail"), "{notice}");
     guest.close().await;
 
     let mut agent = house.at_work(&Person::new("Bo", &[Role::Agent]), 3).await;
@@ -314,8 +314,8 @@ async fn transcripts_go_where_the_guest_says_or_to_the_account() {
         to,
         ["guest@reader.test", "guest@reader.test", "guest@reader.test", "ann@reader.test", "cas@reader.test"]
     );
-    let said: Vec<_> = letters[0]["lines"].as_array().unwrap().iter().map(|line| line["text"].clone()).collect();
-    assert_eq!(said, ["Hello", "You said: Hello"]);
+    let lines: Vec<_> = letters[0]["lines"].as_array().unwrap().iter().map(|line| line["text"].clone()).collect();
+    assert_eq!(lines, ["Hello", "You said: Hello"]);
     house.close().await;
 }
 

@@ -1,4 +1,4 @@
-//! A chat by itself, on a socket, with a bot that does as it is told.
+//! A chat by itself, on a socket, with a scripted bot.
 
 use std::{
     net::SocketAddr,
@@ -44,11 +44,11 @@ use bookworm_contracts::grpc::{
 use bookworm_db::Databases;
 use bookworm_http::{
     Connections,
-    auth::{Claims, Role, TokenVerifier},
+    auth::{Claims, Role},
 };
 use bookworm_kernel::{Clock, CustomerId, OrderId, SystemClock, Timestamp};
+use bookworm_testing::{Client, TokenMint};
 use bookworm_testkit::{HubClient, HubClientError};
-use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
@@ -57,7 +57,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
-use tower::ServiceExt;
 use uuid::Uuid;
 
 /// How long to wait for what must come, and how long to see that nothing does.
@@ -82,10 +81,10 @@ impl Clock for TestClock {
     }
 }
 
-/// A bot that does what the message says, and remembers its turns.
+/// A bot that does what the message asks for, and records its turns.
 pub struct Script {
     pub turns: Mutex<Vec<Turn>>,
-    /// What `wait` waits for.
+    /// A permit lets an answer to `wait` or `write` go on.
     pub go: Semaphore,
 }
 
@@ -191,10 +190,9 @@ pub struct House {
     pub clock: Arc<TestClock>,
     pub script: Arc<Script>,
     pub service: ChatService,
-    pub router: Router,
+    api: Client,
     databases: Databases,
     settings: Settings,
-    key: SigningKey,
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
     folder: Arc<tempfile::TempDir>,
@@ -217,9 +215,7 @@ impl House {
         clock: Arc<TestClock>,
         folder: Arc<tempfile::TempDir>,
     ) -> Self {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let verifier = Arc::new(TokenVerifier::new(None, "bookworm", clock.clone()));
-        verifier.set_keys([("k".to_owned(), key.verifying_key().to_bytes())]);
+        let verifier = TokenMint::new(clock.clone()).verifier();
         let script = Arc::new(Script { turns: Mutex::default(), go: Semaphore::new(0) });
         let db = databases.open("chat").await.unwrap();
         let dependencies = Dependencies {
@@ -255,7 +251,7 @@ impl House {
         running.push(tokio::spawn(async move {
             let _ = serving.await;
         }));
-        Self { address, clock, script, service, router, databases, settings, key, stop, running, folder }
+        Self { address, clock, script, service, api: Client::new(router), databases, settings, stop, running, folder }
     }
 
     async fn end(&mut self) {
@@ -286,20 +282,13 @@ impl House {
     }
 
     pub fn token(&self, person: &Person) -> String {
-        let now = self.clock.now().seconds();
-        let claims = Claims {
-            iss: "shop".into(),
-            aud: "bookworm".into(),
-            sub: person.id,
-            exp: now + 900,
-            iat: now,
-            jti: Uuid::now_v7(),
+        let mint = TokenMint::new(self.clock.clone());
+        mint.sign(&Claims {
             email: format!("{}@reader.test", person.name.to_lowercase()),
             name: person.name.clone(),
-            roles: person.roles.clone(),
             email_confirmed: person.confirmed,
-        };
-        bookworm_http::auth::sign("k", &self.key, &claims).unwrap()
+            ..mint.claims(person.id, &person.roles)
+        })
     }
 
     pub async fn guest(&self) -> HubClient {
@@ -329,21 +318,14 @@ impl House {
         headers: &[(&str, &str)],
         body: Option<Value>,
     ) -> (u16, Value) {
-        let mut request = http::Request::builder().method(method).uri(format!("/api/v1{path}"));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let body = match body {
-            Some(body) => {
-                request = request.header("content-type", "application/json");
-                body.to_string()
-            }
-            None => String::new(),
+        let request =
+            self.api.request(method.parse().unwrap(), &format!("/api/v1{path}")).headers(headers.iter().copied());
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
         };
-        let response = self.router.clone().oneshot(request.body(axum::body::Body::from(body)).unwrap()).await.unwrap();
-        let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let response = request.send().await;
+        (response.status.as_u16(), response.body)
     }
 }
 

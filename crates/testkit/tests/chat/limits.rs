@@ -221,7 +221,7 @@ async fn what_is_wrong_with_an_argument_is_said_in_words() {
     let house = House::open().await;
     let mut guest = house.guest().await;
     let (id, _) = guest.start().await;
-    for (method, argument, said) in [
+    for (method, argument, sentence) in [
         ("Resume", json!({"conversation_id": id, "after": -1}), "after must be a whole number of 0 or more, not -1"),
         ("Typing", Value::Null, "the argument must be an object"),
         ("Typing", json!({"conversation_id": id}), "typing is required"),
@@ -231,7 +231,10 @@ async fn what_is_wrong_with_an_argument_is_said_in_words() {
         ("Rate", json!({"conversation_id": id, "score": 5, "stars": 1}), "stars is not known"),
     ] {
         let refused = guest.invoke(method, std::slice::from_ref(&argument)).await.unwrap_err().to_string();
-        assert!(refused.contains("validation_failed: ") && refused.contains(said), "{method} {argument}: {refused}");
+        assert!(
+            refused.contains("validation_failed: ") && refused.contains(sentence),
+            "{method} {argument}: {refused}"
+        );
         let ours = refused.split("validation_failed: ").nth(1).unwrap();
         for jargon in ["u64", "struct", "line 1", "column"] {
             assert!(!ours.contains(jargon), "{method} {argument}: {refused}");

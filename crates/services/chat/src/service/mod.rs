@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::task::TaskTracker;
 
 use self::{bot_turns::Answering, conversations::Turns, drafts::Drafts, presence::Presence, typing::Typing};
-use crate::{bot::Responder, clients::Clients, store::ChatStore};
+use crate::{Dependencies, bot::Responder, clients::Clients, store::ChatStore};
 
 /// The state that calls, events and loops share.
 pub(crate) struct Chat {
@@ -48,20 +48,10 @@ pub(crate) struct Chat {
     hub: RwLock<Option<HubHandle>>,
 }
 
-/// What [`Chat::new`] is made of.
-pub(crate) struct Parts {
-    pub store: Arc<dyn ChatStore>,
-    pub settings: Settings,
-    pub clock: Arc<dyn Clock>,
-    pub verifier: Arc<TokenVerifier>,
-    pub responder: Arc<dyn Responder>,
-    pub clients: Clients,
-}
-
 impl Chat {
     /// A chat without a hub.
-    pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, settings, clock, verifier, responder, clients } = parts;
+    pub fn new(dependencies: Dependencies) -> Arc<Self> {
+        let Dependencies { store, settings, clock, verifier, responder, clients } = dependencies;
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             store,
