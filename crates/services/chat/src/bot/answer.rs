@@ -6,7 +6,7 @@ use crate::domain::intent::Intent;
 /// What the customer types, or clicks, to reach a person.
 pub(super) const PERSON: &str = "Talk to a person";
 
-/// What the bot would say. All of it was looked up in this turn, or is in the shop's policies.
+/// The bot's answer. All of it was looked up in this turn, or is in the shop's policies.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Answer {
     pub text: String,
@@ -16,7 +16,7 @@ pub(super) struct Answer {
     pub pending: Option<Pending>,
     /// It asked what is missing (an order's number, a title) to answer this.
     pub asked_for: Option<Intent>,
-    /// Its words are not for a language model to change: a question that needs a yes, an outcome, a quotation.
+    /// Not to be reworded by a language model: a question that needs a yes, an outcome, a quotation.
     pub fixed: bool,
 }
 
@@ -55,7 +55,7 @@ impl Answer {
     }
 }
 
-/// A part of the shop that does not answer.
+/// The answer when a look-up failed.
 pub(super) fn cannot_look(what: &str) -> Answer {
     Answer::new(format!("I can’t look up {what} right now. Please try again in a moment, or talk to a person."))
         .suggest(&[PERSON])

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::intent::Intent;
 
-/// How many books an answer names.
+/// The most books in an answer.
 const SHOWN: usize = 3;
 
 impl Ask<'_> {
@@ -115,8 +115,8 @@ impl Ask<'_> {
     }
 }
 
-/// Whether a book is the one that a question names: the question says the whole title, but for what stands behind a
-/// colon, and nothing that is not in it or in its authors' names; or the question is its number.
+/// Whether a book is the one that a question names: the question has the whole title (a subtitle after a colon may be
+/// missing), and no word beyond the title and its authors' names; or the question is its ISBN.
 fn is_asked_for(topic: &str, book: &Book) -> bool {
     if let Some(IsbnMention { isbn: Ok(isbn), .. }) = Isbn13::find(topic) {
         return book.isbn13 == Some(isbn);
@@ -132,10 +132,10 @@ fn is_asked_for(topic: &str, book: &Book) -> bool {
         && asked.iter().all(|word| has(&title, word) || has(&authors, word) || has(&series, word))
 }
 
-/// Words that a title may have or lack without being another one.
+/// Words that make no difference between titles.
 const SMALL: [&str; 12] = ["the", "a", "an", "of", "and", "in", "to", "by", "on", "for", "with", "or"];
 
-/// Folded words, without the small ones; those, when there is nothing else.
+/// Folded words without stop words; with them, when there are no others.
 fn words(text: &str) -> Vec<String> {
     // Accents and apostrophes are left out by who types in a hurry.
     let plain = text.nfkd().filter(|c| !is_combining_mark(*c) && !matches!(c, '\'' | '’' | '\u{ad}'));
@@ -146,7 +146,7 @@ fn words(text: &str) -> Vec<String> {
     if telling.is_empty() { all } else { telling }
 }
 
-/// The same word, in the plural perhaps.
+/// Whether two words are the same, singular or plural.
 fn is_like(word: &str, other: &str) -> bool {
     let stem = |word: &str| word.strip_suffix('s').filter(|stem| stem.len() > 2).unwrap_or(word).to_owned();
     stem(word) == stem(other)

@@ -1,4 +1,4 @@
-//! Answers about ways to deliver and to pay.
+//! Answers about shipping and payment methods.
 
 use bookworm_contracts::rest::ordering::ShippingMethod;
 

@@ -1,4 +1,4 @@
-//! Asking the shop, in this process and through its public API, with nobody's rights but the customer's own.
+//! Look-ups in the shop: through its public API, in this process, with the customer's own rights alone.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use super::Rights;
 
-/// The longest answer that is read.
+/// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 2 << 20;
 /// The timeout of a change: long, so that it is not abandoned half-way.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,14 +90,14 @@ impl Shop {
         Ok(page.items)
     }
 
-    /// One of the customer's own orders by the number that people read out.
+    /// One of the customer's own orders by its number for people.
     pub async fn order_by_number(&self, asker: &Asker<'_>, number: &str) -> Lookup<Order> {
         let path = format!("/orders?limit=1&q={}{}", encoded(number), asker.own());
         let page: Page<Order> = self.get(&self.orders, asker, path, None).await?;
         page.items.into_iter().find(|order| order.number == number).ok_or(NoAnswer::NotFound)
     }
 
-    /// Calls an order off, in the customer's name.
+    /// Cancels an order, with the customer's rights.
     pub async fn cancel(&self, asker: &Asker<'_>, id: OrderId, key: Option<&str>) -> Lookup<Order> {
         let body =
             CancelRequest { reason: Some("asked for in the support chat".to_owned()), ..CancelRequest::default() };
@@ -105,14 +105,14 @@ impl Shop {
         self.ask(&self.changes, asker, Method::POST, format!("/orders/{id}/cancel"), key, body).await
     }
 
-    /// The ways to deliver.
+    /// The shipping methods.
     pub async fn shipping_methods(&self, asker: &Asker<'_>) -> Lookup<Vec<ShippingMethod>> {
         let page: Page<ShippingMethod> =
             self.get(&self.terms, &asker.anonymous(), "/shipping-methods".to_owned(), None).await?;
         Ok(page.items)
     }
 
-    /// The ways to pay.
+    /// The payment methods.
     pub async fn payment_methods(&self, asker: &Asker<'_>) -> Lookup<Vec<PaymentMethod>> {
         let page: List<PaymentMethod> =
             self.get(&self.terms, &asker.anonymous(), "/payment-methods".to_owned(), None).await?;
@@ -122,20 +122,20 @@ impl Shop {
         })
     }
 
-    /// Books that fit a query, best first.
+    /// Books that match a query, best first.
     pub async fn search(&self, asker: &Asker<'_>, query: &str, limit: usize) -> Lookup<SearchResponse> {
         let path = format!("/search?limit={limit}&q={}", encoded(query));
         self.get(&self.books, &asker.anonymous(), path, None).await
     }
 
-    /// Books like one.
+    /// Books similar to one.
     pub async fn similar(&self, asker: &Asker<'_>, book: BookId, limit: usize) -> Lookup<Vec<Book>> {
         let path = format!("/books/{book}/similar?limit={limit}");
         let page: Page<Book> = self.get(&self.books, &asker.anonymous(), path, None).await?;
         Ok(page.items)
     }
 
-    /// What this customer may like, or what many like.
+    /// Recommendations for this customer, or the most popular books.
     pub async fn recommendations(&self, asker: &Asker<'_>, limit: usize) -> Lookup<Recommendations> {
         self.get(&self.books, asker, format!("/recommendations?limit={limit}"), None).await
     }

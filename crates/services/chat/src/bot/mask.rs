@@ -1,13 +1,13 @@
-//! Personal data is taken out of what a language model gets to see, and put back into what it writes.
+//! Masks personal data in the language model's input, and restores it in its output.
 
-/// What a text was rid of.
+/// The masked data.
 #[derive(Debug, Default)]
 pub(super) struct Mask {
-    /// What stands for what, in the order in which it was found.
+    /// Placeholders and what they stand for, in the order of their appearance.
     hidden: Vec<(String, String)>,
 }
 
-/// Ends of a street's name.
+/// Last words of street names.
 const STREETS: [&str; 16] = [
     "street",
     "st",
@@ -94,14 +94,14 @@ impl Mask {
         stand_in
     }
 
-    /// Puts back what was hidden.
+    /// Replaces the placeholders by the data.
     pub fn reveal(&self, text: &str) -> String {
         // What is put back may look like a stand-in itself; going back through them in reverse undoes names last first.
         self.hidden.iter().rev().fold(text.to_owned(), |text, (stand_in, value)| text.replace(stand_in, value))
     }
 }
 
-/// Where a whole word, in any case, stands; only for names whose letters keep their length in lower case.
+/// The position of a whole word, in any case. Only for names whose letters have the same length in lower case.
 fn find_word(text: &str, word: &str) -> Option<usize> {
     let (lower, word) = (text.to_lowercase(), word.to_lowercase());
     if lower.len() != text.len() || word.is_empty() {

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::domain::intent::Intent;
 
-/// An order that was found, with the key that opened it.
+/// An order, with the key that opened it.
 pub(super) struct Known {
     pub order: Order,
     key: Option<String>,
 }
 
 impl Ask<'_> {
-    /// The order that is meant: the one that the message names, else the one whose link was sent before, else the latest.
+    /// The order in question: the one that the message names, else the one whose link was sent before, else the latest.
     pub async fn which(&self, intent: Intent) -> Result<Known, Answer> {
         let named = reference::find(&self.turn.text);
         if named.is_none()
@@ -246,7 +246,7 @@ fn no_orders() -> Answer {
     .fixed()
 }
 
-/// With a link to the order's page; a guest has it already, and its key is not repeated.
+/// Adds a link to the order's page, but not for a guest: they have it, and its key is not repeated.
 fn page_of(answer: Answer, known: &Known) -> Answer {
     match known.key {
         None => answer.link(format!("Order {}", known.order.number), format!("/orders/{}", known.order.id)),
@@ -265,7 +265,7 @@ fn titles(order: &Order) -> String {
     if more > 0 { format!("{list} and {more} more") } else { list }
 }
 
-/// Where an order stands, in a sentence or two.
+/// The state of an order, in a sentence or two.
 pub(super) fn state(order: &Order, zone: TimeZone) -> String {
     let what = format!("Order {} from {} ({})", order.number, zone.date(order.placed_at), titles(order));
     let since = |name: &str| {

@@ -28,31 +28,32 @@ const MOST_FILES: usize = 100;
 const LONGEST_FILE: u64 = 256 * 1024;
 /// The longest quotation, in characters.
 const LONGEST_QUOTE: usize = 600;
-/// How often the folder is looked at.
+/// How often the folder is checked for changes.
 const LOOK: Duration = Duration::from_secs(2);
-/// From here on a section answers a question: cosine similarity, and share of the question's telling words.
+/// The least cosine similarity, and the least share of the question's significant words, with which a section answers a
+/// question.
 const NEAR: f32 = 0.5;
 const SHARED: f32 = 0.6;
 
 /// One policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyText {
-    /// Names it in addresses: its file's name.
+    /// Its slug in paths: the file's name.
     pub slug: String,
     /// Its first heading.
     pub title: String,
-    /// The whole of it, Markdown.
+    /// The whole text, Markdown.
     pub text: String,
 }
 
-/// A piece of a policy that answers one question.
+/// A section of a policy, which answers one question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Section {
     /// The policy.
     pub slug: String,
     /// The section's heading.
     pub heading: String,
-    /// Names it in addresses: the heading in lower case, with hyphens.
+    /// Its anchor in paths: the heading in lower case, with hyphens.
     pub anchor: String,
     /// Its text, without markup.
     pub text: String,
@@ -61,7 +62,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Where it can be read.
+    /// Its path.
     #[must_use]
     pub fn href(&self) -> String {
         format!("/policies/{}#{}", self.slug, self.anchor)
@@ -91,7 +92,7 @@ struct Library {
     model: Option<String>,
 }
 
-/// Name, size and time of every file: when nothing of it changed, nothing is read.
+/// Name, size and time of every file: while they are the same, nothing is read.
 type Look = BTreeSet<(String, u64, Option<SystemTime>)>;
 
 /// The policies as they are now. Cheap to clone.
@@ -102,8 +103,8 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Reads a folder's `*.md`. A folder that does not exist is made, with the policies that the program brings; when it
-    /// cannot be made or read, those are used as they are.
+    /// Reads a folder's `*.md`. A folder that does not exist is created with the built-in policies; when it cannot be
+    /// created or read, the built-in policies are used.
     #[must_use]
     pub fn open(folder: &Path) -> Self {
         if let Err(error) = seed(folder) {
@@ -131,14 +132,14 @@ impl Policies {
         (near.is_some_and(|near| near >= NEAR) || near.is_none() && shared >= SHARED).then(|| section.clone())
     }
 
-    /// The section of one policy that answers a question best, however badly; nothing when there is no such policy.
+    /// The section of one policy that answers a question best, however badly; `None` when there is no such policy.
     #[must_use]
     pub fn of(&self, slug: &str, question: &str, embedded: Option<&Embedded>) -> Option<Section> {
         let library = self.library();
         library.best(question, embedded, |section| section.slug == slug).map(|(section, ..)| section.clone())
     }
 
-    /// Reads the folder again whenever something in it changed, and gets the sections' vectors. Ends at `stop`.
+    /// Reads the folder again after each change, and gets the sections' vectors. Ends at `stop`.
     pub async fn follow(self, embedder: Option<Embedder>, stop: CancellationToken) {
         let mut seen = look(&self.folder);
         loop {
@@ -298,8 +299,7 @@ fn policy(slug: &str, text: &str) -> PolicyText {
     }
 }
 
-/// The parts of a policy between its headings. What stands before the first second-level heading is a section with the
-/// policy's title.
+/// The sections of a policy. The text before the first second-level heading is a section with the policy's title.
 fn sections(policy: &PolicyText) -> Vec<Section> {
     let mut parts: Vec<(String, String)> = vec![(policy.title.clone(), String::new())];
     for line in policy.text.lines() {
@@ -327,7 +327,7 @@ fn sections(policy: &PolicyText) -> Vec<Section> {
         .collect()
 }
 
-/// Names a heading in addresses, as Markdown renderers do.
+/// The anchor of a heading, as Markdown renderers make it.
 #[must_use]
 pub fn anchor(heading: &str) -> String {
     let letters = heading.chars().flat_map(char::to_lowercase);
@@ -335,7 +335,7 @@ pub fn anchor(heading: &str) -> String {
     dashed.split('-').filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-/// Markdown as plain text: no emphasis, and of a link its words alone.
+/// Markdown as plain text: without emphasis, and with a link's text alone.
 fn plain(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len());
     let mut rest = markdown;

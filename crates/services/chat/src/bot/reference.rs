@@ -1,16 +1,16 @@
-//! Which order a message means: a number as on the mail, or the order's link.
+//! References to orders in a message: an order's number, or its link.
 
 use bookworm_kernel::OrderId;
 
-/// Symbols of an order's number after `BW`.
+/// The number of symbols after `BW`.
 const SYMBOLS: usize = 8;
-/// The longest key that is handed on.
+/// The longest key that is passed on.
 const LONGEST_KEY: usize = 200;
 
 /// An order that a text names.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reference {
-    /// By the number that people read out, as the shop writes it: `BW-7K3M-92QV`.
+    /// By its number for people, as the shop writes it: `BW-7K3M-92QV`.
     Number(String),
     /// By its link, with the key that opens it to guests.
     Link {

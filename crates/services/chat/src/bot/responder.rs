@@ -46,7 +46,7 @@ struct Inner {
 }
 
 impl Bot {
-    /// A bot that understands by this triage, and quotes the policies of this folder. It looks nothing up before
+    /// A bot that classifies with this triage, and quotes the policies of this folder. It looks nothing up before
     /// [`Bot::connect`]. With a writer, a language model puts its answers into words. Dates in answers are in `zone`.
     #[must_use]
     pub fn new(
@@ -66,7 +66,7 @@ impl Bot {
         self.0.shop.connect(api);
     }
 
-    /// How messages are understood.
+    /// The classifier.
     #[must_use]
     pub fn triage(&self) -> &Triage {
         &self.0.triage

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{intent::Intent, message::GUEST_NAME};
 
-/// Utterance once at the beginning, and whenever somebody asks.
+/// Part of the first answer, and of the answer to whoever asks.
 pub(super) const I_AM: &str = "I’m a bot, the shop’s automated assistant.";
 
 const EXAMPLES: &[&str] = &["Where is my order?", "What does delivery cost?", "Recommend me a book", PERSON];
@@ -75,7 +75,7 @@ pub(super) fn hand_over(reason: Reason, skill: Skill) -> Answer {
     Answer::new(text).to(reason, skill)
 }
 
-/// What a person should know about to answer this.
+/// The skill that a person needs to answer this.
 pub(super) fn skill(intent: Intent) -> Skill {
     match intent {
         Intent::CancelOrder
@@ -135,7 +135,7 @@ pub(super) fn is_yes(text: &str) -> bool {
     yes && words.len() <= 8 && !words.iter().any(|word| is_doubt(word))
 }
 
-/// A no, or a change of mind.
+/// A refusal, or a change of mind.
 pub(super) fn is_no(text: &str) -> bool {
     let words = words(text);
     words.len() <= 8

@@ -1,4 +1,4 @@
-//! What a question about books is about: the words between the polite ones.
+//! The topic of a question about books: its words without the polite ones.
 
 /// Words of a question that are not about the book.
 const ASKING: &str = " a about an and any anything are available availability be book books bookshop buy by call called \
@@ -10,7 +10,7 @@ const ASKING: &str = " a about an and any anything are available availability be
     there these this title titled titles to today want wanna was what what's when where whether which who will with would \
     yet you your available? back soon ";
 
-/// The words that a search should look for; nothing when the text names no book and no subject.
+/// The query for a search; `None` when the text names no book and no subject.
 #[must_use]
 pub fn topic(text: &str) -> Option<String> {
     if let Some(quoted) = quoted(text) {
@@ -28,7 +28,7 @@ pub fn topic(text: &str) -> Option<String> {
     Some(topic.chars().take(200).collect()).filter(|topic: &String| !topic.is_empty())
 }
 
-/// The book that another should be like: `books like Gone Girl`, `similar to The Hobbit`, `I loved Dune, what else`.
+/// The book to which similar ones are wanted: `books like Gone Girl`, `similar to The Hobbit`, `I loved Dune, what else`.
 #[must_use]
 pub fn model_book(text: &str) -> Option<String> {
     let lower = text.to_lowercase();

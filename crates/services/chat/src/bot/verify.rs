@@ -8,7 +8,7 @@ use std::collections::HashSet;
 /// The longest answer, in characters.
 const LONGEST: usize = 1_200;
 
-/// Words that change what is promised: they must come from the facts. By their stems.
+/// Stems of words that make a promise: they must come from the facts.
 const CLAIMS: &[&str] = &[
     "arriv",
     "availabl",
@@ -88,7 +88,7 @@ const CALENDAR: &[&str] = &[
     "christmas",
 ];
 
-/// What the facts vouch for.
+/// What the facts contain.
 pub(super) struct Facts {
     numbers: HashSet<String>,
     words: HashSet<String>,
@@ -150,14 +150,14 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-/// Everything with a digit in it, with the signs that give it its meaning: `$4.90`, `2026-11-28`, `BW-7K3M-92QV`.
+/// Every word with a digit, with the signs that belong to it: `$4.90`, `2026-11-28`, `BW-7K3M-92QV`.
 fn numbers(text: &str) -> impl Iterator<Item = String> {
     let pieces = text.split(|letter: char| letter.is_whitespace() || "()“”\"';:!?".contains(letter));
     let pieces = pieces.filter(|piece| piece.chars().any(char::is_numeric));
     pieces.map(|piece| piece.trim_matches(|letter: char| ".,-–*_".contains(letter)).to_uppercase())
 }
 
-/// Capitalised words within a sentence: names, which only the facts may bring.
+/// Capitalised words within a sentence: names, which must come from the facts.
 fn names(text: &str) -> impl Iterator<Item = String> {
     let mut names = Vec::new();
     let mut begins = true;
@@ -184,7 +184,7 @@ fn denies(word: &str) -> bool {
         || word.ends_with("n't")
 }
 
-/// Links, addresses and markup are ours to add.
+/// Links, addresses and markup: the model must add none.
 fn has_address(text: &str) -> bool {
     let lower = text.to_lowercase();
     ["http", "www.", "://", "](", "@", ".com", ".org", ".net", "<", ">", "[", "]", "{", "}", "`", "#"]

@@ -103,7 +103,7 @@ impl Chat {
         Ok(self.store.list(&Filter { agent: Some(agent), ..Filter::default() }, None, SHOWN).await?)
     }
 
-    /// A conversation was given to the agent: they are the last to get the next one.
+    /// Records that a conversation was assigned to the agent: they are the last to get the next one.
     pub(crate) async fn was_given(&self, agent: &ChatAgent) -> Result<()> {
         self.change_agent(agent, |agent, now| agent.idle_since = now).await.map(drop)
     }

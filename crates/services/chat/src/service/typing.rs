@@ -87,7 +87,7 @@ impl Chat {
         }
     }
 
-    /// A connection ended, and whoever was typing on it.
+    /// A connection ended: those who were typing on it no longer are.
     pub(crate) async fn typing_ends_at(&self, connection: &str) {
         for (side, event) in self.typing.left(connection) {
             self.show_typing(other(side), event).await;

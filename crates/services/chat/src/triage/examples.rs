@@ -4,19 +4,19 @@ use std::{collections::HashSet, fs, io::ErrorKind, path::Path};
 
 use crate::domain::intent::Intent;
 
-/// Those that the program brings.
+/// The built-in examples.
 const BUILT_IN: &str = include_str!("../../data/intents.tsv");
 /// The longest sentence, in characters.
 const LONGEST: usize = 500;
-/// The most sentences of staff's own: each costs a vector at the first start.
+/// The most sentences that staff may add: each costs a vector at the first start.
 const MOST: usize = 20_000;
 
-/// A sentence and what it asks for.
+/// A sentence and its intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
-    /// As somebody may write it.
+    /// The sentence.
     pub text: String,
-    /// What they want.
+    /// Its intent.
     pub intent: Intent,
 }
 
@@ -26,12 +26,12 @@ pub struct Example {
 pub struct BadLine {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The error.
     pub problem: String,
 }
 
-/// Reads `sentence<TAB>intent`, one a line; empty lines and those that begin with `#` are passed over. Good lines count
-/// whatever the others are like.
+/// Reads `sentence<TAB>intent`, one a line; empty lines and those that begin with `#` are skipped. A bad line does
+/// not affect the others.
 #[must_use]
 pub fn parse(text: &str) -> (Vec<Example>, Vec<BadLine>) {
     let (mut examples, mut bad) = (Vec::new(), Vec::new());

@@ -1,28 +1,28 @@
 //! Classification by a text's vector: linear discriminant analysis.
 //!
 //! Each intent is taken as a cloud of vectors around its mean, all clouds of one shape. That has a closed solution, so
-//! learning is deterministic and takes a moment. See Hastie, Tibshirani and Friedman, *The Elements of Statistical
+//! learning is deterministic and fast. See Hastie, Tibshirani and Friedman, *The Elements of Statistical
 //! Learning*, 4.3; the shape is pulled towards a ball as in 4.3.1, since there are few examples for so many numbers.
 
 use super::words::Scores;
 use crate::domain::intent::Intent;
 
-/// How far the common shape is pulled towards a ball.
+/// The shrinkage of the common covariance towards a multiple of the identity, 0 to 1.
 const ROUNDER: f64 = 0.3;
 
-/// What was learnt from the examples' vectors.
+/// The classifier that was learnt from the examples' vectors.
 pub struct Meaning {
     /// Names the model whose vectors these were.
     model: String,
     dimensions: usize,
-    /// For each intent the direction that speaks for it.
+    /// The weights of each intent, one row after the other.
     directions: Vec<f32>,
     offsets: Scores,
 }
 
 impl Meaning {
-    /// Learns from vectors of equal length and their intents. Nothing when there is nothing to learn from, or the vectors
-    /// have no spread at all.
+    /// Learns from vectors of equal length and their intents. `None` without vectors, or when they have
+    /// no variance.
     #[must_use]
     pub fn learn(model: &str, vectors: &[(Intent, Vec<f32>)]) -> Option<Self> {
         let size = vectors.first()?.1.len();
@@ -60,7 +60,7 @@ impl Meaning {
         &self.model
     }
 
-    /// How much a vector speaks for each intent; nothing when it is of another length.
+    /// The score of each intent; `None` for a vector of another length.
     #[must_use]
     pub fn scores(&self, vector: &[f32]) -> Option<Scores> {
         if vector.len() != self.dimensions {
@@ -74,7 +74,7 @@ impl Meaning {
     }
 }
 
-/// The common covariance around the intents' means, pulled towards a ball. Only the lower triangle is filled.
+/// The common covariance around the intents' means, with shrinkage. Only the lower triangle is filled.
 fn shape(vectors: &[(Intent, Vec<f32>)], means: &[Vec<f64>], size: usize) -> Vec<f64> {
     let mut shape = vec![0.0_f64; size * size];
     for (intent, vector) in vectors {
@@ -95,7 +95,7 @@ fn shape(vectors: &[(Intent, Vec<f32>)], means: &[Vec<f64>], size: usize) -> Vec
     shape
 }
 
-/// The lower triangular factor of a symmetric positive definite matrix; nothing when it is not one.
+/// The lower triangular factor of a symmetric positive definite matrix; `None` when it is not one.
 fn cholesky(mut matrix: Vec<f64>, size: usize) -> Option<Vec<f64>> {
     for row in 0..size {
         for column in 0..=row {

@@ -5,9 +5,9 @@
 //!
 //! | to change | open |
 //! |---|---|
-//! | the sentences that are learnt from | `data/intents.tsv`, and the data folder's `chat/intents.tsv` |
-//! | what counts as certain | [`UNDERSTOOD`] |
-//! | how vectors, and how words, are weighed | `meaning.rs`, `words.rs` |
+//! | the examples | `data/intents.tsv`, and the data folder's `chat/intents.tsv` |
+//! | the least confidence | [`UNDERSTOOD`] |
+//! | the classifiers over vectors and over words | `meaning.rs`, `words.rs` |
 //! | who counts as upset | `data/sentiment.tsv`, `mood.rs` |
 
 pub mod embed;
@@ -41,10 +41,10 @@ use crate::domain::intent::Intent;
 pub const UNDERSTOOD: f32 = 0.45;
 /// The same while only words are known: they mislead more often.
 const UNDERSTOOD_BY_WORDS: f32 = 0.5;
-/// How sharply scores of vectors, and of words beside them, become confidence. Calibrated with `make intents-quality`.
+/// The weights of scores of vectors, and of words beside them, before the softmax. Calibrated with `make intents-quality`.
 const MEANING_WEIGHT: f32 = 0.4;
 const WORDS_WEIGHT: f32 = 0.4;
-/// The same for words alone.
+/// The weight of words alone.
 const WORDS_ALONE: f32 = 0.9;
 /// How often to check whether the model is ready, and later whether it is still the same.
 const FIRST_CHECKS: Duration = Duration::from_secs(2);
@@ -57,13 +57,13 @@ const MAX_READ: usize = 600;
 pub struct Classification {
     /// Its intent; `OutOfScope` when it has none of ours, or none that can be recognised.
     pub intent: Intent,
-    /// 0 to 1: how likely the intent that fits best is.
+    /// The probability of the likeliest intent, 0 to 1.
     pub confidence: f32,
     /// Whether that is enough to act on.
     pub understood: bool,
     /// The mood of its writer.
     pub mood: Mood,
-    /// Its vector, when there was one in time.
+    /// Its vector, unless it came too late.
     pub embedded: Option<Embedded>,
 }
 
@@ -246,7 +246,7 @@ impl Triage {
     }
 }
 
-/// The intent that fits best, and its share (softmax).
+/// The likeliest intent, and its probability (softmax).
 fn most_likely(scores: &Scores) -> (Intent, f32) {
     let mut best = 0;
     for at in 1..scores.len() {

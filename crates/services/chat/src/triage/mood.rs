@@ -1,16 +1,16 @@
-//! How the writer of a message feels, from its words. Explainable on purpose: the words that decided are part of the
+//! The mood of a message's writer, from its words. Explainable on purpose: the words that decided are part of the
 //! result.
 
 use std::{collections::HashMap, sync::LazyLock};
 
 const WORDS: &str = include_str!("../../data/sentiment.tsv");
-/// At this score and below somebody is upset: two strong words, or one that is shouted and underlined.
+/// At this score and below the writer counts as upset: two strong words, or one in capitals with exclamation marks.
 const UPSET: f32 = -4.0;
-/// How many words before a feeling a negation reaches.
+/// How many words before a weighted word a negation may stand.
 const REACH: usize = 3;
-/// What a negation leaves of a feeling: "not good" is bad, but less than bad.
+/// The factor of a negation: "not good" is negative, but less than "bad".
 const NEGATED: f32 = -0.6;
-/// What "very" or capitals make of a feeling.
+/// The factor of "very" or capitals.
 const STRONGER: f32 = 1.5;
 
 static WEIGHTS: LazyLock<HashMap<&'static str, f32>> = LazyLock::new(|| {
@@ -21,7 +21,7 @@ static WEIGHTS: LazyLock<HashMap<&'static str, f32>> = LazyLock::new(|| {
         .collect()
 });
 
-/// A feeling and why it is supposed.
+/// A mood, and the words that decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mood {
     /// Below 0 negative, above 0 positive; beyond 4 strongly so.
@@ -31,7 +31,7 @@ pub struct Mood {
 }
 
 impl Mood {
-    /// Reads it from a text.
+    /// The mood of a text.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let words: Vec<&str> = text
@@ -58,7 +58,7 @@ impl Mood {
         mood
     }
 
-    /// Whether a person should see to it.
+    /// Whether the writer counts as upset: a person should answer.
     #[must_use]
     pub fn is_upset(&self) -> bool {
         self.score <= UPSET

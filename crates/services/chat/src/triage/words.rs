@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::examples::Example;
 use crate::domain::intent::Intent;
 
-/// How many times a feature that was never seen counts as seen.
+/// Additive smoothing: the count of a feature that was never seen.
 const UNSEEN: f32 = 0.05;
-/// Letters in a piece of a word: pieces survive typos and endings.
+/// The length of character n-grams, which survive typos and endings.
 const PIECE: usize = 4;
 
 /// One number for each intent, in the order of [`Intent::ALL`].
@@ -42,8 +42,8 @@ impl Words {
         Self { known }
     }
 
-    /// How much the text's words speak for each intent. Divided by the root of their number: they are not independent,
-    /// and long texts would otherwise always be certain.
+    /// The score of each intent. Divided by the root of the number of features: they are not independent, and long texts
+    /// would otherwise always be certain.
     #[must_use]
     pub fn scores(&self, text: &str) -> Scores {
         let mut scores = [0.0; Intent::ALL.len()];

@@ -1,8 +1,8 @@
-//! Completes the description of every operation in the API's document: the answers, headers and parameters that come from the layers and
-//! extractors around it rather than from its own rules.
+//! Completes the description of every operation in the API's document: the answers, headers and parameters that come
+//! from the layers and extractors around it rather than from its own rules.
 //!
-//! A handler describes what only it knows. The rest is added here, once for all, by what an operation looks like: has
-//! it a body, does it demand a role, does it take an `If-Match`. A handler's own descriptions are not changed.
+//! A handler describes what only it knows. The rest is added here from the operation's own description: whether it has a
+//! body, requires a role, or takes an `If-Match`. A handler's own descriptions are not changed.
 
 use bookworm_http::{IdempotencyKey, auth::TokenVerifier, openapi::problem_response};
 use bookworm_kernel::ErrorKind;
@@ -15,7 +15,7 @@ const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 /// What a blank query parameter means, at each of them.
 const BLANK: &str = "Blank: as if left out.";
 
-/// A layer or an extractor, the operations that it stands before, and what it may answer there.
+/// A layer or an extractor, the operations in front of which it runs, and the errors with which it may answer.
 struct Gate {
     stands_before: fn(&Operation<'_>) -> bool,
     answers: &'static [ErrorKind],

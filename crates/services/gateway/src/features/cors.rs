@@ -1,4 +1,4 @@
-//! Which other web sites' scripts may call the API.
+//! The web sites whose scripts may call the API.
 
 use std::time::Duration;
 

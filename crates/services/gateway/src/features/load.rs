@@ -1,4 +1,4 @@
-//! How much at once, and how long.
+//! Limits on requests at once, and on their time.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use http::header;
 
 use super::client_address::Client;
 
-/// Places for requests that are answered at once.
+/// Slots for requests that are handled at once.
 #[derive(Clone)]
 pub struct Slots(Arc<Places>);
 
 impl Slots {
-    /// This many places; `shared`: no client gets more than its share of them.
+    /// This many slots; `shared`: no client gets more than its share of them.
     pub fn new(places: usize, shared: bool) -> Self {
         Self(Places::new(places, if shared { places.saturating_sub(1).max(1) } else { places }))
     }
@@ -35,9 +35,9 @@ fn is_long(request: &Request) -> bool {
     request.uri().path().starts_with(LONG)
 }
 
-/// Refuses at once when every place is taken (503), or the client's share of them (429): an answer now is better than a
-/// queue that grows. A request has its place while its body comes, which is bounded by a minimum rate
-/// ([`bookworm_http::serve()`]): whoever sends slowly uses up their own share.
+/// Refuses immediately when every slot is taken (503), or the client's share of them (429): load shedding is better than
+/// a growing queue. A request has its slot while its body arrives, which is bounded by a minimum rate
+/// ([`bookworm_http::serve()`]): a slow client uses up its own share.
 pub async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> Response {
     if is_long(&request) {
         return next.run(request).await;
@@ -58,19 +58,19 @@ pub async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> R
     problem.retry_after(Duration::from_secs(1)).into_response()
 }
 
-/// The slowest line that a large body may come by, in bytes a second.
+/// The least rate at which a large body may arrive, in bytes a second.
 const SLOWEST: u64 = 64 * 1024;
-/// The largest body that time is given for: an uploaded file of 16 MiB, and what is around it.
+/// The largest body that gets extra time: an uploaded file of 16 MiB, and its envelope.
 const LARGEST: u64 = 17 << 20;
 
-/// How long the body may take to come, on top of the time for the answer.
+/// The extra time for the body to arrive.
 fn for_body(request: &Request) -> Duration {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     Duration::from_secs(length.unwrap_or(0).min(LARGEST) / SLOWEST)
 }
 
-/// Gives up after `limit` with 504 `timeout`; a request with a body that is said to be large has longer, for the body to
-/// come. What was begun may still happen; a request with an `Idempotency-Key` can be repeated safely.
+/// Times out after `limit` with 504 `timeout`; a request with a large `Content-Length` has longer, for its body to
+/// arrive. What was begun may still happen; a request with an `Idempotency-Key` can be repeated safely.
 pub async fn time_limit(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     if is_long(&request) {
         return next.run(request).await;

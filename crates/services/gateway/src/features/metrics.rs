@@ -1,4 +1,4 @@
-//! What has been counted, for Prometheus.
+//! The metrics of this process, for Prometheus.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use subtle::ConstantTimeEq;
 
 use super::client_address::FromThisMachine;
 
-/// Renders the metrics of this process in Prometheus' text format. They tell how the business goes (registrations,
-/// orders, refunds), so strangers may not read them.
+/// Renders the metrics of this process in Prometheus' text format. They show how the business goes (registrations,
+/// orders, refunds), so they are not public.
 #[derive(Clone)]
 pub struct Metrics {
     render: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,

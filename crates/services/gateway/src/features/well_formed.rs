@@ -1,4 +1,4 @@
-//! Requests that mean one thing only, or none.
+//! Rejects ambiguous requests.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::load::LONG;
 
-/// What a path may hold as it is; everything else is encoded anew.
+/// Characters that a path may contain as they are; all others are percent-encoded.
 const AS_IT_IS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Refuses what could be read in two ways (400) and bodies that are encoded (415). An address that is not UTF-8 names
-/// nothing: the API says 404; among the pages it goes on with the bytes replaced, and finds the page that says so.
+/// Refuses what could be read in two ways (400) and bodies that are encoded (415). A path that is not UTF-8 names
+/// nothing: the API answers 404; for pages its bytes are replaced, and the page for 404 is found.
 pub async fn layer(mut request: Request, next: Next) -> Response {
     if let Some(Malformed(why)) = request.extensions().get::<Malformed>() {
         return Problem::new(ErrorCode::MalformedRequest).detail(*why).into_response();
@@ -50,7 +50,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The same address with this path, encoded anew.
+/// The same address with this path, percent-encoded.
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     let path = utf8_percent_encode(path, AS_IT_IS);

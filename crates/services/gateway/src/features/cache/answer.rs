@@ -19,22 +19,22 @@ pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 pub const MAX_BODY: usize = 1 << 20;
 /// Shorter bodies are not worth the two headers that compression adds, in bytes.
 const MIN_COMPRESSED: usize = 512;
-/// What an answer takes beside its body, headers and tags.
+/// The memory of an answer beside its body, headers and tags, in bytes, about.
 const OVERHEAD: usize = 512;
 
 /// Who may be given an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
-    /// Everybody who asks the same, while it is fresh, and while it is stale and a new one is on its way.
+    /// Every request for the same, while it is fresh, and while it is stale and a new one is being fetched.
     Cached {
         /// How long it is fresh.
         fresh: Duration,
         /// How long it may be given after that (RFC 5861).
         stale: Duration,
     },
-    /// Those who are waiting for it now: failures, and what is known to be less than it should be.
+    /// Those who wait for it now: failures, and degraded answers.
     Once,
-    /// Only who asked.
+    /// The request that it was fetched for.
     Never,
 }
 
@@ -54,7 +54,7 @@ pub struct Answer {
     /// As they are sent, without those that are made each time.
     headers: HeaderMap,
     body: Bytes,
-    /// The body in gzip's form, once somebody wanted it: made once for all who do. `None` when it saves too little.
+    /// The body compressed by gzip, once a request wants it: compressed once for all. `None` when it saves too little.
     gzip: OnceLock<Option<Bytes>>,
     /// `Cache-Status` of the caches behind us (RFC 9211).
     behind: Option<HeaderValue>,
@@ -62,7 +62,7 @@ pub struct Answer {
     varies: Vec<(HeaderName, Option<HeaderValue>)>,
     /// What it depends on.
     pub tags: Vec<Tag>,
-    /// The tick of [`Marks`](super::tags::Marks) before it was asked for.
+    /// The tick of [`Marks`](super::tags::Marks) before its fetch.
     pub since: u64,
     /// When it was requested, or made if it came from a cache behind us.
     made_at: Timestamp,
@@ -80,7 +80,7 @@ pub enum Age {
     Expired,
 }
 
-/// In which form somebody wants an answer.
+/// The content coding of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// As the service made it.
@@ -90,9 +90,9 @@ pub enum Form {
 }
 
 impl Form {
-    /// What suits best who asks with these headers (RFC 9110, 12.5.3).
+    /// The best one for a request with these headers (RFC 9110, 12.5.3).
     pub fn wanted(headers: &HeaderMap) -> Self {
-        /// The weight of a coding in thousandths. What cannot be read is no wish.
+        /// The weight of a coding in thousandths; 0 when it cannot be read.
         fn weight(parameter: &str) -> u32 {
             let quality = parameter.trim().strip_prefix("q=").and_then(|quality| quality.trim().parse::<f32>().ok());
             quality.map_or(0, |quality| (quality.clamp(0.0, 1.0) * 1000.0) as u32)
@@ -195,8 +195,7 @@ impl Answer {
         fresh.saturating_add(stale).saturating_sub(clock.now().since(self.made_at))
     }
 
-    /// Bytes in memory, about, and with the compressed form at its longest: an answer is weighed before it is known
-    /// whether somebody wants that.
+    /// Bytes in memory, about, with the longest compressed body: an answer is weighed before a request may want one.
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 48).sum();
         self.body.len() + longest_gzip(&self.body) + headers + self.tags.len() * size_of::<Tag>() + OVERHEAD
@@ -231,7 +230,7 @@ impl Answer {
         response
     }
 
-    /// The body in gzip's form. `None` when it stays plain: then whatever compresses single answers may still do so.
+    /// The body compressed by gzip. `None` when it stays plain: then the layer that compresses responses may do so.
     fn gzip(&self) -> Option<&Bytes> {
         let worth = matches!(self.reuse, Reuse::Cached { .. })
             && self.body.len() >= MIN_COMPRESSED
@@ -329,7 +328,7 @@ struct Head {
     tags: Vec<String>,
 }
 
-/// The most that a compressed body may take: what saves less than half is not worth its place beside the plain one.
+/// The longest compressed body: one that saves less than half is not worth its memory beside the plain one.
 fn longest_gzip(body: &Bytes) -> usize {
     body.len() / 2
 }
@@ -346,8 +345,8 @@ fn compressed(body: &Bytes) -> Option<Bytes> {
     Some(compressed.into())
 }
 
-/// Notes that the answer is another one for those who take other codings, and that it is not byte by byte what a strong
-/// `ETag` promises (RFC 9110, 8.8.3.3).
+/// Adds `Vary: accept-encoding`, and makes a strong `ETag` weak, since the compressed body has other bytes (RFC 9110,
+/// 8.8.3.3).
 fn weaken(headers: &mut HeaderMap) {
     let varies = directives(headers, &header::VARY).iter().any(|(name, _)| name == "*" || name == "accept-encoding");
     if !varies {
