@@ -27,16 +27,16 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 
 /// How often to look for deadlines.
 const TICK: Duration = Duration::from_millis(250);
-/// How many passed deadlines to deal with at a time.
+/// How many passed deadlines are read at a time.
 const BATCH: i64 = 64;
 
 /// A long-running business process.
 pub trait Saga: 'static {
     /// Its name in the database.
     const KIND: &'static str;
-    /// What it remembers between steps.
+    /// What is stored of it between steps.
     type State: Serialize + DeserializeOwned + Clone + Send + Sync;
-    /// What it is told. One of them is that the deadline passed.
+    /// What may happen to it. One of them is that the deadline passed.
     type Input: Send;
     /// What it wants done.
     type Action: Send;
@@ -56,7 +56,7 @@ pub trait Saga: 'static {
 /// What a saga decided.
 #[derive(Debug)]
 pub struct Decision<S: Saga> {
-    /// What it remembers now; `None` when nothing changes.
+    /// Its new state; `None` when nothing changes.
     pub state: Option<S::State>,
     /// What it wants done, in this order.
     pub actions: Vec<S::Action>,
@@ -107,7 +107,7 @@ pub async fn start<S: Saga>(
     Ok(())
 }
 
-/// Tells a saga something, and returns what it wants done: to be performed in this same unit of work. A saga that does
+/// Hands a saga an input, and returns what it wants done: to be performed in this same unit of work. A saga that does
 /// not exist wants nothing.
 ///
 /// # Errors
@@ -119,7 +119,7 @@ pub async fn advance<S: Saga>(tx: &Tx, id: Uuid, input: S::Input, now: Timestamp
     }
 }
 
-/// Tells a saga that its deadline passed, if it really did: it may have gone on since somebody looked.
+/// Hands a saga the input that its deadline passed, if it really did: it may have advanced since somebody looked.
 ///
 /// # Errors
 /// When the database fails or the stored state cannot be read.
@@ -133,7 +133,7 @@ pub async fn advance_if_due<S: Saga>(tx: &Tx, id: Uuid, now: Timestamp) -> Resul
     }
 }
 
-/// What a saga remembers, or `None` when there is none with this id.
+/// The state of a saga, or `None` when there is none with this id.
 ///
 /// # Errors
 /// When the database fails or the stored state cannot be read.
@@ -145,7 +145,7 @@ pub async fn state<S: Saga>(conn: &impl Sql, id: Uuid) -> Result<Option<S::State
 
 /// Calls `on_due` for each saga whose deadline has passed, until `shutdown`. `on_due` runs a unit of work with
 /// [`advance_if_due`]; when it fails, the saga is still due and is tried again.
-pub async fn keep_time<S, F, Fut>(db: Db, clock: Arc<dyn Clock>, on_due: F, shutdown: CancellationToken)
+pub async fn run_deadlines<S, F, Fut>(db: Db, clock: Arc<dyn Clock>, on_due: F, shutdown: CancellationToken)
 where
     S: Saga,
     F: Fn(Uuid) -> Fut + Send,
@@ -169,7 +169,7 @@ where
                 for saga in due {
                     if let Err(error) = on_due(saga.id).await {
                         let error = &error as &dyn std::error::Error;
-                        tracing::warn!(kind = S::KIND, saga = %saga.id, error, "a time-out waits");
+                        tracing::warn!(kind = S::KIND, saga = %saga.id, error, "a time-out could not be handled yet");
                     }
                     if more {
                         after = saga;

@@ -12,7 +12,7 @@ use std::{
 
 use bookworm_db::{Db, DbError, Sql};
 use bookworm_kernel::{Clock, ManualClock, SystemClock, Timestamp};
-use bookworm_saga::{Decision, MIGRATIONS, Saga, advance, advance_if_due, keep_time, start, state};
+use bookworm_saga::{Decision, MIGRATIONS, Saga, advance, advance_if_due, run_deadlines, start, state};
 use bookworm_testing::{TestDatabases, eventually, on_every_database};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -237,7 +237,7 @@ async fn a_deadline_that_passed_while_the_program_was_down_is_found(home: &TestD
     let db = open(home).await;
     let clock = Arc::new(ManualClock::at(at(60)));
     let shutdown = CancellationToken::new();
-    let keeper = tokio::spawn(keep_time::<Ticks, _, _>(
+    let keeper = tokio::spawn(run_deadlines::<Ticks, _, _>(
         db.clone(),
         clock.clone(),
         {
@@ -270,7 +270,7 @@ async fn a_time_out_that_fails_is_tried_again_and_holds_up_no_other(home: &TestD
     let works = begin(&db, at(1)).await;
     let failures = Arc::new(AtomicU32::new(0));
     let shutdown = CancellationToken::new();
-    let keeper = tokio::spawn(keep_time::<Ticks, _, _>(
+    let keeper = tokio::spawn(run_deadlines::<Ticks, _, _>(
         db.clone(),
         Arc::new(ManualClock::at(at(60))),
         {

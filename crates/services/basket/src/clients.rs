@@ -1,4 +1,4 @@
-//! What the catalogue says of the books in a basket.
+//! What the basket asks of other services: the catalogue's present offer of a book.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,12 +11,12 @@ use crate::domain::Offer;
 /// The books asked for that are sold now.
 pub(crate) type Offers = HashMap<BookId, Offer>;
 
-/// The most books in one question.
-const MOST: usize = 200;
-/// How long an answer is good enough for the reply to a change. Reading a basket always asks.
-const RECENT: Duration = Duration::from_secs(1);
-/// How many answers are kept.
-const KEPT: u64 = 10_000;
+/// The catalogue's limit of books in one call.
+const MAX_BOOKS_PER_CALL: usize = 200;
+/// How long a cached offer may stand in the reply to a change. Reading a basket always asks.
+const CACHE_TTL: Duration = Duration::from_secs(1);
+/// How many books are cached.
+const CACHE_CAPACITY: u64 = 10_000;
 
 pub(crate) struct Catalogue {
     client: CatalogClient<Edge>,
@@ -31,7 +31,10 @@ impl std::fmt::Debug for Catalogue {
 
 impl Catalogue {
     pub fn new(client: CatalogClient<Edge>) -> Self {
-        Self { client, recent: moka::sync::Cache::builder().max_capacity(KEPT).time_to_live(RECENT).build() }
+        Self {
+            client,
+            recent: moka::sync::Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(CACHE_TTL).build(),
+        }
     }
 
     /// What these books are now. Books that are unknown or no longer sold are missing in the answer.
@@ -40,10 +43,10 @@ impl Catalogue {
     /// 503 `unavailable` when the catalogue does not answer in time.
     pub async fn now(&self, cause: &Cause, ids: &[BookId]) -> Result<Offers> {
         let mut offers = Offers::with_capacity(ids.len());
-        for ids in ids.chunks(MOST) {
+        for ids in ids.chunks(MAX_BOOKS_PER_CALL) {
             let question = GetBooksRequest { ids: ids.iter().map(BookId::to_string).collect() };
             let answer = self.client.clone().get_books(grpc::request(cause, question)).await;
-            let books = answer.map_err(|status| silent(status.message()))?.into_inner().books;
+            let books = answer.map_err(|status| unavailable(status.message()))?.into_inner().books;
             for book in books {
                 let offer = read(book)?;
                 self.recent.insert(offer.book_id, offer.clone());
@@ -69,7 +72,7 @@ impl Catalogue {
     }
 }
 
-fn silent(why: &str) -> Problem {
+fn unavailable(why: &str) -> Problem {
     tracing::warn!(why, "the catalogue does not answer");
     metrics::counter!("basket_catalogue_failures_total").increment(1);
     Problem::new(ErrorCode::Unavailable)
@@ -79,7 +82,7 @@ fn silent(why: &str) -> Problem {
 
 fn read(book: grpc::catalog::Book) -> Result<Offer> {
     let (Ok(book_id), Ok(currency)) = (book.id.parse(), Currency::parse(&book.currency)) else {
-        return Err(silent("a book without an id or a currency"));
+        return Err(unavailable("a book without an id or a currency"));
     };
     Ok(Offer {
         book_id,

@@ -114,7 +114,7 @@ impl FinanceService {
         features::follow_up::once(&self.0).await
     }
 
-    /// Holds these orders, which must be all there are, against every payment, the provider and the ledger. Nothing
+    /// Compares these orders, which must be all there are, with every payment, the provider and the ledger. Nothing
     /// should be under way meanwhile, or it is reported as a difference.
     ///
     /// # Errors

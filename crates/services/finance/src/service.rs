@@ -103,7 +103,7 @@ impl Finance {
         self.ask("authorise", self.providers.named(provider)?.authorise(&key, request)).await
     }
 
-    /// Asks the payment's provider for what it holds; `None` when it has never heard of the payment.
+    /// Asks the payment's provider for its present state; `None` when the provider does not know the payment.
     pub async fn fetch(&self, provider: &str, payment: &Payment) -> Result<Option<ProviderPayment>, ProviderError> {
         self.ask("fetch", self.providers.named(provider)?.fetch(PaymentRef::of(payment))).await
     }
@@ -143,7 +143,7 @@ impl Finance {
         seen.map(|seen| Outcome::Again(Input::Seen(seen))).ok_or(ProviderError::Unknown)
     }
 
-    /// Within a unit of work: takes the payment, decides, and keeps the new state, the bookings and the events
+    /// Within a unit of work: locks the payment, decides, and stores the new state, the bookings and the events
     /// together. `None` when there is no such payment. `cause` is why; the payment's own when nothing else is known.
     pub async fn apply(
         &self,
@@ -154,24 +154,24 @@ impl Finance {
     ) -> Result<Option<Decision>, DbError> {
         let Some(stored) = payments::lock(tx, which).await? else { return Ok(None) };
         let decision = decided(&stored.payment, input)?;
-        self.keep(tx, &stored.payment, &decision, cause.unwrap_or(&stored.cause)).await?;
+        self.store(tx, &stored.payment, &decision, cause.unwrap_or(&stored.cause)).await?;
         Ok(Some(decision))
     }
 
-    async fn keep(&self, tx: &Tx, before: &Payment, decision: &Decision, cause: &Cause) -> Result<(), DbError> {
+    async fn store(&self, tx: &Tx, before: &Payment, decision: &Decision, cause: &Cause) -> Result<(), DbError> {
         let (after, now) = (&decision.payment, self.clock.now());
         payments::update(tx, before, after, now, now.plus(check_after(0))).await?;
         for transaction in &decision.book {
             ledger::book(tx, after.id, transaction, now).await?;
         }
         for fact in &decision.facts {
-            self.tell(tx, cause, after, fact).await?;
+            self.publish(tx, cause, after, fact).await?;
         }
         Ok(())
     }
 
     /// Publishes a fact about a payment.
-    pub async fn tell(&self, tx: &Tx, cause: &Cause, payment: &Payment, fact: &Fact) -> Result<(), DbError> {
+    pub async fn publish(&self, tx: &Tx, cause: &Cause, payment: &Payment, fact: &Fact) -> Result<(), DbError> {
         let (order_id, payment_id) = (payment.order_id, payment.id);
         let outbox = &self.outbox;
         let name = match fact.clone() {

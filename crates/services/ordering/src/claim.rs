@@ -1,9 +1,7 @@
 //! The claim of a checkout on its basket: what stands against it, getting it, and giving it up. The rules are in
 //! `domain/claim.rs`.
 
-use std::sync::Arc;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bookworm_contracts::grpc::basket::GetBasketResponse;
 use bookworm_db::DbError;
@@ -16,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     domain::{
-        claim::{Holder, Verdict, judge},
+        claim::{ClaimingOrder, Verdict, judge},
         status::{OrderStatus, PaymentStatus},
     },
     purchase::contradiction,
@@ -25,12 +23,12 @@ use crate::{
     store::{document::Document, order_ids, orders},
 };
 
-/// How long a checkout waits for another's order to be placed, so that it can say which one it is; and how often it looks
-/// without having been told.
-const LOOK: Duration = Duration::from_secs(2);
+/// How long a checkout waits for another's order to be placed, so that the refusal can name it.
+const PLACED_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often it looks, beside being notified: the order may be placed by another process.
 const POLL: Duration = Duration::from_millis(250);
 
-/// Names a request towards the basket: the same for each repeat of it. Tells nothing of its key or its shopper.
+/// Names a request towards the basket: the same for each repeat of it. Reveals neither its key nor its shopper.
 pub(crate) fn claimant(scope: &str, key: &IdempotencyKey) -> String {
     let mut hash = Sha256::new();
     hash.update(scope);
@@ -50,7 +48,8 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// The order of a basket, for whoever has the basket. Somebody who signed in after ordering as a guest needs the key.
+    /// The order of a basket, for whoever has the basket. Somebody who signed in after ordering as a guest needs the
+    /// key.
     fn of(service: &Arc<Ordering>, shopper: &Shopper, customer_id: Option<CustomerId>, order: Document) -> Self {
         let id = order.id;
         let own = customer_id.is_some() && shopper.customer_id() == customer_id;
@@ -64,8 +63,8 @@ impl UnderWay {
 }
 
 impl UnderWay {
-    fn holder(&self) -> Holder {
-        Holder::placed(self.order.status, self.order.was_confirmed())
+    fn state(&self) -> ClaimingOrder {
+        ClaimingOrder::placed(self.order.status, self.order.was_confirmed())
     }
 }
 
@@ -99,13 +98,13 @@ impl From<UnderWay> for Problem {
 }
 
 impl Ordering {
-    /// Sees to what stands against a checkout by `claimant`: claims of orders that are off are ended, and those of orders
-    /// that were never placed are, once a tombstone is written. Returns whether any was: then the basket must be read
+    /// Ends claims of others than `claimant` on the basket: those of orders that are off, and, once a tombstone is
+    /// written, those of orders that were never placed. Returns whether any was ended: then the basket must be read
     /// again.
     ///
     /// # Errors
-    /// 409 `order_in_progress` with the order that has the basket; 409 `request_in_progress` while that order is about to
-    /// be placed; 503 `unavailable`.
+    /// 409 `order_in_progress` with the order that has the basket; 409 `request_in_progress` while that order is about
+    /// to be placed; 503 `unavailable`.
     pub(crate) async fn clear_claims(
         self: &Arc<Self>,
         cause: &Cause,
@@ -126,44 +125,44 @@ impl Ordering {
     /// Returns once the order is known to be off for good.
     async fn end_claim(self: &Arc<Self>, id: OrderId, age: Duration, shopper: &Shopper) -> Result<()> {
         let began = Instant::now();
-        // Listening begins before the first look, so that no news is missed.
+        // Subscribes before the first look, so that no change is missed.
         let mut wait = Wait::begin(self, id);
         loop {
             let found = self.placed(shopper, id).await?;
-            let holder = match &found {
-                Some(found) => found.holder(),
-                None if order_ids::buried(self.db.read(), id).await? => Holder::Tombstone,
-                None => Holder::Unknown { age: age + began.elapsed() },
+            let state = match &found {
+                Some(found) => found.state(),
+                None if order_ids::has_tombstone(self.db.read(), id).await? => ClaimingOrder::Tombstone,
+                None => ClaimingOrder::Unknown { age: age + began.elapsed() },
             };
-            match judge(holder) {
+            match judge(state) {
                 Verdict::Release => return Ok(()),
                 Verdict::Refuse => {
                     let found = found.ok_or_else(|| Problem::not_found("order"))?;
                     metrics::counter!("ordering_second_checkouts_total").increment(1);
                     return Err(found.into());
                 }
-                Verdict::Bury => {
-                    if self.bury(id).await? {
+                Verdict::WriteTombstone => {
+                    if self.write_tombstone(id).await? {
                         tracing::info!(order_id = %id, "an order that had claimed its basket was never placed");
                         return Ok(());
                     }
                 }
                 Verdict::Wait => {}
             }
-            if began.elapsed() > LOOK {
+            if began.elapsed() > PLACED_TIMEOUT {
                 return Err(Problem::new(ErrorCode::RequestInProgress)
                     .detail("Another checkout of this basket has just begun. Ask again in a moment.")
                     .retry_after(Duration::from_secs(2)));
             }
-            wait.news(POLL).await;
+            wait.changed(POLL).await;
         }
     }
 
-    /// Gives up a claim whose order was not placed, as far as that is possible now; what is left of it ends when somebody
-    /// checks the basket out again.
+    /// Gives up a claim whose order was not placed, as far as that is possible now; what is left of it ends when
+    /// somebody checks the basket out again.
     pub(crate) async fn give_up_claim(self: &Arc<Self>, cause: &Cause, basket_id: &str, id: OrderId) {
         let given_up = async {
-            if self.bury(id).await? {
+            if self.write_tombstone(id).await? {
                 self.clients.release(cause, basket_id, id).await?;
             }
             Ok::<_, Problem>(())
@@ -179,7 +178,7 @@ impl Ordering {
         for claim in &basket.claims {
             let id = claim.order_id.parse().map_err(|error| contradiction("a claim of no order", &error))?;
             let found = self.placed(shopper, id).await?;
-            if let Some(found) = found.filter(|found| found.holder() == Holder::Undecided) {
+            if let Some(found) = found.filter(|found| found.state() == ClaimingOrder::Undecided) {
                 return Ok(Some(found));
             }
         }
@@ -193,8 +192,8 @@ impl Ordering {
     }
 
     /// Makes sure that an order is never placed; `false` when it was.
-    async fn bury(self: &Arc<Self>, id: OrderId) -> Result<bool, DbError> {
+    async fn write_tombstone(self: &Arc<Self>, id: OrderId) -> Result<bool, DbError> {
         let now = self.now();
-        self.db.transact(move |tx| Box::pin(async move { order_ids::bury(tx, id, now).await })).await
+        self.db.transact(move |tx| Box::pin(async move { order_ids::write_tombstone(tx, id, now).await })).await
     }
 }

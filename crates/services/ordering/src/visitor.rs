@@ -1,8 +1,6 @@
 //! Who may see and change an order.
 
-use std::sync::Arc;
-
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::extract::{FromRequestParts, Query};
 use bookworm_contracts::rest::ordering::Order;
@@ -17,10 +15,10 @@ use serde::Deserialize;
 use crate::{
     domain::event::{Actor, Author},
     service::Ordering,
-    store::{self, document::Document, orders::Found},
+    store::{self, document::Document, orders::StoredOrder},
 };
 
-/// The header that carries an order's key, for those who keep it out of addresses.
+/// The header that carries an order's key, for those who do not want it in addresses.
 const KEY_HEADER: &str = "order-key";
 
 /// Whoever asks for an order: signed in, or with the key from the mail (`?key=` or the header `Order-Key`).
@@ -75,7 +73,7 @@ pub(crate) fn author(account: &AccountClaims) -> Author {
 pub(crate) enum Access {
     /// Ordered it, or has its key.
     Owner,
-    /// Keeps the shop.
+    /// Works for the shop.
     Staff,
 }
 
@@ -105,7 +103,7 @@ impl Visitor {
         self.access(service, id, &found).ok_or_else(unknown)
     }
 
-    fn access(&self, service: &Arc<Ordering>, id: OrderId, found: &Found) -> Option<Access> {
+    fn access(&self, service: &Arc<Ordering>, id: OrderId, found: &StoredOrder) -> Option<Access> {
         let own = self.caller.id().is_some_and(|caller| found.customer_id == Some(caller.uuid()));
         let opened = || self.key.as_ref().is_some_and(|OrderKey(key)| service.keys.opens(id, key));
         if own || opened() { Some(Access::Owner) } else { self.caller.is_staff().then_some(Access::Staff) }

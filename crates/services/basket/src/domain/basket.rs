@@ -38,10 +38,10 @@ pub(crate) struct Line {
 /// Why a change is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BasketError {
-    /// The line would hold more than 99 copies.
+    /// The line would have more than 99 copies.
     #[error("must not be above {} with the {present} already in the basket", Quantity::MAX)]
     LineFull {
-        /// How many it holds.
+        /// Copies on the line now.
         present: Quantity,
     },
     /// There is no room for another book.
@@ -71,7 +71,7 @@ pub(crate) struct Claim {
 /// Every change that changes something counts `version` up by one; one that changes nothing leaves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Basket {
-    /// The same for as long as its owner keeps it.
+    /// Stays the same for the life of the basket.
     pub id: Uuid,
     /// Counts changes.
     pub version: u64,
@@ -100,8 +100,8 @@ impl Basket {
         &self.claims
     }
 
-    /// Claims the basket, as it was at `version`, for one order. Returns the order to place: that of `wanted`, or that of
-    /// an earlier claim by the same claimant. `None` when the basket has changed since, is empty, or is claimed by
+    /// Claims the basket, as it was at `version`, for one order. Returns the order to place: that of `wanted`, or that
+    /// of an earlier claim by the same claimant. `None` when the basket has changed since, is empty, or is claimed by
     /// somebody else. What is in the basket does not change, so its version does not either.
     pub fn claim(&mut self, wanted: Claim, version: u64) -> Option<OrderId> {
         if self.version != version || self.lines.is_empty() {
@@ -201,14 +201,14 @@ impl Basket {
     /// Remembers what the customer is being shown. Returns whether there is anything worth storing: how many copies
     /// are available changes all the time and is not.
     pub fn see(&mut self, offers: &HashMap<BookId, Offer>) -> bool {
-        let mut news = false;
+        let mut changed = false;
         for line in &mut self.lines {
             if let Some(offer) = offers.get(&line.seen.book_id) {
-                news |= Offer { available: line.seen.available, ..offer.clone() } != line.seen;
+                changed |= Offer { available: line.seen.available, ..offer.clone() } != line.seen;
                 line.seen.clone_from(offer);
             }
         }
-        news
+        changed
     }
 
     fn line(&mut self, book_id: BookId) -> Option<&mut Line> {

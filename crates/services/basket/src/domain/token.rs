@@ -23,7 +23,7 @@ impl GuestToken {
         URL_SAFE_NO_PAD.decode(text.trim()).ok()?.try_into().ok().map(Self)
     }
 
-    /// As the client keeps it: 43 characters of base64url.
+    /// As the client stores it: 43 characters of base64url.
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }

@@ -5,8 +5,8 @@ use uuid::Uuid;
 use crate::{domain::Claim, service::Baskets, store};
 
 impl Baskets {
-    /// Claims a basket, as it was at `version`, for one order: one basket never becomes two orders. Returns the order to
-    /// place, see [`Basket::claim`](crate::domain::Basket::claim). Claiming keeps a guest's basket alive.
+    /// Claims a basket, as it was at `version`, for one order: one basket never becomes two orders. Returns the order
+    /// to place, see [`Basket::claim`](crate::domain::Basket::claim). Claiming extends the life of a guest's basket.
     pub(crate) async fn claim(&self, basket: Uuid, version: u64, wanted: Claim) -> Result<Option<OrderId>, DbError> {
         let now = wanted.at;
         let granted =
@@ -16,7 +16,8 @@ impl Baskets {
         Ok(granted)
     }
 
-    /// Ends the claim of an order; returns whether there was one. The order must be off for good: nothing else is asked.
+    /// Ends the claim of an order; returns whether there was one. The order must be off for good: nothing else is
+    /// asked.
     pub(crate) async fn release(&self, basket: Uuid, order: OrderId) -> Result<bool, DbError> {
         let now = self.now();
         self.db.transact(move |tx| Box::pin(async move { release(tx, basket, order, now).await })).await
@@ -24,7 +25,7 @@ impl Baskets {
 }
 
 async fn claim(tx: &Tx, basket: Uuid, version: u64, wanted: Claim, now: Timestamp) -> Result<Option<OrderId>, DbError> {
-    let Some(mut stored) = store::lock_heir(tx, basket).await?.filter(|stored| stored.basket.id == basket) else {
+    let Some(mut stored) = store::lock_successor(tx, basket).await?.filter(|stored| stored.basket.id == basket) else {
         // Gone, or merged since it was read: whoever asks must read again.
         return Ok(None);
     };
@@ -37,7 +38,7 @@ async fn claim(tx: &Tx, basket: Uuid, version: u64, wanted: Claim, now: Timestam
 
 /// As [`Baskets::release`], in a unit of work of the caller's.
 pub(crate) async fn release(tx: &Tx, basket: Uuid, order: OrderId, now: Timestamp) -> Result<bool, DbError> {
-    let Some(mut stored) = store::lock_heir(tx, basket).await? else { return Ok(false) };
+    let Some(mut stored) = store::lock_successor(tx, basket).await? else { return Ok(false) };
     let released = stored.basket.release(order);
     if released {
         store::update(tx, &stored.basket, now).await?;

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
 use bookworm_loops::Loop;

@@ -37,7 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Baskets>> {
 /// How often an owner may get a basket from another request while this one makes one.
 const TRIES: usize = 5;
 
-/// Why a change was not kept.
+/// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 enum ChangeError {
     #[error(transparent)]
@@ -86,12 +86,12 @@ impl Baskets {
             self.db.transact(move |tx| Box::pin(async move { apply(tx, owner, new_owner, now, rule).await })).await?;
         let secret = match (secret, shopper.customer, &shopper.guest) {
             (secret, Some(_), _) => secret,
-            (_, None, _) if is_new => Secret::Keep(token),
+            (_, None, _) if is_new => Secret::Set(token),
             // Its basket was touched, so its cookie is good for as long again.
-            (_, None, Some(guest)) if basket.version > 0 => Secret::Keep(guest.clone()),
+            (_, None, Some(guest)) if basket.version > 0 => Secret::Set(guest.clone()),
             (secret, None, _) => secret,
         };
-        // The change is kept already: a silent catalogue cannot undo it.
+        // The change is committed already: a catalogue that does not answer cannot undo it.
         let ids = basket.lines().iter().map(|line| line.seen.book_id);
         let offers = self.catalogue.recent(&shopper.cause, ids).await.ok();
         Ok(Answer {

@@ -56,28 +56,28 @@ fn guest_token(headers: &HeaderMap) -> Option<GuestToken> {
     })
 }
 
-/// What to tell the client about the guest's secret.
+/// What the client is to do with the guest's secret.
 #[derive(Debug)]
 pub(crate) enum Secret {
     /// Nothing.
-    Silent,
-    /// Keep this one.
-    Keep(GuestToken),
-    /// Forget it: its basket is the account's now.
-    Forget,
+    Unchanged,
+    /// Store this one.
+    Set(GuestToken),
+    /// Delete it: its basket is the account's now.
+    Clear,
 }
 
 impl Baskets {
     /// Whose basket to read or change. Signed in with a guest's secret, the guest's lines come over first.
     pub(crate) async fn owner(&self, shopper: &Shopper) -> Result<(Option<Owner>, Secret)> {
         match (shopper.customer, &shopper.guest) {
-            (Some(customer), None) => Ok((Some(Owner::Customer(customer)), Secret::Silent)),
+            (Some(customer), None) => Ok((Some(Owner::Customer(customer)), Secret::Unchanged)),
             (Some(customer), Some(guest)) => {
                 self.merge_guest(customer, guest).await?;
-                Ok((Some(Owner::Customer(customer)), Secret::Forget))
+                Ok((Some(Owner::Customer(customer)), Secret::Clear))
             }
-            (None, Some(guest)) => Ok((Some(Owner::Guest(guest.hash())), Secret::Silent)),
-            (None, None) => Ok((None, Secret::Silent)),
+            (None, Some(guest)) => Ok((Some(Owner::Guest(guest.hash())), Secret::Unchanged)),
+            (None, None) => Ok((None, Secret::Unchanged)),
         }
     }
 }
@@ -101,9 +101,9 @@ impl IntoResponse for Answer {
             headers.insert(DEGRADED, HeaderValue::from_static("1"));
         }
         let (value, age) = match &self.secret {
-            Secret::Silent => return response,
-            Secret::Keep(token) => (token.reveal(), self.settings.guest_age().as_secs()),
-            Secret::Forget => (String::new(), 0),
+            Secret::Unchanged => return response,
+            Secret::Set(token) => (token.reveal(), self.settings.guest_age().as_secs()),
+            Secret::Clear => (String::new(), 0),
         };
         let secure = if self.settings.secure_cookies { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");

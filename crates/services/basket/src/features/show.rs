@@ -9,8 +9,8 @@ use crate::{
     domain::{Basket, Line},
 };
 
-/// Shows a basket at today's prices, or without `offers` as it was seen last. A book that is no longer sold is kept
-/// and shown with nothing available.
+/// Shows a basket at today's prices, or without `offers` as it was seen last. A book that is no longer sold stays
+/// in it, shown with nothing available.
 ///
 /// # Errors
 /// 500 when an amount does not fit, which no price that the catalogue takes can bring about.

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use bookworm_contracts::rest::basket::Basket as View;
@@ -17,7 +15,7 @@ use crate::{
     store::{self, Owner},
 };
 
-/// Reading keeps a guest's basket alive, but is written down at most this often.
+/// Reading extends the life of a guest's basket; that is recorded at most this often.
 const TOUCH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Shows the basket at today's prices
@@ -44,8 +42,8 @@ pub(crate) async fn view_basket(State(service): State<Arc<Baskets>>, shopper: Sh
     let ids: Vec<BookId> = basket.lines().iter().map(|line| line.seen.book_id).collect();
     let offers = service.catalogue.now(&shopper.cause, &ids).await.ok();
     let shown = show(&basket, offers.as_ref(), currency)?;
-    let news = offers.as_ref().is_some_and(|offers| basket.see(offers));
-    if news || service.now().since(stored.touched_at) > TOUCH {
+    let changed = offers.as_ref().is_some_and(|offers| basket.see(offers));
+    if changed || service.now().since(stored.touched_at) > TOUCH {
         remember(&service, owner, offers.clone().unwrap_or_default()).await?;
     }
     Ok(Answer { basket: shown, secret, degraded: offers.is_none(), settings })

@@ -1,4 +1,4 @@
-//! What the basket does when others tell something.
+//! What the basket does when orders change.
 
 mod order_confirmed;
 mod order_off;

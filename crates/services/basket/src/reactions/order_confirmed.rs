@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::{service::Baskets, store};
 
 /// Takes out of the basket what was bought from it, and nothing else: what the customer put in since stays. The order's
-/// claim ends with it, in the same unit of work, so that nobody ever finds the basket free and what was bought still in it.
+/// claim ends with it, in the same unit of work, so that nobody ever finds the basket free and what was bought still in
+/// it.
 pub(super) fn subscribe(consumer: Consumer, service: &Arc<Baskets>) -> Consumer {
     let service = service.clone();
     consumer.on::<OrderConfirmed, _, _>(move |message| {
@@ -29,7 +30,7 @@ pub(super) fn subscribe(consumer: Consumer, service: &Arc<Baskets>) -> Consumer 
     })
 }
 
-/// Bought as a guest, then signed in before the news came: the lines are in the account's basket now.
+/// Bought as a guest, then signed in before the event came: the lines are in the account's basket now.
 async fn take_out(
     tx: &Tx,
     basket_id: Uuid,
@@ -37,7 +38,7 @@ async fn take_out(
     bought: &[(BookId, Quantity)],
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let Some(mut stored) = store::lock_heir(tx, basket_id).await? else { return Ok(()) };
+    let Some(mut stored) = store::lock_successor(tx, basket_id).await? else { return Ok(()) };
     let before = stored.basket.version;
     stored.basket.subtract(bought);
     let released = stored.basket.release(order_id);

@@ -108,7 +108,7 @@ async fn lock_id(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
 
 /// Reads a basket to change it, by its id. A guest's basket that was merged is the one that took its lines over: what
 /// concerns an order from it concerns that one now.
-pub(crate) async fn lock_heir(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
+pub(crate) async fn lock_successor(tx: &Tx, id: Uuid) -> Result<Option<Stored>, DbError> {
     let stored = lock_id(tx, id).await?;
     match stored.as_ref().and_then(|stored| stored.merged_into) {
         Some(into) => lock_id(tx, into).await,

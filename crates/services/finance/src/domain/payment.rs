@@ -1,8 +1,8 @@
-//! The payment state machine: `decide` takes what is known and what came in, and returns what is known then, what to
-//! tell, what to book and what to ask the provider. It never asks by itself.
+//! The payment state machine: `decide` takes the present state and an input, and returns the new state, what to
+//! publish, what to book and what to ask the provider. It never asks by itself.
 //!
-//! Commands only record an intent and name the [`Call`] that serves it; every transition follows from what the
-//! provider is [`Input::Seen`] to hold. So an answer, a webhook and a later look lead to the same state, in whatever
+//! Commands only record an intent and name the [`Call`] that serves it; every transition follows from what the provider
+//! is [`Input::Seen`] to have recorded. So an answer, a webhook and a later look lead to the same state, in whatever
 //! order and however often they come, and an outdated one changes nothing.
 
 use bookworm_kernel::{Currency, Money, OrderId, PaymentId, Timestamp};
@@ -20,7 +20,7 @@ pub enum Status {
     Authorising,
     /// The customer must confirm with their bank.
     ActionRequired,
-    /// The provider holds the money for us.
+    /// The provider has set the money aside for us.
     Authorised,
     /// The money is ours.
     Captured,
@@ -28,7 +28,7 @@ pub enum Status {
     PartiallyRefunded,
     /// All of it went back.
     Refunded,
-    /// The provider said no.
+    /// The provider refused.
     Declined,
     /// Nothing is held and nothing will be.
     Voided,
@@ -113,7 +113,7 @@ impl RefundStatus {
 pub struct Refund {
     /// Given by who asked; also the provider's idempotency key.
     pub id: Uuid,
-    /// How much.
+    /// Above zero, in the payment's currency.
     pub amount: Money,
     /// Where it stands.
     pub status: RefundStatus,
@@ -156,7 +156,7 @@ pub struct Payment {
     pub created_at: Timestamp,
 }
 
-/// What the provider holds, as it says itself.
+/// The provider's own record of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderPayment {
     /// Its own id.
@@ -176,10 +176,10 @@ pub struct ProviderPayment {
 pub enum ProviderState {
     /// The customer must confirm at this address.
     ActionRequired {
-        /// The address.
+        /// The provider's page for it.
         url: String,
     },
-    /// Held for us.
+    /// Set aside for us.
     Authorised,
     /// Taken; perhaps given back since.
     Captured,
@@ -188,7 +188,7 @@ pub enum ProviderState {
         /// What the customer may know.
         reason: String,
     },
-    /// Let go.
+    /// Let go before anything was taken.
     Voided,
 }
 
@@ -197,7 +197,7 @@ pub enum ProviderState {
 pub struct ProviderRefund {
     /// Our id of it.
     pub id: Uuid,
-    /// How much.
+    /// Above zero, in the payment's currency.
     pub amount: Money,
 }
 
@@ -206,7 +206,7 @@ pub struct ProviderRefund {
 pub enum Input {
     /// The money is wanted.
     Authorise {
-        /// How much.
+        /// Above zero, in the payment's currency.
         amount: Money,
     },
     /// The authorised money shall be taken.
@@ -217,36 +217,36 @@ pub enum Input {
     Refund {
         /// Distinguishes several; a repeat of the same changes nothing.
         id: Uuid,
-        /// How much.
+        /// Above zero, in the payment's currency.
         amount: Money,
-        /// Why.
+        /// For staff.
         reason: String,
     },
-    /// The provider holds this.
+    /// The provider's present record.
     Seen(ProviderPayment),
-    /// The provider holds this after it was asked to void: as `Seen`, and answered with [`Fact::Voided`] as soon as
-    /// nothing is held.
+    /// The provider's record after it was asked to void: as `Seen`, and answered with [`Fact::Voided`] as soon as the
+    /// payment is settled.
     SeenAfterVoid(ProviderPayment),
     /// The provider refused to capture, for good.
     CaptureRefused {
-        /// Why.
+        /// For staff.
         reason: String,
     },
     /// The provider refused to give back, for good.
     RefundRefused {
-        /// Which.
+        /// The refund's.
         id: Uuid,
-        /// Why.
+        /// For staff.
         reason: String,
     },
     /// The customer has the goods.
     Delivered,
 }
 
-/// What the others must know.
+/// What is published about a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// The money is held.
+    /// The provider has set the money aside.
     Authorised,
     /// It will not be.
     Declined(String),
@@ -282,7 +282,7 @@ pub enum Call {
 pub struct Decision {
     /// The payment afterwards.
     pub payment: Payment,
-    /// What to tell.
+    /// What to publish.
     pub facts: Vec<Fact>,
     /// What to book.
     pub book: Vec<LedgerTransaction>,
@@ -315,8 +315,8 @@ impl Payment {
         }
     }
 
-    /// A payment that was called off before it was asked for: whoever asks later is refused, and the provider never
-    /// hears of it. Its amount is not known; `currency` only fills the field.
+    /// A payment that was called off before it was asked for: whoever asks later is refused, and the provider is
+    /// never asked. Its amount is not known; `currency` only fills the field.
     #[must_use]
     pub fn tombstone(id: PaymentId, order_id: OrderId, currency: Currency, at: Timestamp) -> Self {
         Self {
@@ -328,7 +328,7 @@ impl Payment {
         }
     }
 
-    /// Whether something that was asked for may still be under way, so that it must be looked after.
+    /// Whether something that was asked for may still be under way, so that it must be followed up.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.status, Status::Authorising | Status::ActionRequired | Status::Authorised)
@@ -456,7 +456,7 @@ impl Decision {
                 payment.void_requested = true;
                 self.call = Some(Call::Void);
             }
-            // The money was taken before it could be let go: all that is left goes back.
+            // The payment was captured before it could be voided: all that is left goes back.
             Status::Captured | Status::PartiallyRefunded => {
                 payment.void_requested = true;
                 let (id, left) = (payment.id.uuid(), payment.refundable());
@@ -529,8 +529,8 @@ impl Decision {
 
     fn seen(&mut self, seen: ProviderPayment) -> Result<(), Unbalanced> {
         let waiting = matches!(self.payment.status, Status::Authorising | Status::ActionRequired);
-        let held = matches!(self.payment.status, Status::Authorised | Status::Failed);
-        if (waiting || held) && self.payment.reference.is_none() {
+        let has_authorisation = matches!(self.payment.status, Status::Authorised | Status::Failed);
+        if (waiting || has_authorisation) && self.payment.reference.is_none() {
             self.payment.reference = Some(seen.reference);
         }
         match seen.state {
@@ -557,12 +557,12 @@ impl Decision {
                     self.payment.action_url = None;
                     self.payment.reason = Some(reason.clone());
                     self.facts.push(Fact::Declined(reason));
-                } else if held {
+                } else if has_authorisation {
                     self.voided(false);
                 }
             }
             ProviderState::Voided => {
-                if waiting || held {
+                if waiting || has_authorisation {
                     self.voided(waiting);
                 }
             }
@@ -570,7 +570,7 @@ impl Decision {
                 if waiting {
                     self.authorised();
                 }
-                if waiting || held {
+                if waiting || has_authorisation {
                     self.payment.status = Status::Captured;
                     self.payment.reason = None;
                     self.payment.captured = seen.captured;
@@ -604,7 +604,7 @@ impl Decision {
         } else {
             let reason = "the payment provider let it go".to_owned();
             self.payment.reason = Some(reason.clone());
-            // An authorisation that lapses is told when somebody asks to capture it.
+            // That an authorisation has lapsed is published when somebody asks to capture it.
             if waiting {
                 self.facts.push(Fact::Declined(reason));
             }
@@ -634,9 +634,9 @@ impl Decision {
 
     /// What the customer paid and did not get back becomes income.
     fn recognise(&mut self) -> Result<(), Unbalanced> {
-        let owed = self.payment.captured.checked_sub(self.payment.refunded)?;
-        if owed.amount != 0 {
-            self.book.push(LedgerTransaction::revenue(self.payment.order_id.uuid(), owed)?);
+        let income = self.payment.captured.checked_sub(self.payment.refunded)?;
+        if income.amount != 0 {
+            self.book.push(LedgerTransaction::revenue(self.payment.order_id.uuid(), income)?);
         }
         Ok(())
     }
@@ -675,7 +675,7 @@ mod tests {
         })
     }
 
-    /// Feeds inputs one after the other; returns the payment, and everything told and asked.
+    /// Feeds inputs one after the other; returns the payment, and everything published and asked.
     fn run(mut payment: Payment, inputs: Vec<Input>) -> (Payment, Vec<Fact>, Vec<Call>) {
         let (mut facts, mut calls) = (Vec::new(), Vec::new());
         for input in inputs {

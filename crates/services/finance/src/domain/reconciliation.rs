@@ -1,4 +1,4 @@
-//! Orders, payments, provider and ledger held against each other. Every difference has a stable name.
+//! Orders, payments, provider and ledger compared. Every difference has a stable name.
 
 use bookworm_kernel::{Money, OrderId};
 
@@ -45,9 +45,9 @@ pub struct OrderFacts {
     pub total: Money,
     /// Whether it ever was confirmed.
     pub confirmed: bool,
-    /// Whether the order holds its payment for captured; `None` when who asks does not know.
+    /// Whether the payment is captured, as the order has it; `None` when that is not known.
     pub payment_captured: Option<bool>,
-    /// How much the order holds for given back.
+    /// Given back, as the order has it.
     pub refunded: Money,
 }
 
@@ -63,9 +63,9 @@ pub struct LedgerFacts {
 /// What the provider says about a payment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProviderView {
-    /// It holds this.
-    Holds(ProviderPayment),
-    /// It has never heard of it.
+    /// Its own record of the payment.
+    Known(ProviderPayment),
+    /// It does not know the payment.
     Unknown,
     /// It does not answer.
     Unreachable,
@@ -89,7 +89,7 @@ pub fn compare_order(order: &OrderFacts, payment: Option<&Payment>) -> Vec<Diffe
         }
         return found;
     };
-    let kept = payment.captured.amount - payment.refunded.amount;
+    let retained = payment.captured.amount - payment.refunded.amount;
     let status = payment.status.as_str();
     if payment.amount != order.total {
         differ("total_differs", format!("The order is {}, the payment {}.", order.total, payment.amount));
@@ -101,14 +101,14 @@ pub fn compare_order(order: &OrderFacts, payment: Option<&Payment>) -> Vec<Diffe
     if delivered && payment.status == Status::Authorised {
         differ("shipped_without_capture", "The goods left, but the payment is not captured.".to_owned());
     }
-    if kept > 0 && !order.confirmed {
+    if retained > 0 && !order.confirmed {
         differ(
             "captured_without_confirmed_order",
             format!("{} was taken for an order that was never confirmed.", payment.captured),
         );
-    } else if kept > 0 && closed {
-        let kept = Money::new(kept, payment.captured.currency);
-        differ("captured_for_closed_order", format!("{kept} is kept for an order that is closed."));
+    } else if retained > 0 && closed {
+        let retained = Money::new(retained, payment.captured.currency);
+        differ("captured_for_closed_order", format!("{retained} is kept for an order that is closed."));
     }
     if closed && matches!(payment.status, Status::Authorising | Status::ActionRequired | Status::Authorised) {
         differ("held_for_closed_order", format!("The order is closed, but its payment is {status}."));
@@ -119,9 +119,9 @@ pub fn compare_order(order: &OrderFacts, payment: Option<&Payment>) -> Vec<Diffe
         let says = if captured { "captured" } else { "not captured" };
         differ("order_captured_differs", format!("The order says {says}, the payment is {status}."));
     }
-    // An order that was called off need not tell of its refund.
-    let tells = order.confirmed && (order.payment_captured.is_some() || order.status != OrderStatus::Cancelled);
-    if tells && order.refunded.amount != payment.refunded.amount {
+    // An order that was called off need not note its refund.
+    let notes_refunds = order.confirmed && (order.payment_captured.is_some() || order.status != OrderStatus::Cancelled);
+    if notes_refunds && order.refunded.amount != payment.refunded.amount {
         let detail = format!("The order says {} went back, the payment {}.", order.refunded, payment.refunded);
         differ("order_refunded_differs", detail);
     }
@@ -135,14 +135,14 @@ pub fn without_order(payment: &Payment) -> Option<Difference> {
     payment.attempted.then(|| difference("payment_without_order", payment.order_id, detail))
 }
 
-/// A payment and what the provider holds.
+/// A payment and its provider's record of it.
 #[must_use]
 pub fn compare_provider(payment: &Payment, view: &ProviderView) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differ = |kind, detail: String| found.push(difference(kind, payment.order_id, detail));
     let (status, ours) = (payment.status, payment.status.as_str());
     let seen = match view {
-        ProviderView::Holds(seen) => seen,
+        ProviderView::Known(seen) => seen,
         ProviderView::Unreachable => {
             differ("provider_unreachable", format!("The payment is {ours}; the provider does not answer about it."));
             return found;
@@ -266,8 +266,8 @@ mod tests {
 
     #[test]
     fn payments_and_the_provider() {
-        let holds = |state, captured| {
-            ProviderView::Holds(ProviderPayment {
+        let known = |state, captured| {
+            ProviderView::Known(ProviderPayment {
                 reference: "p".into(),
                 state,
                 amount: usd(1000),
@@ -276,13 +276,13 @@ mod tests {
             })
         };
         let cases: &[(Status, ProviderView, &[&str])] = &[
-            (Status::Captured, holds(ProviderState::Captured, 1000), &[]),
+            (Status::Captured, known(ProviderState::Captured, 1000), &[]),
             (Status::Authorising, ProviderView::Unknown, &[]),
             (Status::Authorised, ProviderView::Unknown, &["provider_unknown_payment"]),
-            (Status::Authorised, holds(ProviderState::Captured, 1000), &["provider_captured_differs"]),
-            (Status::Refunded, holds(ProviderState::Captured, 1000), &["provider_refunded_differs"]),
-            (Status::Voided, holds(ProviderState::Authorised, 0), &["provider_still_holds"]),
-            (Status::Authorised, holds(ProviderState::Voided, 0), &["provider_let_go"]),
+            (Status::Authorised, known(ProviderState::Captured, 1000), &["provider_captured_differs"]),
+            (Status::Refunded, known(ProviderState::Captured, 1000), &["provider_refunded_differs"]),
+            (Status::Voided, known(ProviderState::Authorised, 0), &["provider_still_holds"]),
+            (Status::Authorised, known(ProviderState::Voided, 0), &["provider_let_go"]),
             (Status::Captured, ProviderView::Unreachable, &["provider_unreachable"]),
         ];
         for (status, view, expected) in cases {

@@ -1,5 +1,5 @@
-//! Finishes what was recorded as wanted and never heard of again: a command that was given up, a webhook that was
-//! lost, an answer that came after a crash.
+//! Finishes what was requested and never answered: a command that was given up, a webhook that was lost, an answer that
+//! came after a crash.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
 
 /// How often to look for payments that have been open for too long.
 const INTERVAL: Duration = Duration::from_secs(15);
-/// The most payments looked after in one round.
+/// The most payments followed up in one round.
 const BATCH: i64 = 100;
-/// How many at once.
+/// The most calls to providers at once.
 const AT_ONCE: usize = 4;
-/// How long a webhook's event is remembered: longer than any provider repeats one.
+/// How long the id of a webhook's event is stored: longer than any provider repeats one.
 const REMEMBER_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Looks after open payments until `shutdown`.
+/// Follows up open payments until `shutdown`.
 pub(crate) fn regularly(finance: Arc<Finance>) -> Loop {
     Loop::every("finance.follow_up", INTERVAL, move || {
         let finance = finance.clone();
@@ -37,13 +37,13 @@ pub(crate) fn regularly(finance: Arc<Finance>) -> Loop {
     })
 }
 
-/// One round. Returns how many payments it looked after.
+/// One round. Returns how many payments were due.
 pub(crate) async fn once(finance: &Arc<Finance>) -> Result<usize, DbError> {
     let now = finance.now();
     let due = payments::due(finance.db.read(), now, BATCH).await?;
     let count = due.len();
     let rounds: Vec<BoxFuture<'static, Result<(), DbError>>> =
-        due.into_iter().map(|stored| look_after(finance.clone(), stored).boxed()).collect();
+        due.into_iter().map(|stored| follow_up(finance.clone(), stored).boxed()).collect();
     let mut rounds = futures::stream::iter(rounds).buffer_unordered(AT_ONCE);
     while let Some(round) = rounds.next().await {
         round?;
@@ -58,7 +58,7 @@ pub(crate) async fn once(finance: &Arc<Finance>) -> Result<usize, DbError> {
     Ok(count)
 }
 
-async fn look_after(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError> {
+async fn follow_up(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError> {
     let payment = &stored.payment;
     let outcome = match payment.unfinished() {
         Some(call) => finance.perform(&stored.provider, payment, &call).await.map(Some),
@@ -74,7 +74,8 @@ async fn look_after(finance: Arc<Finance>, stored: Stored) -> Result<(), DbError
         }
         Ok(None) => false,
         Err(error) => {
-            tracing::warn!(payment_id = %payment.id, error = &error as &dyn std::error::Error, "an open payment waits");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(payment_id = %payment.id, error, "an open payment could not be followed up yet");
             false
         }
     };

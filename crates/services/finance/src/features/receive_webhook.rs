@@ -61,8 +61,8 @@ pub(crate) async fn receive_webhook(
         Subject::Payment(id) => payments::find(finance.db.read(), Key::Payment(*id)).await?,
         Subject::Reference(reference) => payments::find_by_reference(finance.db.read(), name, reference).await?,
     };
-    // Every payment is recorded before its provider hears of it: what is not there is not ours. Nor may a provider
-    // speak of payments that were made with another.
+    // Every payment is recorded before its provider is asked: what is not there is not ours. Nor may a provider report
+    // on payments that were made with another.
     let Some(stored) = stored.filter(|stored| stored.provider == name) else { return Ok(StatusCode::NO_CONTENT) };
     let seen = finance.fetch(name, &stored.payment).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a webhook cannot be followed now");

@@ -68,7 +68,7 @@ pub(crate) async fn get_reconciliation(
     Ok(ApiJson(recent(&finance).await?))
 }
 
-/// What finance itself has heard of the orders.
+/// What finance itself has recorded of the orders.
 async fn recent(finance: &Arc<Finance>) -> Result<ReconciliationReport, DbError> {
     let now = finance.now();
     let (since, until) = (now.minus(RECENT), now.minus(MOVING));
@@ -211,7 +211,7 @@ impl Comparison<'_> {
 
 async fn view(finance: Arc<Finance>, stored: Stored) -> (PaymentId, ProviderView) {
     let view = match finance.fetch(&stored.provider, &stored.payment).await {
-        Ok(Some(seen)) => ProviderView::Holds(seen),
+        Ok(Some(seen)) => ProviderView::Known(seen),
         Ok(None) => ProviderView::Unknown,
         Err(_) => ProviderView::Unreachable,
     };

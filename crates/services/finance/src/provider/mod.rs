@@ -25,7 +25,7 @@ pub struct AuthoriseRequest {
     pub order_id: OrderId,
     /// What stands on the customer's statement.
     pub order_number: String,
-    /// How much.
+    /// Above zero.
     pub amount: Money,
     /// The provider's token for the customer's card.
     pub token: String,
@@ -127,8 +127,8 @@ pub struct WebhookEvent {
 /// What finance needs of a payment provider.
 ///
 /// Every call that changes something carries an idempotency key: the same key has the same effect once, however often
-/// it is sent, so that a call whose outcome is not known can simply be made again. Every answer is the payment as the
-/// provider holds it then.
+/// it is sent, so that a call whose outcome is not known can simply be made again. Every answer is the provider's
+/// record of the payment at that time.
 #[async_trait]
 pub trait PaymentProvider: Send + Sync + 'static {
     /// Its stable name, e.g. `sandbox`; also the last part of its webhook's path.
@@ -151,7 +151,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// Takes the authorised money, all of it.
     async fn capture(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError>;
 
-    /// Lets the payment go. Afterwards nothing is held and nothing can be any more: an `authorise` of this payment
+    /// Voids the payment. Afterwards nothing is set aside and nothing can be any more: an `authorise` of this payment
     /// that was sent before and arrives later is declined. Refused when the money was taken.
     async fn void(&self, key: &str, payment: PaymentRef<'_>) -> Result<ProviderPayment, ProviderError>;
 
@@ -164,6 +164,6 @@ pub trait PaymentProvider: Send + Sync + 'static {
         amount: Money,
     ) -> Result<ProviderPayment, ProviderError>;
 
-    /// The payment as it is now; `None` when the provider has never heard of it.
+    /// The payment as it is now; `None` when the provider does not know it.
     async fn fetch(&self, payment: PaymentRef<'_>) -> Result<Option<ProviderPayment>, ProviderError>;
 }

@@ -53,7 +53,7 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<AuthorisePay
                     && decision.payment.void_requested
                     && !decision.facts.iter().any(|fact| matches!(fact, Fact::Declined(_)))
                 {
-                    shared.tell(tx, &cause, &decision.payment, &Fact::Declined(CANCELLED.to_owned())).await?;
+                    shared.publish(tx, &cause, &decision.payment, &Fact::Declined(CANCELLED.to_owned())).await?;
                 }
                 Ok(())
             })

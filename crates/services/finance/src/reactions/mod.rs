@@ -1,4 +1,4 @@
-//! What finance does when others speak.
+//! What finance does when commands and events of other services arrive.
 
 mod authorise_payment;
 mod capture_payment;
@@ -18,7 +18,7 @@ use bookworm_messaging::Consumer;
 
 use crate::service::Finance;
 
-/// Three consumers, so that cards whose bank does not answer hold up neither captures nor voids.
+/// Three consumers, so that cards whose bank does not answer delay neither captures nor voids.
 pub(crate) fn consumers(finance: &Arc<Finance>) -> Vec<Consumer> {
     macro_rules! with {
         ($react:path) => {{

@@ -1,4 +1,4 @@
-//! What finance remembers of orders, to hold it against payments; and the moment at which money becomes income.
+//! What finance records of orders, to compare it with payments; and the moment at which money becomes income.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ pub(super) async fn completed(finance: &Arc<Finance>, message: Received<OrderCom
     note(finance, &message, &message.body.order, OrderStatus::Completed, 0).await
 }
 
-/// Part of the money or all of it went back; where the order stands, this event does not say.
+/// Part of the money or all of it went back; this event does not state where the order stands.
 pub(super) async fn refunded(finance: &Arc<Finance>, message: Received<OrderRefunded>) -> Reaction {
     note(finance, &message, &message.body.order, OrderStatus::Confirmed, message.body.amount.amount).await
 }

@@ -13,7 +13,7 @@ use crate::{
 /// A void that finds the money taken becomes a refund, which may find it half given back: then it looks once more.
 const ROUNDS: usize = 3;
 
-/// Lets the payment go, or makes sure that none is given any more. Money that was taken already goes back in full.
+/// Voids the payment, or makes sure that none is authorised any more. Money that was taken already goes back in full.
 pub(super) async fn react(finance: &Arc<Finance>, message: Received<VoidPayment>) -> Reaction {
     let order = message.body.order_id;
     for _ in 0..ROUNDS {
@@ -32,7 +32,7 @@ pub(super) async fn react(finance: &Arc<Finance>, message: Received<VoidPayment>
     Err(ReactionError::retry("the payment is under way"))
 }
 
-/// Leaves a tombstone, so that a later request for this order's money is refused and the provider never hears of it.
+/// Leaves a tombstone, so that a later request for this order's money is refused without asking the provider.
 async fn leave_tombstone(finance: &Arc<Finance>, message: &Received<VoidPayment>, order: OrderId) -> Reaction {
     let (shared, cause) = (finance.clone(), message.cause);
     message
@@ -53,7 +53,7 @@ async fn leave_tombstone(finance: &Arc<Finance>, message: &Received<VoidPayment>
                 {
                     return Err(ReactionError::retry("the payment was made meanwhile"));
                 }
-                shared.tell(tx, &cause, &tombstone, &Fact::Voided).await?;
+                shared.publish(tx, &cause, &tombstone, &Fact::Voided).await?;
                 Ok(())
             })
         })

@@ -1,4 +1,4 @@
-//! What finance has heard about orders: only to hold it against payments and ledger.
+//! What finance has recorded of orders: only to compare it with payments and ledger.
 
 use bookworm_db::{DbError, FromRow, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Money, OrderId, Timestamp};

@@ -21,7 +21,7 @@ pub(crate) struct Stored {
     pub provider: String,
     /// What asked for it: events that follow from a webhook belong to it too.
     pub cause: Cause,
-    /// How often it was looked after without anything having changed.
+    /// How often it was followed up without a change.
     pub checks: i64,
     pub updated_at: Timestamp,
 }
@@ -218,7 +218,7 @@ pub(crate) async fn insert(
     Ok(new == 1)
 }
 
-/// Writes what a decision changed of a payment that this unit of work holds.
+/// Writes what a decision changed of a payment that this unit of work has locked.
 pub(crate) async fn update(
     tx: &Tx,
     before: &Payment,
@@ -335,7 +335,7 @@ pub(crate) async fn due(sql: &impl Sql, now: Timestamp, limit: i64) -> Result<Ve
     complete(sql, rows).await
 }
 
-/// Says when to look after a payment again, which has not changed.
+/// Sets when to follow up a payment again, which has not changed.
 pub(crate) async fn postpone(tx: &Tx, id: PaymentId, checks: i64, check_at: Timestamp) -> Result<(), DbError> {
     tx.exec(
         "UPDATE payments SET checks = $2, check_at = $3 WHERE id = $1",
@@ -345,7 +345,7 @@ pub(crate) async fn postpone(tx: &Tx, id: PaymentId, checks: i64, check_at: Time
     Ok(())
 }
 
-/// How long to wait before looking after an open payment that was looked after `checks` times: 1 minute, doubling, 1
+/// How long to wait before following up an open payment that was followed up `checks` times: 1 minute, doubling, 1
 /// hour at most.
 pub(crate) fn check_after(checks: i64) -> Duration {
     Duration::from_secs(60 << checks.clamp(0, 6)).min(Duration::from_secs(3600))

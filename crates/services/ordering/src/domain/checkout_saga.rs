@@ -12,14 +12,15 @@
 //!                Rejected or Cancelled
 //! ```
 //!
-//! An order that costs nothing is confirmed and done as soon as its books are held; finance never hears of it.
+//! An order that costs nothing is confirmed and done as soon as its books are reserved; finance is not asked.
 //!
 //! The order is confirmed the moment its payment is authorised, and only then is the money taken. Whatever fails, the
-//! customer hears of it at once and what was taken is let go afterwards: [`Step::Compensating`] asks again and again
-//! until catalogue and finance have answered that they hold nothing. Both promise to refuse a request that arrives after
-//! the one that let it go, so those two answers are proof, and only with proof does the saga end.
+//! customer is told at once and what was taken is released afterwards: [`Step::Compensating`] repeats its requests
+//! until catalogue and finance have answered that they have released everything. Both promise to refuse a request that
+//! arrives after the one that released it, so those two answers are proof, and only with proof does the saga end.
 //!
-//! [`CheckoutSaga::decide`] answers every input in every step. What comes again, or too late to matter, changes nothing.
+//! [`CheckoutSaga::decide`] answers every input in every step. What comes again, or too late to matter, changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub struct CheckoutSaga;
 pub struct Checkout {
     /// Where it stands.
     pub step: Step,
-    /// How to ask for the money. Forgotten as soon as finance has answered, since it holds the customer's token.
+    /// How to ask for the money. Removed as soon as finance has answered, since it contains the customer's token.
     pub charge: Option<Charge>,
     /// How long to wait.
     pub limits: Limits,
@@ -54,7 +55,7 @@ pub struct Charge {
     pub order_number: String,
     /// Who pays, when they have an account.
     pub customer_id: Option<CustomerId>,
-    /// How much.
+    /// In the order's currency.
     pub amount: Money,
     /// The provider's token for the customer's card.
     pub token: String,
@@ -67,10 +68,10 @@ impl std::fmt::Debug for Charge {
     }
 }
 
-/// How long a checkout waits, in seconds. Kept with each checkout, so that new settings hold for new ones only.
+/// How long a checkout waits, in seconds. Stored with each checkout, so that new settings apply to new ones only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// For the catalogue to hold the books; also the first pause before a compensation is asked again.
+    /// For the catalogue to reserve the books; also the first pause before a compensation is asked again.
     pub reserve_seconds: u64,
     /// For the provider to decide; also the first pause before a capture is asked again.
     pub payment_seconds: u64,
@@ -82,33 +83,33 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
-    /// The catalogue was asked to hold the books.
+    /// The catalogue was asked to reserve the books.
     Reserving,
-    /// Finance was asked to have the money held.
+    /// Finance was asked to authorise the payment.
     Authorising,
     /// The customer must confirm with their bank.
     AwaitingCustomer,
-    /// The order is confirmed; finance was asked to take the money.
+    /// The order is confirmed; finance was asked to capture the payment.
     Capturing {
         /// How often it was asked again.
         attempt: u32,
     },
-    /// The order is off; what was taken is being let go.
+    /// The order is off; stock and money are being released.
     Compensating {
-        /// Whether the catalogue has yet to say that it holds nothing.
+        /// Whether the catalogue has yet to confirm that nothing is reserved.
         release: bool,
-        /// Whether finance has yet to say that it holds nothing.
+        /// Whether finance has yet to confirm that no money is authorised or taken.
         void: bool,
         /// How often they were asked again.
         attempt: u32,
         /// What the end will be called.
         ending: Ending,
     },
-    /// The money is ours and the books are held.
+    /// The payment is captured and the books are reserved.
     Done,
-    /// Never confirmed; nothing is held.
+    /// Never confirmed; everything is released.
     Rejected,
-    /// Called off; nothing is held.
+    /// Called off; everything is released.
     Cancelled,
 }
 
@@ -122,67 +123,67 @@ pub enum Ending {
     Cancelled,
 }
 
-/// What a checkout is told.
+/// What happens to a checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// The catalogue holds the books.
+    /// The catalogue has reserved the books.
     StockReserved,
-    /// There are not enough books; the catalogue holds none.
+    /// There are not enough books; the catalogue has reserved none.
     StockRejected {
-        /// Of which.
+        /// The lines of which there are too few.
         short: Vec<ShortLine>,
     },
-    /// The catalogue holds nothing and will not.
+    /// The catalogue has nothing reserved and will not reserve anything.
     StockReleased,
-    /// The provider holds the money.
+    /// The provider has authorised the payment.
     PaymentAuthorised,
-    /// The provider said no, for good.
+    /// The provider refused, for good.
     PaymentDeclined {
         /// For the customer.
         reason: String,
     },
     /// The customer must confirm with their bank.
     PaymentActionRequired {
-        /// Where.
+        /// A page of the payment provider's.
         action_url: String,
     },
-    /// No money is held and none will be.
+    /// The payment is voided: nothing was taken and nothing will be.
     PaymentVoided,
     /// Money that had been taken went back.
     PaymentRefunded,
-    /// The money is ours.
+    /// The payment is captured.
     PaymentCaptured {
-        /// How much.
+        /// In the order's currency.
         amount: Money,
     },
-    /// The provider refused to give the money it had held.
+    /// The provider refused to capture what it had authorised.
     PaymentFailed {
         /// For staff.
         reason: String,
     },
     /// Somebody calls the order off.
     CancelRequested {
-        /// Why.
+        /// For the customer; may be empty.
         reason: String,
-        /// Who.
+        /// On whose behalf.
         by: Actor,
     },
-    /// Nobody answered in time.
+    /// The deadline passed without an answer.
     TimedOut,
 }
 
 /// What a checkout wants done, all of it in the unit of work in which it was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Ask the catalogue to hold the books.
+    /// Ask the catalogue to reserve the books.
     SendReserve,
-    /// Ask finance to have the money held.
+    /// Ask finance to authorise the payment.
     SendAuthorise(Charge),
-    /// Ask finance to take the money.
+    /// Ask finance to capture the payment.
     SendCapture,
-    /// Ask the catalogue to let the books go.
+    /// Ask the catalogue to release the books.
     SendRelease,
-    /// Ask finance to let the money go.
+    /// Ask finance to void the payment.
     SendVoid,
     /// The payment is authorised: confirm the order.
     ConfirmOrder,
@@ -197,27 +198,27 @@ pub enum Action {
     },
     /// Call the order off.
     CancelOrder {
-        /// Why.
+        /// For the customer; may be empty.
         reason: String,
-        /// Who.
+        /// On whose behalf.
         by: Actor,
     },
-    /// Call the confirmed order off, because its money could not be taken.
+    /// Call the confirmed order off, because its payment could not be captured.
     FailCapture {
         /// For staff.
         reason: String,
     },
-    /// Let the order say where the customer confirms.
+    /// Note on the order where the customer confirms.
     NoteActionRequired {
-        /// Where.
+        /// A page of the payment provider's.
         action_url: String,
     },
-    /// Let the order say that it is paid.
+    /// Note on the order that it is paid.
     NoteCaptured {
-        /// How much.
+        /// In the order's currency.
         amount: Money,
     },
-    /// Let the order say that no money is held.
+    /// Note on the order that its payment is voided.
     NoteVoided,
 }
 
@@ -251,7 +252,7 @@ impl Saga for CheckoutSaga {
             Step::AwaitingCustomer => checkout.authorising(input, true),
             Step::Capturing { attempt } => checkout.capturing(attempt, input),
             Step::Compensating { release, void, attempt, ending } => {
-                checkout.compensating(Owed { release, void }, attempt, ending, input)
+                checkout.compensating(Pending { release, void }, attempt, ending, input)
             }
             Step::Done | Step::Rejected | Step::Cancelled => Decision::ignore(),
         }
@@ -275,14 +276,14 @@ impl Saga for CheckoutSaga {
     }
 }
 
-/// Which proofs are owed before a checkout that failed may end.
+/// Which confirmations are pending before a checkout that failed may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owed {
+struct Pending {
     release: bool,
     void: bool,
 }
 
-impl Owed {
+impl Pending {
     const RELEASE: Self = Self { release: true, void: false };
     const BOTH: Self = Self { release: true, void: true };
 
@@ -306,7 +307,7 @@ impl Checkout {
                 Decision::wait(next, actions, self.payment_limit())
             }
             Input::StockRejected { short } => {
-                // Nothing is held and nothing was asked of finance: this is the end.
+                // Nothing is reserved and finance was not asked: this is the end.
                 let rejected = Action::RejectOrder {
                     code: ErrorCode::InsufficientStock,
                     reason: "There are not enough copies in stock any more. You have not been charged.".to_owned(),
@@ -314,8 +315,8 @@ impl Checkout {
                 };
                 Decision::end(self.at(Step::Rejected), vec![rejected])
             }
-            Input::CancelRequested { reason, by } => self.cancel(reason, by, Owed::RELEASE),
-            Input::TimedOut => self.reject_late("The stock could not be checked in time.", Owed::RELEASE),
+            Input::CancelRequested { reason, by } => self.cancel(reason, by, Pending::RELEASE),
+            Input::TimedOut => self.reject_late("The stock could not be checked in time.", Pending::RELEASE),
             // Of a payment that was not asked for, or a release that was not.
             Input::StockReleased
             | Input::PaymentAuthorised
@@ -340,19 +341,19 @@ impl Checkout {
                 vec![Action::NoteActionRequired { action_url }],
                 Duration::from_secs(self.limits.action_seconds),
             ),
-            Input::PaymentDeclined { reason } => self.reject(ErrorCode::PaymentDeclined, reason, Owed::RELEASE),
-            // Let go at the provider without our asking: as good as declined.
+            Input::PaymentDeclined { reason } => self.reject(ErrorCode::PaymentDeclined, reason, Pending::RELEASE),
+            // Voided by the provider on its own: as good as declined.
             Input::PaymentVoided => self.reject(
                 ErrorCode::PaymentDeclined,
                 "The payment was withdrawn. You have not been charged.".to_owned(),
-                Owed::RELEASE,
+                Pending::RELEASE,
             ),
-            Input::CancelRequested { reason, by } => self.cancel(reason, by, Owed::BOTH),
+            Input::CancelRequested { reason, by } => self.cancel(reason, by, Pending::BOTH),
             Input::TimedOut if awaiting_customer => {
-                self.reject_late("The payment was not confirmed with your bank in time.", Owed::BOTH)
+                self.reject_late("The payment was not confirmed with your bank in time.", Pending::BOTH)
             }
-            Input::TimedOut => self.reject_late("The payment provider did not answer in time.", Owed::BOTH),
-            // News that comes again, or of a capture or a release that was not asked for.
+            Input::TimedOut => self.reject_late("The payment provider did not answer in time.", Pending::BOTH),
+            // An event that comes again, or of a capture or a release that was not asked for.
             Input::StockReserved
             | Input::StockRejected { .. }
             | Input::StockReleased
@@ -369,16 +370,16 @@ impl Checkout {
                 Decision::end(self.at(Step::Done), vec![Action::NoteCaptured { amount }])
             }
             Input::PaymentFailed { reason } => {
-                self.compensate(Action::FailCapture { reason }, Owed::RELEASE, Ending::Cancelled)
+                self.compensate(Action::FailCapture { reason }, Pending::RELEASE, Ending::Cancelled)
             }
-            // Let go at the provider without our asking: there is nothing left to take.
+            // Voided by the provider on its own: there is nothing left to capture.
             Input::PaymentVoided => self.compensate(
                 Action::FailCapture { reason: "the authorisation was withdrawn before the capture".to_owned() },
-                Owed::RELEASE,
+                Pending::RELEASE,
                 Ending::Cancelled,
             ),
-            Input::CancelRequested { reason, by } => self.cancel(reason, by, Owed::BOTH),
-            // The contract stands however slow the provider is: ask again, ever more patiently.
+            Input::CancelRequested { reason, by } => self.cancel(reason, by, Pending::BOTH),
+            // The contract stands however slow the provider is: ask again, after ever longer pauses.
             Input::TimedOut => {
                 let attempt = attempt.saturating_add(1);
                 let pause = pause(self.limits.payment_seconds, attempt);
@@ -394,35 +395,37 @@ impl Checkout {
         }
     }
 
-    fn compensating(&self, owed: Owed, attempt: u32, ending: Ending, input: Input) -> Decision<CheckoutSaga> {
-        let ask_again = |now: Owed, first: Vec<Action>, more: Owed| {
+    fn compensating(&self, pending: Pending, attempt: u32, ending: Ending, input: Input) -> Decision<CheckoutSaga> {
+        let ask_again = |now: Pending, first: Vec<Action>, more: Pending| {
             let step = Step::Compensating { release: now.release, void: now.void, attempt, ending };
             let actions = first.into_iter().chain(more.requests()).collect();
             Decision::wait(self.at(step), actions, pause(self.limits.reserve_seconds, attempt))
         };
         match input {
-            Input::StockReleased if owed.release => {
-                self.proven(Owed { release: false, ..owed }, attempt, ending, vec![])
+            Input::StockReleased if pending.release => {
+                self.proven(Pending { release: false, ..pending }, attempt, ending, vec![])
             }
-            Input::PaymentVoided if owed.void => {
-                self.proven(Owed { void: false, ..owed }, attempt, ending, vec![Action::NoteVoided])
+            Input::PaymentVoided if pending.void => {
+                self.proven(Pending { void: false, ..pending }, attempt, ending, vec![Action::NoteVoided])
             }
-            // The order hears of the refund itself; here it proves that nothing is held.
-            Input::PaymentRefunded if owed.void => self.proven(Owed { void: false, ..owed }, attempt, ending, vec![]),
-            // Taken after the order was off: let it go again.
-            Input::StockReserved => ask_again(Owed { release: true, ..owed }, vec![], Owed::RELEASE),
+            // The order notes the refund itself; here it proves that no money is taken.
+            Input::PaymentRefunded if pending.void => {
+                self.proven(Pending { void: false, ..pending }, attempt, ending, vec![])
+            }
+            // Reserved after the order was off: release it again.
+            Input::StockReserved => ask_again(Pending { release: true, ..pending }, vec![], Pending::RELEASE),
             Input::PaymentAuthorised | Input::PaymentActionRequired { .. } => {
-                ask_again(Owed { void: true, ..owed }, vec![], Owed { release: false, void: true })
+                ask_again(Pending { void: true, ..pending }, vec![], Pending { release: false, void: true })
             }
             Input::PaymentCaptured { amount } => ask_again(
-                Owed { void: true, ..owed },
+                Pending { void: true, ..pending },
                 vec![Action::NoteCaptured { amount }],
-                Owed { release: false, void: true },
+                Pending { release: false, void: true },
             ),
             Input::TimedOut => {
                 let attempt = attempt.saturating_add(1);
-                let step = Step::Compensating { release: owed.release, void: owed.void, attempt, ending };
-                Decision::wait(self.at(step), owed.requests(), pause(self.limits.reserve_seconds, attempt))
+                let step = Step::Compensating { release: pending.release, void: pending.void, attempt, ending };
+                Decision::wait(self.at(step), pending.requests(), pause(self.limits.reserve_seconds, attempt))
             }
             Input::StockRejected { .. }
             | Input::StockReleased
@@ -434,29 +437,29 @@ impl Checkout {
         }
     }
 
-    fn reject_late(&self, reason: &str, owed: Owed) -> Decision<CheckoutSaga> {
-        self.reject(ErrorCode::CheckoutTimedOut, format!("{reason} You have not been charged."), owed)
+    fn reject_late(&self, reason: &str, pending: Pending) -> Decision<CheckoutSaga> {
+        self.reject(ErrorCode::CheckoutTimedOut, format!("{reason} You have not been charged."), pending)
     }
 
-    fn reject(&self, code: ErrorCode, reason: String, owed: Owed) -> Decision<CheckoutSaga> {
-        self.compensate(Action::RejectOrder { code, reason, short: Vec::new() }, owed, Ending::Rejected)
+    fn reject(&self, code: ErrorCode, reason: String, pending: Pending) -> Decision<CheckoutSaga> {
+        self.compensate(Action::RejectOrder { code, reason, short: Vec::new() }, pending, Ending::Rejected)
     }
 
-    fn cancel(&self, reason: String, by: Actor, owed: Owed) -> Decision<CheckoutSaga> {
-        self.compensate(Action::CancelOrder { reason, by }, owed, Ending::Cancelled)
+    fn cancel(&self, reason: String, by: Actor, pending: Pending) -> Decision<CheckoutSaga> {
+        self.compensate(Action::CancelOrder { reason, by }, pending, Ending::Cancelled)
     }
 
-    /// Tells the customer first, then lets go.
-    fn compensate(&self, tell: Action, owed: Owed, ending: Ending) -> Decision<CheckoutSaga> {
-        let step = Step::Compensating { release: owed.release, void: owed.void, attempt: 0, ending };
-        let actions = std::iter::once(tell).chain(owed.requests()).collect();
+    /// Decides the order first, then releases what was taken.
+    fn compensate(&self, decide: Action, pending: Pending, ending: Ending) -> Decision<CheckoutSaga> {
+        let step = Step::Compensating { release: pending.release, void: pending.void, attempt: 0, ending };
+        let actions = std::iter::once(decide).chain(pending.requests()).collect();
         Decision::wait(self.at(step), actions, pause(self.limits.reserve_seconds, 0))
     }
 
-    /// Goes on with the proofs that are still owed; ends when there are none.
-    fn proven(&self, owed: Owed, attempt: u32, ending: Ending, actions: Vec<Action>) -> Decision<CheckoutSaga> {
-        if owed.release || owed.void {
-            let step = Step::Compensating { release: owed.release, void: owed.void, attempt, ending };
+    /// Waits for the confirmations that are still pending; ends when there are none.
+    fn proven(&self, pending: Pending, attempt: u32, ending: Ending, actions: Vec<Action>) -> Decision<CheckoutSaga> {
+        if pending.release || pending.void {
+            let step = Step::Compensating { release: pending.release, void: pending.void, attempt, ending };
             return Decision::wait(self.at(step), actions, pause(self.limits.reserve_seconds, attempt));
         }
         let step = match ending {
@@ -616,12 +619,12 @@ mod tests {
         ] {
             let checkout = Checkout { step, ..begun };
             let is_free = checkout.charge.as_ref().is_some_and(|charge| charge.amount.amount == 0);
-            let owed = match step {
+            let pending = match step {
                 Step::Reserving if is_free => " (total of zero)".to_owned(),
                 Step::Compensating { release, void, .. } => format!(" release={release} void={void}"),
                 _ => String::new(),
             };
-            table.push_str(&format!("{}{owed}\n", CheckoutSaga::step(&checkout)));
+            table.push_str(&format!("{}{pending}\n", CheckoutSaga::step(&checkout)));
             for input in every_input() {
                 let decision = CheckoutSaga::decide(&checkout, input.clone());
                 let Some(next) = decision.state else { continue };

@@ -81,7 +81,7 @@ pub struct Placement {
     pub customer_id: Option<CustomerId>,
     /// Where to write to.
     pub email: Email,
-    /// Where to.
+    /// Where the parcel goes.
     pub shipping_address: Address,
     /// Code of the shipping method.
     pub shipping_method: String,
@@ -101,7 +101,7 @@ pub struct Placement {
     pub total: Money,
     /// The basket it came from.
     pub basket_id: Uuid,
-    /// When.
+    /// The time of the unit of work that placed it.
     pub placed_at: Timestamp,
     /// From where, as far as mails are counted: the client's address as a fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +123,7 @@ pub struct Author {
 pub enum Actor {
     /// Whoever ordered.
     Customer,
-    /// Somebody who keeps the shop.
+    /// Somebody who works for the shop.
     Staff,
     /// The shop itself, because something else failed.
     Shop,
@@ -137,24 +137,24 @@ pub enum OrderEvent {
     OrderCreated(Box<Placement>),
     /// The customer must confirm the payment with their bank.
     PaymentActionRequired {
-        /// Where.
+        /// A page of the payment provider's.
         action_url: String,
     },
-    /// The money is held.
+    /// The provider has set the money aside for us.
     PaymentAuthorised,
     /// The contract stands.
     OrderConfirmed,
     /// The money is ours.
     PaymentCaptured {
-        /// How much.
+        /// In the order's currency.
         amount: Money,
     },
-    /// The provider refused to give the money it had held.
+    /// The provider refused to capture what it had authorised.
     CaptureFailed {
         /// For staff.
         reason: String,
     },
-    /// No money is held and none will be.
+    /// The payment was let go before anything was taken.
     PaymentVoided,
     /// It could not be confirmed.
     OrderRejected {
@@ -168,9 +168,9 @@ pub enum OrderEvent {
     },
     /// It was called off before it was shipped.
     OrderCancelled {
-        /// Why, if somebody said.
+        /// Why; empty when no reason was given.
         reason: String,
-        /// Who.
+        /// On whose behalf.
         by: Actor,
     },
     /// The parcel left.
@@ -184,21 +184,21 @@ pub enum OrderEvent {
     RefundRequested {
         /// Distinguishes several.
         refund_id: Uuid,
-        /// How much.
+        /// In the order's currency.
         amount: Money,
-        /// Why.
+        /// As staff wrote it.
         reason: String,
     },
     /// Money went back.
     OrderRefunded {
-        /// Which refund.
+        /// As in `RefundRequested`; new for the refund of a cancelled order.
         refund_id: Uuid,
-        /// How much.
+        /// In the order's currency.
         amount: Money,
     },
     /// The provider refused to give it back.
     RefundFailed {
-        /// Which refund.
+        /// As in `RefundRequested`; new for the refund of a cancelled order.
         refund_id: Uuid,
         /// For staff.
         reason: String,

@@ -11,7 +11,7 @@
 //! leave the stock; then it is `refunded`.
 //!
 //! Each method decides: it returns the events that follow from a request, or why there are none. It changes nothing;
-//! [`Aggregate::apply`] does, now and whenever the order is loaded again. Facts told by other services (`note_...`)
+//! [`Aggregate::apply`] does, now and whenever the order is loaded again. Facts reported by other services (`note_...`)
 //! come again and overtake each other, so a fact that is known already leads to no event.
 
 use std::collections::BTreeMap;
@@ -30,9 +30,9 @@ use super::{
 /// A sum on its way back to the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
-    /// How much.
+    /// In minor units of the order's currency.
     pub amount: i64,
-    /// Why.
+    /// As staff wrote it; empty for the refund of a cancelled order.
     pub reason: String,
     /// How far it is.
     pub state: RefundState,
@@ -247,7 +247,7 @@ impl Order {
         ])
     }
 
-    /// Notes that no money is held and none will be.
+    /// Notes that the payment was voided: no money was taken and none will be.
     ///
     /// # Errors
     /// None; the result has the type of every decision.
@@ -288,8 +288,8 @@ impl Order {
         self.demand(&[OrderStatus::Pending], "cancelled before it is confirmed")
     }
 
-    /// Whether the copies of this order, which was in state `before`, need no longer be held: it was given back in full
-    /// before it was shipped.
+    /// Whether the copies of this order, which was in state `before`, need no longer be reserved: it was given back in
+    /// full before it was shipped.
     #[must_use]
     pub fn frees_stock(&self, before: OrderStatus) -> bool {
         before == OrderStatus::Confirmed && self.status == OrderStatus::Refunded
@@ -499,40 +499,40 @@ impl Aggregate for Order {
 
     fn apply(&mut self, event: &OrderEvent, at: Timestamp) {
         self.updated_at = at;
-        let mut tell = |status: &str, note: Option<String>| {
+        let mut record = |status: &str, note: Option<String>| {
             self.timeline.push(TimelineEntry { status: status.to_owned(), at, note });
         };
         match event {
             OrderEvent::OrderCreated(placement) => {
-                tell("pending", None);
+                record("pending", None);
                 self.placement = Some(placement.clone());
                 if placement.total.amount == 0 {
                     self.payment = PaymentStatus::NotRequired;
                 }
             }
             OrderEvent::PaymentActionRequired { action_url } => {
-                tell("payment_action_required", None);
+                record("payment_action_required", None);
                 self.payment = PaymentStatus::ActionRequired;
                 self.action_url = Some(action_url.clone());
             }
             OrderEvent::PaymentAuthorised => self.payment = PaymentStatus::Authorised,
             OrderEvent::OrderConfirmed => {
-                tell("confirmed", None);
+                record("confirmed", None);
                 self.status = OrderStatus::Confirmed;
                 self.confirmed = true;
             }
             OrderEvent::PaymentCaptured { amount } => {
-                tell("payment_captured", None);
+                record("payment_captured", None);
                 self.captured = amount.amount;
                 self.payment = PaymentStatus::Captured;
             }
             OrderEvent::CaptureFailed { .. } => {
-                tell("payment_failed", None);
+                record("payment_failed", None);
                 self.payment = PaymentStatus::Failed;
             }
             OrderEvent::PaymentVoided => self.payment = PaymentStatus::Voided,
             OrderEvent::OrderRejected { code, reason, short } => {
-                tell("rejected", Some(reason.clone()));
+                record("rejected", Some(reason.clone()));
                 self.status = OrderStatus::Rejected;
                 self.rejection = Some(Rejection { code: code.clone(), reason: reason.clone() });
                 self.short.clone_from(short);
@@ -541,27 +541,27 @@ impl Aggregate for Order {
                 }
             }
             OrderEvent::OrderCancelled { reason, .. } => {
-                tell("cancelled", Some(reason.clone()).filter(|reason| !reason.is_empty()));
+                record("cancelled", Some(reason.clone()).filter(|reason| !reason.is_empty()));
                 self.status = OrderStatus::Cancelled;
             }
             OrderEvent::OrderShipped { tracking } => {
-                tell("shipped", tracking.as_ref().map(|number| format!("Tracking number {number}")));
+                record("shipped", tracking.as_ref().map(|number| format!("Tracking number {number}")));
                 self.status = OrderStatus::Shipped;
                 self.tracking.clone_from(tracking);
             }
             OrderEvent::OrderCompleted => {
-                tell("completed", None);
+                record("completed", None);
                 let given_back = self.payment == PaymentStatus::Refunded;
                 self.status = if given_back { OrderStatus::Refunded } else { OrderStatus::Completed };
             }
             OrderEvent::RefundRequested { refund_id, amount, reason } => {
-                tell("refund_requested", Some(amount.to_string()));
+                record("refund_requested", Some(amount.to_string()));
                 let refund = Refund { amount: amount.amount, reason: reason.clone(), state: RefundState::Requested };
                 self.refunds.insert(*refund_id, refund);
             }
             OrderEvent::OrderRefunded { refund_id, amount } => self.give_back(*refund_id, *amount, at),
             OrderEvent::RefundFailed { refund_id, .. } => {
-                tell("refund_failed", None);
+                record("refund_failed", None);
                 if let Some(refund) = self.refunds.get_mut(refund_id) {
                     refund.state = RefundState::Failed;
                 }
@@ -574,7 +574,7 @@ impl Order {
     fn give_back(&mut self, refund_id: Uuid, amount: Money, at: Timestamp) {
         let reason = self.refunds.get(&refund_id).map_or_else(String::new, |refund| refund.reason.clone());
         self.refunds.insert(refund_id, Refund { amount: amount.amount, reason, state: RefundState::Done });
-        // A cancelled order's refund may overtake the news that its payment was captured.
+        // A cancelled order's refund may overtake the event that its payment was captured.
         let paid = if self.captured > 0 { self.captured } else { self.total().map_or(0, |total| total.amount) };
         let everything = self.refunded() >= paid;
         self.payment = if everything { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
@@ -749,8 +749,8 @@ pub(crate) mod tests {
     fn the_usual_life() {
         let order = after(&[Order::confirm, capture, |o| o.ship(Some("1Z9".into())), Order::complete]);
         assert_eq!((order.status(), order.payment()), (OrderStatus::Completed, PaymentStatus::Captured));
-        let told: Vec<_> = order.timeline().iter().map(|entry| entry.status.as_str()).collect();
-        assert_eq!(told, ["pending", "confirmed", "payment_captured", "shipped", "completed"]);
+        let steps: Vec<_> = order.timeline().iter().map(|entry| entry.status.as_str()).collect();
+        assert_eq!(steps, ["pending", "confirmed", "payment_captured", "shipped", "completed"]);
     }
 
     #[test]
@@ -777,7 +777,7 @@ pub(crate) mod tests {
         assert_eq!(fold(&events).request_refund(two, Some(euro), "torn"), Err(left));
         events.extend(fold(&events).note_refunded(one, usd(2000)).unwrap());
         assert_eq!(fold(&events).payment(), PaymentStatus::PartiallyRefunded);
-        assert_eq!(fold(&events).note_refunded(one, usd(2000)), NOTHING, "told twice");
+        assert_eq!(fold(&events).note_refunded(one, usd(2000)), NOTHING, "reported twice");
         events.extend(fold(&events).request_refund(two, None, "torn").unwrap());
         events.extend(fold(&events).note_refunded(two, usd(540)).unwrap());
         assert_eq!((fold(&events).status(), fold(&events).payment()), (OrderStatus::Refunded, PaymentStatus::Refunded));
@@ -817,7 +817,7 @@ pub(crate) mod tests {
             capture,
         ]);
         assert_eq!((order.status(), order.payment()), (OrderStatus::Cancelled, PaymentStatus::Refunded));
-        assert_eq!(order.captured(), 0, "old news changes nothing");
+        assert_eq!(order.captured(), 0, "an event that comes late changes nothing");
     }
 
     #[test]

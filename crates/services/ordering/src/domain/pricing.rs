@@ -77,7 +77,7 @@ pub enum PricingError {
     /// The method does not exist, or does not go to this country; or none does.
     #[error("no such delivery goes to {country}")]
     ShippingUnavailable {
-        /// Where to.
+        /// ISO 3166-1 alpha-2.
         country: String,
     },
     /// The tax there depends on the region, and the region is missing or unknown.
@@ -94,7 +94,7 @@ pub enum PricingError {
 /// What these lines (unit price, copies) cost, delivered to this place. `country` is an ISO 3166-1 code in capitals;
 /// without a `method` the cheapest that goes there is taken.
 ///
-/// Where a tax rule has a region the buyer's must be known: no tax is never taken for want of asking.
+/// Where a tax rule has a region the buyer's must be known: an unknown region is never taken to be free of tax.
 ///
 /// Inclusive tax is contained in the prices and so in the total; exclusive tax is added. Tax is computed once on the
 /// taxed sum, not line by line, so rounding happens once.

@@ -36,7 +36,7 @@ impl OrderStatus {
     }
 }
 
-/// Where an order's payment stands, as far as ordering was told. Stored by its name.
+/// Where an order's payment stands, as ordering knows it. Stored by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
@@ -50,7 +50,7 @@ pub enum PaymentStatus {
     Captured,
     /// The provider refused.
     Declined,
-    /// The authorisation was let go.
+    /// Let go before anything was taken.
     Voided,
     /// Part of it was given back.
     PartiallyRefunded,

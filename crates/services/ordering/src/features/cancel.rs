@@ -23,7 +23,7 @@ use crate::{
 /// Calls an order off
 ///
 /// For its customer, for whoever has its key, and for staff, as long as it was not shipped (`invalid_order_state`). The
-/// books go back to the stock, and the money is let go or given back; after a partial refund, what is left of it. With
+/// books go back to the stock, and the payment is voided or refunded; after a partial refund, what is left of it. With
 /// `only_unconfirmed` an order that was confirmed meanwhile stays as it is (`invalid_order_state`).
 #[utoipa::path(
     post, path = "/orders/{id}/cancel", tag = "ordering", request_body = CancelRequest,
@@ -63,8 +63,8 @@ struct Wanted {
     only_unconfirmed: bool,
 }
 
-/// A checkout that still runs calls the order off itself, and makes sure that nothing stays held. After it has ended
-/// captured, books and money are simply asked back: finance turns the void of captured money into a refund.
+/// A checkout that still runs calls the order off itself, and makes sure that stock and money are released. After it
+/// has ended captured, books and money are simply asked back: finance turns the void of captured money into a refund.
 async fn cancel(
     service: &Arc<Ordering>,
     cause: Cause,

@@ -1,8 +1,6 @@
 //! From a basket to an order.
 
-use std::sync::Arc;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -45,8 +43,8 @@ use crate::{
 /// order, or 202 with the pending one; ask again at `Location`. A guest's `Location` and `access_key` hold the secret
 /// with which the order can be read.
 ///
-/// The same `Idempotency-Key` with the same body never orders twice: it answers with what has become of the first order.
-/// A key is remembered for seven days. Refused before anything is ordered: `basket_empty`, `book_unavailable`,
+/// The same `Idempotency-Key` with the same body never orders twice: it answers with what has become of the first
+/// order. A key is remembered for seven days. Refused before anything is ordered: `basket_empty`, `book_unavailable`,
 /// `insufficient_stock` and `price_changed` with the `lines`, `total_changed` with the `total`, `shipping_unavailable`,
 /// `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
 /// (`order_id`): `payment_declined`, `insufficient_stock`, `checkout_timed_out`; nothing is charged.
@@ -110,7 +108,7 @@ pub(crate) async fn checkout(
         let Some(order_id) = service.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
             continue;
         };
-        // Listening begins before there is anything to hear, so no news is missed.
+        // Subscribes before the order can change, so that no change is missed.
         let wait = Wait::begin(&service, order_id);
         match place(&service, cause, claim.clone(), draft, order_id).await {
             Ok(Placed::Now) => return settle(&service, &shopper, order_id, wait, limit).await,
@@ -125,7 +123,7 @@ pub(crate) async fn checkout(
                 service.give_up_claim(&cause, &version.id, order_id).await;
                 return Err(key_reused());
             }
-            // Somebody thought that this order would never be placed, and now it cannot be.
+            // Another request has written a tombstone meanwhile, so this order cannot be placed any more.
             Err(WorkError::Tombstone) => service.clients.release(&cause, &version.id, order_id).await?,
             Err(WorkError::NumberTaken) => {}
             Err(error) => return Err(error.into()),
@@ -260,7 +258,8 @@ enum Placed {
     OtherRequest,
 }
 
-/// Places the order and begins its checkout: key, events, projection, saga and messages are kept together.
+/// Places the order and begins its checkout: key, events, projection, saga and messages are written
+/// together.
 async fn place(
     service: &Arc<Ordering>,
     cause: Cause,

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
 use bookworm_http::idempotency;
@@ -9,7 +7,7 @@ use bookworm_loops::Loop;
 use crate::{service::Ordering, store::order_ids};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// How long a key is remembered. Afterwards the same key would order again; no client repeats a request for so long.
+/// How long a key is stored. Afterwards the same key would order again; no client repeats a request for so long.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Forgets old idempotency keys, and ids of orders, once an hour until `shutdown`.

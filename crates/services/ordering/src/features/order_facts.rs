@@ -7,7 +7,7 @@ use bookworm_kernel::{Money, OrderId};
 use super::shown;
 use crate::{domain::order::Order, service::Ordering};
 
-/// What reconciliation holds against payments, stock and ledger.
+/// What reconciliation compares with payments, stock and ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderFacts {
     /// The order.
@@ -20,11 +20,11 @@ pub struct OrderFacts {
     pub confirmed: bool,
     /// What the customer pays.
     pub total: Money,
-    /// Where the payment stands, as far as ordering was told.
+    /// Where the payment stands, as far as ordering knows.
     pub payment: PaymentStatus,
-    /// Captured, as far as ordering was told.
+    /// Captured, as far as ordering knows.
     pub captured: Money,
-    /// Given back, as far as ordering was told.
+    /// Given back, as far as ordering knows.
     pub refunded: Money,
 }
 

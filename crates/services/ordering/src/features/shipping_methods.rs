@@ -15,15 +15,15 @@ pub(crate) struct Params {
     /// ISO 3166-1 alpha-2, or `XK`: only what is worth offering there, the cheapest first.
     #[serde(default)]
     country: Option<String>,
-    /// With `country`: the value of the goods in minor units, which tells what shipping is free.
+    /// With `country`: the value of the goods in minor units, which decides what ships free.
     #[serde(default)]
     subtotal: Option<i64>,
 }
 
 /// The ways to deliver
 ///
-/// All, in the order in which they are set up. With `country`, those that are offered there: what is neither cheaper nor
-/// faster than another is left out, and the cheapest comes first, with its `charge`.
+/// All, in the order in which they are set up. With `country`, those that are offered there: what is neither cheaper
+/// nor faster than another is left out, and the cheapest comes first, with its `charge`.
 #[utoipa::path(
     get, path = "/shipping-methods", tag = "ordering", params(Params),
     responses(

@@ -20,26 +20,26 @@ use crate::{
     },
 };
 
-/// Tells the checkout of every answer of catalogue and finance.
+/// Advances the checkout with every answer of catalogue and finance.
 pub(crate) fn subscribe(consumer: Consumer, service: &Arc<Ordering>) -> Consumer {
-    let consumer = tell(consumer, service, |m: StockReserved| (m.order_id, Input::StockReserved));
-    let consumer = tell(consumer, service, |m: StockRejected| {
+    let consumer = advance_on(consumer, service, |m: StockReserved| (m.order_id, Input::StockReserved));
+    let consumer = advance_on(consumer, service, |m: StockRejected| {
         (m.order_id, Input::StockRejected { short: m.short.into_iter().map(short_line).collect() })
     });
-    let consumer = tell(consumer, service, |m: StockReleased| (m.order_id, Input::StockReleased));
-    let consumer = tell(consumer, service, |m: PaymentAuthorised| (m.order_id, Input::PaymentAuthorised));
+    let consumer = advance_on(consumer, service, |m: StockReleased| (m.order_id, Input::StockReleased));
+    let consumer = advance_on(consumer, service, |m: PaymentAuthorised| (m.order_id, Input::PaymentAuthorised));
     let consumer =
-        tell(consumer, service, |m: PaymentDeclined| (m.order_id, Input::PaymentDeclined { reason: m.reason }));
-    let consumer = tell(consumer, service, |m: PaymentActionRequired| {
+        advance_on(consumer, service, |m: PaymentDeclined| (m.order_id, Input::PaymentDeclined { reason: m.reason }));
+    let consumer = advance_on(consumer, service, |m: PaymentActionRequired| {
         (m.order_id, Input::PaymentActionRequired { action_url: m.action_url })
     });
-    let consumer = tell(consumer, service, |m: PaymentVoided| (m.order_id, Input::PaymentVoided));
+    let consumer = advance_on(consumer, service, |m: PaymentVoided| (m.order_id, Input::PaymentVoided));
     let consumer =
-        tell(consumer, service, |m: PaymentCaptured| (m.order_id, Input::PaymentCaptured { amount: m.amount }));
-    tell(consumer, service, |m: PaymentFailed| (m.order_id, Input::PaymentFailed { reason: m.reason }))
+        advance_on(consumer, service, |m: PaymentCaptured| (m.order_id, Input::PaymentCaptured { amount: m.amount }));
+    advance_on(consumer, service, |m: PaymentFailed| (m.order_id, Input::PaymentFailed { reason: m.reason }))
 }
 
-fn tell<M: Message>(consumer: Consumer, service: &Arc<Ordering>, read: fn(M) -> (OrderId, Input)) -> Consumer {
+fn advance_on<M: Message>(consumer: Consumer, service: &Arc<Ordering>, read: fn(M) -> (OrderId, Input)) -> Consumer {
     let service = service.clone();
     consumer.on(move |Received { body, cause, receipt, .. }: Received<M>| {
         let (service, (id, input)) = (service.clone(), read(body));

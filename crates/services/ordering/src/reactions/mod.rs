@@ -1,7 +1,7 @@
 //! What the answers of catalogue and finance lead to.
 //!
-//! Each message is dealt with in one unit of work: the inbox remembers it, the checkout advances, the order's events and
-//! projection are written, and the messages that follow are left in the outbox.
+//! Each message is handled in one unit of work: the inbox records it, the checkout advances, the order's events and
+//! projection are written, and the messages that follow are put into the outbox.
 
 mod checkout;
 mod refund;

@@ -28,7 +28,7 @@ pub(crate) fn subscribe(consumer: Consumer, service: &Arc<Ordering>) -> Consumer
                     .receipt
                     .once::<_, WorkError, _>(&db, move |tx| {
                         Box::pin(async move {
-                            // A checkout that was called off waits for this as proof that nothing is held.
+                            // A checkout that was called off waits for this as proof that no money is taken.
                             let input = Input::PaymentRefunded;
                             let actions =
                                 bookworm_saga::advance::<CheckoutSaga>(tx, order_id.uuid(), input, now).await?;

@@ -12,15 +12,15 @@ use crate::{
     },
 };
 
-/// Tells checkouts that nobody answered in time, until `shutdown`. After a start it finds those whose time ran out while
-/// the program was down: recovery needs nothing else.
+/// Advances checkouts whose deadline has passed, until `shutdown`. After a start it finds those whose time ran out
+/// while the program was down: recovery needs nothing else.
 pub(crate) async fn run(service: Arc<Ordering>, shutdown: CancellationToken) {
     let (db, clock) = (service.db.clone(), service.clock.clone());
     let on_due = move |id| {
         let service = service.clone();
         async move { time_out(&service, OrderId::from_uuid(id)).await }
     };
-    bookworm_saga::keep_time::<CheckoutSaga, _, _>(db, clock, on_due, shutdown).await;
+    bookworm_saga::run_deadlines::<CheckoutSaga, _, _>(db, clock, on_due, shutdown).await;
 }
 
 async fn time_out(service: &Arc<Ordering>, id: OrderId) -> Result<(), DbError> {

@@ -1,8 +1,8 @@
 //! Waiting for what becomes of an order.
 //!
-//! A checkout's answer waits for the saga. The reaction that brings the news runs in this process, mostly, and tells the
-//! waiting request right after its commit. Where it runs in another process, the request finds out by looking: so the
-//! watch makes waiting fast, and the database makes it right. No transaction is open while somebody waits.
+//! A checkout's answer waits for the saga. The reaction that decides it mostly runs in this process, and notifies the
+//! waiting request right after its commit. Where it runs in another process, the request finds out by polling: so the
+//! notification makes waiting fast, and the database makes it right. No transaction is open while somebody waits.
 
 use std::{
     collections::HashMap,
@@ -20,12 +20,12 @@ use crate::{
     store::{self, document::Document},
 };
 
-/// How often to look without having been told.
+/// How often to read the database without a notification.
 const POLL: Duration = Duration::from_millis(500);
 
 type Latest = Option<Arc<Document>>;
 
-/// The orders that somebody waits for.
+/// The orders that requests wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes(Mutex<HashMap<OrderId, watch::Sender<Latest>>>);
 
@@ -34,8 +34,8 @@ impl Outcomes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells those who wait what an order has become.
-    pub fn tell(&self, order: Document) {
+    /// Notifies those who wait of what an order has become.
+    pub fn notify(&self, order: Document) {
         if let Some(sender) = self.watched().get(&order.id) {
             sender.send_replace(Some(Arc::new(order)));
         }
@@ -46,21 +46,21 @@ impl Outcomes {
 pub(crate) struct Wait {
     service: Arc<Ordering>,
     id: OrderId,
-    news: watch::Receiver<Latest>,
+    changes: watch::Receiver<Latest>,
 }
 
 impl Wait {
-    /// Begins to listen.
+    /// Subscribes.
     pub fn begin(service: &Arc<Ordering>, id: OrderId) -> Self {
         let mut watched = service.outcomes.watched();
-        let news = watched.entry(id).or_insert_with(|| watch::channel(None).0).subscribe();
-        Self { service: service.clone(), id, news }
+        let changes = watched.entry(id).or_insert_with(|| watch::channel(None).0).subscribe();
+        Self { service: service.clone(), id, changes }
     }
 
-    /// Returns when there is news, or when `limit` is over.
-    pub async fn news(&mut self, limit: Duration) {
+    /// Returns when the order has changed, or when `limit` is over.
+    pub async fn changed(&mut self, limit: Duration) {
         tokio::select! {
-            _ = self.news.changed() => {}
+            _ = self.changes.changed() => {}
             () = tokio::time::sleep(limit) => {}
         }
     }
@@ -71,9 +71,9 @@ impl Wait {
     /// When the database fails.
     pub async fn settle(mut self, limit: Duration) -> Result<Option<Document>, DbError> {
         let until = Instant::now() + limit;
-        let mut told = true;
+        let mut notified = true;
         loop {
-            let latest = if told { self.news.borrow_and_update().clone() } else { None };
+            let latest = if notified { self.changes.borrow_and_update().clone() } else { None };
             let order = match latest {
                 Some(order) => Some(Document::clone(&order)),
                 None => store::orders::document(self.service.db.read(), self.id).await?,
@@ -82,8 +82,8 @@ impl Wait {
             if order.as_ref().is_none_or(settled) || now >= until {
                 return Ok(order);
             }
-            told = tokio::select! {
-                changed = self.news.changed() => changed.is_ok(),
+            notified = tokio::select! {
+                changed = self.changes.changed() => changed.is_ok(),
                 () = tokio::time::sleep_until((now + POLL).min(until)) => false,
             };
         }

@@ -1,8 +1,6 @@
-//! A unit of work on one order: events, projection and messages that are kept together or not at all.
+//! A unit of work on one order: events, projection and messages are written together or not at all.
 
-use std::sync::Arc;
-
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use bookworm_contracts::{
     commands::{AuthorisePayment, CapturePayment, ReleaseStock, ReserveStock, StockLine, VoidPayment},
@@ -145,8 +143,8 @@ impl<'t> Work<'t> {
         Ok(())
     }
 
-    /// Lets the order note a fact that another service told. One that contradicts what the order knows is reported and
-    /// not noted: refusing it would not undo it, and reconciliation will show it.
+    /// Lets the order note a fact that another service reported. One that contradicts what the order knows is logged
+    /// and not noted: refusing it would not undo it, and reconciliation shows it.
     ///
     /// # Errors
     /// When the database fails.
@@ -212,8 +210,8 @@ impl<'t> Work<'t> {
         Ok(())
     }
 
-    /// Appends what was decided, brings the projection up to date, and tells those who wait for the order once all of
-    /// it is durable. Returns the order, with what may be done with it now.
+    /// Appends what was decided, brings the projection up to date, and notifies those who wait for the order once all
+    /// of it is durable. Returns the order, with what may be done with it now.
     ///
     /// # Errors
     /// [`WorkError::Conflict`] and [`WorkError::NumberTaken`], upon which the unit of work must be tried again.
@@ -240,8 +238,8 @@ impl<'t> Work<'t> {
         } else {
             store::orders::update(self.tx, row).await?;
         }
-        let (service, news) = (self.service.clone(), document.clone());
-        self.tx.after_commit(move || service.outcomes.tell(news));
+        let (service, changed) = (self.service.clone(), document.clone());
+        self.tx.after_commit(move || service.outcomes.notify(changed));
         Ok(document)
     }
 
@@ -264,14 +262,14 @@ impl<'t> Work<'t> {
         if self.order.is_none() {
             let found: Option<Loaded<Order>> = bookworm_eventstore::load(self.tx, self.id.uuid()).await?;
             let found = found.ok_or(WorkError::NoSuchOrder(self.id))?;
-            // History never runs backwards, even where the clocks of two machines disagree.
+            // An order's events are in the order of their times, even where the clocks of two machines disagree.
             self.now = self.now.max(found.state.updated_at());
             self.order = Some(found);
         }
         self.order.as_ref().map(|order| &order.state).ok_or(WorkError::NoSuchOrder(self.id))
     }
 
-    /// Tells the other services. What happens inside a payment is finance's to tell.
+    /// Publishes what other services need to know. What happens inside a payment is published by finance.
     async fn publish(&mut self, event: &OrderEvent) -> Result<(), WorkError> {
         let link = self.service.keys.link(self.id);
         let state = self.order().await?;
@@ -295,7 +293,7 @@ impl<'t> Work<'t> {
             }
             OrderEvent::OrderCancelled { reason, by } => {
                 let (order, confirmed) = (summary()?, state.was_confirmed());
-                // A buyer's own words are kept with the order; they do not go into a mail.
+                // A buyer's own words are stored with the order; they do not go into a mail.
                 let reason = if *by == Actor::Customer { String::new() } else { reason.clone() };
                 self.send(&published::OrderCancelled { order, reason, confirmed }).await?;
                 "cancelled"

@@ -1,5 +1,5 @@
-//! Ids that orders were placed under, and tombstones of those that never may be. Placing an order and burying its id take
-//! the same row, so that one of the two happens and the other never.
+//! Ids that orders were placed under, and tombstones of those that never may be. Placing an order and writing its
+//! tombstone take the same row, so that one of the two happens and the other never.
 
 use bookworm_db::{DbError, Sql, Tx, values};
 use bookworm_kernel::{OrderId, Timestamp};
@@ -10,7 +10,7 @@ pub(crate) async fn take(tx: &Tx, id: OrderId, now: Timestamp) -> Result<bool, D
 }
 
 /// Writes a tombstone. Returns whether there is one: `false` when the order was placed.
-pub(crate) async fn bury(tx: &Tx, id: OrderId, now: Timestamp) -> Result<bool, DbError> {
+pub(crate) async fn write_tombstone(tx: &Tx, id: OrderId, now: Timestamp) -> Result<bool, DbError> {
     if insert(tx, id, true, now).await? {
         // An order from before this table has no row here.
         let placed: Option<i64> = tx.scalar("SELECT COUNT(*) FROM orders WHERE id = $1", values![id.uuid()]).await?;
@@ -20,11 +20,11 @@ pub(crate) async fn bury(tx: &Tx, id: OrderId, now: Timestamp) -> Result<bool, D
         tx.exec("UPDATE order_ids SET tombstone = FALSE WHERE id = $1", values![id.uuid()]).await?;
         return Ok(false);
     }
-    buried(tx, id).await
+    has_tombstone(tx, id).await
 }
 
 /// Whether there is a tombstone.
-pub(crate) async fn buried(conn: &impl Sql, id: OrderId) -> Result<bool, DbError> {
+pub(crate) async fn has_tombstone(conn: &impl Sql, id: OrderId) -> Result<bool, DbError> {
     let tombstone: Option<bool> =
         conn.scalar("SELECT tombstone FROM order_ids WHERE id = $1", values![id.uuid()]).await?;
     Ok(tombstone.unwrap_or(false))

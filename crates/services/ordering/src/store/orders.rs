@@ -131,13 +131,13 @@ pub(crate) async fn update(tx: &Tx, row: Row) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Puts a row in place of whatever is there.
+/// Replaces a row, or adds it where there is none.
 pub(crate) async fn replace(tx: &Tx, row: Row) -> Result<(), DbError> {
     remove(tx, row.id).await?;
     if insert(tx, row).await? { Ok(()) } else { Err(DbError::Corrupt("two orders have one number".to_owned())) }
 }
 
-/// Takes away a row.
+/// Deletes a row.
 pub(crate) async fn remove(tx: &Tx, id: Uuid) -> Result<(), DbError> {
     tx.exec("DELETE FROM order_keys WHERE order_id = $1", values![id]).await?;
     tx.exec("DELETE FROM orders WHERE id = $1", values![id]).await?;
@@ -164,14 +164,14 @@ pub(crate) async fn orphans(conn: &impl Sql) -> Result<Vec<Uuid>, DbError> {
     Ok(ids.into_iter().map(|row| row.id).collect())
 }
 
-/// An order as it was found, and whose it is.
+/// A stored order, and whose it is.
 #[derive(Debug, FromRow)]
-pub(crate) struct Found {
+pub(crate) struct StoredOrder {
     pub customer_id: Option<Uuid>,
     document: String,
 }
 
-impl Found {
+impl StoredOrder {
     /// The order, without what may be done with it.
     pub fn document(&self) -> Result<Document, DbError> {
         parse(&self.document)
@@ -183,7 +183,7 @@ fn parse(document: &str) -> Result<Document, DbError> {
 }
 
 /// Looks an order up.
-pub(crate) async fn find(conn: &impl Sql, id: OrderId) -> Result<Option<Found>, DbError> {
+pub(crate) async fn find(conn: &impl Sql, id: OrderId) -> Result<Option<StoredOrder>, DbError> {
     conn.one("SELECT customer_id, document FROM orders WHERE id = $1", values![id.uuid()]).await
 }
 
@@ -238,12 +238,12 @@ pub(crate) async fn list(
     }
     if let Some(search) = &filter.search {
         let wanted = search_key::wanted(search);
-        let mut holds = |Range(from, to): Range| {
+        let mut has_key = |Range(from, to): Range| {
             let (from, to) = (bind(from.into()), bind(to.into()));
             format!("id IN (SELECT order_id FROM order_keys WHERE search_key >= ${from} AND search_key < ${to})")
         };
-        let number = wanted.number.map(&mut holds).map(|number| format!(" OR {number}")).unwrap_or_default();
-        let words: Vec<String> = wanted.words.into_iter().map(holds).collect();
+        let number = wanted.number.map(&mut has_key).map(|number| format!(" OR {number}")).unwrap_or_default();
+        let words: Vec<String> = wanted.words.into_iter().map(has_key).collect();
         conditions.push(format!("(({}){number})", words.join(" AND ")));
     }
     if let Some(After { placed_at, id }) = after {

@@ -40,9 +40,9 @@ pub const TOK_APPROVE: &str = "tok_approve";
 pub const TOK_DECLINE: &str = "tok_decline";
 /// Asks the customer to confirm on a page.
 pub const TOK_CHALLENGE: &str = "tok_challenge";
-/// Holds the money and never says so.
+/// Authorises the payment and never answers.
 pub const TOK_TIMEOUT: &str = "tok_timeout";
-/// Approves at once, and tells of it by webhook twice, late.
+/// Approves at once, and sends the webhook twice more, late.
 pub const TOK_APPROVE_LATE_WEBHOOK: &str = "tok_approve_late_webhook";
 
 /// When the two webhooks of [`TOK_APPROVE_LATE_WEBHOOK`] are sent.
@@ -121,7 +121,7 @@ impl SandboxProvider {
     /// The name of its database.
     pub const NAME: &str = "sandbox";
 
-    /// Opens its books. Without a `webhook_secret` in the settings it makes one on the first start and keeps it.
+    /// Opens its books. Without a `webhook_secret` in the settings one is drawn at the first start and stored.
     ///
     /// # Errors
     /// When the database cannot be migrated.
@@ -140,7 +140,7 @@ impl SandboxProvider {
         Ok(Self(Arc::new(Sandbox { db, clock, settings, secret: secret.into_bytes(), sender, wake })))
     }
 
-    /// Says how webhooks reach the shop. Until then they wait; a second call changes nothing.
+    /// Sets how webhooks reach the shop. Until then they wait; a second call changes nothing.
     pub fn connect(&self, sender: Arc<dyn WebhookSender>) {
         if self.0.sender.set(sender).is_ok() {
             self.0.wake.notify_one();
@@ -206,7 +206,7 @@ impl Sandbox {
                 if !store::claim_key(tx, &key, &request, now).await? {
                     return refused("this idempotency key was used for another request");
                 }
-                let row = store::hold(tx, payment).await?;
+                let row = store::lock(tx, payment).await?;
                 let row = change(tx, row, now).await?;
                 Ok(store::snapshot(tx, &row).await?)
             })
@@ -220,7 +220,7 @@ impl Sandbox {
         self.db
             .transact(move |tx| {
                 Box::pin(async move {
-                    if let Some(mut row) = store::hold(tx, payment).await?.filter(|row| row.is_expired(now)) {
+                    if let Some(mut row) = store::lock(tx, payment).await?.filter(|row| row.is_expired(now)) {
                         row.status = "declined".to_owned();
                         row.reason = Some("The payment was not confirmed in time.".to_owned());
                         store::set_status(tx, &row).await?;
@@ -293,7 +293,7 @@ fn judge(request: &AuthoriseRequest, now: Timestamp, settings: &settings::Sandbo
     row
 }
 
-/// Whether the sandbox keeps silent about this payment: it was paid with [`TOK_TIMEOUT`] and is still held.
+/// Whether the sandbox does not answer about this payment: it was paid with [`TOK_TIMEOUT`] and is still authorised.
 fn is_silent(token: &str, status: &str) -> bool {
     token == TOK_TIMEOUT && status == "authorised"
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Sandbox, announce, store, store::Row};
 
 /// How long the customer waits for the shop to take the outcome before being sent back all the same.
-const TELL: Duration = Duration::from_secs(2);
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest path to return to.
 const MAX_RETURN: usize = 2048;
 
@@ -163,7 +163,7 @@ async fn decide(
     let payment = PaymentId::from_uuid(found.payment_id);
     let decided = sandbox.db.transact::<_, DbError, _>(move |tx| {
         Box::pin(async move {
-            let Some(mut row) = store::hold(tx, payment).await? else { return Ok(None) };
+            let Some(mut row) = store::lock(tx, payment).await? else { return Ok(None) };
             let expired = row.is_expired(now);
             if row.status != "action_required" || expired {
                 return Ok(Some((row, false)));
@@ -184,9 +184,9 @@ async fn decide(
             let back = back_of(&row, &answer.back);
             if changed {
                 // So that the order's page already shows the outcome; the worker goes on when the shop is slow.
-                let told = sandbox.clone();
-                let telling = tokio::spawn(async move { told.deliver_due().await });
-                let _ = tokio::time::timeout(TELL, telling).await;
+                let sender = sandbox.clone();
+                let sending = tokio::spawn(async move { sender.deliver_due().await });
+                let _ = tokio::time::timeout(WEBHOOK_TIMEOUT, sending).await;
             }
             if back.is_empty() { outcome(&row, back) } else { Redirect::to(&back).into_response() }
         }

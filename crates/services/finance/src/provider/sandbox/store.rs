@@ -179,8 +179,8 @@ pub(super) async fn insert(tx: &Tx, row: &Row, now: Timestamp) -> Result<bool, D
     Ok(new == 1)
 }
 
-/// A payment, held for this unit of work: others who want to change it wait.
-pub(super) async fn hold(tx: &Tx, payment: PaymentId) -> Result<Option<Row>, DbError> {
+/// A payment, locked for this unit of work: others who want to change it wait.
+pub(super) async fn lock(tx: &Tx, payment: PaymentId) -> Result<Option<Row>, DbError> {
     tx.one(
         &format!("UPDATE sandbox_payments SET version = version + 1 WHERE payment_id = $1 RETURNING {COLUMNS}"),
         values![payment.uuid()],

@@ -1,10 +1,10 @@
 //! The saga harness: every way in which a checkout can go, tried out.
 //!
-//! A catalogue and a finance service that keep their contracts are played against the real saga and the real order. From
-//! each state of this little world every move is tried: any message in flight may arrive next, and may stay in flight to
-//! arrive again; a time-out may fire at any moment; the customer may confirm or cancel at any moment. Services decide
-//! yes or no. So "fail every step, repeat every message, reorder all of them, time out every step, cancel at every
-//! moment" are not five tests but one search through all reachable states.
+//! A catalogue and a finance service that honour their contracts are simulated against the real saga and the real
+//! order. From each state of this little world every move is tried: any message in flight may arrive next, and may stay
+//! in flight to arrive again; a time-out may fire at any moment; the customer may confirm or cancel at any moment.
+//! Services decide yes or no. So "fail every step, repeat every message, reorder all of them, time out every step,
+//! cancel at every moment" are not five tests but one search through all reachable states.
 //!
 //! In each state nothing is captured that was not confirmed. And from each state, once messages arrive and nobody
 //! interferes any more, the checkout comes to one of the allowed ends.
@@ -51,7 +51,7 @@ enum Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stock {
     Untouched,
-    Held,
+    Reserved,
     Refused,
     Released,
 }
@@ -107,7 +107,7 @@ struct World {
     is_free: bool,
 }
 
-/// What tells two worlds apart.
+/// What distinguishes two worlds.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     step: Step,
@@ -188,7 +188,7 @@ impl World {
                 }
                 self.deliver(message, behaviour);
             }
-            Move::TimeOut => self.tell(Input::TimedOut),
+            Move::TimeOut => self.advance(Input::TimedOut),
             Move::CustomerConfirms => {
                 let approves = matches!(behaviour.bank, Bank::Challenges { then_approves: true });
                 self.payment = if approves { Payment::Authorised } else { Payment::Declined };
@@ -197,7 +197,7 @@ impl World {
             Move::Cancel => self.cancel(),
         }
         if self.over {
-            // An ended checkout hears nothing more, so what would only be told to it makes no difference.
+            // An ended checkout ignores every input, so a message that would only advance it makes no difference.
             self.in_flight.retain(|message| *message <= Message::Void || *message == Message::Refunded);
         }
     }
@@ -209,7 +209,7 @@ impl World {
         }
         let input = Input::CancelRequested { reason: String::new(), by: Actor::Customer };
         if !self.over {
-            self.tell(input);
+            self.advance(input);
             assert_eq!(self.order.status(), OrderStatus::Cancelled, "a checkout that runs calls the order off");
             return;
         }
@@ -217,7 +217,7 @@ impl World {
         self.perform(CheckoutSaga::call_off(String::new(), by, self.is_free));
     }
 
-    fn tell(&mut self, input: Input) {
+    fn advance(&mut self, input: Input) {
         if self.over {
             return;
         }
@@ -285,10 +285,10 @@ impl World {
         match message {
             Message::Reserve => {
                 if self.stock == Stock::Untouched {
-                    self.stock = if behaviour.in_stock { Stock::Held } else { Stock::Refused };
+                    self.stock = if behaviour.in_stock { Stock::Reserved } else { Stock::Refused };
                 }
-                let held = self.stock == Stock::Held;
-                self.in_flight.insert(if held { Message::StockReserved } else { Message::StockRejected });
+                let reserved = self.stock == Stock::Reserved;
+                self.in_flight.insert(if reserved { Message::StockReserved } else { Message::StockRejected });
             }
             Message::Release => {
                 self.stock = Stock::Released;
@@ -321,27 +321,27 @@ impl World {
                     Payment::Captured | Payment::Refunded => Payment::Refunded,
                     _ => Payment::Voided,
                 };
-                // Of a refund finance tells both: that the money went back, and that nothing is held.
+                // Of a refund finance publishes both: that the money went back, and that the payment is settled.
                 self.answer_payment();
                 self.in_flight.insert(Message::Voided);
             }
-            Message::StockReserved => self.tell(Input::StockReserved),
-            Message::StockRejected => self.tell(Input::StockRejected { short: vec![] }),
-            Message::StockReleased => self.tell(Input::StockReleased),
-            Message::Authorised => self.tell(Input::PaymentAuthorised),
-            Message::Declined => self.tell(Input::PaymentDeclined { reason: "no".into() }),
-            Message::ActionRequired => self.tell(Input::PaymentActionRequired { action_url: "/pay".into() }),
-            Message::Voided => self.tell(Input::PaymentVoided),
-            Message::Captured => self.tell(Input::PaymentCaptured { amount: total() }),
-            Message::Failed => self.tell(Input::PaymentFailed { reason: "closed".into() }),
+            Message::StockReserved => self.advance(Input::StockReserved),
+            Message::StockRejected => self.advance(Input::StockRejected { short: vec![] }),
+            Message::StockReleased => self.advance(Input::StockReleased),
+            Message::Authorised => self.advance(Input::PaymentAuthorised),
+            Message::Declined => self.advance(Input::PaymentDeclined { reason: "no".into() }),
+            Message::ActionRequired => self.advance(Input::PaymentActionRequired { action_url: "/pay".into() }),
+            Message::Voided => self.advance(Input::PaymentVoided),
+            Message::Captured => self.advance(Input::PaymentCaptured { amount: total() }),
+            Message::Failed => self.advance(Input::PaymentFailed { reason: "closed".into() }),
             Message::Refunded => {
-                self.tell(Input::PaymentRefunded);
+                self.advance(Input::PaymentRefunded);
                 self.decide(|order| order.note_refunded(Uuid::from_u128(1), total()));
             }
         }
     }
 
-    /// Finance says where the payment stands.
+    /// Finance reports where the payment stands.
     fn answer_payment(&mut self) {
         let answer = match self.payment {
             Payment::Unasked => return,
@@ -383,9 +383,9 @@ impl World {
             self.payment == Payment::Captured && self.order.payment() == PaymentStatus::Captured
         };
         assert!(!self.is_free || settled, "finance was asked for an order of zero: {self:#?}");
-        let sold = self.order.status() == OrderStatus::Confirmed && settled && self.stock == Stock::Held;
+        let sold = self.order.status() == OrderStatus::Confirmed && settled && self.stock == Stock::Reserved;
         let off = matches!(self.order.status(), OrderStatus::Rejected | OrderStatus::Cancelled)
-            && self.stock != Stock::Held
+            && self.stock != Stock::Reserved
             && !matches!(self.payment, Payment::Authorised | Payment::Captured | Payment::Challenged);
         assert!(sold || off, "not an allowed end: {self:#?}");
         let given_back = self.payment == Payment::Refunded;

@@ -1,10 +1,11 @@
-//! Two windows check one basket out, one of them twice, in every order in which that can happen: each request may be killed
-//! at any step, which is to never go on, a call may arrive late or twice, events arrive in any order, and the grace may be
-//! over at any time. Whatever happens, no copy is ever in two orders that live, and in the end the basket can be bought.
+//! Two windows check one basket out, one of them twice, in every order in which that can happen: each request may be
+//! killed at any step, which is to never go on, a call may arrive late or twice, events arrive in any order, and the
+//! grace may be over at any time. Whatever happens, no copy is ever in two orders that live, and in the end the basket
+//! can be bought.
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{GRACE, Holder, Verdict, judge};
+use super::{ClaimingOrder, GRACE, Verdict, judge};
 
 type Id = usize;
 type Key = u8;
@@ -34,7 +35,7 @@ enum Call {
 enum Step {
     Read,
     Judge(Id),
-    Bury(Id),
+    WriteTombstone(Id),
     Release(Id),
     Claim {
         version: u8,
@@ -62,8 +63,8 @@ enum Move {
         id: Id,
         confirm: bool,
     },
-    /// The basket hears how an order was decided.
-    Hear(Id),
+    /// The event that an order was decided reaches the basket.
+    Deliver(Id),
     /// The late call arrives.
     Arrive,
     PutIn,
@@ -78,8 +79,8 @@ struct World {
     /// The order that each idempotency key has placed.
     keys: [Option<Id>; 3],
     requests: [(Key, Step); 3],
-    /// Orders of which the basket has yet to hear.
-    unheard: [bool; IDS],
+    /// Orders whose decision has not reached the basket yet.
+    undelivered: [bool; IDS],
     late: Option<Call>,
     ids: Id,
     may_put_in: bool,
@@ -95,7 +96,7 @@ impl World {
             orders: [Order::Unplaced; IDS],
             keys: [None; 3],
             requests,
-            unheard: [false; IDS],
+            undelivered: [false; IDS],
             late: None,
             ids: 0,
             may_put_in,
@@ -122,7 +123,7 @@ impl World {
                 moves.extend([true, false].map(|confirm| Move::Decide { id, confirm }));
             }
         }
-        moves.extend((0..IDS).filter(|id| self.unheard[*id]).map(Move::Hear));
+        moves.extend((0..IDS).filter(|id| self.undelivered[*id]).map(Move::Deliver));
         if self.late.is_some() {
             moves.push(Move::Arrive);
         }
@@ -145,9 +146,9 @@ impl World {
             Move::Decide { id, confirm } => {
                 let Order::Pending(copies) = self.orders[id] else { return false };
                 self.orders[id] = if confirm { Order::Confirmed(copies) } else { Order::Rejected };
-                self.unheard[id] = true;
+                self.undelivered[id] = true;
             }
-            Move::Hear(id) => self.hear(id),
+            Move::Deliver(id) => self.deliver(id),
             Move::Arrive => match self.late.take() {
                 Some(Call::Claim { id, key, version }) => drop(self.grant(id, key, version)),
                 Some(Call::Release(id)) => self.release(id),
@@ -184,14 +185,14 @@ impl World {
                 _ if self.copies == 0 => Step::Over,
                 _ => Step::Claim { version: self.version, copies: self.copies },
             },
-            Step::Judge(id) => match judge(self.holder(id)) {
+            Step::Judge(id) => match judge(self.state_of(id)) {
                 Verdict::Refuse => Step::Over,
                 Verdict::Release => Step::Release(id),
-                Verdict::Bury => Step::Bury(id),
+                Verdict::WriteTombstone => Step::WriteTombstone(id),
                 Verdict::Wait => return false,
             },
-            Step::Bury(id) if self.bury(id) => Step::Release(id),
-            Step::Bury(id) => Step::Judge(id),
+            Step::WriteTombstone(id) if self.write_tombstone(id) => Step::Release(id),
+            Step::WriteTombstone(id) => Step::Judge(id),
             Step::Release(id) => {
                 self.release(id);
                 if leaves_a_copy {
@@ -219,7 +220,7 @@ impl World {
                 (None, Order::Tombstone) => Step::Release(id),
                 (None, other) => panic!("{other:?} was placed without its key"),
             },
-            Step::GiveUp(id) if self.bury(id) => Step::ReleaseLast(id),
+            Step::GiveUp(id) if self.write_tombstone(id) => Step::ReleaseLast(id),
             Step::GiveUp(_) | Step::Over => Step::Over,
             Step::ReleaseLast(id) => {
                 self.release(id);
@@ -230,18 +231,18 @@ impl World {
         true
     }
 
-    fn holder(&self, id: Id) -> Holder {
+    fn state_of(&self, id: Id) -> ClaimingOrder {
         match self.orders[id] {
-            Order::Unplaced => Holder::Unknown { age: GRACE + Duration::from_millis(1) },
-            Order::Tombstone => Holder::Tombstone,
-            Order::Pending(_) => Holder::Undecided,
-            Order::Confirmed(_) => Holder::Bought,
-            Order::Rejected => Holder::Off,
+            Order::Unplaced => ClaimingOrder::Unknown { age: GRACE + Duration::from_millis(1) },
+            Order::Tombstone => ClaimingOrder::Tombstone,
+            Order::Pending(_) => ClaimingOrder::Undecided,
+            Order::Confirmed(_) => ClaimingOrder::Bought,
+            Order::Rejected => ClaimingOrder::Off,
         }
     }
 
     /// As `store/order_ids.rs`.
-    fn bury(&mut self, id: Id) -> bool {
+    fn write_tombstone(&mut self, id: Id) -> bool {
         if self.orders[id] == Order::Unplaced {
             self.orders[id] = Order::Tombstone;
         }
@@ -267,8 +268,8 @@ impl World {
     }
 
     /// As the basket's reactions do it.
-    fn hear(&mut self, id: Id) {
-        self.unheard[id] = false;
+    fn deliver(&mut self, id: Id) {
+        self.undelivered[id] = false;
         if let Order::Confirmed(bought) = self.orders[id]
             && self.copies & bought != 0
         {
@@ -295,8 +296,8 @@ impl World {
         }
         self.make(Move::Arrive);
         for id in 0..IDS {
-            if self.unheard[id] {
-                self.make(Move::Hear(id));
+            if self.undelivered[id] {
+                self.make(Move::Deliver(id));
             }
         }
         if self.copies == 0 || self.ids >= IDS {
