@@ -5,6 +5,8 @@
 //! `BOOKWORM_GATEWAY__RATE_LIMIT__ENABLED=false` sets `gateway.rate_limit.enabled`. Lists are written as TOML arrays,
 //! or, for lists of words, with commas. A key that was renamed is still read under its earlier name.
 
+#![warn(missing_docs)]
+
 mod load;
 mod secret;
 mod sections;

@@ -254,10 +254,10 @@ fn annotate(toml: &str, origins: &BTreeMap<String, Origin>) -> String {
 
 /// The source of a key, of what holds it (an array), or of something in it.
 fn origin_of(origins: &BTreeMap<String, Origin>, key: &str) -> Origin {
-    let holds = |outer: &str, inner: &str| {
+    let contains = |outer: &str, inner: &str| {
         inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.') || rest.starts_with('['))
     };
-    let found = origins.iter().find(|(known, _)| holds(known, key) || holds(key, known));
+    let found = origins.iter().find(|(known, _)| contains(known, key) || contains(key, known));
     found.map_or(Origin::Default, |(_, origin)| origin.clone())
 }
 

@@ -27,7 +27,7 @@ pub struct Settings {
     /// Where to answer HTTP. Port 0 takes any free port. Default `127.0.0.1:8080`.
     #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
-    /// The folder that holds all data. Made when it is missing. Default `bookworm-data`.
+    /// The folder for all data. Created when it is missing. Default `bookworm-data`.
     pub data_dir: PathBuf,
     /// The address under which customers reach the shop, for links in mails. When it is `https`, cookies are marked
     /// Secure. Left out: `http://` and the address listened on.

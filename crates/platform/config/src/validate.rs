@@ -31,8 +31,8 @@ pub(crate) struct Validation {
 }
 
 impl Validation {
-    pub(crate) fn check(&mut self, key: &str, holds: bool, message: impl Display) {
-        if !holds {
+    pub(crate) fn check(&mut self, key: &str, valid: bool, message: impl Display) {
+        if !valid {
             self.invalid.push(Invalid { key: format!("{}{key}", self.prefix), message: message.to_string() });
         }
     }

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
 use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{Cause, Timestamp};

@@ -6,12 +6,12 @@ use crate::{
     validate::{Validate, Validation},
 };
 
-/// Where data is kept.
+/// Where data is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `postgres://user:password@host/database`: one schema for each service there. Left out: one SQLite file for each
-    /// service in the data folder. Secret, because it holds the password.
+    /// service in the data folder. Secret, because it contains the password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
     /// The most connections that each service opens: 1 to 1000. Default 16.

@@ -23,7 +23,7 @@ pub struct Gateway {
     pub cors: Cors,
     /// How often one client may ask.
     pub rate_limit: RateLimit,
-    /// Answers that are kept for others who ask the same.
+    /// Cached answers.
     pub cache: Cache,
 }
 
@@ -34,8 +34,8 @@ pub struct Connections {
     /// In all: 1 to 1000000. Default 10000, and never more than the system's limit of open files leaves after what the
     /// shop needs itself.
     pub max: u32,
-    /// From one address (IPv4) or one /64 (IPv6): 1 to 1000000. Default 256, and never more than a quarter of those that
-    /// are free. At or above `max` addresses are not told apart, as for a load test. Behind a proxy
+    /// From one address (IPv4) or one /64 (IPv6): 1 to 1000000. Default 256, and never more than a quarter of those
+    /// that are free. At or above `max` addresses are not distinguished, as for a load test. Behind a proxy
     /// (`trust_forwarded_for`) every connection is the proxy's, and this bounds none.
     pub per_address: u32,
 }
@@ -70,11 +70,11 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// Answers to searches, suggestions, similar books and a stranger's recommendations, kept in memory.
+/// Answers to searches, suggestions, similar books and a stranger's recommendations, cached in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
-    /// Whether any are kept. Default true.
+    /// Whether answers are cached. Default true.
     pub enabled: bool,
     /// Memory for answers, in MiB: 1 to 65536. Default 32, some 1,000 pages of results.
     pub capacity_mib: u32,

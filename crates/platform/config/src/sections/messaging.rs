@@ -15,7 +15,7 @@ pub struct Messaging {
     /// For how many seconds a message belongs to the worker that took it: 5 to 3600. Default 30. After that another
     /// worker takes it.
     pub lease_seconds: u64,
-    /// For how many days delivered messages are kept: 1 to 3650. Default 7.
+    /// For how many days delivered messages are retained: 1 to 3650. Default 7.
     pub retention_days: u32,
     /// How many messages of one consumer are worked on at once: 1 to 256. Default 8.
     pub workers_per_consumer: u32,

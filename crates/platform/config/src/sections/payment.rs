@@ -12,7 +12,7 @@ pub struct Payment {
     /// Who moves the money. Default `sandbox`.
     pub provider: PaymentProvider,
     /// Signs and verifies what the provider calls back with: 16 characters at least. Left out: made at the first start
-    /// and kept in the data folder.
+    /// and stored in the sandbox's database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<Secret>,
     /// After how many seconds a call to the provider is given up: 1 to 120. Default 10.

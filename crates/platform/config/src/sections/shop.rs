@@ -1,7 +1,7 @@
 use bookworm_kernel::Currency;
 use serde::{Deserialize, Serialize};
 
-/// What holds for the shop as a whole, whichever roles a process runs.
+/// What applies to the shop as a whole, whichever roles a process runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shop {
