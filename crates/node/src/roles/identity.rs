@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bookworm_http::auth::TokenVerifier;
-use bookworm_identity::IdentityService;
+use bookworm_identity::{Dependencies, IdentityService};
 use bookworm_loops::Loop;
 use tokio_util::sync::CancellationToken;
 
@@ -17,14 +17,14 @@ pub async fn build(
     mail: clients::Mailroom,
 ) -> anyhow::Result<(Option<FirstAdmin>, Part)> {
     let settings = &foundation.settings;
-    let service = IdentityService::open(
-        foundation.inventory.database(IdentityService::NAME).await?,
-        &settings.identity,
-        &foundation.origin,
-        foundation.clock.clone(),
+    let service = IdentityService::open(Dependencies {
+        db: foundation.inventory.database(IdentityService::NAME).await?,
+        clock: foundation.clock.clone(),
+        settings: settings.identity.clone(),
+        public_url: foundation.origin.clone(),
         basket,
         mail,
-    )
+    })
     .await?;
     let admin = service.ensure_admin(settings.admin.email.as_deref(), settings.admin.password.as_ref()).await?;
     foundation.verifier.set_keys(service.public_keys());

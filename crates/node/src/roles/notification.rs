@@ -1,4 +1,4 @@
-use bookworm_notification::NotificationService;
+use bookworm_notification::{Dependencies, NotificationService};
 
 use crate::{
     foundation::Foundation,
@@ -7,14 +7,15 @@ use crate::{
 
 pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
-    let service = NotificationService::open(
-        foundation.inventory.database(NotificationService::NAME).await?,
-        &settings.mail,
-        &settings.web.shop_name,
-        &foundation.origin,
-        settings.web.time_zone,
-        foundation.clock.clone(),
-    )
+    let service = NotificationService::open(Dependencies {
+        db: foundation.inventory.database(NotificationService::NAME).await?,
+        clock: foundation.clock.clone(),
+        settings: settings.mail.clone(),
+        transport: NotificationService::transport(&settings.mail)?,
+        shop_name: settings.web.shop_name.clone(),
+        origin: foundation.origin.clone(),
+        time_zone: settings.web.time_zone,
+    })
     .await?;
     Ok(Part {
         api: service.api(),

@@ -1,6 +1,6 @@
 use axum::Router;
 use bookworm_config::MailTransport;
-use bookworm_web::{ApiClient, WebSettings};
+use bookworm_web::{ApiClient, Dependencies, WebService, WebSettings};
 use tower::util::BoxCloneSyncService;
 
 use crate::{foundation::Foundation, secret};
@@ -14,11 +14,14 @@ pub fn build(foundation: &Foundation) -> anyhow::Result<Box<dyn FnOnce(Router) -
         utc_offset_minutes: foundation.settings.chat.utc_offset_minutes,
         sends_mail: foundation.settings.mail.transport != MailTransport::Mailbox,
         time_zone: foundation.settings.web.time_zone,
-        clock: foundation.clock.clone(),
         secure_cookies: foundation.settings.secure_cookies(),
         secret: secret::load_or_make(&foundation.settings.data_dir.join("web-secret"))?,
     };
-    Ok(Box::new(move |api| bookworm_web::router(ApiClient::new(BoxCloneSyncService::new(api)), settings)))
+    let clock = foundation.clock.clone();
+    Ok(Box::new(move |api| {
+        let api = ApiClient::new(BoxCloneSyncService::new(api));
+        WebService::new(Dependencies { api, clock, settings }).pages()
+    }))
 }
 
 /// The address of a sender that is written `Name <address>`, or as an address alone.

@@ -84,7 +84,7 @@ impl Hasher {
     }
 
     /// Whether this is the password of that hash. Without a hash it is wrong, and takes as long: how long it takes
-    /// tells nobody whether there is an account. Each form that an older hash may have been made of is tried.
+    /// reveals to nobody whether there is an account. Each form that an older hash may have been made of is tried.
     ///
     /// # Errors
     /// When the stored hash cannot be read, or there is no memory.

@@ -6,7 +6,6 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bookworm_contracts::rest::identity::Role;
 use bookworm_db::{Db, DbError};
 use bookworm_http::auth::{self, Claims, SignError};
 use bookworm_kernel::Timestamp;
@@ -15,12 +14,17 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    PublicKeys,
-    domain::{Account, KeyRing, SigningKey, fingerprint},
+    domain::{Account, KeyRing, Role, SigningKey, fingerprint},
     store,
 };
 
-/// Signs tokens and keeps the keys.
+/// Whom access tokens are for: the `aud` of each.
+pub const AUDIENCE: &str = "bookworm";
+
+/// Key ids and the 32 bytes of each Ed25519 public key: what a `TokenVerifier` wants.
+pub type PublicKeys = Vec<(String, [u8; 32])>;
+
+/// Signs access tokens, and has the keys for it.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     issuer: String,
@@ -61,7 +65,7 @@ impl Tokens {
         let signer = ring.signer(now);
         let claims = Claims {
             iss: self.issuer.clone(),
-            aud: crate::AUDIENCE.to_owned(),
+            aud: AUDIENCE.to_owned(),
             sub: account.id,
             exp: now.plus(self.lifetime).seconds(),
             iat: now.seconds(),

@@ -1,168 +1,131 @@
 //! Mails as reactions to what happens in the shop.
 //!
-//! A reaction writes a mail into a queue of this service's own database, once for each event. A worker hands queued
-//! mails to the transport, with growing pauses while it fails. So a mail server that is down delays mails and nothing
-//! else, and an event that comes twice is one mail.
+//! A reaction writes a mail into a queue in this role's own database, once for each event. A loop hands queued mails to
+//! the transport, with growing pauses while it fails. So a mail server that is down delays mails and nothing else, and
+//! an event that comes twice is one mail.
 //!
 //! | to change | open |
 //! |---|---|
-//! | a mail's words | `templates/<kind>.txt` and `.html` |
+//! | the text of a mail | `templates/<kind>.txt` and `.html` |
 //! | which event leads to which mail | `reactions.rs` |
 //! | how much mail strangers can cause | `domain/limits.rs`, `features/admit.rs` |
 //! | what waits until its reader has proved the address | `reactions.rs`, `domain/link.rs` |
 //! | when to try again, and when to give up | `features/deliver.rs` |
 //! | how a mail is sent | `transport/` |
+//! | what other roles ask | `grpc.rs` |
 
 mod domain;
 mod features;
+mod grpc;
 mod reactions;
+mod service;
 mod store;
 mod transport;
 
 use std::sync::Arc;
 
-use bookworm_config::{Mail as MailSettings, MailLimits, MailTransport};
+use bookworm_config::Mail as Settings;
 use bookworm_contracts::grpc::notification::mailroom_server::{Mailroom, MailroomServer};
 use bookworm_db::{Db, DbError, Migration};
-use bookworm_kernel::{Clock, TimeZone, Timestamp};
+use bookworm_kernel::{Clock, TimeZone};
 use bookworm_loops::Loop;
 use bookworm_messaging::Consumer;
-use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use crate::transport::{Handover, Outgoing, Transport, TransportError};
-use crate::{
-    domain::Letterhead,
-    transport::{Mailbox, Smtp},
-};
+use crate::service::Notification;
+pub use crate::transport::{Handover, Outgoing, SettingsError, Transport, TransportError};
 
-/// Why the service cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Its database cannot be used.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The mail settings cannot be used.
-    #[error("mail.{0}")]
-    Mail(String),
+/// What the role needs.
+pub struct Dependencies {
+    /// The role's database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The section `mail` of the configuration.
+    pub settings: Settings,
+    /// Takes the mails: [`NotificationService::transport`] makes the one that the settings name.
+    pub transport: Arc<dyn Transport>,
+    /// The shop's name, as mails show it.
+    pub shop_name: String,
+    /// The shop's address on the web, without a slash at its end.
+    pub origin: String,
+    /// Times in mails are this zone's.
+    pub time_zone: TimeZone,
 }
 
-/// The notification service. Cheap to clone.
+/// The notification role. Cheap to clone.
 #[derive(Clone)]
-pub struct NotificationService(Arc<Inner>);
-
-struct Inner {
-    db: Db,
-    clock: Arc<dyn Clock>,
-    transport: Arc<dyn Transport>,
-    letterhead: Letterhead,
-    max_attempts: u32,
-    limits: MailLimits,
-    wake: Notify,
-}
+pub struct NotificationService(Arc<Notification>);
 
 impl NotificationService {
-    /// The service's name, also its database's.
+    /// The role's name, also its database's.
     pub const NAME: &str = "notification";
 
-    /// Brings the schema up to date and prepares the transport that the settings name. `shop_name` and `origin` (the
-    /// shop's address without a slash at its end) appear in the mails, and times in them are `zone`'s.
+    /// The transport that the settings name.
     ///
     /// # Errors
-    /// When the database cannot be migrated, or the SMTP settings cannot be used.
-    pub async fn open(
-        db: Db,
-        settings: &MailSettings,
-        shop_name: &str,
-        origin: &str,
-        zone: TimeZone,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StartError> {
-        let transport: Arc<dyn Transport> = match settings.transport {
-            MailTransport::Mailbox => Arc::new(Mailbox),
-            MailTransport::Smtp => Arc::new(Smtp::new(settings).map_err(StartError::Mail)?),
-        };
-        Self::open_with(db, transport, settings, shop_name, origin, zone, clock).await
+    /// When the SMTP settings cannot be used.
+    pub fn transport(settings: &Settings) -> Result<Arc<dyn Transport>, SettingsError> {
+        transport::of(settings)
     }
 
-    /// As [`open`](Self::open), with a transport of the caller's.
+    /// Brings the schema up to date and starts.
     ///
     /// # Errors
     /// When the database cannot be migrated.
-    pub async fn open_with(
-        db: Db,
-        transport: Arc<dyn Transport>,
-        settings: &MailSettings,
-        shop_name: &str,
-        origin: &str,
-        zone: TimeZone,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StartError> {
+    pub async fn open(dependencies: Dependencies) -> Result<Self, DbError> {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
-        db.migrate(&migrations, clock.now()).await?;
-        let letterhead = Letterhead { shop: shop_name.to_owned(), origin: origin.to_owned(), zone };
-        Ok(Self(Arc::new(Inner {
-            db,
-            clock,
-            transport,
-            letterhead,
-            max_attempts: settings.max_attempts,
-            limits: settings.limits.clone(),
-            wake: Notify::new(),
-        })))
+        dependencies.db.migrate(&migrations, dependencies.clock.now()).await?;
+        Ok(Self(Arc::new(Notification::new(dependencies))))
     }
 
-    /// The routes, without the prefix `/api/v1`.
+    /// Its part of the public API, without the prefix `/api/v1`.
     pub fn api(&self) -> OpenApiRouter {
-        features::routes().with_state(self.clone())
+        features::routes().with_state(self.0.clone())
+    }
+
+    /// What other roles ask.
+    #[must_use]
+    pub fn grpc(&self) -> MailroomServer<impl Mailroom + use<>> {
+        MailroomServer::new(grpc::Server(self.0.clone()))
     }
 
     /// Reactions to other services' events.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
-        vec![reactions::consumer(self.clone())]
-    }
-
-    /// What other services ask.
-    #[must_use]
-    pub fn grpc(&self) -> MailroomServer<impl Mailroom + use<>> {
-        MailroomServer::new(features::admit::Server(self.clone()))
+        vec![reactions::consumer(&self.0)]
     }
 
     /// Its background loops.
     #[must_use]
     pub fn loops(&self) -> Vec<Loop> {
-        let service = self.clone();
+        let notification = self.0.clone();
         vec![
-            Loop::new("notification.queue", move |stop| features::deliver::run(service.clone(), stop)),
-            features::tidy::every_hour(self.clone()),
+            Loop::new("notification.queue", move |stop| features::deliver::run(notification.clone(), stop)),
+            features::tidy::regularly(self.0.clone()),
         ]
     }
 
-    /// Hands every mail whose time has come to the transport; returns how many there were. A worker does so by itself.
+    /// Does once what its loop does: hands every mail that is due to the transport. Returns how many there were.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn deliver(&self) -> Result<usize, DbError> {
-        features::deliver::deliver(self).await
+        features::deliver::deliver(&self.0).await
     }
 
-    /// Forgets what limits count no more, and deletes what waited for a proof in vain; returns how many rows. A worker
-    /// does so by itself.
+    /// Does once what its loop does: deletes what no limit counts any more, and mails that waited for a proof in vain.
+    /// Returns how many rows.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn tidy(&self) -> Result<u64, DbError> {
-        features::tidy::tidy(self).await
+        features::tidy::tidy(&self.0).await
     }
 
-    /// The service's database.
+    /// The role's database.
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.0.db
-    }
-
-    fn now(&self) -> Timestamp {
-        self.0.clock.now()
     }
 }

@@ -1,5 +1,7 @@
 //! Which event leads to a mail.
 
+use std::sync::Arc;
+
 use bookworm_contracts::events::{
     chat::{AnsweredByMail, TranscriptRequested},
     identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
@@ -10,64 +12,64 @@ use bookworm_kernel::{Email, Timestamp};
 use bookworm_messaging::{Consumer, Message, Reaction, ReactionError, Received};
 
 use crate::{
-    NotificationService,
     domain::{
-        self, Leave, Occasion,
+        self, Admission, Occasion,
         limits::Wish,
         link::{self, Token},
     },
+    service::Notification,
     store::{self, ledger::TooMany, proofs},
 };
 
-/// Writes a mail for each event that customers want to hear of.
-pub fn consumer(service: NotificationService) -> Consumer {
+/// Writes a mail for each event that customers are informed of.
+pub fn consumer(service: &Arc<Notification>) -> Consumer {
     Consumer::new("notification.mails")
-        .on(writer::<EmailConfirmationRequested>(&service))
-        .on(writer::<EmailConfirmed>(&service))
-        .on(writer::<PasswordResetRequested>(&service))
-        .on(writer::<OrderConfirmed>(&service))
-        .on(writer::<OrderRejected>(&service))
-        .on(writer::<OrderCancelled>(&service))
-        .on(writer::<OrderShipped>(&service))
-        .on(writer::<OrderRefunded>(&service))
-        .on(writer::<AnsweredByMail>(&service))
-        .on(writer::<TranscriptRequested>(&service))
+        .on(writer::<EmailConfirmationRequested>(service))
+        .on(writer::<EmailConfirmed>(service))
+        .on(writer::<PasswordResetRequested>(service))
+        .on(writer::<OrderConfirmed>(service))
+        .on(writer::<OrderRejected>(service))
+        .on(writer::<OrderCancelled>(service))
+        .on(writer::<OrderShipped>(service))
+        .on(writer::<OrderRefunded>(service))
+        .on(writer::<AnsweredByMail>(service))
+        .on(writer::<TranscriptRequested>(service))
 }
 
 fn writer<M: Message + Occasion>(
-    service: &NotificationService,
+    service: &Arc<Notification>,
 ) -> impl Fn(Received<M>) -> futures::future::BoxFuture<'static, Reaction> + Send + Sync + 'static {
     let service = service.clone();
     move |message| Box::pin(write(service.clone(), message))
 }
 
-async fn write<M: Message + Occasion>(service: NotificationService, message: Received<M>) -> Reaction {
-    let draft = message.body.write(&service.0.letterhead).map_err(failed)?;
-    let (leave, scope) = (message.body.leave(), message.body.wants_proof());
+async fn write<M: Message + Occasion>(service: Arc<Notification>, message: Received<M>) -> Reaction {
+    let draft = message.body.write(&service.letterhead).map_err(failed)?;
+    let (admission, scope) = (message.body.admission(), message.body.wants_proof());
     let token = Token::draw();
-    let request = domain::ask_for_proof(draft.to.clone(), &token, &service.0.letterhead).map_err(failed)?;
-    let (db, now) = (service.db().clone(), service.now());
+    let request = domain::ask_for_proof(draft.to.clone(), &token, &service.letterhead).map_err(failed)?;
+    let (db, now) = (service.db.clone(), service.now());
     message
         .once::<_, DbError, _>(&db, move |tx| {
             Box::pin(async move {
                 let Some(scope) = wanted(tx, scope, &draft.to).await? else {
-                    match service.grant(tx, &leave, draft.kind, &draft.to, now).await? {
+                    match service.grant(tx, &admission, draft.kind, &draft.to, now).await? {
                         Ok(()) => drop(store::queue(tx, &draft, now).await?),
                         Err(too_many) => store::refuse(tx, &draft, &too_many, now).await?,
                     }
-                    tx.after_commit(move || service.0.wake.notify_one());
+                    tx.after_commit(move || service.wake.notify_one());
                     return Ok(());
                 };
-                proofs::hold(tx, &draft, &scope, now, now.plus(link::VALID_FOR)).await?;
+                proofs::store(tx, &draft, &scope, now, now.plus(link::VALID_FOR)).await?;
                 if proofs::link_since(tx, &scope, &draft.to, now.minus(link::ENOUGH_FOR)).await?
-                    || service.grant(tx, &leave, request.kind, &draft.to, now).await?.is_err()
+                    || service.grant(tx, &admission, request.kind, &draft.to, now).await?.is_err()
                 {
                     return Ok(());
                 }
                 let expires_at = now.plus(link::VALID_FOR);
                 proofs::insert_link(tx, &token.hash(), &scope, &draft.to, now, expires_at).await?;
                 store::queue(tx, &request, now).await?;
-                tx.after_commit(move || service.0.wake.notify_one());
+                tx.after_commit(move || service.wake.notify_one());
                 Ok(())
             })
         })
@@ -87,17 +89,17 @@ fn failed(error: askama::Error) -> ReactionError {
     ReactionError::refuse(format!("the template failed: {error}"))
 }
 
-impl NotificationService {
+impl Notification {
     /// Counts a mail that is wanted. A refusal is noted.
     async fn grant(
         &self,
         tx: &Tx,
-        leave: &Leave,
+        admission: &Admission,
         kind: &'static str,
         to: &Email,
         now: Timestamp,
     ) -> Result<Result<(), TooMany>, DbError> {
-        let Leave::Wanted { group, sender, proven } = leave else { return Ok(Ok(())) };
+        let Admission::Counted { group, sender, proven } = admission else { return Ok(Ok(())) };
         let wish = Wish { group: *group, sender, recipient: to, proven: *proven };
         self.admit(tx, wish, kind, now).await
     }

@@ -28,7 +28,7 @@ use bookworm_kernel::{
     BookId, ConversationId, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, TimeZone, Timestamp,
 };
 use bookworm_messaging::{Message, Policy, SharedBus};
-use bookworm_notification::{Handover, NotificationService, Outgoing, Transport, TransportError};
+use bookworm_notification::{Dependencies, Handover, NotificationService, Outgoing, Transport, TransportError};
 use bookworm_testing::{
     Client, NOW, Running, TestDatabases, account, count, eventually, execute, on_every_database, publish, until,
 };
@@ -69,7 +69,7 @@ impl Transport for Postman {
     }
 }
 
-struct House {
+struct Shop {
     service: NotificationService,
     postman: Arc<Postman>,
     clock: Arc<ManualClock>,
@@ -78,32 +78,22 @@ struct House {
     running: Running,
 }
 
-impl House {
+impl Shop {
     async fn open(home: &TestDatabases, max_attempts: u32) -> Self {
         Self::with(home, Mail { max_attempts, ..Mail::default() }).await
     }
 
     async fn with(home: &TestDatabases, settings: Mail) -> Self {
         let (clock, postman) = (bookworm_testing::clock(), Arc::new(Postman::default()));
-        let service = NotificationService::open_with(
-            home.databases.open("notification").await.unwrap(),
-            postman.clone(),
-            &settings,
-            "BookWorm",
-            "https://books.example.org",
-            TimeZone::parse("Europe/Berlin").unwrap(),
-            clock.clone(),
-        )
-        .await
-        .unwrap();
+        let service = open(home, postman.clone(), settings, &clock).await;
         let bus_db = home.databases.open("bus").await.unwrap();
         let bus = bookworm_testing::bus(home, clock.clone()).await;
         let running = react(&service, &bus, &clock);
         Self { service, postman, clock, bus, bus_db, running }
     }
 
-    async fn tell(&self, message: &impl Message) {
-        publish(&self.bus, message).await;
+    async fn publish(&self, message: &impl Message) {
+        bookworm_testing::publish(&self.bus, message).await;
     }
 
     async fn mails(&self) -> i64 {
@@ -118,6 +108,24 @@ impl House {
     fn client(&self) -> Client {
         Client::new(self.service.api().split_for_parts().0)
     }
+}
+
+async fn open(
+    home: &TestDatabases,
+    transport: Arc<dyn Transport>,
+    settings: Mail,
+    clock: &Arc<ManualClock>,
+) -> NotificationService {
+    let dependencies = Dependencies {
+        db: home.databases.open("notification").await.unwrap(),
+        clock: clock.clone(),
+        settings,
+        transport,
+        shop_name: "BookWorm".to_owned(),
+        origin: "https://books.example.org".to_owned(),
+        time_zone: TimeZone::parse("Europe/Berlin").unwrap(),
+    };
+    NotificationService::open(dependencies).await.unwrap()
 }
 
 /// Starts what the service does with messages.
@@ -168,11 +176,11 @@ fn order() -> OrderSummary {
 }
 
 async fn the_confirmation_says_what_was_bought_and_escapes_it(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
-    house.tell(&OrderConfirmed { order: order() }).await;
-    house.until_mails(1).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 1);
-    let mail = house.postman.taken.lock().unwrap()[0].clone();
+    let shop = Shop::open(home, 3).await;
+    shop.publish(&OrderConfirmed { order: order() }).await;
+    shop.until_mails(1).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 1);
+    let mail = shop.postman.taken.lock().unwrap()[0].clone();
     assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("ann@reader.test", "Your order BW-7K3M-92QX is confirmed"));
     insta::allow_duplicates! { insta::assert_snapshot!(mail.text, @r"
     Dear Ann Reader,
@@ -203,20 +211,20 @@ async fn the_confirmation_says_what_was_bought_and_escapes_it(home: &TestDatabas
     Questions? https://books.example.org/contact
     "); }
     assert!(mail.html.contains("&#60;b&#62;Bold&#60;/b&#62;") && !mail.html.contains("<b>Bold"), "{}", mail.html);
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 async fn sums_of_mails_add_up_and_nothing_untrue_is_promised(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
+    let shop = Shop::open(home, 3).await;
     let usd = |amount| Money::new(amount, Currency::USD);
     let taxed = OrderSummary { tax: usd(235), tax_included: true, ..order() };
-    house.tell(&OrderRefunded { order: taxed, amount: usd(400), reason: String::new() }).await;
+    shop.publish(&OrderRefunded { order: taxed, amount: usd(400), reason: String::new() }).await;
     let nothing = usd(0);
     let free = OrderSummary { subtotal: nothing, shipping: nothing, total: nothing, ..order() };
-    house.tell(&OrderCancelled { order: free, reason: String::new(), confirmed: true }).await;
-    house.until_mails(2).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 2);
-    let mails = house.postman.taken.lock().unwrap().clone();
+    shop.publish(&OrderCancelled { order: free, reason: String::new(), confirmed: true }).await;
+    shop.until_mails(2).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 2);
+    let mails = shop.postman.taken.lock().unwrap().clone();
     let about = |word: &str| mails.iter().find(|mail| mail.text.contains(word)).unwrap();
     let refund = about("We’ve refunded");
     assert!(refund.text.contains("  Total     $35.88, including tax $2.35") && !refund.text.contains("  Tax "));
@@ -227,74 +235,72 @@ async fn sums_of_mails_add_up_and_nothing_untrue_is_promised(home: &TestDatabase
         !cancelled.text.contains("If you were charged") && !cancelled.html.contains("If you were charged"),
         "nothing was paid"
     );
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 async fn each_event_is_one_mail_however_often_it_comes(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
+    let shop = Shop::open(home, 3).await;
     let usd = |amount| Money::new(amount, Currency::USD);
-    house
-        .tell(&EmailConfirmed {
-            customer_id: CustomerId::new(),
-            email: Email::parse("ann@reader.test").unwrap(),
-            name: "Ann".to_owned(),
-        })
-        .await;
-    house
-        .tell(&OrderRejected {
-            order: order(),
-            code: "payment_declined".into(),
-            reason: "The card was declined.".into(),
-        })
-        .await;
-    house.tell(&OrderCancelled { order: order(), reason: String::new(), confirmed: true }).await;
-    house.tell(&OrderShipped { order: order(), tracking: Some("1Z".into()) }).await;
-    house.tell(&OrderRefunded { order: order(), amount: usd(400), reason: "a torn page".into() }).await;
-    house.tell(&OrderConfirmed { order: order() }).await;
-    house.until_mails(6).await;
+    shop.publish(&EmailConfirmed {
+        customer_id: CustomerId::new(),
+        email: Email::parse("ann@reader.test").unwrap(),
+        name: "Ann".to_owned(),
+    })
+    .await;
+    shop.publish(&OrderRejected {
+        order: order(),
+        code: "payment_declined".into(),
+        reason: "The card was declined.".into(),
+    })
+    .await;
+    shop.publish(&OrderCancelled { order: order(), reason: String::new(), confirmed: true }).await;
+    shop.publish(&OrderShipped { order: order(), tracking: Some("1Z".into()) }).await;
+    shop.publish(&OrderRefunded { order: order(), amount: usd(400), reason: "a torn page".into() }).await;
+    shop.publish(&OrderConfirmed { order: order() }).await;
+    shop.until_mails(6).await;
     // The bus hands everything out again, as after lost acknowledgements.
     let again = "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
                  SELECT 'notification.mails', seq, 1, 0 FROM bus_messages";
-    execute(&house.bus_db, again, []).await;
-    house.until_mails(6).await;
-    assert_eq!(house.mails().await, 6);
-    assert_eq!(house.service.deliver().await.unwrap(), 6);
-    assert_eq!(house.service.deliver().await.unwrap(), 0, "none is sent twice");
-    house.running.stop().await;
+    execute(&shop.bus_db, again, []).await;
+    shop.until_mails(6).await;
+    assert_eq!(shop.mails().await, 6);
+    assert_eq!(shop.service.deliver().await.unwrap(), 6);
+    assert_eq!(shop.service.deliver().await.unwrap(), 0, "none is sent twice");
+    shop.running.stop().await;
 }
 
 async fn a_mail_waits_longer_each_time_and_is_given_up_in_the_end(home: &TestDatabases) {
-    let house = House::open(home, 2).await;
+    let shop = Shop::open(home, 2).await;
     let later = || TransportError::Later("the mail server cannot be reached".to_owned());
-    house.postman.failures.lock().unwrap().extend([later(), later()]);
-    house.tell(&OrderConfirmed { order: order() }).await;
-    house.until_mails(1).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 1);
-    assert_eq!(house.service.deliver().await.unwrap(), 0, "it is not due yet");
-    house.clock.advance(Duration::from_secs(5));
-    assert_eq!(house.service.deliver().await.unwrap(), 1);
-    assert_eq!(count(house.service.db(), "SELECT COUNT(*) FROM mails WHERE status = 'failed'").await, 1);
-    house.clock.advance(Duration::from_secs(7200));
-    assert_eq!(house.service.deliver().await.unwrap(), 0);
-    house.running.stop().await;
+    shop.postman.failures.lock().unwrap().extend([later(), later()]);
+    shop.publish(&OrderConfirmed { order: order() }).await;
+    shop.until_mails(1).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 1);
+    assert_eq!(shop.service.deliver().await.unwrap(), 0, "it is not due yet");
+    shop.clock.advance(Duration::from_secs(5));
+    assert_eq!(shop.service.deliver().await.unwrap(), 1);
+    assert_eq!(count(shop.service.db(), "SELECT COUNT(*) FROM mails WHERE status = 'failed'").await, 1);
+    shop.clock.advance(Duration::from_secs(7200));
+    assert_eq!(shop.service.deliver().await.unwrap(), 0);
+    shop.running.stop().await;
 }
 
 async fn a_mail_whose_sender_died_is_sent_by_the_next(home: &TestDatabases) {
-    let house = House::open(home, 8).await;
-    house.tell(&OrderConfirmed { order: order() }).await;
-    house.until_mails(1).await;
+    let shop = Shop::open(home, 8).await;
+    shop.publish(&OrderConfirmed { order: order() }).await;
+    shop.until_mails(1).await;
     // A process leased the mail and died.
     let until = NOW.plus(Duration::from_secs(120)).micros();
-    execute(house.service.db(), "UPDATE mails SET due_at = $1", bookworm_db::values![until]).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 0);
-    house.clock.advance(Duration::from_secs(121));
-    assert_eq!(house.service.deliver().await.unwrap(), 1);
-    assert_eq!(house.postman.taken.lock().unwrap().len(), 1);
-    house.running.stop().await;
+    execute(shop.service.db(), "UPDATE mails SET due_at = $1", bookworm_db::values![until]).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 0);
+    shop.clock.advance(Duration::from_secs(121));
+    assert_eq!(shop.service.deliver().await.unwrap(), 1);
+    assert_eq!(shop.postman.taken.lock().unwrap().len(), 1);
+    shop.running.stop().await;
 }
 
 async fn only_administrators_read_a_link_that_sets_a_password(home: &TestDatabases) {
-    let house = House::open(home, 2).await;
+    let shop = Shop::open(home, 2).await;
     let event = PasswordResetRequested {
         customer_id: CustomerId::new(),
         email: Email::parse("ann@reader.test").unwrap(),
@@ -302,19 +308,19 @@ async fn only_administrators_read_a_link_that_sets_a_password(home: &TestDatabas
         token: "the-secret".to_owned(),
         minutes: 60,
     };
-    house.tell(&event).await;
-    house.until_mails(1).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 1);
-    let sent = house.postman.taken.lock().unwrap()[0].clone();
+    shop.publish(&event).await;
+    shop.until_mails(1).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 1);
+    let sent = shop.postman.taken.lock().unwrap()[0].clone();
     assert!(sent.text.contains("https://books.example.org/reset-password?token=the-secret"), "{}", sent.text);
     for (roles, sees) in [(&[Role::Staff][..], false), (&[Role::Staff, Role::Admin], true)] {
         for path in ["/admin/mail".to_owned(), format!("/admin/mail/{}", sent.id)] {
-            let text = house.client().get(&path).caller(account(roles)).send().await.text();
+            let text = shop.client().get(&path).caller(account(roles)).send().await.text();
             assert!(text.contains("password_reset"), "{text}");
             assert_eq!(text.contains("the-secret"), sees, "{text}");
         }
     }
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 /// The words of a mail's HTML part.
@@ -342,7 +348,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 async fn every_mail_says_the_same_in_both_parts_and_why_it_came(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
+    let shop = Shop::open(home, 3).await;
     let usd = |amount| Money::new(amount, Currency::USD);
     let email = || Email::parse("ann@reader.test").unwrap();
     let line = |name: &str, text: &str| TranscriptLine {
@@ -350,60 +356,57 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came(home: &TestDatab
         text: text.to_owned(),
         at: Timestamp::parse("2026-03-01T09:05:00Z").unwrap(),
     };
-    house.tell(&EmailConfirmed { customer_id: CustomerId::new(), email: email(), name: "Ann".to_owned() }).await;
-    house.tell(&OrderConfirmed { order: order() }).await;
+    shop.publish(&EmailConfirmed { customer_id: CustomerId::new(), email: email(), name: "Ann".to_owned() }).await;
+    shop.publish(&OrderConfirmed { order: order() }).await;
     for reason in ["The card was declined.", "The payment was withdrawn. You have not been charged."] {
-        house.tell(&OrderRejected { order: order(), code: "payment_declined".into(), reason: reason.into() }).await;
+        shop.publish(&OrderRejected { order: order(), code: "payment_declined".into(), reason: reason.into() }).await;
     }
     for reason in ["", "Asked by phone"] {
-        house.tell(&OrderCancelled { order: order(), reason: reason.to_owned(), confirmed: true }).await;
-        house.tell(&OrderRefunded { order: order(), amount: usd(400), reason: reason.to_owned() }).await;
+        shop.publish(&OrderCancelled { order: order(), reason: reason.to_owned(), confirmed: true }).await;
+        shop.publish(&OrderRefunded { order: order(), amount: usd(400), reason: reason.to_owned() }).await;
     }
     for tracking in [None, Some("1Z999".to_owned())] {
-        house.tell(&OrderShipped { order: order(), tracking }).await;
+        shop.publish(&OrderShipped { order: order(), tracking }).await;
     }
-    house
-        .tell(&PasswordResetRequested {
-            customer_id: CustomerId::new(),
-            email: email(),
-            name: "Ann".to_owned(),
-            token: "t0ken".to_owned(),
-            minutes: 60,
-        })
-        .await;
-    house
-        .tell(&AnsweredByMail {
-            conversation_id: ConversationId::new(),
-            email: email(),
-            customer_name: "Guest".to_owned(),
-            agent_name: "Jo Helpful".to_owned(),
-            text: "First line\nsecond line".to_owned(),
-            proven: true,
-            sender: String::new(),
-        })
-        .await;
-    house
-        .tell(&TranscriptRequested {
-            conversation_id: ConversationId::new(),
-            email: email(),
-            customer_name: "Ann".to_owned(),
-            started_at: Timestamp::default(),
-            lines: vec![line("Ann", "Hello"), line("Bot", "Hi, I am a bot")],
-            proven: true,
-        })
-        .await;
+    shop.publish(&PasswordResetRequested {
+        customer_id: CustomerId::new(),
+        email: email(),
+        name: "Ann".to_owned(),
+        token: "t0ken".to_owned(),
+        minutes: 60,
+    })
+    .await;
+    shop.publish(&AnsweredByMail {
+        conversation_id: ConversationId::new(),
+        email: email(),
+        customer_name: "Guest".to_owned(),
+        agent_name: "Jo Helpful".to_owned(),
+        text: "First line\nsecond line".to_owned(),
+        proven: true,
+        sender: String::new(),
+    })
+    .await;
+    shop.publish(&TranscriptRequested {
+        conversation_id: ConversationId::new(),
+        email: email(),
+        customer_name: "Ann".to_owned(),
+        started_at: Timestamp::default(),
+        lines: vec![line("Ann", "Hello"), line("Bot", "Hi, I am a bot")],
+        proven: true,
+    })
+    .await;
     let confirm = EmailConfirmationRequested {
         customer_id: CustomerId::new(),
         email: email(),
         token: "t0ken".to_owned(),
         hours: 48,
     };
-    house.tell(&confirm).await;
+    shop.publish(&confirm).await;
     // Not to a proved address: its mail is the link.
-    house.tell(&transcript(ConversationId::new(), "ann@reader.test", false)).await;
-    house.until_mails(16).await;
-    assert_eq!(house.service.deliver().await.unwrap(), 15);
-    let mails = house.postman.taken.lock().unwrap().clone();
+    shop.publish(&transcript(ConversationId::new(), "ann@reader.test", false)).await;
+    shop.until_mails(16).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 15);
+    let mails = shop.postman.taken.lock().unwrap().clone();
     for mail in &mails {
         let (text, html) = (&mail.text, &mail.html);
         assert!(html.contains("<html lang=\"en\">") && html.contains("prefers-color-scheme: dark"), "{html}");
@@ -426,21 +429,13 @@ async fn every_mail_says_the_same_in_both_parts_and_why_it_came(home: &TestDatab
     }
     let transcript = mails.iter().find(|mail| mail.subject.contains("conversation")).unwrap();
     assert!(transcript.text.contains("1 March 2026, 10:05 CET"), "{}", transcript.text);
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 async fn without_a_mail_server_a_mail_is_kept_and_never_called_sent(home: &TestDatabases) {
     let clock = bookworm_testing::clock();
-    let service = NotificationService::open(
-        home.databases.open("notification").await.unwrap(),
-        &bookworm_config::Mail::default(),
-        "BookWorm",
-        "https://books.example.org",
-        TimeZone::UTC,
-        clock.clone(),
-    )
-    .await
-    .unwrap();
+    let settings = Mail::default();
+    let service = open(home, NotificationService::transport(&settings).unwrap(), settings, &clock).await;
     let bus = bookworm_testing::bus(home, clock.clone()).await;
     let running = react(&service, &bus, &clock);
     publish(&bus, &OrderConfirmed { order: order() }).await;
@@ -451,7 +446,7 @@ async fn without_a_mail_server_a_mail_is_kept_and_never_called_sent(home: &TestD
     running.stop().await;
 }
 
-fn said(text: &str) -> TranscriptLine {
+fn line(text: &str) -> TranscriptLine {
     TranscriptLine { name: "Security Team".to_owned(), text: text.to_owned(), at: Timestamp::default() }
 }
 
@@ -461,12 +456,12 @@ fn transcript(conversation_id: ConversationId, to: &str, proven: bool) -> Transc
         email: Email::parse(to).unwrap(),
         customer_name: "Security Team".to_owned(),
         started_at: Timestamp::default(),
-        lines: vec![said("Your account is locked: https://evil.example/login")],
+        lines: vec![line("Your account is locked: https://evil.example/login")],
         proven,
     }
 }
 
-impl House {
+impl Shop {
     /// Subjects and texts of what was sent, in order.
     async fn sent(&self) -> Vec<(String, String)> {
         while self.service.deliver().await.unwrap() > 0 {}
@@ -503,11 +498,11 @@ fn token_in(text: &str) -> String {
 }
 
 async fn a_stranger_gets_a_fixed_text_and_the_rest_only_after_following_the_link(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
+    let shop = Shop::open(home, 3).await;
     let conversation = ConversationId::new();
-    house.tell(&transcript(conversation, "victim@example.org", false)).await;
-    house.until_mails(2).await;
-    let sent = house.sent().await;
+    shop.publish(&transcript(conversation, "victim@example.org", false)).await;
+    shop.until_mails(2).await;
+    let sent = shop.sent().await;
     assert_eq!(sent.len(), 1, "{sent:?}");
     let (to, text) = &sent[0];
     assert_eq!(to, "victim@example.org");
@@ -524,55 +519,55 @@ async fn a_stranger_gets_a_fixed_text_and_the_rest_only_after_following_the_link
         proven: false,
         sender: "somebody".to_owned(),
     };
-    house.tell(&answer).await;
-    house.until_mails(3).await;
-    assert_eq!(house.sent().await.len(), 1, "one link is enough");
+    shop.publish(&answer).await;
+    shop.until_mails(3).await;
+    assert_eq!(shop.sent().await.len(), 1, "one link is enough");
 
     for wrong in ["", "x", &"a".repeat(64)] {
-        assert_eq!(house.confirm(wrong).await, 400, "{wrong}");
+        assert_eq!(shop.confirm(wrong).await, 400, "{wrong}");
     }
     let token = token_in(text);
-    assert_eq!(house.confirm(&token).await, 204);
-    assert_eq!(house.confirm(&token).await, 204, "again changes nothing");
-    let sent = house.sent().await;
+    assert_eq!(shop.confirm(&token).await, 204);
+    assert_eq!(shop.confirm(&token).await, 204, "again changes nothing");
+    let sent = shop.sent().await;
     assert_eq!(sent.len(), 3);
     assert!(sent[1..].iter().any(|(_, text)| text.contains("evil.example")), "what was asked for comes now");
     // From now on this conversation may write there, and no other may.
-    house.tell(&transcript(conversation, "victim@example.org", false)).await;
-    house.until_mails(4).await;
-    assert_eq!(house.sent().await.len(), 4);
-    house.tell(&transcript(ConversationId::new(), "victim@example.org", false)).await;
-    house.until_mails(6).await;
-    let sent = house.sent().await;
+    shop.publish(&transcript(conversation, "victim@example.org", false)).await;
+    shop.until_mails(4).await;
+    assert_eq!(shop.sent().await.len(), 4);
+    shop.publish(&transcript(ConversationId::new(), "victim@example.org", false)).await;
+    shop.until_mails(6).await;
+    let sent = shop.sent().await;
     assert!(sent.len() == 5 && !sent[4].1.contains("evil"), "{sent:?}");
     // What nobody asks for is deleted.
-    house.clock.advance(Duration::from_secs(73 * 3600));
-    assert_eq!(house.confirm(&token_in(&sent[4].1)).await, 400);
-    house.service.tidy().await.unwrap();
-    assert_eq!(house.statuses().await, ["sent"; 5]);
-    house.running.stop().await;
+    shop.clock.advance(Duration::from_secs(73 * 3600));
+    assert_eq!(shop.confirm(&token_in(&sent[4].1)).await, 400);
+    shop.service.tidy().await.unwrap();
+    assert_eq!(shop.statuses().await, ["sent"; 5]);
+    shop.running.stop().await;
 }
 
 async fn a_confirmed_address_gets_its_transcript_at_once(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
-    house.tell(&transcript(ConversationId::new(), "ann@reader.test", true)).await;
-    house.until_mails(1).await;
-    let sent = house.sent().await;
+    let shop = Shop::open(home, 3).await;
+    shop.publish(&transcript(ConversationId::new(), "ann@reader.test", true)).await;
+    shop.until_mails(1).await;
+    let sent = shop.sent().await;
     assert!(sent.len() == 1 && sent[0].1.contains("Your account is locked"), "{sent:?}");
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 async fn the_mail_that_confirms_an_address_holds_no_word_of_whoever_named_it(home: &TestDatabases) {
-    let house = House::open(home, 3).await;
+    let shop = Shop::open(home, 3).await;
     let email = Email::parse("victim@example.org").unwrap();
     let (customer_id, token) = (CustomerId::new(), "the-secret".to_owned());
-    house.tell(&EmailConfirmationRequested { customer_id, email, token, hours: 48 }).await;
-    house.until_mails(1).await;
-    let sent = house.sent().await;
+    shop.publish(&EmailConfirmationRequested { customer_id, email, token, hours: 48 }).await;
+    shop.until_mails(1).await;
+    let sent = shop.sent().await;
     let text = &sent[0].1;
     assert!(text.starts_with("Hello,\n") && text.contains("https://books.example.org/confirm-email?token=the-secret"));
     assert!(text.contains("If you didn't create an account, ignore this email"), "{text}");
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 fn small() -> MailQuota {
@@ -584,72 +579,62 @@ fn limited() -> Mail {
 }
 
 async fn limits_hold_for_senders_mailboxes_and_all_and_outlive_a_restart(home: &TestDatabases) {
-    let house = House::with(home, limited()).await;
+    let shop = Shop::with(home, limited()).await;
     let to = |n: u32| format!("v{n}@example.org");
     for n in 0..3 {
-        assert!(house.admit("chat_transcript", "a", &to(n), false).await.granted, "{n}");
+        assert!(shop.admit("chat_transcript", "a", &to(n), false).await.granted, "{n}");
     }
-    let refused = house.admit("chat_transcript", "a", &to(9), false).await;
+    let refused = shop.admit("chat_transcript", "a", &to(9), false).await;
     assert_eq!((refused.granted, refused.limit.as_str()), (false, "sender"));
     assert!(refused.wait_seconds > 3000 && refused.wait_seconds <= 3901, "{refused:?}");
-    assert!(house.admit("chat_transcript", "b", "V1+x@Example.org", false).await.granted);
-    let refused = house.admit("chat_transcript", "c", "v1+y@example.org", false).await;
+    assert!(shop.admit("chat_transcript", "b", "V1+x@Example.org", false).await.granted);
+    let refused = shop.admit("chat_transcript", "c", "v1+y@example.org", false).await;
     assert_eq!((refused.granted, refused.limit.as_str()), (false, "recipient"), "one mailbox, however it is written");
-    assert!(house.admit("confirm_email", "a", &to(0), false).await.granted, "other mails have limits of their own");
+    assert!(shop.admit("confirm_email", "a", &to(0), false).await.granted, "other mails have limits of their own");
     // All together: six an hour, of which four are taken.
     for n in 20..22 {
-        assert!(house.admit("chat_transcript", &format!("s{n}"), &to(n), false).await.granted);
+        assert!(shop.admit("chat_transcript", &format!("s{n}"), &to(n), false).await.granted);
     }
-    let refused = house.admit("chat_transcript", "s30", &to(30), false).await;
+    let refused = shop.admit("chat_transcript", "s30", &to(30), false).await;
     assert_eq!((refused.granted, refused.limit.as_str()), (false, "all"));
-    assert!(house.admit("chat_transcript", "s31", &to(31), true).await.granted, "a proved address is no stranger's");
+    assert!(shop.admit("chat_transcript", "s31", &to(31), true).await.granted, "a proved address is no stranger's");
 
     // The same database, another process.
-    let again = NotificationService::open_with(
-        house.service.db().clone(),
-        house.postman.clone(),
-        &limited(),
-        "BookWorm",
-        "https://books.example.org",
-        TimeZone::UTC,
-        house.clock.clone(),
-    )
-    .await
-    .unwrap();
-    let house = House { service: again, ..house };
-    assert!(!house.admit("chat_transcript", "a", &to(9), false).await.granted);
-    house.clock.advance(Duration::from_secs(3901));
-    assert!(house.admit("chat_transcript", "a", &to(9), false).await.granted, "an hour later");
-    let refusals = house.client().get("/admin/mail/refusals").caller(account(&[Role::Staff])).send().await.body;
+    let again = open(home, shop.postman.clone(), limited(), &shop.clock).await;
+    let shop = Shop { service: again, ..shop };
+    assert!(!shop.admit("chat_transcript", "a", &to(9), false).await.granted);
+    shop.clock.advance(Duration::from_secs(3901));
+    assert!(shop.admit("chat_transcript", "a", &to(9), false).await.granted, "an hour later");
+    let refusals = shop.client().get("/admin/mail/refusals").caller(account(&[Role::Staff])).send().await.body;
     let counts: Vec<_> =
         refusals.as_array().unwrap().iter().map(|r| (r["limit"].as_str(), r["count"].as_u64())).collect();
     assert_eq!(counts, [(Some("all"), Some(1)), (Some("recipient"), Some(1)), (Some("sender"), Some(2))]);
 
-    house.clock.advance(Duration::from_secs(27 * 3600));
-    assert!(house.service.tidy().await.unwrap() > 0, "what counts no more is forgotten");
-    house.running.stop().await;
+    shop.clock.advance(Duration::from_secs(27 * 3600));
+    assert!(shop.service.tidy().await.unwrap() > 0, "what counts no more is forgotten");
+    shop.running.stop().await;
 }
 
 async fn many_at_once_get_no_more_than_the_limit(home: &TestDatabases) {
-    let house = House::with(home, limited()).await;
+    let shop = Shop::with(home, limited()).await;
     let asked = (0..20).map(|n| {
-        let house = &house;
-        async move { house.admit("password_reset", "a", &format!("v{n}@example.org"), false).await.granted }
+        let shop = &shop;
+        async move { shop.admit("password_reset", "a", &format!("v{n}@example.org"), false).await.granted }
     });
     let granted = futures::future::join_all(asked).await.into_iter().filter(|granted| *granted).count();
     assert_eq!(granted, 3);
-    house.running.stop().await;
+    shop.running.stop().await;
 }
 
 async fn orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kept_for_staff(home: &TestDatabases) {
-    let house = House::with(home, limited()).await;
+    let shop = Shop::with(home, limited()).await;
     for _ in 0..4 {
         let order = OrderSummary { placed_from: Some("a".to_owned()), ..order() };
-        house.tell(&OrderConfirmed { order }).await;
+        shop.publish(&OrderConfirmed { order }).await;
     }
-    house.tell(&OrderShipped { order: order(), tracking: None }).await;
-    house.until_mails(5).await;
-    assert_eq!(house.sent().await.len(), 3, "two confirmations, and what the shop itself writes");
-    assert_eq!(house.statuses().await, ["refused", "refused", "sent", "sent", "sent"]);
-    house.running.stop().await;
+    shop.publish(&OrderShipped { order: order(), tracking: None }).await;
+    shop.until_mails(5).await;
+    assert_eq!(shop.sent().await.len(), 3, "two confirmations, and what the shop itself writes");
+    assert_eq!(shop.statuses().await, ["refused", "refused", "sent", "sent", "sent"]);
+    shop.running.stop().await;
 }

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 
 /// How long a page waits for one answer of the API. Checkout is the slowest: it waits for the payment provider.
-const PATIENCE: Duration = Duration::from_secs(20);
+const API_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest answer that a page reads.
 const LONGEST_ANSWER: usize = 8 << 20;
 
@@ -71,7 +71,7 @@ impl Caller {
                 passed_on.insert(name, value.clone());
             }
         }
-        // Ids that the request came without were given to it at the door.
+        // Ids that the request came without were given to it by the gateway.
         if let Some(context) = RequestContext::current() {
             context.write(&mut passed_on);
         }
@@ -148,7 +148,7 @@ impl ProblemLine {
 }
 
 impl ProblemBody {
-    /// What to tell a person: the detail, or the title when there is none.
+    /// The message for a person: the detail, or the title when there is none.
     #[must_use]
     pub fn message(&self) -> &str {
         match &self.detail {
@@ -161,7 +161,7 @@ impl ProblemBody {
 /// Why the API did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
-    /// It said no.
+    /// It refused.
     #[error("the API refused with {} {}", .0.status, .0.code)]
     Problem(Box<ProblemBody>),
     /// No answer in time, or one that makes no sense.
@@ -179,7 +179,7 @@ impl ApiError {
         }
     }
 
-    /// What to tell a person.
+    /// The message for a person.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
@@ -338,7 +338,7 @@ impl ApiClient {
             let body = to_bytes(body, LONGEST_ANSWER).await.map_err(|_| ApiError::Unreachable)?;
             Ok(Answer { status: parts.status, headers: parts.headers, body })
         };
-        let answer = tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| ApiError::Unreachable)??;
+        let answer = tokio::time::timeout(API_TIMEOUT, exchange).await.map_err(|_| ApiError::Unreachable)??;
         if answer.status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
     }
 

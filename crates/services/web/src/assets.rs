@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::{Web, pages::info};
+use crate::{pages::info, service::Web};
 
 /// A file of the bundle.
 pub(crate) struct Asset {

@@ -17,7 +17,7 @@ use crate::{
 /// Why a page cannot be shown.
 #[derive(Debug, Clone)]
 pub(crate) enum PageError {
-    /// The API said no, or nothing.
+    /// The API refused, or did not answer.
     Api(ApiError),
     NotFound,
     MethodNotAllowed,
@@ -98,11 +98,11 @@ impl PageError {
     }
 
     fn words(&self, status: StatusCode, problem: Option<&ProblemBody>) -> (&'static str, String) {
-        let said = problem.map(|problem| match problem.errors.as_slice() {
+        let detail = problem.map(|problem| match problem.errors.as_slice() {
             [] => problem.message().to_owned(),
             [error, ..] => words::of_field(error),
         });
-        let said = said.filter(|message| !message.is_empty());
+        let detail = detail.filter(|message| !message.is_empty());
         match (self, status) {
             (Self::Csrf, _) => (
                 "This form has expired",
@@ -137,7 +137,7 @@ impl PageError {
                     .to_owned(),
             ),
             (_, status) if status.is_client_error() => {
-                ("That didn’t work", said.unwrap_or_else(|| "We couldn’t understand that request.".to_owned()))
+                ("That didn’t work", detail.unwrap_or_else(|| "We couldn’t understand that request.".to_owned()))
             }
             _ => (
                 "Something went wrong on our side",

@@ -13,7 +13,7 @@ pub(crate) enum Tone {
     Problem,
 }
 
-/// Something to tell once.
+/// A message that is shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flash {
     pub(crate) tone: Tone,

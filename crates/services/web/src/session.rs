@@ -22,13 +22,13 @@ use serde::Deserialize;
 use time::Duration;
 
 use crate::{
-    Web,
     api::{ApiClient, ApiError, ApiResult, BasketAnswer, Caller},
     csrf,
     error::{Failure, PageError},
     flash::Flash,
     form::{Fields, LARGEST_FILE},
     layout::Shell,
+    service::Web,
     view::Calendar,
 };
 
@@ -220,8 +220,8 @@ impl Visitor {
 
     /// How dates and times are shown on this page.
     pub(crate) fn calendar(&self) -> Calendar {
-        let settings = &self.0.web.settings;
-        Calendar { zone: settings.time_zone, now: settings.clock.now() }
+        let web = &self.0.web;
+        Calendar { zone: web.settings.time_zone, now: web.clock.now() }
     }
 
     /// The parts of the shop that cannot work now, each with what is wrong. For staff.
@@ -230,14 +230,14 @@ impl Visitor {
         Ok(health.checks.into_iter().filter(|(_, answer)| answer != "ok").collect())
     }
 
-    /// Tells something on the next page.
-    pub(crate) fn tell(&self, flash: &Flash) {
+    /// Shows a message on the next page.
+    pub(crate) fn flash(&self, flash: &Flash) {
         let text = flash.to_cookie(&self.0.web.settings.secret);
         self.set(FLASH, text, true, Some(Duration::minutes(1)));
     }
 
     /// Keeps a guest's basket and how many books are in it.
-    pub(crate) fn keep_basket(&self, answer: &BasketAnswer) {
+    pub(crate) fn store_basket(&self, answer: &BasketAnswer) {
         if self.0.account.is_some() {
             self.drop_guest_basket();
         } else if let Some(token) = &answer.token
@@ -245,18 +245,18 @@ impl Visitor {
         {
             self.set(BASKET, token.clone(), true, Some(REMEMBERED));
         }
-        self.keep_count(count(&answer.basket));
+        self.store_count(count(&answer.basket));
     }
 
     /// The number that the header of every page shows.
-    pub(crate) fn keep_count(&self, count: u32) {
+    pub(crate) fn store_count(&self, count: u32) {
         if count != self.0.basket_count {
             self.set(COUNT, count.to_string(), false, Some(REMEMBERED));
         }
     }
 
     /// Signs in: the tokens go into cookies that scripts cannot read.
-    pub(crate) fn keep_tokens(&self, tokens: &TokenResponse) {
+    pub(crate) fn store_tokens(&self, tokens: &TokenResponse) {
         let lifetime = i64::try_from(tokens.expires_in).unwrap_or(i64::MAX).saturating_sub(MARGIN).max(1);
         self.set(ACCESS, tokens.access_token.clone(), true, Some(Duration::seconds(lifetime)));
         self.set(REFRESH, tokens.refresh_token.clone(), true, Some(REMEMBERED));
@@ -275,7 +275,7 @@ impl Visitor {
         self.forget(REFRESH);
     }
 
-    pub(crate) fn keep_theme(&self, theme: Theme) {
+    pub(crate) fn store_theme(&self, theme: Theme) {
         match theme {
             Theme::System => self.forget(THEME),
             chosen => self.set(THEME, chosen.as_str().to_owned(), false, Some(Duration::days(365))),
@@ -412,7 +412,7 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
     }
     match &session.renewal {
         Renewal::None => {}
-        Renewal::Renewed(tokens) => visitor.keep_tokens(tokens),
+        Renewal::Renewed(tokens) => visitor.store_tokens(tokens),
         Renewal::Ended => visitor.drop_tokens(),
     }
 
@@ -459,7 +459,7 @@ async fn check_form(visitor: &Visitor, parts: &Parts, body: Body) -> Result<Fiel
     if own { Ok(fields) } else { Err(PageError::Csrf) }
 }
 
-/// Reads a form with a file. What is too large is read on for a while and thrown away: a browser that is not heard out
+/// Reads a form with a file. What is too large is read on for a while and thrown away: a browser whose upload is cut off
 /// shows a broken connection in place of the answer.
 async fn read_upload(mut body: Body) -> Result<Bytes, PageError> {
     let size = HttpBody::size_hint(&body).lower();

@@ -72,7 +72,7 @@ impl Shelf {
         self.subjects.try_get_with((), load).await.map_err(|error| (*error).clone())
     }
 
-    /// Whether readers have rated any book. No, as long as nobody can tell.
+    /// Whether readers have rated any book. No, as long as that is not known.
     pub(crate) async fn is_rated(&self, api: &ApiClient, caller: &Caller) -> bool {
         let best = [("sort", "rating"), ("limit", "1")];
         let load = async {

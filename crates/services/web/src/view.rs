@@ -149,8 +149,8 @@ pub(crate) struct Calendar {
 impl Calendar {
     /// `<time>today, 17:15</time>`, as HTML; the exact time with its zone is in its title.
     pub(crate) fn time(&self, at: &Timestamp) -> String {
-        let (said, exact) = (self.zone.relative(*at, self.now), self.zone.date_time_zone(*at));
-        format!("<time datetime=\"{at}\" title=\"{exact}\">{said}</time>")
+        let (shown, exact) = (self.zone.relative(*at, self.now), self.zone.date_time_zone(*at));
+        format!("<time datetime=\"{at}\" title=\"{exact}\">{shown}</time>")
     }
 
     /// `<time>29 November 2026</time>`, as HTML.

@@ -1,7 +1,19 @@
 use std::{collections::BTreeSet, fmt};
 
-use bookworm_contracts::rest::identity::{Account as View, Role};
 use bookworm_kernel::{CustomerId, Email};
+
+/// What an account may do beyond buying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    /// Every account.
+    Customer,
+    /// Answers support chats.
+    Agent,
+    /// Manages the catalogue, stock and orders.
+    Staff,
+    /// Everything, and gives roles to others.
+    Admin,
+}
 
 /// Somebody with an account.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,19 +30,6 @@ pub(crate) struct Account {
     pub password_hash: String,
     /// Whether its owner proved that the address is theirs.
     pub email_confirmed: bool,
-}
-
-impl Account {
-    /// The account as its owner, and an admin, may see it.
-    pub fn view(&self) -> View {
-        View {
-            id: self.id,
-            email: self.email.shown(),
-            name: self.name.clone(),
-            roles: self.roles.iter().copied().collect(),
-            email_confirmed: self.email_confirmed,
-        }
-    }
 }
 
 impl fmt::Debug for Account {

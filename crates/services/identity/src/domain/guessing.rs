@@ -4,7 +4,7 @@
 //! twice as long after each further failure, up to a limit. So a stranger who guesses slows down only their own
 //! address: the owner signs in from theirs as ever, stays signed in everywhere by refresh tokens, which no failure
 //! touches, and even behind the same address never waits longer than the limit. Addresses that do not exist are
-//! counted like those that do, so that the answer tells nothing.
+//! counted like those that do, so that the answer reveals nothing.
 //!
 //! Who tries many accounts from one address meets the second limit: failures of an address in a minute, whatever the
 //! account. An address is an IPv4 address or an IPv6 network of 64 bits, which is what one customer of a provider has.

@@ -8,7 +8,7 @@ mod opaque;
 mod password;
 mod session;
 
-pub(crate) use account::{Account, with_customer};
+pub(crate) use account::{Account, Role, with_customer};
 pub(crate) use guessing::{AddressLimit, Backoff, Failures};
 pub(crate) use keys::{KeyRing, SigningKey};
 pub(crate) use link::LinkPurpose;

@@ -1,17 +1,13 @@
-use std::{
-    hash::{BuildHasher, RandomState},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::net::IpAddr;
 
 use bookworm_db::DbError;
 use bookworm_http::{ClientAddress, Problem, Result};
 use bookworm_kernel::{Email, ErrorCode};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{
-    IdentityService,
     domain::{Failures, fingerprint},
+    service::Identity,
     store,
 };
 
@@ -33,33 +29,12 @@ pub(crate) struct Attempt {
     _turn: OwnedMutexGuard<()>,
 }
 
-/// Turns for pairs of account and client. Pairs that share one wait for each other, which does no harm.
-#[derive(Debug)]
-pub(crate) struct AttemptTurns {
-    turns: Vec<Arc<Mutex<()>>>,
-    /// With a key of its own, so that nobody can aim at somebody else's turn.
-    hasher: RandomState,
-}
-
-impl Default for AttemptTurns {
-    fn default() -> Self {
-        Self { turns: (0..1024).map(|_| Arc::default()).collect(), hasher: RandomState::new() }
-    }
-}
-
-impl AttemptTurns {
-    fn of(&self, account: &str, client: &str) -> Arc<Mutex<()>> {
-        let hash = self.hasher.hash_one((account, client));
-        Arc::clone(&self.turns[hash as usize % self.turns.len()])
-    }
-}
-
 enum Outcome {
     Go,
     Wait(std::time::Duration),
 }
 
-impl IdentityService {
+impl Identity {
     /// Begins an attempt for the account that somebody claims to have.
     ///
     /// # Errors
@@ -68,16 +43,16 @@ impl IdentityService {
         let key = Email::parse(claimed).map_or_else(|_| claimed.trim().to_lowercase(), |email| email.key());
         let account = fingerprint(key.as_bytes());
         let client = fingerprint(ClientAddress(address).network().to_string().as_bytes());
-        let turn = tokio::time::timeout(TURN, self.0.turns.of(&account, &client).lock_owned());
+        let turn = tokio::time::timeout(TURN, self.turns.of(&account, &client).lock_owned());
         let turn = turn.await.map_err(|_| too_many(std::time::Duration::from_secs(1)))?;
         let now = self.now();
         let limited = self.addresses().attempt(address, now);
         if let Err(wait) = limited {
             return Err(too_many(wait));
         }
-        let (counted, backoff) = ((account.clone(), client.clone()), self.0.backoff);
+        let (counted, backoff) = ((account.clone(), client.clone()), self.backoff);
         let outcome = self
-            .db()
+            .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     let before = store::lock_failures(tx, &counted.0, &counted.1).await?;

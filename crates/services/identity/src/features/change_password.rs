@@ -1,16 +1,17 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::IntoResponse};
 use bookworm_contracts::rest::identity::{ChangePasswordRequest, TokenResponse};
 use bookworm_db::DbError;
-use bookworm_http::{ApiJson, Problem, Result, Validator, auth::Signed, openapi::ProblemResponses};
+use bookworm_http::{ApiJson, ClientAddress, Problem, Result, Validator, auth::Signed, openapi::ProblemResponses};
 use bookworm_kernel::{ErrorCode, FieldError};
 use http::{HeaderValue, header};
 
 use super::sign_in::start_session;
 use crate::{
-    IdentityService,
-    client::ClientAddress,
     domain::{LinkPurpose, RefreshToken, check_password},
     hasher::Checked,
+    service::Identity,
     store,
 };
 
@@ -25,7 +26,7 @@ use crate::{
     security(("bearer" = []))
 )]
 pub(crate) async fn change_password(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     Signed(caller): Signed,
     ClientAddress(address): ClientAddress,
     ApiJson(request): ApiJson<ChangePasswordRequest>,
@@ -37,16 +38,16 @@ pub(crate) async fn change_password(
     let attempt = service.begin_attempt(account.email.as_str(), address).await?;
     let old_hash = account.password_hash.clone();
     let failed = |error| Problem::internal(&error);
-    let checked = service.0.hasher.check(request.current_password, Some(old_hash.clone())).await.map_err(failed)?;
+    let checked = service.hasher.check(request.current_password, Some(old_hash.clone())).await.map_err(failed)?;
     if checked == Checked::Wrong {
         return Err(Problem::validation(vec![FieldError::new("/current_password", "is not your password")]));
     }
     service.attempt_succeeded(&attempt);
-    let new_hash = service.0.hasher.hash(request.new_password).await.map_err(failed)?;
+    let new_hash = service.hasher.hash(request.new_password).await.map_err(failed)?;
     let (refresh, now, id) = (RefreshToken::new(), service.now(), account.id);
     let token = service.new_token(&refresh, now, now);
     let changed = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 if !store::set_password(tx, id, &old_hash, &new_hash).await? {

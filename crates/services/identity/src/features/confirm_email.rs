@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::{
     events::identity::{EmailConfirmationRequested, EmailConfirmed},
@@ -10,8 +12,8 @@ use http::StatusCode;
 
 use super::attempt::too_many;
 use crate::{
-    IdentityService,
     domain::{Account, LinkPurpose, RefreshToken},
+    service::Identity,
     store,
 };
 
@@ -33,7 +35,7 @@ enum Outcome {
     responses((status = 204, description = "The address is confirmed"), ProblemResponses)
 )]
 pub(crate) async fn confirm_email(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     ClientAddress(address): ClientAddress,
     Origin(cause): Origin,
     ApiJson(request): ApiJson<EmailConfirmation>,
@@ -42,9 +44,9 @@ pub(crate) async fn confirm_email(
     service.addresses().attempt(address, now).map_err(too_many)?;
     let worthless = || Problem::validation(vec![FieldError::new("/token", "has expired: ask for a new link")]);
     let hash = RefreshToken::parse(request.token.trim()).ok_or_else(worthless)?.hash();
-    let outbox = service.outbox().clone();
+    let outbox = service.outbox.clone();
     let outcome = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 let Some(id) = store::account_of_link(tx, LinkPurpose::ConfirmEmail, &hash, now).await? else {
@@ -79,7 +81,7 @@ pub(crate) async fn confirm_email(
     security(("bearer" = []))
 )]
 pub(crate) async fn send_again(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     Signed(caller): Signed,
     from: ClientAddress,
     Origin(cause): Origin,
@@ -89,9 +91,9 @@ pub(crate) async fn send_again(
         return Ok(StatusCode::ACCEPTED);
     }
     service.may_mail(KIND, from, &account.email, false, &cause).await?;
-    let (outbox, now) = (service.outbox().clone(), service.now());
+    let (outbox, now) = (service.outbox.clone(), service.now());
     service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| Box::pin(async move { ask(tx, &outbox, &account, &cause, now).await }))
         .await?;
     Ok(StatusCode::ACCEPTED)

@@ -1,13 +1,12 @@
 use std::fmt;
 
 use bookworm_config::Secret;
-use bookworm_contracts::rest::identity::Role;
 use bookworm_db::DbError;
 use bookworm_kernel::{CustomerId, Email, InvalidEmail};
 
 use crate::{
-    IdentityService,
-    domain::{Account, check_length, readable_password, with_customer},
+    domain::{Account, Role, check_length, readable_password, with_customer},
+    service::Identity,
     store,
 };
 
@@ -47,11 +46,11 @@ pub enum AdminError {
 }
 
 pub(crate) async fn ensure_admin(
-    service: &IdentityService,
+    service: &Identity,
     email: Option<&str>,
     password: Option<&Secret>,
 ) -> Result<Option<PrintedOnce>, AdminError> {
-    if store::any_admin(service.db().read()).await? {
+    if store::any_admin(service.db.read()).await? {
         return Ok(None);
     }
     let email = Email::parse(email.unwrap_or(DEFAULT_EMAIL)).map_err(AdminError::Email)?;
@@ -59,7 +58,7 @@ pub(crate) async fn ensure_admin(
         check_length(password.expose()).map_err(|error| AdminError::Password(error.to_string()))?;
     }
     let chosen = password.map_or_else(readable_password, |password| password.expose().to_owned());
-    let hash = service.0.hasher.hash(chosen.clone()).await.map_err(|error| AdminError::Hash(Box::new(error)))?;
+    let hash = service.hasher.hash(chosen.clone()).await.map_err(|error| AdminError::Hash(Box::new(error)))?;
     let roles = with_customer([Role::Admin]);
     let account = Account {
         id: CustomerId::new(),
@@ -72,7 +71,7 @@ pub(crate) async fn ensure_admin(
     };
     let now = service.now();
     let is_new = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 if store::insert_account(tx, &account, now).await? {

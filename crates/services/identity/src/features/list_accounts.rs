@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::{
     Page,
@@ -9,7 +11,8 @@ use bookworm_http::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{IdentityService, domain::Account, store};
+use super::{role, view};
+use crate::{service::Identity, store};
 
 /// Which accounts to list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -35,7 +38,7 @@ pub(crate) struct Wanted {
     security(("bearer" = ["admin"]))
 )]
 pub(crate) async fn list_accounts(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     _admin: AdminOnly,
     ApiQuery(wanted): ApiQuery<Wanted>,
 ) -> Result<ApiJson<Page<View>>> {
@@ -43,8 +46,8 @@ pub(crate) async fn list_accounts(
     let text = valid.optional_text("/q", wanted.q.as_deref(), 1..=200);
     valid.finish()?;
     let limit = wanted.page.limit()?;
-    let filter = store::AccountFilter { text, role: wanted.role, before: wanted.page.after::<Uuid>()? };
-    let rows = store::page(service.db().read(), &filter, limit + 1).await?;
+    let filter = store::AccountFilter { text, role: wanted.role.map(role), before: wanted.page.after::<Uuid>()? };
+    let rows = store::page(service.db.read(), &filter, limit + 1).await?;
     let (rows, next) = cursor::page(rows, limit, |account| account.id.uuid());
-    Ok(ApiJson(Page { items: rows.iter().map(Account::view).collect(), next }))
+    Ok(ApiJson(Page { items: rows.iter().map(view).collect(), next }))
 }

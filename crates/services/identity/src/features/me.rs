@@ -1,16 +1,18 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::identity::{Account as View, UpdateAccountRequest};
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Result, Validator, auth::Signed, openapi::ProblemResponses};
 use bookworm_kernel::CustomerId;
 
-use super::invalid_token;
-use crate::{IdentityService, domain::Account, store};
+use super::{invalid_token, view};
+use crate::{domain::Account, service::Identity, store};
 
-impl IdentityService {
+impl Identity {
     /// The account of a signed-in caller.
     pub(crate) async fn account(&self, id: CustomerId) -> Result<Account> {
-        let account = store::by_id(self.db().read(), id).await?;
+        let account = store::by_id(self.db.read(), id).await?;
         account.ok_or_else(|| invalid_token("The account does not exist any more."))
     }
 }
@@ -21,8 +23,8 @@ impl IdentityService {
     responses((status = 200, description = "The account", body = View), ProblemResponses),
     security(("bearer" = []))
 )]
-pub(crate) async fn view_me(State(service): State<IdentityService>, Signed(caller): Signed) -> Result<ApiJson<View>> {
-    Ok(ApiJson(service.account(caller.id).await?.view()))
+pub(crate) async fn view_me(State(service): State<Arc<Identity>>, Signed(caller): Signed) -> Result<ApiJson<View>> {
+    Ok(ApiJson(view(&service.account(caller.id).await?)))
 }
 
 /// Changes the caller's name
@@ -34,7 +36,7 @@ pub(crate) async fn view_me(State(service): State<IdentityService>, Signed(calle
     security(("bearer" = []))
 )]
 pub(crate) async fn update_me(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     Signed(caller): Signed,
     ApiJson(request): ApiJson<UpdateAccountRequest>,
 ) -> Result<ApiJson<View>> {
@@ -44,9 +46,6 @@ pub(crate) async fn update_me(
     let mut account = service.account(caller.id).await?;
     account.name.clone_from(&name);
     let id = caller.id;
-    service
-        .db()
-        .transact::<_, DbError, _>(move |tx| Box::pin(async move { store::rename(tx, id, &name).await }))
-        .await?;
-    Ok(ApiJson(account.view()))
+    service.db.transact::<_, DbError, _>(move |tx| Box::pin(async move { store::rename(tx, id, &name).await })).await?;
+    Ok(ApiJson(view(&account)))
 }

@@ -4,10 +4,9 @@ pub(crate) mod attempt;
 mod change_password;
 mod confirm_email;
 pub(crate) mod ensure_admin;
+pub(crate) mod guest_basket;
 mod list_accounts;
-mod mail;
 mod me;
-mod merge_basket;
 mod refresh;
 mod register;
 pub(crate) mod reset_password;
@@ -19,14 +18,20 @@ pub(crate) mod tidy;
 mod token;
 pub(crate) mod well_known;
 
+use std::sync::Arc;
+
+use bookworm_contracts::rest::identity::{self as rest, Account as View};
 use bookworm_http::Problem;
 use bookworm_kernel::ErrorCode;
 use http::{HeaderValue, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::IdentityService;
+use crate::{
+    domain::{Account, Role},
+    service::Identity,
+};
 
-pub(crate) fn routes() -> OpenApiRouter<IdentityService> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Identity>> {
     OpenApiRouter::new()
         .routes(routes!(register::register))
         .routes(routes!(token::token))
@@ -40,6 +45,36 @@ pub(crate) fn routes() -> OpenApiRouter<IdentityService> {
         .routes(routes!(reset_password::confirm_reset))
         .routes(routes!(list_accounts::list_accounts))
         .routes(routes!(set_roles::set_roles))
+}
+
+/// The account as its owner, and an admin, may see it.
+fn view(account: &Account) -> View {
+    View {
+        id: account.id,
+        email: account.email.shown(),
+        name: account.name.clone(),
+        roles: account.roles.iter().copied().map(shown_role).collect(),
+        email_confirmed: account.email_confirmed,
+    }
+}
+
+fn shown_role(role: Role) -> rest::Role {
+    match role {
+        Role::Customer => rest::Role::Customer,
+        Role::Agent => rest::Role::Agent,
+        Role::Staff => rest::Role::Staff,
+        Role::Admin => rest::Role::Admin,
+    }
+}
+
+/// A role that a request names.
+fn role(named: rest::Role) -> Role {
+    match named {
+        rest::Role::Customer => Role::Customer,
+        rest::Role::Agent => Role::Agent,
+        rest::Role::Staff => Role::Staff,
+        rest::Role::Admin => Role::Admin,
+    }
 }
 
 /// The token proves nothing: of an account that is gone, or a refresh token that is used up.

@@ -1,11 +1,13 @@
+use std::sync::Arc;
+
 use bookworm_contracts::rest::identity::TokenResponse;
 use bookworm_db::DbError;
 use bookworm_http::Result;
 
 use super::invalid_token;
 use crate::{
-    IdentityService,
     domain::{Account, RefreshToken, Verdict},
+    service::Identity,
     store,
 };
 
@@ -14,20 +16,20 @@ enum Outcome {
     Refused,
 }
 
-impl IdentityService {
+impl Identity {
     /// The refresh grant: the next token of the session. A token that was used before ends its session.
-    pub(crate) async fn refresh(&self, presented: &str) -> Result<TokenResponse> {
+    pub(crate) async fn refresh(self: &Arc<Self>, presented: &str) -> Result<TokenResponse> {
         let refused = || invalid_token("Sign in again: the session has ended.");
         let presented = RefreshToken::parse(presented.trim()).ok_or_else(refused)?;
         let (next, now) = (RefreshToken::new(), self.now());
         let (service, hash, next_one) = (self.clone(), presented.hash(), next.clone());
         // Reuse is not an error to the unit of work: that the session ended must be kept.
         let outcome = self
-            .db()
+            .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     let Some(known) = store::lock_token(tx, &hash).await? else { return Ok(Outcome::Refused) };
-                    match known.presented.judge(now, service.0.sessions.overlap) {
+                    match known.presented.judge(now, service.sessions.overlap) {
                         Verdict::Rotate => store::mark_used(tx, &hash, now).await?,
                         Verdict::Repeat => {}
                         Verdict::Reused => {

@@ -1,18 +1,20 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::IntoResponse};
 use bookworm_contracts::{
     events::identity::CustomerRegistered,
     rest::identity::{Account as View, RegisterRequest},
 };
 use bookworm_db::DbError;
-use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
+use bookworm_http::{ApiJson, ClientAddress, Origin, Problem, Result, Validator, openapi::ProblemResponses};
 use bookworm_kernel::{CustomerId, Email, ErrorCode};
 use http::{StatusCode, header};
 
-use super::{attempt::too_many, confirm_email, mail::NoMail};
+use super::{attempt::too_many, confirm_email, guest_basket::GuestBasket, view};
 use crate::{
-    IdentityService,
-    client::{ClientAddress, GuestBasket},
+    clients::NoMail,
     domain::{Account, check_password, with_customer},
+    service::Identity,
     store,
 };
 
@@ -29,7 +31,7 @@ use crate::{
     responses((status = 201, description = "The account", body = View), ProblemResponses)
 )]
 pub(crate) async fn register(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     from: ClientAddress,
     Origin(cause): Origin,
     guest: GuestBasket,
@@ -44,19 +46,19 @@ pub(crate) async fn register(
     let taken = || Problem::new(ErrorCode::EmailTaken).detail("Sign in instead, or use another address.");
     // Asking who has an account is guessing, until one is made.
     service.addresses().attempt(from.0, service.now()).map_err(too_many)?;
-    if store::by_email(service.db().read(), &email).await?.is_some() {
+    if store::by_email(service.db.read(), &email).await?.is_some() {
         return Err(taken());
     }
     let mail = match service.may_mail(confirm_email::KIND, from, &email, false, &cause).await {
         Err(refused @ NoMail::Sender(_)) => return Err(refused.into()),
         mail => mail,
     };
-    let password_hash = service.0.hasher.hash(request.password).await.map_err(|error| Problem::internal(&error))?;
+    let password_hash = service.hasher.hash(request.password).await.map_err(|error| Problem::internal(&error))?;
     let account =
         Account { id: CustomerId::new(), email, name, roles: with_customer([]), password_hash, email_confirmed: false };
-    let (now, outbox, new) = (service.now(), service.outbox().clone(), account.clone());
+    let (now, outbox, new) = (service.now(), service.outbox.clone(), account.clone());
     let is_new = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 if !store::insert_account(tx, &new, now).await? {
@@ -76,6 +78,6 @@ pub(crate) async fn register(
     }
     service.addresses().succeeded(from.0);
     metrics::counter!("identity_registrations_total").increment(1);
-    service.merge_basket(account.id, guest, &cause).await;
-    Ok((StatusCode::CREATED, [(header::LOCATION, "/api/v1/identity/me")], ApiJson(account.view())))
+    service.merge_basket(account.id, guest.0, &cause).await;
+    Ok((StatusCode::CREATED, [(header::LOCATION, "/api/v1/identity/me")], ApiJson(view(&account))))
 }

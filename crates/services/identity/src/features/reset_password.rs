@@ -1,19 +1,20 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::{
     events::identity::PasswordResetRequested,
     rest::identity::{PasswordResetCheck, PasswordResetConfirmation, PasswordResetRequest},
 };
 use bookworm_db::DbError;
-use bookworm_http::{ApiJson, Origin, Problem, Result, Validator, openapi::ProblemResponses};
+use bookworm_http::{ApiJson, ClientAddress, Origin, Problem, Result, Validator, openapi::ProblemResponses};
 use bookworm_kernel::{Cause, Email, ErrorCode, FieldError};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::too_many;
 use crate::{
-    IdentityService,
-    client::ClientAddress,
     domain::{LinkPurpose, RefreshToken, check_password},
+    service::Identity,
     store,
 };
 
@@ -31,7 +32,7 @@ const AT_ONCE: usize = 1000;
     responses((status = 202, description = "If there is such an account, a mail is on its way"), ProblemResponses)
 )]
 pub(crate) async fn request_reset(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     from: ClientAddress,
     Origin(cause): Origin,
     ApiJson(request): ApiJson<PasswordResetRequest>,
@@ -41,11 +42,11 @@ pub(crate) async fn request_reset(
     valid.finish()?;
     service.addresses().attempt(from.0, service.now()).map_err(too_many)?;
     let Some(email) = email else { return Err(ErrorCode::ValidationFailed.into()) };
-    if service.0.tasks.len() >= AT_ONCE {
+    if service.tasks.len() >= AT_ONCE {
         return Err(Problem::new(ErrorCode::Unavailable).retry_after(std::time::Duration::from_secs(1)));
     }
     let worker = service.clone();
-    service.0.tasks.spawn(async move {
+    service.tasks.spawn(async move {
         if let Err(error) = send_link(&worker, &email, from, &cause).await {
             tracing::error!(error = &error as &dyn std::error::Error, "a link for a new password was not sent");
         }
@@ -54,28 +55,23 @@ pub(crate) async fn request_reset(
 }
 
 /// Lets the links that are being written be written, after `shutdown`.
-pub(crate) async fn finish(service: IdentityService, shutdown: CancellationToken) {
+pub(crate) async fn finish(service: Arc<Identity>, shutdown: CancellationToken) {
     shutdown.cancelled().await;
-    service.0.tasks.close();
-    service.0.tasks.wait().await;
+    service.tasks.close();
+    service.tasks.wait().await;
 }
 
-async fn send_link(
-    service: &IdentityService,
-    email: &Email,
-    from: ClientAddress,
-    cause: &Cause,
-) -> Result<(), DbError> {
-    let Some(account) = store::by_email(service.db().read(), email).await? else { return Ok(()) };
+async fn send_link(service: &Identity, email: &Email, from: ClientAddress, cause: &Cause) -> Result<(), DbError> {
+    let Some(account) = store::by_email(service.db.read(), email).await? else { return Ok(()) };
     if let Err(refused) = service.may_mail("password_reset", from, &account.email, account.email_confirmed, cause).await
     {
         tracing::info!(security = true, account_id = %account.id, ?refused, "no link for a new password was sent");
         return Ok(());
     }
     let (token, outbox, id, now, cause) =
-        (RefreshToken::new(), service.outbox().clone(), account.id, service.now(), *cause);
+        (RefreshToken::new(), service.outbox.clone(), account.id, service.now(), *cause);
     let asked = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 if store::open_links(tx, LinkPurpose::SetPassword, id, now).await? >= LinkPurpose::MAX_OPEN {
@@ -112,14 +108,14 @@ fn worthless() -> Problem {
     responses((status = 204, description = "It does"), ProblemResponses)
 )]
 pub(crate) async fn check_reset(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     ClientAddress(address): ClientAddress,
     ApiJson(request): ApiJson<PasswordResetCheck>,
 ) -> Result<StatusCode> {
     let now = service.now();
     service.addresses().attempt(address, now).map_err(too_many)?;
     let hash = RefreshToken::parse(&request.token).ok_or_else(worthless)?.hash();
-    let account = store::account_of_link(service.db().read(), LinkPurpose::SetPassword, &hash, now).await?;
+    let account = store::account_of_link(service.db.read(), LinkPurpose::SetPassword, &hash, now).await?;
     account.ok_or_else(worthless)?;
     service.addresses().succeeded(address);
     Ok(StatusCode::NO_CONTENT)
@@ -134,7 +130,7 @@ pub(crate) async fn check_reset(
     responses((status = 204, description = "Sign in with the new password"), ProblemResponses)
 )]
 pub(crate) async fn confirm_reset(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     ClientAddress(address): ClientAddress,
     ApiJson(request): ApiJson<PasswordResetConfirmation>,
 ) -> Result<StatusCode> {
@@ -146,16 +142,16 @@ pub(crate) async fn confirm_reset(
     valid.take("/new_password", check_password(&request.new_password, ""));
     valid.finish()?;
     let hash = link.ok_or_else(worthless)?.hash();
-    let id = store::account_of_link(service.db().read(), LinkPurpose::SetPassword, &hash, now).await?;
+    let id = store::account_of_link(service.db.read(), LinkPurpose::SetPassword, &hash, now).await?;
     let id = id.ok_or_else(worthless)?;
     service.addresses().succeeded(address);
     let account = service.account(id).await?;
     let mut valid = Validator::new();
     valid.take("/new_password", check_password(&request.new_password, account.email.as_str()));
     valid.finish()?;
-    let new_hash = service.0.hasher.hash(request.new_password).await.map_err(|error| Problem::internal(&error))?;
+    let new_hash = service.hasher.hash(request.new_password).await.map_err(|error| Problem::internal(&error))?;
     let changed = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 if !store::take_link(tx, LinkPurpose::SetPassword, &hash, now).await? {

@@ -1,10 +1,17 @@
+use std::sync::Arc;
+
 use axum::extract::State;
-use bookworm_contracts::rest::identity::{Account as View, Role, RolesRequest};
+use bookworm_contracts::rest::identity::{Account as View, RolesRequest};
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, ApiPath, Problem, Result, auth::AdminOnly, openapi::ProblemResponses};
 use bookworm_kernel::{CustomerId, FieldError};
 
-use crate::{IdentityService, domain::with_customer, store};
+use super::{role, view};
+use crate::{
+    domain::{Role, with_customer},
+    service::Identity,
+    store,
+};
 
 enum Outcome {
     Set(View),
@@ -23,14 +30,14 @@ enum Outcome {
     security(("bearer" = ["admin"]))
 )]
 pub(crate) async fn set_roles(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     AdminOnly(admin): AdminOnly,
     ApiPath(id): ApiPath<CustomerId>,
     ApiJson(request): ApiJson<RolesRequest>,
 ) -> Result<ApiJson<View>> {
-    let roles = with_customer(request.roles);
+    let roles = with_customer(request.roles.into_iter().map(role));
     let outcome = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
                 let admins = store::lock_admins(tx).await?;
@@ -40,7 +47,7 @@ pub(crate) async fn set_roles(
                 }
                 store::set_roles(tx, id, &roles).await?;
                 account.roles = roles;
-                Ok(Outcome::Set(account.view()))
+                Ok(Outcome::Set(view(&account)))
             })
         })
         .await?;

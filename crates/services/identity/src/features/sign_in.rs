@@ -6,16 +6,15 @@ use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Cause, Email, ErrorCode, Timestamp};
 use uuid::Uuid;
 
-use super::attempt::Attempt;
+use super::{attempt::Attempt, guest_basket::GuestBasket};
 use crate::{
-    IdentityService,
-    client::GuestBasket,
     domain::{Account, RefreshToken},
     hasher::Checked,
+    service::Identity,
     store::{self, NewToken},
 };
 
-impl IdentityService {
+impl Identity {
     /// The password grant: starts a session.
     pub(crate) async fn sign_in(
         &self,
@@ -27,24 +26,24 @@ impl IdentityService {
     ) -> Result<TokenResponse> {
         let attempt = self.begin_attempt(email, address).await?;
         let account = match Email::parse(email) {
-            Ok(email) => store::by_email(self.db().read(), &email).await?,
+            Ok(email) => store::by_email(self.db.read(), &email).await?,
             Err(_) => None,
         };
         let hash = account.as_ref().map(|account| account.password_hash.clone());
-        let checked = self.0.hasher.check(password.clone(), hash).await.map_err(|error| Problem::internal(&error))?;
+        let checked = self.hasher.check(password.clone(), hash).await.map_err(|error| Problem::internal(&error))?;
         let (Some(account), Checked::Right { outdated }) = (account, checked) else {
             metrics::counter!("identity_sign_ins_total", "outcome" => "refused").increment(1);
             return Err(Problem::new(ErrorCode::InvalidCredentials));
         };
         self.attempt_succeeded(&attempt);
         let new_hash = match outdated {
-            true => Some(self.0.hasher.hash(password).await.map_err(|error| Problem::internal(&error))?),
+            true => Some(self.hasher.hash(password).await.map_err(|error| Problem::internal(&error))?),
             false => None,
         };
         let (refresh, now) = (RefreshToken::new(), self.now());
         let token = self.new_token(&refresh, now, now);
         let (id, old_hash) = (account.id, account.password_hash.clone());
-        self.db()
+        self.db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     if let Some(new_hash) = new_hash {
@@ -55,22 +54,22 @@ impl IdentityService {
             })
             .await?;
         metrics::counter!("identity_sign_ins_total", "outcome" => "signed_in").increment(1);
-        self.merge_basket(account.id, guest, cause).await;
+        self.merge_basket(account.id, guest.0, cause).await;
         self.answer(&account, &refresh, now)
     }
 
     /// What to store of a refresh token of a session that started at `started`.
     pub(crate) fn new_token(&self, refresh: &RefreshToken, started: Timestamp, now: Timestamp) -> NewToken {
-        NewToken { hash: refresh.hash(), expires_at: self.0.sessions.expires_at(started, now) }
+        NewToken { hash: refresh.hash(), expires_at: self.sessions.expires_at(started, now) }
     }
 
     /// Both tokens.
     pub(crate) fn answer(&self, account: &Account, refresh: &RefreshToken, now: Timestamp) -> Result<TokenResponse> {
-        let access_token = self.0.tokens.sign(account, now).map_err(|error| Problem::internal(&error))?;
+        let access_token = self.tokens.sign(account, now).map_err(|error| Problem::internal(&error))?;
         Ok(TokenResponse {
             access_token,
             token_type: "Bearer".to_owned(),
-            expires_in: self.0.tokens.lifetime().as_secs(),
+            expires_in: self.tokens.lifetime().as_secs(),
             refresh_token: refresh.reveal(),
         })
     }

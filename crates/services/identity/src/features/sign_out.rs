@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::identity::SignOutRequest;
 use bookworm_db::DbError;
 use bookworm_http::{ApiJson, Result, openapi::ProblemResponses};
 use http::StatusCode;
 
-use crate::{IdentityService, domain::RefreshToken, store};
+use crate::{domain::RefreshToken, service::Identity, store};
 
 /// Signs out
 ///
@@ -15,13 +17,13 @@ use crate::{IdentityService, domain::RefreshToken, store};
     responses((status = 204, description = "Signed out"), ProblemResponses)
 )]
 pub(crate) async fn sign_out(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     ApiJson(request): ApiJson<SignOutRequest>,
 ) -> Result<StatusCode> {
     if let Some(token) = RefreshToken::parse(request.refresh_token.trim()) {
         let (hash, now) = (token.hash(), service.now());
         service
-            .db()
+            .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     match store::lock_token(tx, &hash).await? {

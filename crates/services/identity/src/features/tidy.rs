@@ -1,14 +1,14 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
 use bookworm_loops::Loop;
 
-use crate::{IdentityService, domain::Failures, store};
+use crate::{domain::Failures, service::Identity, store};
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Deletes what nobody needs any more, each hour until `shutdown`.
-pub(crate) fn every_hour(service: IdentityService) -> Loop {
+/// Deletes expired sessions, links and failed attempts each hour.
+pub(crate) fn every_hour(service: Arc<Identity>) -> Loop {
     Loop::every("identity.sessions", EVERY, move || {
         let service = service.clone();
         async move {
@@ -19,10 +19,10 @@ pub(crate) fn every_hour(service: IdentityService) -> Loop {
     })
 }
 
-pub(crate) async fn tidy(service: &IdentityService) -> Result<u64, DbError> {
+pub(crate) async fn tidy(service: &Identity) -> Result<u64, DbError> {
     let now = service.now();
     service
-        .db()
+        .db
         .transact(move |tx| {
             Box::pin(async move {
                 let gone = store::prune(tx, now).await? + store::prune_links(tx, now).await?;

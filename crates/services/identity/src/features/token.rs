@@ -1,13 +1,13 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::IntoResponse};
 use bookworm_contracts::rest::identity::{TokenRequest, TokenResponse};
-use bookworm_http::{ApiJson, Origin, Result, Validator, openapi::ProblemResponses};
+use bookworm_http::{ApiJson, ClientAddress, Origin, Result, Validator, openapi::ProblemResponses};
 use http::{HeaderValue, header};
 use serde::Deserialize;
 
-use crate::{
-    IdentityService,
-    client::{ClientAddress, GuestBasket},
-};
+use super::guest_basket::GuestBasket;
+use crate::service::Identity;
 
 /// A [`TokenRequest`] as it comes: read flat, so that a field that is not valid can be named.
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ impl Grant {
     responses((status = 200, description = "The tokens", body = TokenResponse), ProblemResponses)
 )]
 pub(crate) async fn token(
-    State(service): State<IdentityService>,
+    State(service): State<Arc<Identity>>,
     Origin(cause): Origin,
     ClientAddress(address): ClientAddress,
     guest: GuestBasket,

@@ -1,23 +1,25 @@
+use std::sync::Arc;
+
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderValue, header};
 use serde_json::json;
 
-use crate::IdentityService;
+use crate::service::Identity;
 
 /// New keys are published for longer than this before they sign.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-pub(crate) fn routes() -> Router<IdentityService> {
+pub(crate) fn routes() -> Router<Arc<Identity>> {
     Router::new()
         .route("/.well-known/openid-configuration", get(configuration))
         .route("/.well-known/jwks.json", get(key_set))
 }
 
 /// OpenID Connect Discovery 1.0, as far as it applies to an issuer without an authorisation endpoint.
-async fn configuration(State(service): State<IdentityService>) -> impl IntoResponse {
-    let url = &service.0.public_url;
+async fn configuration(State(service): State<Arc<Identity>>) -> impl IntoResponse {
+    let url = &service.public_url;
     let document = json!({
-        "issuer": service.issuer(),
+        "issuer": service.tokens.issuer(),
         "jwks_uri": format!("{url}/.well-known/jwks.json"),
         "token_endpoint": format!("{url}/api/v1/identity/token"),
         "userinfo_endpoint": format!("{url}/api/v1/identity/me"),
@@ -32,6 +34,6 @@ async fn configuration(State(service): State<IdentityService>) -> impl IntoRespo
 }
 
 /// The public keys that check access tokens (RFC 7517).
-async fn key_set(State(service): State<IdentityService>) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, CACHE)], Json(service.0.tokens.key_set()))
+async fn key_set(State(service): State<Arc<Identity>>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, CACHE)], Json(service.tokens.key_set()))
 }

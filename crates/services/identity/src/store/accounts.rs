@@ -1,11 +1,10 @@
 use std::collections::BTreeSet;
 
-use bookworm_contracts::rest::identity::Role;
 use bookworm_db::{DbError, FromRow, Sql, Tx, Value, values};
 use bookworm_kernel::{CustomerId, Email, Timestamp};
 use uuid::Uuid;
 
-use crate::domain::Account;
+use crate::domain::{Account, Role};
 
 #[derive(FromRow)]
 struct Row {

@@ -42,7 +42,7 @@ use bookworm_contracts::grpc::{
 };
 use bookworm_db::{FromRow, Sql};
 use bookworm_http::{auth::TokenVerifier, context};
-use bookworm_identity::{AUDIENCE, IdentityService};
+use bookworm_identity::{AUDIENCE, Dependencies, IdentityService};
 use bookworm_kernel::{ManualClock, Timestamp};
 use bookworm_testing::{Client, Response, TestDatabases, count, on_every_database};
 use http::{Method, StatusCode};
@@ -173,14 +173,14 @@ impl Shop {
     async fn open_with(home: &TestDatabases, settings: &Identity, clock: Arc<ManualClock>) -> Self {
         let (baskets, mails) = (Baskets::default(), Mails::default());
         let db = home.databases.open(IdentityService::NAME).await.unwrap();
-        let service = IdentityService::open(
+        let service = IdentityService::open(Dependencies {
             db,
-            settings,
-            "https://shop.example/",
-            clock.clone(),
-            baskets.client(),
-            mails.client(),
-        )
+            clock: clock.clone(),
+            settings: settings.clone(),
+            public_url: "https://shop.example/".to_owned(),
+            basket: baskets.client(),
+            mail: mails.client(),
+        })
         .await
         .unwrap();
         let verifier = Arc::new(TokenVerifier::new(Some(service.issuer()), AUDIENCE, clock.clone()));

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use bookworm_config::{MailLimits, MailQuota};
 use bookworm_kernel::{Email, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -14,6 +13,34 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Buckets of an hour or a day.
 const BUCKETS: u32 = 12;
+
+/// How many mails of one group may be caused. 0 is none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// By one sender in an hour.
+    pub sender_hour: u32,
+    /// By one sender in a day.
+    pub sender_day: u32,
+    /// To one mailbox in an hour.
+    pub recipient_hour: u32,
+    /// To one mailbox in a day.
+    pub recipient_day: u32,
+    /// To addresses that nobody has proved to be theirs, in an hour, by all senders together.
+    pub all_hour: u32,
+    /// The same in a day.
+    pub all_day: u32,
+}
+
+/// The quota of each group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of [`Group::Account`].
+    pub account: Quota,
+    /// Of [`Group::Chat`].
+    pub chat: Quota,
+    /// Of [`Group::Order`].
+    pub order: Quota,
+}
 
 /// What a mail is about, as far as limits go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +71,7 @@ impl Group {
         }
     }
 
-    fn quota(self, limits: &MailLimits) -> MailQuota {
+    fn quota(self, limits: &Limits) -> Quota {
         match self {
             Self::Account => limits.account,
             Self::Chat => limits.chat,
@@ -145,7 +172,7 @@ impl Limit {
 }
 
 /// The limits that hold for a mail, in an order that is the same for all: whoever counts, locks in this order.
-pub fn limits(wish: Wish<'_>, settings: &MailLimits) -> Vec<Limit> {
+pub fn limits(wish: Wish<'_>, settings: &Limits) -> Vec<Limit> {
     let quota = wish.group.quota(settings);
     let group = wish.group.name();
     let mut limits = Vec::new();
@@ -196,7 +223,9 @@ mod tests {
 
     #[test]
     fn one_person_and_one_network_count_once_whatever_is_written() {
-        let settings = MailLimits::default();
+        let quota =
+            Quota { sender_hour: 1, sender_day: 1, recipient_hour: 1, recipient_day: 1, all_hour: 1, all_day: 1 };
+        let settings = Limits { account: quota, chat: quota, order: quota };
         let keys = |sender: &str, to: &str, proven: bool| {
             let recipient = Email::parse(to).unwrap();
             let wish = Wish { group: Group::Chat, sender, recipient: &recipient, proven };

@@ -59,11 +59,11 @@ pub struct Draft {
 
 /// Whether a mail may be caused at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leave {
-    /// Whoever told us has asked before, or the shop itself writes.
-    Given,
-    /// It is counted now, for this sender (empty when nobody is known).
-    Wanted {
+pub enum Admission {
+    /// Not counted: the sender was admitted before, or the shop itself writes.
+    Free,
+    /// Counted now, for this sender (empty when nobody is known).
+    Counted {
         /// What it is about.
         group: Group,
         /// Who caused it.
@@ -76,8 +76,8 @@ pub enum Leave {
 /// Something that leads to a mail.
 pub trait Occasion {
     /// Whether it may be caused.
-    fn leave(&self) -> Leave {
-        Leave::Given
+    fn admission(&self) -> Admission {
+        Admission::Free
     }
 
     /// For what the reader must prove the address first; `None` when that is not needed. Until then only a fixed text
@@ -94,8 +94,8 @@ pub trait Occasion {
 }
 
 /// What buyers cause themselves is counted; what the shop does to an order is not.
-fn caused_by_a_buyer(order: &OrderSummary) -> Leave {
-    Leave::Wanted { group: Group::Order, sender: order.placed_from.clone().unwrap_or_default(), proven: false }
+fn caused_by_a_buyer(order: &OrderSummary) -> Admission {
+    Admission::Counted { group: Group::Order, sender: order.placed_from.clone().unwrap_or_default(), proven: false }
 }
 
 #[derive(Template)]
@@ -113,7 +113,7 @@ struct ConfirmedHtml<'a> {
 }
 
 impl Occasion for OrderConfirmed {
-    fn leave(&self) -> Leave {
+    fn admission(&self) -> Admission {
         caused_by_a_buyer(&self.order)
     }
 
@@ -146,7 +146,7 @@ struct RejectedHtml<'a> {
 }
 
 impl Occasion for OrderRejected {
-    fn leave(&self) -> Leave {
+    fn admission(&self) -> Admission {
         caused_by_a_buyer(&self.order)
     }
 
@@ -179,7 +179,7 @@ struct CancelledHtml<'a> {
 }
 
 impl Occasion for OrderCancelled {
-    fn leave(&self) -> Leave {
+    fn admission(&self) -> Admission {
         caused_by_a_buyer(&self.order)
     }
 
@@ -399,8 +399,8 @@ struct AnswerHtml<'a> {
 }
 
 impl Occasion for AnsweredByMail {
-    fn leave(&self) -> Leave {
-        Leave::Wanted { group: Group::Chat, sender: self.sender.clone(), proven: self.proven }
+    fn admission(&self) -> Admission {
+        Admission::Counted { group: Group::Chat, sender: self.sender.clone(), proven: self.proven }
     }
 
     fn wants_proof(&self) -> Option<String> {

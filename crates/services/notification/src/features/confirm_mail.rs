@@ -1,5 +1,7 @@
 //! Somebody proves that an address is theirs.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::operations::MailConfirmation;
 use bookworm_db::DbError;
@@ -7,7 +9,7 @@ use bookworm_http::{ApiJson, Problem, Result, openapi::ProblemResponses};
 use bookworm_kernel::FieldError;
 use http::StatusCode;
 
-use crate::{NotificationService, domain::link::Token, store::proofs};
+use crate::{domain::link::Token, service::Notification, store::proofs};
 
 /// Proves an address with the link from a mail
 ///
@@ -22,19 +24,19 @@ use crate::{NotificationService, domain::link::Token, store::proofs};
     responses((status = 204, description = "The address is proved"), ProblemResponses)
 )]
 pub async fn confirm_mail(
-    State(service): State<NotificationService>,
+    State(service): State<Arc<Notification>>,
     ApiJson(request): ApiJson<MailConfirmation>,
 ) -> Result<StatusCode> {
     let worthless = || Problem::validation(vec![FieldError::new("/token", "has expired: ask for a new link")]);
     let hash = Token::parse(&request.token).ok_or_else(worthless)?.hash();
     let now = service.now();
     let proved = service
-        .db()
+        .db
         .transact::<_, DbError, _>(move |tx| Box::pin(async move { proofs::prove(tx, &hash, now).await }))
         .await?;
     if !proved {
         return Err(worthless());
     }
-    service.0.wake.notify_one();
+    service.wake.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }

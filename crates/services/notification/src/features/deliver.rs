@@ -1,6 +1,6 @@
 //! Hands queued mails to the transport.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
 use futures::future::join_all;
@@ -8,7 +8,7 @@ use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    NotificationService,
+    service::Notification,
     store::{self, Outcome, Row},
     transport::{Handover, Outgoing, TransportError},
 };
@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Delivers until `shutdown`.
-pub async fn run(service: NotificationService, shutdown: CancellationToken) {
+pub async fn run(service: Arc<Notification>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         match deliver(&service).await {
             Ok(0) => {}
@@ -34,7 +34,7 @@ pub async fn run(service: NotificationService, shutdown: CancellationToken) {
             }
         }
         tokio::select! {
-            () = service.0.wake.notified() => {}
+            () = service.wake.notified() => {}
             () = tokio::time::sleep(POLL) => {}
             () = shutdown.cancelled() => {}
         }
@@ -42,24 +42,24 @@ pub async fn run(service: NotificationService, shutdown: CancellationToken) {
 }
 
 /// Delivers what is due now; returns how many mails that were.
-pub async fn deliver(service: &NotificationService) -> Result<usize, DbError> {
+pub async fn deliver(service: &Notification) -> Result<usize, DbError> {
     let now = service.now();
-    let mails = store::lease(service.db(), now, now.plus(LEASE), BATCH).await?;
+    let mails = store::lease(&service.db, now, now.plus(LEASE), BATCH).await?;
     let outcomes = join_all(mails.into_iter().map(|row| attempt(service, row))).await;
     let tried = outcomes.len();
     if tried > 0 {
-        store::settle(service.db(), outcomes, service.now()).await?;
+        store::settle(&service.db, outcomes, service.now()).await?;
     }
     Ok(tried)
 }
 
-async fn attempt(service: &NotificationService, row: Row) -> (uuid::Uuid, Outcome) {
+async fn attempt(service: &Notification, row: Row) -> (uuid::Uuid, Outcome) {
     let (id, attempts) = (row.id, u32::try_from(row.attempts).unwrap_or(u32::MAX));
     let mail = Outgoing { id, to: row.recipient, subject: row.subject, text: row.text, html: row.html };
-    let outcome = match service.0.transport.send(&mail).await {
+    let outcome = match service.transport.send(&mail).await {
         Ok(Handover::Sent) => Outcome::Sent,
         Ok(Handover::Kept) => Outcome::Kept,
-        Err(TransportError::Later(why)) if attempts < service.0.max_attempts => {
+        Err(TransportError::Later(why)) if attempts < service.max_attempts => {
             tracing::warn!(mail = %id, attempts, why, "a mail waits");
             Outcome::Later(service.now().plus(pause(attempts)), why)
         }

@@ -1,5 +1,7 @@
 //! What the shop wrote, and whether it was sent.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use bookworm_contracts::rest::{Page, operations::Mail};
 use bookworm_http::{ApiQuery, PageParams, Result, Validator, auth::StaffOnly, cursor, openapi::ProblemResponses};
@@ -8,7 +10,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::shown_to;
-use crate::{NotificationService, store};
+use crate::{service::Notification, store};
 
 /// The most characters of a kind.
 const MAX_KIND: usize = 100;
@@ -42,7 +44,7 @@ pub struct Params {
 )]
 pub async fn list_mails(
     StaffOnly(account): StaffOnly,
-    State(service): State<NotificationService>,
+    State(service): State<Arc<Notification>>,
     ApiQuery(params): ApiQuery<Params>,
 ) -> Result<Json<Page<Mail>>> {
     let mut valid = Validator::new();
@@ -54,7 +56,7 @@ pub async fn list_mails(
     valid.finish()?;
     let limit = params.page.limit()?;
     let filter = store::Filter { kind, status, order_id: params.order_id };
-    let rows = store::list(service.db(), &filter, params.page.after()?, limit + 1).await?;
+    let rows = store::list(&service.db, &filter, params.page.after()?, limit + 1).await?;
     let (rows, next) = cursor::page(rows, limit, |row| row.id);
     Ok(Json(Page { items: rows.into_iter().map(|row| shown_to(&account, row.into())).collect(), next }))
 }

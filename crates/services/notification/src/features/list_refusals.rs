@@ -1,10 +1,12 @@
 //! Mails that were not written.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use bookworm_contracts::rest::operations::MailRefusals;
 use bookworm_http::{Result, auth::StaffOnly, openapi::ProblemResponses};
 
-use crate::{NotificationService, store::ledger};
+use crate::{service::Notification, store::ledger};
 
 /// What was refused in the last 24 hours because a limit was reached, by kind and limit. Staff.
 #[utoipa::path(
@@ -14,9 +16,6 @@ use crate::{NotificationService, store::ledger};
     responses((status = 200, description = "Since when and how often", body = Vec<MailRefusals>), ProblemResponses),
     security(("bearer" = ["staff"]))
 )]
-pub async fn list_refusals(
-    _: StaffOnly,
-    State(service): State<NotificationService>,
-) -> Result<Json<Vec<MailRefusals>>> {
-    Ok(Json(ledger::refusals(service.db(), service.now()).await?))
+pub async fn list_refusals(_: StaffOnly, State(service): State<Arc<Notification>>) -> Result<Json<Vec<MailRefusals>>> {
+    Ok(Json(ledger::refusals(&service.db, service.now()).await?))
 }

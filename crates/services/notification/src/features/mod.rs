@@ -7,16 +7,18 @@ mod read_mail;
 mod resend_mail;
 pub mod tidy;
 
+use std::sync::Arc;
+
 use bookworm_contracts::rest::operations::Mail;
 use bookworm_http::auth::{AccountClaims, Role};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    NotificationService,
     domain::{CONFIRM_EMAIL, CONFIRM_MAIL, PASSWORD_RESET},
+    service::Notification,
 };
 
-pub fn routes() -> OpenApiRouter<NotificationService> {
+pub fn routes() -> OpenApiRouter<Arc<Notification>> {
     OpenApiRouter::new()
         .routes(routes!(list_mails::list_mails))
         .routes(routes!(list_refusals::list_refusals))

@@ -1,12 +1,14 @@
 //! One mail.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use bookworm_contracts::rest::operations::Mail;
 use bookworm_http::{ApiPath, Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
 use uuid::Uuid;
 
 use super::shown_to;
-use crate::{NotificationService, store};
+use crate::{service::Notification, store};
 
 /// A mail. Staff.
 #[utoipa::path(
@@ -19,9 +21,9 @@ use crate::{NotificationService, store};
 )]
 pub async fn read_mail(
     StaffOnly(account): StaffOnly,
-    State(service): State<NotificationService>,
+    State(service): State<Arc<Notification>>,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Json<Mail>> {
-    let row = store::find(service.db(), id).await?.ok_or_else(|| Problem::not_found("mail"))?;
+    let row = store::find(&service.db, id).await?.ok_or_else(|| Problem::not_found("mail"))?;
     Ok(Json(shown_to(&account, row.into())))
 }

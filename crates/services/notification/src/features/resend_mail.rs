@@ -1,12 +1,14 @@
 //! Sends a mail again, for a customer who lost it or after a wrong setting was mended.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_http::{ApiPath, Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
 use bookworm_kernel::ErrorCode;
 use http::StatusCode;
 use uuid::Uuid;
 
-use crate::{NotificationService, store};
+use crate::{service::Notification, store};
 
 /// Queues a mail again. Staff.
 #[utoipa::path(
@@ -19,16 +21,16 @@ use crate::{NotificationService, store};
 )]
 pub async fn resend_mail(
     _: StaffOnly,
-    State(service): State<NotificationService>,
+    State(service): State<Arc<Notification>>,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<StatusCode> {
-    let held = store::find(service.db(), id).await?.is_some_and(|mail| mail.status == "held");
-    if held {
+    let unproven = store::find(&service.db, id).await?.is_some_and(|mail| mail.status == "held");
+    if unproven {
         return Err(Problem::new(ErrorCode::Forbidden).detail("Its reader has not confirmed the address yet."));
     }
-    if !store::requeue(service.db(), id, service.now()).await? {
+    if !store::requeue(&service.db, id, service.now()).await? {
         return Err(Problem::not_found("mail"));
     }
-    service.0.wake.notify_one();
+    service.wake.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,19 +1,19 @@
 //! Deletes what nobody needs any more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
 use bookworm_loops::Loop;
 
 use crate::{
-    NotificationService,
+    service::Notification,
     store::{ledger, proofs},
 };
 
 const EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// Tidies until `shutdown`.
-pub fn every_hour(service: NotificationService) -> Loop {
+pub fn regularly(service: Arc<Notification>) -> Loop {
     Loop::every("notification.limits", EVERY, move || {
         let service = service.clone();
         async move {
@@ -24,10 +24,10 @@ pub fn every_hour(service: NotificationService) -> Loop {
     })
 }
 
-pub async fn tidy(service: &NotificationService) -> Result<u64, DbError> {
+pub async fn tidy(service: &Notification) -> Result<u64, DbError> {
     let now = service.now();
     service
-        .db()
+        .db
         .transact(move |tx| Box::pin(async move { Ok(ledger::prune(tx, now).await? + proofs::prune(tx, now).await?) }))
         .await
 }

@@ -55,7 +55,7 @@ pub async fn insert_link(
 }
 
 /// Keeps a mail until its reader has proved the address, or until then.
-pub async fn hold(tx: &Tx, draft: &Draft, scope: &str, now: Timestamp, until: Timestamp) -> Result<(), DbError> {
+pub async fn store(tx: &Tx, draft: &Draft, scope: &str, now: Timestamp, until: Timestamp) -> Result<(), DbError> {
     tx.exec(
         "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, created_at, scope, \
          held_until) VALUES ($1, $2, $3, $4, $5, $6, 'held', 0, $7, $8, $9, $10)",
@@ -83,7 +83,7 @@ struct Link {
 }
 
 #[derive(bookworm_db::FromRow)]
-struct Held {
+struct Unproven {
     id: Uuid,
     recipient: String,
 }
@@ -95,10 +95,10 @@ pub async fn prove(tx: &Tx, hash: &str, now: Timestamp) -> Result<bool, DbError>
                 RETURNING scope, mailbox";
     let link: Option<Link> = tx.one(text, values![hash, now.micros()]).await?;
     let Some(link) = link else { return Ok(false) };
-    let held: Vec<Held> = tx
+    let unproven: Vec<Unproven> = tx
         .all("SELECT id, recipient FROM mails WHERE scope = $1 AND status = 'held'", values![link.scope.as_str()])
         .await?;
-    for mail in held {
+    for mail in unproven {
         if Email::parse(&mail.recipient).is_ok_and(|to| to.key() == link.mailbox) {
             let text = "UPDATE mails SET status = 'queued', held_until = NULL, due_at = $2 WHERE id = $1";
             tx.exec(text, values![mail.id, now.micros()]).await?;
@@ -109,6 +109,7 @@ pub async fn prove(tx: &Tx, hash: &str, now: Timestamp) -> Result<bool, DbError>
 
 /// Deletes what nobody asked for in time, and links that are too old. Proofs last as long as links.
 pub async fn prune(tx: &Tx, now: Timestamp) -> Result<u64, DbError> {
-    let held = tx.exec("DELETE FROM mails WHERE status = 'held' AND held_until <= $1", values![now.micros()]).await?;
-    Ok(held + tx.exec("DELETE FROM mail_proofs WHERE expires_at <= $1", values![now.micros()]).await?)
+    let deleted =
+        tx.exec("DELETE FROM mails WHERE status = 'held' AND held_until <= $1", values![now.micros()]).await?;
+    Ok(deleted + tx.exec("DELETE FROM mail_proofs WHERE expires_at <= $1", values![now.micros()]).await?)
 }

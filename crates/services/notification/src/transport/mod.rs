@@ -1,9 +1,12 @@
-//! How a mail leaves the house.
+//! How a mail is sent.
 
 mod mailbox;
 mod smtp;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use bookworm_config::{Mail as Settings, MailTransport};
 use uuid::Uuid;
 
 pub use self::{mailbox::Mailbox, smtp::Smtp};
@@ -48,4 +51,17 @@ pub enum TransportError {
 pub trait Transport: Send + Sync {
     /// Hands a mail over, once and for all.
     async fn send(&self, mail: &Outgoing) -> Result<Handover, TransportError>;
+}
+
+/// The mail settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("mail.{0}")]
+pub struct SettingsError(String);
+
+/// The transport that the settings name.
+pub fn of(settings: &Settings) -> Result<Arc<dyn Transport>, SettingsError> {
+    Ok(match settings.transport {
+        MailTransport::Mailbox => Arc::new(Mailbox),
+        MailTransport::Smtp => Arc::new(Smtp::new(settings).map_err(SettingsError)?),
+    })
 }

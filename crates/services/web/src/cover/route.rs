@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{authors_of, draw, words_of};
-use crate::{Web, api::Caller, form::Query};
+use crate::{api::Caller, form::Query, service::Web};
 
 /// For an address that names the version of the book: another version has another address.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

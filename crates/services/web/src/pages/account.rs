@@ -8,11 +8,11 @@ use axum::{
 use bookworm_contracts::rest::{identity::Account, ordering::Order};
 
 use crate::{
-    Web,
     error::PageResult,
     flash::Flash,
     form::Query,
     layout::{Shell, never_stored, page},
+    service::Web,
     session::Visitor,
     view::{encoded, sign_in_url},
 };
@@ -64,7 +64,7 @@ pub(crate) async fn sign_out(State(web): State<Web>, visitor: Visitor) -> PageRe
         let _ = web.api.sign_out(visitor.caller(), token.to_owned()).await;
     }
     visitor.drop_tokens();
-    visitor.keep_count(0);
-    visitor.tell(&Flash::success("You are signed out."));
+    visitor.store_count(0);
+    visitor.flash(&Flash::success("You are signed out."));
     Ok(Redirect::to("/").into_response())
 }

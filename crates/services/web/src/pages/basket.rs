@@ -12,13 +12,13 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::{
-    Web,
     api::{ApiError, ProblemBody},
     error::{PageError, PageResult},
     flash::Flash,
     form::{Fields, Query},
     layout::{Shell, never_stored, page_with},
     pages::under_way::UnderWay,
+    service::Web,
     session::{Visitor, count},
     shelf::within_a_moment,
     view::{self, local_path},
@@ -42,7 +42,7 @@ struct BasketPart {
     subtotal: Money,
     prices_changed: bool,
     blocked: bool,
-    /// Said above the lines, because no line is there to say it beside.
+    /// Shown above the lines, because there is no line to show it beside.
     problem: String,
     removed: Option<Removed>,
 }
@@ -52,7 +52,7 @@ struct Line {
     book: BasketLine,
     /// What stands in its field: what was typed, when that could not be done.
     typed: String,
-    /// What is wrong with it, said beside the field.
+    /// What is wrong with it, shown beside the field.
     error: String,
     /// The most copies that can be put in.
     most: i64,
@@ -124,7 +124,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     let asked = (query.get("removed"), query.get("copies").parse::<i64>().ok());
     let (answer, removed) = tokio::join!(web.api.basket(visitor.caller()), removed(&web, &visitor, asked));
     let answer = answer?;
-    visitor.keep_basket(&answer);
+    visitor.store_basket(&answer);
     let part = BasketPart::new(&web, &visitor, answer.basket).await.with_removed(removed);
     whole(&visitor, StatusCode::OK, part)
 }
@@ -149,7 +149,7 @@ pub(crate) async fn add(State(web): State<Web>, visitor: Visitor, fields: Fields
     let item = read_item(&fields)?;
     match web.api.add_to_basket(visitor.caller(), item).await {
         Ok(answer) => {
-            visitor.keep_basket(&answer);
+            visitor.store_basket(&answer);
             let title = answer
                 .basket
                 .items
@@ -163,7 +163,7 @@ pub(crate) async fn add(State(web): State<Web>, visitor: Visitor, fields: Fields
             if visitor.wants_json() {
                 return Ok(Json(json!({"message": message, "count": count(&answer.basket)})).into_response());
             }
-            visitor.tell(&Flash::success(message));
+            visitor.flash(&Flash::success(message));
             Ok(Redirect::to("/basket").into_response())
         }
         Err(error) => refused(&visitor, error, &next),
@@ -190,13 +190,13 @@ pub(crate) async fn set(
         Err(error) => {
             let Some((status, why)) = refusal(&error) else { return Err(error.into()) };
             let answer = web.api.basket(visitor.caller()).await?;
-            visitor.keep_basket(&answer);
+            visitor.store_basket(&answer);
             let refused = Refused { book, typed: typed.to_owned(), why };
             let part = BasketPart::new(&web, &visitor, answer.basket).await.with_refusal(refused);
             return if visitor.wants_fragment() { fragment(status, &part) } else { whole(&visitor, status, part) };
         }
     };
-    visitor.keep_basket(&answer);
+    visitor.store_basket(&answer);
     let copies = fields.get("copies").parse::<i64>().ok().filter(|_| typed == "0");
     if visitor.wants_fragment() {
         let removed = removed(&web, &visitor, (&book, copies)).await;
@@ -234,13 +234,13 @@ fn invalid(message: &str) -> ApiError {
     }))
 }
 
-/// A refusal that the visitor can do something about is told on the page they came from; the rest is an error page.
+/// A refusal that the visitor can do something about is shown on the page they came from; the rest is an error page.
 fn refused(visitor: &Visitor, error: ApiError, back: &str) -> PageResult {
     let Some((status, message)) = refusal(&error) else { return Err(error.into()) };
     if visitor.wants_json() {
         return Ok((status, Json(json!({"error": message}))).into_response());
     }
-    visitor.tell(&Flash::problem(message));
+    visitor.flash(&Flash::problem(message));
     Ok(Redirect::to(back).into_response())
 }
 

@@ -11,10 +11,10 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Web,
     api::{ApiClient, Caller},
     error::PageResult,
     layout::{Shell, page},
+    service::Web,
     session::Visitor,
     shelf::Row,
     view,
@@ -40,7 +40,7 @@ struct BookPage {
 /// Views on their way to the catalogue at one time; further ones are not counted.
 const VIEWS_UNDER_WAY: usize = 64;
 
-/// Tells the catalogue which books a customer looks at. The page never waits for it, and nothing depends on it.
+/// Reports to the catalogue which books a customer looks at. The page never waits for it, and nothing depends on it.
 #[derive(Clone)]
 pub(crate) struct Views(Arc<Semaphore>);
 

@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use super::address_form::{self, AddressFields};
 use crate::{
-    Web,
     api::{ApiError, CheckoutAnswer, ProblemBody},
     error::{PageError, PageResult},
     flash::Flash,
@@ -25,6 +24,7 @@ use crate::{
     layout::{Shell, never_stored, page_with},
     names,
     pages::under_way::{self, UnderWay},
+    service::Web,
     session::{Visitor, count},
     view::encoded,
 };
@@ -177,7 +177,7 @@ pub(crate) async fn place(State(web): State<Web>, visitor: Visitor, fields: Fiel
     }
     match web.api.checkout(visitor.caller(), &key, &request(&visitor, &fields)).await {
         Ok(CheckoutAnswer::Order(order)) => {
-            visitor.keep_count(0);
+            visitor.store_count(0);
             let key = order.access_key.as_deref().filter(|_| visitor.account().is_none());
             Ok(to_order(&order.id.to_string(), key))
         }
@@ -207,7 +207,7 @@ fn to_order(id: &str, key: Option<&str>) -> Response {
     Redirect::to(&format!("/orders/{}{query}", encoded(id).replace("%2D", "-"))).into_response()
 }
 
-/// What the page can tell without asking: what is missing.
+/// What the page can check without asking: what is missing.
 fn check(visitor: &Visitor, fields: &Fields) -> Errors {
     let mut errors = Errors::default();
     if visitor.account().is_none() && !fields.get("email").contains('@') {
@@ -267,8 +267,8 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
             errors.add("payment_token", problem.message());
         }
         Some(ErrorCode::BasketEmpty) => {
-            visitor.keep_count(0);
-            visitor.tell(&Flash::problem(if visitor.sends_mail() {
+            visitor.store_count(0);
+            visitor.flash(&Flash::problem(if visitor.sends_mail() {
                 "Your basket is empty. If you’ve just ordered, check your email for the confirmation."
             } else {
                 "Your basket is empty. If you’ve just ordered, your order went through."
@@ -289,14 +289,14 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
             | ErrorCode::TotalChanged,
         ) => {
             errors = Errors::default();
-            let mut told: Vec<String> = problem.lines.iter().filter_map(|line| line.sentence()).collect();
-            if told.is_empty() {
-                told.push(sentence(problem.message()));
+            let mut messages: Vec<String> = problem.lines.iter().filter_map(|line| line.sentence()).collect();
+            if messages.is_empty() {
+                messages.push(sentence(problem.message()));
             }
             if matches!(problem.code.as_str(), "price_changed" | "total_changed") {
-                told.push("The summary shows the new amounts. Check them and order again.".to_owned());
+                messages.push("The summary shows the new amounts. Check them and order again.".to_owned());
             }
-            errors.add("review", told.join(" "));
+            errors.add("review", messages.join(" "));
         }
         Some(ErrorCode::ShippingUnavailable) => errors.add("shipping_method", problem.message()),
         Some(ErrorCode::IdempotencyKeyReused) => errors.general.push(
@@ -344,7 +344,7 @@ async fn render(
     let caller = visitor.caller();
     let (answer, countries, payments) =
         tokio::try_join!(web.api.basket(caller), web.api.shipping_countries(caller), web.api.payment_methods(caller),)?;
-    visitor.keep_basket(&answer);
+    visitor.store_basket(&answer);
     if answer.basket.items.is_empty() {
         return Ok(Redirect::to("/basket").into_response());
     }

@@ -9,12 +9,12 @@ use bookworm_contracts::rest::{identity::EmailConfirmation, operations::MailConf
 use http::StatusCode;
 
 use crate::{
-    Web,
     api::{ApiError, ApiResult},
     error::PageResult,
     flash::Flash,
     form::{Fields, Query},
     layout::{Shell, never_stored, page_with},
+    service::Web,
     session::Visitor,
     view::sign_in_url,
 };
@@ -90,11 +90,11 @@ pub(crate) async fn send_again(State(web): State<Web>, visitor: Visitor) -> Page
     }
     match web.api.send_confirmation(visitor.caller()).await {
         Ok(()) if !visitor.sends_mail() => {
-            visitor.tell(&Flash::problem("This shop doesn’t send emails yet, so the link couldn’t be sent."));
+            visitor.flash(&Flash::problem("This shop doesn’t send emails yet, so the link couldn’t be sent."));
         }
-        Ok(()) => visitor.tell(&Flash::success("We’ve emailed you a new link. It works for 48 hours.")),
+        Ok(()) => visitor.flash(&Flash::success("We’ve emailed you a new link. It works for 48 hours.")),
         Err(ApiError::Problem(problem)) if problem.status == 429 => {
-            visitor.tell(&Flash::problem(problem.message()));
+            visitor.flash(&Flash::problem(problem.message()));
         }
         Err(error) => return Err(error.into()),
     }
@@ -104,7 +104,7 @@ pub(crate) async fn send_again(State(web): State<Web>, visitor: Visitor) -> Page
 fn finish(visitor: &Visitor, words: &Words, answer: ApiResult<()>, next: &str) -> PageResult {
     match answer {
         Ok(()) => {
-            visitor.tell(&Flash::success(words.done));
+            visitor.flash(&Flash::success(words.done));
             Ok(Redirect::to(next).into_response())
         }
         Err(ApiError::Problem(problem)) if problem.status == 400 => show(visitor, words, StatusCode::BAD_REQUEST, ""),

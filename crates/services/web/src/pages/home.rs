@@ -9,11 +9,11 @@ use bookworm_kernel::BookId;
 use http::{HeaderMap, header};
 
 use crate::{
-    Web,
     api::{ApiResult, Caller},
     cover,
     error::PageResult,
     layout::{Shell, page},
+    service::Web,
     session::Visitor,
     shelf::{ROW, Row, within_a_moment},
     view,

@@ -10,10 +10,10 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 use serde_json::json;
 
 use crate::{
-    Web,
     error::{PageError, PageResult},
     form::Fields,
     layout::{Shell, page},
+    service::Web,
     session::{Theme, Visitor},
     view::local_path,
 };
@@ -96,7 +96,7 @@ pub(crate) async fn error_code(visitor: Visitor, Path(code): Path<String>) -> Pa
 
 /// `POST /theme`: `theme` is `light`, `dark` or `system`.
 pub(crate) async fn theme(visitor: Visitor, fields: Fields) -> PageResult {
-    visitor.keep_theme(Theme::parse(fields.get("theme")));
+    visitor.store_theme(Theme::parse(fields.get("theme")));
     Ok(Redirect::to(local_path(fields.get("next"))).into_response())
 }
 

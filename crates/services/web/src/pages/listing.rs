@@ -10,12 +10,12 @@ use bookworm_kernel::{Currency, ErrorCode, FieldError, Money};
 use http::StatusCode;
 
 use crate::{
-    Web,
     api::{ApiError, ApiResult, ProblemBody},
     error::PageResult,
     form::Query,
     layout::{Shell, page_with},
     names,
+    service::Web,
     session::Visitor,
     view::encoded,
 };
@@ -139,7 +139,7 @@ pub(crate) async fn browse(State(web): State<Web>, visitor: Visitor, query: Quer
     let status = if refusals.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let list = ListPage {
         heading,
-        // A single filter that the heading names already is not said twice.
+        // A single filter that the heading names already is not shown twice.
         chips: if filters.is_named_by_heading() { Vec::new() } else { chips("/books", &query, currency) },
         clear_href: "/books",
         nothing: nothing_found(&query, &filters),

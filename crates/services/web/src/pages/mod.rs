@@ -26,7 +26,7 @@ use axum::{
 };
 use http::Uri;
 
-use crate::{Web, error::PageError};
+use crate::{error::PageError, service::Web};
 
 /// Every page.
 pub(crate) fn router() -> Router<Web> {

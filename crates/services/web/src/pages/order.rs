@@ -10,11 +10,11 @@ use bookworm_contracts::rest::ordering::{CancelRequest, Order, OrderStatus, Paym
 use bookworm_kernel::ErrorCode;
 
 use crate::{
-    Web,
     error::PageResult,
     flash::Flash,
     form::{Fields, Query},
     layout::{Shell, never_stored, page},
+    service::Web,
     session::Visitor,
     view::{self, Calendar, encoded},
 };
@@ -165,7 +165,7 @@ pub(crate) async fn ask_cancel(
     let order = web.api.order(visitor.caller(), &id, &[("key", key)]).await?;
     let back = path(&order.id.to_string(), "", key);
     if !is_cancellable(&order) {
-        visitor.tell(&Flash::problem(TOO_LATE));
+        visitor.flash(&Flash::problem(TOO_LATE));
         return Ok(Redirect::to(&back).into_response());
     }
     let shell = visitor.shell(format!("Cancel order {}?", order.number));
@@ -194,14 +194,14 @@ pub(crate) async fn cancel(
     let key = fields.get("key");
     let request = CancelRequest { reason: Some("Cancelled by the customer".to_owned()), ..CancelRequest::default() };
     match web.api.cancel_order(visitor.caller(), &id, key, &request).await {
-        Ok(()) => visitor.tell(&Flash::success(
+        Ok(()) => visitor.flash(&Flash::success(
             "Your order is cancelled. We’ll refund your original payment method for anything that was charged.",
         )),
         Err(error) if error.code() == ErrorCode::InvalidOrderState.as_str() => {
-            visitor.tell(&Flash::problem(TOO_LATE));
+            visitor.flash(&Flash::problem(TOO_LATE));
         }
         Err(error) if error.status().is_client_error() && error.status() != http::StatusCode::UNAUTHORIZED => {
-            visitor.tell(&Flash::problem(error.message()));
+            visitor.flash(&Flash::problem(error.message()));
         }
         Err(error) => return Err(error.into()),
     }

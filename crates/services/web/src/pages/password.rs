@@ -9,12 +9,12 @@ use bookworm_contracts::rest::identity::{PasswordResetCheck, PasswordResetConfir
 use http::StatusCode;
 
 use crate::{
-    Web,
     api::{ApiError, ApiResult},
     error::{PageError, PageResult},
     flash::Flash,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page_with},
+    service::Web,
     session::Visitor,
 };
 
@@ -52,8 +52,8 @@ pub(crate) async fn ask(State(web): State<Web>, visitor: Visitor, fields: Fields
     let request = PasswordResetRequest { email: fields.get("email").to_owned() };
     match refused(web.api.ask_password_reset(visitor.caller(), &request).await, &["email"])? {
         None => {
-            let told = if visitor.sends_mail() { Flash::success(SENT) } else { Flash::problem(NOT_SENT) };
-            visitor.tell(&told);
+            let message = if visitor.sends_mail() { Flash::success(SENT) } else { Flash::problem(NOT_SENT) };
+            visitor.flash(&message);
             Ok(Redirect::to("/sign-in").into_response())
         }
         Some((status, errors)) => ask_form(&visitor, status, &fields, &errors),
@@ -67,7 +67,7 @@ pub(crate) async fn choose(State(web): State<Web>, visitor: Visitor, query: Quer
         return start_again(&visitor, "This link is incomplete. Copy all of it from the email, or request a new one.");
     }
     let request = PasswordResetCheck { token: query.get("token").to_owned() };
-    // When the answer is another one, such as too many requests, sending the form will tell.
+    // When the answer is another one, such as too many requests, sending the form will show it.
     if web.api.check_password_reset(visitor.caller(), &request).await.is_err_and(|error| is_about_the_link(&error)) {
         return start_again(&visitor, EXPIRED);
     }
@@ -88,7 +88,7 @@ pub(crate) async fn set(State(web): State<Web>, visitor: Visitor, fields: Fields
         None => {
             // Every session of the account has ended, this browser's among them if it had one.
             visitor.drop_tokens();
-            visitor.tell(&Flash::success("Your password has been changed. Sign in with the new one."));
+            visitor.flash(&Flash::success("Your password has been changed. Sign in with the new one."));
             Ok(Redirect::to("/sign-in").into_response())
         }
         Some((status, errors)) => choose_form(&visitor, status, &fields, &errors),
@@ -104,7 +104,7 @@ fn start_again(visitor: &Visitor, why: &str) -> PageResult {
     ask_form(visitor, StatusCode::BAD_REQUEST, &Fields::default(), &Errors::general(why))
 }
 
-/// What to show beside the form when the API said no; `None` when it said yes.
+/// What to show beside the form when the API refused; `None` when it accepted.
 fn refused(answer: ApiResult<()>, fields: &[&'static str]) -> Result<Option<(StatusCode, Errors)>, PageError> {
     match answer {
         Ok(()) => Ok(None),

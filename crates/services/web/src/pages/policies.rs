@@ -8,9 +8,9 @@ use pulldown_cmark::{Event, Tag, TagEnd};
 
 use super::info::events;
 use crate::{
-    Web,
     error::PageResult,
     layout::{Shell, page},
+    service::Web,
     session::Visitor,
     view::capitalised,
 };

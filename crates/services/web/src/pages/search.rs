@@ -10,11 +10,11 @@ use http::StatusCode;
 
 use super::listing::{self, BEST_MATCH, Chip, Choice, Filters, accept, chips, currency_of, price_label, short, sorts};
 use crate::{
-    Web,
     error::PageResult,
     form::Query,
     layout::{Shell, page_with},
     names,
+    service::Web,
     session::Visitor,
     view,
 };
@@ -157,8 +157,8 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     let last = if goes_on { asked + 1 } else { last };
     let is_beyond = wanted > 1 && refusals.is_empty() && (asked != wanted || found.items.is_empty());
     let href = |page: u32| page_href(&query, page);
-    let told = short(found.corrected_to.as_deref().unwrap_or(&words));
-    let heading = if refusals.is_empty() { heading(&found, &told) } else { format!("Searching for “{told}”") };
+    let shown = short(found.corrected_to.as_deref().unwrap_or(&words));
+    let heading = if refusals.is_empty() { heading(&found, &shown) } else { format!("Searching for “{shown}”") };
     let mut shell = visitor.shell(if wanted > 1 { format!("{heading}, page {wanted}") } else { heading.clone() });
     shell.query.clone_from(&words);
     let status = match (refusals.is_empty(), is_beyond) {
@@ -203,7 +203,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
         hits: if is_beyond {
             Vec::new()
         } else {
-            // Where nothing is what was asked for, that is said once, above.
+            // Where nothing is what was asked for, one sentence above says so.
             found.items.into_iter().map(|hit| Hit::new(hit, found.nearest || found.missing)).collect()
         },
         start: (wanted - 1).saturating_mul(PAGE).saturating_add(1),
@@ -223,7 +223,7 @@ fn clean(typed: &str) -> String {
     line.trim().to_owned()
 }
 
-/// The page's number, from 1; what is no number is the first page, and said.
+/// The page's number, from 1; what is no number is the first page, with a note.
 fn wanted_page(query: &Query, notices: &mut Vec<String>) -> u32 {
     let text = query.get("page");
     if !query.get("cursor").is_empty() {

@@ -9,11 +9,11 @@ use bookworm_contracts::rest::identity::{TokenRequest, TokenResponse};
 use http::StatusCode;
 
 use crate::{
-    Web,
     api::{ApiError, Caller},
     error::PageResult,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page_with},
+    service::Web,
     session::{Visitor, count},
     view::local_path,
 };
@@ -76,11 +76,11 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
 
 /// Keeps the tokens and looks into the basket once, which by now holds what the guest had chosen.
 pub(crate) async fn welcome(web: &Web, visitor: &Visitor, tokens: &TokenResponse) {
-    visitor.keep_tokens(tokens);
+    visitor.store_tokens(tokens);
     let customer = Caller { access_token: Some(tokens.access_token.clone()), ..visitor.caller().clone() };
     if let Ok(answer) = web.api.basket(&customer).await {
         visitor.drop_guest_basket();
-        visitor.keep_count(count(&answer.basket));
+        visitor.store_count(count(&answer.basket));
     }
 }
 

@@ -10,12 +10,12 @@ use bookworm_kernel::ErrorCode;
 use http::StatusCode;
 
 use crate::{
-    Web,
     api::ApiError,
     error::PageResult,
     flash::Flash,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page_with},
+    service::Web,
     session::Visitor,
     view::local_path,
 };
@@ -60,7 +60,7 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
             let tokens = web.api.token(visitor.caller(), &request).await?;
             super::sign_in::welcome(&web, &visitor, &tokens).await;
             let sent = if visitor.sends_mail() { " We’ve emailed you a link to confirm your address." } else { "" };
-            visitor.tell(&Flash::success(format!("Welcome, {}. Your account is ready.{sent}", account.name)));
+            visitor.flash(&Flash::success(format!("Welcome, {}. Your account is ready.{sent}", account.name)));
             Ok(Redirect::to(local_path(fields.get("next"))).into_response())
         }
         Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) => {

@@ -14,13 +14,13 @@ use bookworm_kernel::Money;
 use http::StatusCode;
 
 use crate::{
-    Web,
     api::{ApiError, ProblemBody},
     error::PageResult,
     flash::Flash,
     form::Fields,
     layout::{Shell, never_stored, page},
     pages::{checkout::payment_page, order::order_path},
+    service::Web,
     session::Visitor,
 };
 
@@ -83,7 +83,7 @@ pub(crate) async fn start_again(State(web): State<Web>, visitor: Visitor, fields
     let request = CancelRequest { reason: Some("The customer started again".to_owned()), only_unconfirmed: true };
     match web.api.cancel_order(visitor.caller(), id, key, &request).await {
         Ok(()) => {
-            visitor.tell(&Flash::success(
+            visitor.flash(&Flash::success(
                 "That order is cancelled and nothing was charged for it. You can check out again.",
             ));
             Ok(Redirect::to("/checkout").into_response())
@@ -100,7 +100,7 @@ pub(crate) fn refused(visitor: &Visitor, problem: &ProblemBody) -> Response {
     if problem.action_url.is_some() {
         return Redirect::to("/checkout").into_response();
     }
-    visitor.tell(&Flash::problem(
+    visitor.flash(&Flash::problem(
         "You placed this order already, perhaps in another window. It was not placed a second time.",
     ));
     let id = problem.order_id.as_deref().unwrap_or_default();

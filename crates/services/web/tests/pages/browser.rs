@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, body::Body};
 use bookworm_kernel::{ManualClock, TimeZone, Timestamp};
-use bookworm_web::{ApiClient, WebSettings};
+use bookworm_web::{ApiClient, Dependencies, WebService, WebSettings};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::{ServiceExt as _, util::BoxCloneSyncService};
@@ -62,11 +62,12 @@ impl Browser {
             utc_offset_minutes: -210,
             sends_mail,
             time_zone: TimeZone::parse("Europe/Berlin").unwrap(),
-            clock: Arc::new(ManualClock::at(Timestamp::parse("2026-03-02T09:00:00Z").unwrap())),
             secure_cookies,
             secret: [9; 32],
         };
-        Self { app: bookworm_web::router(client, settings), api, cookies: BTreeMap::new() }
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-02T09:00:00Z").unwrap()));
+        let app = WebService::new(Dependencies { api: client, clock, settings }).pages();
+        Self { app, api, cookies: BTreeMap::new() }
     }
 
     pub fn signed_in(roles: &[&str]) -> Self {

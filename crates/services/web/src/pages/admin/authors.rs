@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::{PAGE, Staff, next_href, why_not};
 use crate::{
-    Web,
     api::ApiError,
     error::{PageError, PageResult},
     flash::Flash,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page, page_with},
+    service::Web,
     view,
 };
 
@@ -144,7 +144,7 @@ pub(crate) async fn ask_merge(
     let goes = find(&web, &staff, &id).await?;
     let typed = query.get("into");
     let wrong = |message: String| {
-        staff.tell(&Flash::problem(message));
+        staff.flash(&Flash::problem(message));
         Ok(Redirect::to(&address(&goes.id.to_string())).into_response())
     };
     if typed.is_empty() {
@@ -171,12 +171,12 @@ pub(crate) async fn merge(State(web): State<Web>, staff: Staff, Path(id): Path<S
     };
     match web.api.merge_author(staff.caller(), &id, &MergeAuthor { into }).await {
         Ok(author) => {
-            staff.tell(&Flash::success(format!("Merged. {} has {} now.", author.name, books(&author))));
+            staff.flash(&Flash::success(format!("Merged. {} has {} now.", author.name, books(&author))));
             Ok(Redirect::to(&address(&author.id.to_string())).into_response())
         }
         Err(error) if is_about_the_form(&error) => {
             let many = error.status() == StatusCode::BAD_REQUEST;
-            staff.tell(&Flash::problem(if many {
+            staff.flash(&Flash::problem(if many {
                 "They weren’t merged: too many books would have to move. Merge the one with fewer books into the other."
             } else {
                 why_not(&error)
@@ -202,7 +202,7 @@ pub(crate) async fn split(State(web): State<Web>, staff: Staff, Path(id): Path<S
         let split = SplitAuthor { name: fields.get("name").to_owned(), books: chosen };
         match web.api.split_author(staff.caller(), &id, &split).await {
             Ok(author) => {
-                staff.tell(&Flash::success(format!("Split. {} has {} now.", author.name, books(&author))));
+                staff.flash(&Flash::success(format!("Split. {} has {} now.", author.name, books(&author))));
                 return Ok(Redirect::to(&address(&author.id.to_string())).into_response());
             }
             Err(error) if is_about_the_form(&error) => match ErrorCode::parse(error.code()) {

@@ -13,12 +13,12 @@ use http::StatusCode;
 
 use super::{PAGE, Staff, next_href, settle};
 use crate::{
-    Web,
     api::ApiError,
     error::PageResult,
     flash::Flash,
     form::{Errors, Field, Fields, Query, WHOLE, whole_number},
     layout::{Shell, never_stored, page, page_with},
+    service::Web,
     view,
 };
 
@@ -115,7 +115,7 @@ pub(crate) async fn create(State(web): State<Web>, staff: Staff, fields: Fields)
     };
     match web.api.create_book(staff.caller(), &input).await {
         Ok(book) => {
-            staff.tell(&Flash::success(format!("“{}” added to the shop.", book.title)));
+            staff.flash(&Flash::success(format!("“{}” added to the shop.", book.title)));
             Ok(Redirect::to(&format!("/admin/books/{}", book.id)).into_response())
         }
         Err(error) => refused(&staff, error, None, &fields),
@@ -136,7 +136,7 @@ pub(crate) async fn save(State(web): State<Web>, staff: Staff, Path(id): Path<St
     };
     match web.api.update_book(staff.caller(), &id, fields.get("version"), &input).await {
         Ok(book) => {
-            staff.tell(&Flash::success(format!("“{}” saved.", book.title)));
+            staff.flash(&Flash::success(format!("“{}” saved.", book.title)));
             Ok(Redirect::to(&format!("/admin/books/{}", book.id)).into_response())
         }
         Err(error) => refused(&staff, error, Some(&id), &fields),

@@ -11,11 +11,11 @@ use http::{StatusCode, request::Parts};
 
 use super::admit;
 use crate::{
-    Web,
     error::PageResult,
     flash::Flash,
     form::{Errors, Fields},
     layout::{Shell, never_stored, page, page_with},
+    service::Web,
     session::Visitor,
 };
 
@@ -123,7 +123,7 @@ pub(crate) async fn save(State(web): State<Web>, Editor(visitor): Editor, fields
     let all = CannedReplies { items };
     let error = match web.api.save_canned_replies(visitor.caller(), &etag, &all).await {
         Ok(()) => {
-            visitor.tell(&Flash::success("Replies saved. Reload the support desk to use them."));
+            visitor.flash(&Flash::success("Replies saved. Reload the support desk to use them."));
             return Ok(Redirect::to("/admin/chat/replies").into_response());
         }
         Err(error) => error,

@@ -5,10 +5,10 @@ use axum::extract::{Path, State};
 
 use super::{PAGE, Staff, next_href, settle};
 use crate::{
-    Web,
     error::PageResult,
     form::Query,
     layout::{Shell, never_stored, page},
+    service::Web,
 };
 
 #[derive(Template)]

@@ -23,10 +23,10 @@ pub(super) struct Entry {
 
 /// The history of an order, oldest first.
 pub(super) fn entries(events: Vec<OrderEvent>, calendar: Calendar) -> Vec<Entry> {
-    let told = events.iter().map(|event| (words(event, &events), by(event, &events))).collect::<Vec<_>>();
+    let described = events.iter().map(|event| (words(event, &events), by(event, &events))).collect::<Vec<_>>();
     events
         .into_iter()
-        .zip(told)
+        .zip(described)
         .map(|(event, (what, by))| Entry {
             what,
             by,
@@ -143,7 +143,7 @@ mod tests {
         let usd = |amount: i64| json!({"amount": amount, "currency": "USD"});
         let sam = json!({"id": NOBODY, "name": "Sam"});
         let calendar = Calendar { zone: TimeZone::UTC, now: Timestamp::default() };
-        let told = entries(
+        let described = entries(
             history(json!([
                 ["OrderCreated", {}],
                 ["PaymentAuthorised", {}],
@@ -161,7 +161,7 @@ mod tests {
             ])),
             calendar,
         );
-        let lines: Vec<String> = told.iter().map(|entry| format!("{} | {}", entry.what, entry.by)).collect();
+        let lines: Vec<String> = described.iter().map(|entry| format!("{} | {}", entry.what, entry.by)).collect();
         assert_eq!(
             lines,
             [

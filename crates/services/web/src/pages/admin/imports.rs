@@ -16,12 +16,12 @@ use uuid::Uuid;
 
 use super::{Staff, settle};
 use crate::{
-    Web,
     api::ApiError,
     error::PageResult,
     flash::Flash,
     form::{Errors, Fields, LARGEST_FILE, Upload},
     layout::{Shell, never_stored, page, page_with},
+    service::Web,
     view,
 };
 
@@ -334,7 +334,7 @@ pub(crate) async fn map(State(web): State<Web>, staff: Staff, Path(id): Path<Str
         if let Some(other) = taken.insert(field.clone(), &column.name) {
             let message =
                 format!("Both “{other}” and “{}” are set to {}. Choose one of them.", column.name, label_of(&field));
-            staff.tell(&Flash::problem(message));
+            staff.flash(&Flash::problem(message));
             return Ok(Redirect::to(&back).into_response());
         }
         mapping.insert(field, column.name.clone());
@@ -342,7 +342,7 @@ pub(crate) async fn map(State(web): State<Web>, staff: Staff, Path(id): Path<Str
     let outcome = web.api.map_import(staff.caller(), &id, &ImportMapping { mapping }).await;
     match outcome {
         Err(error) if error.status() == StatusCode::BAD_REQUEST => {
-            staff.tell(&Flash::problem("The columns weren’t saved: the file doesn’t have one of them."));
+            staff.flash(&Flash::problem("The columns weren’t saved: the file doesn’t have one of them."));
             Ok(Redirect::to(&back).into_response())
         }
         outcome => settle(&staff, outcome, "Columns saved. The file is checked again.", &back),
@@ -364,7 +364,7 @@ pub(crate) async fn ask_cancel(State(web): State<Web>, staff: Staff, Path(id): P
 pub(crate) async fn cancel(State(web): State<Web>, staff: Staff, Path(id): Path<String>) -> PageResult {
     let outcome = web.api.cancel_import(staff.caller(), &id).await;
     if matches!(&outcome, Err(error) if error.status() == StatusCode::CONFLICT) {
-        staff.tell(&Flash::problem("The import had ended already. See below what it did."));
+        staff.flash(&Flash::problem("The import had ended already. See below what it did."));
         return Ok(Redirect::to(&address(&id)).into_response());
     }
     settle(&staff, outcome, "Import cancelled.", &address(&id))

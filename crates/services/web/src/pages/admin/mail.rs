@@ -7,10 +7,10 @@ use http::{HeaderValue, header};
 
 use super::{PAGE, Staff, next_href};
 use crate::{
-    Web,
     error::PageResult,
     form::Query,
     layout::{Shell, never_stored, page},
+    service::Web,
     view,
 };
 

@@ -23,11 +23,11 @@ use bookworm_kernel::ErrorCode;
 use http::request::Parts;
 
 use crate::{
-    Web,
     api::{ApiError, ProblemBody},
     error::{PageError, PageResult},
     flash::Flash,
     layout::Shell,
+    service::Web,
     session::{Glimpse, Visitor},
     view::{encoded, sign_in_url},
 };
@@ -108,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Staff {
     }
 }
 
-/// Lets in those whose token says that they may; others sign in, or are told why not.
+/// Lets in those whose token says that they may; others sign in, or see why not.
 async fn admit<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -132,9 +132,9 @@ async fn admit<S: Send + Sync>(
 /// Goes back and says that it is done, or why not.
 fn settle(staff: &Staff, outcome: Result<(), ApiError>, done: &str, back: &str) -> PageResult {
     match outcome {
-        Ok(()) => staff.tell(&Flash::success(done)),
+        Ok(()) => staff.flash(&Flash::success(done)),
         Err(error) if error.status().is_client_error() && error.status() != http::StatusCode::UNAUTHORIZED => {
-            staff.tell(&Flash::problem(why_not(&error)));
+            staff.flash(&Flash::problem(why_not(&error)));
         }
         Err(error) => return Err(error.into()),
     }

@@ -18,12 +18,12 @@ use super::{
     next_href, settle,
 };
 use crate::{
-    Web,
     api::ApiError,
     error::PageResult,
     flash::Flash,
     form::{Errors, Field, Fields, Query},
     layout::{Shell, never_stored, page, page_with},
+    service::Web,
     view,
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn status(order: &Order) -> &'static str {
     STATUSES.iter().find(|(value, _)| *value == code).map_or("", |(_, label)| label)
 }
 
-/// The state of a payment, for those who look after it.
+/// The state of a payment, for those who manage it.
 pub(crate) fn payment(status: &PaymentStatus) -> &'static str {
     match status {
         PaymentStatus::Pending => "Awaiting payment",
@@ -315,7 +315,7 @@ pub(crate) async fn refund(State(web): State<Web>, staff: Staff, Path(id): Path<
     let key = fields.get("idempotency_key").parse::<Uuid>().unwrap_or_else(|_| Uuid::new_v4()).to_string();
     let error = match web.api.refund_order(staff.caller(), &id, &key, &request).await {
         Ok(()) => {
-            staff.tell(&Flash::success(format!("Refund of {amount} started.")));
+            staff.flash(&Flash::success(format!("Refund of {amount} started.")));
             return Ok(Redirect::to(&back(&id)).into_response());
         }
         Err(error) => error,

@@ -9,9 +9,9 @@ use super::{
     orders::{Row, rows},
 };
 use crate::{
-    Web,
     error::PageResult,
     layout::{Shell, never_stored, page},
+    service::Web,
 };
 
 #[derive(Template)]

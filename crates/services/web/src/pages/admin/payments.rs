@@ -6,10 +6,10 @@ use bookworm_contracts::rest::finance::{LedgerBalance, Payment, ReconciliationRe
 
 use super::{PAGE, Staff, next_href};
 use crate::{
-    Web,
     error::PageResult,
     form::Query,
     layout::{Shell, never_stored, page},
+    service::Web,
     view,
 };
 
@@ -29,7 +29,7 @@ struct ReconciliationPage {
     report: ReconciliationReport,
 }
 
-/// A payment with what tells people which one it is.
+/// A payment with what identifies it for people.
 struct Row {
     payment: Payment,
     number: String,

@@ -13,13 +13,13 @@ use http::StatusCode;
 
 use super::Staff;
 use crate::{
-    Web,
     api::{ApiError, ApiResult},
     error::PageResult,
     flash::Flash,
     form::{Errors, Field, Fields},
     layout::{Shell, never_stored, page, page_with},
     pages::listing::short,
+    service::Web,
     view,
 };
 
@@ -164,7 +164,7 @@ pub(crate) async fn save(State(web): State<Web>, staff: Staff, fields: Fields) -
         Ok(()) => {
             let groups = synonyms.groups.len();
             let groups = if groups == 1 { "1 group".to_owned() } else { format!("{groups} groups") };
-            staff.tell(&Flash::success(format!("Saved {groups} of synonyms. Now live in search.")));
+            staff.flash(&Flash::success(format!("Saved {groups} of synonyms. Now live in search.")));
             return Ok(Redirect::to("/admin/search").into_response());
         }
         Err(error) => error,
@@ -298,7 +298,7 @@ fn check(lines: &[Line]) -> Vec<String> {
     problems
 }
 
-/// What the API refuses of a group, e.g. `/groups/3/1`, said of the line where the group is.
+/// What the API refuses of a group, e.g. `/groups/3/1`, put as a message about the group's line.
 fn on_its_line(error: &FieldError, lines: &[Line]) -> String {
     let mut parts = error.field.trim_start_matches('/').split('/');
     let group = parts.next().filter(|name| *name == "groups").and_then(|_| parts.next()?.parse::<usize>().ok());
@@ -339,10 +339,10 @@ mod tests {
     #[test]
     fn the_apis_objections_find_their_line() {
         let lines = read("\nsea, ocean\n\ncrime, whodunit");
-        let said = |field: &str| on_its_line(&FieldError::new(field, "is odd"), &lines);
-        assert_eq!(said("/groups/1/0"), "Line 4: “crime” can’t be used. Use letters and digits.");
-        assert_eq!(said("/groups/0"), "Line 2: this group can’t be used.");
-        assert_eq!(said("/groups/7"), "The synonyms weren’t saved. Check them and try again.");
-        assert_eq!(said("/groups"), "The synonyms weren’t saved. Check them and try again.");
+        let message = |field: &str| on_its_line(&FieldError::new(field, "is odd"), &lines);
+        assert_eq!(message("/groups/1/0"), "Line 4: “crime” can’t be used. Use letters and digits.");
+        assert_eq!(message("/groups/0"), "Line 2: this group can’t be used.");
+        assert_eq!(message("/groups/7"), "The synonyms weren’t saved. Check them and try again.");
+        assert_eq!(message("/groups"), "The synonyms weren’t saved. Check them and try again.");
     }
 }

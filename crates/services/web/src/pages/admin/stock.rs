@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::{Staff, books::find};
 use crate::{
-    Web,
     error::PageResult,
     flash::Flash,
     form::{Errors, Field, Fields, Query, WHOLE, whole_number},
     layout::{Shell, never_stored, page, page_with},
+    service::Web,
     view,
 };
 
@@ -81,7 +81,7 @@ pub(crate) async fn adjust(State(web): State<Web>, staff: Staff, Path(id): Path<
     let error = match web.api.adjust_stock(staff.caller(), &id, &key, &adjustment).await {
         Ok(stock) => {
             let copies = if stock.on_hand == 1 { "copy" } else { "copies" };
-            staff.tell(&Flash::success(format!("Stock updated: {} {copies} on hand.", view::number(&stock.on_hand))));
+            staff.flash(&Flash::success(format!("Stock updated: {} {copies} on hand.", view::number(&stock.on_hand))));
             return Ok(Redirect::to(&format!("/admin/stock/{}", view::encoded(&id))).into_response());
         }
         Err(error) => error,

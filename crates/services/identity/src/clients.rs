@@ -1,12 +1,12 @@
-//! Leave to cause a mail, asked of the notification service.
+//! What identity asks of other roles: whether a mail may be sent, and to merge a guest's basket.
 
 use std::time::Duration;
 
-use bookworm_contracts::grpc::{self, notification::AdmitRequest};
+use bookworm_contracts::grpc::{self, basket::MergeGuestRequest, notification::AdmitRequest};
 use bookworm_http::{ClientAddress, Problem};
-use bookworm_kernel::{Cause, Email, ErrorCode};
+use bookworm_kernel::{Cause, CustomerId, Email, ErrorCode};
 
-use crate::IdentityService;
+use crate::service::Identity;
 
 /// Why a mail is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl From<NoMail> for Problem {
     }
 }
 
-impl IdentityService {
+impl Identity {
     /// Asks whether a mail of this kind may be sent; a yes counts.
     pub(crate) async fn may_mail(
         &self,
@@ -48,13 +48,23 @@ impl IdentityService {
             recipient: to.as_str().to_owned(),
             proven,
         };
-        let answer = self.0.mail.clone().admit(grpc::request(cause, request)).await;
+        let answer = self.mail.clone().admit(grpc::request(cause, request)).await;
         let answer = answer.map_err(|_| NoMail::NoAnswer)?.into_inner();
         let wait = Duration::from_secs(answer.wait_seconds);
         match (answer.granted, answer.limit.as_str()) {
             (true, _) => Ok(()),
             (false, "sender") => Err(NoMail::Sender(wait)),
             (false, _) => Err(NoMail::Busy(wait)),
+        }
+    }
+    /// Merges the basket that was filled as a guest. Best effort: signing in never fails for it, and the basket merges
+    /// by itself when a later request brings both secrets.
+    pub(crate) async fn merge_basket(&self, customer: CustomerId, guest_token: Option<String>, cause: &Cause) {
+        let Some(guest_token) = guest_token else { return };
+        let request = MergeGuestRequest { customer_id: customer.to_string(), guest_token };
+        if let Err(status) = self.basket.clone().merge_guest(grpc::request(cause, request)).await {
+            metrics::counter!("identity_basket_merge_failures_total").increment(1);
+            tracing::warn!(why = status.code().description(), "a guest's basket was not merged");
         }
     }
 }

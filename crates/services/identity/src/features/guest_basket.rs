@@ -1,13 +1,10 @@
-//! What a request tells of its client beside its body.
-
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-pub(crate) use bookworm_http::ClientAddress;
 use http::{header, request::Parts};
 
 /// The secret of the basket that the client filled as a guest: header `Basket-Token`, else cookie `basket_token`. Not
-/// checked: that is the basket's affair.
+/// checked here: the basket service does that.
 #[derive(Clone)]
 pub(crate) struct GuestBasket(pub Option<String>);
 

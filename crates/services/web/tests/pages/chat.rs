@@ -1,0 +1,57 @@
+//! What the pages give the chat.
+
+use super::*;
+
+#[tokio::test]
+async fn the_chats_script_gets_the_token_and_other_sites_do_not() {
+    let mut guest = Browser::new();
+    let seen = guest.get("/chat/session").await;
+    assert_eq!(seen.headers[header::CACHE_CONTROL], "no-store");
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(body, json!({"access_token": null, "expires_in": 0, "account": null, "name": null, "agent": false}));
+
+    // Only the second cookie is left: the session is renewed on the way.
+    let mut customer = Browser::new();
+    customer.cookies.insert("bw_refresh".to_owned(), "good-refresh".to_owned());
+    let own = Request::get("/chat/session").header("sec-fetch-site", "same-origin");
+    let seen = customer.send(own, String::new()).await;
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(body["access_token"], customer.cookies["bw_access"]);
+    assert_eq!((&body["name"], &body["agent"]), (&json!("Ada <b>Reader</b>"), &json!(false)));
+
+    for site in ["cross-site", "same-site", "none"] {
+        let request = Request::get("/chat/session").header("sec-fetch-site", site);
+        let seen = customer.send(request, String::new()).await;
+        assert_eq!((seen.status, seen.body.as_str()), (StatusCode::FORBIDDEN, ""), "{site}");
+    }
+    let request = Request::get("/chat/session").header(header::ORIGIN, "https://evil.example");
+    assert_eq!(customer.send(request, String::new()).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn every_page_offers_the_chat_and_the_desk_does_not() {
+    let mut agent = Browser::signed_in(&["customer", "agent"]);
+    for path in ["/", "/checkout", "/contact", "/nowhere"] {
+        let body = agent.get(path).await.body;
+        assert!(body.contains("<a class=\"chat-button\" href=\"/contact\""), "{path}");
+        if path == "/checkout" {
+            continue;
+        }
+        assert!(body.contains("href=\"/admin/chat\"") && !body.contains("href=\"/admin\""), "{path}");
+    }
+    let seen = agent.get("/admin/chat").await;
+    assert_eq!(seen.headers[header::CACHE_CONTROL], "no-store");
+    assert!(seen.body.contains("data-island=\"desk\"") && !seen.body.contains("chat-button"));
+    assert!(!seen.body.contains("data-orders"), "orders are for staff");
+    holds_up("/admin/chat", &seen);
+    let script = seen.body.split("data-src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert!(script.starts_with("/assets/desk-"), "{script}");
+    assert_eq!(agent.get(&script).await.status, StatusCode::OK);
+    assert_eq!(agent.get("/admin/orders").await.status, StatusCode::FORBIDDEN);
+
+    let mut staff = Browser::signed_in(&["staff"]);
+    assert_eq!(staff.get("/admin/chat").await.status, StatusCode::FORBIDDEN);
+    assert!(!staff.get("/").await.body.contains("/admin/chat\""));
+    assert!(Browser::signed_in(&["admin"]).get("/admin/chat").await.body.contains("data-orders"));
+    assert!(Browser::new().get("/admin/chat").await.location().starts_with("/sign-in"));
+}
