@@ -10,7 +10,7 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 /// Ends every message of the JSON protocol.
 const SEPARATOR: char = '\u{1e}';
 /// The longest that an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The shortest wait that is worth waiting.
 const INSTANT: Duration = Duration::from_millis(1);
 
@@ -20,7 +20,7 @@ pub enum HubClientError {
     /// The connection is gone, or never came to be: what was asked may or may not have been done.
     #[error("the connection is lost: {0}")]
     Lost(String),
-    /// The hub said no, in these words.
+    /// The hub refused, with this message.
     #[error("the hub refused: {0}")]
     Refused(String),
 }
@@ -33,14 +33,14 @@ impl HubClientError {
             Self::Lost(_) => "",
             Self::Refused(words) => {
                 // "An unexpected error occurred invoking 'X' on the server. HubException: code: sentence"
-                let said = words.rsplit_once("HubException: ").map_or(words.as_str(), |(_, said)| said);
-                said.split_once(": ").map_or("", |(code, _)| code)
+                let text = words.rsplit_once("HubException: ").map_or(words.as_str(), |(_, text)| text);
+                text.split_once(": ").map_or("", |(code, _)| code)
             }
         }
     }
 }
 
-/// What the hub tells by itself.
+/// What the hub sends by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HubEvent {
     /// Its name.
@@ -80,7 +80,7 @@ impl HubClient {
                 None => Ok(client),
             }
         };
-        tokio::time::timeout(PATIENCE, open).await.map_err(lost)?
+        tokio::time::timeout(RESPONSE_TIMEOUT, open).await.map_err(lost)?
     }
 
     /// Calls a method and waits for its result.
@@ -95,10 +95,10 @@ impl HubClient {
                 if message["type"] == 3 && message["invocationId"] == id.as_str() {
                     return completion(&message);
                 }
-                self.keep(&message);
+                self.record(&message);
             }
         };
-        tokio::time::timeout(PATIENCE, answer).await.map_err(lost)?
+        tokio::time::timeout(RESPONSE_TIMEOUT, answer).await.map_err(lost)?
     }
 
     /// Calls a streaming method and collects what it streams.
@@ -115,11 +115,11 @@ impl HubClient {
                 match message["type"].as_u64() {
                     Some(2) if ours => items.push(message["item"].take()),
                     Some(3) if ours => return completion(&message),
-                    _ => self.keep(&message),
+                    _ => self.record(&message),
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.map_err(lost)??;
+        tokio::time::timeout(RESPONSE_TIMEOUT, all).await.map_err(lost)??;
         Ok(items)
     }
 
@@ -170,7 +170,7 @@ impl HubClient {
             }
             looked_at = self.events.len();
             match tokio::time::timeout_at(until, self.read()).await {
-                Ok(message) => self.keep(&message?),
+                Ok(message) => self.record(&message?),
                 Err(_) => return Ok(None),
             }
         }
@@ -183,7 +183,7 @@ impl HubClient {
         Ok(id)
     }
 
-    fn keep(&mut self, message: &Value) {
+    fn record(&mut self, message: &Value) {
         if message["type"] == 1
             && let Some(name) = message["target"].as_str()
         {

@@ -88,8 +88,11 @@ async fn the_document_describes_every_address_and_is_the_one_kept_in_docs() {
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
         std::fs::write(file, &text).unwrap();
     }
-    let kept = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(kept == text, "the API changed: look at it, then UPDATE_OPENAPI=1 cargo test -p bookworm-testkit document");
+    let stored = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        stored == text,
+        "the API changed: look at it, then UPDATE_OPENAPI=1 cargo test -p bookworm-testkit document"
+    );
     shop.stop().await;
 }
 
@@ -109,7 +112,7 @@ fn find_dangling(value: &Value, document: &Value, dangling: &mut BTreeSet<String
     }
 }
 
-/// As `assert!`, for a test that tells of every operation that is wrong rather than of the first.
+/// As `assert!`, for a test that reports every operation that is wrong, not only the first.
 macro_rules! check {
     ($faults:ident, $holds:expr, $($what:tt)*) => {
         if !$holds {
@@ -250,8 +253,8 @@ async fn every_operation_says_what_stands_before_it() {
         }
         check_eq!(faults, operation.takes("If-None-Match"), operation.answer("304").is_some(), "{name}");
         for parameter in operation.parameters("query") {
-            let told = parameter["description"].as_str().unwrap_or_default();
-            let blank = parameter["allowEmptyValue"] == true && told.ends_with("as if left out.");
+            let description = parameter["description"].as_str().unwrap_or_default();
+            let blank = parameter["allowEmptyValue"] == true && description.ends_with("as if left out.");
             check!(faults, blank != (parameter["required"] == true), "{name}: {parameter}");
             let schema = resolve(&document, &parameter["schema"]);
             let bounded = ["maximum", "maxLength", "pattern", "enum", "format", "oneOf"];
