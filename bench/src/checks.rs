@@ -1,4 +1,4 @@
-//! Holds what buyers were told against what the shop says of itself, through its API alone.
+//! Compares what buyers were told with what the shop's API reports.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -479,7 +479,7 @@ mod tests {
         assert!(found(Ended::Confirmed, true, std::slice::from_ref(&bad)), "confirmed and then rejected");
         assert!(found(declined(), true, std::slice::from_ref(&good)), "declined and then confirmed");
         assert!(found(Ended::Confirmed, true, &[good.clone(), bad]), "one key made two orders");
-        assert!(found(Ended::Open, false, &[good]), "the buyer never heard of it");
+        assert!(found(Ended::Open, false, &[good]), "the buyer never got an answer");
         assert!(found(Ended::Confirmed, true, &[order("confirmed", &[(book, 2)])]), "too many copies");
         assert!(found(Ended::Refused("basket_empty".to_owned()), false, &[]), "the basket was lost");
     }

@@ -124,7 +124,7 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // It ends with the connection; what went wrong is told to whoever waits for an answer.
+    // It ends with the connection; what went wrong is reported to whoever waits for an answer.
     tokio::spawn(async move { drop(connection.await) });
     Ok(sender)
 }

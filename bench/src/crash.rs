@@ -65,7 +65,7 @@ const PLENTY: i64 = 100_000;
 const FEW: i64 = 40;
 /// How long a buyer tries one thing once the killing has ended before it counts as a violation: before, bad luck may
 /// hit the same request again and again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SUCCESS_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long all buyers together may take to finish once the killing has ended.
 const LAST_PURCHASES: Duration = Duration::from_secs(240);
 
@@ -84,20 +84,20 @@ pub enum Ended {
 #[derive(Debug, Clone)]
 pub struct Extra {
     pub book: BookId,
-    /// Whether the shop said that it is in the basket.
+    /// Whether the shop answered that it is in the basket.
     pub acknowledged: bool,
 }
 
-/// What a buyer did, and was told.
+/// What a buyer did, and was answered.
 #[derive(Debug, Clone)]
 pub struct Purchase {
     /// Written into the order's address, so that its order can be found.
     pub mark: String,
-    /// What the shop said was in the basket when checkout began.
+    /// What the shop showed in the basket when checkout began.
     pub lines: BTreeMap<BookId, i64>,
     pub extra: Option<Extra>,
     pub ended: Ended,
-    /// Orders that the shop said exist: never more than one, or one for each key.
+    /// Orders that the shop reported: never more than one, or one for each key.
     pub acknowledged: Vec<OrderId>,
     /// Whether the basket was checked out twice at once, with a key each.
     pub doubled: bool,
@@ -155,7 +155,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     let range = Range::of(server.address).await?;
     let stock_before = prepare_stock(server.address, &range.books).await?;
 
-    let (tell, address) = watch::channel(Some(server.address));
+    let (publish_address, address) = watch::channel(Some(server.address));
     let (stop, steady) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
     let buyers: Vec<_> = (0..arguments.buyers)
         .map(|n| {
@@ -180,7 +180,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     for _ in 0..arguments.kills {
         sleep(Duration::from_millis(random.random_range(50..=1500))).await;
         server.kill().await?;
-        tell.send_replace(None);
+        publish_address.send_replace(None);
         // Recovery must survive being killed as well.
         if random.random_bool(0.125) {
             let mut child = program.spawn()?;
@@ -190,7 +190,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
         }
         server = program.start().await.context("it does not start again after it was killed")?;
         restarts.push(server.took);
-        tell.send_replace(Some(server.address));
+        publish_address.send_replace(Some(server.address));
     }
     let killing = began.elapsed();
     steady.get_or_init(Instant::now);
@@ -208,7 +208,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     let mut violations = report.violations;
     match server.stop().await {
         Ok(took) => say(&format!("stopped within {took:.0?}")),
-        Err(error) => violations.push(format!("it does not stop when it is told to: {error:#}")),
+        Err(error) => violations.push(format!("it does not stop when it is asked to: {error:#}")),
     }
     for command in [&["reconcile"][..], &["replay", "orders"]] {
         if let Err(error) = program.run(command).await {
@@ -226,7 +226,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
         restarts[restarts.len() - 1]
     ));
     say(&format!(
-        "purchases {}: told confirmed {}, refused {}, open {}; checkout sent {tries} times, {} repeats",
+        "purchases {}: answered confirmed {}, refused {}, open {}; checkout sent {tries} times, {} repeats",
         evidence.purchases.len(),
         count(|ended| *ended == Ended::Confirmed),
         count(|ended| matches!(ended, Ended::Refused(_))),
@@ -255,7 +255,7 @@ async fn prepare_stock(address: SocketAddr, books: &[BookId]) -> Result<BTreeMap
     Ok(stock_before)
 }
 
-/// Somebody who buys until told to stop.
+/// Somebody who buys until stopped.
 struct Buyer {
     n: u32,
     range: Range,
@@ -294,7 +294,7 @@ impl Buyer {
 
     /// Waits until the shop is open, and goes where it is now.
     async fn ready(&mut self) -> Result<()> {
-        let open = tokio::time::timeout(PATIENCE, self.address.wait_for(Option::is_some)).await;
+        let open = tokio::time::timeout(SUCCESS_TIMEOUT, self.address.wait_for(Option::is_some)).await;
         let address = (*open.context("the shop does not open again")??).context("it is open")?;
         if address != self.current {
             self.current = address;
@@ -305,13 +305,13 @@ impl Buyer {
 
     /// Whether something that began then should have succeeded by now.
     fn expired(&self, began: Instant) -> bool {
-        self.steady.get().is_some_and(|since| began.max(*since) + PATIENCE < Instant::now())
+        self.steady.get().is_some_and(|since| began.max(*since) + SUCCESS_TIMEOUT < Instant::now())
     }
 
     /// After a failure: pauses, signs in again if need be, or gives up.
     async fn again(&mut self, failure: Failure, began: Instant) -> Result<()> {
         if self.expired(began) {
-            bail!("no success within {PATIENCE:?}: {failure}");
+            bail!("no success within {SUCCESS_TIMEOUT:?}: {failure}");
         }
         match &failure {
             Failure::Refused(answer) if answer.status.as_u16() == 401 && self.account.is_some() => {
@@ -572,7 +572,7 @@ impl Buyer {
         }
         let confirmed = ends.iter().filter(|end| **end == Ended::Confirmed).count();
         if confirmed > 1 {
-            purchase.violations.push("both keys were told that their order is confirmed".to_owned());
+            purchase.violations.push("both keys were answered that their order is confirmed".to_owned());
         }
         if open.is_empty() {
             ends.sort_by_key(|end| *end != Ended::Confirmed);

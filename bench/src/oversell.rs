@@ -41,7 +41,7 @@ pub struct Arguments {
 }
 
 /// How long one buyer waits for a definite answer.
-const PATIENCE: Duration = Duration::from_secs(90);
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Runs it. The exit code is 1 when more or fewer copies were sold than there were.
 ///
@@ -132,7 +132,7 @@ async fn buyer(address: SocketAddr, book: BookId, shipping: String, n: u16, all_
 
 /// Sends the checkout under one key until there is a definite answer.
 async fn until_definite(visitor: &mut Visitor, request: &CheckoutRequest, n: u16) -> Result<String> {
-    let (key, until) = (Uuid::new_v4().to_string(), Instant::now() + PATIENCE);
+    let (key, until) = (Uuid::new_v4().to_string(), Instant::now() + CHECKOUT_TIMEOUT);
     loop {
         let answer = visitor.checkout(&key, request).await?;
         match answer.status.as_u16() {

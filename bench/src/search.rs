@@ -271,7 +271,7 @@ async fn prepare(data: &Data) -> Result<Server> {
     }
     let server = program.start().await?;
     let mut visitor = staff(server.address).await?;
-    let (began, mut told) = (Instant::now(), Instant::now());
+    let (began, mut reported_at) = (Instant::now(), Instant::now());
     let (mut texts, mut before): (Option<Duration>, Option<SearchStatus>) = (None, None);
     loop {
         let status: SearchStatus = match visitor.get("/api/v1/admin/search").await {
@@ -292,12 +292,12 @@ async fn prepare(data: &Data) -> Result<Server> {
         }
         ensure!(status.meaning != MeaningState::Off, "the shop has no model: {:?}", status.last_error);
         ensure!(began.elapsed() < PREPARE, "the books are not ready after {PREPARE:?}: {status:?}");
-        if told.elapsed() > Duration::from_secs(60) {
+        if reported_at.elapsed() > Duration::from_secs(60) {
             if let Some(before) = before.replace(status.clone()) {
-                let rate = (status.with_meaning - before.with_meaning) as f64 / told.elapsed().as_secs_f64();
+                let rate = (status.with_meaning - before.with_meaning) as f64 / reported_at.elapsed().as_secs_f64();
                 say(&format!("{} of {} books have their vectors, {rate:.0}/s", status.with_meaning, status.books));
             }
-            told = Instant::now();
+            reported_at = Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -99,8 +99,13 @@ impl Program {
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = timeout(START * 5, self.command(arguments)?.output()).await.context("it takes too long")??;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "bookworm {} ended with {}: {text}{said}", arguments.join(" "), output.status);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "bookworm {} ended with {}: {text}{stderr}",
+            arguments.join(" "),
+            output.status
+        );
         Ok(text)
     }
 

@@ -228,7 +228,7 @@ impl Visitor {
     }
 }
 
-/// A checkout by the given method, paid with the given card, marked so that its order can be told from others.
+/// A checkout by the given method, paid with the given card, marked so that its order can be recognised.
 pub fn checkout_request(email: Option<&str>, shipping_method: &str, token: &str, mark: &str) -> CheckoutRequest {
     CheckoutRequest {
         email: email.map(str::to_owned),

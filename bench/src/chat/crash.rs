@@ -48,7 +48,7 @@ pub struct Arguments {
 }
 
 /// How long anything may take once the killing has ended.
-const PATIENCE: Duration = Duration::from_secs(90);
+const SUCCESS_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Runs the harness. The exit code is 1 when anything does not add up.
 ///
@@ -88,18 +88,18 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
 
 /// What everybody needs to know of the shop.
 #[derive(Clone)]
-struct Door {
+struct Entrance {
     address: watch::Receiver<Option<SocketAddr>>,
     stop: Arc<AtomicBool>,
 }
 
-impl Door {
+impl Entrance {
     fn is_closing(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
     async fn open(&mut self) -> Result<SocketAddr> {
-        let open = tokio::time::timeout(PATIENCE, self.address.wait_for(Option::is_some)).await;
+        let open = tokio::time::timeout(SUCCESS_TIMEOUT, self.address.wait_for(Option::is_some)).await;
         (*open.context("the shop does not open again")??).context("it is open")
     }
 }
@@ -107,52 +107,54 @@ impl Door {
 async fn harness(arguments: &Arguments, program: &Program, seed: u64) -> Result<Vec<String>> {
     let mut server = program.start().await?;
     let agent = make_agent(server.address, 0).await?;
-    let (tell, address) = watch::channel(Some(server.address));
-    let door = Door { address, stop: Arc::default() };
+    let (publish_address, address) = watch::channel(Some(server.address));
+    let entrance = Entrance { address, stop: Arc::default() };
     let customers: Vec<JoinHandle<Result<Account>>> = (0..arguments.customers)
         .map(|n| {
             let random = StdRng::seed_from_u64(seed.wrapping_add(u64::from(n) + 1));
             let customer =
-                Customer { door: door.clone(), account: Account::default(), random, wants_person: n % 2 == 1 };
+                Customer { entrance: entrance.clone(), account: Account::default(), random, wants_person: n % 2 == 1 };
             tokio::spawn(customer.run())
         })
         .collect();
-    let answering = tokio::spawn(answer_everybody(door.clone(), agent));
+    let answering = tokio::spawn(answer_everybody(entrance.clone(), agent));
 
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..arguments.kills {
         sleep(Duration::from_millis(random.random_range(100..=1500))).await;
         server.kill().await?;
-        tell.send_replace(None);
+        publish_address.send_replace(None);
         server = program.start().await.context("it does not start again after it was killed")?;
-        tell.send_replace(Some(server.address));
+        publish_address.send_replace(Some(server.address));
     }
     sleep(Duration::from_secs(2)).await;
-    door.stop.store(true, Ordering::SeqCst);
-    let (mut violations, mut told) = (Vec::new(), Told::default());
+    entrance.stop.store(true, Ordering::SeqCst);
+    let (mut violations, mut tally) = (Vec::new(), Tally::default());
     for customer in customers {
-        let account =
-            tokio::time::timeout(PATIENCE, customer).await.context("a customer does not come to an end")???;
-        account.check(server.address, &mut violations, &mut told).await?;
+        let account = tokio::time::timeout(SUCCESS_TIMEOUT, customer)
+            .await
+            .context("a customer does not come to an end")???;
+        account.check(server.address, &mut violations, &mut tally).await?;
     }
-    let answers = tokio::time::timeout(PATIENCE, answering).await.context("the agent does not come to an end")???;
+    let answers =
+        tokio::time::timeout(SUCCESS_TIMEOUT, answering).await.context("the agent does not come to an end")???;
     for (conversation, acknowledged) in answers {
-        told.acknowledged += acknowledged.len();
-        told.missing(&conversation, &acknowledged, "agent", &mut violations);
+        tally.acknowledged += acknowledged.len();
+        tally.missing(&conversation, &acknowledged, "agent", &mut violations);
     }
     server.stop().await?;
     say(&format!(
         "conversations {}, messages {}; acknowledged {}, shown {}, resent {}",
-        told.histories.len(),
-        told.histories.values().map(Vec::len).sum::<usize>(),
-        told.acknowledged,
-        told.shown,
-        told.resent
+        tally.histories.len(),
+        tally.histories.values().map(Vec::len).sum::<usize>(),
+        tally.acknowledged,
+        tally.shown,
+        tally.resent
     ));
     Ok(violations)
 }
 
-/// Numbers and texts of messages that the shop said it has, by the sender's id.
+/// Numbers and texts of messages that the shop acknowledged, by the sender's id.
 type Acknowledged = BTreeMap<Uuid, (u64, String)>;
 
 /// What one customer knows.
@@ -176,8 +178,8 @@ impl Account {
         }
     }
 
-    /// Compares what was said and shown with what there is.
-    async fn check(self, address: SocketAddr, violations: &mut Vec<String>, told: &mut Told) -> Result<()> {
+    /// Compares what was acknowledged and shown with what is stored.
+    async fn check(self, address: SocketAddr, violations: &mut Vec<String>, tally: &mut Tally) -> Result<()> {
         let conversation = self.conversation.context("a customer never had a conversation")?;
         let history = history(address, &conversation).await?;
         violations.extend(self.violations);
@@ -192,25 +194,25 @@ impl Account {
                 kept => violations.push(format!("{}: {shown} was shown, {kept:?} is kept", conversation.id)),
             }
         }
-        told.acknowledged += self.acknowledged.len();
-        told.shown += self.shown.len();
-        told.resent += self.resent;
-        told.histories.insert(conversation.id.clone(), history);
-        told.missing(&conversation.id, &self.acknowledged, "customer", violations);
+        tally.acknowledged += self.acknowledged.len();
+        tally.shown += self.shown.len();
+        tally.resent += self.resent;
+        tally.histories.insert(conversation.id.clone(), history);
+        tally.missing(&conversation.id, &self.acknowledged, "customer", violations);
         Ok(())
     }
 }
 
 /// What all of them know.
 #[derive(Default)]
-struct Told {
+struct Tally {
     histories: BTreeMap<String, Vec<Value>>,
     acknowledged: usize,
     shown: usize,
     resent: usize,
 }
 
-impl Told {
+impl Tally {
     /// Reports what was acknowledged and is not there, or is there more than once.
     fn missing(&self, conversation: &str, acknowledged: &Acknowledged, author: &str, violations: &mut Vec<String>) {
         let Some(history) = self.histories.get(conversation) else { return };
@@ -224,7 +226,7 @@ impl Told {
     }
 }
 
-/// The whole conversation, once the bot owes no answer any more.
+/// The whole conversation, once no answer of the bot is pending.
 async fn history(address: SocketAddr, conversation: &Conversation) -> Result<Vec<Value>> {
     let began = Instant::now();
     loop {
@@ -241,19 +243,19 @@ async fn history(address: SocketAddr, conversation: &Conversation) -> Result<Vec
             more = !page["next"].is_null();
         }
         client.close().await;
-        let owed = resumed["conversation"]["status"] == "bot"
+        let pending = resumed["conversation"]["status"] == "bot"
             && messages.last().is_some_and(|message| message["author"] == "customer");
-        if !owed {
+        if !pending {
             return Ok(messages);
         }
-        ensure!(began.elapsed() < PATIENCE, "the bot never answers the last message of {}", conversation.id);
+        ensure!(began.elapsed() < SUCCESS_TIMEOUT, "the bot never answers the last message of {}", conversation.id);
         sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// Somebody who chats until told to stop, and resends until there is an answer.
+/// Somebody who chats until stopped, and resends until there is an answer.
 struct Customer {
-    door: Door,
+    entrance: Entrance,
     account: Account,
     random: StdRng,
     wants_person: bool,
@@ -264,12 +266,12 @@ impl Customer {
         let mut count = 0;
         // The message that is not acknowledged yet goes first after a crash.
         let mut unsent: Option<(Uuid, String)> = None;
-        while !self.door.is_closing() || unsent.is_some() {
-            let address = self.door.open().await?;
+        while !self.entrance.is_closing() || unsent.is_some() {
+            let address = self.entrance.open().await?;
             match self.visit(address, &mut unsent, &mut count).await {
                 Ok(()) => {}
                 Err(HubClientError::Lost(_)) => sleep(Duration::from_millis(self.random.random_range(5..=80))).await,
-                Err(refused) => bail!("a customer is told: {refused}"),
+                Err(refused) => bail!("a customer gets: {refused}"),
             }
         }
         Ok(self.account)
@@ -302,7 +304,7 @@ impl Customer {
                 Err(lost) => return Err(lost),
             }
         }
-        while !self.door.is_closing() || unsent.is_some() {
+        while !self.entrance.is_closing() || unsent.is_some() {
             if unsent.is_some() {
                 self.account.resent += 1;
             }
@@ -333,29 +335,29 @@ impl Customer {
     }
 }
 
-/// Takes whoever waits and answers, until told to stop. Gives what the shop acknowledged, by conversation.
+/// Takes whoever waits and answers, until stopped. Returns what the shop acknowledged, by conversation.
 async fn answer_everybody(
-    mut door: Door,
+    mut entrance: Entrance,
     (email, password): (String, String),
 ) -> Result<BTreeMap<String, Acknowledged>> {
     let mut acknowledged: BTreeMap<String, Acknowledged> = BTreeMap::new();
-    while !door.is_closing() {
-        let address = door.open().await?;
+    while !entrance.is_closing() {
+        let address = entrance.open().await?;
         // Whatever is lost here is lost with the connection, and the next round begins anew.
         let Ok(mut client) = connect_agent(address, &email, &password).await else {
             sleep(Duration::from_millis(50)).await;
             continue;
         };
-        match answer(&door, &mut client, &mut acknowledged).await {
+        match answer(&entrance, &mut client, &mut acknowledged).await {
             Ok(()) | Err(HubClientError::Lost(_)) => {}
-            Err(refused) => bail!("the agent is told: {refused}"),
+            Err(refused) => bail!("the agent gets: {refused}"),
         }
     }
     Ok(acknowledged)
 }
 
 async fn answer(
-    door: &Door,
+    entrance: &Entrance,
     client: &mut HubClient,
     acknowledged: &mut BTreeMap<String, Acknowledged>,
 ) -> Result<(), HubClientError> {
@@ -364,7 +366,7 @@ async fn answer(
     for conversation in mine.as_array().into_iter().flatten() {
         client.invoke("Open", &[json!({"conversation_id": conversation["id"]})]).await?;
     }
-    while !door.is_closing() {
+    while !entrance.is_closing() {
         let Some(event) = client.event(Duration::from_millis(100)).await? else { continue };
         if event.name == "assigned" {
             client.invoke("Open", &[json!({"conversation_id": event.argument["id"]})]).await?;
@@ -375,7 +377,7 @@ async fn answer(
             match send(client, &conversation, key, &text).await {
                 Ok(seq) => drop(acknowledged.entry(conversation).or_default().insert(key, (seq, text))),
                 Err(HubClientError::Lost(why)) => return Err(HubClientError::Lost(why)),
-                // It went back to the queue meanwhile, or too much was said at once.
+                // It went back to the queue meanwhile, or too many messages came at once.
                 Err(HubClientError::Refused(_)) => {}
             }
         }

@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 /// The longest that anybody waits for a message before the run has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// What customers ask the bot.
 const QUESTIONS: [&str; 8] = [
     "Hello!",
@@ -83,7 +83,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         agents.push(Agent::arrive(address, n).await?);
     }
     let (began, until) = (Instant::now(), Instant::now() + Duration::from_secs(arguments.seconds));
-    let agents = try_join_all(agents.into_iter().map(|agent| agent.answer(until + PATIENCE / 4, began)));
+    let agents = try_join_all(agents.into_iter().map(|agent| agent.answer(until + ANSWER_TIMEOUT / 4, began)));
     let talks = try_join_all(customers.into_iter().map(|customer| customer.talk(until, began)));
     let (received, answered) = tokio::try_join!(agents, talks)?;
     let took = began.elapsed();
@@ -123,7 +123,7 @@ impl Customer {
             let asked = Instant::now();
             let seq = self.conversation.send(&mut self.client, Uuid::new_v4(), question).await?;
             let later = |message: &Value| message["author"] == "bot" && message["seq"].as_u64() > Some(seq);
-            let answer = self.client.event_like("message", PATIENCE, later).await?;
+            let answer = self.client.event_like("message", ANSWER_TIMEOUT, later).await?;
             ensure!(answer.is_some(), "the bot does not answer `{question}`");
             latencies.push(micros(asked.elapsed()));
             self.forget_events().await?;
@@ -135,7 +135,7 @@ impl Customer {
     /// Talks with an agent; gives back how many microseconds each of the agent's answers was on its way.
     async fn talk(mut self, until: Instant, zero: Instant) -> Result<Vec<u32>> {
         self.conversation.ask_for_person(&mut self.client).await?;
-        let joined = self.client.event_like("agent_joined", PATIENCE, |_| true).await?;
+        let joined = self.client.event_like("agent_joined", ANSWER_TIMEOUT, |_| true).await?;
         joined.context("no agent joins")?;
         let mut latencies = Vec::new();
         while Instant::now() < until {
@@ -144,7 +144,8 @@ impl Customer {
             let text = stamp(zero);
             self.conversation.send(&mut self.client, Uuid::new_v4(), &text).await?;
             let by_agent = |message: &Value| message["author"] == "agent";
-            let answer = self.client.event_like("message", PATIENCE, by_agent).await?.context("no answer arrives")?;
+            let answer =
+                self.client.event_like("message", ANSWER_TIMEOUT, by_agent).await?.context("no answer arrives")?;
             latencies.push(age(&answer, zero)?);
             self.think().await;
         }

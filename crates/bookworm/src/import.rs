@@ -22,7 +22,7 @@ const SOME_REJECTED: u8 = 2;
 /// All were, or there is none.
 const ALL_REJECTED: u8 = 3;
 
-/// Imports a file and tells how it went.
+/// Imports a file and prints what it did.
 pub async fn run(settings: Settings, import: Import) -> anyhow::Result<ExitCode> {
     let beside = |chosen: Option<PathBuf>, ending: &str| {
         chosen.unwrap_or_else(|| {
@@ -47,7 +47,7 @@ pub async fn run(settings: Settings, import: Import) -> anyhow::Result<ExitCode>
     let done = commands::import(settings, command, |progress| shown.update(progress)).await;
     shown.finish();
     let done = done.with_context(|| format!("cannot import {}", import.file.display()))?;
-    crate::print(&told(&done, &rejects, &report));
+    crate::print(&summary(&done, &rejects, &report));
     Ok(match done.rejected {
         _ if done.is_fruitless() => ExitCode::from(ALL_REJECTED),
         0 => ExitCode::SUCCESS,
@@ -56,7 +56,7 @@ pub async fn run(settings: Settings, import: Import) -> anyhow::Result<ExitCode>
 }
 
 /// What is printed at the end.
-fn told(done: &ImportReport, rejects: &Path, report: &Path) -> String {
+fn summary(done: &ImportReport, rejects: &Path, report: &Path) -> String {
     let mut text = String::new();
     let mut say = |line: String| {
         text.push_str(&line);

@@ -15,7 +15,7 @@ use clap::Parser;
 use rustix::fs::Mode;
 
 /// A purchase makes and drops thousands of small values on several threads: the system's allocator takes longer for
-/// them, and others keep more of what was freed. SQLite and the compressors are served by it too.
+/// them, and others return less of what was freed. SQLite and the compressors are served by it too.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

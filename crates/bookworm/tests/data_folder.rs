@@ -91,7 +91,7 @@ fn nobody_else_can_read_the_data_not_even_what_sqlite_adds() {
     let data = home.path().join("data");
     let shop = Running::start(&data, &[]);
     assert_eq!(mode(&data), 0o700);
-    assert!(data.join("identity.db-wal").exists(), "SQLite keeps a log beside the running database");
+    assert!(data.join("identity.db-wal").exists(), "SQLite has a log beside the running database");
     assert_eq!(open_to_others(&data), Vec::<String>::new());
     shop.stop();
     // As a release that took less care left it.
@@ -113,15 +113,15 @@ fn a_database_that_is_missing_is_never_made_anew_in_silence() {
         let (file, away) = (data.join(format!("{name}.db")), data.join("away"));
         fs::rename(&file, &away).unwrap();
         for _ in 0..2 {
-            let said = refused(&data, &[]);
-            assert!(said.contains(&format!("the database {name} is missing")), "{said}");
-            assert!(said.contains(&format!("--recreate {name}")), "it says the way back: {said}");
+            let printed = refused(&data, &[]);
+            assert!(printed.contains(&format!("the database {name} is missing")), "{printed}");
+            assert!(printed.contains(&format!("--recreate {name}")), "it names the way back: {printed}");
         }
         assert!(!file.exists(), "{name} is not made by a start that was refused");
         fs::rename(&away, &file).unwrap();
     }
-    let said = refused(&data, &["--recreate", "orders"]);
-    assert!(said.contains("no such database") && said.contains("ordering"), "{said}");
+    let printed = refused(&data, &["--recreate", "orders"]);
+    assert!(printed.contains("no such database") && printed.contains("ordering"), "{printed}");
     // Emptied is as good as gone.
     fs::write(data.join("basket.db"), "").unwrap();
     assert!(refused(&data, &[]).contains("the database basket is missing"));
@@ -149,8 +149,8 @@ fn a_database_of_another_shop_is_refused_and_can_be_set_aside() {
         Running::start(data, &[]).stop();
     }
     fs::copy(theirs.join("ordering.db"), ours.join("ordering.db")).unwrap();
-    let said = refused(&ours, &[]);
-    assert!(said.contains("the database ordering") && said.contains("belongs to another shop"), "{said}");
+    let printed = refused(&ours, &[]);
+    assert!(printed.contains("the database ordering") && printed.contains("belongs to another shop"), "{printed}");
     Running::start(&ours, &["--recreate", "ordering"]).stop();
     let aside = fs::read_dir(&ours).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(aside.filter(|name| name.starts_with("ordering.db.set-aside-")).count(), 1, "nothing is thrown away");
@@ -203,7 +203,7 @@ fn commands_that_read_refuse_a_folder_that_is_no_shop() {
     assert_eq!(
         text(&output),
         "0 orders, 0 payments and 0 ledger transactions: all agree\n",
-        "and nothing else is said"
+        "and nothing else is printed"
     );
 }
 
@@ -227,8 +227,8 @@ fn config_says_where_each_value_is_from() {
         .env("BOOKWORM_GATEWAY__CONCURRENCY", "7")
         .output()
         .unwrap();
-    let said = text(&output);
-    assert!(output.status.success(), "{said}");
+    let printed = text(&output);
+    assert!(output.status.success(), "{printed}");
     for line in [
         format!("shop_name = \"Quire\"  # file {}", file.display()),
         "concurrency = 7  # environment BOOKWORM_GATEWAY__CONCURRENCY".to_owned(),
@@ -236,11 +236,11 @@ fn config_says_where_each_value_is_from() {
         "# public_url = not set: the address under which customers reach the shop".to_owned(),
         "# url = not set: postgres://user:password@host/database; until then SQLite files in data_dir".to_owned(),
     ] {
-        assert!(said.lines().any(|said| said == line), "{line}\n--\n{said}");
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n--\n{printed}");
     }
-    assert!(said.contains("data_dir = ") && said.contains("# flag --data-dir"), "{said}");
+    assert!(printed.contains("data_dir = ") && printed.contains("# flag --data-dir"), "{printed}");
     // What it prints can be read back.
-    fs::write(&file, said.replace("********", "x-secret-of-16-letters")).unwrap();
+    fs::write(&file, printed.replace("********", "x-secret-of-16-letters")).unwrap();
     let again = bookworm(&home.path().join("data"), &["config", "--config", file.to_str().unwrap()]).output().unwrap();
     assert!(again.status.success(), "{}", text(&again));
 }
@@ -248,10 +248,10 @@ fn config_says_where_each_value_is_from() {
 #[test]
 fn help_is_wrapped_to_the_terminal() {
     let output = bookworm(Path::new("unused"), &["--help"]).env("COLUMNS", "80").output().unwrap();
-    let said = text(&output);
-    let prose: Vec<&str> = said.lines().take_while(|line| !line.starts_with("Usage")).collect();
-    assert!(prose.iter().all(|line| line.chars().count() <= 100), "{said}");
-    assert!(said.contains("bookworm serve") && !said.contains("verbatim"), "{said}");
+    let printed = text(&output);
+    let prose: Vec<&str> = printed.lines().take_while(|line| !line.starts_with("Usage")).collect();
+    assert!(prose.iter().all(|line| line.chars().count() <= 100), "{printed}");
+    assert!(printed.contains("bookworm serve") && !printed.contains("verbatim"), "{printed}");
     let roles = text(&bookworm(Path::new("unused"), &["serve", "--help"]).output().unwrap());
     assert!(roles.contains("ordering") && roles.contains("Examples:"), "{roles}");
 }

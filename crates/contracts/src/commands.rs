@@ -24,7 +24,7 @@ message! {
 }
 
 message! {
-    /// Give the held copies back. Also for a reservation that was never made: a `ReserveStock` that arrives later is
+    /// Release the reserved copies. Also for a reservation that was never made: a `ReserveStock` that arrives later is
     /// then refused. Answered by `StockReleased`.
     "commands.catalog.ReleaseStock.v1" ReleaseStock {
         /// The order.

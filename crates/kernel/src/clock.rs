@@ -7,7 +7,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// An instant in UTC, in whole microseconds since 1970-01-01: what every database of ours keeps without loss.
+/// An instant in UTC, in whole microseconds since 1970-01-01: what each of our databases stores without loss.
 ///
 /// JSON: an RFC 3339 string. Databases: a 64-bit integer, which sorts the same on all of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, utoipa::ToSchema)]
@@ -109,7 +109,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests, which moves only when told.
+/// A clock for tests, which moves only when it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// (UTS 46): what mail servers take. Compared without case.
 ///
 /// The check is the one browsers make (WHATWG HTML, "valid e-mail address"), shortened to what mail servers take:
-/// whether the mailbox exists only a mail to it can tell.
+/// whether the mailbox exists only a mail to it can show.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, format = "email", max_length = 254)]
@@ -92,7 +92,7 @@ impl Email {
         }
     }
 
-    /// The mailbox that it reaches, as far as that can be told from outside: lower case, without a `+tag`, and without
+    /// The mailbox that it reaches, as far as that can be known from outside: lower case, without a `+tag`, and without
     /// the dots that Gmail passes over. For counting mails to one person, never for writing to them.
     #[must_use]
     pub fn mailbox(&self) -> String {

@@ -57,7 +57,7 @@ ids! {
     BookId,
     /// Somebody who writes books.
     AuthorId,
-    /// A house that prints books.
+    /// A publisher.
     PublisherId,
     /// What a book is about.
     SubjectId,
@@ -67,7 +67,7 @@ ids! {
     OrderId,
     /// A payment at the payment provider.
     PaymentId,
-    /// Stock held for an order.
+    /// Stock reserved for an order.
     ReservationId,
     /// A message on the bus; also its de-duplication id.
     MessageId,

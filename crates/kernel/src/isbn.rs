@@ -75,7 +75,7 @@ impl Isbn13 {
         for chars in [Some(bare), unlabelled].into_iter().flatten() {
             match read(chars) {
                 Ok(isbn) => return Ok(isbn),
-                // The reason that says most is kept: a label's number makes a length wrong that is right.
+                // The most useful reason wins: a label's number makes a length wrong that is right.
                 Err(InvalidIsbn::Length) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }

@@ -1,7 +1,10 @@
-//! The values that every room of the house shares. Pure: no I/O, no async, no clock but the one handed in.
+//! Values that every crate shares: ids, money, quantities, ISBNs, times, error codes. Pure: no I/O, no async, no clock
+//! but the one handed in.
 //!
 //! Each type parses at the edge and cannot be wrong afterwards: a [`Quantity`] is 1 to 99, an [`Isbn13`] has a
 //! correct check digit, [`Money`] never mixes currencies.
+
+#![warn(missing_docs)]
 
 mod amount;
 mod cause;

@@ -41,7 +41,7 @@ impl PersonName {
     /// Cleans and checks a name.
     ///
     /// # Errors
-    /// When nobody could see it, it is too long, or it holds what no name has.
+    /// When nobody could see it, it is too long, or it has characters that no name has.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         // Whoever sends a megabyte gets an answer without its being normalised.
         let given = text.trim().chars().count();

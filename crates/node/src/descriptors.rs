@@ -4,9 +4,9 @@ use bookworm_config::Settings;
 use bookworm_http::Connections;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What the shop keeps for itself where the limit allows it: databases, files, connections to others.
+/// What the shop reserves for itself where the limit allows it: databases, files, connections to others.
 const RESERVE: u64 = 256;
-/// The most that it keeps.
+/// The most that it reserves.
 const MOST_RESERVE: u64 = 1024;
 
 /// Raises this process's limit of open descriptors as far as it may, and fits the settings' limits of connections into

@@ -12,10 +12,10 @@ use anyhow::{Context, bail};
 /// What the group and everybody else may do.
 const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
-/// What the shop keeps in its folder beside databases: everything else there is the owner's own affair.
+/// What the shop stores in its folder beside databases. Other files there are the owner's and stay as they are.
 const OURS: [&str; 4] = ["lock", "web-secret", "search", "chat"];
 
-/// Makes the folder when it is missing, and sees to it that nobody but its owner can read what the shop keeps there:
+/// Makes the folder when it is missing, and sees to it that nobody but its owner can read what the shop stores there:
 /// the key that signs tokens, password hashes, addresses, mails.
 ///
 /// # Errors
@@ -90,10 +90,10 @@ impl Closed {
     }
 }
 
-/// Held for as long as this process owns the data folder.
+/// A lock for as long as this process owns the data folder.
 #[derive(Debug)]
 pub struct Lock {
-    /// The folder itself: it cannot be deleted while it holds data, as a file in it can.
+    /// The folder itself: it cannot be deleted while there is data in it, as a file in it can.
     _folder: File,
     /// What releases before this one lock.
     _file: File,
@@ -105,12 +105,12 @@ pub struct Lock {
 /// When another process has it, or its lock cannot be written.
 pub fn lock(folder: &Path) -> anyhow::Result<Lock> {
     let path = folder.join("lock");
-    let held = File::open(folder).with_context(|| format!("cannot read the data folder {}", folder.display()))?;
+    let directory = File::open(folder).with_context(|| format!("cannot read the data folder {}", folder.display()))?;
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    if held.try_lock().is_err() || file.try_lock().is_err() {
+    if directory.try_lock().is_err() || file.try_lock().is_err() {
         bail!("another bookworm is running on the data folder {}", folder.display());
     }
-    Ok(Lock { _folder: held, _file: file })
+    Ok(Lock { _folder: directory, _file: file })
 }
 
 #[cfg(test)]
@@ -160,11 +160,11 @@ mod tests {
     #[test]
     fn the_lock_holds_also_when_its_file_is_deleted() {
         let home = tempfile::tempdir().unwrap();
-        let held = lock(home.path()).unwrap();
+        let locked = lock(home.path()).unwrap();
         assert!(lock(home.path()).is_err());
         fs::remove_file(home.path().join("lock")).unwrap();
         assert!(lock(home.path()).unwrap_err().to_string().contains("another bookworm is running"));
-        drop(held);
+        drop(locked);
         lock(home.path()).unwrap();
     }
 }

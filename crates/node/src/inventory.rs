@@ -1,4 +1,4 @@
-//! Which databases this shop has. Each carries the shop's id, and a list of them is kept beside them: so a database
+//! Which databases this shop has. Each carries the shop's id, and a list of them is stored beside them: so a database
 //! that has gone missing, or one that was copied in from another shop, is refused at start. Without the list a lost
 //! `ordering.db` would be made anew, empty, and the shop would open as if it had never sold a book.
 
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use bookworm_db::{Databases, Db, DbError, FromRow, Sql, Uuid, values};
 use bookworm_kernel::Timestamp;
 
-/// The database that keeps the list.
+/// The database with the list.
 const SHOP: &str = "shop";
 /// The databases that releases without a list could have made.
 const BEFORE_THE_LIST: [&str; 9] =
@@ -173,8 +173,8 @@ impl Inventory {
     }
 }
 
-fn names(found: &[&str]) -> Vec<String> {
-    found.iter().map(|name| (*name).to_owned()).collect()
+fn names(databases: &[&str]) -> Vec<String> {
+    databases.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// The shops that these databases say they belong to.

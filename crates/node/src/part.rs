@@ -51,7 +51,7 @@ impl Part {
     }
 }
 
-/// A store of a role, whatever keeps the data.
+/// A store of a role, whatever kind it is.
 pub struct Store {
     /// What health checks call it: no two stores of a process share a name.
     pub name: String,

@@ -149,7 +149,7 @@ impl Shop {
         self.first_admin.take()
     }
 
-    /// The router behind the door, to call without a socket.
+    /// The router, to call without a socket.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -7,7 +7,7 @@ pub enum Role {
     Ai,
     /// Books and stock.
     Catalog,
-    /// What somebody means to buy.
+    /// Baskets of guests and customers.
     Basket,
     /// Accounts and tokens.
     Identity,
@@ -19,7 +19,7 @@ pub enum Role {
     Notification,
     /// Support chat.
     Chat,
-    /// The one door.
+    /// The entry point for everything from outside.
     Gateway,
     /// The pages.
     Web,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// Reads 32 secret bytes from a file that only its owner can read; makes it the first time.
 ///
 /// # Errors
-/// When the file cannot be read or written, or holds something else.
+/// When the file cannot be read or written, or has other contents.
 pub fn load_or_make(file: &Path) -> anyhow::Result<[u8; 32]> {
     if let Ok(bytes) = std::fs::read(file) {
         return match bytes.try_into() {

@@ -54,7 +54,7 @@ impl Way {
         Self::LongPolling,
     ];
 
-    /// Opens a connection, and does with it what holds most for longest. `None`: it was refused.
+    /// Opens a connection, and does with it what uses most for longest. `None`: it was refused.
     async fn open(self, from: u8, to: SocketAddr) -> Option<Vec<TcpStream>> {
         let mut stream = connect(from, to).await.ok()?;
         let mut others = Vec::new();
@@ -108,10 +108,12 @@ impl Way {
     /// waiting, and everybody else nothing.
     async fn is_held(streams: &mut [TcpStream]) -> bool {
         for stream in streams {
-            let mut said = [0; 64];
-            match timeout(Duration::from_millis(20), stream.peek(&mut said)).await {
+            let mut response = [0; 64];
+            match timeout(Duration::from_millis(20), stream.peek(&mut response)).await {
                 Ok(Ok(0) | Err(_)) => return false,
-                Ok(Ok(n)) if said[..n].starts_with(b"HTTP/1.1 429") || said[..n].starts_with(b"HTTP/1.1 503") => {
+                Ok(Ok(n))
+                    if response[..n].starts_with(b"HTTP/1.1 429") || response[..n].starts_with(b"HTTP/1.1 503") =>
+                {
                     return false;
                 }
                 _ => {}
@@ -174,33 +176,33 @@ mod http2 {
     }
 }
 
-/// Holds as many connections as it gets, from this address, until it is told to stop.
+/// Keeps as many connections open as it gets, from this address, until it is stopped.
 async fn attack(way: Way, from: u8, to: SocketAddr, stop: Arc<AtomicBool>, tried: Arc<AtomicUsize>) {
-    let mut held: Vec<Vec<TcpStream>> = Vec::new();
+    let mut open: Vec<Vec<TcpStream>> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let mut opening = JoinSet::new();
-        for _ in 0..(EACH - held.len()).min(40) {
+        for _ in 0..(EACH - open.len()).min(40) {
             opening.spawn(async move {
                 let mut streams = way.open(from, to).await?;
                 Way::is_held(&mut streams).await.then_some(streams)
             });
         }
-        let before = held.len();
+        let before = open.len();
         while let Some(opened) = opening.join_next().await {
             tried.fetch_add(1, Ordering::Relaxed);
-            held.extend(opened.unwrap());
+            open.extend(opened.unwrap());
         }
-        // It is about what is held, not about how much a machine can compute.
+        // It is about connections, not about how much a machine can compute.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        if held.len() == before {
+        if open.len() == before {
             // What the server has closed meanwhile is opened anew.
             let mut still = Vec::new();
-            for mut streams in std::mem::take(&mut held) {
+            for mut streams in std::mem::take(&mut open) {
                 if Way::is_held(&mut streams).await {
                     still.push(streams);
                 }
             }
-            held = still;
+            open = still;
         }
     }
 }
@@ -286,8 +288,8 @@ async fn end(program: &mut Program) {
 async fn the_limits_fit_into_the_descriptors_and_are_said() {
     let program = Program::start(1024, &[]).await;
     let log = program.log();
-    let said = log.lines().find(|line| line.contains("limits of connections")).unwrap_or_default();
+    let response = log.lines().find(|line| line.contains("limits of connections")).unwrap_or_default();
     for number in ["1024", "768", "256", "576", "288"] {
-        assert!(said.contains(number), "{number} in {said}");
+        assert!(response.contains(number), "{number} in {response}");
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever is asked of the log, it holds nobody's words, addresses or secrets.
+//! At no level does the log show anybody's words, addresses or secrets.
 
 use bookworm_testkit::HubClient;
 use serde_json::{Value, json};

@@ -105,7 +105,7 @@ pub async fn ask(from: u8, to: SocketAddr, request: &str) -> (String, Duration) 
     };
     let answer = timeout(TIMEOUT, answer)
         .await
-        .map_or_else(|late| late.to_string(), |said| said.unwrap_or_else(|e| e.to_string()));
+        .map_or_else(|late| late.to_string(), |text| text.unwrap_or_else(|e| e.to_string()));
     (answer, began.elapsed())
 }
 

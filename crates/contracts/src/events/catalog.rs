@@ -1,18 +1,18 @@
-//! What the catalogue tells.
+//! Events that the catalogue publishes.
 
 use bookworm_kernel::{AuthorId, BookId, CustomerId, OrderId, Timestamp};
 use bookworm_messaging::message;
 use serde::{Deserialize, Serialize};
 
 message! {
-    /// All copies of an order are held.
+    /// All copies of an order are reserved.
     "events.catalog.StockReserved.v1" StockReserved {
         /// The order.
         pub order_id: OrderId,
     }
 }
 
-/// A line that could not be held.
+/// A line that could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShortLine {
     /// The book.
@@ -24,7 +24,7 @@ pub struct ShortLine {
 }
 
 message! {
-    /// At least one line could not be held, so none is.
+    /// At least one line could not be reserved, so none is.
     "events.catalog.StockRejected.v1" StockRejected {
         /// The order.
         pub order_id: OrderId,
@@ -34,7 +34,7 @@ message! {
 }
 
 message! {
-    /// Nothing is held for this order any more.
+    /// Nothing is reserved for this order any more.
     "events.catalog.StockReleased.v1" StockReleased {
         /// The order.
         pub order_id: OrderId,
@@ -46,9 +46,9 @@ message! {
     "events.catalog.InventoryUpdated.v1" InventoryUpdated {
         /// The book.
         pub book_id: BookId,
-        /// Copies in the house.
+        /// Copies in stock, reserved ones included.
         pub on_hand: i64,
-        /// Of these, held for orders.
+        /// Of these, reserved for orders.
         pub reserved: i64,
         /// The order that took them, when it was one.
         pub order_id: Option<OrderId>,
@@ -68,7 +68,7 @@ message! {
 }
 
 message! {
-    /// Searches find these books as they are now. Told after the index has them, so that who keeps answers can ask
+    /// Searches find these books as they are now. Published after the index has them, so that caches can ask
     /// again.
     "events.catalog.SearchIndexUpdated.v1" SearchIndexUpdated {
         /// The books that were added, edited or taken away; empty when there were too many to name.
@@ -99,7 +99,7 @@ message! {
 message! {
     /// Staff found that one author is two.
     "events.catalog.AuthorSplit.v1" AuthorSplit {
-        /// The author that keeps the other books.
+        /// The author that the other books stay with.
         pub author_id: AuthorId,
         /// Its name.
         pub name: String,

@@ -1,4 +1,4 @@
-//! What the support chat tells.
+//! Events that the support chat publishes.
 
 use bookworm_kernel::{ConversationId, Email, Timestamp};
 use bookworm_messaging::message;
@@ -27,7 +27,7 @@ message! {
 }
 
 message! {
-    /// A customer wants to have what was said.
+    /// A customer asked for the transcript.
     "events.chat.TranscriptRequested.v1" TranscriptRequested {
         /// The conversation.
         pub conversation_id: ConversationId,
@@ -37,7 +37,7 @@ message! {
         pub customer_name: String,
         /// When the conversation was started.
         pub started_at: Timestamp,
-        /// What was said, in order.
+        /// The messages, oldest first.
         pub lines: Vec<TranscriptLine>,
         /// Whether the address is a confirmed one of the customer's account.
         #[serde(default)]
@@ -45,10 +45,10 @@ message! {
     }
 }
 
-/// Something that was said.
+/// One message of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptLine {
-    /// Who said it, as the customer sees them.
+    /// Its author, as the customer sees them.
     pub name: String,
     /// The words, plain text.
     pub text: String,

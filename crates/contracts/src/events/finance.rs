@@ -1,10 +1,10 @@
-//! What finance tells.
+//! Events that finance publishes.
 
 use bookworm_kernel::{Money, OrderId, PaymentId};
 use bookworm_messaging::message;
 
 message! {
-    /// The provider holds the money for us.
+    /// The provider has reserved the money for us.
     "events.finance.PaymentAuthorised.v1" PaymentAuthorised {
         /// The order.
         pub order_id: OrderId,
@@ -16,7 +16,7 @@ message! {
 }
 
 message! {
-    /// The provider said no, for good.
+    /// The provider refused, for good.
     "events.finance.PaymentDeclined.v1" PaymentDeclined {
         /// The order.
         pub order_id: OrderId,
@@ -36,7 +36,7 @@ message! {
 }
 
 message! {
-    /// No money is held and none will be.
+    /// No money is reserved and none will be.
     "events.finance.PaymentVoided.v1" PaymentVoided {
         /// The order.
         pub order_id: OrderId,

@@ -1,4 +1,4 @@
-//! What the identity service tells.
+//! Events that identity publishes.
 
 use bookworm_kernel::{CustomerId, Email};
 use bookworm_messaging::message;

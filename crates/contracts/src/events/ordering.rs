@@ -1,4 +1,4 @@
-//! What ordering tells. Every event carries what its readers need, so that none has to ask back.
+//! Events that ordering publishes. Every event carries what its readers need, so that none has to ask back.
 
 use bookworm_kernel::{BookId, CustomerId, Email, Money, OrderId, Quantity, Timestamp};
 use bookworm_messaging::message;
@@ -120,7 +120,7 @@ message! {
 }
 
 message! {
-    /// Stock is held and payment authorised: the contract stands.
+    /// Stock is reserved and payment authorised: the contract stands.
     "events.ordering.OrderConfirmed.v1" OrderConfirmed {
         /// The order.
         #[serde(flatten)]
@@ -129,7 +129,7 @@ message! {
 }
 
 message! {
-    /// The order could not be confirmed; nothing is held and nothing is paid.
+    /// The order could not be confirmed; nothing is reserved and nothing is paid.
     "events.ordering.OrderRejected.v1" OrderRejected {
         /// The order.
         #[serde(flatten)]
@@ -147,7 +147,7 @@ message! {
         /// The order.
         #[serde(flatten)]
         pub order: OrderSummary,
-        /// Why, if somebody said.
+        /// Why, if a reason was given.
         pub reason: String,
         /// Whether it had been confirmed, so that its basket's copies were bought.
         #[serde(default)]

@@ -19,27 +19,27 @@ pub fn request<T>(cause: &bookworm_kernel::Cause, message: T) -> tonic::Request<
 }
 
 /// The catalogue's queries.
-#[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+#[allow(clippy::all, clippy::unwrap_used, missing_docs, reason = "generated code")]
 pub mod catalog {
     tonic::include_proto!("bookworm.catalog.v1");
 }
 /// Sentence embeddings.
-#[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+#[allow(clippy::all, clippy::unwrap_used, missing_docs, reason = "generated code")]
 pub mod ai {
     tonic::include_proto!("bookworm.ai.v1");
 }
-/// Leave to cause a mail.
-#[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+/// Whether a mail may be sent.
+#[allow(clippy::all, clippy::unwrap_used, missing_docs, reason = "generated code")]
 pub mod notification {
     tonic::include_proto!("bookworm.notification.v1");
 }
 /// Ordering's queries.
-#[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+#[allow(clippy::all, clippy::unwrap_used, missing_docs, reason = "generated code")]
 pub mod ordering {
     tonic::include_proto!("bookworm.ordering.v1");
 }
 /// The basket's queries.
-#[allow(clippy::all, clippy::unwrap_used, reason = "generated code")]
+#[allow(clippy::all, clippy::unwrap_used, missing_docs, reason = "generated code")]
 pub mod basket {
     tonic::include_proto!("bookworm.basket.v1");
 }

@@ -61,7 +61,7 @@ impl fmt::Display for Reconciled {
     }
 }
 
-/// Compares every order, as its events tell it, with payments, the provider's books and the ledger.
+/// Compares every order, as its events describe it, with payments, the provider's books and the ledger.
 ///
 /// # Errors
 /// When a database cannot be used.

@@ -9,7 +9,7 @@ use crate::{
 
 pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     let settings = &foundation.settings.payment;
-    // The sandbox keeps its own books, as a provider outside would; the shop only ever calls it.
+    // The sandbox has its own records, as a provider outside would; the shop only ever calls it.
     let sandbox_db = foundation.inventory.database("sandbox").await?;
     let sandbox = SandboxProvider::open(sandbox_db, settings, foundation.clock.clone()).await?;
     let service = FinanceService::open(Dependencies {

@@ -37,7 +37,7 @@ pub struct Wrong {
 }
 
 /// Whether an address fits its country. `wants_region`: more depends on the region than the post, such as tax, so it must
-/// be given even where the postal code could tell it.
+/// be given even where it follows from the postal code.
 ///
 /// # Errors
 /// Every part that does not fit, in the order of a form; one message for each.
@@ -90,8 +90,8 @@ pub fn check(given: &Address<'_>, wants_region: bool) -> Result<Checked, Vec<Wro
 
     // Where an address needs no city, one that was given stands for the region.
     let has_place = !country.needs(Part::City) && !checked.city.is_empty();
-    let told = country.region_of_code(&checked.postal_code).filter(|_| region.is_empty() && !wants_region);
-    match told {
+    let from_code = country.region_of_code(&checked.postal_code).filter(|_| region.is_empty() && !wants_region);
+    match from_code {
         Some(found) => found.written().clone_into(&mut checked.region),
         None => match country.check_region(&region, wants_region || (country.needs(Part::Region) && !has_place)) {
             Ok(region) => checked.region = region,

@@ -64,7 +64,7 @@ impl Region {
         self.iso
     }
 
-    /// Whether a postal code is one of this region, as far as its beginning tells.
+    /// Whether a postal code is one of this region, as far as its beginning shows.
     fn has(&self, postal_code: &str) -> bool {
         !self.postal_prefix.is_empty()
             && Regex::new(&format!("^(?:{})", self.postal_prefix)).is_ok_and(|prefix| prefix.is_match(postal_code))
@@ -173,7 +173,7 @@ impl Country {
         })
     }
 
-    /// Whether an address must have a part. A region may be told from the postal code: see [`Country::region_of_code`].
+    /// Whether an address must have a part. A region may follow from the postal code: see [`Country::region_of_code`].
     #[must_use]
     pub fn needs(&self, part: Part) -> bool {
         let letter = match part {

@@ -3,7 +3,9 @@
 //!
 //! The rules are Google's address metadata (the data behind libaddressinput), kept in `data/`; `scripts/update-addresses`
 //! writes them anew. Usual names of regions that the metadata does not have (`Calif.`, `Ont.`) are in
-//! `data/usual-names.tsv`, kept by hand. Names of countries are those of the Unicode CLDR.
+//! `data/usual-names.tsv`, maintained by hand. Names of countries are those of the Unicode CLDR.
+
+#![warn(missing_docs)]
 
 mod check;
 mod country;

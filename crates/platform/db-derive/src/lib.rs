@@ -1,5 +1,7 @@
 //! `#[derive(FromRow)]` of `bookworm-db`. Use it from there.
 
+#![warn(missing_docs)]
+
 use proc_macro::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, ext::IdentExt, parse_macro_input};

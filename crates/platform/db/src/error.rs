@@ -13,17 +13,17 @@ pub enum DbError {
     /// The database cannot be opened: wrong path or address, no permission, not running.
     #[error("cannot open the database {0}")]
     Open(String, #[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// A migration failed; nothing of it was kept.
+    /// A migration failed and was rolled back.
     #[error("migration {name} failed")]
     Migration {
         /// The migration's name.
         name: String,
-        /// What the database said.
+        /// The database's message.
         #[source]
         source: Arc<DbError>,
     },
     /// The database is written by a newer release than this program.
-    #[error("the database holds migration {0}, which this program does not know: it is older than its data")]
+    #[error("the database has migration {0}, which this program does not know: it is older than its data")]
     FromTheFuture(String),
     /// Every connection is busy, or the database did not answer in time. Trying again may help.
     #[error("the database is busy")]
@@ -36,9 +36,9 @@ pub enum DbError {
     Unavailable {
         /// Which one, where that is known: PostgreSQL is away as a whole.
         database: Option<Arc<str>>,
-        /// What keeps it from working.
+        /// Why it does not work.
         why: Outage,
-        /// What the database said.
+        /// The database's message.
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
@@ -53,10 +53,10 @@ pub enum DbError {
     Corrupt(String),
 }
 
-/// What keeps a database from working.
+/// Why a database does not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
-    /// No room is left where it keeps its files.
+    /// No room is left for its files.
     DiskFull,
     /// Its files, or the file system under them, can only be read.
     ReadOnly,

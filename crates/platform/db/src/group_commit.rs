@@ -2,7 +2,7 @@
 //!
 //! SQLite admits one writer, and a durable commit costs a flush of the disk. So units of work queue up, run one after
 //! the other inside one transaction, each in a savepoint of its own, and share one commit: under load the flush is
-//! paid once for many. Nobody hears `Ok` before that commit is on disk. A unit that fails undoes its savepoint alone.
+//! paid once for many. Nobody gets `Ok` before that commit is on disk. A unit that fails undoes its savepoint alone.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -20,9 +20,9 @@ const MAX_BATCH: usize = 128;
 /// How many units may wait before callers are slowed down.
 const QUEUE: usize = 4096;
 
-/// Told whether the shared commit is durable; passes the unit's result on to its caller.
+/// Gets whether the shared commit is durable, and passes the unit's result on to its caller.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-/// Runs one unit, or refuses it where no transaction can begin; says whether to keep it, and how to answer.
+/// Runs one unit, or refuses it where no transaction can begin; returns whether to commit it, and how to answer.
 type Job = Box<dyn for<'t> FnOnce(Result<&'t Tx>) -> BoxFuture<'t, (bool, Answer)> + Send>;
 
 enum Order {
@@ -64,12 +64,12 @@ impl GroupCommitter {
                     Ok(tx) => work(tx).await,
                     Err(error) => Err(E::from(error)),
                 };
-                let keep = result.is_ok();
+                let commit = result.is_ok();
                 let answer: Answer = Box::new(move |committed| {
                     // The caller may have stopped waiting; its work is done all the same.
                     let _ = reply.send(result.and_then(|value| committed.map(|()| value).map_err(E::from)));
                 });
-                (keep, answer)
+                (commit, answer)
             }
             .boxed()
         });
@@ -157,7 +157,7 @@ fn batch(
     closing
 }
 
-/// Runs one unit in a savepoint, and keeps or undoes what it did.
+/// Runs one unit in a savepoint, and releases it or rolls back to it.
 fn unit(writer: &Arc<SqliteWriter>, job: Job) -> Result<(Answer, Option<Hooks>)> {
     writer.control("SAVEPOINT unit")?;
     let tx = Tx::sqlite(writer.clone());

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
 mod error;
 mod group_commit;
@@ -72,7 +73,7 @@ impl Db {
         &self.reads
     }
 
-    /// Runs a unit of work: all of it is kept when `work` returns `Ok`, nothing when it returns `Err`, panics, or
+    /// Runs a unit of work: all of it is committed when `work` returns `Ok`, nothing when it returns `Err`, panics, or
     /// takes longer than ten seconds. The only way to write.
     ///
     /// When this returns `Ok`, the change is on disk. The work runs to its end even if the caller stops waiting, so a

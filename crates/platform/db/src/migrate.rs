@@ -27,7 +27,7 @@ impl Db {
     /// Applies the migrations that this database has not seen. Several processes may do so at once.
     ///
     /// # Errors
-    /// When one fails, or when the database holds a migration that `migrations` does not: then it was written by a
+    /// When one fails, or when the database has a migration that `migrations` does not: then it was written by a
     /// newer release, and running on would risk its data.
     pub async fn migrate(&self, migrations: &[Migration], now: Timestamp) -> Result<()> {
         let migrations = migrations.to_vec();

@@ -31,7 +31,7 @@ pub enum Databases {
 }
 
 impl std::fmt::Debug for Databases {
-    /// Leaves the address out, since it holds a password.
+    /// Leaves the address out, since it has a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(folder) => write!(f, "SQLite files in {}", folder.display()),
@@ -56,7 +56,7 @@ impl Databases {
 }
 
 impl Databases {
-    /// Which of these services have a database that holds something: on SQLite a file, on PostgreSQL a schema that was
+    /// Which of these services have a database with something in it: on SQLite a file, on PostgreSQL a schema that was
     /// migrated. Makes nothing.
     ///
     /// # Errors
@@ -127,8 +127,8 @@ const PRAGMAS: [(&str, &str); 5] = [
 ];
 /// Prepared statements that each reader caches.
 const STATEMENTS: usize = 256;
-/// Pages that the writer keeps, in KiB (negative: not a number of pages). What is not kept is a call to the operating
-/// system away, which keeps the whole file where there is memory: every service has its own file with a writer and some
+/// The writer's page cache, in KiB (negative: not a number of pages). A page that is not cached is a call to the
+/// operating system away, which caches the whole file where there is memory: every service has its own file with a writer and some
 /// readers, so what each of them takes counts fifty times.
 const WRITER_CACHE: (&str, &str) = ("cache_size", "-2048");
 /// The same for each reader.

@@ -1,4 +1,4 @@
-//! Whether a database can be written to, found out by writing.
+//! Whether a database can be written to, checked by writing.
 //!
 //! A database that only answers questions looks well on a full or read-only disk. So the check writes, but rarely: each
 //! write is a flush of the disk, and health is asked by many.
@@ -29,7 +29,7 @@ impl Db {
     /// second while it does not; in between it repeats the last outcome. Who asks meanwhile waits for the same write.
     ///
     /// # Errors
-    /// What the database said to the write.
+    /// The result of the write.
     pub async fn check_write(&self) -> Result<()> {
         let mut last = self.probe.0.lock().await;
         if let Some((at, outcome)) = &*last

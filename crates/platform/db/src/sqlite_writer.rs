@@ -1,6 +1,6 @@
-//! The one connection of a SQLite file that writes, used on the thread that holds it.
+//! The one connection of a SQLite file that writes, used on the thread that owns it.
 //!
-//! The pool's driver keeps each connection on a thread of its own, so a statement is two thread switches; for the many
+//! The pool's driver has each connection on a thread of its own, so a statement is two thread switches; for the many
 //! small statements of a purchase that was more than half of its cost. Here a whole unit of work runs on the writer's
 //! thread and each statement is a plain call. Reading outside a unit of work still goes through the pool.
 
@@ -20,7 +20,7 @@ use rusqlite::{
 
 use crate::{DbError, Result, Value, row::Row};
 
-/// Prepared statements that are kept.
+/// Prepared statements that are cached.
 const STATEMENTS: usize = 256;
 /// SQLite looks at the deadline once in so many steps of its virtual machine: some 100 µs.
 const STEPS: i32 = 10_000;
@@ -31,7 +31,7 @@ pub(crate) struct SqliteWriter {
     name: Arc<str>,
     connection: Mutex<Connection>,
     deadline: Arc<Deadline>,
-    /// What last kept the file from being used: it ends the transaction for the units beside the one that met it, too.
+    /// The last error that made the file unusable: it ends the transaction for the units beside the one that met it, too.
     outage: Mutex<Option<DbError>>,
 }
 
@@ -127,17 +127,17 @@ fn exec(connection: &Connection, sql: &str, values: impl IntoIterator<Item = Val
 fn rows(connection: &Connection, sql: &str, values: impl IntoIterator<Item = Value>, limit: usize) -> Result<Vec<Row>> {
     let mut prepared = prepare(connection, sql, values)?;
     let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
-    let mut found = Vec::new();
+    let mut collected = Vec::new();
     let mut rows = prepared.raw_query();
     while let Some(row) = rows.next()? {
         let cells = (0..columns.len()).map(|place| row.get::<_, Cell>(place)).collect::<rusqlite::Result<_>>()?;
-        found.push(Row::writer(columns.clone(), cells));
+        collected.push(Row::writer(columns.clone(), cells));
         // What a statement changes, it has changed before it gives its first row.
-        if found.len() == limit {
+        if collected.len() == limit {
             break;
         }
     }
-    Ok(found)
+    Ok(collected)
 }
 
 fn prepare<'c>(

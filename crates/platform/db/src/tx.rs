@@ -16,7 +16,7 @@ pub(crate) const TOO_LONG: &str = "it took longer than 10 s";
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// An open unit of work: reads its own writes, and is kept or undone as a whole.
+/// An open unit of work: reads its own writes, and is committed or rolled back as a whole.
 pub struct Tx {
     inner: Inner,
     hooks: Mutex<Vec<Hook>>,
@@ -67,7 +67,7 @@ impl Tx {
         Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps what was done on PostgreSQL.
+    /// Commits what was done on PostgreSQL.
     pub(crate) async fn commit(self) -> Result<Hooks> {
         let hooks = Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner));
         if let Inner::Postgres(transaction) = self.inner {

@@ -1,6 +1,6 @@
 //! Who asks: access tokens, and the extractors that demand a role.
 //!
-//! Tokens are JWTs signed with Ed25519 (`EdDSA`, RFC 8037). `identity` signs them; everybody else holds only the public
+//! Tokens are JWTs signed with Ed25519 (`EdDSA`, RFC 8037). `identity` signs them; everybody else has only the public
 //! keys, in a [`TokenVerifier`] that the node puts into each request as an extension: `Extension(Arc<TokenVerifier>)`.
 
 mod ed25519;
@@ -31,7 +31,7 @@ pub enum Role {
     Customer,
     /// Answers support chats.
     Agent,
-    /// Keeps the catalogue, stock and orders.
+    /// Manages the catalogue, stock and orders.
     Staff,
     /// Everything, and gives roles to others.
     Admin,
@@ -85,7 +85,7 @@ impl AccountClaims {
         self.roles.contains(&role)
     }
 
-    /// Whether the account keeps the shop: staff or admin.
+    /// Whether the account is staff or admin.
     #[must_use]
     pub fn is_staff(&self) -> bool {
         self.has(Role::Staff) || self.has(Role::Admin)
@@ -167,9 +167,9 @@ impl TokenVerifier {
     /// not among them are refused from now on.
     pub fn set_keys(&self, keys: impl IntoIterator<Item = (String, [u8; 32])>) {
         let by_id = keys.into_iter().map(|(id, key)| (id, DecodingKey::from_ed_der(&key))).collect();
-        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let generation = held.generation + 1;
-        *held = Arc::new(Keys { generation, by_id });
+        let mut trusted = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let generation = trusted.generation + 1;
+        *trusted = Arc::new(Keys { generation, by_id });
     }
 
     /// The account that this token proves.
@@ -266,7 +266,7 @@ impl Caller {
         self.account().map(|account| account.id)
     }
 
-    /// Whether the caller keeps the shop: staff or admin.
+    /// Whether the caller is staff or admin.
     #[must_use]
     pub fn is_staff(&self) -> bool {
         self.account().is_some_and(AccountClaims::is_staff)

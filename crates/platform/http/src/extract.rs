@@ -205,7 +205,7 @@ fn push(pointer: &mut String, key: &str) {
     pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
 }
 
-/// serde's message about a field, in words for people, with a pointer to the field itself rather than to what holds it.
+/// serde's message about a field, in words for people, with a pointer to the field itself rather than to its parent.
 fn name_field(mut pointer: String, message: &str) -> FieldError {
     for (start, text) in [("missing field `", "is required"), ("duplicate field `", "must be given once only")] {
         if let Some((name, _)) = message.strip_prefix(start).and_then(|rest| rest.split_once('`')) {
@@ -359,9 +359,9 @@ mod tests {
         let errors: Vec<_> =
             errors.map(|e| format!("{} {}", e["field"].as_str().unwrap(), e["message"].as_str().unwrap())).collect();
         let position = body.get("line").map(|line| format!(" [{line}:{}]", body["column"])).unwrap_or_default();
-        let said =
+        let message =
             if errors.is_empty() { body["detail"].as_str().unwrap_or_default().to_owned() } else { errors.join("; ") };
-        format!("{status} {} {said}{position}", body["code"].as_str().unwrap_or_default()).trim_end().to_owned()
+        format!("{status} {} {message}{position}", body["code"].as_str().unwrap_or_default()).trim_end().to_owned()
     }
 
     #[tokio::test]

@@ -13,6 +13,8 @@
 //! | listen | [`serve()`], [`fallback::install`], [`context::layer`] |
 //! | share out what there is | [`places::Places`] |
 
+#![warn(missing_docs)]
+
 pub mod auth;
 mod client;
 mod conditional;

@@ -21,19 +21,19 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A number of places, shared by addresses (dynamic thresholds, Choudhury and Hahne 1998): an address may hold a
+/// A number of places, shared by addresses (dynamic thresholds, Choudhury and Hahne 1998): an address may take a
 /// quarter of what is free, so one alone gets a fifth of all, six get a tenth each, and something is always left for
 /// the next. See ADR 21.
 #[derive(Debug)]
 pub struct Places {
     all: usize,
-    /// The most that one address may hold; `all` or more: whatever there is.
+    /// The most that one address may take; `all` or more: whatever there is.
     each: usize,
-    held: Mutex<Held>,
+    used: Mutex<Used>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Used {
     all: usize,
     each: HashMap<IpAddr, usize>,
 }
@@ -41,7 +41,7 @@ struct Held {
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// The address holds its share.
+    /// The address has its share.
     Address,
     /// Every place is taken.
     All,
@@ -68,32 +68,32 @@ pub struct Place {
 
 impl Places {
     /// This many places in all, and at most `each` for one address. With `each` of `all` or more, addresses are not
-    /// told apart.
+    /// distinguished.
     #[must_use]
     pub fn new(all: usize, each: usize) -> Arc<Self> {
-        Arc::new(Self { all, each, held: Mutex::default() })
+        Arc::new(Self { all, each, used: Mutex::default() })
     }
 
     /// Takes a place for this address; for `None` only the number in all counts, as for the connections of a proxy.
     ///
     /// # Errors
-    /// When the address holds its share, or every place is taken.
+    /// When the address has its share, or every place is taken.
     pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
         let network = address.filter(|_| self.each < self.all).map(network);
-        let mut held = self.held();
-        let free = self.all.saturating_sub(held.all);
+        let mut used = self.used();
+        let free = self.all.saturating_sub(used.all);
         if free == 0 {
             return Err(Full::All);
         }
         if let Some(network) = network {
-            let own = held.each.get(&network).copied().unwrap_or(0);
+            let own = used.each.get(&network).copied().unwrap_or(0);
             if own >= self.each.min((free / PART).max(ALWAYS.min(free / 2)).max(1)) {
                 return Err(Full::Address);
             }
-            held.each.insert(network, own + 1);
+            used.each.insert(network, own + 1);
         }
-        held.all += 1;
-        drop(held);
+        used.all += 1;
+        drop(used);
         Ok(Place { places: Arc::clone(self), network })
     }
 
@@ -106,23 +106,23 @@ impl Places {
     /// How many places are taken.
     #[must_use]
     pub fn taken(&self) -> usize {
-        self.held().all
+        self.used().all
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.places.held();
-        held.all -= 1;
+        let mut used = self.places.used();
+        used.all -= 1;
         let Some(network) = self.network else { return };
-        if let Some(own) = held.each.get_mut(&network) {
+        if let Some(own) = used.each.get_mut(&network) {
             *own -= 1;
             if *own == 0 {
-                held.each.remove(&network);
+                used.each.remove(&network);
             }
         }
     }
@@ -161,14 +161,14 @@ mod tests {
     fn greedy_addresses_leave_places_for_the_next() {
         for (all, greedy) in [(768, 1), (768, 6), (768, 12), (128, 6), (64, 2)] {
             let places = Places::new(all, 256.min(all - 1));
-            let held: Vec<_> = (0..greedy)
+            let used: Vec<_> = (0..greedy)
                 .map(|n| {
-                    let (held, full) = fill(&places, address(n));
+                    let (used, full) = fill(&places, address(n));
                     assert_eq!(full, Full::Address, "{n} of {greedy} at {all}");
-                    held
+                    used
                 })
                 .collect();
-            assert!(held.iter().all(|held| held.len() >= ALWAYS), "everybody gets what a browser needs");
+            assert!(used.iter().all(|used| used.len() >= ALWAYS), "everybody gets what a browser needs");
             let (next, _) = fill(&places, address(200));
             assert!(next.len() >= ALWAYS, "{greedy} greedy ones at {all} leave {}", next.len());
         }
@@ -179,44 +179,44 @@ mod tests {
         let places = Places::new(2000, 100);
         assert_eq!(fill(&places, address(1)).0.len(), 100, "never more than the limit of one address");
         let places = Places::new(10, 10);
-        let (held, full) = fill(&places, address(1));
-        assert_eq!((held.len(), full), (10, Full::All), "addresses are not told apart");
+        let (used, full) = fill(&places, address(1));
+        assert_eq!((used.len(), full), (10, Full::All), "addresses are not distinguished");
         let places = Places::new(100, 10);
-        let (held, full) = fill(&places, None);
-        assert_eq!((held.len(), full, places.taken()), (100, Full::All, 100), "a proxy is no visitor");
+        let (used, full) = fill(&places, None);
+        assert_eq!((used.len(), full, places.taken()), (100, Full::All, 100), "a proxy is no visitor");
         assert_eq!(places.take(address(1)).unwrap_err(), Full::All);
-        drop(held);
+        drop(used);
         assert_eq!(places.taken(), 0);
     }
 
     proptest! {
-        /// Whatever comes and goes, each place is given back once, and no address holds more than its limit.
+        /// Whatever comes and goes, each place is given back once, and no address takes more than its limit.
         #[test]
         fn every_place_is_given_back_once(
             (all, each) in (1_usize..40, 1_usize..50),
             steps in prop::collection::vec((prop::option::of(1_u8..6), 0_usize..8), 0..200),
         ) {
             let places = Places::new(all, each);
-            let mut held: Vec<(Option<u8>, Place)> = Vec::new();
+            let mut used: Vec<(Option<u8>, Place)> = Vec::new();
             for (who, gone) in steps {
-                if gone < held.len() {
-                    drop(held.swap_remove(gone));
+                if gone < used.len() {
+                    drop(used.swap_remove(gone));
                 }
                 if let Ok(place) = places.take(who.and_then(address)) {
-                    held.push((who, place));
+                    used.push((who, place));
                 }
-                prop_assert_eq!(places.taken(), held.len());
-                prop_assert!(held.len() <= all);
+                prop_assert_eq!(places.taken(), used.len());
+                prop_assert!(used.len() <= all);
                 for n in 1..6 {
-                    let own = held.iter().filter(|(who, _)| *who == Some(n)).count();
+                    let own = used.iter().filter(|(who, _)| *who == Some(n)).count();
                     prop_assert!(each >= all || own <= each);
-                    let counted = places.held().each.get(&address(n).unwrap()).copied().unwrap_or(0);
+                    let counted = places.used().each.get(&address(n).unwrap()).copied().unwrap_or(0);
                     prop_assert_eq!(counted, if each >= all { 0 } else { own });
                 }
             }
-            held.clear();
+            used.clear();
             prop_assert_eq!(places.taken(), 0);
-            prop_assert!(places.held().each.is_empty());
+            prop_assert!(places.used().each.is_empty());
         }
     }
 }

@@ -33,9 +33,9 @@ impl Validator {
         self.errors.push(FieldError::new(field, message));
     }
 
-    /// Notes the field unless `holds`.
-    pub fn check(&mut self, field: &str, holds: bool, message: impl Display) {
-        if !holds {
+    /// Notes the field unless `valid`.
+    pub fn check(&mut self, field: &str, valid: bool, message: impl Display) {
+        if !valid {
             self.error(field, message);
         }
     }

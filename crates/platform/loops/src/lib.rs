@@ -2,6 +2,8 @@
 //! returns before the process ends is restarted with back-off, counted and logged. One that ends again and again is
 //! gone for good, and whoever asks [`Supervisor::gone`] can have the process replaced.
 
+#![warn(missing_docs)]
+
 use std::{
     fmt,
     future::Future,

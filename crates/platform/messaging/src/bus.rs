@@ -22,7 +22,7 @@ pub enum BusError {
 pub struct PublishError {
     /// Those that are durable all the same. Each of the others may be, or may not: publish it again.
     pub accepted: Vec<MessageId>,
-    /// What kept the bus from accepting the others.
+    /// Why the bus did not accept the others.
     #[source]
     pub source: BusError,
 }
@@ -90,10 +90,10 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Joins a durable consumer: each of its messages goes to one of those who joined it under this name. Makes it
     /// when it is not there, and widens it by the subjects that it does not have. A subject that is new to it also
-    /// brings the messages that the bus still keeps.
+    /// brings the messages that the bus still stores.
     async fn subscribe(&self, consumer: &str, subjects: &[&str]) -> Result<Arc<dyn Subscriber>, BusError>;
 
-    /// Follows these subjects from now on: each follower gets every message, and nothing is kept for one that is
+    /// Follows these subjects from now on: each follower gets every message, and nothing is stored for one that is
     /// gone. A durable consumer of the same name is removed.
     async fn follow(&self, consumer: &str, subjects: &[&str]) -> Result<Box<dyn Follower>, BusError>;
 

@@ -147,7 +147,7 @@ const ACK_EVERY: Duration = Duration::from_millis(50);
 /// [`Received::once`]. A message without a reaction is sent back for an instance of another release, and never
 /// acknowledged; to stop reacting for good, leave a reaction that does nothing.
 ///
-/// One of [each instance](Self::each_instance) hears everything from now on, one message after the other.
+/// One of [each instance](Self::each_instance) gets everything from now on, one message after the other.
 #[derive(Clone)]
 pub struct Consumer {
     name: Arc<str>,
@@ -162,7 +162,7 @@ impl Consumer {
         Self { name: name.into(), handlers: HashMap::new(), on_missed: None }
     }
 
-    /// A consumer that each instance has for itself, for what it holds in memory. `missed` runs whenever messages may
+    /// A consumer that each instance has for itself, for what it has in memory. `missed` runs whenever messages may
     /// have passed by unseen: at the beginning, after a gap, and after a reaction that failed, for nothing comes again.
     #[must_use]
     pub fn each_instance<F, Fut>(name: impl Into<Arc<str>>, missed: F) -> Self
@@ -341,7 +341,7 @@ impl Running {
                 Ok(envelopes) => {
                     failures = 0;
                     for envelope in envelopes {
-                        missed |= !self.hear(envelope).await;
+                        missed |= !self.react_once(envelope).await;
                     }
                 }
                 Err(BusError::Missed) => missed = true,
@@ -355,7 +355,7 @@ impl Running {
     }
 
     /// Reacts to a message that comes once; says whether that succeeded.
-    async fn hear(&self, envelope: Envelope) -> bool {
+    async fn react_once(&self, envelope: Envelope) -> bool {
         let Some(handler) = self.handlers.get(envelope.subject.as_str()) else { return true };
         let span = span(&self.name, &envelope, 1);
         let receipt = Receipt { consumer: self.name.clone(), message_id: envelope.id, at: self.clock.now() };

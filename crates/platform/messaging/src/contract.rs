@@ -33,18 +33,20 @@ pub trait Bench: Send + Sync {
     /// Lets this much time pass on the bus: moves its clock, or waits.
     async fn pass(&self, time: Duration);
 
-    /// A redelivery's delay that the bus can tell from none. A bus with a clock of its own takes minutes, one on the
+    /// A redelivery's delay that the bus can distinguish from none. A bus with a clock of its own takes minutes, one on the
     /// machine's clock a second.
     fn delay(&self) -> Duration;
 }
 
 crate::message! {
+    /// A message of the suite.
     "events.contract.Counted.v1" Counted {
         /// Tells messages apart.
         pub n: u32,
     }
 }
 crate::message! {
+    /// A message of the suite, of another subject.
     "events.contract.Named.v1" Named {
         /// Tells messages apart.
         pub n: u32,
@@ -390,7 +392,7 @@ async fn a_consumer_is_widened_and_never_narrowed(bench: &dyn Bench) {
     let old = bus.subscribe("a", &[COUNTED]).await.unwrap();
     nothing(&*old, "not its subject").await;
     let new = bus.subscribe("a", &[COUNTED, NAMED]).await.unwrap();
-    assert_eq!(drain(&*new).await, [1], "a new subject brings what is kept");
+    assert_eq!(drain(&*new).await, [1], "a new subject brings what is stored");
     // An instance of the release before comes up again, or one that wants something else altogether.
     bus.subscribe("a", &[COUNTED]).await.unwrap();
     bus.subscribe("a", &["events.contract.Other.v1"]).await.unwrap();
@@ -456,14 +458,14 @@ async fn each_follower_gets_every_message_from_now_on(bench: &dyn Bench) {
         async move { bus.publish(&[counted(100 + n), named(n)]).await.unwrap() }
     });
     join_all(publishing).await;
-    assert_eq!(buses[0].backlog().await.unwrap(), 0, "nothing is kept for them");
+    assert_eq!(buses[0].backlog().await.unwrap(), 0, "nothing is stored for them");
     for follower in &mut followers {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let until = Instant::now() + Duration::from_secs(20);
-        while heard.len() < 20 && Instant::now() < until {
-            heard.extend(follower.receive(7).await.unwrap());
+        while received.len() < 20 && Instant::now() < until {
+            received.extend(follower.receive(7).await.unwrap());
         }
-        assert_eq!(numbers(&heard), (100..120).collect::<Vec<u32>>());
+        assert_eq!(numbers(&received), (100..120).collect::<Vec<u32>>());
         assert!(follower.receive(7).await.unwrap().is_empty());
     }
 }
@@ -657,8 +659,8 @@ async fn each_instance_hears_everything_and_is_told_what_it_may_have_missed(benc
     let mut running = Running::new();
     let mut instances = Vec::new();
     for bus in &buses {
-        let (heard, missed) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
-        let (noted, counter) = (heard.clone(), missed.clone());
+        let (received, missed) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+        let (noted, counter) = (received.clone(), missed.clone());
         let consumer = Consumer::each_instance("cache", move || {
             counter.fetch_add(1, Ordering::SeqCst);
             async {}
@@ -671,18 +673,18 @@ async fn each_instance_hears_everything_and_is_told_what_it_may_have_missed(benc
             }
         });
         start(&mut running, consumer, bus);
-        instances.push((heard, missed));
+        instances.push((received, missed));
     }
     let missed = |n: usize| instances.iter().all(|(_, missed)| missed.load(Ordering::SeqCst) == n);
-    eventually(bench, "each is told at the beginning", async || missed(1)).await;
+    eventually(bench, "each is notified at the beginning", async || missed(1)).await;
     for n in 1..=4 {
         buses[0].publish(&[counted(n)]).await.unwrap();
-        let all = |count| instances.iter().all(|(heard, _)| heard.len() == count);
-        eventually(bench, "each hears it", async || all(n as usize)).await;
+        let all = |count| instances.iter().all(|(received, _)| received.len() == count);
+        eventually(bench, "each gets it", async || all(n as usize)).await;
     }
-    eventually(bench, "each is told after a failure", async || missed(3)).await;
-    for (heard, _) in &instances {
-        assert_eq!(heard.sorted(), [(1, 1), (2, 1), (3, 1), (4, 1)]);
+    eventually(bench, "each is notified after a failure", async || missed(3)).await;
+    for (received, _) in &instances {
+        assert_eq!(received.sorted(), [(1, 1), (2, 1), (3, 1), (4, 1)]);
     }
     assert!(dead(&*buses[0]).await.is_empty());
     running.stop().await;

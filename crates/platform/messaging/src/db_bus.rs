@@ -344,7 +344,7 @@ impl Bus for DbBus {
     }
 }
 
-/// The number of the latest message. Exact only for who keeps publishers away.
+/// The number of the latest message. Exact only while publishers are locked out.
 async fn newest(tx: &Tx) -> Result<i64, DbError> {
     Ok(tx.scalar::<i64>("SELECT COALESCE(MAX(seq), 0) FROM bus_messages", []).await?.unwrap_or(0))
 }

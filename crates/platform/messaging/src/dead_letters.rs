@@ -107,7 +107,7 @@ impl DeadLetters for DbDeadLetters {
                     if there.is_some_and(|there| there > 0) {
                         return Ok(());
                     }
-                    // `seq` keeps the message on the bus, and lets the release before this one revive it.
+                    // `seq` retains the message on the bus, and lets the release before this one revive it.
                     tx.exec(
                         "INSERT INTO bus_dead_letters (id, consumer, seq, message_id, reason, attempts, envelope, at) \
                          VALUES ($1, $2, COALESCE((SELECT seq FROM bus_messages WHERE id = $3), 0), $3, $4, $5, $6, $7)",

@@ -28,7 +28,7 @@ pub(crate) struct Gate {
 
 #[derive(Default)]
 struct State {
-    /// How often each message was put back, since it last found an answer.
+    /// How often each message was put back, since its reaction was last answered.
     put_back: HashMap<MessageId, u32>,
     /// Messages in a row without an answer, and the last of them.
     in_a_row: u32,
@@ -63,7 +63,7 @@ impl Gate {
         self.state().until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// A message found an answer, good or bad.
+    /// A message's reaction was answered, well or badly.
     pub fn passed(&self, message: MessageId) {
         let mut state = self.state();
         state.put_back.remove(&message);
@@ -74,7 +74,7 @@ impl Gate {
         }
     }
 
-    /// A message found none. Returns how often that has happened to it.
+    /// A message's reaction met something that does not answer. Returns how often that has happened to it.
     pub fn failed(&self, message: MessageId) -> u32 {
         let times = self.set_back(message);
         let mut state = self.state();

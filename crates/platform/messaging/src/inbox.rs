@@ -28,7 +28,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Runs a unit of work once for this message: the memory of the message and the change are kept together.
+    /// Runs a unit of work once for this message: the record of the message and the change are committed together.
     /// Returns `None`, and changes nothing, when it was done before.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ pub fn housekeeping(inboxes: Vec<Arc<dyn Inbox>>, bus: SharedBus, clock: Arc<dyn
                 tracing::warn!(error = &error as &dyn Error, "the bus cannot be pruned");
             }
             for inbox in &*inboxes {
-                // Twice as long as the bus keeps a message, so that none can come back after it was forgotten.
+                // Twice as long as the bus retains a message, so that none can come back after its record was deleted.
                 if let Err(error) = inbox.prune(now.minus(retention * 2)).await {
                     tracing::warn!(service = inbox.name(), error = &*error, "the inbox cannot be pruned");
                 }

@@ -28,7 +28,7 @@ pub(crate) const MIGRATION: Migration = Migration {
 };
 
 /// Where a unit of work leaves its messages: in the same database, in the same transaction. A [`relay`] carries them
-/// to the bus. So a message is published if, and only if, the change that it tells of was kept.
+/// to the bus. So a message is published if, and only if, the change that it describes was committed.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     wake: Arc<Notify>,
@@ -85,7 +85,7 @@ pub trait OutboxSource: Send + Sync {
     async fn woken(&self);
 }
 
-/// What a store said.
+/// The store's error.
 type SourceError = Box<dyn Error + Send + Sync>;
 
 /// The outbox of a database that has [`MIGRATIONS`](crate::MIGRATIONS).

@@ -208,8 +208,8 @@ async fn a_follower_that_was_silent_for_long_says_so(home: &TestDatabases) {
     bus.prune(start().plus(Duration::from_secs(3600))).await.unwrap();
     assert!(matches!(follower.receive(10).await, Err(BusError::Missed)));
     bus.publish(&[counted(3)]).await.unwrap();
-    let heard = follower.receive(10).await.unwrap();
-    assert_eq!(heard.iter().map(|envelope| envelope.data["n"].as_u64().unwrap()).collect::<Vec<_>>(), [3]);
+    let received = follower.receive(10).await.unwrap();
+    assert_eq!(received.iter().map(|envelope| envelope.data["n"].as_u64().unwrap()).collect::<Vec<_>>(), [3]);
 }
 
 async fn a_reaction_that_takes_longer_than_its_lease_is_not_repeated(home: &TestDatabases) {
@@ -385,11 +385,11 @@ async fn a_reaction_knows_what_led_to_it(home: &TestDatabases) {
     let bus: SharedBus = bus(home, Arc::new(SystemClock), LEASE).await;
     let (db, outbox) = service(home).await;
     let cause = Cause::start();
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let tell = Arc::new(Mutex::new(Some(tell)));
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let sender = Arc::new(Mutex::new(Some(sender)));
     let consumer = Consumer::new("a").on::<Counted, _, _>(move |message| {
-        if let Some(tell) = tell.lock().unwrap().take() {
-            let _ = tell.send(message.cause);
+        if let Some(sender) = sender.lock().unwrap().take() {
+            let _ = sender.send(message.cause);
         }
         async { Ok(()) }
     });
@@ -400,7 +400,7 @@ async fn a_reaction_knows_what_led_to_it(home: &TestDatabases) {
         .transact::<_, DbError, _>(move |tx| Box::pin(async move { outbox.put(tx, &cause, &Counted { n: 1 }).await }))
         .await
         .unwrap();
-    let seen = told.await.unwrap();
+    let seen = receiver.await.unwrap();
     assert_eq!((seen.correlation_id, seen.causation_id), (cause.correlation_id, id.uuid()));
     assert_eq!(seen.trace.trace_id(), cause.trace.trace_id());
     running.stop().await;

@@ -52,13 +52,13 @@ where
     consumer
 }
 
-struct House {
+struct Bench {
     bus: SharedBus,
     clock: Arc<ManualClock>,
     _home: TestDatabases,
 }
 
-impl House {
+impl Bench {
     async fn open() -> Self {
         let (home, clock) = (TestDatabases::sqlite(), bookworm_testing::clock());
         let bus = bookworm_testing::bus(&home, clock.clone()).await;
@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn no_message_is_lost_or_acknowledged_without_a_reaction(steps in steps()) {
         run(async {
-            let house = House::open().await;
+            let bench = Bench::open().await;
             let handled: Arc<Mutex<BTreeMap<(String, u32), u32>>> = Arc::default();
             let reaction = |name: &str| {
                 let (handled, name) = (handled.clone(), name.to_owned());
@@ -125,16 +125,16 @@ proptest! {
             let all: BTreeSet<usize> = (0..3).collect();
             // Both want everything from the beginning; only the first is ever replaced.
             for name in ["changing", "steady"] {
-                house.bus.subscribe(name, &SUBJECTS).await.unwrap();
+                bench.bus.subscribe(name, &SUBJECTS).await.unwrap();
             }
-            let steady = house.start(instance("steady", &all, reaction("steady")));
-            let mut changing = house.start(instance("changing", &all, reaction("changing")));
+            let steady = bench.start(instance("steady", &all, reaction("steady")));
+            let mut changing = bench.start(instance("changing", &all, reaction("changing")));
             let mut knows = all.clone();
             let (mut published, mut unknown) = (0, BTreeSet::new());
             for step in steps {
                 match step {
                     Step::Publish(subject) => {
-                        house.bus.publish(&[envelope(subject, published)]).await.unwrap();
+                        bench.bus.publish(&[envelope(subject, published)]).await.unwrap();
                         if !knows.contains(&subject) {
                             unknown.insert(published);
                         }
@@ -146,20 +146,20 @@ proptest! {
                         changing.1.await.unwrap();
                         knows = reacts_to;
                         unknown.clear();
-                        changing = house.start(instance("changing", &knows, reaction("changing")));
+                        changing = bench.start(instance("changing", &knows, reaction("changing")));
                     }
                     Step::Pass => {
-                        house.clock.advance(Duration::from_secs(10));
+                        bench.clock.advance(Duration::from_secs(10));
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 }
-                let waiting = house.bus.backlog().await.unwrap();
+                let waiting = bench.bus.backlog().await.unwrap();
                 assert!(waiting >= unknown.len() as u64, "{waiting} wait, and nobody can handle {unknown:?}");
             }
             changing.0.cancel();
             changing.1.await.unwrap();
-            let last = house.start(instance("changing", &all, reaction("changing")));
-            house.eventually("everything is handled", async || house.bus.backlog().await.unwrap() == 0).await;
+            let last = bench.start(instance("changing", &all, reaction("changing")));
+            bench.eventually("everything is handled", async || bench.bus.backlog().await.unwrap() == 0).await;
             let handled = handled.lock().unwrap().clone();
             for name in ["changing", "steady"] {
                 for n in 0..published {
@@ -167,7 +167,7 @@ proptest! {
                     assert!(times >= 1, "{name} never handled {n}");
                 }
             }
-            assert!(house.bus.dead_letters().list(None, 10).await.unwrap().is_empty());
+            assert!(bench.bus.dead_letters().list(None, 10).await.unwrap().is_empty());
             for (stop, task) in [last, steady] {
                 stop.cancel();
                 task.await.unwrap();
@@ -185,7 +185,7 @@ proptest! {
         each in prop::bool::ANY,
     ) {
         run(async {
-            let house = House::open().await;
+            let bench = Bench::open().await;
             let calls = Arc::new(AtomicU32::new(0));
             let down = Arc::new(std::sync::atomic::AtomicBool::new(true));
             let handled: Arc<Mutex<BTreeSet<u32>>> = Arc::default();
@@ -201,21 +201,21 @@ proptest! {
                     Ok(())
                 }
             };
-            let running = house.start(instance("a", &(0..3).collect(), reaction));
-            house.bus.subscribe("a", &SUBJECTS).await.unwrap();
+            let running = bench.start(instance("a", &(0..3).collect(), reaction));
+            bench.bus.subscribe("a", &SUBJECTS).await.unwrap();
             for n in 0..before + meanwhile {
-                house.bus.publish(&[envelope(n as usize % 3, n)]).await.unwrap();
+                bench.bus.publish(&[envelope(n as usize % 3, n)]).await.unwrap();
                 if n >= before {
-                    house.clock.advance(QUICK.max_backoff);
+                    bench.clock.advance(QUICK.max_backoff);
                 }
             }
             let waits = (0..before + meanwhile).any(|n| each || n % 4 != 0);
-            house.eventually("it goes on trying", async || !waits || calls.load(Ordering::SeqCst) >= failures).await;
-            assert!(house.bus.dead_letters().list(None, 10).await.unwrap().is_empty(), "in the outage");
+            bench.eventually("it goes on trying", async || !waits || calls.load(Ordering::SeqCst) >= failures).await;
+            assert!(bench.bus.dead_letters().list(None, 10).await.unwrap().is_empty(), "in the outage");
             down.store(false, Ordering::SeqCst);
-            house.eventually("everything is handled", async || house.bus.backlog().await.unwrap() == 0).await;
+            bench.eventually("everything is handled", async || bench.bus.backlog().await.unwrap() == 0).await;
             assert_eq!(handled.lock().unwrap().len() as u32, before + meanwhile);
-            assert!(house.bus.dead_letters().list(None, 10).await.unwrap().is_empty(), "after it");
+            assert!(bench.bus.dead_letters().list(None, 10).await.unwrap().is_empty(), "after it");
             running.0.cancel();
             running.1.await.unwrap();
         });

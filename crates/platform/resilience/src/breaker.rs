@@ -101,10 +101,10 @@ enum Now {
     },
 }
 
-/// The right to make one call. Tell its outcome with [`success`](Self::success) or [`failure`](Self::failure); dropped
+/// The right to make one call. Report its outcome with [`success`](Self::success) or [`failure`](Self::failure); dropped
 /// without, as when a caller gave up, the call does not count.
 #[derive(Debug)]
-#[must_use = "tell how the call went"]
+#[must_use = "report how the call went"]
 pub struct Permit {
     breaker: Breaker,
     number: u64,
@@ -222,7 +222,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {
-        // Nothing panics while it is held.
+        // Nothing panics while it is locked.
         self.0.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,15 +230,15 @@ impl Breaker {
 impl Permit {
     /// The call was answered.
     pub fn success(self) {
-        self.told(false);
+        self.report(false);
     }
 
     /// The call failed, by the callee's fault.
     pub fn failure(self) {
-        self.told(true);
+        self.report(true);
     }
 
-    fn told(mut self, failed: bool) {
+    fn report(mut self, failed: bool) {
         self.breaker.record(self.number, failed);
         // So that dropping it gives nothing back.
         self.number = u64::MAX;

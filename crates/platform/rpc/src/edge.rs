@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 
 use crate::{Method, Transport, local, wire};
 
-/// What is kept of a deadline for the way back to whoever set it.
+/// What is reserved of a deadline for the way back to whoever set it.
 const MARGIN: Duration = Duration::from_millis(5);
 /// How often a repeatable method is called in all.
 const ATTEMPTS: u32 = 3;
@@ -89,7 +89,7 @@ impl Edge {
         if total.is_zero() {
             return Err(to_status(&Problem::new(ErrorCode::Timeout)));
         }
-        // A question is one message; it is kept whole so that it can be asked again.
+        // A question is one message; it is buffered so that it can be sent again.
         let body = body.collect().await?.to_bytes();
         let limits = if method.repeatable {
             Limits { attempt: total / 2, total, attempts: ATTEMPTS }

@@ -91,7 +91,7 @@ impl Recipients {
     /// backplane for the others; it never waits for a slow reader.
     ///
     /// # Errors
-    /// [`SendError`] when the arguments cannot be written, a group has no name, or other nodes cannot be told.
+    /// [`SendError`] when the arguments cannot be written, a group has no name, or the backplane fails.
     pub async fn send(&self, target: &str, arguments: impl SendArguments) -> Result<(), SendError> {
         if let Audience::Groups { names, .. } = &self.audience
             && names.iter().any(String::is_empty)
@@ -121,7 +121,7 @@ impl Client {
     /// method writes; from elsewhere it never waits, and a client that lets its queue fill is closed.
     ///
     /// # Errors
-    /// [`SendError`] when the arguments cannot be written, or other nodes cannot be told.
+    /// [`SendError`] when the arguments cannot be written, or the backplane fails.
     pub async fn send(&self, target: &str, arguments: impl SendArguments) -> Result<(), SendError> {
         let hub = &self.clients.hub;
         let call = Writing::new(target, &arguments);
@@ -134,8 +134,8 @@ impl Client {
             return Ok(());
         }
         let audience = Audience::Connections(vec![self.connection_id.clone()]);
-        let found = hub.deliver(&audience, &call)?;
-        if found == 0 && !hub.is_alone() {
+        let delivered = hub.deliver(&audience, &call)?;
+        if delivered == 0 && !hub.is_alone() {
             hub.publish(&audience, &call.remote()?).await?;
         }
         Ok(())

@@ -47,7 +47,7 @@ impl TransportKind {
     }
 }
 
-/// Things that the session's task is told; each is one bit.
+/// Signals to the session's task; each is one bit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Signal {
     Abort = 1 << 0,
@@ -80,7 +80,7 @@ pub(crate) enum Phase {
 
 pub(crate) struct Connection {
     pub id: Arc<str>,
-    /// Knows who holds the connection; secret.
+    /// Proves who owns the connection; secret.
     pub token: Arc<str>,
     pub principal: OnceLock<Principal>,
     pub negotiated_with: OnceLock<HttpRequest>,
@@ -93,8 +93,8 @@ pub(crate) struct Connection {
     pub slots: AtomicUsize,
     pub items: Mutex<Extensions>,
     pub groups: Mutex<HashSet<Arc<str>>>,
-    /// How many results the client owes.
-    pub owed: AtomicUsize,
+    /// How many results the client was asked for and has not sent.
+    pub pending_results: AtomicUsize,
     /// Whether stateful reconnect was negotiated, and not given up since.
     pub stateful: AtomicBool,
     /// Cancelled when the connection is over.
@@ -116,7 +116,7 @@ pub(crate) struct Times {
     pub since: AtomicU64,
     pub pinged: AtomicU64,
     /// When bytes came; zero until the client's first ping.
-    pub heard: AtomicU64,
+    pub received: AtomicU64,
     /// Since when a write is stuck.
     pub stuck: AtomicU64,
     /// Whether reading is paused because messages are being handled.
@@ -143,7 +143,7 @@ impl Connection {
             slots: AtomicUsize::new(0),
             items: Mutex::default(),
             groups: Mutex::default(),
-            owed: AtomicUsize::new(0),
+            pending_results: AtomicUsize::new(0),
             stateful: AtomicBool::new(false),
             over: CancellationToken::new(),
             pipe: OnceLock::new(),
@@ -211,7 +211,7 @@ impl Connection {
         lock(&self.resumed_by).take()
     }
 
-    /// Sends without waiting. A client that lets its queue fill is closed: it may slow nobody else, and not hold memory.
+    /// Sends without waiting. A client that lets its queue fill is closed: it may neither slow others nor use up memory.
     pub fn send_or_close(&self, message: Bytes, limit: usize) -> bool {
         match self.outbox.push(message, limit) {
             Pushed::Queued => {

@@ -24,12 +24,12 @@ pub struct Call {
 
 /// The turn that a call has; others wait for it.
 struct Slot {
-    held: AtomicBool,
+    occupied: AtomicBool,
     connecting: bool,
 }
 
 impl Call {
-    /// `turn`: whether it holds one of the connection's slots.
+    /// `turn`: whether it occupies one of the connection's slots.
     pub(crate) fn new(
         hub: Arc<HubCore>,
         connection: Arc<Connection>,
@@ -37,12 +37,12 @@ impl Call {
         turn: bool,
         connecting: bool,
     ) -> Self {
-        let slot = Arc::new(Slot { held: AtomicBool::new(turn), connecting });
+        let slot = Arc::new(Slot { occupied: AtomicBool::new(turn), connecting });
         Self { hub, connection, cancellation, slot }
     }
 
     pub(crate) fn release_slot(&self) {
-        if self.slot.held.swap(false, Ordering::AcqRel) {
+        if self.slot.occupied.swap(false, Ordering::AcqRel) {
             self.connection.release_slot();
         }
     }
@@ -82,7 +82,7 @@ impl<S> Context<S> {
         &self.state
     }
 
-    /// The caller's connection id; it may be told to others.
+    /// The caller's connection id; it is no secret.
     pub fn connection_id(&self) -> &str {
         &self.call.connection.id
     }
@@ -169,12 +169,12 @@ impl<S> Context<S> {
         self.call.connection.signal(Signal::Abort);
     }
 
-    /// Keeps a value for as long as the connection lives, in place of one of the same type.
+    /// Stores a value for as long as the connection lives, in place of one of the same type.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
         lock(&self.call.connection.items).insert(value)
     }
 
-    /// The value of that type which the connection keeps.
+    /// The connection's value of that type.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         lock(&self.call.connection.items).get::<T>().cloned()
     }

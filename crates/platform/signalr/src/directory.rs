@@ -41,12 +41,12 @@ struct Tables {
     by_id: Members,
     users: HashMap<Arc<str>, Members>,
     groups: HashMap<Arc<str>, Members>,
-    /// How many of those who hold a place are nobody in particular.
+    /// How many of those with a place have no principal.
     anonymous: usize,
     origins: HashMap<Arc<str>, Count>,
 }
 
-/// Places held from one origin.
+/// Places reserved from one origin.
 #[derive(Default)]
 struct Count {
     all: usize,
@@ -64,7 +64,7 @@ pub(crate) enum Full {
 
 impl Full {
     fn check(tables: &Tables, connection: &Connection, options: &Options) -> Result<(), Self> {
-        let within = |held: usize, limit: usize, full: fn(usize) -> Self| match held < limit {
+        let within = |used: usize, limit: usize, full: fn(usize) -> Self| match used < limit {
             true => Ok(()),
             false => Err(full(limit)),
         };
@@ -89,7 +89,7 @@ impl Directory {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds a place for a connection that begins, whose principal is known.
+    /// Reserves a place for a connection that begins, whose principal is known.
     pub fn reserve(&self, connection: &Arc<Connection>, options: &Options) -> Result<(), Full> {
         let mut tables = self.write();
         Full::check(&tables, connection, options)?;
@@ -217,7 +217,7 @@ impl Directory {
         }
     }
 
-    /// Everybody who holds a place, in whatever phase.
+    /// Every connection with a place, in whatever phase.
     pub fn everybody(&self) -> Vec<Arc<Connection>> {
         self.read().by_token.values().cloned().collect()
     }

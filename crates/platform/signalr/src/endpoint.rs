@@ -1,6 +1,6 @@
 //! The HTTP side of a hub: negotiation, the start of each transport, posts and the end.
 
-#![expect(clippy::result_large_err, reason = "a refusal is a response, made once for a request and never kept")]
+#![expect(clippy::result_large_err, reason = "a refusal is a response, made once for a request and never stored")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -61,7 +61,7 @@ struct Offered {
     transfer_formats: &'static [&'static str],
 }
 
-/// `POST {hub}/negotiate`: what the client may use, and the place that is held for it.
+/// `POST {hub}/negotiate`: what the client may use, and the place that is reserved for it.
 pub(crate) async fn negotiate(hub: Arc<HubCore>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     if parts.method != Method::POST {
@@ -161,7 +161,7 @@ fn refused_by_limits(hub: &HubCore, principal: &Principal) -> Option<String> {
     Some(format!("The limit of {limit} connections for one user is reached."))
 }
 
-/// Holds a place, or says why there is none.
+/// Reserves a place, or says why there is none.
 fn reserve(hub: &HubCore, connection: &Arc<Connection>) -> Result<(), String> {
     match hub.directory.reserve(connection, &hub.options) {
         Ok(()) => {
@@ -344,8 +344,8 @@ async fn poll(hub: &Arc<HubCore>, connection: &Arc<Connection>, parts: &Parts) -
 async fn post(hub: &Arc<HubCore>, parts: &Parts, principal: &Principal, mut body: Body) -> Result<Response, Response> {
     let connection = find(hub, parts, principal)?;
     if connection.transport.get() == Some(&TransportKind::WebSockets) {
-        let said = "POST requests are not allowed for WebSocket connections.";
-        return Err(text(StatusCode::METHOD_NOT_ALLOWED, said));
+        let message = "POST requests are not allowed for WebSocket connections.";
+        return Err(text(StatusCode::METHOD_NOT_ALLOWED, message));
     }
     let gone = || text(StatusCode::NOT_FOUND, "No Connection with that ID");
     let pipe = connection.pipe(&hub.options);
@@ -368,8 +368,8 @@ async fn post(hub: &Arc<HubCore>, parts: &Parts, principal: &Principal, mut body
 fn delete(hub: &HubCore, parts: &Parts, principal: &Principal) -> Result<Response, Response> {
     let connection = find(hub, parts, principal)?;
     if connection.transport.get() != Some(&TransportKind::LongPolling) {
-        let said = "Cannot terminate this connection using the DELETE endpoint.";
-        return Err(text(StatusCode::BAD_REQUEST, said));
+        let message = "Cannot terminate this connection using the DELETE endpoint.";
+        return Err(text(StatusCode::BAD_REQUEST, message));
     }
     connection.signal(Signal::Deleted);
     Ok(text(StatusCode::ACCEPTED, ""))

@@ -1,4 +1,4 @@
-//! What goes wrong in a hub, and how much of it a client is told.
+//! What goes wrong in a hub, and how much of it a client sees.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,8 +36,8 @@ impl HubError {
         if self.shown { self.kind.to_string() } else { self.to_string() }
     }
 
-    /// What a client is told: the general sentence, and the rest when it may know it.
-    pub(crate) fn told(&self, sentence: &str, detailed: bool) -> String {
+    /// The text for a client: the general sentence, and the rest when it may know it.
+    pub(crate) fn text_for_client(&self, sentence: &str, detailed: bool) -> String {
         if self.shown || detailed { format!("{sentence} {self}") } else { sentence.to_owned() }
     }
 }
@@ -71,7 +71,7 @@ pub enum SendError {
     /// The name of a group is empty.
     #[error("a group's name must not be empty")]
     EmptyGroup,
-    /// The other nodes could not be told.
+    /// The other nodes could not be reached.
     #[error(transparent)]
     Backplane(#[from] crate::backplane::BackplaneError),
 }
@@ -94,8 +94,8 @@ pub enum InvokeError {
     /// The client did not answer in time.
     #[error("The client gave no result in time.")]
     TimedOut,
-    /// The connection owes too many results.
-    #[error("The connection owes {0} results, which is the limit.")]
+    /// The connection was asked for too many results.
+    #[error("The connection was already asked for {0} results, which is the limit.")]
     TooMany(usize),
     /// Asked for while the connection was being set up, when nothing is read from it yet.
     #[error("Client results inside OnConnectedAsync Hub methods are not allowed.")]
@@ -117,12 +117,12 @@ pub enum GroupError {
     /// The connection is in as many groups as it may be.
     #[error("the connection is in {0} groups, which is the limit")]
     TooMany(usize),
-    /// The other nodes could not be told.
+    /// The other nodes could not be reached.
     #[error(transparent)]
     Backplane(#[from] crate::backplane::BackplaneError),
 }
 
-/// Why a connection ended; `on_disconnected` is told.
+/// Why a connection ended; `on_disconnected` gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disconnect {
     /// The client closed it.

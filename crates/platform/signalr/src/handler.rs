@@ -30,7 +30,7 @@ pub trait Handler<S, Parameters>: Send + Sync + 'static {
 /// An async function that a client invokes for a stream: `Fn(Context<S>, A, B, ...) -> Future<Result<St, HubError>>`,
 /// where `St: Stream<Item = Result<T, HubError>>`.
 ///
-/// When the client cancels, the stream is dropped; [`Context::cancellation`] tells those who must do more.
+/// When the client cancels, the stream is dropped; [`Context::cancellation`] is for those who must do more.
 pub trait StreamHandler<S, Parameters>: Send + Sync + 'static {
     /// How many arguments, and how many upload streams, it takes.
     const TAKES: (usize, usize);

@@ -58,7 +58,7 @@ fn look_at(hub: &HubCore, connection: &Connection) {
                 connection.signal(Signal::Ping);
             }
             let busy = times.busy.load(Ordering::Acquire);
-            if !busy && passed(times.heard.load(Ordering::Relaxed), options.client_timeout) {
+            if !busy && passed(times.received.load(Ordering::Relaxed), options.client_timeout) {
                 connection.signal(Signal::ClientTimeout);
             }
             if connection.stateful.load(Ordering::Acquire) {

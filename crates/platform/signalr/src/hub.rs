@@ -1,4 +1,4 @@
-//! A hub: its methods, how it is built, and what others hold of it.
+//! A hub: its methods, how it is built, and the handle on it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -49,13 +49,13 @@ pub struct HubCore {
     pub(crate) stopping: CancellationToken,
     backplane: Arc<dyn Backplane>,
     me: Weak<HubCore>,
-    results: Mutex<HashMap<String, Owed>>,
+    results: Mutex<HashMap<String, PendingResult>>,
     next_result: AtomicU64,
     beats: AtomicBool,
 }
 
-/// A result that a client owes.
-struct Owed {
+/// A result that a client was asked for and has not sent yet.
+struct PendingResult {
     connection_id: Arc<str>,
     answer: oneshot::Sender<Answer>,
 }
@@ -237,7 +237,7 @@ impl HubHandle {
     /// Adds a connection of any node to a group. An id that nobody has is passed over.
     ///
     /// # Errors
-    /// [`GroupError`] for an empty name, too many groups, or other nodes that cannot be told.
+    /// [`GroupError`] for an empty name, too many groups, or when the backplane fails.
     pub async fn join(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
         self.core.change_group(connection_id, group, true).await
     }
@@ -245,7 +245,7 @@ impl HubHandle {
     /// Takes a connection of any node out of a group.
     ///
     /// # Errors
-    /// [`GroupError`] for an empty name, or other nodes that cannot be told.
+    /// [`GroupError`] for an empty name, or when the backplane fails.
     pub async fn leave(&self, connection_id: &str, group: &str) -> Result<(), GroupError> {
         self.core.change_group(connection_id, group, false).await
     }
@@ -253,7 +253,7 @@ impl HubHandle {
     /// Ends a connection of any node. `false`: nobody has it.
     ///
     /// # Errors
-    /// [`BackplaneError`] when other nodes cannot be told.
+    /// [`BackplaneError`] when the other nodes cannot be reached.
     pub async fn disconnect(&self, connection_id: &str) -> Result<bool, BackplaneError> {
         if Node::disconnect(&*self.core, connection_id) {
             return Ok(true);
@@ -271,7 +271,7 @@ impl HubHandle {
         self.core.directory.user_connections(user_id)
     }
 
-    /// Ends the hub on this node: nobody new is let in, every client is told to reconnect (elsewhere), handlers run to
+    /// Ends the hub on this node: nobody new is let in, every client is asked to reconnect (elsewhere), handlers run to
     /// their end within [`Options::handler_grace`]. Returns when the last connection is over.
     pub async fn shutdown(&self) {
         self.core.stopping.cancel();
@@ -292,19 +292,19 @@ impl HubCore {
         self.backplane.is_alone(&self.name)
     }
 
-    /// Queues a message for those of the audience who are here; says how many they are.
+    /// Queues a message for those of the audience who are connected here; returns how many they are.
     pub(crate) fn deliver(&self, audience: &Audience, frames: &dyn Frames) -> Result<usize, EncodeError> {
-        let mut found = 0;
+        let mut delivered = 0;
         let mut failed = None;
         self.directory.for_each(audience, |connection| {
-            found += 1;
+            delivered += 1;
             let protocol = connection.protocol.get().copied().unwrap_or(Protocol::Json);
             match frames.frame(protocol) {
                 Ok(frame) => drop(connection.send_or_close(frame, self.options.send_queue_size)),
                 Err(error) => failed = Some(error),
             }
         });
-        failed.map_or(Ok(found), Err)
+        failed.map_or(Ok(delivered), Err)
     }
 
     pub(crate) async fn publish(&self, audience: &Audience, call: &RemoteCall) -> Result<(), SendError> {
@@ -333,14 +333,14 @@ impl HubCore {
         arguments: &Bytes,
     ) -> Result<impl Future<Output = Answer> + Send + 'static, InvokeError> {
         let limit = self.options.maximum_client_results;
-        if connection.owed.fetch_add(1, Ordering::AcqRel) >= limit {
-            connection.owed.fetch_sub(1, Ordering::AcqRel);
+        if connection.pending_results.fetch_add(1, Ordering::AcqRel) >= limit {
+            connection.pending_results.fetch_sub(1, Ordering::AcqRel);
             return Err(InvokeError::TooMany(limit));
         }
         let id = format!("s{}", self.next_result.fetch_add(1, Ordering::Relaxed) + 1);
         let (sender, receiver) = oneshot::channel();
-        let owed = Owed { connection_id: Arc::clone(&connection.id), answer: sender };
-        lock(&self.results).insert(id.clone(), owed);
+        let pending = PendingResult { connection_id: Arc::clone(&connection.id), answer: sender };
+        lock(&self.results).insert(id.clone(), pending);
         let protocol = connection.protocol.get().copied().unwrap_or(Protocol::Json);
         let message = protocol.write_invocation(Some(&id), target, arguments);
         let guard = OwedGuard { hub: self.me.clone(), connection: Arc::clone(connection), id };
@@ -368,7 +368,7 @@ impl HubCore {
         let mut results = lock(&self.results);
         match results.get(id) {
             None => return Ok(()),
-            Some(owed) if owed.connection_id != connection.id => {
+            Some(pending) if pending.connection_id != connection.id => {
                 return Err(ProtocolError::invalid(format!(
                     "Connection ID '{}' is not valid for invocation ID '{id}'.",
                     connection.id
@@ -376,7 +376,7 @@ impl HubCore {
             }
             Some(_) => {}
         }
-        let Some(owed) = results.remove(id) else { return Ok(()) };
+        let Some(pending) = results.remove(id) else { return Ok(()) };
         drop(results);
         let protocol = connection.protocol.get().copied().unwrap_or(Protocol::Json);
         let answer = match outcome {
@@ -385,18 +385,18 @@ impl HubCore {
             Outcome::Void => protocol.encode(&()).map(|bytes| Payload { protocol, bytes }).map_err(InvokeError::Encode),
         };
         // Who asked may have given up.
-        let _ = owed.answer.send(answer);
+        let _ = pending.answer.send(answer);
         Ok(())
     }
 
-    /// The connection is over: what it owes never comes.
+    /// The connection is over: its pending results never come.
     pub(crate) fn abandon_results(&self, connection: &Connection) {
-        if connection.owed.load(Ordering::Acquire) > 0 {
-            lock(&self.results).retain(|_, owed| owed.connection_id != connection.id);
+        if connection.pending_results.load(Ordering::Acquire) > 0 {
+            lock(&self.results).retain(|_, pending| pending.connection_id != connection.id);
         }
     }
 
-    /// The session is over. A long polling client still has to be told; the heartbeat forgets it later.
+    /// The session is over. A long polling client must still learn of it; the heartbeat removes it later.
     pub(crate) fn finished(&self, connection: &Connection) {
         if connection.transport_kind() != TransportKind::LongPolling {
             self.directory.forget(connection);
@@ -411,7 +411,7 @@ impl HubCore {
     }
 }
 
-/// Takes back what is owed when nobody waits for it any more.
+/// Removes a pending result when nobody waits for it any more.
 struct OwedGuard {
     hub: Weak<HubCore>,
     connection: Arc<Connection>,
@@ -420,7 +420,7 @@ struct OwedGuard {
 
 impl Drop for OwedGuard {
     fn drop(&mut self) {
-        self.connection.owed.fetch_sub(1, Ordering::AcqRel);
+        self.connection.pending_results.fetch_sub(1, Ordering::AcqRel);
         if let Some(hub) = self.hub.upgrade() {
             lock(&hub.results).remove(&self.id);
         }

@@ -19,7 +19,7 @@ pub(crate) struct MessageBuffer {
     /// The highest id ever received, whatever is repeated now.
     highest_received: i64,
     acknowledged: i64,
-    /// After a reconnect everything is dropped until the peer says where it begins.
+    /// After a reconnect everything is dropped until the peer's sequence message.
     waits_for_sequence: bool,
 }
 
@@ -42,7 +42,7 @@ impl MessageBuffer {
         if self.sent.is_empty() { usize::MAX } else { self.limit.saturating_sub(self.bytes) }
     }
 
-    pub fn keep(&mut self, message: &Bytes) {
+    pub fn store(&mut self, message: &Bytes) {
         self.bytes += message.len();
         self.sent.push_back(message.clone());
     }
@@ -74,7 +74,7 @@ impl MessageBuffer {
         true
     }
 
-    /// The peer says which id its next message has.
+    /// The peer's sequence message: the id of its next message.
     pub fn resume_at(&mut self, id: i64) -> Result<(), ProtocolError> {
         if id > self.highest_received + 1 || id < 1 {
             return Err(ProtocolError::invalid("Sequence ID greater than amount of messages we've received."));
@@ -92,7 +92,7 @@ impl MessageBuffer {
         })
     }
 
-    /// What a new transport is told first: where we begin, and all that was not acknowledged.
+    /// What a new transport sends first: our sequence message, and all that was not acknowledged.
     pub fn replay(&mut self, protocol: Protocol) -> Vec<u8> {
         self.waits_for_sequence = true;
         // The last acknowledgement may have been lost with the transport: it is due again.
@@ -118,7 +118,7 @@ mod tests {
     fn what_was_not_acknowledged_is_told_again_from_the_first_of_it() {
         let mut buffer = MessageBuffer::new(5);
         for message in ["a", "b", "c"] {
-            buffer.keep(&Bytes::from_static(message.as_bytes()));
+            buffer.store(&Bytes::from_static(message.as_bytes()));
         }
         assert_eq!(buffer.room(), 2);
         buffer.acknowledge(1);

@@ -23,8 +23,8 @@ impl Transports {
 pub struct Options {
     /// The transports offered. Default: all.
     pub transports: Transports,
-    /// Whether clients are told the type and text of internal errors. Default: no; errors made with
-    /// [`HubError::new`](crate::HubError::new) are told always.
+    /// Whether clients see the type and text of internal errors. Default: no; errors made with
+    /// [`HubError::new`](crate::HubError::new) are always sent.
     pub detailed_errors: bool,
     /// Whether a client may resume a WebSocket connection that broke, without loss. Default: no.
     pub stateful_reconnect: bool,
@@ -44,17 +44,17 @@ pub struct Options {
     pub transport_buffer_size: usize,
     /// How many bytes may wait for one client; a client for whom more is sent is closed. Default: 1 MiB.
     pub send_queue_size: usize,
-    /// How many bytes are kept for a client until it acknowledges them (stateful reconnect). Default: 100,000.
+    /// How many bytes are buffered for a client until it acknowledges them (stateful reconnect). Default: 100,000.
     pub stateful_buffer_size: usize,
     /// How many items of an upload wait for the handler before the connection is read no further. Default: 10.
     pub stream_buffer_capacity: usize,
-    /// How many non-streaming invocations of one connection run at once. Default: 1, which keeps their order.
+    /// How many non-streaming invocations of one connection run at once. Default: 1, which preserves their order.
     pub maximum_parallel_invocations: usize,
     /// How many invocations of one connection wait for their turn before it is read no further. Default: 16.
     pub maximum_waiting_invocations: usize,
     /// How many streams, both ways together, one connection has open. Default: 100.
     pub maximum_streams: usize,
-    /// How many results one connection owes at once. Default: 100.
+    /// How many results one connection may be asked for at once. Default: 100.
     pub maximum_client_results: usize,
     /// How many groups one connection is in. Default: 1,000.
     pub maximum_groups: usize,

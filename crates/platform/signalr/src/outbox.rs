@@ -89,7 +89,7 @@ impl Outbox {
         }
         state.bytes -= length;
         if state.queue.is_empty() {
-            // An idle connection keeps no queue.
+            // An idle connection has no queue.
             state.queue = VecDeque::new();
         }
         drop(state);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 
-/// What is kept of a request: path, query and headers, in memory of its own.
+/// What is copied of a request: path, query and headers, in memory of its own.
 #[derive(Debug, Clone, Default)]
 pub struct HttpRequest {
     path: Box<str>,

@@ -36,7 +36,7 @@ use crate::transport::{Received, Wire};
 /// How often the poll function goes round before it lets other tasks run.
 const ROUNDS: usize = 64;
 
-/// How long after the handshake a refused client is told so. The JavaScript client calls `onclose` only for a connection
+/// How long after the handshake a refused client gets the reason. The JavaScript client calls `onclose` only for a connection
 /// that it knew, which it does not when handshake and Close arrive together.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,7 +50,7 @@ enum Stage {
     Open,
 }
 
-/// Why a session ends, and what the client is told.
+/// Why a session ends, and what the client gets to know.
 #[derive(Debug)]
 struct End {
     reason: Disconnect,
@@ -95,7 +95,7 @@ struct Session {
     control: BytesMut,
     /// Nothing more is read; what waits is still done.
     ending: Option<End>,
-    /// How long the handlers that run may hold up the end.
+    /// How long running handlers may delay the end.
     grace: Option<Pin<Box<Sleep>>>,
     connected: bool,
 }
@@ -161,7 +161,7 @@ impl Session {
         for _ in 0..ROUNDS {
             let signals = self.connection.take_signals();
             if !signals.is_empty()
-                && let Some(end) = self.heed(signals)
+                && let Some(end) = self.handle_signals(signals)
             {
                 return Poll::Ready(end);
             }
@@ -226,7 +226,7 @@ impl Session {
     }
 
     /// Does what the heartbeat, handlers and other tasks ask.
-    fn heed(&mut self, signals: Signals) -> Option<End> {
+    fn handle_signals(&mut self, signals: Signals) -> Option<End> {
         let close = |error, allow_reconnect| Farewell::Close { error, allow_reconnect };
         let end = |reason, farewell| Some(End { reason, farewell });
         if signals.has(Signal::TooSlow) {
@@ -297,7 +297,7 @@ impl Session {
         None
     }
 
-    /// What a client is told of an error that ends the connection.
+    /// The text for a client about an error that ends the connection.
     fn error(&self, detail: &str) -> String {
         let general = "Connection closed with an error.";
         if self.hub.options.detailed_errors { format!("{general} {detail}") } else { general.to_owned() }
@@ -306,23 +306,26 @@ impl Session {
     fn broke_protocol(&self, error: &ProtocolError) -> End {
         self.hub.metrics.protocol_errors.increment(1);
         let text = error.to_string();
-        // A client can only mend what it is told, and how much it may send is no secret: it is said without detailed
+        // A client can only mend what it knows, and how much it may send is no secret: it is sent without detailed
         // errors too, though not in .NET's words, which name an option of the server.
-        let told = match error {
+        let text_for_client = match error {
             ProtocolError::TooLarge { limit } if !self.hub.options.detailed_errors => {
                 format!("Connection closed with an error. A message must be at most {limit} bytes.")
             }
             _ => self.error(&format!("InvalidDataException: {text}")),
         };
-        End { reason: Disconnect::Error(text), farewell: Farewell::Close { error: Some(told), allow_reconnect: true } }
+        End {
+            reason: Disconnect::Error(text),
+            farewell: Farewell::Close { error: Some(text_for_client), allow_reconnect: true },
+        }
     }
 
     /// `on_connected` failed.
     fn refused(&self, error: &HubError) -> End {
-        let told = error.told("Connection closed with an error.", self.hub.options.detailed_errors);
+        let text = error.text_for_client("Connection closed with an error.", self.hub.options.detailed_errors);
         End {
             reason: Disconnect::Error(error.to_string()),
-            farewell: Farewell::Close { error: Some(told), allow_reconnect: false },
+            farewell: Farewell::Close { error: Some(text), allow_reconnect: false },
         }
     }
 
@@ -336,15 +339,15 @@ impl Session {
         let busy = self.connection.slots.load(Ordering::Acquire) > 0 || self.stalled.is_some();
         let times = &self.connection.times;
         if times.busy.swap(busy, Ordering::AcqRel) && !busy {
-            self.heard();
+            self.note_received();
         }
     }
 
     /// Bytes came. Counted from the client's first ping on.
-    fn heard(&self) {
-        let heard = &self.connection.times.heard;
-        if heard.load(Ordering::Relaxed) != 0 {
-            heard.store(self.connection.now(), Ordering::Relaxed);
+    fn note_received(&self) {
+        let received = &self.connection.times.received;
+        if received.load(Ordering::Relaxed) != 0 {
+            received.store(self.connection.now(), Ordering::Relaxed);
         }
     }
 
@@ -369,7 +372,7 @@ impl Session {
             Received::Data(_) if ending => {}
             Received::Data(data) => {
                 self.hub.metrics.bytes_in.increment(data.len() as u64);
-                self.heard();
+                self.note_received();
                 self.framing.push(&data);
             }
             Received::TooLarge => {
@@ -394,7 +397,7 @@ impl Session {
         true
     }
 
-    /// The transport is gone, and nobody said goodbye.
+    /// The transport is gone without a close message.
     fn lost(&mut self) {
         self.wire = None;
         if self.stateful.is_some() && self.connection.stateful.load(Ordering::Acquire) && self.ending.is_none() {
@@ -537,7 +540,7 @@ impl Session {
                     token.cancel();
                 }
             }
-            Message::Ping => self.connection.times.heard.store(self.connection.now(), Ordering::Relaxed),
+            Message::Ping => self.connection.times.received.store(self.connection.now(), Ordering::Relaxed),
             Message::Close { .. } => {
                 self.connection.stateful.store(false, Ordering::Release);
                 self.ending = Some(End {
@@ -627,7 +630,7 @@ impl Session {
         started
     }
 
-    /// Tells the caller, if it waits for an answer, that its invocation failed.
+    /// Reports to the caller, if it waits for an answer, that its invocation failed.
     fn fail(&self, invocation: &Invocation, text: &str) {
         if let Some(id) = &invocation.invocation_id {
             let message = self.protocol().write_completion(id, CompletionOf::Error(text));
@@ -699,7 +702,7 @@ impl Session {
         if uploads.len() != method.takes.1 {
             let error = BindingError::Streams { given: uploads.len(), expected: method.takes.1 };
             let text = HubError::new(error.to_string())
-                .told("An unexpected error occurred invoking '{}' on the server.", detailed);
+                .text_for_client("An unexpected error occurred invoking '{}' on the server.", detailed);
             return Err(Box::new((invocation, text)));
         }
         if turn {
@@ -789,20 +792,20 @@ impl Session {
             if let Some(mut wire) = wire {
                 if let Some(farewell) = farewell {
                     // What was sent before the end comes before the end.
-                    let told = async {
+                    let close_sent = async {
                         while let Some(batch) = next_batch(&mut control, &mut stateful, &connection, &hub) {
                             wire.send(batch, &connection.waker).await?;
                         }
                         wire.send(farewell, &connection.waker).await
                     };
-                    let _ = tokio::time::timeout(hub.options.close_timeout, told).await;
+                    let _ = tokio::time::timeout(hub.options.close_timeout, close_sent).await;
                 }
                 connection.outbox.close();
                 connection.enter(Phase::Ended);
                 if !matches!((&end.reason, &end.farewell), (Disconnect::Error(_), Farewell::Nothing)) {
                     let _ = tokio::time::timeout(hub.options.close_timeout, wire.close()).await;
                 } else if let Wire::Http(pipe) = &wire {
-                    // Too slow to be told anything.
+                    // Too slow to get a message.
                     pipe.end();
                 }
             }
@@ -816,7 +819,7 @@ impl Session {
             let _ = tokio::time::timeout(hub.options.handler_grace, all).await;
             calls.clear();
         };
-        let told = async {
+        let close_sent = async {
             settled.await;
             if !connected {
                 return;
@@ -830,13 +833,13 @@ impl Session {
             }
         };
         // The hub need not wait until the peer has closed its side.
-        futures::join!(goodbye, told);
+        futures::join!(goodbye, close_sent);
         hub.metrics.closed(connection.transport_kind());
         hub.finished(&connection);
     }
 }
 
-/// The next bytes for the wire: control first, then as many queued messages as the client may owe acknowledgements for.
+/// The next bytes for the wire: control first, then as many queued messages as may wait for the client's acknowledgement.
 fn next_batch(
     control: &mut BytesMut,
     stateful: &mut Option<Box<MessageBuffer>>,
@@ -853,7 +856,7 @@ fn next_batch(
             0 => None,
             room => connection.outbox.take(room, |message| {
                 count += 1;
-                buffer.keep(message);
+                buffer.store(message);
             }),
         },
     };
@@ -877,9 +880,9 @@ impl Running {
         Done::Call { cancellable: self.id }
     }
 
-    fn told(&self, error: &HubError) -> String {
+    fn text_for_client(&self, error: &HubError) -> String {
         let sentence = format!("An unexpected error occurred invoking '{}' on the server.", self.target);
-        error.told(&sentence, self.call.hub.options.detailed_errors)
+        error.text_for_client(&sentence, self.call.hub.options.detailed_errors)
     }
 
     async fn complete(&self, outcome: Result<CompletionOf<'_>, &HubError>, text: impl FnOnce(&HubError) -> String) {
@@ -902,14 +905,14 @@ impl Running {
     async fn unary(self, work: BoxFuture<'static, UnaryResult>) -> Done {
         let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&panic)));
         let outcome = result.as_ref().map(|payload| CompletionOf::Result(payload));
-        self.complete(outcome, |error| self.told(error)).await;
+        self.complete(outcome, |error| self.text_for_client(error)).await;
         self.done()
     }
 
     async fn stream(self, work: BoxFuture<'static, StreamResult>) -> Done {
         let stream = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&panic)));
         match stream {
-            Err(error) => self.complete(Err(&error), |error| self.told(error)).await,
+            Err(error) => self.complete(Err(&error), |error| self.text_for_client(error)).await,
             Ok(mut items) => {
                 let cancelled = self.call.cancellation.clone();
                 let id = self.id.as_deref().unwrap_or_default();
@@ -935,7 +938,7 @@ impl Running {
                 drop(items);
                 let detailed = self.call.hub.options.detailed_errors;
                 self.complete(result.as_ref().map(|()| CompletionOf::Void), |error| {
-                    error.told("An error occurred on the server while streaming results.", detailed)
+                    error.text_for_client("An error occurred on the server while streaming results.", detailed)
                 })
                 .await;
             }

@@ -1,10 +1,12 @@
 //! Logs, metrics and the correlation of both.
 //!
-//! Libraries are heard from the level `info` up, whatever the filter says: below, they write down what passes through
+//! Libraries log from the level `info` up, whatever the filter says: below, they log what passes through
 //! them, such as messages and tokens.
 //!
 //! Log lines go to standard error; standard output belongs to the program. Each line carries the fields of the spans
 //! it was written in, among them `correlation_id` and `trace_id`, so that one request is found by either.
+
+#![warn(missing_docs)]
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},

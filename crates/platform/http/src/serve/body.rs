@@ -39,7 +39,7 @@ impl fmt::Display for TooSlow {
 impl Error for TooSlow {}
 
 /// The body of a request. It fails with [`TooSlow`] below the minimum rate, and leaves what was not read of it to
-/// whoever holds its [`Rest`].
+/// the owner of its [`Rest`].
 pub struct Paced {
     inner: Option<Incoming>,
     stall: StallTimer,
@@ -135,7 +135,7 @@ impl Rest {
         let state = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         match state {
             State::Read => true,
-            // Somebody reads on beside the answer; the library looks after that.
+            // Somebody reads on beside the answer; the library handles that.
             State::Reading => true,
             State::Broken => false,
             // Such a client sends nothing before it is asked to, and then it has its answer already.
@@ -205,7 +205,7 @@ impl Waiting {
     }
 }
 
-/// The body of an answer over HTTP/2, in parts small enough that little is held for a client that does not read.
+/// The body of an answer over HTTP/2, in parts small enough that little is buffered for a client that does not read.
 pub struct Parted {
     inner: Body,
     rest: Bytes,

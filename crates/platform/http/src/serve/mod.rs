@@ -51,7 +51,7 @@ const MAX_STREAMS: u32 = 100;
 const MAX_RESETS: (usize, usize) = (20, 256);
 /// What an HTTP/2 client may send ahead of its reader: for one stream, and for a connection.
 const WINDOWS: (u32, u32) = (64 * 1024, 1024 * 1024);
-/// How many refused connections are told why at the same time; others are only closed.
+/// How many refused connections get an answer at the same time; others are only closed.
 const MAX_FAREWELLS: usize = 32;
 /// How long one of them is waited for.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -89,7 +89,7 @@ pub struct Malformed(pub &'static str);
 /// flight finish, closes idle connections, and after `grace` drops what is left.
 ///
 /// Each request carries the client's address as `ConnectInfo<SocketAddr>`. A connection beyond `connections` is
-/// answered with 429 (its address holds its share) or 503 (there are no more), and closed.
+/// answered with 429 (its address has its share) or 503 (there are no more), and closed.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -98,7 +98,7 @@ pub async fn serve(
     grace: Duration,
 ) -> Drained {
     let places = Places::new(connections.all, connections.each);
-    let mut door = Door::new();
+    let mut refusals = Refusals::new();
     let mut running = JoinSet::new();
     loop {
         tokio::select! {
@@ -109,7 +109,7 @@ pub async fn serve(
                     Ok(place) => {
                         running.spawn(connection(stream, peer, place, router.clone(), shutdown.clone()));
                     }
-                    Err(full) => door.refuse(stream, peer.ip(), full),
+                    Err(full) => refusals.refuse(stream, peer.ip(), full),
                 },
                 Err(error) => {
                     // Out of file descriptors, mostly: connections that end free some.
@@ -130,13 +130,13 @@ pub async fn serve(
     if left == 0 { Drained::Clean } else { Drained::Aborted(left) }
 }
 
-/// Sends away those for whom there is no place.
-struct Door {
+/// Answers connections for which there is no place.
+struct Refusals {
     farewells: Arc<Semaphore>,
     logged: Option<Instant>,
 }
 
-impl Door {
+impl Refusals {
     fn new() -> Self {
         Self { farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)), logged: None }
     }
@@ -413,13 +413,13 @@ mod tests {
         let (started, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let one = Connections { all: 20, each: 1 };
         let running = run_with(slow(&started, &go), one, Duration::from_secs(5)).await;
-        let held = ask(running.address, "/slow").await;
+        let pending = ask(running.address, "/slow").await;
         started.notified().await;
         let refused = answer(TcpStream::connect(running.address).await.unwrap()).await;
         assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1"), "{refused}");
         assert!(refused.contains("\"code\":\"too_many_requests\""), "{refused}");
         go.notify_one();
-        assert!(answer(held).await.ends_with("done"));
+        assert!(answer(pending).await.ends_with("done"));
         // The place is free once the connection is gone.
         let mut tries = 0;
         while !exchange(running.address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
@@ -434,11 +434,11 @@ mod tests {
 
         let all = Connections { all: 1, each: 1 };
         let running = run_with(slow(&started, &go), all, Duration::from_secs(5)).await;
-        let held = ask(running.address, "/slow").await;
+        let pending = ask(running.address, "/slow").await;
         started.notified().await;
         let refused = answer(TcpStream::connect(running.address).await.unwrap()).await;
         assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\"code\":\"unavailable\""), "{refused}");
-        drop(held);
+        drop(pending);
         go.notify_one();
         running.shutdown.cancel();
         assert_eq!(running.ended.await.unwrap(), Drained::Clean);
@@ -465,10 +465,10 @@ mod tests {
             ("waits for leave", "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"),
         ] {
             let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{request}");
-            let said = exchange(running.address, request.as_bytes()).await.to_lowercase();
+            let response = exchange(running.address, request.as_bytes()).await.to_lowercase();
             assert!(
-                said.starts_with("http/1.1 401 ") && said.contains("connection: close"),
-                "a body that {what}: {said}"
+                response.starts_with("http/1.1 401 ") && response.contains("connection: close"),
+                "a body that {what}: {response}"
             );
         }
         running.shutdown.cancel();
@@ -514,8 +514,8 @@ mod tests {
             ),
             ("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "fine"),
         ] {
-            let said = exchange(running.address, request.as_bytes()).await;
-            assert!(said.ends_with(expected), "{request}: {said}");
+            let response = exchange(running.address, request.as_bytes()).await;
+            assert!(response.ends_with(expected), "{request}: {response}");
         }
         running.shutdown.cancel();
         assert_eq!(running.ended.await.unwrap(), Drained::Clean);

@@ -16,7 +16,7 @@ use tokio::{
 use super::stall::StallTimer;
 use crate::places::Place;
 
-/// A connection's socket. It holds the connection's place for as long as the descriptor is open, whoever has it then:
+/// A connection's socket. It owns the connection's place for as long as the descriptor is open, whoever uses it then:
 /// HTTP hands it on to WebSockets. A peer that does not read what is written is given up.
 pub struct Socket {
     stream: TcpStream,
@@ -25,7 +25,7 @@ pub struct Socket {
     _place: Place,
 }
 
-/// What the lines of a connection's requests told so far.
+/// What the heads of a connection's requests showed so far.
 #[derive(Debug, Clone, Default)]
 pub struct Framing(Arc<AtomicBool>);
 

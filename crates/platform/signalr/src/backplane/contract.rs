@@ -13,39 +13,39 @@ use crate::error::{GroupError, InvokeError};
 use crate::protocol::{Payload, Protocol};
 
 /// How long a message may take to the other node.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const HUB: &str = "contract";
 
 /// A node with one connection, which notes what it is asked.
 struct Recorder {
     connection_id: &'static str,
-    heard: Mutex<Vec<(Audience, RemoteCall)>>,
+    received: Mutex<Vec<(Audience, RemoteCall)>>,
     groups: Mutex<Vec<String>>,
 }
 
 impl Recorder {
     fn new(connection_id: &'static str) -> Arc<Self> {
-        Arc::new(Self { connection_id, heard: Mutex::default(), groups: Mutex::default() })
+        Arc::new(Self { connection_id, received: Mutex::default(), groups: Mutex::default() })
     }
 
     fn has(&self, connection_id: &str) -> bool {
         self.connection_id == connection_id
     }
 
-    async fn hears(&self, count: usize) -> Vec<(Audience, RemoteCall)> {
+    async fn receives(&self, count: usize) -> Vec<(Audience, RemoteCall)> {
         let all = async {
-            while lock(&self.heard).len() < count {
+            while lock(&self.received).len() < count {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.expect("the other node hears what is published");
-        std::mem::take(&mut *lock(&self.heard))
+        tokio::time::timeout(RECEIVE_TIMEOUT, all).await.expect("the other node receives what is published");
+        std::mem::take(&mut *lock(&self.received))
     }
 }
 
 impl Node for Recorder {
     fn deliver(&self, audience: &Audience, call: &RemoteCall) {
-        lock(&self.heard).push((audience.clone(), call.clone()));
+        lock(&self.received).push((audience.clone(), call.clone()));
     }
 
     fn change_group(&self, connection_id: &str, group: &str, join: bool) -> Option<Result<(), GroupError>> {
@@ -81,7 +81,7 @@ impl Node for Recorder {
     }
 }
 
-/// Runs the suite on what two processes hold of one backplane; within one process that may be the same.
+/// Runs the suite on two processes' handles of one backplane; within one process both may be the same.
 ///
 /// # Panics
 /// When the backplane breaks the contract.
@@ -89,11 +89,11 @@ pub async fn run(first: Arc<dyn Backplane>, second: Arc<dyn Backplane>) {
     let (near, far, stranger) = (Recorder::new("near"), Recorder::new("far"), Recorder::new("stranger"));
     let weak = |node: &Arc<Recorder>| Arc::downgrade(node) as Weak<dyn Node>;
     first.attach(HUB, weak(&near));
-    assert!(near.heard.lock().is_ok_and(|heard| heard.is_empty()));
+    assert!(near.received.lock().is_ok_and(|received| received.is_empty()));
     second.attach(HUB, weak(&far));
     second.attach("another hub", weak(&stranger));
     let me = weak(&near);
-    assert!(!first.is_alone(HUB), "a node that is not alone is told so");
+    assert!(!first.is_alone(HUB), "a node that is not alone knows it");
 
     let call = |target: &str| RemoteCall {
         target: target.to_owned(),
@@ -111,8 +111,8 @@ pub async fn run(first: Arc<dyn Backplane>, second: Arc<dyn Backplane>) {
         first.publish(HUB, &me, audience, &call(&format!("m{index}"))).await.expect("published");
     }
     let expected: Vec<_> = audiences.into_iter().enumerate().map(|(n, to)| (to, call(&format!("m{n}")))).collect();
-    assert_eq!(far.hears(expected.len()).await, expected, "whole, and in order");
-    assert!(lock(&near.heard).is_empty(), "who publishes has served its own");
+    assert_eq!(far.receives(expected.len()).await, expected, "whole, and in order");
+    assert!(lock(&near.received).is_empty(), "the publisher has served its own");
 
     let join = |id: &'static str, group: &'static str, join| first.change_group(HUB, &me, id, group, join);
     assert!(matches!(join("far", "room", true).await, Ok(Some(Ok(())))));
@@ -131,7 +131,7 @@ pub async fn run(first: Arc<dyn Backplane>, second: Arc<dyn Backplane>) {
 
     assert!(first.disconnect(HUB, &me, "far").await.expect("an answer"));
     assert!(!first.disconnect(HUB, &me, "nobody").await.expect("an answer"));
-    assert!(lock(&stranger.heard).is_empty(), "hubs of other names hear nothing");
+    assert!(lock(&stranger.received).is_empty(), "hubs of other names receive nothing");
 
     drop(far);
     let gone = first.invoke(HUB, &me, "far", &call("ask")).await;

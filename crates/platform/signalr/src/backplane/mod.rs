@@ -1,6 +1,6 @@
-//! Several nodes with one hub: what they tell each other.
+//! Several nodes with one hub: the messages between them.
 //!
-//! A hub serves its own connections first and at once, then tells the backplane, which brings it to the other nodes.
+//! A hub serves its own connections first and at once, then publishes to the backplane, which brings it to the other nodes.
 //! [`Local`] is a hub by itself; [`InProcess`] joins the hubs of one process. What every implementation must do is a suite:
 //! `backplane::contract::run`, with the feature `contract`.
 
@@ -62,13 +62,13 @@ pub trait Node: Send + Sync {
     fn disconnect(&self, connection_id: &str) -> bool;
 }
 
-/// Brings what one node says to the others. Every method is about the *other* nodes.
+/// Carries what one node publishes to the others. Every method is about the *other* nodes.
 pub trait Backplane: Send + Sync + 'static {
     /// A hub of that name begins here; it is gone when the `Weak` is.
     fn attach(&self, hub: &str, node: Weak<dyn Node>);
-    /// Whether there is nobody to tell, so that nothing need be written for others.
+    /// Whether there is no other node, so that nothing need be serialised for one.
     fn is_alone(&self, hub: &str) -> bool;
-    /// Has the others send to those of the audience who are with them. `from` is the node that says it.
+    /// Has the other nodes send to those of the audience who are connected to them. `from` is the publishing node.
     fn publish<'a>(
         &'a self,
         hub: &'a str,
@@ -103,7 +103,7 @@ pub trait Backplane: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<bool, BackplaneError>>;
 }
 
-/// One node and no other: nothing to tell.
+/// One node and no other: nothing to publish.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Local;
 

@@ -12,13 +12,13 @@ const LONGEST_PREFIX: usize = 5;
 
 /// Collects bytes and gives them back message by message.
 ///
-/// It never holds room for bytes that did not arrive: a length prefix is a promise, not an allocation.
+/// It never allocates for bytes that did not arrive: a length prefix is a promise, not an allocation.
 #[derive(Debug)]
 pub struct Framing {
     protocol: Protocol,
     limit: usize,
     buffer: BytesMut,
-    /// How much of the buffer is known to hold no record separator.
+    /// How much of the buffer is known to have no record separator.
     scanned: usize,
 }
 
@@ -63,7 +63,7 @@ impl Framing {
             Protocol::MessagePack => self.next_prefixed(),
         };
         if self.buffer.is_empty() {
-            // An idle connection keeps no buffer.
+            // An idle connection has no buffer.
             self.buffer = BytesMut::new();
         }
         frame
@@ -71,11 +71,11 @@ impl Framing {
 
     fn next_record(&mut self) -> Result<Option<Bytes>, ProtocolError> {
         let too_large = ProtocolError::TooLarge { limit: self.limit };
-        let Some(found) = self.buffer[self.scanned..].iter().position(|&byte| byte == RECORD_SEPARATOR) else {
+        let Some(separator) = self.buffer[self.scanned..].iter().position(|&byte| byte == RECORD_SEPARATOR) else {
             self.scanned = self.buffer.len();
             return if self.scanned >= self.limit { Err(too_large) } else { Ok(None) };
         };
-        let length = self.scanned + found;
+        let length = self.scanned + separator;
         if length + 1 > self.limit {
             return Err(too_large);
         }
@@ -174,7 +174,7 @@ mod tests {
         let mut framing = Framing::new(Protocol::MessagePack, usize::MAX);
         framing.push(&[0xFF, 0xFF, 0xFF, 0xFF, 0x07]);
         assert_eq!(framing.next_frame(), Ok(None), "the largest length that may be waits for its bytes");
-        assert!(framing.buffer.capacity() < 1024, "and holds no room for them");
+        assert!(framing.buffer.capacity() < 1024, "and allocates nothing for them");
     }
 
     proptest! {

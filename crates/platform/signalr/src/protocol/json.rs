@@ -11,7 +11,7 @@ use super::framing::RECORD_SEPARATOR;
 use super::message::{Arguments, Headers, Invocation, Message, Outcome, Payload};
 use super::{CompletionOf, Protocol, ProtocolError};
 
-/// What is said of text that is no JSON.
+/// The error for text that is not JSON.
 const UNREADABLE: &str = "Error reading JSON.";
 
 #[derive(Default)]
@@ -63,17 +63,17 @@ pub(super) fn parse(frame: &Bytes) -> Result<Option<Message>, ProtocolError> {
         return Err(ProtocolError::invalid(format!("Unexpected JSON Token Type '{token}'. Expected a JSON Object.")));
     }
     // What follows the object is ignored, so the end of the input is not looked for.
-    let mut said = None;
-    let read = MembersReader { said: &mut said };
+    let mut error = None;
+    let read = MembersReader { error: &mut error };
     match read.deserialize(&mut serde_json::Deserializer::from_slice(frame)) {
         Ok(members) => message(frame, members),
-        Err(_) => Err(said.unwrap_or_else(|| ProtocolError::invalid(UNREADABLE))),
+        Err(_) => Err(error.unwrap_or_else(|| ProtocolError::invalid(UNREADABLE))),
     }
 }
 
-/// Reads the members in their order and stops at the first that is wrong, keeping what is to be said of it.
+/// Reads the members in their order and stops at the first that is wrong, with its error.
 struct MembersReader<'e> {
-    said: &'e mut Option<ProtocolError>,
+    error: &'e mut Option<ProtocolError>,
 }
 
 impl<'de> DeserializeSeed<'de> for MembersReader<'_> {
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for MembersReader<'_> {
             }
             let value = map.next_value::<&'de RawValue>()?;
             if let Err(error) = members.take(&name, value) {
-                *self.said = Some(error);
+                *self.error = Some(error);
                 return Err(A::Error::custom("refused"));
             }
         }
@@ -161,7 +161,7 @@ fn number(value: &RawValue, name: &str) -> Result<i64, ProtocolError> {
     read(value).ok_or_else(|| ProtocolError::invalid(format!("Expected '{name}' to be of type Number.")))
 }
 
-/// Reads headers in their order, so that the first wrong one is the one that is told.
+/// Reads headers in their order, so that the first wrong one is reported.
 fn headers(value: &RawValue) -> Result<Headers, ProtocolError> {
     struct HeadersReader<'e>(&'e mut Option<String>);
 

@@ -117,7 +117,7 @@ impl Payload {
 }
 
 /// The arguments of an invocation, each as it came. An argument list that is broken fails its invocation, not the
-/// connection: it is kept, and told when the arguments are bound.
+/// connection: it is stored, and reported when the arguments are bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     pub(crate) protocol: Protocol,

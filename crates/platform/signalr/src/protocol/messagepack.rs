@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// [`Reader`], with what is said of a field that is not there or of another type.
+/// [`Reader`], with the error for a field that is missing or of another type.
 struct Fields<'a>(Reader<'a>);
 
 impl Fields<'_> {

@@ -164,7 +164,7 @@ impl HttpPipe {
     }
 }
 
-/// Tells the session when its reader is gone.
+/// Signals the session when its reader is gone.
 pub(crate) struct ReaderGuard<F: Fn()> {
     pub gone: F,
 }
@@ -175,5 +175,5 @@ impl<F: Fn()> Drop for ReaderGuard<F> {
     }
 }
 
-/// A pipe that many hold.
+/// A pipe with many handles.
 pub(crate) type SharedPipe = Arc<HttpPipe>;

@@ -14,7 +14,7 @@ use crate::connection::{Connection, Phase};
 /// What a poll came to.
 pub(crate) enum Poll {
     Respond(Response),
-    /// The connection is over and everything was told: it can be forgotten.
+    /// The connection is over and everything was sent: it can be removed.
     Over(Response),
 }
 

@@ -102,7 +102,7 @@ impl Wire {
         flush(self).await
     }
 
-    /// Says that nothing more comes, and waits until the peer has said the same.
+    /// Closes the sending side, and waits until the peer has closed its own.
     pub async fn close(&mut self) {
         match self {
             Self::WebSocket(wire) => wire.close().await,

@@ -10,13 +10,13 @@ use futures::{Sink as _, Stream as _, StreamExt as _};
 use super::{Broken, Received};
 use crate::options::Options;
 
-/// What a connection that says nothing holds for reading. Larger frames grow it while they are read.
+/// The read buffer of an idle connection. Larger frames grow it while they are read.
 const READ_BUFFER: usize = 4 * 1024;
 
 /// A WebSocket.
 pub(crate) struct WebSocketWire {
     socket: WebSocket,
-    /// Whether frames are binary: as set, or until then as the last frame heard.
+    /// Whether frames are binary: as set, or until then as the last frame received.
     binary: bool,
     settled: bool,
     flushing: bool,
@@ -40,11 +40,11 @@ impl WebSocketWire {
         loop {
             return Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
                 Some(Ok(Message::Text(text))) => {
-                    self.hear(false);
+                    self.note_frame(false);
                     Received::Data(text.into())
                 }
                 Some(Ok(Message::Binary(bytes))) => {
-                    self.hear(true);
+                    self.note_frame(true);
                     Received::Data(bytes)
                 }
                 // The library answers pings by itself.
@@ -60,7 +60,7 @@ impl WebSocketWire {
         (self.binary, self.settled) = (binary, true);
     }
 
-    fn hear(&mut self, binary: bool) {
+    fn note_frame(&mut self, binary: bool) {
         if !self.settled {
             self.binary = binary;
         }

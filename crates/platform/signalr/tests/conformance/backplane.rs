@@ -38,29 +38,36 @@ async fn contract(backplane: Arc<dyn Backplane>) {
     clients.clients([&*near_id, &*far_id, "nobody"]).send("clients", (3,)).await.unwrap();
     for socket in [&mut near, &mut far] {
         for (target, number) in [("all", 1), ("user", 2), ("clients", 3)] {
-            assert_eq!(socket.hear().await, json!({"type":1,"target":target,"arguments":[number]}), "once, in order");
+            assert_eq!(
+                socket.receive().await,
+                json!({"type":1,"target":target,"arguments":[number]}),
+                "once, in order"
+            );
         }
     }
     clients.all_except([&*near_id]).send("except", ()).await.unwrap();
     clients.client(&*far_id).send("client", ()).await.unwrap();
-    assert_eq!(far.hear().await["target"], "except");
-    assert_eq!(far.hear().await["target"], "client");
+    assert_eq!(far.receive().await["target"], "except");
+    assert_eq!(far.receive().await["target"], "client");
 
     // Groups of a connection elsewhere: the answer comes when it is in.
     here.handle.join(&far_id, "room").await.unwrap();
     here.handle.join(&near_id, "room").await.unwrap();
     there.handle.clients().group("room").send("room", ()).await.unwrap();
     there.handle.clients().group_except("room", [&*near_id]).send("without", ()).await.unwrap();
-    assert_eq!(near.hear().await["target"], "room");
-    assert_eq!(far.hear().await["target"], "room");
-    assert_eq!(far.hear().await["target"], "without");
-    assert!(matches!(here.handle.join(&far_id, "second").await, Err(GroupError::TooMany(1))), "its limits are told");
+    assert_eq!(near.receive().await["target"], "room");
+    assert_eq!(far.receive().await["target"], "room");
+    assert_eq!(far.receive().await["target"], "without");
+    assert!(
+        matches!(here.handle.join(&far_id, "second").await, Err(GroupError::TooMany(1))),
+        "its limits are reported"
+    );
     here.handle.leave(&far_id, "room").await.unwrap();
     here.handle.join("nobody", "room").await.unwrap();
 
     let client = clients.client(&*far_id);
     let (answer, ()) = tokio::join!(client.invoke::<u8>("answer", ("q",)), async {
-        let call = far.hear().await;
+        let call = far.receive().await;
         assert_eq!((&call["target"], &call["arguments"]), (&json!("answer"), &json!(["q"])), "and nothing of the room");
         far.say(json!({"type":3,"invocationId":call["invocationId"],"result":5})).await;
     });
@@ -69,11 +76,11 @@ async fn contract(backplane: Arc<dyn Backplane>) {
     assert_eq!(nobody.to_string(), "Connection 'nobody' does not exist.");
 
     assert!(here.handle.disconnect(&far_id).await.unwrap());
-    assert_eq!(far.hear().await, json!({"type":7}));
+    assert_eq!(far.receive().await, json!({"type":7}));
     assert!(!here.handle.disconnect("nobody").await.unwrap());
 
     another.handle.clients().all().send("own", ()).await.unwrap();
-    assert_eq!(stranger.hear().await["target"], "own", "hubs of other names hear nothing");
+    assert_eq!(stranger.receive().await["target"], "own", "hubs of other names receive nothing");
 }
 
 #[tokio::test]

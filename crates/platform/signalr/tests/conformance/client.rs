@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Nothing in a test takes longer, on the slowest machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const RECEIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub struct Server {
     pub address: String,
@@ -35,7 +35,7 @@ impl Server {
 
     pub async fn request(&self, request: Request<Body>) -> Response<hyper::body::Incoming> {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        tokio::time::timeout(PATIENCE, client.request(request)).await.expect("an answer in time").unwrap()
+        tokio::time::timeout(RECEIVE_TIMEOUT, client.request(request)).await.expect("an answer in time").unwrap()
     }
 
     /// Asks, and gives status, headers and body.
@@ -46,7 +46,8 @@ impl Server {
         }
         let response = self.request(request.body(body.into()).unwrap()).await;
         let (parts, body) = response.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("a body in time").unwrap().to_bytes();
+        let body =
+            tokio::time::timeout(RECEIVE_TIMEOUT, body.collect()).await.expect("a body in time").unwrap().to_bytes();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
@@ -112,7 +113,7 @@ pub struct Socket {
 impl Socket {
     pub async fn shake_hands(&mut self, version: u32) {
         self.say(json!({ "protocol": "json", "version": version })).await;
-        assert_eq!(self.hear().await, json!({}));
+        assert_eq!(self.receive().await, json!({}));
     }
 
     pub async fn send_raw(&mut self, message: Message) {
@@ -134,7 +135,7 @@ impl Socket {
                 }
                 return Some(message);
             }
-            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a message in time") {
+            match tokio::time::timeout(RECEIVE_TIMEOUT, self.socket.next()).await.expect("a message in time") {
                 Some(Ok(Message::Text(text))) => self.rest.push_str(&text),
                 // Reading on answers it.
                 Some(Ok(Message::Close(_))) => {}
@@ -147,14 +148,14 @@ impl Socket {
         }
     }
 
-    pub async fn hear(&mut self) -> Value {
+    pub async fn receive(&mut self) -> Value {
         self.hear_or_end().await.expect("a message before the end")
     }
 
     /// Calls and waits for the completion.
     pub async fn invoke(&mut self, target: &str, arguments: Value) -> Value {
         self.say(json!({ "type": 1, "invocationId": "i", "target": target, "arguments": arguments })).await;
-        self.hear().await
+        self.receive().await
     }
 
     /// Calls, and gives the error.
@@ -172,7 +173,7 @@ impl Socket {
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
+        assert!(begun.elapsed() < RECEIVE_TIMEOUT, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -8,7 +8,7 @@ use bookworm_signalr::{Context, Credentials, Hub, Options, Principal, Rejection,
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use super::client::{PATIENCE, Server, until};
+use super::client::{RECEIVE_TIMEOUT, Server, until};
 use super::hub::start;
 
 const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
@@ -53,8 +53,9 @@ async fn negotiation() {
     let transports = Transports { web_sockets: false, server_sent_events: false, long_polling: true };
     let (server, _) = start(Options { minimum_negotiate_version: 1, transports, ..Options::default() }).await;
     for (query, version) in [("", 0), ("?negotiateVersion=0", 0)] {
-        let said = format!("The client requested version '{version}', but the server does not support this version.");
-        assert_eq!(server.negotiate(query).await, json!({ "error": said }));
+        let reported =
+            format!("The client requested version '{version}', but the server does not support this version.");
+        assert_eq!(server.negotiate(query).await, json!({ "error": reported }));
     }
     let negotiated = server.negotiate("?negotiateVersion=1").await;
     assert_eq!(negotiated["availableTransports"].as_array().unwrap().len(), 1);
@@ -97,7 +98,7 @@ async fn what_is_posted_before_a_web_socket_comes_first() {
     let token = server.token().await;
     assert_eq!(server.post(&format!("/hub?id={token}"), HANDSHAKE).await.status, 200);
     let mut socket = server.socket(&format!("?id={token}")).await;
-    assert_eq!(socket.hear().await, json!({}));
+    assert_eq!(socket.receive().await, json!({}));
     assert_eq!(socket.invoke("Echo", json!(["x"])).await["result"], "x");
 }
 
@@ -105,7 +106,7 @@ async fn what_is_posted_before_a_web_socket_comes_first() {
 async fn long_polling() {
     let (server, shared) = start(Options { poll_timeout: Duration::from_millis(300), ..Options::default() }).await;
     let path = format!("/hub?id={}", server.token().await);
-    // Posts before the transport are kept.
+    // Posts before the transport are stored.
     assert_eq!(server.post(&path, HANDSHAKE).await.status, 200);
     let first = server.get(&path).await;
     assert_eq!((first.status, first.body.len()), (200, 0));
@@ -118,11 +119,11 @@ async fn long_polling() {
 
     let posted = server.post(&path, call("Echo", &json!(["a"])) + &call("Echo", &json!(["b"]))).await;
     assert_eq!((posted.status, posted.header("content-type"), posted.body.len()), (200, "text/plain", 0));
-    let mut heard = String::new();
-    while heard.matches('\u{1e}').count() < 2 {
-        heard.push_str(server.get(&path).await.text());
+    let mut received = String::new();
+    while received.matches('\u{1e}').count() < 2 {
+        received.push_str(server.get(&path).await.text());
     }
-    assert!(heard.contains(r#""result":"a""#) && heard.contains(r#""result":"b""#));
+    assert!(received.contains(r#""result":"a""#) && received.contains(r#""result":"b""#));
 
     // A new poll replaces one that hangs.
     let (old, _) = tokio::join!(server.get(&path), async {
@@ -179,23 +180,23 @@ async fn server_sent_events() {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(response.headers()["cache-control"], "no-cache, no-store");
     let mut body = response.into_body();
-    let mut heard = String::new();
-    let next = async |heard: &mut String, body: &mut hyper::body::Incoming, wanted: &str| {
-        while !heard.ends_with(wanted) {
-            let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("an event in time");
-            heard.push_str(std::str::from_utf8(frame.unwrap().unwrap().data_ref().unwrap()).unwrap());
+    let mut received = String::new();
+    let next = async |received: &mut String, body: &mut hyper::body::Incoming, wanted: &str| {
+        while !received.ends_with(wanted) {
+            let frame = tokio::time::timeout(RECEIVE_TIMEOUT, body.frame()).await.expect("an event in time");
+            received.push_str(std::str::from_utf8(frame.unwrap().unwrap().data_ref().unwrap()).unwrap());
         }
     };
-    next(&mut heard, &mut body, ":\r\n").await;
+    next(&mut received, &mut body, ":\r\n").await;
     server.post(&path, HANDSHAKE).await;
-    next(&mut heard, &mut body, "data: {}\u{1e}\r\n\r\n").await;
+    next(&mut received, &mut body, "data: {}\u{1e}\r\n\r\n").await;
     server.post(&path, call("Echo", &json!(["x\ny"]))).await;
-    next(&mut heard, &mut body, "\"result\":\"x\\ny\"}\u{1e}\r\n\r\n").await;
+    next(&mut received, &mut body, "\"result\":\"x\\ny\"}\u{1e}\r\n\r\n").await;
     let again = server.ask(Method::GET, &path, &[("accept", "text/event-stream")], "").await;
     assert_eq!((again.status, again.body.len()), (409, 0));
     server.post(&path, "{\"type\":7}\u{1e}").await;
-    next(&mut heard, &mut body, "data: {\"type\":7}\u{1e}\r\n\r\n").await;
-    assert!(tokio::time::timeout(PATIENCE, body.frame()).await.expect("the end in time").is_none());
+    next(&mut received, &mut body, "data: {\"type\":7}\u{1e}\r\n\r\n").await;
+    assert!(tokio::time::timeout(RECEIVE_TIMEOUT, body.frame()).await.expect("the end in time").is_none());
     assert_eq!(server.post(&path, "x").await.status, 404);
 
     // Text only.
@@ -203,9 +204,9 @@ async fn server_sent_events() {
     let request = Request::get(format!("http://{}{path}", server.address)).header("accept", "text/event-stream");
     let mut body = server.request(request.body(Body::empty()).unwrap()).await.into_body();
     server.post(&path, "{\"protocol\":\"messagepack\",\"version\":1}\u{1e}").await;
-    let said = "{\"error\":\"Cannot use the 'messagepack' protocol on the current transport. \
+    let reported = "{\"error\":\"Cannot use the 'messagepack' protocol on the current transport. \
                 The transport does not support 'Binary' transfer format.\"}\u{1e}\r\n\r\n";
-    next(&mut String::new(), &mut body, said).await;
+    next(&mut String::new(), &mut body, reported).await;
 }
 
 #[tokio::test]
@@ -237,9 +238,9 @@ async fn who_may() {
     let mut other = server.connect_with("?access_token=bob").await;
     server.handle.clients().user("ann").send("hello", ()).await.unwrap();
     for socket in [&mut socket, &mut second] {
-        assert_eq!(socket.hear().await["target"], "hello");
+        assert_eq!(socket.receive().await["target"], "hello");
     }
-    assert_eq!(other.invoke("Who", json!([])).await["result"], "bob", "bob heard nothing");
+    assert_eq!(other.invoke("Who", json!([])).await["result"], "bob", "bob received nothing");
     // The limit counts connections that are open, however they came.
     let third = server.post(&format!("{path}&access_token=ann"), "").await;
     assert_eq!(third.text(), r#"{"error":"The limit of 2 connections for one user is reached."}"#);
@@ -259,7 +260,7 @@ async fn a_principal_that_expires_ends_its_connection_when_that_is_asked_for() {
     };
     let (closing, keeping) = (Server::start(hub(true)).await, Server::start(hub(false)).await);
     let (mut closed, mut kept) = (closing.connect().await, keeping.connect().await);
-    assert_eq!(closed.hear().await, json!({"type":7,"allowReconnect":true}));
+    assert_eq!(closed.receive().await, json!({"type":7,"allowReconnect":true}));
     assert_eq!(closed.hear_or_end().await, None);
     assert_eq!(kept.invoke("Echo", json!(["still here"])).await["result"], "still here");
 }

@@ -110,7 +110,7 @@ fn detailed() -> Options {
 async fn stream_of(socket: &mut Socket, id: &str) -> (Vec<serde_json::Value>, serde_json::Value) {
     let mut items = Vec::new();
     loop {
-        let message = socket.hear().await;
+        let message = socket.receive().await;
         assert_eq!(message["invocationId"], id);
         if message["type"] == 3 {
             return (items, message);
@@ -154,15 +154,15 @@ async fn calls_and_what_goes_wrong_with_them() {
     for (target, arguments, error) in errors {
         if target == "AskMe" {
             socket.say(json!({"type":1,"invocationId":"i","target":"AskMe","arguments":[]})).await;
-            let asked = socket.hear().await;
+            let asked = socket.receive().await;
             assert_eq!((&asked["target"], &asked["arguments"]), (&json!("answer"), &json!([1, "two"])));
             socket.say(json!({"type":3,"invocationId":asked["invocationId"],"error":"no idea"})).await;
-            assert_eq!(socket.hear().await["error"], error);
+            assert_eq!(socket.receive().await["error"], error);
             continue;
         }
         assert_eq!(socket.error_of(target, arguments).await, error);
     }
-    // Without an id nobody is told.
+    // Without an id nobody is answered.
     for target in ["None", "Shown", "Count"] {
         socket.say(json!({"type":1,"target":target,"arguments":[]})).await;
     }
@@ -196,9 +196,9 @@ async fn the_wire_is_a_stream_of_bytes() {
     socket.send_raw(Message::text(all + &rest[..10])).await;
     socket.send_raw(Message::binary(Bytes::copy_from_slice(&rest.as_bytes()[10..20]))).await;
     socket.send_raw(Message::text(&rest[20..])).await;
-    assert_eq!(socket.hear().await, json!({}));
-    assert_eq!(socket.hear().await["result"], "1");
-    assert_eq!(socket.hear().await["result"], "2");
+    assert_eq!(socket.receive().await, json!({}));
+    assert_eq!(socket.receive().await["result"], "1");
+    assert_eq!(socket.receive().await["result"], "2");
 }
 
 #[tokio::test]
@@ -210,15 +210,15 @@ async fn invocations_run_in_order_and_streams_beside_them() {
     }
     shared.open.notify_one();
     for id in ["1", "2", "3"] {
-        assert_eq!(socket.hear().await["invocationId"], id);
+        assert_eq!(socket.receive().await["invocationId"], id);
     }
     // A stream does not hold up calls.
     socket.say(json!({"type":4,"invocationId":"s","target":"Doubled","arguments":[],"streamIds":["u"]})).await;
     socket.say(json!({"type":2,"invocationId":"u","item":1})).await;
-    assert_eq!(socket.hear().await, json!({"type":2,"invocationId":"s","item":2}));
+    assert_eq!(socket.receive().await, json!({"type":2,"invocationId":"s","item":2}));
     assert_eq!(socket.invoke("Echo", json!(["x"])).await["result"], "x");
     socket.say(json!({"type":3,"invocationId":"u"})).await;
-    assert_eq!(socket.hear().await, json!({"type":3,"invocationId":"s"}));
+    assert_eq!(socket.receive().await, json!({"type":3,"invocationId":"s"}));
 }
 
 #[tokio::test]
@@ -241,14 +241,14 @@ async fn streams_down() {
     );
     socket.say(ask("Echo", json!(["x"]))).await;
     assert_eq!(
-        socket.hear().await["error"],
+        socket.receive().await["error"],
         "The client attempted to invoke the non-streaming 'Echo' method with a streaming invocation."
     );
     socket.say(ask("Forever", json!([]))).await;
-    assert_eq!(socket.hear().await["item"], 1);
+    assert_eq!(socket.receive().await["item"], 1);
     socket.say(ask("Count", json!([1]))).await;
     loop {
-        let message = socket.hear().await;
+        let message = socket.receive().await;
         if message["type"] == 3 {
             assert_eq!(message["error"], "Invocation ID 's' is already in use.");
             break;
@@ -262,7 +262,7 @@ async fn streams_down() {
     assert_eq!(socket.invoke("Echo", json!(["x"])).await["result"], "x");
     // A client that stops reading stops the stream, and ends it by leaving.
     socket.say(ask("Forever", json!([]))).await;
-    socket.hear().await;
+    socket.receive().await;
     socket.cut();
     until("the stream is dropped", || shared.dropped.load(Ordering::SeqCst) == 2).await;
 }
@@ -279,26 +279,26 @@ async fn streams_up() {
         socket.say(item(json!(part))).await;
     }
     socket.say(json!({"type":3,"invocationId":"u"})).await;
-    assert_eq!(socket.hear().await["result"], format!("abc{}", "d".repeat(50)));
+    assert_eq!(socket.receive().await["result"], format!("abc{}", "d".repeat(50)));
 
     socket.say(call("Concat")).await;
     socket.say(json!({"type":3,"invocationId":"u","error":"gave up"})).await;
     assert_eq!(
-        socket.hear().await["error"],
+        socket.receive().await["error"],
         "An unexpected error occurred invoking 'Concat' on the server. HubException: gave up"
     );
 
     // An item of another type ends the upload with an error, and not the connection.
     socket.say(call("Concat")).await;
     socket.say(item(json!(42))).await;
-    assert_eq!(socket.hear().await["error"], "An unexpected error occurred invoking 'Concat' on the server.");
+    assert_eq!(socket.receive().await["error"], "An unexpected error occurred invoking 'Concat' on the server.");
 
     // The method may return first; what comes later is ignored, however much it is.
     socket.say(call("First")).await;
     for _ in 0..40 {
         socket.say(item(json!("first"))).await;
     }
-    assert_eq!(socket.hear().await["result"], "first");
+    assert_eq!(socket.receive().await["result"], "first");
     socket.say(json!({"type":3,"invocationId":"u"})).await;
     socket.say(item(json!("nobody knows it"))).await;
     assert_eq!(socket.invoke("Echo", json!(["x"])).await["result"], "x");
@@ -324,27 +324,27 @@ async fn groups_users_and_everybody() {
     sockets[2].say(json!({"type":1,"target":"Tell","arguments":["room","one"]})).await;
     sockets[2].say(json!({"type":1,"target":"Tell","arguments":["ROOM","names of groups are exact"]})).await;
     for socket in &mut sockets[..2] {
-        assert_eq!(socket.hear().await, json!({"type":1,"target":"told","arguments":["one"]}));
+        assert_eq!(socket.receive().await, json!({"type":1,"target":"told","arguments":["one"]}));
     }
     sockets[0].invoke("Leave", json!(["room"])).await;
     sockets[0].say(json!({"type":1,"target":"TellOthers","arguments":["two"]})).await;
     for socket in &mut sockets[1..] {
-        assert_eq!(socket.hear().await["arguments"], json!(["two"]));
+        assert_eq!(socket.receive().await["arguments"], json!(["two"]));
     }
     sockets[2].say(json!({"type":1,"target":"Tell","arguments":["room","three"]})).await;
-    assert_eq!(sockets[1].hear().await["arguments"], json!(["three"]));
+    assert_eq!(sockets[1].receive().await["arguments"], json!(["three"]));
     sockets[0].say(json!({"type":1,"target":"TellEverybody","arguments":["four"]})).await;
     for socket in &mut sockets {
-        assert_eq!(socket.hear().await["arguments"], json!(["four"]), "and nothing before it");
+        assert_eq!(socket.receive().await["arguments"], json!(["four"]), "and nothing before it");
     }
     let [mut first, second, _third] = sockets;
     let id = first.invoke("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     server.handle.clients().client(&id).send("told", ((1, "a"), [true])).await.unwrap();
-    assert_eq!(first.hear().await["arguments"], json!([[1, "a"], [true]]));
+    assert_eq!(first.receive().await["arguments"], json!([[1, "a"], [true]]));
     server.handle.clients().client("nobody").send("told", ()).await.unwrap();
     server.handle.join(&id, "outside").await.unwrap();
     server.handle.clients().groups(["outside", "empty"]).send("told", ()).await.unwrap();
-    assert_eq!(first.hear().await["arguments"], json!([]));
+    assert_eq!(first.receive().await["arguments"], json!([]));
     second.cut();
     until("two are left", || server.handle.connections() == 2).await;
 }
@@ -356,7 +356,7 @@ async fn results_of_clients() {
     let id = asked.invoke("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     let ask = server.handle.clients().client(&id);
     let (answer, ()) = tokio::join!(ask.invoke::<i32>("answer", ()), async {
-        let call = asked.hear().await;
+        let call = asked.receive().await;
         assert!(call["invocationId"].as_str().unwrap().starts_with('s'));
         asked.say(json!({"type":3,"invocationId":call["invocationId"],"result":7})).await;
     });
@@ -364,20 +364,20 @@ async fn results_of_clients() {
     // A method that waits for a result lets the next invocation run.
     asking.say(json!({"type":1,"invocationId":"1","target":"AskMe","arguments":[]})).await;
     asking.say(json!({"type":1,"invocationId":"2","target":"Echo","arguments":["meanwhile"]})).await;
-    let call = asking.hear().await;
-    assert_eq!(asking.hear().await["result"], "meanwhile");
+    let call = asking.receive().await;
+    assert_eq!(asking.receive().await["result"], "meanwhile");
     asking.say(json!({"type":3,"invocationId":call["invocationId"],"result":8})).await;
-    assert_eq!(asking.hear().await["result"], 8);
+    assert_eq!(asking.receive().await["result"], 8);
 
     assert_eq!(
         server.handle.clients().client("nobody").invoke::<i32>("answer", ()).await.unwrap_err().to_string(),
         "Connection 'nobody' does not exist."
     );
     let (answer, ()) = tokio::join!(ask.invoke::<i32>("answer", ()), async {
-        let call = asked.hear().await;
+        let call = asked.receive().await;
         // Somebody else's answer ends the connection of who sends it.
         asking.say(json!({"type":3,"invocationId":call["invocationId"],"result":9})).await;
-        let close = asking.hear().await;
+        let close = asking.receive().await;
         assert_eq!((&close["type"], &close["allowReconnect"]), (&json!(7), &json!(true)));
         // An answer that nobody waits for is ignored.
         asked.say(json!({"type":3,"invocationId":"s999999","result":1})).await;
@@ -400,11 +400,11 @@ async fn results_do_not_come_while_connecting_nor_for_ever() {
         .build(Options { client_result_timeout: Duration::from_millis(50), ..Options::default() });
     let server = Server::start(hub).await;
     let mut socket = server.connect().await;
-    let said = socket.hear().await["arguments"][0].clone();
-    assert_eq!(said, "Client results inside OnConnectedAsync Hub methods are not allowed.");
+    let reported = socket.receive().await["arguments"][0].clone();
+    assert_eq!(reported, "Client results inside OnConnectedAsync Hub methods are not allowed.");
     socket.say(json!({"type":1,"invocationId":"i","target":"AskMe","arguments":[]})).await;
-    assert_eq!(socket.hear().await["target"], "answer");
-    assert_eq!(socket.hear().await["result"], "The client gave no result in time.");
+    assert_eq!(socket.receive().await["target"], "answer");
+    assert_eq!(socket.receive().await["result"], "The client gave no result in time.");
 }
 
 async fn reason(shared: &Shared) -> Disconnect {
@@ -419,13 +419,13 @@ async fn the_ends_of_connections() {
     let (server, shared) = start(detailed()).await;
     let mut socket = server.connect().await;
     socket.say(json!({"type":7})).await;
-    assert_eq!(socket.hear().await, json!({"type":7}));
+    assert_eq!(socket.receive().await, json!({"type":7}));
     assert_eq!(socket.hear_or_end().await, None);
     assert_eq!(reason(&shared).await, Disconnect::Client);
 
     let mut socket = server.connect().await;
     socket.say(json!({"type":1,"target":"Abort","arguments":[]})).await;
-    assert_eq!(socket.hear().await, json!({"type":7}));
+    assert_eq!(socket.receive().await, json!({"type":7}));
     assert_eq!(reason(&shared).await, Disconnect::Aborted);
 
     let mut socket = server.connect().await;
@@ -441,12 +441,12 @@ async fn the_ends_of_connections() {
     let mut socket = server.connect().await;
     let id = socket.invoke("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     assert!(server.handle.disconnect(&id).await.unwrap());
-    assert_eq!(socket.hear().await, json!({"type":7}));
+    assert_eq!(socket.receive().await, json!({"type":7}));
     assert_eq!(reason(&shared).await, Disconnect::Aborted);
     assert!(!server.handle.disconnect(&id).await.unwrap());
 
     // What breaks the protocol is answered with the reason and a chance to come back.
-    for (sent, said) in [
+    for (sent, reported) in [
         (json!([]), "Unexpected JSON Token Type 'Array'. Expected a JSON Object."),
         (json!({"type":1}), "Missing required property 'target'."),
         (json!({"type":2,"invocationId":"1"}), "Missing required property 'item'."),
@@ -454,14 +454,14 @@ async fn the_ends_of_connections() {
         let mut socket = server.connect().await;
         socket.say(sent).await;
         assert_eq!(
-            socket.hear().await,
+            socket.receive().await,
             json!({
                 "type": 7, "allowReconnect": true,
-                "error": format!("Connection closed with an error. InvalidDataException: {said}"),
+                "error": format!("Connection closed with an error. InvalidDataException: {reported}"),
             })
         );
         assert_eq!(socket.hear_or_end().await, None);
-        assert_eq!(reason(&shared).await, Disconnect::Error(said.to_owned()));
+        assert_eq!(reason(&shared).await, Disconnect::Error(reported.to_owned()));
     }
 }
 
@@ -488,7 +488,7 @@ async fn shutting_down_tells_everybody_to_come_back() {
     let handle = server.handle.clone();
     let down = tokio::spawn(async move { handle.shutdown().await });
     for socket in [&mut first, &mut second] {
-        assert_eq!(socket.hear().await, json!({"type":7,"allowReconnect":true}));
+        assert_eq!(socket.receive().await, json!({"type":7,"allowReconnect":true}));
         assert_eq!(socket.hear_or_end().await, None);
     }
     down.await.unwrap();
@@ -503,8 +503,8 @@ async fn who_is_refused_is_told_why_and_never_was_here() {
     let hub = builder(&shared).on_connected(async |_| Err(HubError::new("not you"))).build(Options::default());
     let server = Server::start(hub).await;
     let mut socket = server.connect().await;
-    let told = json!({"type":7,"error":"Connection closed with an error. HubException: not you"});
-    assert_eq!(socket.hear().await, told);
+    let expected_text = json!({"type":7,"error":"Connection closed with an error. HubException: not you"});
+    assert_eq!(socket.receive().await, expected_text);
     assert_eq!(socket.hear_or_end().await, None);
     until("it is gone", || server.handle.connections() == 0).await;
     assert!(shared.left.lock().unwrap().is_empty());
@@ -518,27 +518,27 @@ async fn handshakes() {
         ..Options::default()
     })
     .await;
-    for (sent, told) in [
+    for (sent, expected_text) in [
         (json!({"protocol":"nope","version":1}), "The protocol 'nope' is not supported."),
         (json!({"protocol":"json","version":3}), "The server does not support version 3 of the 'json' protocol."),
         (json!({"type":6}), "An unexpected error occurred during connection handshake."),
     ] {
         let mut socket = server.socket("").await;
         socket.say(sent).await;
-        assert_eq!(socket.hear().await, json!({ "error": told }));
+        assert_eq!(socket.receive().await, json!({ "error": expected_text }));
         assert_eq!(socket.hear_or_end().await, None);
     }
     let mut silent = server.socket("").await;
-    assert_eq!(silent.hear().await, json!({"error":"Handshake was canceled."}));
+    assert_eq!(silent.receive().await, json!({"error":"Handshake was canceled."}));
     let mut long = server.socket("").await;
     long.send_raw(Message::text("x".repeat(40_000))).await;
-    assert_eq!(long.hear().await, json!({"error":"Handshake was canceled."}));
+    assert_eq!(long.receive().await, json!({"error":"Handshake was canceled."}));
 }
 
 /// The next result; acknowledgements come when they are due.
 async fn result(socket: &mut Socket) -> serde_json::Value {
     loop {
-        let message = socket.hear().await;
+        let message = socket.receive().await;
         if message["type"] != 8 {
             return message["result"].clone();
         }
@@ -561,17 +561,17 @@ async fn stateful_reconnect_repeats_what_was_not_acknowledged() {
     socket.shake_hands(2).await;
     let call = |n: u32| json!({"type":1,"invocationId":n.to_string(),"target":"Add","arguments":[n,0]});
     socket.say(call(1)).await;
-    assert_eq!(socket.hear().await["result"], 1);
-    assert_eq!(socket.hear().await, json!({"type":8,"sequenceId":1}), "received messages are acknowledged");
+    assert_eq!(socket.receive().await["result"], 1);
+    assert_eq!(socket.receive().await, json!({"type":8,"sequenceId":1}), "received messages are acknowledged");
     socket.say(call(2)).await;
-    assert_eq!(socket.hear().await["result"], 2);
+    assert_eq!(socket.receive().await["result"], 2);
     socket.say(json!({"type":8,"sequenceId":1})).await;
     // An acknowledgement of 2, so that the order of what follows is known.
-    assert_eq!(socket.hear().await, json!({"type":8,"sequenceId":2}));
+    assert_eq!(socket.receive().await, json!({"type":8,"sequenceId":2}));
     socket.cut();
 
     let mut socket = server.socket(&query).await;
-    assert_eq!(socket.hear().await, json!({"type":9,"sequenceId":2}), "begins with what was not acknowledged");
+    assert_eq!(socket.receive().await, json!({"type":9,"sequenceId":2}), "begins with what was not acknowledged");
     assert_eq!(result(&mut socket).await, 2);
     socket.say(call(9)).await;
     socket.say(json!({"type":9,"sequenceId":2})).await;
@@ -580,11 +580,11 @@ async fn stateful_reconnect_repeats_what_was_not_acknowledged() {
     assert_eq!(result(&mut socket).await, 3, "neither what came before the sequence nor what was seen is done");
     // A second socket takes over, even while the first is open.
     let mut second = server.socket(&query).await;
-    assert_eq!(second.hear().await["type"], 9);
+    assert_eq!(second.receive().await["type"], 9);
     while result(&mut second).await != 3 {}
     second.say(json!({"type":9,"sequenceId":99})).await;
     let close = loop {
-        let message = second.hear().await;
+        let message = second.receive().await;
         if message["type"] == 7 {
             break message;
         }

@@ -18,7 +18,7 @@ fn quick() -> Options {
 #[tokio::test]
 async fn messages_over_the_limit_end_the_connection() {
     let (server, _) = start(Options { detailed_errors: true, ..Options::default() }).await;
-    let told = "Connection closed with an error. InvalidDataException: The maximum message size of 32768B was \
+    let expected_text = "Connection closed with an error. InvalidDataException: The maximum message size of 32768B was \
                 exceeded. The message size can be configured in AddHubOptions.";
     let message = |size: usize| {
         let empty = json!({"type":1,"invocationId":"i","target":"Echo","arguments":[""]}).to_string();
@@ -28,22 +28,22 @@ async fn messages_over_the_limit_end_the_connection() {
     for size in [32_769, 100_000, 300_000] {
         let mut socket = server.connect().await;
         socket.say(message(size)).await;
-        assert_eq!(socket.hear().await["error"], told, "{size}");
+        assert_eq!(socket.receive().await["error"], expected_text, "{size}");
     }
     let mut socket = server.connect().await;
     socket.say(message(32_768)).await;
-    assert_eq!(socket.hear().await["type"], 3);
+    assert_eq!(socket.receive().await["type"], 3);
     // The limit is a message's, not a frame's.
     let many = format!("{}\u{1e}", message(1000)).repeat(100);
     socket.send_raw(Message::text(many)).await;
     for _ in 0..100 {
-        assert_eq!(socket.hear().await["type"], 3);
+        assert_eq!(socket.receive().await["type"], 3);
     }
     // Nor does it help to send it bit by bit.
     for _ in 0..17 {
         let _ = futures::SinkExt::send(&mut socket.socket, Message::text("x".repeat(2000))).await;
     }
-    assert_eq!(socket.hear().await["error"], told);
+    assert_eq!(socket.receive().await["error"], expected_text);
 }
 
 #[tokio::test]
@@ -51,7 +51,10 @@ async fn the_limit_of_a_message_is_told_without_detailed_errors_too() {
     let (server, _) = start(Options::default()).await;
     let mut socket = server.connect().await;
     socket.say(json!({"type":1,"invocationId":"i","target":"Echo","arguments":["x".repeat(40_000)]})).await;
-    assert_eq!(socket.hear().await["error"], "Connection closed with an error. A message must be at most 32768 bytes.");
+    assert_eq!(
+        socket.receive().await["error"],
+        "Connection closed with an error. A message must be at most 32768 bytes."
+    );
 }
 
 #[tokio::test]
@@ -91,19 +94,19 @@ async fn groups_streams_and_results_are_counted() {
     for id in ["1", "2", "3"] {
         socket.say(json!({"type":4,"invocationId":id,"target":"Silent","arguments":[]})).await;
     }
-    let told = json!({"type":3,"invocationId":"3","error":"The limit of 2 open streams is reached."});
-    assert_eq!(socket.hear().await, told);
+    let expected_text = json!({"type":3,"invocationId":"3","error":"The limit of 2 open streams is reached."});
+    assert_eq!(socket.receive().await, expected_text);
     socket.say(json!({"type":5,"invocationId":"1"})).await;
-    assert_eq!(socket.hear().await, json!({"type":3,"invocationId":"1"}));
+    assert_eq!(socket.receive().await, json!({"type":3,"invocationId":"1"}));
     let id = socket.invoke("Id", json!([])).await["result"].as_str().unwrap().to_owned();
     let client = server.handle.clients().client(id);
     let (first, second) = tokio::join!(client.invoke::<u8>("a", ()), async {
         let second = client.invoke::<u8>("b", ()).await;
-        let call = socket.hear().await;
+        let call = socket.receive().await;
         socket.say(json!({"type":3,"invocationId":call["invocationId"],"result":1})).await;
         second
     });
-    assert_eq!(second.unwrap_err().to_string(), "The connection owes 1 results, which is the limit.");
+    assert_eq!(second.unwrap_err().to_string(), "The connection was already asked for 1 results, which is the limit.");
     assert_eq!(first.unwrap(), 1);
 }
 
@@ -123,7 +126,10 @@ async fn silence_is_told_from_work() {
     assert_eq!(quiet.invoke("Echo", json!(["x"])).await["result"], "x");
     // One that pinged and stopped is closed.
     quiet.say(json!({"type":6})).await;
-    assert_eq!(quiet.hear().await, json!({"type":7,"error":"Connection closed with an error.","allowReconnect":true}));
+    assert_eq!(
+        quiet.receive().await,
+        json!({"type":7,"error":"Connection closed with an error.","allowReconnect":true})
+    );
     drop(shared);
 }
 
@@ -146,7 +152,7 @@ async fn an_upload_waits_for_its_reader_and_holds_little() {
         socket.say(json!({"type":2,"invocationId":"u","item":"x".repeat(10_000)})).await;
     }
     socket.say(json!({"type":3,"invocationId":"u"})).await;
-    assert_eq!(socket.hear().await["result"], 5_000_000);
+    assert_eq!(socket.receive().await["result"], 5_000_000);
 }
 
 #[tokio::test]
@@ -161,8 +167,8 @@ async fn a_slow_reader_is_closed_and_nobody_else_feels_it() {
     let mut sent = 0_u64;
     while server.handle.connections() == 2 {
         server.handle.clients().all().send("told", (&*text, sent)).await.unwrap();
-        let heard = quick.hear().await;
-        assert_eq!(heard["arguments"][1], sent, "in order, and nothing is lost");
+        let received = quick.receive().await;
+        assert_eq!(received["arguments"][1], sent, "in order, and nothing is lost");
         sent += 1;
         assert!(begun.elapsed() < Duration::from_secs(60), "the slow reader is still here after {sent} messages");
     }
@@ -228,10 +234,10 @@ async fn invocations_wait_for_their_turn_and_then_the_reader_waits() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(counting.load(std::sync::atomic::Ordering::SeqCst), 2, "and no more than two");
     opening.add_permits(20);
-    let mut heard: Vec<u64> = Vec::new();
-    while heard.len() < 20 {
-        heard.push(socket.hear().await["result"].as_u64().unwrap());
+    let mut received: Vec<u64> = Vec::new();
+    while received.len() < 20 {
+        received.push(socket.receive().await["result"].as_u64().unwrap());
     }
-    heard.sort_unstable();
-    assert_eq!(heard, (0..20).collect::<Vec<_>>());
+    received.sort_unstable();
+    assert_eq!(received, (0..20).collect::<Vec<_>>());
 }
