@@ -1,6 +1,6 @@
 // What islands share: talking to the server, and to people.
 
-/** Says something to screen readers without moving the focus. The same words twice are said twice. */
+/** Announces a text to screen readers without moving the focus. The same text twice is announced twice. */
 export function announce(text: string): void {
   const voice = document.getElementById("announcer");
   if (!voice) return;
@@ -36,7 +36,7 @@ export async function part(url: string, signal: AbortSignal): Promise<string> {
   return response.text();
 }
 
-/** Replaces the elements of the page that the part has under the same ids, and keeps the focus where it was. */
+/** Replaces the elements of the page that the part has under the same ids, and leaves the focus where it was. */
 export function swap(html: string, ids: string[]): void {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   const focused = document.activeElement?.id;

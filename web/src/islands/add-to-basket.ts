@@ -20,14 +20,14 @@ export function addToBasket(form: HTMLFormElement): void {
       if (response.headers.get("Content-Type")?.startsWith("application/json")) {
         const answer = (await response.json()) as Answer;
         if (answer.count !== undefined) showCount(answer.count);
-        tell(form, answer.message ?? answer.error ?? "That didn’t work. Please try again.", answer.message === undefined);
+        show(form, answer.message ?? answer.error ?? "That didn’t work. Please try again.", answer.message === undefined);
       } else {
         // The shop has something else to say, such as that the form has expired: as a page of its own.
         form.submit();
       }
     } catch (error) {
       const late = error instanceof DOMException && error.name === "TimeoutError";
-      tell(form, late ? "We didn’t hear back. Check your basket before you try again." : "No connection. Not added. Please try again.", true);
+      show(form, late ? "We didn’t hear back. Check your basket before you try again." : "No connection. Not added. Please try again.", true);
     } finally {
       busy = false;
       button.removeAttribute("aria-disabled");
@@ -35,7 +35,7 @@ export function addToBasket(form: HTMLFormElement): void {
   });
 }
 
-function tell(form: HTMLFormElement, text: string, wrong: boolean): void {
+function show(form: HTMLFormElement, text: string, wrong: boolean): void {
   const box = form.querySelector(".buy__done") ?? form.appendChild(document.createElement("p"));
   box.className = wrong ? "buy__done buy__done--problem" : "buy__done";
   box.replaceChildren(`${text} `);

@@ -66,8 +66,8 @@ export function isShortcut(event: KeyboardEvent): boolean {
 function goesOn(): boolean {
   try {
     if (sessionStorage.getItem("bw_chat_open") || Object.keys(localStorage).some((key) => key.startsWith("bw_chat_out_"))) return true;
-    const kept = JSON.parse(localStorage.getItem("bw_chat") ?? "null") as { status: string; at: number } | null;
-    return kept !== null && ["bot", "queued", "with_agent"].includes(kept.status) && Date.now() - kept.at < COLD;
+    const stored = JSON.parse(localStorage.getItem("bw_chat") ?? "null") as { status: string; at: number } | null;
+    return stored !== null && ["bot", "queued", "with_agent"].includes(stored.status) && Date.now() - stored.at < COLD;
   } catch {
     return false;
   }

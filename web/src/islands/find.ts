@@ -26,13 +26,13 @@ const KINDS: Record<Kind, { label: string; href: (one: Suggestion) => string }> 
 /** How long typing rests before the shop is asked, in ms. */
 const REST = 120;
 /** How long an answer may take until it is no use any more, in ms. */
-const PATIENCE = 8_000;
-/** How long typing rests before the number of suggestions is said, in ms. */
+const ANSWER_TIMEOUT = 8_000;
+/** How long typing rests before the number of suggestions is announced, in ms. */
 const SPOKEN = 700;
 /** Who types more describes a book, and no title or name begins so. */
 const LONGEST = 80;
-/** How many answers are kept for those who type back and forth. */
-const KEPT = 60;
+/** How many answers are cached for those who type back and forth. */
+const CACHED = 60;
 
 /** Suggestions under the search box: an editable combobox with a list box (ARIA 1.2). Without it, the form searches. */
 export function find(form: HTMLFormElement): void {
@@ -156,7 +156,7 @@ export function find(form: HTMLFormElement): void {
     const text = typed();
     forget();
     const own = (running = new AbortController());
-    const late = setTimeout(() => own.abort(), PATIENCE);
+    const late = setTimeout(() => own.abort(), ANSWER_TIMEOUT);
     try {
       let items = known.get(text);
       if (!items) {
@@ -167,7 +167,7 @@ export function find(form: HTMLFormElement): void {
         });
         if (!response.ok) throw new Error(`status ${response.status}`);
         items = ((await response.json()) as { items: Suggestion[] }).items;
-        if (known.size >= KEPT) known.delete(known.keys().next().value ?? "");
+        if (known.size >= CACHED) known.delete(known.keys().next().value ?? "");
         known.set(text, items);
       }
       if (own.signal.aborted || running !== own || text !== typed() || document.activeElement !== box) return;

@@ -1,10 +1,10 @@
 import { announce, part, poll, swap } from "../page";
 
-/** Keeps a part of the back office up to date. Says only what changes in words, not every figure. */
+/** Refreshes a part of the back office. Announces changes of the state, not of every figure. */
 export function status(first: HTMLElement): void {
   const { id } = first;
   const { src } = first.dataset;
-  let said = first.dataset["said"];
+  let announced = first.dataset["announce"];
   let every = Number(first.dataset["every"]);
   if (!src || !every) return;
   const quiet = (): void => first.ownerDocument.querySelector<HTMLElement>(`#${id} [data-again]`)?.setAttribute("hidden", "");
@@ -17,9 +17,9 @@ export function status(first: HTMLElement): void {
       quiet();
       const now = document.getElementById(id);
       every = Number(now?.dataset["every"]) || every;
-      if (now?.dataset["said"] !== said) {
-        said = now?.dataset["said"];
-        announce(said || "Index status unavailable.");
+      if (now?.dataset["announce"] !== announced) {
+        announced = now?.dataset["announce"];
+        announce(announced || "Index status unavailable.");
       }
       return now?.innerText === before ? "same" : "changed";
     },

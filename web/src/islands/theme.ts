@@ -1,6 +1,6 @@
 import { announce } from "../page";
 
-/** Changes the colours without a reload; the choice is kept in the same cookie that the server sets. */
+/** Changes the colours without a reload; the choice is stored in the same cookie that the server sets. */
 export function theme(form: HTMLFormElement): void {
   const root = document.documentElement;
   form.addEventListener("submit", (event) => {

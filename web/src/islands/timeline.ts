@@ -16,7 +16,7 @@ export function timeline(first: HTMLElement): void {
       if (changed) {
         status = now?.dataset["status"];
         announce(`Your order: ${status ?? ""}`);
-        // The page around the progress tells the same story; what it says has to be read from the server.
+        // The page around the progress shows the same state; its text has to come from the server.
         if (!every) location.reload();
         else title();
       }

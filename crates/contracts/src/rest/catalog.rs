@@ -118,7 +118,7 @@ pub struct BookInput {
     /// Key in an import file, unique; up to 300 characters.
     #[serde(default)]
     pub source_id: Option<String>,
-    /// Copies in the house, for a new book only.
+    /// Copies in stock, for a new book only.
     #[serde(default)]
     pub stock: Option<i64>,
     /// Whether it is sold, `true` when left out. A book that is not needs no price.
@@ -226,9 +226,9 @@ pub struct SplitAuthor {
 /// How many copies there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stock {
-    /// In the house.
+    /// Copies in stock, reserved ones included.
     pub on_hand: i64,
-    /// Of these, held for orders.
+    /// Of these, reserved for orders.
     pub reserved: i64,
     /// What can be sold: `on_hand - reserved`, never negative.
     pub available: i64,

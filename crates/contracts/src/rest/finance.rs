@@ -40,7 +40,7 @@ pub struct LedgerBalance {
     pub balance: Money,
 }
 
-/// `GET /admin/reconciliation`: orders, payments and ledger held against each other.
+/// `GET /admin/reconciliation`: differences between orders, payments and the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReconciliationReport {
     /// When it was made.

@@ -12,7 +12,7 @@ pub enum Role {
     Customer,
     /// Answers support chats.
     Agent,
-    /// Keeps the catalogue, stock and orders.
+    /// Manages the catalogue, stock and orders.
     Staff,
     /// Everything, and gives roles to others.
     Admin,

@@ -166,7 +166,7 @@ pub enum PaymentStatus {
     Pending,
     /// The customer must confirm with their bank.
     ActionRequired,
-    /// Held for us.
+    /// Reserved for the shop.
     Authorised,
     /// Ours.
     Captured,

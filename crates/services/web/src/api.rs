@@ -215,7 +215,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 pub struct BasketAnswer {
     /// The basket.
     pub basket: Basket,
-    /// The guest's secret, to keep.
+    /// The guest's secret, to store in a cookie.
     pub token: Option<String>,
 }
 

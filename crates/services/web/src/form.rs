@@ -87,9 +87,9 @@ impl Fields {
     /// to the old list.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
         let goes = |known: &str| known == name || matches!(known, "cursor" | "page");
-        let kept = self.0.iter().filter(|(known, value)| !goes(known) && !value.is_empty());
+        let others = self.0.iter().filter(|(known, value)| !goes(known) && !value.is_empty());
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(kept);
+        query.extend_pairs(others);
         if !value.is_empty() {
             query.append_pair(name, value);
         }
@@ -122,7 +122,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
-/// What to say of a field that holds no whole number.
+/// The message for a field that is not a whole number.
 pub(crate) const WHOLE: &str = "Enter a whole number such as 12 or -3.";
 
 /// Reads a whole number as people type it: digits with a sign before them, and nothing else. `1,000`, `1O`, `12.0` and

@@ -26,7 +26,7 @@ pub(crate) struct Shell {
     pub(crate) flash: Option<Flash>,
     /// Which link of the navigation is the present page.
     pub(crate) section: &'static str,
-    /// What the search box holds.
+    /// The text of the search box.
     pub(crate) query: String,
     pub(crate) here: String,
     /// Whether search engines may list the page.
@@ -105,7 +105,7 @@ pub(crate) fn page_with(status: StatusCode, page: &impl Template) -> PageResult 
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR { Err(PageError::Internal) } else { Ok(response) }
 }
 
-/// Keeps a page with personal data out of every cache.
+/// No cache may store a page with personal data.
 pub(crate) fn never_stored(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

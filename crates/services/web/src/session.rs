@@ -1,4 +1,4 @@
-//! Who is asking. Runs around every page: reads the cookies, keeps somebody signed in, refuses forged forms, turns
+//! Who is asking. Runs around every page: reads the cookies, renews the session, refuses forged forms, turns
 //! failures into pages, writes the cookies back.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ const BASKET: &str = "basket_token";
 
 /// The access token's cookie ends this many seconds before the token, so that a token is never used in its last moments.
 const MARGIN: i64 = 30;
-/// How long a browser keeps somebody signed in without a visit.
+/// How long a browser stays signed in without a visit.
 const REMEMBERED: Duration = Duration::days(30);
 /// The largest form a page sends: a book's description has up to 20,000 characters.
 const LARGEST_FORM: usize = 256 << 10;
@@ -236,7 +236,7 @@ impl Visitor {
         self.set(FLASH, text, true, Some(Duration::minutes(1)));
     }
 
-    /// Keeps a guest's basket and how many books are in it.
+    /// Stores a guest's basket, and how many books are in it, in cookies.
     pub(crate) fn store_basket(&self, answer: &BasketAnswer) {
         if self.0.account.is_some() {
             self.drop_guest_basket();
@@ -431,7 +431,7 @@ pub(crate) async fn visit(State(web): State<Web>, request: Request, next: Next) 
     }
     let headers = response.headers_mut();
     let control = headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
-    // What a shared cache may keep carries nobody's cookies.
+    // A response that a shared cache may store has no cookies.
     if control.to_str().is_ok_and(|control| control.contains("public")) && visitor.has_cookies_to_set() {
         *control = HeaderValue::from_static("private, no-cache");
     }

@@ -13,7 +13,7 @@ use crate::{
 /// The first admin's address when the settings name none.
 const DEFAULT_EMAIL: &str = "admin@bookworm.example";
 
-/// How the first admin signs in: to be printed once, since the password is kept nowhere.
+/// How the first admin signs in: to be printed once, since the password is stored nowhere.
 #[derive(Clone)]
 pub struct PrintedOnce {
     /// The account's address.

@@ -23,7 +23,7 @@ impl Identity {
         let presented = RefreshToken::parse(presented.trim()).ok_or_else(refused)?;
         let (next, now) = (RefreshToken::new(), self.now());
         let (service, hash, next_one) = (self.clone(), presented.hash(), next.clone());
-        // Reuse is not an error to the unit of work: that the session ended must be kept.
+        // Reuse is not an error to the unit of work: that the session ended must be committed.
         let outcome = self
             .db
             .transact::<_, DbError, _>(move |tx| {

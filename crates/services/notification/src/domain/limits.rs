@@ -2,7 +2,7 @@
 //!
 //! What a stranger can cause is counted for the sender (the client's address), for the mailbox that it goes to, and in
 //! all; each in an hour and in a day. Uses are counted in twelve buckets to the hour or day, and a bucket counts until
-//! all of it is older than that: so a limit holds in any hour, and is forgotten a twelfth later at most.
+//! all of it is older than that: so a limit applies to any hour, and uses expire a twelfth of it late at most.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ pub struct Wish<'a> {
     pub sender: &'a str,
     /// Where it goes.
     pub recipient: &'a Email,
-    /// Whether the mailbox's owner has proved it to be theirs: then only the other limits hold.
+    /// Whether the mailbox's owner has proved it to be theirs: then only the other limits apply.
     pub proven: bool,
 }
 
@@ -171,7 +171,7 @@ impl Limit {
     }
 }
 
-/// The limits that hold for a mail, in an order that is the same for all: whoever counts, locks in this order.
+/// The limits that apply to a mail, in an order that is the same for all: whoever counts, locks in this order.
 pub fn limits(wish: Wish<'_>, settings: &Limits) -> Vec<Limit> {
     let quota = wish.group.quota(settings);
     let group = wish.group.name();

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// How long a link is good, and what waits for it is kept.
+/// How long a link is valid, and what waits for it is stored.
 pub const VALID_FOR: Duration = Duration::from_secs(72 * 60 * 60);
 /// How long one link is enough: what is written meanwhile waits for the same one.
 pub const ENOUGH_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// A secret of 256 random bits, in hexadecimal digits. Only its hash is stored, beside the mail that holds it.
+/// A secret of 256 random bits, in hexadecimal digits. Only its hash is stored, beside the mail that contains it.
 pub struct Token(String);
 
 impl Token {

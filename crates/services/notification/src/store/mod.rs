@@ -94,7 +94,7 @@ pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbErr
     Ok(id)
 }
 
-/// Keeps a mail that is one too many, for staff to see, and to send if it should be sent after all.
+/// Stores a mail beyond a limit, for staff to see, and to send if it should be sent after all.
 pub async fn refuse(tx: &Tx, draft: &Draft, too_many: &TooMany, now: Timestamp) -> Result<(), DbError> {
     let id = queue(tx, draft, now).await?;
     let why = format!("more mails than the limit for the {} allows", too_many.whose.described());

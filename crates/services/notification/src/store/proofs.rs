@@ -54,7 +54,7 @@ pub async fn insert_link(
     Ok(())
 }
 
-/// Keeps a mail until its reader has proved the address, or until then.
+/// Stores a mail until its reader has proved the address, or until it expires.
 pub async fn store(tx: &Tx, draft: &Draft, scope: &str, now: Timestamp, until: Timestamp) -> Result<(), DbError> {
     tx.exec(
         "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, created_at, scope, \

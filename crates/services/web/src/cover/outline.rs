@@ -27,7 +27,7 @@ impl Serif {
         text.chars().all(known).then_some(Self { face, italic })
     }
 
-    /// Units of the outlines in one size; a test holds the files to it.
+    /// Units of the outlines in one size; a test checks the files.
     pub(super) const EM: f64 = 1000.0;
 
     /// How far a letter goes, in parts of the size.

@@ -16,8 +16,8 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 /// For one that does not.
 const FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
-/// How many drawings are kept; each takes about 4 kB.
-const KEPT: u64 = 1_000;
+/// How many drawings are cached; each takes about 4 kB.
+const CAPACITY: u64 = 1_000;
 
 /// Drawings made before, by book and version.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub(crate) struct Covers(moka::sync::Cache<(BookId, i64), Bytes>);
 
 impl Covers {
     pub(crate) fn new() -> Self {
-        Self(moka::sync::Cache::new(KEPT))
+        Self(moka::sync::Cache::new(CAPACITY))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The house styles. Each draws a whole cover: ground, picture, words.
+//! The styles of drawn covers. Each draws a whole cover: ground, picture, words.
 
 use std::f64::consts::PI;
 

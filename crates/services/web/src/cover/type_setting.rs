@@ -170,13 +170,10 @@ impl Words {
 
     /// A line that says that words were left out, at the end of a word if there is one.
     fn shortened(&self, line: &str, width: f64) -> String {
-        let mut kept = line.to_owned();
-        while self.width(&kept) + self.width("…") > width && kept.pop().is_some() {}
-        let whole = if kept.len() < line.len() {
-            kept.rsplit_once(' ').map_or(kept.as_str(), |(words, _)| words)
-        } else {
-            &kept
-        };
+        let mut cut = line.to_owned();
+        while self.width(&cut) + self.width("…") > width && cut.pop().is_some() {}
+        let whole =
+            if cut.len() < line.len() { cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words) } else { &cut };
         format!("{}…", whole.trim_end_matches([' ', ',', '-', '&']))
     }
 }

@@ -246,7 +246,7 @@ fn request(visitor: &Visitor, fields: &Fields) -> CheckoutRequest {
     }
 }
 
-/// Puts the refusal where it belongs on the page and keeps what was typed.
+/// Shows the refusal where it belongs on the page, with what was typed.
 async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: ProblemBody, key: &str) -> PageResult {
     if problem.status == 401 {
         return Err(ApiError::Problem(Box::new(problem)).into());

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const SENT: &str = "If that email has an account, we’ve sent it a reset link. The link works for an hour.";
-/// Where mail is only kept, nobody gets the link but from staff.
+/// Where mail is only stored, nobody gets the link but from staff.
 const NOT_SENT: &str = "We can’t send email at the moment. Please contact us and we’ll help you get back in.";
 /// Expired, used before, or replaced by a new password.
 const EXPIRED: &str = "This link has expired or has been used. Request a new one.";

@@ -345,7 +345,7 @@ impl Hit {
     }
 }
 
-/// A text with the matches in it that any of these parts of the book has: a part may hold the text among others.
+/// A text with the matches in it that any of these parts of the book has: a part may contain the text among others.
 fn marked<'a>(text: &str, parts: impl Iterator<Item = &'a Highlight>) -> Vec<Piece> {
     for part in parts {
         let whole: String = part.pieces.iter().map(|piece| piece.text.as_str()).collect();

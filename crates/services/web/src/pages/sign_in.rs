@@ -74,7 +74,7 @@ pub(crate) async fn submit(State(web): State<Web>, visitor: Visitor, fields: Fie
     }
 }
 
-/// Keeps the tokens and looks into the basket once, which by now holds what the guest had chosen.
+/// Stores the tokens in cookies and reads the basket once, which by now has what the guest had chosen.
 pub(crate) async fn welcome(web: &Web, visitor: &Visitor, tokens: &TokenResponse) {
     visitor.store_tokens(tokens);
     let customer = Caller { access_token: Some(tokens.access_token.clone()), ..visitor.caller().clone() };

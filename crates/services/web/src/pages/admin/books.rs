@@ -223,7 +223,7 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    // The ranges are within what an `i32` holds.
+    // The ranges are within those of an `i32`.
     let small = |number: Option<i64>| number.and_then(|number| i32::try_from(number).ok());
     Ok(BookInput {
         title: fields.get("title").to_owned(),

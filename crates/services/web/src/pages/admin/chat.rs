@@ -19,7 +19,7 @@ use crate::{
     session::Visitor,
 };
 
-/// Saved replies; characters of a shortcut. The API holds them, too.
+/// Saved replies; characters of a shortcut. The API has the same limits.
 const REPLIES: usize = 200;
 const SHORTCUT: usize = 30;
 /// Empty lines for new ones.

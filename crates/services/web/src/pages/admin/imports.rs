@@ -94,7 +94,7 @@ struct StatePart {
     status: &'static str,
     badge: &'static str,
     /// What is going on, as a sentence.
-    said: String,
+    status_text: String,
     /// Whether it changes by itself.
     moves: bool,
     /// Milliseconds until it is worth looking again.
@@ -251,7 +251,7 @@ impl StatePart {
         let progress = import.progress;
         let was_started = matches!(status, S::Running | S::Failed | S::Cancelled | S::Done);
         let count = |n: u64| view::number(&i64::try_from(n).unwrap_or(i64::MAX));
-        let said = match status {
+        let status_text = match status {
             S::Checking => "Checking the file. Nothing is changed by this.".to_owned(),
             S::Unreadable => "This file can’t be imported as it is.".to_owned(),
             S::Ready => "The file is checked. Nothing has been changed yet.".to_owned(),
@@ -294,7 +294,7 @@ impl StatePart {
             csrf: csrf.to_owned(),
             status: label(status),
             badge: badge(status),
-            said,
+            status_text,
             moves,
             every: if moves { 1_000 } else { 3_600_000 },
             runs: status == S::Running,

@@ -36,7 +36,7 @@ struct MailPage {
     mail: Mail,
 }
 
-/// The state of an email. One that is kept went nowhere.
+/// The state of an email. `kept` ones were not sent: no mail server is set.
 pub(crate) fn status(status: &str) -> String {
     match status {
         "queued" => "Waiting to be sent".to_owned(),

@@ -27,7 +27,7 @@ use crate::{
     view,
 };
 
-/// Characters of a reason. The API holds it, too.
+/// Characters of a reason. The API has the same limit.
 const REASON: u32 = 500;
 
 pub(crate) const STATUSES: &[(&str, &str)] = &[

@@ -23,7 +23,7 @@ use crate::{
     view,
 };
 
-/// Groups of synonyms; words of a group; characters of a word. The API holds them, too.
+/// Groups of synonyms; words of a group; characters of a word. The API has the same limits.
 const GROUPS: usize = 1_000;
 const WORDS: std::ops::RangeInclusive<usize> = 2..=20;
 const LETTERS: usize = 60;

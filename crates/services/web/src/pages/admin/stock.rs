@@ -20,7 +20,7 @@ use crate::{
     view,
 };
 
-/// Copies that one adjustment may add or take off. The API holds it, too.
+/// Copies that one adjustment may add or take off. The API has the same limit.
 const MOST: i64 = 1_000_000;
 
 #[derive(Template)]
