@@ -4,8 +4,8 @@ pub use bookworm_catalog::import::{
     Mapping as ImportMapping, Options as ImportOptions, Progress as ImportProgress, Report as ImportReport,
 };
 use bookworm_catalog::{
-    CatalogService,
-    import::{self as importer, Papers, Source},
+    CatalogService, Dependencies,
+    import::{Papers, Source},
 };
 use bookworm_config::Settings;
 use bookworm_kernel::BookId;
@@ -45,10 +45,11 @@ pub async fn import(
     let foundation = Foundation::open(settings, listening, Owner::Guest, Vec::new()).await?;
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let currency = foundation.settings.shop.currency;
-    let catalog = CatalogService::open(db, currency, foundation.clock.clone()).await?;
+    let catalog =
+        CatalogService::open(Dependencies { db, clock: foundation.clock.clone(), currency, search: None }).await?;
     let mut papers = Papers::files(import.rejects, import.report);
     let source = Source::File(import.file.to_owned());
-    let report = importer::run(&catalog, &source, &import.options, import.dry_run, &mut papers, progress).await;
+    let report = catalog.import(&source, &import.options, import.dry_run, &mut papers, progress).await;
     catalog.db().close().await;
     Ok(report?)
 }

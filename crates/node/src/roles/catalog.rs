@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use bookworm_catalog::{CatalogService, Models, SearchOptions, import};
+use bookworm_catalog::{CatalogService, Dependencies, Models, SearchOptions, import};
 
 use crate::{
     foundation::Foundation,
@@ -17,7 +17,7 @@ pub async fn build(foundation: &Foundation, ai: Option<Models>) -> anyhow::Resul
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
     let (currency, clock) = (settings.shop.currency, foundation.clock.clone());
-    let service = CatalogService::open_with_search(db, currency, clock, search).await?;
+    let service = CatalogService::open(Dependencies { db, clock, currency, search: Some(search) }).await?;
     if settings.demo {
         load_demo(&service, &settings.data_dir).await?;
     }
@@ -42,7 +42,8 @@ async fn load_demo(catalog: &CatalogService, data_dir: &Path) -> anyhow::Result<
     std::fs::write(&file, DEMO).with_context(|| format!("cannot write {}", file.display()))?;
     let source = import::Source::File(file.clone());
     let options = import::Options { demonstration: true, ..import::Options::default() };
-    let report = import::run(catalog, &source, &options, false, &mut import::Papers::memory(), |_| {})
+    let report = catalog
+        .import(&source, &options, false, &mut import::Papers::memory(), |_| {})
         .await
         .context("cannot load the demonstration catalogue")?;
     tracing::info!(books = report.added, rejected = report.rejected, "demonstration catalogue loaded");

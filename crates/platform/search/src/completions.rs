@@ -9,7 +9,7 @@ use crate::{
     analysis::{folded, is_unspaced},
 };
 
-/// Characters of a completion's text that are kept.
+/// Characters of a completion's text that are stored.
 const TEXT: usize = 200;
 /// Characters of what was typed that are looked at.
 const TYPED: usize = 100;
@@ -20,7 +20,7 @@ const WORDS: usize = 24;
 /// Letters that must be there before one may be wrong.
 const TOLERATED: usize = 4;
 
-/// The bytes by which a completion is kept in the index: kind, weight, id, text.
+/// The bytes by which a completion is stored in the index: kind, weight, id, text.
 pub(crate) fn encode(completion: &Completion) -> Vec<u8> {
     let text: String = completion.text.chars().take(TEXT).collect();
     let mut bytes = Vec::with_capacity(21 + text.len());
@@ -218,8 +218,8 @@ impl Completions {
             return Vec::new();
         }
         // Somewhat more than asked for, because equal texts become one.
-        let keep = limit * 4 + 16;
-        let mut best: Vec<(bool, f32, u32)> = Vec::with_capacity(keep * 2);
+        let room = limit * 4 + 16;
+        let mut best: Vec<(bool, f32, u32)> = Vec::with_capacity(room * 2);
         let better = |a: &(bool, f32, u32), b: &(bool, f32, u32)| {
             b.0.cmp(&a.0)
                 .then(b.1.total_cmp(&a.1))
@@ -237,22 +237,22 @@ impl Completions {
                 continue;
             }
             best.push((start, hot.weight, key.completion));
-            if best.len() >= keep * 2 {
+            if best.len() >= room * 2 {
                 best.sort_unstable_by(better);
                 best.dedup_by_key(|candidate| candidate.2);
-                best.truncate(keep);
-                floor = (best.len() == keep).then(|| best.last().map(|last| (last.0, last.1))).flatten();
+                best.truncate(room);
+                floor = (best.len() == room).then(|| best.last().map(|last| (last.0, last.1))).flatten();
             }
         }
         best.sort_unstable_by(better);
-        let mut said: Vec<(u8, &str)> = Vec::new();
+        let mut seen: Vec<(u8, &str)> = Vec::new();
         let mut suggestions = Vec::new();
         for (_, weight, number) in best {
             let (hot, cold) = (&self.hot[number as usize], &self.cold[number as usize]);
-            if said.contains(&(hot.kind, &cold.folded)) {
+            if seen.contains(&(hot.kind, &cold.folded)) {
                 continue;
             }
-            said.push((hot.kind, &cold.folded));
+            seen.push((hot.kind, &cold.folded));
             let (Ok(id), Ok(text)) = (Uuid::from_slice(&cold.encoded[5..21]), std::str::from_utf8(&cold.encoded[21..]))
             else {
                 continue;

@@ -18,7 +18,7 @@ pub struct Document {
 pub struct Completion {
     /// What kind of thing it names; the caller's numbering.
     pub kind: u8,
-    /// The text to propose. At most 200 characters are kept.
+    /// The text to propose. At most 200 characters are stored.
     pub text: String,
     /// The thing it names, for links: the document, an author.
     pub id: Uuid,

@@ -88,8 +88,8 @@ fn cut_out(field: &str, text: &str, hits: &[Word], most: usize) -> Highlighted {
 /// Whether a word may have this stem: a stemmer for English changes two of the letters that it leaves at most, the last
 /// ones (ability, abl; dying, die). Asking first is many times as fast as stemming every word of a text.
 fn may_become(word: &str, stem: &str) -> bool {
-    let kept = stem.len().saturating_sub(2).max(1).min(stem.len());
-    word.as_bytes().starts_with(&stem.as_bytes()[..kept])
+    let length = stem.len().saturating_sub(2).max(1).min(stem.len());
+    word.as_bytes().starts_with(&stem.as_bytes()[..length])
 }
 
 /// The bytes of the passage, at borders of words where there are any.

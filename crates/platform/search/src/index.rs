@@ -29,7 +29,7 @@ use crate::{
 /// Spellings of one word that are proposed.
 const SPELLINGS: usize = 4;
 
-/// The model whose vectors an index keeps.
+/// The model whose vectors an index stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VectorModel {
     /// Its name; vectors of differently named models are never compared. At most 200 bytes.
@@ -128,7 +128,7 @@ struct Inner {
     /// Whether a bulk is on its way, and the bell for those who wait for its end.
     bulk: (Mutex<bool>, Condvar),
     vectors: Vectors,
-    /// Held as long as the index is open.
+    /// Locked as long as the index is open.
     _lock: File,
 }
 
@@ -147,14 +147,14 @@ struct Payload {
     checkpoint: Option<String>,
 }
 
-/// Raised whenever the analysis, or what is kept of a document, changes.
+/// Raised whenever the analysis, or what is stored of a document, changes.
 const FORMAT: u32 = 2;
 /// What the engine gathers before it writes out, in small batches.
 const SMALL_MEMORY: usize = 16 << 20;
 /// Bytes of stored texts that are read together. They are not compressed: unpacking those of a page of hits took a tenth
 /// of a search, and the vectors take more of the disk.
 const STORED_BLOCK: usize = 4 << 10;
-/// Such blocks that are kept in memory.
+/// Such blocks that are cached.
 const STORED_KEPT: usize = 128;
 
 fn version(schema: &Schema) -> String {
@@ -183,11 +183,11 @@ impl Engine {
     }
 
     fn try_open(path: &Path, schema: &Schema, verify: bool) -> std::result::Result<(Self, Handles), String> {
-        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let reason = |error: &dyn std::fmt::Display| error.to_string();
         let (handles, tokenizers) = engine_schema(schema);
-        let mut engine = tantivy::Index::open_in_dir(path).map_err(|error| said(&error))?;
+        let mut engine = tantivy::Index::open_in_dir(path).map_err(|error| reason(&error))?;
         engine.set_tokenizers(tokenizers);
-        let metas = engine.load_metas().map_err(|error| said(&error))?;
+        let metas = engine.load_metas().map_err(|error| reason(&error))?;
         if engine.schema() != handles.schema {
             return Err("its fields are others".to_owned());
         }
@@ -195,7 +195,7 @@ impl Engine {
             None if metas.segments.is_empty() => (None, false),
             None => return Err("its last commit does not say what it is".to_owned()),
             Some(payload) => {
-                let payload: Payload = serde_json::from_str(payload).map_err(|error| said(&error))?;
+                let payload: Payload = serde_json::from_str(payload).map_err(|error| reason(&error))?;
                 if payload.version != version(schema) {
                     return Err(format!("it is of version {}, and {} is wanted", payload.version, version(schema)));
                 }
@@ -203,7 +203,7 @@ impl Engine {
             }
         };
         if verify {
-            let damaged = engine.validate_checksum().map_err(|error| said(&error))?;
+            let damaged = engine.validate_checksum().map_err(|error| reason(&error))?;
             if let Some(file) = damaged.iter().min() {
                 return Err(format!("{} is damaged", file.display()));
             }
@@ -212,8 +212,8 @@ impl Engine {
         // same number, would find one of its own names taken.
         let mut living = metas.list_segment_files();
         living.insert(PathBuf::from("meta.json"));
-        engine.directory_mut().garbage_collect(|| living).map_err(|error| said(&error))?;
-        let found = Self::from(engine, schema, &handles, checkpoint, used).map_err(|error| said(&error))?;
+        engine.directory_mut().garbage_collect(|| living).map_err(|error| reason(&error))?;
+        let found = Self::from(engine, schema, &handles, checkpoint, used).map_err(|error| reason(&error))?;
         Ok((found, handles))
     }
 
@@ -326,7 +326,7 @@ impl Index {
         &self.inner.folder
     }
 
-    /// Where the last commit said its caller was. `None` when everything must be put again.
+    /// Where the last commit reason its caller was. `None` when everything must be put again.
     #[must_use]
     pub fn checkpoint(&self) -> Option<String> {
         read(&self.inner.checkpoint).clone()
@@ -411,13 +411,13 @@ impl Index {
         }
     }
 
-    /// The model whose vectors are kept.
+    /// The model whose vectors are stored.
     #[must_use]
     pub fn model(&self) -> Option<VectorModel> {
         self.inner.vectors.model()
     }
 
-    /// Keeps this model's vectors from now on. Does nothing when it is the present one; else the present vectors are
+    /// Stores this model's vectors from now on. Does nothing when it is the present one; else the present vectors are
     /// thrown away.
     ///
     /// # Errors
@@ -426,14 +426,14 @@ impl Index {
         self.inner.vectors.use_model(model)
     }
 
-    /// Keeps vectors: durable and used when this returns. Each takes the place of the one with the same id; the
-    /// document need not be there (yet). They are kept at unit length. Give many at once: each call waits for the disk.
+    /// Stores vectors: durable and used when this returns. Each takes the place of the one with the same id; the
+    /// document need not be there (yet). They are stored at unit length. Give many at once: each call waits for the disk.
     ///
     /// A fingerprint is the caller's mark of what the vector was made from, so that an unchanged text is not embedded
     /// again.
     ///
     /// # Errors
-    /// [`SearchError::Vector`] when there is no model yet or a vector is not usable (nothing is kept then), and
+    /// [`SearchError::Vector`] when there is no model yet or a vector is not usable (nothing is stored then), and
     /// [`SearchError::Io`].
     pub fn put_vectors(&self, vectors: &[(Uuid, u64, Vec<f32>)]) -> Result<()> {
         self.inner.vectors.put(vectors, &self.inner.shared.ids)

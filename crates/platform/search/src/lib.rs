@@ -31,8 +31,8 @@ pub use crate::{
     index::{Bulk, Index, Opened, Options, Stats, VectorModel, VectorsOpened},
     query::{Combine, Fuzziness, Minimum, Phrase, Query, StopWords, Sure, Synonym, Words},
     request::{
-        Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Kin, Meaning, Piece,
-        Prior, Reason, Request, Response, Side, Similar, Sort, Suggestion,
+        Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Meaning, Piece, Prior,
+        Reason, Related, Request, Response, Side, Similar, Sort, Suggestion,
     },
     schema::{Language, Schema, SchemaBuilder, TextOptions},
     vocabulary::{is_hardly_another, is_like, is_nearly},

@@ -3,7 +3,7 @@
 
 /// Characters of a query's text that are looked at; the rest is ignored.
 pub const QUERY_CHARACTERS: usize = 8_000;
-/// Different words of a query that are looked up; of more, the rarest are kept.
+/// Different words of a query that are looked up; of more, the rarest.
 pub const QUERY_WORDS: usize = 64;
 /// How deep an AST of [`Query`](crate::Query) may nest.
 pub const QUERY_DEPTH: usize = 16;
@@ -29,5 +29,5 @@ pub const EXPANSIONS: usize = 16;
 pub const DIMENSIONS: usize = 4_096;
 /// Documents whose vectors move a query's.
 pub const FEEDBACK: usize = 100;
-/// Documents whose kin match too.
-pub const KIN: usize = 100;
+/// Documents of which the related ones match too.
+pub const RELATED: usize = 100;

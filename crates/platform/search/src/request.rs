@@ -17,8 +17,8 @@ pub struct Request {
     pub filters: Vec<Filter>,
     /// How the two rankings become one.
     pub fusion: Fusion,
-    /// What belongs to what the text finds.
-    pub kin: Option<Kin>,
+    /// Documents that belong to what the text finds.
+    pub related: Option<Related>,
     /// What speaks for a document whatever was asked.
     pub priors: Vec<Prior>,
     /// The order of the hits.
@@ -42,7 +42,7 @@ impl Default for Request {
             meaning: None,
             filters: Vec::new(),
             fusion: Fusion::default(),
-            kin: None,
+            related: None,
             priors: Vec::new(),
             sort: Sort::Relevance,
             offset: 0,
@@ -81,10 +81,10 @@ pub struct Feedback {
 /// Documents that belong to the best by text match too: who asks for a character means the whole series, though not
 /// every volume's text names them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kin {
+pub struct Related {
     /// The keyword field, counted as a facet, of which a value is shared.
     pub field: String,
-    /// How many of the best by text bring their kin, at most [`KIN`](crate::limits::KIN).
+    /// How many of the best by text bring related ones, at most [`RELATED`](crate::limits::RELATED).
     pub documents: usize,
     /// What a document is worth by that alone, of its best relative's score by text: 0 to 1.
     pub weight: f32,

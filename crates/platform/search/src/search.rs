@@ -9,13 +9,13 @@ use tantivy::schema::{
 use uuid::Uuid;
 
 use crate::{
-    Facet, FacetCounts, FacetOf, Feedback, Filter, Hit, Kin, Prior, Reason, Request, Response, Result, Schema,
+    Facet, FacetCounts, FacetOf, Feedback, Filter, Hit, Prior, Reason, Related, Request, Response, Result, Schema,
     SearchError, Side, Similar, Sort,
     bits::Bits,
     evaluate::{Evaluator, Marks, Matches},
     fusion::{Fusion, Opinion, Span},
     highlight::Marker,
-    limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, KIN, WINDOW},
+    limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, RELATED, WINDOW},
     lock::read,
     snapshot::{MISSING, Segment, Shared, Snapshot},
     tokens::Handles,
@@ -26,7 +26,7 @@ use crate::{
 const DEPTH: usize = 1_000;
 /// What a floor of scores is lowered by, so that rounding leaves nobody out.
 const ROUNDING: f32 = 1.0 - 1e-5;
-/// So many of a long list are kept one by one; more are cheaper to sort out together.
+/// So many of a long list are sorted in one by one; more are cheaper to sort out together.
 const FEW: usize = 64;
 /// Documents whose facets are looked up together.
 const BATCH: usize = 64;
@@ -93,11 +93,11 @@ impl Searching<'_> {
             None => Matches::default(),
         };
         // Before the filters, like everything that decides what matches.
-        let kin = match request.kin.as_ref().filter(|_| request.text.is_some()) {
-            Some(kin) => self.kin(kin, &unfiltered, &evaluator)?,
+        let related = match request.related.as_ref().filter(|_| request.text.is_some()) {
+            Some(related) => self.related(related, &unfiltered, &evaluator)?,
             None => Matches::default(),
         };
-        let unfiltered = if kin.documents.is_empty() { unfiltered } else { unfiltered.or_better(&kin) };
+        let unfiltered = if related.documents.is_empty() { unfiltered } else { unfiltered.or_better(&related) };
         let sure = evaluator.sure.take();
         // Sorted otherwise, what is only like it would come first as well.
         let only_sure = sure.as_ref().filter(|_| request.sort != Sort::Relevance);
@@ -148,8 +148,10 @@ impl Searching<'_> {
                 if let (Some(document), Some(_)) = (document, hit.text) {
                     let mut reasons = evaluator.explain(query, document)?;
                     let own: f32 = reasons.iter().map(|reason| reason.score).sum();
-                    if let (Some(kin), Some(score)) = (&request.kin, kin.score_of(document).filter(|s| *s > own)) {
-                        reasons = vec![Reason { what: format!("{} of the best", kin.field), score }];
+                    if let (Some(related), Some(score)) =
+                        (&request.related, related.score_of(document).filter(|s| *s > own))
+                    {
+                        reasons = vec![Reason { what: format!("{} of the best", related.field), score }];
                     }
                     reasons.append(&mut hit.reasons);
                     hit.reasons = reasons;
@@ -195,18 +197,18 @@ impl Searching<'_> {
     }
 
     /// Documents that belong to the best of these, and what they are worth by that.
-    fn kin(&self, kin: &Kin, matches: &Matches, evaluator: &Evaluator<'_>) -> Result<Matches> {
-        if kin.documents > KIN {
-            return Err(SearchError::TooMuch(format!("at most {KIN} documents bring their kin")));
+    fn related(&self, related: &Related, matches: &Matches, evaluator: &Evaluator<'_>) -> Result<Matches> {
+        if related.documents > RELATED {
+            return Err(SearchError::TooMuch(format!("at most {RELATED} documents bring related ones")));
         }
-        let weight = if kin.weight.is_finite() { kin.weight.clamp(0.0, 1.0) } else { 0.0 };
-        let field = self.schema.facet(&kin.field)?;
+        let weight = if related.weight.is_finite() { related.weight.clamp(0.0, 1.0) } else { 0.0 };
+        let field = self.schema.facet(&related.field)?;
         let shared = |document: u32| {
             let (segment, local) = self.snapshot.locate(document);
             self.snapshot.segments[segment].data.values[field].of(local)
         };
         let mut worth: HashMap<u32, f32> = HashMap::new();
-        for (document, score) in self.best_by_text(matches, &[], kin.documents) {
+        for (document, score) in self.best_by_text(matches, &[], related.documents) {
             for value in shared(document) {
                 let best = worth.entry(*value).or_default();
                 *best = best.max(score * weight);
@@ -581,17 +583,17 @@ impl Searching<'_> {
         if request.explain {
             for (field, prior) in priors {
                 let value = prior.curve.at(self.snapshot.number(*field, document));
-                let mut say = |side: &str, weight: f32| {
+                let mut add_reason = |side: &str, weight: f32| {
                     if weight != 0.0 {
                         let what = format!("prior {} on {side}", prior.field);
                         hit.reasons.push(Reason { what, score: 1.0 + weight * value });
                     }
                 };
                 if hit.text.is_some() {
-                    say("text", prior.text);
+                    add_reason("text", prior.text);
                 }
                 if hit.meaning.is_some() {
-                    say("meaning", prior.meaning);
+                    add_reason("meaning", prior.meaning);
                 }
             }
         }
@@ -647,7 +649,7 @@ impl Searching<'_> {
     }
 }
 
-/// Keeps the first `count` in order.
+/// Cuts to the first `count` in order.
 fn first<T>(items: &mut Vec<T>, count: usize, order: impl Fn(&T, &T) -> Ordering) {
     if items.len() > count && count <= FEW {
         // Most are compared with the last of the best so far, and only once.

@@ -140,7 +140,7 @@ pub(crate) struct TextView {
 
 pub(crate) struct Inverted {
     pub terms: Arc<InvertedIndexReader>,
-    /// By document: how many words it has there, as the byte that Lucene keeps of it.
+    /// By document: how many words it has there, as the byte that Lucene stores of it.
     pub lengths: Vec<u8>,
 }
 
@@ -159,7 +159,7 @@ pub(crate) struct Segment {
     pub documents: u32,
 }
 
-/// BM25's length table of one field: what is added to a term's frequency, by the byte that a length is kept as.
+/// BM25's length table of one field: what is added to a term's frequency, by the byte that a length is stored as.
 pub(crate) struct Lengths(pub [f32; 256]);
 
 pub(crate) const K1: f32 = 1.2;
@@ -192,7 +192,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Looks at the searcher's segments, takes what it knows of them from the snapshot before, and tells what all share
+    /// Looks at the searcher's segments, takes what it knows of them from the snapshot before, and updates what all share
     /// what came and what went.
     pub(crate) fn build(
         searcher: Searcher,
@@ -245,12 +245,12 @@ impl Snapshot {
             })
             .collect();
         let snapshot = Self { searcher, segments, alive, length, living, by_id, lengths };
-        snapshot.tell(shared, before);
+        snapshot.update_shared(shared, before);
         Ok(snapshot)
     }
 
     /// Counts the words and completions that came and went since the snapshot before.
-    fn tell(&self, shared: &Shared, before: Option<&Snapshot>) {
+    fn update_shared(&self, shared: &Shared, before: Option<&Snapshot>) {
         let mut vocabulary = write(&shared.vocabulary);
         let mut completions = write(&shared.completions);
         for segment in &self.segments {

@@ -35,8 +35,8 @@ pub(crate) struct Vocabulary {
     looked_up: Mutex<HashMap<Box<str>, Arc<[Alike]>>>,
 }
 
-/// How many words' neighbours are kept before all are forgotten.
-const KEPT: usize = 1_024;
+/// How many words' neighbours are cached before all are dropped.
+const CACHED: usize = 1_024;
 
 /// Words of one length: what most of them are ruled out by lies close together.
 #[derive(Default)]
@@ -135,7 +135,7 @@ impl Vocabulary {
         }
         let found: Arc<[Alike]> = self.look_up(word, EXPANSIONS).into();
         let mut looked_up = lock(&self.looked_up);
-        if looked_up.len() >= KEPT {
+        if looked_up.len() >= CACHED {
             looked_up.clear();
         }
         looked_up.insert(word.into(), Arc::clone(&found));
@@ -365,12 +365,12 @@ fn is_heard_alike(word: &str, other: &str, most: f32) -> bool {
 /// `ch` as `c`, `igh` as `i`; silent letters at the beginning go (`kn`, `wr`, `rh`, `wh`), and `ie`, `ey` and `ye` at the end are `y`.
 fn heard(word: &str) -> Vec<char> {
     let mut heard = word.replace("ph", "f").replace('x', "ks").replace("ck", "k");
-    for (written, said) in [("ce", "se"), ("ci", "si"), ("cy", "sy"), ("ch", "c"), ("igh", "i")] {
-        heard = heard.replace(written, said);
+    for (written, sound) in [("ce", "se"), ("ci", "si"), ("cy", "sy"), ("ch", "c"), ("igh", "i")] {
+        heard = heard.replace(written, sound);
     }
-    for (written, said) in [("kn", "n"), ("wr", "r"), ("rh", "r"), ("wh", "w")] {
+    for (written, sound) in [("kn", "n"), ("wr", "r"), ("rh", "r"), ("wh", "w")] {
         if let Some(rest) = heard.strip_prefix(written) {
-            heard = format!("{said}{rest}");
+            heard = format!("{sound}{rest}");
         }
     }
     if let Some(begin) = ["ie", "ey", "ye"].iter().find_map(|end| heard.strip_suffix(end)) {

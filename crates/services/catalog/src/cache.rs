@@ -1,14 +1,14 @@
 //! Answers that are already JSON.
 //!
 //! A book and a page of a list are read far more often than they change, and what costs most is not the database but
-//! building the same JSON again. So both are kept as the bytes to send, bounded by memory, for one second. A change
+//! building the same JSON again. So both are cached as the bytes to send, bounded by memory, for one second. A change
 //! made by this process is seen at once: every key carries a generation, and a commit moves it on, so a reading that
 //! began before the commit can only ever be stored where nobody looks any more. A change made by another process is
 //! seen within the second. Of many who ask for the same at once, one reads the database and all get its answer.
 //!
 //! Searches show the same books in ever new orders. They take the books one by one from a third cache, whose entries
 //! live longer: what another process changed is dropped when the search index hears of it, and only counts of copies may
-//! be older than that. Which books are like one costs a search of its own, and is kept for a minute.
+//! be older than that. Which books are like one costs a search of its own, and is cached for a minute.
 //!
 //! Checkout does not come this way: the gRPC query reads the database.
 
@@ -151,7 +151,7 @@ impl Cache {
     }
 
     /// So many books that are like this one, looked for with `find` when that is not known, by one for all who ask at
-    /// once. Nothing found is not kept: the index may be on its way.
+    /// once. Nothing found is not cached: the index may be on its way.
     pub(crate) async fn alike<F>(&self, id: BookId, limit: usize, find: F) -> Arc<[BookId]>
     where
         F: Future<Output = Vec<BookId>>,

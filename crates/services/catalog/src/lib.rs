@@ -3,124 +3,126 @@
 //! | to change | open |
 //! |---|---|
 //! | what an endpoint does | `features/<use case>.rs` |
-//! | how stock is held, given back, sold | `store/stock.rs` |
+//! | how stock is reserved, released, sold | `store/stock.rs` |
 //! | how lists and searches are read | `store/find.rs` |
 //! | what follows from other services' messages | `reactions/` |
 //! | how files are imported | `import/` |
 //! | what a search finds, and in which order | `search/`, `domain/understand.rs` |
-//! | what is kept in memory, and for how long | `cache.rs` |
+//! | what is cached | `cache.rs` |
+//! | what every use case needs | `service.rs` |
+//! | what other services may ask | `grpc.rs` |
 
 mod cache;
 mod domain;
 mod features;
+mod grpc;
 pub mod import;
 mod reactions;
 mod search;
+mod service;
 mod store;
 
 use std::sync::Arc;
 
-use bookworm_contracts::{events::catalog::BookChanged, grpc::catalog::catalog_server::CatalogServer};
-use bookworm_db::{Db, DbError, Migration, Sql, Tx};
-use bookworm_kernel::{BookId, Cause, Clock, Currency};
+use bookworm_contracts::grpc::catalog::catalog_server::CatalogServer;
+use bookworm_db::{Db, DbError};
+use bookworm_kernel::{Clock, Currency};
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     cache::Cache,
+    import::{ImportError, Mode, Options, Papers, Progress, Report, Source},
     search::Search,
-    store::{feed, imports::Work},
+    service::Catalog,
+    store::imports::Work,
 };
 pub use crate::{
-    features::get_offers::Offers,
+    grpc::Offers,
     search::{Models, SearchOptions},
 };
 
 /// The catalogue. Cheap to clone.
 #[derive(Clone)]
-pub struct CatalogService(Arc<Inner>);
+pub struct CatalogService(Arc<Catalog>);
 
-struct Inner {
-    db: Db,
-    outbox: Outbox,
-    clock: Arc<dyn Clock>,
-    currency: Currency,
-    cache: Cache,
-    search: Search,
+/// What the catalogue needs.
+pub struct Dependencies {
+    /// Its database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Of every price.
+    pub currency: Currency,
+    /// An index of its own, which its loops open, make and keep up to date; until then, and without one, searches are
+    /// answered by the database's simple match.
+    pub search: Option<SearchOptions>,
 }
 
 impl CatalogService {
     /// The role's name, also of its database.
     pub const NAME: &'static str = "catalog";
 
-    /// Brings the database up to date and starts with empty caches. Every price is in `currency`. It opens no index:
-    /// searches are answered by the database's simple match.
+    /// Brings the database up to date and starts with empty caches.
     ///
     /// # Errors
     /// When a migration fails.
-    pub async fn open(db: Db, currency: Currency, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
-        Self::with(db, currency, clock, Search::off()).await
-    }
-
-    /// As [`CatalogService::open`], with an index of its own. The index is opened, made and kept up to date by
-    /// [`CatalogService::workers`]; until then the database answers.
-    ///
-    /// # Errors
-    /// When a migration fails.
-    pub async fn open_with_search(
-        db: Db,
-        currency: Currency,
-        clock: Arc<dyn Clock>,
-        search: SearchOptions,
-    ) -> Result<Self, DbError> {
-        Self::with(db, currency, clock, Search::new(search)).await
-    }
-
-    async fn with(db: Db, currency: Currency, clock: Arc<dyn Clock>, search: Search) -> Result<Self, DbError> {
-        let mut migrations: Vec<Migration> = bookworm_messaging::MIGRATIONS.to_vec();
-        migrations.push(bookworm_http::idempotency::MIGRATION);
-        migrations.extend(store::MIGRATIONS);
-        db.migrate(&migrations, clock.now()).await?;
-        store::mend::languages(&db, clock.now()).await?;
-        store::mend::titles(&db).await?;
-        store::mend::authors(&db).await?;
-        let outbox = Outbox::new(clock.clone());
-        Ok(Self(Arc::new(Inner { db, outbox, clock, currency, cache: Cache::new(), search })))
+    pub async fn open(dependencies: Dependencies) -> Result<Self, DbError> {
+        let Dependencies { db, clock, currency, search } = dependencies;
+        store::migrate(&db, clock.now()).await?;
+        let (outbox, search) = (Outbox::new(clock.clone()), search.map_or_else(Search::off, Search::new));
+        Ok(Self(Arc::new(Catalog { db, outbox, clock, currency, cache: Cache::new(), search })))
     }
 
     /// The routes, without `/api/v1`.
     pub fn api(&self) -> OpenApiRouter {
-        features::routes().with_state(self.clone())
+        features::routes().with_state(self.0.clone())
     }
 
     /// What the catalogue reacts to.
     pub fn consumers(&self) -> Vec<Consumer> {
-        reactions::consumers(self)
+        reactions::consumers(&self.0)
     }
 
     /// Its background loops.
     pub fn loops(&self) -> Vec<Loop> {
-        let mut loops = vec![features::adjust_stock::forget_keys(self.clone())];
+        let mut loops = vec![features::adjust_stock::forget_keys(self.0.clone())];
         for (name, work) in [("catalog.import_checks", Work::Check), ("catalog.imports", Work::Import)] {
-            let catalog = self.clone();
+            let catalog = self.0.clone();
             loops.push(Loop::new(name, move |stop| features::import_file::work(catalog.clone(), work, stop)));
         }
-        let catalog = self.clone();
+        let catalog = self.0.clone();
         if self.0.search.folder().is_some() {
             loops.push(Loop::new("catalog.index", move |stop| search::follow::run(catalog.clone(), stop)));
         }
-        let catalog = self.clone();
+        let catalog = self.0.clone();
         if self.0.search.embedder().is_some() {
             loops.push(Loop::new("catalog.vectors", move |stop| search::meaning::run(catalog.clone(), stop)));
         }
         loops
     }
 
-    /// Queries of other services. They read the database and never an answer kept in memory, since checkout relies on
-    /// them.
+    /// Queries of other services. They read the database and never a cached answer, since checkout relies on them.
     pub fn grpc(&self) -> CatalogServer<Offers> {
-        CatalogServer::new(Offers::new(self))
+        CatalogServer::new(Offers(self.0.clone()))
+    }
+
+    /// Imports a file, or finds out what an import would do when `dry_run`. Every rejected record and every adjustment
+    /// goes to `papers`. `progress` is called after each batch.
+    ///
+    /// # Errors
+    /// [`ImportError`] when the import as a whole cannot go on; never for a single record.
+    pub async fn import(
+        &self,
+        source: &Source,
+        options: &Options,
+        dry_run: bool,
+        papers: &mut Papers,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Result<Report, ImportError> {
+        let mode = if dry_run { Mode::Dry } else { Mode::Write };
+        import::run(&self.0, source, options, mode, papers, progress).await
     }
 
     /// The service's database.
@@ -138,35 +140,6 @@ impl CatalogService {
     /// # Errors
     /// When the database fails.
     pub async fn is_empty(&self) -> Result<bool, DbError> {
-        let books: Option<i64> =
-            self.0.db.read().scalar("SELECT COUNT(*) FROM (SELECT 1 FROM books LIMIT 1) AS any_book", []).await?;
-        Ok(books == Some(0))
-    }
-
-    /// Drops what is kept of these books once the unit of work is durable.
-    fn changed_with(&self, tx: &Tx, books: Vec<BookId>) {
-        let cache = self.0.cache.clone();
-        tx.after_commit(move || cache.changed(&books));
-    }
-
-    /// Notes that searches show these books otherwise now. The last thing that a unit of work does.
-    async fn search_changed(&self, tx: &Tx, books: &[BookId]) -> Result<(), DbError> {
-        feed::note(tx, books, self.0.clock.now()).await?;
-        let search = self.0.search.clone();
-        tx.after_commit(move || search.wake());
-        Ok(())
-    }
-
-    /// Tells everybody that a book was added, edited or taken from sale, with this unit of work.
-    async fn tell_changed(
-        &self,
-        tx: &Tx,
-        cause: &Cause,
-        book_id: BookId,
-        version: i64,
-        deleted: bool,
-    ) -> Result<(), DbError> {
-        self.0.outbox.put(tx, cause, &BookChanged { book_id, version, deleted }).await?;
-        Ok(())
+        store::books::none(self.0.db.read()).await
     }
 }

@@ -17,10 +17,10 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use bookworm_ai::{AiService, Dependencies};
+use bookworm_ai::AiService;
 use bookworm_catalog::{
-    CatalogService, Models, SearchOptions,
-    import::{self, Options, Papers, Source},
+    CatalogService, Dependencies, Models, SearchOptions,
+    import::{Options, Papers, Source},
 };
 use bookworm_config::{Ai, AiProvider, Search};
 use bookworm_contracts::grpc::{Edge, methods};
@@ -63,7 +63,7 @@ struct Shop {
 /// The model that `scripts/model` fetches; `None` where it is not. Where `CI` is set it must be there.
 fn model() -> Option<AiService> {
     let settings = Ai { provider: AiProvider::Local, ..Ai::default() };
-    match AiService::open(Dependencies { settings }) {
+    match AiService::open(bookworm_ai::Dependencies { settings }) {
         Ok(ai) => Some(ai),
         Err(why) => {
             assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "0"), "{why}");
@@ -89,7 +89,9 @@ impl Shop {
         // What is found must not depend on how fast the machine is.
         let settings = Search { meaning_timeout_ms: 30_000, ..Search::default() };
         let search = SearchOptions { folder: place.join("search"), ai: models, settings };
-        let catalog = CatalogService::open_with_search(db, Currency::USD, clock, search).await.unwrap();
+        let catalog = CatalogService::open(Dependencies { db, clock, currency: Currency::USD, search: Some(search) })
+            .await
+            .unwrap();
         let (router, _) = catalog.api().split_for_parts();
         let stop = CancellationToken::new();
         let workers = catalog.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
@@ -149,7 +151,7 @@ impl Shop {
         out.into_inner().unwrap();
         let mut papers = Papers::memory();
         let options = Options::default();
-        import::run(&self.catalog, &Source::File(file), &options, false, &mut papers, |_| {}).await.unwrap();
+        self.catalog.import(&Source::File(file), &options, false, &mut papers, |_| {}).await.unwrap();
     }
 
     async fn status(&self) -> Value {

@@ -211,7 +211,7 @@ fn no_arrow_inside_a_service_runs_back() {
 }
 
 /// Files of a domain that still use types of the API or the configuration.
-const STILL_FOREIGN: &[&str] = &["crates/services/catalog/src/domain/rating.rs names the types of the API"];
+const STILL_FOREIGN: &[&str] = &[];
 
 #[test]
 fn the_domain_has_its_own_types() {
@@ -248,11 +248,7 @@ fn only_the_known(mut wrong: Vec<String>, known: &[&str]) {
 }
 
 /// Test files that are still too long to be found one's way in.
-const STILL_LONG: &[&str] = &[
-    "crates/platform/search/tests/search.rs has more than 800 lines",
-    "crates/services/catalog/tests/catalog.rs has more than 800 lines",
-    "crates/services/catalog/tests/search.rs has more than 800 lines",
-];
+const STILL_LONG: &[&str] = &[];
 
 #[test]
 fn tests_are_in_files_by_topic() {

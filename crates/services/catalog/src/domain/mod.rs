@@ -2,6 +2,7 @@
 
 pub(crate) mod author;
 pub(crate) mod draft;
+pub(crate) mod import_step;
 pub(crate) mod named;
 pub(crate) mod rating;
 pub(crate) mod text;

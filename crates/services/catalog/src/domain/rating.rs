@@ -1,4 +1,3 @@
-use bookworm_contracts::rest::catalog::RatingSummary;
 use serde::Serialize;
 
 /// What readers think, in whole numbers so that it sorts the same everywhere.
@@ -28,8 +27,9 @@ impl Rating {
         (self.hundredths * count + PRIOR * WEIGHT) * 100 / (count + WEIGHT)
     }
 
-    pub(crate) fn summary(self) -> RatingSummary {
-        RatingSummary { average: self.hundredths as f64 / 100.0, count: self.count }
+    /// 1 to 5; 0 when nobody rated.
+    pub(crate) fn average(self) -> f64 {
+        self.hundredths as f64 / 100.0
     }
 }
 
@@ -43,6 +43,6 @@ mod tests {
         assert!(Rating::new(5.0, 1).key() > Rating::default().key());
         assert!(Rating::new(1.0, 1000).key() < Rating::default().key());
         assert_eq!(Rating::new(f64::NAN, 3), Rating::default());
-        assert_eq!(Rating::new(4.33, 7).summary().average, 4.33);
+        assert_eq!(Rating::new(4.33, 7).average(), 4.33);
     }
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use bookworm_contracts::{
@@ -16,8 +16,8 @@ use bookworm_loops::Loop;
 use uuid::Uuid;
 
 use crate::{
-    CatalogService,
     domain::draft::COPIES,
+    service::Catalog,
     store::stock::{self, Adjustment},
 };
 
@@ -34,10 +34,10 @@ const REMEMBER: Duration = Duration::from_secs(30 * 24 * 3600);
         (status = 404, body = ProblemBody, description = "`not_found`"),
     ))]
 pub(crate) async fn get_stock(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     ApiPath(id): ApiPath<BookId>,
 ) -> Result<ApiJson<Stock>> {
-    let stock = stock::of(catalog.0.db.read(), id).await?.ok_or_else(|| Problem::not_found("book"))?;
+    let stock = stock::of(catalog.db.read(), id).await?.ok_or_else(|| Problem::not_found("book"))?;
     Ok(ApiJson(stock.into()))
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn get_stock(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn adjust_stock(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,
     ApiPath(id): ApiPath<BookId>,
@@ -70,9 +70,9 @@ pub(crate) async fn adjust_stock(
     let reason = valid.text("/reason", &input.reason, 1..=200);
     valid.finish()?;
     let (service, by) = (catalog.clone(), staff.id);
-    let stock = catalog.0.db.transact(move |tx| {
+    let stock = catalog.db.transact(move |tx| {
         Box::pin(async move {
-            let (now, adjustment) = (service.0.clock.now(), Uuid::now_v7());
+            let (now, adjustment) = (service.clock.now(), Uuid::now_v7());
             let fingerprint =
                 Fingerprint::of([id.uuid().as_bytes().as_slice(), &delta.to_be_bytes(), reason.as_bytes()]);
             let scope = format!("stock:{by}");
@@ -104,7 +104,7 @@ pub(crate) async fn adjust_stock(
             stock::record(tx, &Adjustment { id: adjustment, book: id, delta, reason, by, after, at: now }).await?;
             let updated =
                 InventoryUpdated { book_id: id, on_hand: after.on_hand, reserved: after.reserved, order_id: None };
-            service.0.outbox.put(tx, &cause, &updated).await?;
+            service.outbox.put(tx, &cause, &updated).await?;
             service.changed_with(tx, vec![id]);
             let free = after.on_hand - after.reserved;
             if (free > 0) != (free - delta > 0) {
@@ -117,9 +117,9 @@ pub(crate) async fn adjust_stock(
 }
 
 /// Forgets keys of adjustments, once an hour, when they are so old that nobody repeats them any more.
-pub(crate) fn forget_keys(catalog: CatalogService) -> Loop {
+pub(crate) fn forget_keys(catalog: Arc<Catalog>) -> Loop {
     Loop::every("catalog.keys", Duration::from_secs(3600), move || {
-        let (db, before) = (catalog.0.db.clone(), catalog.0.clock.now().minus(REMEMBER));
+        let (db, before) = (catalog.db.clone(), catalog.clock.now().minus(REMEMBER));
         async move {
             let pruned =
                 db.transact::<_, DbError, _>(move |tx| Box::pin(async move { idempotency::prune(tx, before).await }));

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -11,8 +13,8 @@ use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, FieldError, Isbn13, Mo
 use http::{StatusCode, header};
 
 use crate::{
-    CatalogService,
     domain::{Draft, Rating, draft},
+    service::Catalog,
     store::books::{self, Names, Placed},
 };
 
@@ -124,19 +126,19 @@ async fn stored(tx: &Tx, id: BookId) -> Result<Book> {
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn create_book(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     Origin(cause): Origin,
     ApiJson(input): ApiJson<BookInput>,
 ) -> Result<Response> {
-    let (draft, stock) = check(input, catalog.0.currency)?;
+    let (draft, stock) = check(input, catalog.currency)?;
     let service = catalog.clone();
-    let book = catalog.0.db.transact(move |tx| {
+    let book = catalog.db.transact(move |tx| {
         Box::pin(async move {
             check_unique(tx, &draft, None).await?;
             let placed = place(tx, BookId::new(), 1, draft, Rating::default()).await?;
-            let (id, now) = (placed.id, service.0.clock.now());
-            books::create(tx, &[(placed, stock.unwrap_or(0))], service.0.currency, now).await.map_err(or_taken)?;
+            let (id, now) = (placed.id, service.clock.now());
+            books::create(tx, &[(placed, stock.unwrap_or(0))], service.currency, now).await.map_err(or_taken)?;
             changed(&service, tx, &cause, id, 1, false).await?;
             stored(tx, id).await
         })
@@ -160,27 +162,27 @@ pub(crate) async fn create_book(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn update_book(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     Origin(cause): Origin,
     ApiPath(id): ApiPath<BookId>,
     if_match: IfMatch,
     ApiJson(input): ApiJson<BookInput>,
 ) -> Result<Response> {
-    let (mut draft, stock) = check(input, catalog.0.currency)?;
+    let (mut draft, stock) = check(input, catalog.currency)?;
     if stock.is_some() {
         let message = "is for a new book only; use /books/{id}/stock/adjustments";
         return Err(Problem::validation(vec![FieldError::new("/stock", message)]));
     }
     let service = catalog.clone();
-    let book = catalog.0.db.transact(move |tx| {
+    let book = catalog.db.transact(move |tx| {
         Box::pin(async move {
             let old = books::by_id(tx, id).await?.ok_or_else(|| Problem::not_found("book"))?;
             if_match.check(old.version)?;
             draft.source_id = draft.source_id.or_else(|| old.source_id.clone());
             check_unique(tx, &draft, Some(id)).await?;
             let placed = place(tx, id, old.version + 1, draft, old.rating()).await?;
-            if !books::update(tx, &[&placed], service.0.clock.now()).await.map_err(or_taken)? {
+            if !books::update(tx, &[&placed], service.clock.now()).await.map_err(or_taken)? {
                 return Err(Problem::new(ErrorCode::EditConflict));
             }
             changed(&service, tx, &cause, id, placed.version, false).await?;
@@ -202,16 +204,16 @@ pub(crate) async fn update_book(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn delete_book(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     Origin(cause): Origin,
     ApiPath(id): ApiPath<BookId>,
 ) -> Result<StatusCode> {
     let service = catalog.clone();
-    let deleted = catalog.0.db.transact(move |tx| {
+    let deleted = catalog.db.transact(move |tx| {
         Box::pin(async move {
             let old = books::by_id(tx, id).await?.ok_or_else(|| Problem::not_found("book"))?;
-            if !books::delete(tx, id, old.version, service.0.clock.now()).await? {
+            if !books::delete(tx, id, old.version, service.clock.now()).await? {
                 return Err(Problem::new(ErrorCode::ConcurrentChange));
             }
             changed(&service, tx, &cause, id, old.version + 1, true).await
@@ -222,14 +224,14 @@ pub(crate) async fn delete_book(
 }
 
 async fn changed(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     tx: &Tx,
     cause: &Cause,
     id: BookId,
     version: i64,
     deleted: bool,
 ) -> Result<()> {
-    catalog.tell_changed(tx, cause, id, version, deleted).await?;
+    catalog.publish_changed(tx, cause, id, version, deleted).await?;
     catalog.changed_with(tx, vec![id]);
     catalog.search_changed(tx, &[id]).await?;
     Ok(())

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -8,8 +10,8 @@ use bookworm_kernel::ErrorCode;
 use http::header;
 
 use crate::{
-    CatalogService,
     domain::text::{fold, query_words},
+    service::Catalog,
     store::synonyms,
 };
 
@@ -48,12 +50,12 @@ fn check(groups: Vec<Vec<String>>, valid: &mut Validator) -> Vec<Vec<String>> {
     ),
     security(("bearer" = ["staff"]))
 )]
-pub(crate) async fn get_synonyms(State(catalog): State<CatalogService>, _: StaffOnly) -> Result<Response> {
-    let (groups, version) = synonyms::read(catalog.0.db.read()).await?;
+pub(crate) async fn get_synonyms(State(catalog): State<Arc<Catalog>>, _: StaffOnly) -> Result<Response> {
+    let (groups, version) = synonyms::read(catalog.db.read()).await?;
     Ok(([(header::ETAG, etag(version))], ApiJson(Synonyms { groups })).into_response())
 }
 
-/// Replaces the words that mean the same to a search. The next search heeds them.
+/// Replaces the words that mean the same to a search. Searches use them from now on.
 #[utoipa::path(put, path = "/search/synonyms", tag = "catalog", request_body = Synonyms,
     params(("If-Match" = String, Header, description = "The `ETag` of the version that was read, or `*`")),
     responses(
@@ -63,7 +65,7 @@ pub(crate) async fn get_synonyms(State(catalog): State<CatalogService>, _: Staff
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn put_synonyms(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     if_match: IfMatch,
     ApiJson(input): ApiJson<Synonyms>,
@@ -72,14 +74,14 @@ pub(crate) async fn put_synonyms(
     let groups = check(input.groups, &mut valid);
     valid.finish()?;
     let service = catalog.clone();
-    let replaced = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let replaced = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             let (_, version) = synonyms::read(tx).await?;
             if_match.check(version)?;
-            if !synonyms::replace(tx, &groups, version, service.0.clock.now()).await? {
+            if !synonyms::replace(tx, &groups, version, service.clock.now()).await? {
                 return Err(Problem::new(ErrorCode::EditConflict));
             }
-            let (search, known) = (service.0.search.clone(), groups.clone());
+            let (search, known) = (service.search.clone(), groups.clone());
             tx.after_commit(move || search.set_synonyms(&known, version + 1));
             Ok((groups, version + 1))
         })

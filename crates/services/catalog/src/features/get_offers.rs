@@ -1,42 +1,38 @@
-use bookworm_contracts::{
-    grpc::catalog::{Book, GetBooksRequest, GetBooksResponse, catalog_server::Catalog},
-    rest::catalog::AuthorRef,
-};
 use bookworm_db::DbError;
-use bookworm_http::{Problem, grpc::to_status};
+use bookworm_http::{Problem, Result};
 use bookworm_kernel::{BookId, FieldError};
-use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
-use crate::{CatalogService, store::books};
+use crate::{
+    service::Catalog,
+    store::{books, stored},
+};
 
 /// The most ids of one query.
 const MAX_IDS: usize = 200;
 
-/// Answers `Catalog.GetBooks`: price and availability as the database has them now.
-#[derive(Clone)]
-pub struct Offers(CatalogService);
-
-impl Offers {
-    /// Answers for this catalogue.
-    #[must_use]
-    pub fn new(catalog: &CatalogService) -> Self {
-        Self(catalog.clone())
-    }
+/// Price and availability of a book that is on sale.
+pub(crate) struct Offer {
+    pub(crate) id: Uuid,
+    pub(crate) title: String,
+    /// Names as printed.
+    pub(crate) authors: Vec<String>,
+    pub(crate) language: Option<String>,
+    pub(crate) price: i64,
+    pub(crate) currency: String,
+    /// Copies that can be bought now.
+    pub(crate) available: i64,
+    pub(crate) cover_url: String,
 }
 
-#[tonic::async_trait]
-impl Catalog for Offers {
-    async fn get_books(&self, request: Request<GetBooksRequest>) -> Result<Response<GetBooksResponse>, Status> {
-        let ids = parse(&request.into_inner().ids).map_err(|problem| to_status(&problem))?;
-        let offers = books::offers(self.0.0.db.read(), &ids).await;
-        let offers = offers.map_err(|error| to_status(&Problem::from(error)))?;
-        let books = offers.into_iter().map(offered).collect::<Result<Vec<_>, _>>();
-        let books = books.map_err(|error| to_status(&Problem::from(error)))?;
-        Ok(Response::new(GetBooksResponse { books }))
-    }
+/// The offers of these books as the database has them now, never as the cache has them: checkout relies on them.
+pub(crate) async fn get_offers(catalog: &Catalog, ids: &[String]) -> Result<Vec<Offer>> {
+    let ids = parse(ids)?;
+    let offers = books::offers(catalog.db.read(), &ids).await?;
+    Ok(offers.into_iter().map(offered).collect::<std::result::Result<_, DbError>>()?)
 }
 
-fn parse(ids: &[String]) -> Result<Vec<BookId>, Problem> {
+fn parse(ids: &[String]) -> Result<Vec<BookId>> {
     if ids.len() > MAX_IDS {
         let message = format!("must be at most {MAX_IDS}, not {}", ids.len());
         return Err(Problem::validation(vec![FieldError::new("/ids", message)]));
@@ -49,17 +45,17 @@ fn parse(ids: &[String]) -> Result<Vec<BookId>, Problem> {
         .collect()
 }
 
-fn offered(offer: books::Offer) -> Result<Book, DbError> {
-    let authors: Vec<AuthorRef> =
-        serde_json::from_str(&offer.authors).map_err(|_| DbError::Corrupt(format!("authors of book {}", offer.id)))?;
-    Ok(Book {
-        id: offer.id.to_string(),
+fn offered(offer: books::Offer) -> std::result::Result<Offer, DbError> {
+    let authors =
+        stored::authors(&offer.authors).map_err(|_| DbError::Corrupt(format!("authors of book {}", offer.id)))?;
+    Ok(Offer {
+        cover_url: books::cover_url(offer.id, offer.version),
+        id: offer.id,
         title: offer.title,
         authors: authors.into_iter().map(|author| author.name).collect(),
-        language: offer.language.unwrap_or_default(),
+        language: offer.language,
         price: offer.price,
         currency: offer.currency,
         available: offer.available,
-        cover_url: books::cover_url(offer.id, offer.version),
     })
 }

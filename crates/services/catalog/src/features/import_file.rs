@@ -5,7 +5,10 @@
 //! together with how far the import is, and only with the lease: nothing is written twice, and what is reported is what
 //! is in the catalogue.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     body::Bytes,
@@ -15,7 +18,7 @@ use axum::{
 use bookworm_contracts::rest::imports::{
     Import, ImportColumn, ImportMapping, ImportNote, ImportProgress, ImportSample, ImportStatus, ImportSummary, Imports,
 };
-use bookworm_db::{DbError, Tx};
+use bookworm_db::DbError;
 use bookworm_http::{
     ApiJson, ApiPath, ApiQuery, IdempotencyKey, Problem, ProblemBody, Result, Validator,
     auth::StaffOnly,
@@ -29,9 +32,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    CatalogService,
+    domain::import_step::{Next, Step},
     import::{self, ImportError, Job, Mapping, Mode, Note, Options, Papers, Report, Source, Totals},
-    store::imports::{self, ImportRow, Outcome, Work},
+    service::Catalog,
+    store::{
+        imports::{self, ImportRow, Outcome, Work},
+        stored,
+    },
 };
 
 /// The most bytes of a file.
@@ -72,8 +79,8 @@ pub(crate) struct UploadParams {
     ),
     security(("bearer" = ["staff"]))
 )]
-pub(crate) async fn list_imports(State(catalog): State<CatalogService>, _: StaffOnly) -> Result<ApiJson<Imports>> {
-    let rows = imports::latest(catalog.0.db.read()).await?;
+pub(crate) async fn list_imports(State(catalog): State<Arc<Catalog>>, _: StaffOnly) -> Result<ApiJson<Imports>> {
+    let rows = imports::latest(catalog.db.read()).await?;
     Ok(ApiJson(Imports { items: rows.into_iter().map(shown).collect() }))
 }
 
@@ -94,7 +101,7 @@ pub(crate) async fn list_imports(State(catalog): State<CatalogService>, _: Staff
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn upload_import(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     StaffOnly(staff): StaffOnly,
     ApiQuery(params): ApiQuery<UploadParams>,
     key: IdempotencyKey,
@@ -124,9 +131,9 @@ pub(crate) async fn upload_import(
     }
     let fingerprint = Fingerprint::of([filename.as_bytes(), &content]);
     let (service, new) = (catalog.clone(), Uuid::now_v7());
-    let stored = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let stored = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
-            let now = service.0.clock.now();
+            let now = service.clock.now();
             match idempotency::claim(tx, &format!("import:{}", staff.id), &key, fingerprint, new, now).await? {
                 Claim::New => {}
                 Claim::Same(earlier) => return imports::by_id(tx, earlier).await?.ok_or_else(missing),
@@ -151,11 +158,11 @@ pub(crate) async fn upload_import(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn get_import(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<ApiJson<Import>> {
-    let row = imports::by_id(catalog.0.db.read(), id).await?.ok_or_else(missing)?;
+    let row = imports::by_id(catalog.db.read(), id).await?.ok_or_else(missing)?;
     Ok(ApiJson(shown(row)))
 }
 
@@ -171,7 +178,7 @@ pub(crate) async fn get_import(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn map_import(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     ApiPath(id): ApiPath<Uuid>,
     ApiJson(input): ApiJson<ImportMapping>,
@@ -186,15 +193,7 @@ pub(crate) async fn map_import(
     }
     valid.finish()?;
     let text = serde_json::to_string(&mapping).map_err(|error| Problem::internal(&error))?;
-    change(&catalog, id, move |tx, row| {
-        Box::pin(async move {
-            match row.status.as_str() {
-                "checking" | "ready" | "unreadable" => Ok(imports::set_mapping(tx, row.id, &text).await?),
-                _ => Err(conflict("This import was started already; its columns stay as they are.")),
-            }
-        })
-    })
-    .await
+    take(&catalog, id, Step::Map, Some(text)).await
 }
 
 /// Starts an import, or goes on with one that was cancelled or failed. It runs beside the requests, after the one before
@@ -208,22 +207,11 @@ pub(crate) async fn map_import(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn start_import(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Response> {
-    change(&catalog, id, |tx, row| {
-        Box::pin(async move {
-            match row.status.as_str() {
-                "queued" | "running" => Ok(()),
-                "ready" | "failed" | "cancelled" => Ok(imports::set_status(tx, row.id, "queued").await?),
-                "checking" => Err(conflict("This file is still being checked.")),
-                "done" => Err(conflict("This import is done.")),
-                _ => Err(conflict("This file cannot be read.")),
-            }
-        })
-    })
-    .await
+    take(&catalog, id, Step::Start, None).await
 }
 
 /// Cancels an import. The books that were written stay; the batch that is being written is finished or not begun.
@@ -237,22 +225,11 @@ pub(crate) async fn start_import(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn cancel_import(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Response> {
-    change(&catalog, id, |tx, row| {
-        Box::pin(async move {
-            match row.status.as_str() {
-                "cancelled" => Ok(()),
-                // Of one that wrote nothing yet nothing is to be told: it waits as before.
-                "queued" if totals(&row).records == 0 => Ok(imports::set_status(tx, row.id, "ready").await?),
-                "queued" | "running" => Ok(imports::set_status(tx, row.id, "cancelled").await?),
-                _ => Err(conflict("This import does not run.")),
-            }
-        })
-    })
-    .await
+    take(&catalog, id, Step::Cancel, None).await
 }
 
 /// Everything that was, or would be, rejected or adjusted, line by line: CSV.
@@ -264,11 +241,11 @@ pub(crate) async fn cancel_import(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn import_report(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Response> {
-    let report = imports::report(catalog.0.db.read(), id).await?.ok_or_else(missing)?;
+    let report = imports::report(catalog.db.read(), id).await?.ok_or_else(missing)?;
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"import-report.csv\""),
@@ -287,20 +264,11 @@ pub(crate) async fn import_report(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn delete_import(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<StatusCode> {
-    let deleted = catalog.0.db.transact::<_, Problem, _>(move |tx| {
-        Box::pin(async move {
-            let row = imports::locked(tx, id).await?.ok_or_else(missing)?;
-            if matches!(row.status.as_str(), "queued" | "running") {
-                return Err(conflict("This import runs. Cancel it first."));
-            }
-            Ok(imports::delete(tx, id).await?)
-        })
-    });
-    deleted.await?;
+    change(&catalog, id, Step::Discard, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -308,27 +276,32 @@ fn missing() -> Problem {
     Problem::not_found("import")
 }
 
-fn conflict(why: &str) -> Problem {
-    Problem::new(ErrorCode::ConcurrentChange).detail(why)
+/// Takes a step and answers with what became of the import.
+async fn take(catalog: &Arc<Catalog>, id: Uuid, step: Step, mapping: Option<String>) -> Result<Response> {
+    let row = change(catalog, id, step, mapping).await?.ok_or_else(missing)?;
+    Ok((StatusCode::ACCEPTED, ApiJson(shown(row))).into_response())
 }
 
-type Changed<'a> = futures::future::BoxFuture<'a, Result<()>>;
-
-/// Changes an import that nobody else changes meanwhile, and answers with it.
-async fn change(
-    catalog: &CatalogService,
-    id: Uuid,
-    decide: impl for<'a> FnOnce(&'a Tx, ImportRow) -> Changed<'a> + Send + 'static,
-) -> Result<Response> {
-    let changed = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+/// Takes a step with an import that nobody else changes meanwhile; `None` when it is gone then. `mapping` is what
+/// [`Step::Map`] stores.
+async fn change(catalog: &Arc<Catalog>, id: Uuid, step: Step, mapping: Option<String>) -> Result<Option<ImportRow>> {
+    let changed = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             let row = imports::locked(tx, id).await?.ok_or_else(missing)?;
-            decide(tx, row).await?;
+            let next = step.of(&row.status, totals(&row).records);
+            match next.map_err(|why| Problem::new(ErrorCode::ConcurrentChange).detail(why))? {
+                Next::Stays => {}
+                Next::Becomes(status) => match &mapping {
+                    Some(mapping) => imports::set_mapping(tx, id, mapping, status).await?,
+                    None => imports::set_status(tx, id, status).await?,
+                },
+                Next::Gone => imports::delete(tx, id).await?,
+            }
             tx.after_commit(wake);
-            imports::by_id(tx, id).await?.ok_or_else(missing)
+            Ok(imports::by_id(tx, id).await?)
         })
     });
-    Ok((StatusCode::ACCEPTED, ApiJson(shown(changed.await?))).into_response())
+    changed.await
 }
 
 fn wake() {
@@ -349,14 +322,14 @@ fn words(error: &ImportError) -> String {
 }
 
 fn summary(report: &Report) -> String {
-    let note = |note: &Note| ImportNote {
+    let note = |note: &Note| stored::Note {
         line: note.line,
         column: note.column.clone(),
         value: note.value.clone(),
         message: note.message.clone(),
     };
     let plan = &report.plan;
-    let summary = ImportSummary {
+    let summary = stored::Summary {
         format: plan.format.clone(),
         encoding: plan.encoding.clone(),
         program: plan.program.map(|program| program.name().to_owned()),
@@ -364,7 +337,7 @@ fn summary(report: &Report) -> String {
             .columns
             .iter()
             .take(SHOWN)
-            .map(|column| ImportColumn {
+            .map(|column| stored::Column {
                 name: column.name.clone(),
                 field: column.field.map(|field| field.name().to_owned()),
                 example: column.example.clone(),
@@ -385,7 +358,7 @@ fn summary(report: &Report) -> String {
         samples: report
             .samples
             .iter()
-            .map(|sample| ImportSample {
+            .map(|sample| stored::Sample {
                 line: sample.line,
                 title: sample.title.clone(),
                 authors: sample.authors.clone(),
@@ -397,6 +370,48 @@ fn summary(report: &Report) -> String {
             .collect(),
     };
     serde_json::to_string(&summary).unwrap_or_default()
+}
+
+fn shown_summary(summary: stored::Summary) -> ImportSummary {
+    let notes = |notes: Vec<stored::Note>| {
+        let shown = |note: stored::Note| ImportNote {
+            line: note.line,
+            column: note.column,
+            value: note.value,
+            message: note.message,
+        };
+        notes.into_iter().map(shown).collect()
+    };
+    let column =
+        |column: stored::Column| ImportColumn { name: column.name, field: column.field, example: column.example };
+    let sample = |sample: stored::Sample| ImportSample {
+        line: sample.line,
+        title: sample.title,
+        authors: sample.authors,
+        isbn13: sample.isbn13,
+        price: sample.price,
+        stock: sample.stock,
+        language: sample.language,
+    };
+    ImportSummary {
+        format: summary.format,
+        encoding: summary.encoding,
+        program: summary.program,
+        columns: summary.columns.into_iter().map(column).collect(),
+        records: summary.records,
+        added: summary.added,
+        changed: summary.changed,
+        unchanged: summary.unchanged,
+        rejected: summary.rejected,
+        adjusted: summary.adjusted,
+        not_for_sale: summary.not_for_sale,
+        without_stock: summary.without_stock,
+        has_prices: summary.has_prices,
+        has_stock: summary.has_stock,
+        rejects: notes(summary.rejects),
+        notes: notes(summary.notes),
+        samples: summary.samples.into_iter().map(sample).collect(),
+    }
 }
 
 fn shown(row: ImportRow) -> Import {
@@ -425,14 +440,14 @@ fn shown(row: ImportRow) -> Import {
             rejected: totals.rejected,
             percent: totals.percent,
         },
-        mapping: serde_json::from_str(&row.mapping).unwrap_or_default(),
-        summary: row.summary.as_deref().and_then(|summary| serde_json::from_str(summary).ok()),
+        mapping: serde_json::from_str::<Mapping>(&row.mapping).unwrap_or_default().0,
+        summary: row.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(shown_summary),
         problem: row.problem,
     }
 }
 
 /// Does one kind of work, a file after the other.
-pub(crate) async fn work(catalog: CatalogService, work: Work, shutdown: CancellationToken) {
+pub(crate) async fn work(catalog: Arc<Catalog>, work: Work, shutdown: CancellationToken) {
     loop {
         let woken = WAKE.notified();
         tokio::pin!(woken);
@@ -451,13 +466,13 @@ pub(crate) async fn work(catalog: CatalogService, work: Work, shutdown: Cancella
 }
 
 /// Works on the next file; `false` when there is none.
-async fn next(catalog: &CatalogService, work: Work, shutdown: &CancellationToken) -> Result<bool, DbError> {
+async fn next(catalog: &Arc<Catalog>, work: Work, shutdown: &CancellationToken) -> Result<bool, DbError> {
     // Read without a lock first: there is nothing to do nearly always.
-    if !imports::is_waiting(catalog.0.db.read(), work, catalog.0.clock.now()).await? {
+    if !imports::is_waiting(catalog.db.read(), work, catalog.clock.now()).await? {
         return Ok(false);
     }
-    let (now, lease) = (catalog.0.clock.now(), Uuid::now_v7());
-    let claimed = catalog.0.db.transact::<_, DbError, _>(move |tx| {
+    let (now, lease) = (catalog.clock.now(), Uuid::now_v7());
+    let claimed = catalog.db.transact::<_, DbError, _>(move |tx| {
         Box::pin(async move { imports::claim(tx, work, lease, now, now.plus(LEASE)).await })
     });
     let Some(row) = claimed.await? else { return Ok(false) };
@@ -470,16 +485,14 @@ async fn next(catalog: &CatalogService, work: Work, shutdown: &CancellationToken
         let status = if work == Work::Check { "unreadable" } else { "failed" };
         Some(Outcome { status, problem: Some(problem), ..Outcome::default() })
     } else {
-        match imports::content(catalog.0.db.read(), id).await? {
+        match imports::content(catalog.db.read(), id).await? {
             Some(content) => {
                 let running = run(catalog, work, &row, content, lease);
                 tokio::select! {
                     outcome = running => outcome,
                     () = lost(catalog, id, lease) => None,
                     () = shutdown.cancelled() => {
-                        let released = catalog
-                            .0
-                            .db
+                        let released = catalog.db
                             .transact::<_, DbError, _>(move |tx| Box::pin(async move { imports::release(tx, id, lease).await }));
                         released.await?;
                         return Ok(false);
@@ -492,7 +505,7 @@ async fn next(catalog: &CatalogService, work: Work, shutdown: &CancellationToken
         }
     };
     if let Some(outcome) = outcome {
-        let finished = catalog.0.db.transact::<_, DbError, _>(move |tx| {
+        let finished = catalog.db.transact::<_, DbError, _>(move |tx| {
             Box::pin(async move { imports::finish(tx, id, lease, &outcome).await })
         });
         finished.await?;
@@ -502,12 +515,11 @@ async fn next(catalog: &CatalogService, work: Work, shutdown: &CancellationToken
 }
 
 /// Renews the lease; ends when it is lost.
-async fn lost(catalog: &CatalogService, id: Uuid, lease: Uuid) {
+async fn lost(catalog: &Arc<Catalog>, id: Uuid, lease: Uuid) {
     loop {
         tokio::time::sleep(RENEW).await;
-        let until = catalog.0.clock.now().plus(LEASE);
+        let until = catalog.clock.now().plus(LEASE);
         let renewed = catalog
-            .0
             .db
             .transact::<_, DbError, _>(move |tx| Box::pin(async move { imports::renew(tx, id, lease, until).await }));
         match renewed.await {
@@ -520,7 +532,7 @@ async fn lost(catalog: &CatalogService, id: Uuid, lease: Uuid) {
 }
 
 /// The dry run or the import itself. `None` when it was stopped by somebody who knows.
-async fn run(catalog: &CatalogService, work: Work, row: &ImportRow, content: Vec<u8>, lease: Uuid) -> Option<Outcome> {
+async fn run(catalog: &Arc<Catalog>, work: Work, row: &ImportRow, content: Vec<u8>, lease: Uuid) -> Option<Outcome> {
     let source = Source::Upload { name: row.filename.clone(), bytes: content.into(), unpacked: UNPACKED };
     let options = Options { mapping: serde_json::from_str(&row.mapping).unwrap_or_default(), ..Options::default() };
     let mode = match work {
@@ -528,7 +540,7 @@ async fn run(catalog: &CatalogService, work: Work, row: &ImportRow, content: Vec
         Work::Import => Mode::Resumable(Job { id: row.id, lease, renewal: LEASE, totals: totals(row) }),
     };
     let mut papers = Papers::memory();
-    let ran = import::run_as(catalog, &source, &options, mode, &mut papers, |_| {}).await;
+    let ran = import::run(catalog, &source, &options, mode, &mut papers, |_| {}).await;
     let is_dry = work == Work::Check;
     let outcome = match ran {
         Err(ImportError::Stopped) => return None,
@@ -559,9 +571,13 @@ async fn run(catalog: &CatalogService, work: Work, row: &ImportRow, content: Vec
                  is the title."
                     .to_owned(),
             ),
-            summary: serde_json::to_string(&ImportSummary {
-                columns: names.into_iter().take(SHOWN).map(|name| ImportColumn { name, field: None, example: None }).collect(),
-                ..ImportSummary::default()
+            summary: serde_json::to_string(&stored::Summary {
+                columns: names
+                    .into_iter()
+                    .take(SHOWN)
+                    .map(|name| stored::Column { name, field: None, example: None })
+                    .collect(),
+                ..stored::Summary::default()
             })
             .ok(),
             ..Outcome::default()

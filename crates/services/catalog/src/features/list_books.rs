@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::{
     Page,
@@ -9,9 +11,9 @@ use serde::Deserialize;
 
 use super::{answer, send};
 use crate::{
-    CatalogService,
     domain::draft,
-    store::find::{self, Filter, Found, Position},
+    service::Catalog,
+    store::find::{self, Filter, Listed, Position},
 };
 
 /// What a list of books is narrowed and sorted by. Conditions hold together; a blank one is none.
@@ -152,9 +154,9 @@ impl Listing {
     }
 
     /// The books of the page, and the cursor of the next.
-    pub(crate) async fn read(&self, catalog: &CatalogService) -> Result<(Vec<Found>, Option<String>)> {
+    pub(crate) async fn read(&self, catalog: &Arc<Catalog>) -> Result<(Vec<Listed>, Option<String>)> {
         let limit = self.limit as i64 + 1;
-        let rows = find::page(catalog.0.db.read(), &self.filter, self.sort, self.after.as_ref(), limit).await?;
+        let rows = find::page(catalog.db.read(), &self.filter, self.sort, self.after.as_ref(), limit).await?;
         Ok(cursor::page(rows, self.limit, |last| last.position(self.sort)))
     }
 }
@@ -166,11 +168,11 @@ impl Listing {
         (status = 400, body = ProblemBody, description = "`validation_failed` naming the parameter, or `invalid_cursor`"),
     ))]
 pub(crate) async fn list_books(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     ApiQuery(params): ApiQuery<BookParams>,
 ) -> Result<Response> {
     let listing = params.check()?;
-    let found = catalog.0.cache.list(listing.key("books"), async {
+    let found = catalog.cache.list(listing.key("books"), async {
         let (rows, next) = listing.read(&catalog).await?;
         let items = rows.into_iter().map(|found| found.book.into_book()).collect::<Result<Vec<Book>, _>>()?;
         answer(0, &Page { items, next })

@@ -1,5 +1,7 @@
 //! Authors, publishers and subjects: listed, added, renamed and removed alike.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use bookworm_contracts::rest::{
     Page,
@@ -16,8 +18,8 @@ use uuid::Uuid;
 
 use super::{answer, send};
 use crate::{
-    CatalogService,
     domain::draft,
+    service::Catalog,
     store::{
         books,
         names::{self, After, Kind, NameRow},
@@ -51,7 +53,7 @@ pub(super) fn named<Id>(row: NameRow, id: fn(Uuid) -> Id) -> Named<Id> {
 }
 
 async fn list<Id: Serialize>(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     kind: Kind,
     id: fn(Uuid) -> Id,
     params: NameParams,
@@ -69,7 +71,7 @@ async fn list<Id: Serialize>(
     let name = valid.optional_text("/name", params.name.as_deref(), 1..=draft::NAME);
     valid.finish()?;
     if let Some(name) = name {
-        let row = names::by_id_or_name(catalog.0.db.read(), kind, &name).await?;
+        let row = names::by_id_or_name(catalog.db.read(), kind, &name).await?;
         let items: Vec<Named<Id>> = row.into_iter().map(|row| named(row, id)).collect();
         return Ok(ApiJson(Page { items, next: None }).into_response());
     }
@@ -77,8 +79,8 @@ async fn list<Id: Serialize>(
     let limit = page.limit()?;
     let after = if by_name { After::Name(page.after()?) } else { After::Books(page.after()?) };
     let key = format!("{} {prefix:?} {after:?} {limit}", kind.table());
-    let found = catalog.0.cache.list(key, async {
-        let rows = names::list(catalog.0.db.read(), kind, &prefix, &after, limit as i64 + 1).await?;
+    let found = catalog.cache.list(key, async {
+        let rows = names::list(catalog.db.read(), kind, &prefix, &after, limit as i64 + 1).await?;
         let (rows, next) = if by_name {
             cursor::page(rows, limit, |last| String::from_utf8_lossy(&last.name_key).into_owned())
         } else {
@@ -90,13 +92,13 @@ async fn list<Id: Serialize>(
 }
 
 async fn get<Id: Serialize>(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     kind: Kind,
     id: fn(Uuid) -> Id,
     of: Uuid,
     headers: &HeaderMap,
 ) -> Result<Response> {
-    let db = catalog.0.db.read();
+    let db = catalog.db.read();
     let Some(row) = names::by_id(db, kind, of).await? else {
         let into = names::merged_into(db, kind, of).await?.ok_or_else(|| Problem::not_found(kind.noun()))?;
         let location = [(header::LOCATION, format!("/api/v1/{}/{into}", kind.table()))];
@@ -140,14 +142,14 @@ fn or_taken(kind: Kind) -> impl Fn(DbError) -> Problem {
 }
 
 async fn create<Id: Serialize>(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     kind: Kind,
     id: fn(Uuid) -> Id,
     input: NameInput,
 ) -> Result<Response> {
     let name = check(kind, &input)?;
     let (new, service) = (Uuid::now_v7(), catalog.clone());
-    let created = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let created = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             check_spelling(tx, kind, &name, new).await?;
             names::create(tx, kind, new, &name).await.map_err(or_taken(kind))?;
@@ -162,7 +164,7 @@ async fn create<Id: Serialize>(
 
 /// Renames, and writes the new name into every book that repeats it, in one unit of work.
 async fn rename<Id: Serialize>(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     cause: Cause,
     kind: Kind,
     id: fn(Uuid) -> Id,
@@ -172,7 +174,7 @@ async fn rename<Id: Serialize>(
 ) -> Result<Response> {
     let name = check(kind, &input)?;
     let service = catalog.clone();
-    let renamed = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let renamed = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             let old = names::by_id(tx, kind, of).await?.ok_or_else(|| Problem::not_found(kind.noun()))?;
             if_match.check(old.version)?;
@@ -182,9 +184,9 @@ async fn rename<Id: Serialize>(
             if !names::rename(tx, kind, of, old.version, &name).await.map_err(or_taken(kind))? {
                 return Err(Problem::new(ErrorCode::EditConflict));
             }
-            let books = books::rename(tx, kind, of, &old.name, &name, service.0.clock.now()).await?;
+            let books = books::rename(tx, kind, of, &old.name, &name, service.clock.now()).await?;
             for book in &books {
-                service.tell_changed(tx, &cause, book.id, book.version, false).await?;
+                service.publish_changed(tx, &cause, book.id, book.version, false).await?;
             }
             let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
             service.changed_with(tx, ids.clone());
@@ -196,9 +198,9 @@ async fn rename<Id: Serialize>(
     Ok(([(header::ETAG, etag(row.version))], ApiJson(named(row, id))).into_response())
 }
 
-async fn delete(catalog: &CatalogService, kind: Kind, of: Uuid) -> Result<StatusCode> {
+async fn delete(catalog: &Arc<Catalog>, kind: Kind, of: Uuid) -> Result<StatusCode> {
     let service = catalog.clone();
-    let deleted = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let deleted = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             let old = names::by_id(tx, kind, of).await?.ok_or_else(|| Problem::not_found(kind.noun()))?;
             let in_use = || {
@@ -231,7 +233,8 @@ macro_rules! endpoints {
             use http::{HeaderMap, StatusCode};
 
             use super::NameParams;
-            use crate::{CatalogService, store::names::Kind};
+            use std::sync::Arc;
+            use crate::{service::Catalog, store::names::Kind};
 
             const KIND: Kind = $kind;
 
@@ -242,7 +245,7 @@ macro_rules! endpoints {
                     (status = 400, body = ProblemBody, description = "`validation_failed`, `invalid_cursor`"),
                 ))]
             pub(crate) async fn list(
-                State(catalog): State<CatalogService>,
+                State(catalog): State<Arc<Catalog>>,
                 ApiQuery(params): ApiQuery<NameParams>,
             ) -> Result<Response> {
                 super::list(&catalog, KIND, <$id>::from_uuid, params).await
@@ -258,7 +261,7 @@ macro_rules! endpoints {
                     (status = 404, body = ProblemBody, description = "`not_found`"),
                 ))]
             pub(crate) async fn get(
-                State(catalog): State<CatalogService>,
+                State(catalog): State<Arc<Catalog>>,
                 ApiPath(id): ApiPath<$id>,
                 headers: HeaderMap,
             ) -> Result<Response> {
@@ -275,7 +278,7 @@ macro_rules! endpoints {
                 security(("bearer" = ["staff"]))
 )]
             pub(crate) async fn create(
-                State(catalog): State<CatalogService>,
+                State(catalog): State<Arc<Catalog>>,
                 _: StaffOnly,
                 ApiJson(input): ApiJson<NameInput>,
             ) -> Result<Response> {
@@ -295,7 +298,7 @@ macro_rules! endpoints {
                 security(("bearer" = ["staff"]))
 )]
             pub(crate) async fn rename(
-                State(catalog): State<CatalogService>,
+                State(catalog): State<Arc<Catalog>>,
                 _: StaffOnly,
                 Origin(cause): Origin,
                 ApiPath(id): ApiPath<$id>,
@@ -316,7 +319,7 @@ macro_rules! endpoints {
                 security(("bearer" = ["staff"]))
 )]
             pub(crate) async fn delete(
-                State(catalog): State<CatalogService>,
+                State(catalog): State<Arc<Catalog>>,
                 _: StaffOnly,
                 ApiPath(id): ApiPath<$id>,
             ) -> Result<StatusCode> {

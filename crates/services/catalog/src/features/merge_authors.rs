@@ -1,5 +1,7 @@
 //! Two authors who are one person, and one who is two: staff merge and split them.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::{
     events::catalog::{AuthorSplit, AuthorsMerged},
@@ -12,8 +14,8 @@ use uuid::Uuid;
 
 use super::manage_names::named;
 use crate::{
-    CatalogService,
     domain::draft,
+    service::Catalog,
     store::{
         authors::{self, Credited},
         names::{self, Kind, NameRow},
@@ -33,10 +35,10 @@ const MERGED: i64 = 2_000;
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn author_doubles(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     _: StaffOnly,
 ) -> Result<ApiJson<AuthorDoubles>> {
-    let db = catalog.0.db.read();
+    let db = catalog.db.read();
     let (spellings, shortened) = (authors::spellings(db).await?, authors::shortened(db).await?);
     let group = |reason: AuthorLikeness| {
         move |rows: Vec<NameRow>| AuthorGroup {
@@ -64,7 +66,7 @@ pub(crate) async fn author_doubles(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn merge_author(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,
     ApiPath(from): ApiPath<AuthorId>,
@@ -75,7 +77,7 @@ pub(crate) async fn merge_author(
         return Err(invalid("/into", "must be another author"));
     }
     let service = catalog.clone();
-    let merged = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let merged = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             let locked = authors::locked(tx, &[from.uuid(), into.uuid()]).await?;
             let find = |id: AuthorId| locked.iter().find(|row| row.id == id.uuid());
@@ -95,7 +97,7 @@ pub(crate) async fn merge_author(
                 );
                 return Err(invalid("/into", message));
             }
-            let now = service.0.clock.now();
+            let now = service.clock.now();
             let books = authors::merge(tx, old, stays, staff.id.uuid(), now).await?.ok_or_else(busy)?;
             publish(&service, tx, &cause, &books).await?;
             let event = AuthorsMerged {
@@ -107,7 +109,7 @@ pub(crate) async fn merge_author(
                 by: staff.id,
                 at: now,
             };
-            service.0.outbox.put(tx, &cause, &event).await?;
+            service.outbox.put(tx, &cause, &event).await?;
             author(tx, into.uuid()).await
         })
     });
@@ -127,7 +129,7 @@ pub(crate) async fn merge_author(
     security(("bearer" = ["staff"]))
 )]
 pub(crate) async fn split_author(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     StaffOnly(staff): StaffOnly,
     Origin(cause): Origin,
     ApiPath(from): ApiPath<AuthorId>,
@@ -138,10 +140,10 @@ pub(crate) async fn split_author(
     valid.check("/books", (1..=SPLIT).contains(&input.books.len()), format!("must be 1 to {SPLIT} books"));
     valid.finish()?;
     let service = catalog.clone();
-    let split = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let split = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             let old = authors::locked(tx, &[from.uuid()]).await?.pop().ok_or_else(|| Problem::not_found("author"))?;
-            let now = service.0.clock.now();
+            let now = service.clock.now();
             let taken = || {
                 let field = FieldError::new("/name", "belongs to an author who is there already");
                 Problem::new(ErrorCode::DuplicateValue).field(field)
@@ -166,7 +168,7 @@ pub(crate) async fn split_author(
                 by: staff.id,
                 at: now,
             };
-            service.0.outbox.put(tx, &cause, &event).await?;
+            service.outbox.put(tx, &cause, &event).await?;
             author(tx, id).await
         })
     });
@@ -186,9 +188,9 @@ fn busy() -> Problem {
 }
 
 /// Publishes the books whose authors changed, for caches and the search index.
-async fn publish(catalog: &CatalogService, tx: &Tx, cause: &Cause, books: &[Credited]) -> Result<()> {
+async fn publish(catalog: &Arc<Catalog>, tx: &Tx, cause: &Cause, books: &[Credited]) -> Result<()> {
     for book in books {
-        catalog.tell_changed(tx, cause, book.id, book.version, false).await?;
+        catalog.publish_changed(tx, cause, book.id, book.version, false).await?;
     }
     let ids: Vec<BookId> = books.iter().map(|book| book.id).collect();
     catalog.changed_with(tx, ids.clone());

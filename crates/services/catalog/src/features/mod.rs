@@ -16,7 +16,7 @@ mod similar_books;
 mod suggest;
 mod view_book;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use axum::{
     extract::DefaultBodyLimit,
@@ -30,11 +30,11 @@ use serde::Serialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    CatalogService,
     cache::{Answer, Lookup},
+    service::Catalog,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<CatalogService> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Catalog>> {
     OpenApiRouter::new()
         .routes(routes!(list_books::list_books, edit_book::create_book))
         .routes(routes!(read_book::get_book, edit_book::update_book, edit_book::delete_book))
@@ -76,17 +76,17 @@ pub(crate) fn routes() -> OpenApiRouter<CatalogService> {
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Names the books that an answer shows, so that who keeps it knows when to ask again.
+/// Names the books that an answer shows, so that who caches it knows when to ask again.
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
-/// What is kept of a buffer for JSON at most: a page of books takes some 40 kB.
+/// What is left of a buffer for JSON at most: a page of books takes some 40 kB.
 const BUFFER: usize = 256 * 1024;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// As JSON, in memory of just that size: whoever keeps the answer keeps no more, and nothing is copied while it grows.
+/// As JSON, in memory of just that size: whoever caches the answer takes no more, and nothing is copied while it grows.
 fn json<T: Serialize>(body: &T) -> Result<Bytes, Problem> {
     BUFFERS.with_borrow_mut(|buffer| {
         buffer.clear();
@@ -97,7 +97,7 @@ fn json<T: Serialize>(body: &T) -> Result<Bytes, Problem> {
     })
 }
 
-/// JSON that others may keep until one of these books changes.
+/// JSON that others may cache until one of these books changes.
 fn fresh<T: Serialize>(body: &T, books: impl IntoIterator<Item = BookId>) -> Result<Response, Problem> {
     let mut response = (StatusCode::OK, json(body)?).into_response();
     let headers = response.headers_mut();

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::catalog::Book;
 use bookworm_http::{ApiPath, Problem, ProblemBody, Result, if_none_match, not_modified};
@@ -5,7 +7,7 @@ use bookworm_kernel::{BookId, FieldError, Isbn13};
 use http::HeaderMap;
 
 use super::{answer, send};
-use crate::{CatalogService, store::books};
+use crate::{service::Catalog, store::books};
 
 /// One book.
 ///
@@ -19,7 +21,7 @@ use crate::{CatalogService, store::books};
         (status = 404, body = ProblemBody, description = "`not_found`: no such book, or no longer sold"),
     ))]
 pub(crate) async fn get_book(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     ApiPath(id): ApiPath<BookId>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -36,18 +38,18 @@ pub(crate) async fn get_book(
         (status = 404, body = ProblemBody, description = "`not_found`"),
     ))]
 pub(crate) async fn get_book_by_isbn(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     ApiPath(isbn): ApiPath<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let isbn = Isbn13::parse(&isbn).map_err(|error| Problem::validation(vec![FieldError::new("/isbn", error)]))?;
-    let id = books::by_isbn(catalog.0.db.read(), isbn).await?.ok_or_else(|| Problem::not_found("book"))?;
+    let id = books::by_isbn(catalog.db.read(), isbn).await?.ok_or_else(|| Problem::not_found("book"))?;
     read(&catalog, id, &headers).await
 }
 
-async fn read(catalog: &CatalogService, id: BookId, headers: &HeaderMap) -> Result<Response> {
-    let found = catalog.0.cache.book(id, async {
-        let row = books::by_id(catalog.0.db.read(), id).await?.ok_or_else(|| Problem::not_found("book"))?;
+async fn read(catalog: &Arc<Catalog>, id: BookId, headers: &HeaderMap) -> Result<Response> {
+    let found = catalog.cache.book(id, async {
+        let row = books::by_id(catalog.db.read(), id).await?.ok_or_else(|| Problem::not_found("book"))?;
         answer(row.version, &row.into_book()?)
     });
     let (book, lookup) = found.await?;

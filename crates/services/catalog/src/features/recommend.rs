@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{fresh, similar_books::show};
-use crate::{CatalogService, store::shoppers};
+use crate::{service::Catalog, store::shoppers};
 
 /// Books that a customer's taste is taken from at most.
 const SEEDS: usize = 40;
@@ -36,7 +36,7 @@ struct Shown {
         (status = 400, body = ProblemBody, description = "`validation_failed` with field `/limit`"),
     ))]
 pub(crate) async fn recommend(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     caller: Caller,
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Response> {
@@ -48,21 +48,21 @@ pub(crate) async fn recommend(
             return fresh(&Shown { items, basis: RecommendationBasis::Yours }, shown);
         }
     }
-    let ids = shoppers::best_sellers(catalog.0.db.read(), limit as i64).await?;
+    let ids = shoppers::best_sellers(catalog.db.read(), limit as i64).await?;
     let (items, shown) = show(&catalog, &ids).await?;
     if !items.is_empty() {
         return fresh(&Shown { items, basis: RecommendationBasis::Popular }, shown);
     }
-    let ids = shoppers::on_sale(catalog.0.db.read(), limit as i64).await?;
+    let ids = shoppers::on_sale(catalog.db.read(), limit as i64).await?;
     let (items, shown) = show(&catalog, &ids).await?;
     fresh(&Shown { items, basis: RecommendationBasis::Shelf }, shown)
 }
 
 /// Books near to what the customer bought and looked at; none when that is nothing, or there is no index.
-async fn for_customer(catalog: &CatalogService, customer: CustomerId, limit: usize) -> Result<Vec<BookId>> {
-    let db = catalog.0.db.read();
+async fn for_customer(catalog: &Arc<Catalog>, customer: CustomerId, limit: usize) -> Result<Vec<BookId>> {
+    let db = catalog.db.read();
     let (bought, viewed) = futures::try_join!(shoppers::purchases(db, customer), shoppers::views(db, customer))?;
-    if (bought.is_empty() && viewed.is_empty()) || !catalog.0.search.is_whole() {
+    if (bought.is_empty() && viewed.is_empty()) || !catalog.search.is_whole() {
         return Ok(Vec::new());
     }
     let known: HashSet<Uuid> = bought.iter().chain(&viewed).map(|book| book.uuid()).collect();
@@ -75,7 +75,7 @@ async fn for_customer(catalog: &CatalogService, customer: CustomerId, limit: usi
         })
     };
     let seeds: Vec<(Uuid, f32)> = weighed(bought, PURCHASE).chain(weighed(viewed, 1.0)).collect();
-    let found = catalog.0.search.ask(move |index| near(index, &seeds, &known, limit)).await.unwrap_or_default();
+    let found = catalog.search.ask(move |index| near(index, &seeds, &known, limit)).await.unwrap_or_default();
     Ok(found.into_iter().map(BookId::from_uuid).collect())
 }
 

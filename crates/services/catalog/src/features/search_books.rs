@@ -15,7 +15,6 @@ use super::{
     list_books::{BookParams, Listing, present},
 };
 use crate::{
-    CatalogService,
     domain::{
         text::fold,
         understand::{MAX_CHARS, Understood, understand, understand_whole},
@@ -23,8 +22,9 @@ use crate::{
     search::{
         NoMeaning,
         meant::{self, Better, respelt},
-        plan::{self, Mode, PRICES, Wanted},
+        plan::{self, Mode, PRICES, Verdict, Wanted},
     },
+    service::Catalog,
     store::{
         find,
         names::{self, Kind},
@@ -66,7 +66,7 @@ struct Search {
 }
 
 #[derive(Serialize)]
-struct Found {
+struct Item {
     book: Arc<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lang: Option<String>,
@@ -83,7 +83,7 @@ struct Found {
 /// [`SearchResponse`] whose books are JSON already.
 #[derive(Serialize)]
 struct Answer {
-    items: Vec<Found>,
+    items: Vec<Item>,
     next: Option<String>,
     facets: Facets,
     total: i64,
@@ -192,7 +192,7 @@ impl SearchParams {
         (status = 403, body = ProblemBody, description = "`forbidden`: `explain` and `mode` are for staff"),
     ))]
 pub(crate) async fn search_books(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     caller: Caller,
     ApiQuery(params): ApiQuery<SearchParams>,
 ) -> Result<Response> {
@@ -220,11 +220,11 @@ struct Indexed {
 
 /// Asks the index; `None` when it cannot answer.
 async fn from_index(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     search: &Search,
     understood: &Understood,
 ) -> Result<Option<(Answer, Vec<BookId>)>> {
-    if !catalog.0.search.is_whole() {
+    if !catalog.search.is_whole() {
         return Ok(None);
     }
     let Some(filters) = index_filters(catalog, &search.listing.filter).await? else {
@@ -238,21 +238,18 @@ async fn from_index(
     let Some(mut indexed) = ask(catalog, search, &understood, &filters, vector, true).await else { return Ok(None) };
     let did_you_mean = indexed.better.take();
     let mut corrected_to = None;
-    if let Some(Better { text: better, is_clear: true }) = &did_you_mean
-        && !search.exact
-    {
-        understood = respelt(&understood, better);
+    if let Some(text) = did_you_mean.as_ref().and_then(|better| plan::replacement(better, search.exact)) {
+        understood = respelt(&understood, text);
         (vector, degraded) = query_vector(catalog, search, &understood).await;
         let Some(corrected) = ask(catalog, search, &understood, &filters, vector, false).await else { return Ok(None) };
-        (indexed, corrected_to) = (corrected, Some(better.clone()));
+        (indexed, corrected_to) = (corrected, Some(text.to_owned()));
     }
     let Indexed { response, nearest, total, .. } = indexed;
     let ids: Vec<BookId> = response.hits.iter().map(|hit| BookId::from_uuid(hit.id)).collect();
-    let rows = catalog.0.cache.shown(catalog.0.db.read(), &ids).await?;
+    let rows = catalog.cache.shown(catalog.db.read(), &ids).await?;
     let end = search.from + search.listing.limit;
     let more = response.total > end && end + search.listing.limit <= limits::WINDOW;
-    let none = total == 0 && response.sure.is_some();
-    let is_name = plan::is_name(&understood);
+    let Verdict { missing, nearest } = plan::verdict(&understood, &response, total, nearest);
     let wrong_isbn = wrong_isbn(&understood, &response, &rows);
     let answer = Answer {
         next: more.then(|| cursor::encode(&From { sort: search.listing.sort, from: end })),
@@ -260,22 +257,22 @@ async fn from_index(
         total: i64::try_from(total).unwrap_or(i64::MAX),
         did_you_mean: did_you_mean.map(|better| better.text),
         corrected_to,
-        nearest: nearest || (none && !is_name && !response.hits.is_empty()),
-        missing: none && is_name,
+        nearest,
+        missing,
         wrong_isbn,
         degraded,
         took_ms: 0,
         // A book that was taken from sale at this very moment is left out.
-        items: response.hits.into_iter().filter_map(|hit| found(hit, &rows, search.explain)).collect(),
+        items: response.hits.into_iter().filter_map(|hit| item(hit, &rows, search.explain)).collect(),
     };
     Ok(Some((answer, ids)))
 }
 
 /// A query that begins like a question is a title after all when a book is called so: "Looking for Alaska".
-async fn titled(catalog: &CatalogService, understood: &Understood) -> Understood {
+async fn titled(catalog: &Arc<Catalog>, understood: &Understood) -> Understood {
     let Some(whole) = understood.whole.clone() else { return understood.clone() };
     let request = plan::titled(&whole);
-    match catalog.0.search.ask(move |index| Ok(index.search(&request)?.total)).await {
+    match catalog.search.ask(move |index| Ok(index.search(&request)?.total)).await {
         Ok(1..) => {
             Understood { language: understood.language.clone(), years: understood.years, ..understand_whole(&whole) }
         }
@@ -285,14 +282,14 @@ async fn titled(catalog: &CatalogService, understood: &Understood) -> Understood
 
 /// Asks the index once, with a better spelling where one is wanted. `None` when it cannot answer.
 async fn ask(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     search: &Search,
     understood: &Understood,
     filters: &[bookworm_search::Filter],
     vector: Option<Vec<f32>>,
     spell: bool,
 ) -> Option<Indexed> {
-    let (engine, listing) = (&catalog.0.search, &search.listing);
+    let (engine, listing) = (&catalog.search, &search.listing);
     let wanted = Wanted {
         mode: search.mode,
         filters: filters.to_vec(),
@@ -310,7 +307,7 @@ async fn ask(
     let (understood, filters) = (understood.clone(), filters.to_vec());
     let indexed = engine.ask(move |index| {
         let mut response = index.search(&plan::request(&understood, wanted.clone()))?;
-        let better = if spell && response.sure.is_none_or(|sure| sure == 0) {
+        let better = if spell && plan::may_be_misspelt(&response) {
             meant::better_spelling(index, &understood, &filters)?
         } else {
             None
@@ -328,7 +325,7 @@ async fn ask(
             meant::drop_namesakes(&understood, &mut response);
         }
         match vector {
-            Some(vector) if hybrid && response.text_total == 0 => {
+            Some(vector) if hybrid && plan::has_no_words(&response) => {
                 let mut response = index.search(&plan::nearest(vector, filters, floor, offset, limit))?;
                 meant::drop_namesakes(&understood, &mut response);
                 let nearest = !response.hits.is_empty();
@@ -363,8 +360,8 @@ fn wrong_isbn(
 }
 
 /// The query's vector when meaning takes part, and whether it should have but could not.
-async fn query_vector(catalog: &CatalogService, search: &Search, understood: &Understood) -> (Option<Vec<f32>>, bool) {
-    let engine = &catalog.0.search;
+async fn query_vector(catalog: &Arc<Catalog>, search: &Search, understood: &Understood) -> (Option<Vec<f32>>, bool) {
+    let engine = &catalog.search;
     let wanted =
         search.mode != Mode::Text && search.listing.sort == BookSort::Relevance && plan::has_meaning(understood);
     let Some(embedder) = engine.embedder().filter(|_| wanted) else { return (None, false) };
@@ -382,13 +379,10 @@ async fn query_vector(catalog: &CatalogService, search: &Search, understood: &Un
 }
 
 /// The conditions as the index knows them; `None` when no book can meet them.
-async fn index_filters(
-    catalog: &CatalogService,
-    filter: &find::Filter,
-) -> Result<Option<Vec<bookworm_search::Filter>>> {
+async fn index_filters(catalog: &Arc<Catalog>, filter: &find::Filter) -> Result<Option<Vec<bookworm_search::Filter>>> {
     use bookworm_search::Filter;
 
-    let db = catalog.0.db.read();
+    let db = catalog.db.read();
     let mut filters = Vec::new();
     for (field, kind, wanted) in [
         ("author_key", Kind::Author, &filter.author),
@@ -456,7 +450,7 @@ fn lang(book: &RawValue) -> Option<String> {
     serde_json::from_str::<Tagged>(book.get()).ok()?.language
 }
 
-fn found(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Option<Found> {
+fn item(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Option<Item> {
     let book = rows.get(&BookId::from_uuid(hit.id))?.clone();
     let marked = hit.highlights.into_iter().filter(|text| text.pieces.iter().any(|piece| piece.hit));
     let highlights = marked
@@ -482,7 +476,7 @@ fn found(hit: Hit, rows: &HashMap<BookId, Arc<RawValue>>, explain: bool) -> Opti
         reasons: hit.reasons.iter().map(|reason| format!("{}: {:.3}", reason.what, reason.score)).collect(),
     });
     let matched = Matched { text: hit.text.is_some(), meaning: hit.meaning.is_some() };
-    Some(Found {
+    Some(Item {
         lang: lang(&book),
         book,
         score: f64::from(hit.score),
@@ -514,7 +508,7 @@ impl Answer {
 /// The database's simple match: every word must begin a word of title, author or ISBN. Titles that begin with the query
 /// come first, then titles that have every word.
 async fn from_database(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     search: &Search,
     understood: &Understood,
 ) -> Result<(Answer, Vec<BookId>)> {
@@ -539,7 +533,7 @@ async fn from_database(
         filter.words = None;
     }
     let searching = filter.words.is_some();
-    let db = catalog.0.db.read();
+    let db = catalog.db.read();
     let through = search.from + listing.limit;
     let (rows, (total, facets)) = if search.from >= NUMBERED {
         (Vec::new(), (0, Facets::default()))
@@ -556,7 +550,7 @@ async fn from_database(
         books.push(BookId::from_uuid(row.book.id));
         let book =
             serde_json::value::to_raw_value(&row.book.into_book()?).map_err(|error| Problem::internal(&error))?;
-        items.push(Found {
+        items.push(Item {
             lang: lang(&book),
             book: Arc::from(book),
             score,

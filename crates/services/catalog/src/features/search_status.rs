@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_contracts::rest::catalog::{MeaningState, SearchStatus};
 use bookworm_http::{ApiJson, Result, auth::StaffOnly};
 
-use crate::{CatalogService, store::books};
+use crate::{service::Catalog, store::books};
 
 /// How the search is: how many books it finds by their words and by their meaning, and what is wrong.
 #[utoipa::path(get, path = "/admin/search", tag = "operations",
@@ -11,12 +13,9 @@ use crate::{CatalogService, store::books};
     ),
     security(("bearer" = ["staff"]))
 )]
-pub(crate) async fn search_status(
-    State(catalog): State<CatalogService>,
-    _: StaffOnly,
-) -> Result<ApiJson<SearchStatus>> {
-    let search = &catalog.0.search;
-    let books = books::count(catalog.0.db.read()).await?;
+pub(crate) async fn search_status(State(catalog): State<Arc<Catalog>>, _: StaffOnly) -> Result<ApiJson<SearchStatus>> {
+    let search = &catalog.search;
+    let books = books::count(catalog.db.read()).await?;
     let stats = search.index().map(|index| (index.stats(), index.model()));
     let (stats, kept_model) = stats.unwrap_or_default();
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

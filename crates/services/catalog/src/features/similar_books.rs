@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::fresh;
-use crate::{CatalogService, store::find};
+use crate::{service::Catalog, store::find};
 
 /// A list of books that are JSON already.
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ pub(super) struct Shown {
         (status = 404, body = ProblemBody, description = "`not_found`"),
     ))]
 pub(crate) async fn similar_books(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     ApiPath(id): ApiPath<BookId>,
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Response> {
@@ -36,25 +36,25 @@ pub(crate) async fn similar_books(
     if show(&catalog, &[id]).await?.0.is_empty() {
         return Err(Problem::not_found("book"));
     }
-    let search = &catalog.0.search;
+    let search = &catalog.search;
     let like = if search.is_whole() {
         let find = async {
             let like = search.ask(move |index| index.more_like(id.uuid(), limit, &[])).await.unwrap_or_default();
             like.into_iter().map(|book| BookId::from_uuid(book.id)).collect()
         };
-        catalog.0.cache.alike(id, limit, find).await
+        catalog.cache.alike(id, limit, find).await
     } else {
         Arc::default()
     };
     let ids =
-        if like.is_empty() { find::similar(catalog.0.db.read(), id.uuid(), limit as i64).await?.into() } else { like };
+        if like.is_empty() { find::similar(catalog.db.read(), id.uuid(), limit as i64).await?.into() } else { like };
     let (items, shown) = show(&catalog, &ids).await?;
     fresh(&Shown { items, next: None }, shown.into_iter().chain([id]))
 }
 
 /// These books as JSON, in this order, as far as they are on sale.
-pub(super) async fn show(catalog: &CatalogService, ids: &[BookId]) -> Result<(Vec<Arc<RawValue>>, Vec<BookId>)> {
-    let rows = catalog.0.cache.shown(catalog.0.db.read(), ids).await?;
+pub(super) async fn show(catalog: &Arc<Catalog>, ids: &[BookId]) -> Result<(Vec<Arc<RawValue>>, Vec<BookId>)> {
+    let rows = catalog.cache.shown(catalog.db.read(), ids).await?;
     let on_sale = ids.iter().filter_map(|id| Some((rows.get(id)?.clone(), *id)));
     Ok(on_sale.unzip())
 }

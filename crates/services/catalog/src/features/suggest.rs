@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::catalog::{AuthorRef, Suggestion, SuggestionKind, Suggestions};
 use bookworm_http::{ApiQuery, ProblemBody, Result, Validator};
@@ -8,9 +10,9 @@ use uuid::Uuid;
 
 use super::fresh;
 use crate::{
-    CatalogService,
     domain::text::{sort_key, title_key},
     search::{AUTHOR, SUBJECT, TITLE},
+    service::Catalog,
     store::{
         find,
         names::{self, After, Kind},
@@ -43,7 +45,7 @@ pub(crate) struct SuggestParams {
         (status = 400, body = ProblemBody, description = "`validation_failed` with field `/q`"),
     ))]
 pub(crate) async fn suggest(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     ApiQuery(params): ApiQuery<SuggestParams>,
 ) -> Result<Response> {
     let query = params.q.unwrap_or_default();
@@ -54,7 +56,7 @@ pub(crate) async fn suggest(
     if prefix.is_empty() {
         return fresh(&Suggestions { items: Vec::new() }, []);
     }
-    let search = &catalog.0.search;
+    let search = &catalog.search;
     let proposed =
         if search.is_whole() { search.ask(move |index| Ok(propose(index, &query))).await.ok() } else { None };
     let mut items = match proposed {
@@ -119,7 +121,7 @@ fn suggestion(text: String, kind: SuggestionKind, id: Uuid) -> Suggestion {
 }
 
 /// Gives titles what is shown with them; a book that was taken from sale at this very moment is left out.
-async fn show(catalog: &CatalogService, items: &mut Vec<Suggestion>) -> Result<()> {
+async fn show(catalog: &Arc<Catalog>, items: &mut Vec<Suggestion>) -> Result<()> {
     #[derive(Deserialize)]
     struct Shown {
         title: String,
@@ -130,7 +132,7 @@ async fn show(catalog: &CatalogService, items: &mut Vec<Suggestion>) -> Result<(
     }
     let books = items.iter().filter(|item| item.kind == SuggestionKind::Title).map(|item| BookId::from_uuid(item.id));
     let books: Vec<BookId> = books.collect();
-    let rows = catalog.0.cache.shown(catalog.0.db.read(), &books).await?;
+    let rows = catalog.cache.shown(catalog.db.read(), &books).await?;
     items.retain_mut(|item| {
         if item.kind != SuggestionKind::Title {
             return true;
@@ -146,8 +148,8 @@ async fn show(catalog: &CatalogService, items: &mut Vec<Suggestion>) -> Result<(
 }
 
 /// From the database, when there is no index.
-async fn simple(catalog: &CatalogService, prefix: &str) -> Result<Vec<Suggestion>> {
-    let db = catalog.0.db.read();
+async fn simple(catalog: &Arc<Catalog>, prefix: &str) -> Result<Vec<Suggestion>> {
+    let db = catalog.db.read();
     let mut items = Vec::new();
     for (kind, shown) in [(Kind::Subject, SuggestionKind::Subject), (Kind::Author, SuggestionKind::Author)] {
         let rows = names::list(db, kind, prefix, &After::Books(None), NAMES as i64).await?;

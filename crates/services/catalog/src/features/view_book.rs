@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use bookworm_http::{ApiPath, Problem, ProblemBody, Result, auth::Signed};
 use bookworm_kernel::BookId;
 use http::StatusCode;
 
 use crate::{
-    CatalogService,
+    service::Catalog,
     store::{books, shoppers},
 };
 
@@ -19,12 +21,12 @@ use crate::{
     security(("bearer" = []))
 )]
 pub(crate) async fn view_book(
-    State(catalog): State<CatalogService>,
+    State(catalog): State<Arc<Catalog>>,
     Signed(customer): Signed,
     ApiPath(id): ApiPath<BookId>,
 ) -> Result<StatusCode> {
-    let (now, customer) = (catalog.0.clock.now(), customer.id);
-    let noted = catalog.0.db.transact::<_, Problem, _>(move |tx| {
+    let (now, customer) = (catalog.clock.now(), customer.id);
+    let noted = catalog.db.transact::<_, Problem, _>(move |tx| {
         Box::pin(async move {
             if !books::is_on_sale(tx, id).await? {
                 return Err(Problem::not_found("book"));

@@ -8,7 +8,7 @@ use bookworm_kernel::{BookId, Cause, Isbn13};
 
 use super::{Job, record::Entry, report::Note};
 use crate::{
-    CatalogService,
+    service::Catalog,
     store::{
         books::{self, Imported, Names, Placed},
         imports,
@@ -38,24 +38,24 @@ impl Written {
 /// Writes a batch in one unit of work. Returns the names it knows then; none when it failed. A job's lease is renewed
 /// first, and how far it is stored last: `None`, with nothing written, when it has lost its lease.
 pub(super) async fn write(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     entries: Arc<Vec<Entry>>,
     names: Names,
     job: Option<Job>,
 ) -> (Result<Option<Written>, DbError>, Names) {
-    let kept = Arc::new(Mutex::new(Names::default()));
-    let (service, keep) = (catalog.clone(), kept.clone());
-    let outcome = catalog.0.db.transact(move |tx| {
+    let cached = Arc::new(Mutex::new(Names::default()));
+    let (service, store) = (catalog.clone(), cached.clone());
+    let outcome = catalog.db.transact(move |tx| {
         Box::pin(async move {
             let mut names = names;
             if let Some(job) = &job {
-                let until = service.0.clock.now().plus(job.renewal);
+                let until = service.clock.now().plus(job.renewal);
                 if !imports::renew(tx, job.id, job.lease, until).await? {
                     return Ok(None);
                 }
             }
             let written = write_in(&service, tx, &entries, &mut names).await?;
-            *keep.lock().unwrap_or_else(PoisonError::into_inner) = names;
+            *store.lock().unwrap_or_else(PoisonError::into_inner) = names;
             if let Some(Job { id, mut totals, .. }) = job {
                 totals.add(&written);
                 imports::checkpoint(tx, id, &totals).await?;
@@ -64,7 +64,7 @@ pub(super) async fn write(
         })
     });
     let outcome = outcome.await;
-    let names = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+    let names = std::mem::take(&mut *cached.lock().unwrap_or_else(PoisonError::into_inner));
     let names = if outcome.is_ok() { names } else { Names::default() };
     (outcome, names)
 }
@@ -117,8 +117,8 @@ pub(super) struct Seen {
 }
 
 /// What writing a batch would do.
-pub(super) async fn foresee(catalog: &CatalogService, entries: &[Entry], seen: &mut Seen) -> Result<Written, DbError> {
-    let db = catalog.0.db.read();
+pub(super) async fn foresee(catalog: &Arc<Catalog>, entries: &[Entry], seen: &mut Seen) -> Result<Written, DbError> {
+    let db = catalog.db.read();
     let mut written = Written::default();
     let entries = distinct(entries, &mut written);
     let stored = stored(db, &entries).await?;
@@ -147,8 +147,8 @@ async fn stored(db: &impl Sql, entries: &[&Entry]) -> Result<HashMap<String, Imp
     books::imported(db, &keys).await
 }
 
-async fn write_in(catalog: &CatalogService, tx: &Tx, entries: &[Entry], names: &mut Names) -> Result<Written, DbError> {
-    let now = catalog.0.clock.now();
+async fn write_in(catalog: &Arc<Catalog>, tx: &Tx, entries: &[Entry], names: &mut Names) -> Result<Written, DbError> {
+    let now = catalog.clock.now();
     let mut written = Written::default();
     let entries = distinct(entries, &mut written);
     let stored = stored(tx, &entries).await?;
@@ -192,12 +192,12 @@ async fn write_in(catalog: &CatalogService, tx: &Tx, entries: &[Entry], names: &
     if !updates.is_empty() && !books::update(tx, &updates, now).await? {
         return Err(DbError::Busy);
     }
-    books::create(tx, &new, catalog.0.currency, now).await?;
+    books::create(tx, &new, catalog.currency, now).await?;
     let cause = Cause::start();
     let touched: Vec<(BookId, i64)> =
         new.iter().map(|(book, _)| book).chain(&changed).map(|book| (book.id, book.version)).collect();
     for (id, version) in &touched {
-        catalog.tell_changed(tx, &cause, *id, *version, false).await?;
+        catalog.publish_changed(tx, &cause, *id, *version, false).await?;
     }
     let distinct: HashSet<BookId> = touched.iter().map(|(id, _)| *id).collect();
     debug_assert_eq!(distinct.len(), touched.len(), "each book is written once");

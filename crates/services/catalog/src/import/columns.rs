@@ -700,7 +700,7 @@ impl Columns {
         self.targets.iter().flatten().count()
     }
 
-    /// Keeps a value as an example of its column.
+    /// Takes a value as an example of its column.
     pub(super) fn show(&mut self, place: usize, value: &str) {
         if let Some(example) = self.examples.get_mut(place)
             && example.is_none()

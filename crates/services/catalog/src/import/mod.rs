@@ -11,7 +11,7 @@
 //! is not for sale. A book that staff took from sale stays so.
 //!
 //! The shop may run meanwhile, also in another process: every batch is one unit of work like any other, and answers that
-//! the other process keeps in memory expire within a second.
+//! the other process caches expire within a second.
 
 mod batch;
 mod columns;
@@ -50,18 +50,18 @@ pub use self::{
     report::{Note, Plan, Reject},
     source::Source,
 };
-use crate::{CatalogService, store::books::Names};
+use crate::{service::Catalog, store::books::Names};
 
 /// Records written together.
 const BATCH: usize = 500;
 /// Batches read ahead.
 const AHEAD: usize = 2;
-/// Names kept to spare looking them up again; when there are more, all are forgotten.
+/// Names cached to spare looking them up again; when there are more, all are dropped.
 const KNOWN_NAMES: usize = 200_000;
 /// How often a batch that met somebody else's change is tried.
 const ATTEMPTS: u32 = 5;
 /// Notes and rejected records that a report repeats. All of them are in its files.
-const TOLD: usize = 50;
+const REPORTED: usize = 50;
 /// Adjustments made while writing that an import stores to resume.
 const NOTED: usize = 200;
 /// Books that a report shows as they were understood.
@@ -223,26 +223,14 @@ pub(crate) enum Mode {
     Resumable(Job),
 }
 
-/// Imports a file, or finds out what an import would do when `dry_run`. Every rejected record and every adjustment goes to
-/// `papers`. `progress` is called after each batch.
+/// Imports a file, or finds out what an import would do. Every rejected record and every adjustment goes to `papers`.
+/// `progress` is called after each batch. A resumable import skips the records that its totals say are written, and ends
+/// with [`ImportError::Stopped`] before it writes anything once its lease is lost.
 ///
 /// # Errors
 /// [`ImportError`] when the import as a whole cannot go on; never for a single record.
-pub async fn run(
-    catalog: &CatalogService,
-    source: &Source,
-    options: &Options,
-    dry_run: bool,
-    papers: &mut Papers,
-    progress: impl FnMut(Progress) + Send,
-) -> Result<Report, ImportError> {
-    run_as(catalog, source, options, if dry_run { Mode::Dry } else { Mode::Write }, papers, progress).await
-}
-
-/// As [`run`]. A resumable import skips the records that its totals say are written, and ends with
-/// [`ImportError::Stopped`] before it writes anything once its lease is lost.
-pub(crate) async fn run_as(
-    catalog: &CatalogService,
+pub(crate) async fn run(
+    catalog: &Arc<Catalog>,
     source: &Source,
     options: &Options,
     mut mode: Mode,
@@ -254,8 +242,7 @@ pub(crate) async fn run_as(
     let total_bytes = source.size().map_err(ImportError::Read)?;
     let read_bytes = Arc::new(AtomicU64::new(0));
     let (batches, mut incoming) = tokio::sync::mpsc::channel::<Vec<Item>>(AHEAD);
-    let (source, options, currency, counted) =
-        (source.clone(), options.clone(), catalog.0.currency, read_bytes.clone());
+    let (source, options, currency, counted) = (source.clone(), options.clone(), catalog.currency, read_bytes.clone());
     let reading = tokio::task::spawn_blocking(move || {
         let mut reader = Reader::open(&source, &options, currency, &counted)?;
         let mut batch = Vec::with_capacity(BATCH);
@@ -284,7 +271,7 @@ pub(crate) async fn run_as(
         (report.added, report.changed, report.unchanged) = (totals.added, totals.changed, totals.unchanged);
         (report.not_for_sale, report.without_stock) = (totals.not_for_sale, totals.without_stock);
         report.adjusted = totals.adjusted - totals.notes.len() as u64;
-        tell(&mut report, papers, totals.notes.clone())?;
+        add_notes(&mut report, papers, totals.notes.clone())?;
     }
     while let Some(items) = incoming.recv().await {
         report.records += items.len() as u64;
@@ -295,7 +282,7 @@ pub(crate) async fn run_as(
                 Item::Rejected(reject) => {
                     report.rejected += 1;
                     papers.reject(&reject).map_err(ImportError::Report)?;
-                    if report.rejects.len() < TOLD {
+                    if report.rejects.len() < REPORTED {
                         report.rejects.push(*reject);
                     }
                 }
@@ -325,7 +312,7 @@ pub(crate) async fn run_as(
         report.without_stock += written.without_stock;
         notes.extend(written.notes);
         notes.sort_by_key(|note| note.line);
-        tell(&mut report, papers, notes)?;
+        add_notes(&mut report, papers, notes)?;
         progress(Progress { done: report.records, total_bytes, read_bytes: read_now, rejected: report.rejected });
     }
     papers.finish().map_err(ImportError::Report)?;
@@ -364,26 +351,26 @@ impl Totals {
 }
 
 /// Writes notes down, and repeats the first of them.
-fn tell(report: &mut Report, papers: &mut Papers, notes: Vec<Note>) -> Result<(), ImportError> {
+fn add_notes(report: &mut Report, papers: &mut Papers, notes: Vec<Note>) -> Result<(), ImportError> {
     for note in notes {
         report.adjusted += 1;
         papers.note(&note).map_err(ImportError::Report)?;
-        if report.notes.len() < TOLD {
+        if report.notes.len() < REPORTED {
             report.notes.push(note);
         }
     }
     Ok(())
 }
 
-/// Keeps the first books as examples.
-fn show(report: &mut Report, entries: &[Entry], catalog: &CatalogService) {
+/// Takes the first books as examples.
+fn show(report: &mut Report, entries: &[Entry], catalog: &Arc<Catalog>) {
     for entry in entries.iter().take(SAMPLES - report.samples.len().min(SAMPLES)) {
         report.samples.push(Sample {
             line: entry.line,
             title: entry.draft.title.clone(),
             authors: entry.draft.authors.clone(),
             isbn13: entry.draft.isbn13.map(|isbn| isbn.to_string()),
-            price: entry.draft.for_sale.then(|| Money::new(entry.draft.price, catalog.0.currency)),
+            price: entry.draft.for_sale.then(|| Money::new(entry.draft.price, catalog.currency)),
             stock: entry.stock,
             language: entry.draft.language.clone(),
         });
@@ -392,7 +379,7 @@ fn show(report: &mut Report, entries: &[Entry], catalog: &CatalogService) {
 
 /// Writes one batch; again when somebody else changed the same at the same moment.
 async fn write(
-    catalog: &CatalogService,
+    catalog: &Arc<Catalog>,
     entries: Vec<Entry>,
     names: &mut Names,
     job: Option<Job>,

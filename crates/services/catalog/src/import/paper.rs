@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::report::{Note, Reject};
 
-/// The most bytes of a report that is kept in memory.
+/// The most bytes of a report that stays in memory.
 const MOST: usize = 4 * 1024 * 1024;
 /// First line of a report.
 const HEADER: [&str; 5] = ["line", "what", "column", "value", "message"];
@@ -60,7 +60,7 @@ impl Papers {
         Self { rejects: None, report: Paper::Memory { text: Vec::new(), full: false } }
     }
 
-    /// The report that was kept in memory; empty when there is nothing to say.
+    /// The report that stayed in memory; empty when there is nothing to say.
     #[must_use]
     pub fn into_report(self) -> String {
         match self.report {

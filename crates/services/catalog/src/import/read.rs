@@ -47,8 +47,8 @@ pub(super) struct Reader {
     format: String,
     encoding: String,
     /// The record before, while rows that belong to it may follow.
-    held: Option<Record>,
-    /// A rejected row that was met while another record was held.
+    pending: Option<Record>,
+    /// A rejected row that was met while another record was pending.
     waiting: Option<Box<Reject>>,
     opened: bool,
     mapping: Mapping,
@@ -95,7 +95,7 @@ impl Reader {
             reading,
             format: String::new(),
             encoding,
-            held: None,
+            pending: None,
             waiting: None,
             opened: false,
             mapping: options.mapping.clone(),
@@ -230,28 +230,28 @@ impl Reader {
                 return Ok(Some(Item::Rejected(reject)));
             }
             let record = match self.read()? {
-                None => return Ok(self.held.take().map(|record| self.finish(&record))),
+                None => return Ok(self.pending.take().map(|record| self.finish(&record))),
                 Some(Err(reject)) => {
-                    let Some(held) = self.held.take() else { return Ok(Some(Item::Rejected(reject))) };
+                    let Some(pending) = self.pending.take() else { return Ok(Some(Item::Rejected(reject))) };
                     self.waiting = Some(reject);
-                    return Ok(Some(self.finish(&held)));
+                    return Ok(Some(self.finish(&pending)));
                 }
                 Some(Ok(record)) => record,
             };
             if !self.may_continue() {
                 return Ok(Some(self.finish(&record)));
             }
-            let Some(mut held) = self.held.take() else {
-                self.held = Some(record);
+            let Some(mut pending) = self.pending.take() else {
+                self.pending = Some(record);
                 continue;
             };
-            if self.continues(&held, &record) {
-                self.join(&mut held, &record);
-                self.held = Some(held);
+            if self.continues(&pending, &record) {
+                self.join(&mut pending, &record);
+                self.pending = Some(pending);
                 continue;
             }
-            self.held = Some(record);
-            return Ok(Some(self.finish(&held)));
+            self.pending = Some(record);
+            return Ok(Some(self.finish(&pending)));
         }
     }
 
@@ -261,12 +261,12 @@ impl Reader {
     }
 
     /// Whether a row belongs to the record before it.
-    fn continues(&self, held: &Record, record: &Record) -> bool {
+    fn continues(&self, pending: &Record, record: &Record) -> bool {
         let blank = |place: Option<usize>| place.is_none_or(|place| record.is_blank(place));
         match self.columns.program {
             Some(Program::Shopify) => {
                 let handle = self.columns.of_field(Field::SourceId).first().copied();
-                let same = handle.is_some_and(|place| record.text(place) == held.text(place));
+                let same = handle.is_some_and(|place| record.text(place) == pending.text(place));
                 same && blank(self.columns.of_field(Field::Title).first().copied())
             }
             Some(Program::WooCommerce) => {
@@ -277,20 +277,20 @@ impl Reader {
         }
     }
 
-    /// Another picture or variant of the product in `held`.
-    fn join(&self, held: &mut Record, record: &Record) {
+    /// Another picture or variant of the product in `pending`.
+    fn join(&self, pending: &mut Record, record: &Record) {
         let price = self.columns.of_field(Field::Price).into_iter().find(|place| !record.is_blank(*place));
         if let Some(place) = price {
             let value = record.text(place);
-            let first = held.text(place);
-            if !first.is_empty() && first != value && held.notes.len() < 100 {
+            let first = pending.text(place);
+            if !first.is_empty() && first != value && pending.notes.len() < 100 {
                 let column = self.columns.names.get(place).cloned();
                 let message =
                     "another variant of the book above; a book has one price here, so the variant is left out";
-                held.notes.push(Note::new(record.line, column, &value, message));
+                pending.notes.push(Note::new(record.line, column, &value, message));
             }
         }
-        held.fill(record);
+        pending.fill(record);
     }
 
     fn finish(&mut self, record: &Record) -> Item {

@@ -57,7 +57,7 @@ pub(super) struct Reading {
 
 /// A value of a record with the column it is from.
 #[derive(Debug, Clone)]
-struct Found {
+struct CellValue {
     place: usize,
     text: String,
     /// An element of a JSON array: a whole name.
@@ -65,13 +65,13 @@ struct Found {
 }
 
 impl Record {
-    fn values(&self, place: usize) -> Vec<Found> {
+    fn values(&self, place: usize) -> Vec<CellValue> {
         let Some((_, cell)) = self.cells.iter().find(|(known, _)| *known == place) else { return Vec::new() };
         let mut all = Vec::new();
         match cell {
-            Cell::Text(text) => all.push(Found { place, text: values::clean(text), element: false }),
+            Cell::Text(text) => all.push(CellValue { place, text: values::clean(text), element: false }),
             Cell::Json(value) => flatten(value, &mut |text, element| {
-                all.push(Found { place, text: values::clean(text), element });
+                all.push(CellValue { place, text: values::clean(text), element });
             }),
         }
         all.retain(|found| !found.text.is_empty());
@@ -132,19 +132,19 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     /// Every value of a field, those of the column that counts first before the others.
-    fn all(&self, field: Field) -> Vec<Found> {
-        let mut all: Vec<Found> =
+    fn all(&self, field: Field) -> Vec<CellValue> {
+        let mut all: Vec<CellValue> =
             self.columns.of_field(field).into_iter().flat_map(|place| self.record.values(place)).collect();
         all.extend(self.attributes(field));
         all
     }
 
-    fn first(&self, field: Field) -> Option<Found> {
+    fn first(&self, field: Field) -> Option<CellValue> {
         self.all(field).into_iter().next()
     }
 
     /// WooCommerce keeps authors and publishers in attributes: a column with the name, and one with the value.
-    fn attributes(&self, field: Field) -> Vec<Found> {
+    fn attributes(&self, field: Field) -> Vec<CellValue> {
         if self.columns.program != Some(Program::WooCommerce) {
             return Vec::new();
         }
@@ -159,12 +159,12 @@ impl Maker<'_> {
         self.columns.names.get(place).cloned().unwrap_or_default()
     }
 
-    fn note(&mut self, found: &Found, message: impl Into<String>) {
+    fn note(&mut self, found: &CellValue, message: impl Into<String>) {
         let column = Some(self.name(found.place));
         self.notes.push(Note::new(self.record.line, column, &found.text, message));
     }
 
-    fn reject(&self, found: Option<&Found>, field: Field, message: impl Into<String>) -> Reject {
+    fn reject(&self, found: Option<&CellValue>, field: Field, message: impl Into<String>) -> Reject {
         let column = found.map_or_else(|| field.name().to_owned(), |found| self.name(found.place));
         let value = found.map(|found| found.text.as_str()).unwrap_or_default();
         Reject::new(self.record.line, Some(column), value, message, &self.record.text)
@@ -178,7 +178,7 @@ impl Maker<'_> {
         if length > most {
             self.note(
                 &found,
-                format!("has {length} characters; at most {most} are kept for a {}; left out", field.name()),
+                format!("has {length} characters; at most {most} are stored for a {}; left out", field.name()),
             );
             return None;
         }
@@ -186,8 +186,8 @@ impl Maker<'_> {
     }
 
     /// The names of a list, each once; those that are too long or too many are left out.
-    fn names(&mut self, fields: &[Field], most: usize, split: impl Fn(&Found) -> Vec<String>) -> Vec<String> {
-        let found: Vec<Found> = fields.iter().flat_map(|field| self.all(*field)).collect();
+    fn names(&mut self, fields: &[Field], most: usize, split: impl Fn(&CellValue) -> Vec<String>) -> Vec<String> {
+        let found: Vec<CellValue> = fields.iter().flat_map(|field| self.all(*field)).collect();
         let mut names = Vec::new();
         for one in &found {
             for name in split(one) {
@@ -282,8 +282,8 @@ pub(super) fn check(record: &Record, columns: &Columns, reading: Reading) -> Res
         list_price,
         for_sale: price.is_some() && hidden.is_none(),
     };
-    let said = serde_json::to_vec(&(&draft, rating));
-    let said = said.map_err(|error| Box::new(make.reject(None, Field::Title, error.to_string())))?;
+    let content = serde_json::to_vec(&(&draft, rating));
+    let content = content.map_err(|error| Box::new(make.reject(None, Field::Title, error.to_string())))?;
     Ok(Entry {
         line: record.line,
         source_id,
@@ -291,7 +291,7 @@ pub(super) fn check(record: &Record, columns: &Columns, reading: Reading) -> Res
         priced: price.is_some(),
         rating,
         stock,
-        hash: Sha256::digest(said).to_vec(),
+        hash: Sha256::digest(content).to_vec(),
         notes: make.notes,
     })
 }
@@ -302,7 +302,7 @@ fn title(make: &Maker<'_>, program: Option<Program>) -> Result<(String, Option<S
         let (_, cell) = make.record.cells.iter().find(|(known, _)| *known == place)?;
         match cell {
             Cell::Json(Value::Object(_) | Value::Array(_) | Value::Bool(_)) => {
-                Some(Err(Found { place, text: make.record.text(place), element: false }))
+                Some(Err(CellValue { place, text: make.record.text(place), element: false }))
             }
             _ => make.record.values(place).into_iter().next().map(Ok),
         }
@@ -407,7 +407,7 @@ fn authors(make: &mut Maker<'_>, program: Option<Program>) -> Vec<String> {
 const SHELVES: [&str; 8] =
     ["read", "to-read", "currently-reading", "owned", "favorites", "favourites", "wishlist", "did-not-finish"];
 
-fn subjects(found: &Found, program: Option<Program>) -> Vec<String> {
+fn subjects(found: &CellValue, program: Option<Program>) -> Vec<String> {
     match program {
         _ if found.element => vec![found.text.clone()],
         Some(Program::Goodreads) => {
@@ -516,9 +516,9 @@ fn prices(make: &mut Maker<'_>, reading: Reading) -> Result<(Option<i64>, Option
     Ok((price, before))
 }
 
-type Amount = Option<(i64, Found)>;
+type Amount = Option<(i64, CellValue)>;
 
-fn amount(make: &Maker<'_>, field: Field, reading: Reading) -> Result<Amount, (Found, String)> {
+fn amount(make: &Maker<'_>, field: Field, reading: Reading) -> Result<Amount, (CellValue, String)> {
     let Some((place, cell)) = make.columns.of_field(field).into_iter().find_map(|place| {
         let (_, cell) = make.record.cells.iter().find(|(known, _)| *known == place)?;
         (!make.record.is_blank(place)).then_some((place, cell))
@@ -527,7 +527,7 @@ fn amount(make: &Maker<'_>, field: Field, reading: Reading) -> Result<Amount, (F
     };
     let currency = reading.currency;
     let sample = currency.sample();
-    let found = |text: String| Found { place, text, element: false };
+    let found = |text: String| CellValue { place, text, element: false };
     let amount = match cell {
         Cell::Json(Value::Number(number)) => {
             let found = found(number.to_string());

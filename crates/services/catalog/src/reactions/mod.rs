@@ -1,9 +1,11 @@
-//! What the catalogue does when others ask or tell.
+//! What the catalogue does when others send commands or publish events.
 
 mod order_completed;
 mod order_confirmed;
 mod release_stock;
 mod reserve_stock;
+
+use std::sync::Arc;
 
 use bookworm_contracts::{
     commands::{ReleaseStock, ReserveStock},
@@ -11,9 +13,9 @@ use bookworm_contracts::{
 };
 use bookworm_messaging::Consumer;
 
-use crate::CatalogService;
+use crate::service::Catalog;
 
-pub(crate) fn consumers(catalog: &CatalogService) -> Vec<Consumer> {
+pub(crate) fn consumers(catalog: &Arc<Catalog>) -> Vec<Consumer> {
     let (reserve, release, complete, confirm) = (catalog.clone(), catalog.clone(), catalog.clone(), catalog.clone());
     vec![
         Consumer::new("catalog.stock")

@@ -1,17 +1,19 @@
+use std::sync::Arc;
+
 use bookworm_contracts::events::{catalog::InventoryUpdated, ordering::OrderCompleted};
 use bookworm_messaging::{Reaction, ReactionError, Received};
 
 use crate::{
-    CatalogService,
+    service::Catalog,
     store::stock::{self, Committed},
 };
 
 /// The customer has the books: they leave the stock, and everybody hears how many are left.
-pub(crate) async fn react(catalog: CatalogService, message: Received<OrderCompleted>) -> Reaction {
+pub(crate) async fn react(catalog: Arc<Catalog>, message: Received<OrderCompleted>) -> Reaction {
     let (service, cause, order_id) = (catalog.clone(), message.cause, message.body.order.order_id);
-    let done = message.once(&catalog.0.db, move |tx| {
+    let done = message.once(&catalog.db, move |tx| {
         Box::pin(async move {
-            match stock::commit(tx, order_id, service.0.clock.now()).await? {
+            match stock::commit(tx, order_id, service.clock.now()).await? {
                 Committed::Now(books) => {
                     for (book_id, left) in &books {
                         let updated = InventoryUpdated {
@@ -20,7 +22,7 @@ pub(crate) async fn react(catalog: CatalogService, message: Received<OrderComple
                             reserved: left.reserved,
                             order_id: Some(order_id),
                         };
-                        service.0.outbox.put(tx, &cause, &updated).await?;
+                        service.outbox.put(tx, &cause, &updated).await?;
                     }
                     service.changed_with(tx, books.into_iter().map(|(book, _)| book).collect());
                     Ok(())

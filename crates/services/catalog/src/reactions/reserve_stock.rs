@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bookworm_contracts::{
     commands::ReserveStock,
     events::catalog::{StockRejected, StockReserved},
@@ -5,24 +7,24 @@ use bookworm_contracts::{
 use bookworm_messaging::{Reaction, ReactionError, Received};
 
 use crate::{
-    CatalogService,
+    service::Catalog,
     store::stock::{self, Outcome},
 };
 
 /// Holds the copies of an order, all or none, and says so.
-pub(crate) async fn react(catalog: CatalogService, message: Received<ReserveStock>) -> Reaction {
+pub(crate) async fn react(catalog: Arc<Catalog>, message: Received<ReserveStock>) -> Reaction {
     let (service, cause, command) = (catalog.clone(), message.cause, message.body.clone());
-    let done = message.once(&catalog.0.db, move |tx| {
+    let done = message.once(&catalog.db, move |tx| {
         Box::pin(async move {
             let order_id = command.order_id;
-            match stock::reserve(tx, order_id, &command.lines, service.0.clock.now()).await? {
-                Outcome::Held(sold_out) => {
-                    service.0.outbox.put(tx, &cause, &StockReserved { order_id }).await?;
+            match stock::reserve(tx, order_id, &command.lines, service.clock.now()).await? {
+                Outcome::Reserved(sold_out) => {
+                    service.outbox.put(tx, &cause, &StockReserved { order_id }).await?;
                     service.changed_with(tx, command.lines.iter().map(|line| line.book_id).collect());
                     service.search_changed(tx, &sold_out).await?;
                 }
                 Outcome::Refused(short) => {
-                    service.0.outbox.put(tx, &cause, &StockRejected { order_id, short }).await?;
+                    service.outbox.put(tx, &cause, &StockRejected { order_id, short }).await?;
                 }
             }
             Ok::<_, ReactionError>(())

@@ -18,10 +18,10 @@ use bookworm_resilience::{Deadline, State};
 use moka::future::Cache;
 use tonic::Code;
 
-/// How many queries' vectors are kept: whoever turns the page asks for the same again.
+/// How many queries' vectors are cached: whoever turns the page asks for the same again.
 const QUERIES: u64 = 2_000;
 /// How long.
-const KEEP: Duration = Duration::from_secs(600);
+const CACHED_FOR: Duration = Duration::from_secs(600);
 
 /// Why there is no vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Embedder {
         Self {
             models,
             query_timeout: Duration::from_millis(settings.meaning_timeout_ms),
-            known: Cache::builder().max_capacity(QUERIES).time_to_live(KEEP).build(),
+            known: Cache::builder().max_capacity(QUERIES).time_to_live(CACHED_FOR).build(),
             state: AtomicU8::new(UNKNOWN),
         }
     }

@@ -7,11 +7,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use bookworm_contracts::{events::catalog::SearchIndexUpdated, rest::catalog::AuthorRef};
+use bookworm_contracts::events::catalog::SearchIndexUpdated;
 use bookworm_db::{DbError, Sql};
 use bookworm_kernel::{BookId, Cause};
 use bookworm_search::{Batch, Index, Opened, Options, SearchError};
@@ -24,13 +25,13 @@ use super::{
     schema::{Facts, schema},
 };
 use crate::{
-    CatalogService,
     domain::text::fold,
+    service::Catalog,
     store::{
         books::{self, BookRow},
         feed::{self, Feed},
         names::{self, Kind},
-        synonyms,
+        stored, synonyms,
     },
 };
 
@@ -44,8 +45,8 @@ const MANY: i64 = 5_000;
 const COMMIT: usize = 10_000;
 /// The most books that are named in a message.
 const NAMED: usize = 500;
-/// How long changes are kept for an index that comes back from a backup.
-const KEEP: Duration = Duration::from_secs(24 * 3600);
+/// How long changes are retained for an index that comes back from a backup.
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// How often old changes are removed.
 const PRUNE: Duration = Duration::from_secs(600);
 /// The longest pause before another attempt.
@@ -64,9 +65,9 @@ enum Failure {
     Broken,
 }
 
-/// Opens the index and keeps it up to date until `shutdown`.
-pub(crate) async fn run(catalog: CatalogService, shutdown: CancellationToken) {
-    let search = catalog.0.search.clone();
+/// Opens the index and brings it up to date until `shutdown`.
+pub(crate) async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
+    let search = catalog.search.clone();
     if search.folder().is_none() {
         return;
     }
@@ -99,7 +100,7 @@ pub(crate) async fn run(catalog: CatalogService, shutdown: CancellationToken) {
     search.set_index(None);
 }
 
-async fn attempt(catalog: &CatalogService, search: &Search, shutdown: &CancellationToken) -> Result<(), Failure> {
+async fn attempt(catalog: &Arc<Catalog>, search: &Search, shutdown: &CancellationToken) -> Result<(), Failure> {
     let index = match search.index() {
         Some(index) => index,
         None => open(search).await?,
@@ -179,7 +180,7 @@ impl Checkpoint {
 }
 
 struct Follower<'a> {
-    catalog: &'a CatalogService,
+    catalog: &'a Arc<Catalog>,
     search: &'a Search,
     index: Index,
     shutdown: &'a CancellationToken,
@@ -187,14 +188,14 @@ struct Follower<'a> {
 
 impl Follower<'_> {
     async fn begin(&self) -> Result<(), Failure> {
-        self.catalog.0.db.transact::<_, DbError, _>(|tx| Box::pin(feed::begin(tx))).await?;
-        let (groups, version) = synonyms::read(self.catalog.0.db.read()).await?;
+        self.catalog.db.transact::<_, DbError, _>(|tx| Box::pin(feed::begin(tx))).await?;
+        let (groups, version) = synonyms::read(self.catalog.db.read()).await?;
         self.search.set_synonyms(&groups, version);
         Ok(())
     }
 
     async fn feed(&self) -> Result<Feed, Failure> {
-        let feed = feed::state(self.catalog.0.db.read()).await?;
+        let feed = feed::state(self.catalog.db.read()).await?;
         Ok(feed.ok_or_else(|| DbError::Corrupt("the feed of changes has no name".to_owned()))?)
     }
 
@@ -203,9 +204,9 @@ impl Follower<'_> {
         loop {
             let feed = self.feed().await?;
             if feed.synonyms > self.search.synonyms_version() {
-                let (groups, version) = synonyms::read(self.catalog.0.db.read()).await?;
+                let (groups, version) = synonyms::read(self.catalog.db.read()).await?;
                 self.search.set_synonyms(&groups, version);
-                self.tell(Vec::new()).await?;
+                self.publish_updated(Vec::new()).await?;
             }
             let checkpoint = self.index.checkpoint().as_deref().and_then(Checkpoint::parse);
             match checkpoint.filter(|checkpoint| checkpoint.follows(&feed)) {
@@ -250,7 +251,7 @@ impl Follower<'_> {
         })
         .await?;
         self.seen(&ids);
-        self.tell(ids).await?;
+        self.publish_updated(ids).await?;
         metrics::histogram!("search_index_apply_seconds").record(started.elapsed().as_secs_f64());
         metrics::counter!("search_indexed_total").increment(changed as u64);
         Ok(())
@@ -258,7 +259,7 @@ impl Follower<'_> {
 
     /// The next page of changes: what to do, the books, and the last change. `None` when there is none.
     async fn changes(&self, after: i64) -> Result<Option<(Batch, Vec<BookId>, i64)>, Failure> {
-        let db = self.catalog.0.db.read();
+        let db = self.catalog.db.read();
         let changes = feed::after(db, after, PAGE).await?;
         let Some(last) = changes.last() else { return Ok(None) };
         let distinct: BTreeSet<Uuid> = changes.iter().map(|change| change.book_id).collect();
@@ -292,12 +293,12 @@ impl Follower<'_> {
         writer.send(Step::Commit(at.text())).await?;
         writer.finish().await?;
         progress.done("follows");
-        self.tell(Vec::new()).await
+        self.publish_updated(Vec::new()).await
     }
 
     /// Makes the index anew from all books.
     async fn rebuild(&self, feed: Feed) -> Result<(), Failure> {
-        let db = self.catalog.0.db.read();
+        let db = self.catalog.db.read();
         let total = books::count(db).await?;
         let index = self.index.clone();
         blocking(move || Ok(index.clear()?)).await?;
@@ -327,27 +328,26 @@ impl Follower<'_> {
         writer.send(Step::Commit(Checkpoint { feed: feed.id, seq: feed.last }.text())).await?;
         writer.finish().await?;
         progress.done("is made");
-        self.tell(Vec::new()).await
+        self.publish_updated(Vec::new()).await
     }
 
-    /// What this process keeps of these books may be out of date: another process may have changed them.
+    /// What this process caches of these books may be out of date: another process may have changed them.
     fn seen(&self, books: &[BookId]) {
-        self.catalog.0.cache.changed(books);
+        self.catalog.cache.changed(books);
         self.search.note_dirty(books.iter().map(|book| book.uuid()));
     }
 
     /// Tells everybody that searches find these books as they are now.
-    async fn tell(&self, book_ids: Vec<BookId>) -> Result<(), Failure> {
-        tell(self.catalog, book_ids).await?;
+    async fn publish_updated(&self, book_ids: Vec<BookId>) -> Result<(), Failure> {
+        publish_updated(self.catalog, book_ids).await?;
         Ok(())
     }
 
     async fn prune(&self) -> Result<(), Failure> {
         let Some(at) = self.index.checkpoint().as_deref().and_then(Checkpoint::parse) else { return Ok(()) };
-        let before = self.catalog.0.clock.now().minus(KEEP);
+        let before = self.catalog.clock.now().minus(RETENTION);
         let pruned = self
             .catalog
-            .0
             .db
             .transact::<_, DbError, _>(move |tx| Box::pin(async move { feed::prune(tx, at.seq, before).await }));
         let pruned = pruned.await?;
@@ -359,21 +359,21 @@ impl Follower<'_> {
 }
 
 /// Tells everybody that searches find these books as they are now; none when there are too many to name.
-pub(super) async fn tell(catalog: &CatalogService, mut book_ids: Vec<BookId>) -> Result<(), DbError> {
+pub(super) async fn publish_updated(catalog: &Arc<Catalog>, mut book_ids: Vec<BookId>) -> Result<(), DbError> {
     if book_ids.len() > NAMED {
         book_ids.clear();
     }
     let service = catalog.clone();
-    let told = catalog.0.db.transact::<_, DbError, _>(move |tx| {
+    let published = catalog.db.transact::<_, DbError, _>(move |tx| {
         Box::pin(async move {
-            service.0.outbox.put(tx, &Cause::start(), &SearchIndexUpdated { book_ids }).await?;
+            service.outbox.put(tx, &Cause::start(), &SearchIndexUpdated { book_ids }).await?;
             Ok(())
         })
     });
-    told.await
+    published.await
 }
 
-/// What the index is told of these books. `subjects` remembers ids by folded names.
+/// What the index knows of these books. `subjects` remembers ids by folded names.
 pub(super) async fn facts(
     db: &impl Sql,
     rows: Vec<BookRow>,
@@ -383,7 +383,7 @@ pub(super) async fn facts(
     let mut unknown = BTreeSet::new();
     for row in rows {
         let corrupt = |what: &str| DbError::Corrupt(format!("{what} of book {}", row.id));
-        let authors: Vec<AuthorRef> = serde_json::from_str(&row.authors).map_err(|_| corrupt("authors"))?;
+        let authors = stored::authors(&row.authors).map_err(|_| corrupt("authors"))?;
         let named: Vec<String> = serde_json::from_str(&row.subjects).map_err(|_| corrupt("subjects"))?;
         unknown.extend(named.iter().map(|name| fold(name)).filter(|key| !subjects.contains_key(key)));
         let rating_key = row.rating().key();
@@ -474,20 +474,20 @@ impl Writer {
 /// Says in the log how far it is.
 struct Progress {
     started: Instant,
-    said: Instant,
+    logged_at: Instant,
     total: i64,
     done: usize,
 }
 
 impl Progress {
     fn new(total: i64) -> Self {
-        Self { started: Instant::now(), said: Instant::now(), total, done: 0 }
+        Self { started: Instant::now(), logged_at: Instant::now(), total, done: 0 }
     }
 
     fn step(&mut self, books: usize, what: &str) {
         self.done += books;
-        if self.said.elapsed() > Duration::from_secs(5) {
-            self.said = Instant::now();
+        if self.logged_at.elapsed() > Duration::from_secs(5) {
+            self.logged_at = Instant::now();
             tracing::info!(books = self.done, of = self.total, per_second = self.rate(), "the search index {what}");
         }
     }

@@ -1,11 +1,12 @@
 //! Every book gets its vector.
 //!
 //! In the background, once words are searched: books whose text has no vector yet, or another text than when its vector
-//! was made (a fingerprint beside the vector says so). Vectors are kept with the index, so a restart makes none twice.
+//! was made (a fingerprint beside the vector says so). Vectors are stored with the index, so a restart makes none twice.
 //! While the model does not answer this waits, and goes on by itself.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Embedder, NoMeaning, Search, embed::Embedded, follow};
-use crate::{CatalogService, store::books};
+use crate::{service::Catalog, store::books};
 
 /// Texts that are embedded together.
 const BATCH: usize = 16;
@@ -26,8 +27,8 @@ const BATCH: usize = 16;
 const PAGE: i64 = 500;
 /// How often to look whether there is anything to do without having been woken.
 const IDLE: Duration = Duration::from_secs(5);
-/// How often those who keep answers are told that more books are found by meaning.
-const TELL: Duration = Duration::from_secs(60);
+/// How often those who cache answers learn that more books are found by meaning.
+const PUBLISH_EVERY: Duration = Duration::from_secs(60);
 /// The longest pause while the model does not answer.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
@@ -55,8 +56,8 @@ fn fingerprint(text: &str) -> u64 {
 }
 
 /// Gives every book its vector until `shutdown`.
-pub(crate) async fn run(catalog: CatalogService, shutdown: CancellationToken) {
-    let search = catalog.0.search.clone();
+pub(crate) async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
+    let search = catalog.search.clone();
     let Some(embedder) = search.embedder() else { return };
     let mut worker = Worker::new(&catalog, &search, embedder);
     let mut pause = Duration::from_millis(200);
@@ -86,7 +87,7 @@ pub(crate) async fn run(catalog: CatalogService, shutdown: CancellationToken) {
 }
 
 struct Worker<'a> {
-    catalog: &'a CatalogService,
+    catalog: &'a Arc<Catalog>,
     search: &'a Search,
     embedder: &'a Embedder,
     /// The opening of the index that is worked on.
@@ -97,13 +98,13 @@ struct Worker<'a> {
     /// Texts that the model does not take: until the next start.
     refused: HashSet<u64>,
     started: Instant,
-    said: Instant,
-    told: Instant,
+    logged_at: Instant,
+    published_at: Instant,
     done: usize,
 }
 
 impl<'a> Worker<'a> {
-    fn new(catalog: &'a CatalogService, search: &'a Search, embedder: &'a Embedder) -> Self {
+    fn new(catalog: &'a Arc<Catalog>, search: &'a Search, embedder: &'a Embedder) -> Self {
         let now = Instant::now();
         Self {
             catalog,
@@ -114,8 +115,8 @@ impl<'a> Worker<'a> {
             ready: VecDeque::new(),
             refused: HashSet::new(),
             started: now,
-            said: now,
-            told: now,
+            logged_at: now,
+            published_at: now,
             done: 0,
         }
     }
@@ -164,7 +165,7 @@ impl<'a> Worker<'a> {
             });
             first
         };
-        let db = self.catalog.0.db.read();
+        let db = self.catalog.db.read();
         let rows = if dirty.is_empty() {
             let Some(after) = self.scan else { return Ok(()) };
             let rows = books::all(db, after, PAGE).await?;
@@ -197,12 +198,12 @@ impl<'a> Worker<'a> {
         let batch: Vec<Text> = self.ready.drain(..self.ready.len().min(BATCH)).collect();
         let texts = batch.iter().map(|text| text.text.clone()).collect();
         match self.embedder.books(texts).await {
-            Ok(vectors) => self.keep(index, batch, vectors).await,
+            Ok(vectors) => self.store(index, batch, vectors).await,
             Err(NoMeaning::Refused) if batch.len() > 1 => {
                 // One of them is the culprit.
                 for text in batch {
                     match self.embedder.books(vec![text.text.clone()]).await {
-                        Ok(vectors) => self.keep(index, vec![text], vectors).await?,
+                        Ok(vectors) => self.store(index, vec![text], vectors).await?,
                         Err(NoMeaning::Refused) => self.refuse(&text),
                         Err(failing) => {
                             self.ready.push_front(text);
@@ -228,7 +229,7 @@ impl<'a> Worker<'a> {
         self.refused.insert(text.fingerprint);
     }
 
-    async fn keep(&mut self, index: &Index, batch: Vec<Text>, vectors: Vec<Embedded>) -> Result<(), Failure> {
+    async fn store(&mut self, index: &Index, batch: Vec<Text>, vectors: Vec<Embedded>) -> Result<(), Failure> {
         let Some(first) = vectors.first() else { return Ok(()) };
         let model = VectorModel { name: first.model.clone(), dimensions: first.vector.len() };
         let another = index.model().as_ref() != Some(&model);
@@ -248,13 +249,13 @@ impl<'a> Worker<'a> {
             self.begin();
         }
         self.done += count;
-        if self.said.elapsed() > Duration::from_secs(10) {
-            self.said = Instant::now();
+        if self.logged_at.elapsed() > Duration::from_secs(10) {
+            self.logged_at = Instant::now();
             tracing::info!(books = self.done, per_second = self.rate(), "books get their vectors");
         }
-        if self.told.elapsed() > TELL {
-            self.told = Instant::now();
-            follow::tell(self.catalog, Vec::new()).await?;
+        if self.published_at.elapsed() > PUBLISH_EVERY {
+            self.published_at = Instant::now();
+            follow::publish_updated(self.catalog, Vec::new()).await?;
         }
         Ok(())
     }
@@ -267,8 +268,8 @@ impl<'a> Worker<'a> {
             tracing::info!(books = self.done, per_second = self.rate(), "every book has its vector");
             self.done = 0;
             self.started = Instant::now();
-            self.told = Instant::now();
-            follow::tell(self.catalog, Vec::new()).await?;
+            self.published_at = Instant::now();
+            follow::publish_updated(self.catalog, Vec::new()).await?;
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Search {
         self.0.changed.notify_one();
     }
 
-    /// Where the index is kept.
+    /// Where the index is stored.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.0.folder.as_deref()
     }
@@ -191,7 +191,7 @@ impl Search {
         *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Heeds these synonyms from now on, unless newer ones are known.
+    /// Uses these synonyms from now on, unless newer ones are known.
     pub(crate) fn set_synonyms(&self, groups: &[Vec<String>], version: i64) {
         if self.0.synonyms_version.fetch_max(version, Ordering::AcqRel) <= version {
             *self.0.synonyms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Synonyms::new(groups));

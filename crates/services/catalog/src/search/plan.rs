@@ -6,10 +6,11 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use bookworm_search::{
-    Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Kin, Meaning, Minimum, Phrase, Prior,
-    Query, Request, Sort, StopWords, Sure, Synonym, Words, is_english, of_place,
+    Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Prior, Query,
+    Related, Request, Response, Sort, StopWords, Sure, Synonym, Words, is_english, of_place,
 };
 
+use super::meant::Better;
 use crate::domain::{
     text::{fold, title_key},
     understand::{self, Understood},
@@ -80,7 +81,7 @@ struct Shape {
     /// Whether a place is looked for by its adjective too, and the other way round.
     places: bool,
     /// What a book is worth whose series is that of a book with the words, of what that one is.
-    kin: f32,
+    related: f32,
 }
 
 /// Words that name something mean little to a model: the books that bear them mean more.
@@ -109,7 +110,7 @@ const NAME: Shape = Shape {
     floor: 0.35,
     feedback: Some(FEEDBACK),
     places: false,
-    kin: 0.8,
+    related: 0.8,
 };
 /// A few words about it.
 const TOPIC: Shape = Shape {
@@ -135,7 +136,7 @@ const TOPIC: Shape = Shape {
     floor: 0.3,
     feedback: Some(FEEDBACK),
     places: true,
-    kin: 0.7,
+    related: 0.7,
 };
 /// A description. Who remembers a book remembers some things wrongly: the best need no share of the words. That a word
 /// of it is in a title says little; what a reader would call the book by says more.
@@ -162,7 +163,7 @@ const DESCRIPTION: Shape = Shape {
     floor: 0.2,
     feedback: None,
     places: true,
-    kin: 0.0,
+    related: 0.0,
 };
 
 /// A few words that say what it is about, announced as such: meaning counts more than for a name, and a title may say it,
@@ -190,7 +191,7 @@ const DESCRIBED: Shape = Shape {
     floor: 0.3,
     feedback: None,
     places: true,
-    kin: 0.0,
+    related: 0.0,
 };
 
 fn shape(understood: &Understood) -> Shape {
@@ -262,7 +263,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
         text,
         meaning,
         filters,
-        kin: kin(understood, shape, &wanted.sort),
+        related: related(understood, shape, &wanted.sort),
         fusion: Fusion::Weighted { text_weight: shape.text, meaning_weight: shape.meaning },
         priors: vec![Prior {
             field: "readers".to_owned(),
@@ -292,12 +293,43 @@ pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offs
     }
 }
 
+/// Whether another spelling is looked for: nothing is what was asked for.
+pub(crate) fn may_be_misspelt(response: &Response) -> bool {
+    response.sure.is_none_or(|sure| sure == 0)
+}
+
+/// What is searched for instead: a spelling that clearly finds what was asked for, unless the words are meant as typed.
+pub(crate) fn replacement(better: &Better, exact: bool) -> Option<&str> {
+    (better.is_clear && !exact).then_some(better.text.as_str())
+}
+
+/// Whether no book has the words, so that the nearest by meaning are offered.
+pub(crate) fn has_no_words(response: &Response) -> bool {
+    response.text_total == 0
+}
+
+/// What is said of a search that found nothing sure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The query is a name, and the shop does not have it.
+    pub(crate) missing: bool,
+    /// What is shown is only near to it.
+    pub(crate) nearest: bool,
+}
+
+/// `total`: how many are what was asked for. `by_meaning`: no book had the words, and the nearest by meaning are shown.
+pub(crate) fn verdict(understood: &Understood, response: &Response, total: usize, by_meaning: bool) -> Verdict {
+    let none = total == 0 && response.sure.is_some();
+    let is_name = is_name(understood);
+    Verdict { missing: none && is_name, nearest: by_meaning || (none && !is_name && !response.hits.is_empty()) }
+}
+
 /// How many of the nearest take part.
 const CANDIDATES: usize = 200;
 /// How many books with few of the words are ranked with the others.
 const LOOSELY: usize = 500;
 /// How many of the best bring their series.
-const KIN: usize = 20;
+const RELATED: usize = 20;
 /// How many are offered when nothing has the words.
 const NEAREST: usize = 20;
 /// How many books are looked at for an author or a title whose name is like the query.
@@ -305,9 +337,13 @@ const ALIKE: usize = 100;
 
 /// The series of what a few words find: one volume's text names the detective, and all are meant. Not of what is meant
 /// to the letter.
-fn kin(understood: &Understood, shape: Shape, sort: &Sort) -> Option<Kin> {
+fn related(understood: &Understood, shape: Shape, sort: &Sort) -> Option<Related> {
     let is_open = has_meaning(understood) && understood.isbn.is_none() && *sort == Sort::Relevance;
-    (is_open && shape.kin > 0.0).then(|| Kin { field: "series_key".to_owned(), documents: KIN, weight: shape.kin })
+    (is_open && shape.related > 0.0).then(|| Related {
+        field: "series_key".to_owned(),
+        documents: RELATED,
+        weight: shape.related,
+    })
 }
 
 fn facets() -> Vec<Facet> {
@@ -498,4 +534,68 @@ fn sure(understood: &Understood) -> Option<Sure> {
         5..=8 => Sure::Share(0.75),
         _ => Sure::Share(0.5),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bookworm_search::Hit;
+
+    use super::*;
+    use crate::domain::understand::understand;
+
+    /// An answer of which so many are sure; `None` where the query cannot say. One is shown.
+    fn answer(sure: Option<usize>) -> Response {
+        let hit = Hit {
+            id: uuid::Uuid::nil(),
+            score: 1.0,
+            text: None,
+            meaning: None,
+            sure: sure != Some(0),
+            highlights: Vec::new(),
+            reasons: Vec::new(),
+        };
+        Response { total: 1, text_total: 1, sure, hits: vec![hit], ..Response::default() }
+    }
+
+    #[test]
+    fn a_name_without_its_book_is_missing_and_a_description_is_near() {
+        for (query, missing) in [
+            ("harry potter", true),
+            ("the shining", true),
+            ("coraline", true),
+            ("shining", false),
+            ("a book about whales", false),
+            ("novels in french", false),
+        ] {
+            let verdict = verdict(&understand(query), &answer(Some(0)), 0, false);
+            assert_eq!(verdict, Verdict { missing, nearest: !missing }, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_sure_is_neither_missing_nor_near_and_what_cannot_be_known_is_not_judged() {
+        for (sure, total) in [(Some(1), 1), (Some(0), 1), (None, 0)] {
+            let verdict = verdict(&understand("harry potter"), &answer(sure), total, false);
+            assert_eq!(verdict, Verdict { missing: false, nearest: false }, "{sure:?}");
+        }
+    }
+
+    #[test]
+    fn a_spelling_is_looked_for_only_where_nothing_is_sure_and_taken_only_when_clear() {
+        assert!(
+            may_be_misspelt(&answer(Some(0))) && may_be_misspelt(&answer(None)) && !may_be_misspelt(&answer(Some(2)))
+        );
+        let better = |is_clear| Better { text: "harry potter".to_owned(), is_clear };
+        assert_eq!(replacement(&better(true), false), Some("harry potter"));
+        assert_eq!(replacement(&better(false), false), None);
+        assert_eq!(replacement(&better(true), true), None);
+    }
+
+    #[test]
+    fn the_article_makes_a_name_of_one_word_alone() {
+        for (query, is) in [("the shining", true), ("shining", false), ("the great gatsby", false), ("the who", false)]
+        {
+            assert_eq!(has_article(&understand(query)), is, "{query}");
+        }
+    }
 }

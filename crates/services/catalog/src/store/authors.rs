@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bookworm_contracts::rest::catalog::AuthorRef;
 use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
 use bookworm_kernel::{AuthorId, BookId, Timestamp};
 use uuid::Uuid;
@@ -10,6 +9,7 @@ use uuid::Uuid;
 use super::{
     books, insert,
     names::{self, Kind, NameRow},
+    stored::{self, Author},
 };
 use crate::domain::author;
 
@@ -123,17 +123,11 @@ pub(crate) async fn locked(tx: &Tx, ids: &[Uuid]) -> Result<Vec<NameRow>> {
 }
 
 /// Puts another author in place of one in these books. `None` when one of them was edited at the same moment.
-async fn credit(
-    tx: &Tx,
-    rows: Vec<BookRow>,
-    from: Uuid,
-    to: &AuthorRef,
-    now: Timestamp,
-) -> Result<Option<Vec<Credited>>> {
+async fn credit(tx: &Tx, rows: Vec<BookRow>, from: Uuid, to: &Author, now: Timestamp) -> Result<Option<Vec<Credited>>> {
     let (mut search, mut credited) = (Vec::new(), Vec::new());
     for row in rows {
         let corrupt = || DbError::Corrupt(format!("authors of book {}", row.id));
-        let mut authors: Vec<AuthorRef> = serde_json::from_str(&row.authors).map_err(|_| corrupt())?;
+        let mut authors: Vec<Author> = stored::authors(&row.authors).map_err(|_| corrupt())?;
         for author in &mut authors {
             if author.id.uuid() == from {
                 *author = to.clone();
@@ -189,7 +183,7 @@ pub(crate) async fn merge(
     now: Timestamp,
 ) -> Result<Option<Vec<Credited>>> {
     let rows: Vec<BookRow> = tx.all(&format!("{AUTHORED} ORDER BY b.id"), values![old.id]).await?;
-    let to = AuthorRef { id: AuthorId::from_uuid(into.id), name: into.name.clone() };
+    let to = Author { id: AuthorId::from_uuid(into.id), name: into.name.clone() };
     let Some(credited) = credit(tx, rows, old.id, &to, now).await? else { return Ok(None) };
     tx.exec("DELETE FROM authors WHERE id = $1", values![old.id]).await?;
     tx.exec("UPDATE merged_authors SET into_id = $1 WHERE into_id = $2", values![into.id, old.id]).await?;
@@ -238,6 +232,6 @@ pub(crate) async fn split(
         let values = std::iter::once(Value::from(old.id)).chain(piece.iter().map(|id| Value::from(*id)));
         rows.extend(tx.all::<BookRow>(&format!("{AUTHORED} AND b.id IN ({places})"), values).await?);
     }
-    let to = AuthorRef { id: AuthorId::from_uuid(id), name: name.to_owned() };
+    let to = Author { id: AuthorId::from_uuid(id), name: name.to_owned() };
     Ok(credit(tx, rows, old.id, &to, now).await?.map(|credited| (id, credited)))
 }

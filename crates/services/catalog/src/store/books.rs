@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bookworm_contracts::rest::catalog::{AuthorRef, Book};
+use bookworm_contracts::rest::catalog::{AuthorRef, Book, RatingSummary};
 use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
 use bookworm_kernel::{AuthorId, BookId, Currency, Isbn13, Money, Timestamp};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::{
     delete_in, insert,
     names::{self, Kind, KnownNames},
     select_in,
+    stored::{self, Author},
 };
 use crate::domain::{
     Draft, Rating, draft,
@@ -65,13 +66,17 @@ impl BookRow {
         Ok(Book {
             id: BookId::from_uuid(self.id),
             isbn13: self.isbn13.as_deref().map(Isbn13::parse).transpose().map_err(|_| corrupt("isbn13"))?,
-            authors: serde_json::from_str(&self.authors).map_err(|_| corrupt("authors"))?,
+            authors: stored::authors(&self.authors)
+                .map_err(|_| corrupt("authors"))?
+                .into_iter()
+                .map(|author| AuthorRef { id: author.id, name: author.name })
+                .collect(),
             subjects: serde_json::from_str(&self.subjects).map_err(|_| corrupt("subjects"))?,
             year: self.year.map(i32::try_from).transpose().map_err(|_| corrupt("year"))?,
             pages: self.pages.map(i32::try_from).transpose().map_err(|_| corrupt("pages"))?,
             price: Money::new(self.price, currency),
             list_price: self.list_price.map(|amount| Money::new(amount, currency)),
-            rating: self.rating().summary(),
+            rating: RatingSummary { average: self.rating().average(), count: self.rating_count },
             available: self.available,
             for_sale: self.for_sale,
             cover_url: cover_url(self.id, self.version),
@@ -85,6 +90,12 @@ impl BookRow {
             description: self.description,
         })
     }
+}
+
+/// Whether there never was a book.
+pub(crate) async fn none(db: &impl Sql) -> Result<bool> {
+    let books: Option<i64> = db.scalar("SELECT COUNT(*) FROM (SELECT 1 FROM books LIMIT 1) AS any_book", []).await?;
+    Ok(books == Some(0))
 }
 
 /// A book on sale.
@@ -191,7 +202,7 @@ pub(crate) struct Placed {
     pub(crate) id: BookId,
     pub(crate) version: i64,
     pub(crate) draft: Draft,
-    pub(crate) authors: Vec<AuthorRef>,
+    pub(crate) authors: Vec<Author>,
     pub(crate) subjects: Vec<(Uuid, String)>,
     pub(crate) publisher: Option<(Uuid, String)>,
     pub(crate) rating: Rating,
@@ -248,7 +259,7 @@ impl Placed {
             known.cloned().ok_or_else(|| DbError::Corrupt(format!("a name of book {id} was not stored")))
         };
         let author = |name| {
-            find(Kind::Author, |n| &n.authors, name).map(|k| AuthorRef { id: AuthorId::from_uuid(k.id), name: k.name })
+            find(Kind::Author, |n| &n.authors, name).map(|k| Author { id: AuthorId::from_uuid(k.id), name: k.name })
         };
         let mut authors = draft.authors.iter().map(author).collect::<Result<Vec<_>>>()?;
         // Two names may have been merged into one author.
@@ -293,7 +304,7 @@ fn json<T: serde::Serialize>(value: &T) -> Value {
     Value::from(serde_json::to_string(value).unwrap_or_default())
 }
 
-pub(super) fn search_row(id: Uuid, title: &str, authors: &[AuthorRef], isbn13: Option<&str>) -> Vec<Value> {
+pub(super) fn search_row(id: Uuid, title: &str, authors: &[Author], isbn13: Option<&str>) -> Vec<Value> {
     let names = authors.iter().map(|author| author.name.as_str());
     let words = indexed_words([title].into_iter().chain(names).chain(isbn13));
     values![id, indexed_words([title]), words].to_vec()
@@ -590,8 +601,8 @@ pub(crate) async fn rename(
     if kind == Kind::Author {
         let mut search = Vec::with_capacity(rows.len());
         for row in &rows {
-            let authors: Vec<AuthorRef> = serde_json::from_str(&row.authors)
-                .map_err(|_| DbError::Corrupt(format!("authors of book {}", row.id)))?;
+            let authors =
+                stored::authors(&row.authors).map_err(|_| DbError::Corrupt(format!("authors of book {}", row.id)))?;
             search.push(search_row(row.id, &row.title, &authors, row.isbn13.as_deref()));
         }
         insert(

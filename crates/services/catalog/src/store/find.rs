@@ -71,13 +71,13 @@ impl Position {
 
 /// A book of a list.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct Listed {
     pub(crate) book: BookRow,
     /// 3 the title is the query, 2 it begins with it, 1 it has every word, 0 otherwise.
     pub(crate) rank: i64,
 }
 
-impl Found {
+impl Listed {
     pub(crate) fn position(&self, sort: BookSort) -> Position {
         let book = &self.book;
         let key = match sort {
@@ -194,7 +194,7 @@ pub(crate) async fn page(
     sort: BookSort,
     after: Option<&Position>,
     limit: i64,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<Listed>> {
     let searching = filter.words.is_some();
     let key = match sort {
         BookSort::Relevance => "b.rating_count",
@@ -228,7 +228,7 @@ pub(crate) async fn page(
          LEFT JOIN book_descriptions d ON d.book_id = b.id WHERE b.id = p.id AND s.book_id = p.id ORDER BY {ranked}p.sort_key{direction}, p.id{direction}"
     ));
     let rows: Vec<Ranked> = db.all(&sql.text, sql.values).await?;
-    Ok(rows.into_iter().map(|row| Found { book: row.book, rank: row.match_rank }).collect())
+    Ok(rows.into_iter().map(|row| Listed { book: row.book, rank: row.match_rank }).collect())
 }
 
 #[derive(FromRow)]

@@ -19,7 +19,7 @@ pub(crate) struct ImportRow {
     pub(crate) status: String,
     /// JSON: field to column.
     pub(crate) mapping: String,
-    /// JSON of what the dry run or the import found.
+    /// JSON of what the dry run or the import found: [`stored::Summary`](super::stored::Summary).
     pub(crate) summary: Option<String>,
     pub(crate) problem: Option<String>,
     /// JSON of [`Totals`].
@@ -116,10 +116,10 @@ pub(crate) async fn set_status(tx: &Tx, id: Uuid, status: &str) -> Result<()> {
     Ok(())
 }
 
-/// Stores which column is what, and has the file checked again.
-pub(crate) async fn set_mapping(tx: &Tx, id: Uuid, mapping: &str) -> Result<()> {
+/// Stores which column is what, and gives the import another status.
+pub(crate) async fn set_mapping(tx: &Tx, id: Uuid, mapping: &str, status: &str) -> Result<()> {
     tx.exec("UPDATE imports SET mapping = $1, problem = NULL WHERE id = $2", values![mapping, id]).await?;
-    set_status(tx, id, "checking").await
+    set_status(tx, id, status).await
 }
 
 /// Removes a locked import with its file.

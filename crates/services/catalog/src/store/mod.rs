@@ -9,16 +9,30 @@ pub(crate) mod mend;
 pub(crate) mod names;
 pub(crate) mod shoppers;
 pub(crate) mod stock;
+pub(crate) mod stored;
 pub(crate) mod synonyms;
 
-use bookworm_db::{Migration, Value};
+use bookworm_db::{Db, DbError, Migration, Value};
+use bookworm_kernel::Timestamp;
+
+/// Brings a database up to date, and what older versions left in it.
+pub(crate) async fn migrate(db: &Db, now: Timestamp) -> Result<(), DbError> {
+    let mut migrations: Vec<Migration> = bookworm_messaging::MIGRATIONS.to_vec();
+    migrations.push(bookworm_http::idempotency::MIGRATION);
+    migrations.extend(MIGRATIONS);
+    db.migrate(&migrations, now).await?;
+    mend::languages(db, now).await?;
+    mend::titles(db).await?;
+    mend::authors(db).await?;
+    Ok(())
+}
 
 /// The catalogue's own tables.
 ///
 /// `*_key` columns hold folded text as bytes, so that both databases order and search it alike. `books.authors` and
 /// `books.subjects` repeat the names as JSON: a book is read with one indexed query. The link tables are for filtering
 /// and counting. Descriptions are apart, since they are most of the bytes: lists are narrowed without reading them.
-pub(crate) const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "catalog/0001_catalog",
         sql: "CREATE TABLE authors (

@@ -6,7 +6,7 @@ use bookworm_db::{FromRow, Result, Sql, Tx, values};
 use bookworm_kernel::{BookId, CustomerId, Timestamp};
 use uuid::Uuid;
 
-/// Views that are kept of each customer.
+/// Views that are stored of each customer.
 pub(crate) const VIEWS: i64 = 50;
 /// The most recent purchases that are looked at.
 const PURCHASES: i64 = 200;

@@ -1,4 +1,4 @@
-//! Copies: in the house, held for orders. Every change is one conditional statement, so that no two sales can take the
+//! Copies: in the house, reserved for orders. Every change is one conditional statement, so that no two sales can take the
 //! same copy, whatever runs side by side.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use bookworm_db::{DbError, FromRow, Result, Sql, Tx, values};
 use bookworm_kernel::{BookId, CustomerId, OrderId, Timestamp};
 use uuid::Uuid;
 
+use super::stored::Short;
 use crate::domain::draft::COPIES;
 
 #[derive(Debug, Clone, Copy, FromRow)]
@@ -32,11 +33,17 @@ pub(crate) async fn of(db: &impl Sql, id: BookId) -> Result<Option<StockRow>> {
     .await
 }
 
+impl From<Short> for ShortLine {
+    fn from(Short { book_id, wanted, available }: Short) -> Self {
+        Self { book_id, wanted, available }
+    }
+}
+
 /// What became of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All copies are held, by this call or an earlier one. The books of which none is left to sell since this call.
-    Held(Vec<BookId>),
+    /// All copies are reserved, by this call or an earlier one. The books of which none is left to sell since this call.
+    Reserved(Vec<BookId>),
     /// None is. The lines that were short; none when the order had given its copies back before.
     Refused(Vec<ShortLine>),
 }
@@ -47,7 +54,7 @@ struct Reservation {
     short: String,
 }
 
-/// Holds copies for an order, all lines or none. The order is the key: a repeat is answered like the first, also after
+/// Reserves copies for an order, all lines or none. The order is the key: a repeat is answered like the first, also after
 /// a [`release`] that overtook it.
 pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: Timestamp) -> Result<Outcome> {
     if !begin(tx, order, "held", now).await? {
@@ -56,10 +63,13 @@ pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: T
         let known = known.ok_or_else(|| DbError::Corrupt(format!("reservation {order} vanished")))?;
         return match known.status.as_str() {
             "released" => Ok(Outcome::Refused(
-                serde_json::from_str(&known.short)
-                    .map_err(|_| DbError::Corrupt(format!("short lines of reservation {order}")))?,
+                serde_json::from_str::<Vec<Short>>(&known.short)
+                    .map_err(|_| DbError::Corrupt(format!("short lines of reservation {order}")))?
+                    .into_iter()
+                    .map(ShortLine::from)
+                    .collect(),
             )),
-            _ => Ok(Outcome::Held(Vec::new())),
+            _ => Ok(Outcome::Reserved(Vec::new())),
         };
     }
     // Everybody takes books in the order of their ids: on PostgreSQL two orders can wait for each other only one way.
@@ -67,7 +77,7 @@ pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: T
     for line in lines {
         *wanted.entry(line.book_id).or_default() += i64::from(line.quantity.get());
     }
-    let (mut held, mut short, mut sold_out) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut reserved, mut short, mut sold_out) = (Vec::new(), Vec::new(), Vec::new());
     for (&book, &quantity) in &wanted {
         let taken: Option<StockRow> = tx
             .one(
@@ -78,33 +88,33 @@ pub(crate) async fn reserve(tx: &Tx, order: OrderId, lines: &[StockLine], now: T
             )
             .await?;
         if let Some(left) = taken {
-            held.push((book, quantity));
+            reserved.push((book, quantity));
             if left.on_hand == left.reserved {
                 sold_out.push(book);
             }
         } else {
             let available = of(tx, book).await?.map_or(0, |stock| stock.on_hand - stock.reserved);
             let pieces = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
-            short.push(ShortLine { book_id: book, wanted: pieces(quantity), available: pieces(available) });
+            short.push(Short { book_id: book, wanted: pieces(quantity), available: pieces(available) });
         }
     }
     if short.is_empty() {
-        for (book, quantity) in held {
+        for (book, quantity) in reserved {
             tx.exec(
                 "INSERT INTO reservation_lines (order_id, book_id, quantity) VALUES ($1, $2, $3)",
                 values![order.uuid(), book.uuid(), quantity],
             )
             .await?;
         }
-        return Ok(Outcome::Held(sold_out));
+        return Ok(Outcome::Reserved(sold_out));
     }
-    for (book, quantity) in held {
+    for (book, quantity) in reserved {
         tx.exec("UPDATE stock SET reserved = reserved - $1 WHERE book_id = $2", values![quantity, book.uuid()]).await?;
     }
     let text = serde_json::to_string(&short).map_err(|error| DbError::Corrupt(error.to_string()))?;
     tx.exec("UPDATE reservations SET status = 'released', short = $1 WHERE order_id = $2", values![text, order.uuid()])
         .await?;
-    Ok(Outcome::Refused(short))
+    Ok(Outcome::Refused(short.into_iter().map(ShortLine::from).collect()))
 }
 
 /// Notes the reservation; `false` when the order has one.
@@ -257,15 +267,14 @@ pub(crate) async fn recorded(tx: &Tx, id: Uuid) -> Result<Option<StockRow>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, sync::Arc};
+    use std::collections::HashMap;
 
     use bookworm_db::{Databases, Db};
-    use bookworm_kernel::{Currency, Quantity, SystemClock};
+    use bookworm_kernel::{Clock, Currency, Quantity, SystemClock};
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
-        CatalogService,
         domain::{Draft, Rating},
         store::books::{self, Names, Placed},
     };
@@ -379,8 +388,8 @@ mod tests {
                     let work = db.transact::<_, DbError, _>(move |tx| {
                         Box::pin(async move { reserve(tx, order, &lines, now).await })
                     });
-                    let held = matches!(work.await.unwrap(), Outcome::Held(_));
-                    assert_eq!(held, model.reserve(n, wanted.map(i64::from)));
+                    let reserved = matches!(work.await.unwrap(), Outcome::Reserved(_));
+                    assert_eq!(reserved, model.reserve(n, wanted.map(i64::from)));
                 }
                 Step::Release(n) => {
                     let order = orders[n];
@@ -419,8 +428,8 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let db = runtime.block_on(async {
-            let db = Databases::Sqlite(folder.path().to_owned()).open(CatalogService::NAME).await.unwrap();
-            CatalogService::open(db.clone(), Currency::USD, Arc::new(SystemClock)).await.unwrap();
+            let db = Databases::Sqlite(folder.path().to_owned()).open("catalog").await.unwrap();
+            crate::store::migrate(&db, SystemClock.now()).await.unwrap();
             db
         });
         let mut runner =
