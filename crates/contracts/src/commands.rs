@@ -14,11 +14,11 @@ pub struct StockLine {
 }
 
 message! {
-    /// Hold these copies for the order, all or none. Answered by `StockReserved` or `StockRejected`.
+    /// Reserve these copies for the order, all or none. Answered by `StockReserved` or `StockRejected`.
     "commands.catalog.ReserveStock.v1" ReserveStock {
         /// The order; also the reservation's id, so that a repeat changes nothing.
         pub order_id: OrderId,
-        /// What to hold; each book once.
+        /// What to reserve; each book once.
         pub lines: Vec<StockLine>,
     }
 }

@@ -73,9 +73,9 @@ impl Shop {
         foundation.inventory.close().await;
         let Part { api, others, grpc: _, mut stores, notes, consumers, loops, on_api, on_stop } = part;
         stores.push(Store::database(&foundation.bus_db));
-        let mut shelf = Shelf::default();
-        stores.into_iter().for_each(|store| shelf.put(store));
-        let Shelf { checks, inboxes, outboxes, closing } = shelf;
+        let mut sorted = Sorted::default();
+        stores.into_iter().for_each(|store| sorted.add(store));
+        let Sorted { checks, inboxes, outboxes, closing } = sorted;
         let gone = Gone::default();
 
         let stop_serving = CancellationToken::new();
@@ -194,15 +194,15 @@ fn report(what: &str, left: usize) {
 
 /// What the stores of all roles bring, by what it is for.
 #[derive(Default)]
-struct Shelf {
+struct Sorted {
     checks: Vec<(String, Check)>,
     inboxes: Vec<Arc<dyn Inbox>>,
     outboxes: Vec<Arc<dyn OutboxSource>>,
     closing: Vec<BoxFuture<'static, ()>>,
 }
 
-impl Shelf {
-    fn put(&mut self, store: Store) {
+impl Sorted {
+    fn add(&mut self, store: Store) {
         let Store { name, check, inbox, outbox, close } = store;
         self.checks.push((name, check));
         self.inboxes.extend(inbox);

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Envelope, Message, SharedBus};
 
-/// How many messages travel to the bus together.
+/// How many messages are published together.
 const BATCH: usize = 256;
 /// How often to look without having been woken: finds what a process that died left behind.
 const POLL: Duration = Duration::from_secs(1);
-/// How long to gather after a journey: under load one journey then carries what many units of work left. The first
+/// The pause after a batch: under load the next batch then carries the messages of many units of work. The first
 /// message after a quiet time never waits.
 const GATHER: Duration = Duration::from_millis(2);
 /// The longest pause while the bus does not answer.

@@ -10,9 +10,9 @@
 //! | the test cards and the 3-D Secure page | [`provider::sandbox`] |
 //!
 //! A transaction is never open while the provider is asked. The intent is recorded first, then the provider is asked
-//! under an idempotency key made of the payment and the operation, then the outcome, the ledger's entries, the memory
-//! of the command and the event that answers it are recorded together. After a crash anywhere the same command comes
-//! again and does the same, once. Should a command be lost for good, `features/follow_up.rs` finishes what was
+//! under an idempotency key made of the payment and the operation, then the outcome, the ledger's entries, the inbox's
+//! record of the command and the event that answers it are stored together. After a crash anywhere the same command
+//! comes again and does the same, once. Should a command be lost for good, `features/follow_up.rs` finishes what was
 //! recorded as wanted.
 
 pub mod domain;

@@ -1,4 +1,4 @@
-//! The one door of the shop. Everything from outside comes through here, and only here: routing, correlation,
+//! The entry point of the shop. Everything from outside comes through here, and only here: routing, correlation,
 //! authentication, limits, security headers, and one form of errors.
 //!
 //! From the outside in, a request meets: correlation and log ([`bookworm_http::context`]), security headers, CORS,
@@ -9,7 +9,8 @@
 //! | to change | open |
 //! |---|---|
 //! | one layer, or one page of the gateway's own | `features/<name>.rs` |
-//! | which answers are cached, and for how long | `features/cache/` |
+//! | which answers the gateway caches, and for how long | `features/cache/` |
+//! | which answers browsers and proxies may cache | `features/cache_control.rs` |
 //! | which messages invalidate answers | `reactions/` |
 
 mod features;
@@ -34,8 +35,8 @@ use tower_http::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::features::{
-    api_document, authenticate, cache, caching, client_address, cors, dead_letters, load, panic, rate_limit, security,
-    well_formed,
+    api_document, authenticate, cache, cache_control, client_address, cors, dead_letters, load, panic, rate_limit,
+    security, well_formed,
 };
 pub use crate::features::{
     health::{Check, Health, Note},
@@ -113,7 +114,7 @@ impl GatewayService {
             .layer(middleware::from_fn_with_state(gateway.cache.clone(), cache::layer))
             .layer(middleware::from_fn(authenticate::layer))
             .layer(Extension(gateway.verifier.clone()))
-            .layer(middleware::from_fn(caching::layer))
+            .layer(middleware::from_fn(cache_control::layer))
             .layer(DefaultBodyLimit::max(largest))
             .layer(Extension(LargestBody(largest)))
     }

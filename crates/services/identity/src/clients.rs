@@ -2,11 +2,20 @@
 
 use std::time::Duration;
 
-use bookworm_contracts::grpc::{self, basket::MergeGuestRequest, notification::AdmitRequest};
+use bookworm_contracts::grpc::{
+    self, Edge,
+    basket::{MergeGuestRequest, basket_client::BasketClient},
+    notification::{AdmitRequest, mailroom_client::MailroomClient},
+};
 use bookworm_http::{ClientAddress, Problem};
 use bookworm_kernel::{Cause, CustomerId, Email, ErrorCode};
 
-use crate::service::Identity;
+/// The roles that are asked.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    pub basket: BasketClient<Edge>,
+    pub mail: MailroomClient<Edge>,
+}
 
 /// Why a mail is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +41,7 @@ impl From<NoMail> for Problem {
     }
 }
 
-impl Identity {
+impl Clients {
     /// Asks whether a mail of this kind may be sent; a yes counts.
     pub(crate) async fn may_mail(
         &self,
@@ -57,6 +66,7 @@ impl Identity {
             (false, _) => Err(NoMail::Busy(wait)),
         }
     }
+
     /// Merges the basket that was filled as a guest. Best effort: signing in never fails for it, and the basket merges
     /// by itself when a later request brings both secrets.
     pub(crate) async fn merge_basket(&self, customer: CustomerId, guest_token: Option<String>, cause: &Cause) {

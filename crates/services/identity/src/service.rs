@@ -5,9 +5,6 @@ use std::{
     time::Duration,
 };
 
-use bookworm_contracts::grpc::{
-    Edge, basket::basket_client::BasketClient, notification::mailroom_client::MailroomClient,
-};
 use bookworm_db::{Db, DbError};
 use bookworm_kernel::{Clock, Timestamp};
 use bookworm_messaging::Outbox;
@@ -15,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     Dependencies,
+    clients::Clients,
     domain::{AddressLimit, Backoff, SessionRules},
     hasher::Hasher,
     tokens::Tokens,
@@ -37,8 +35,7 @@ pub(crate) struct Identity {
     pub turns: Turns,
     /// What goes on after its request was answered.
     pub tasks: TaskTracker,
-    pub basket: BasketClient<Edge>,
-    pub mail: MailroomClient<Edge>,
+    pub clients: Clients,
 }
 
 impl Identity {
@@ -71,8 +68,7 @@ impl Identity {
             db,
             clock,
             public_url,
-            basket,
-            mail,
+            clients: Clients { basket, mail },
         })
     }
 

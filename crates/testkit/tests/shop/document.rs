@@ -91,7 +91,7 @@ async fn the_document_describes_every_address_and_is_the_one_kept_in_docs() {
     let stored = std::fs::read_to_string(file).unwrap_or_default();
     assert!(
         stored == text,
-        "the API changed: look at it, then UPDATE_OPENAPI=1 cargo test -p bookworm-testkit document"
+        "the API changed: look at it, then UPDATE_OPENAPI=1 cargo test --workspace --test shop document"
     );
     shop.stop().await;
 }

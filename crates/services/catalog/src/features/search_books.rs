@@ -22,7 +22,7 @@ use crate::{
     search::{
         NoMeaning,
         meant::{self, Better, respelt},
-        plan::{self, Mode, PRICES, Verdict, Wanted},
+        plan::{self, Mode, Verdict, Wanted},
     },
     service::Catalog,
     store::{
@@ -433,7 +433,7 @@ fn facets(response: &bookworm_search::Response) -> Facets {
             _ => {
                 let ranges = counted.ranges.iter().enumerate().filter(|(_, n)| **n > 0);
                 facets.price = ranges
-                    .map(|(i, n)| FacetValue { value: find::price_range(&PRICES, i), count: count(*n) })
+                    .map(|(i, n)| FacetValue { value: find::price_range(&find::PRICES, i), count: count(*n) })
                     .collect();
             }
         }

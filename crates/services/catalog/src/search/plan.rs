@@ -1,6 +1,6 @@
 //! From an understood query to a request to the index: what must match, what helps, what weighs how much.
 //!
-//! Every number here was chosen by measuring, on queries of many kinds; `docs/search.md` tells how, and what each rule
+//! Every number here was chosen by measuring, on queries of many kinds; `docs/search.md` says how, and what each rule
 //! is worth.
 
 use std::{collections::HashSet, sync::LazyLock};
@@ -11,9 +11,12 @@ use bookworm_search::{
 };
 
 use super::meant::Better;
-use crate::domain::{
-    text::{fold, title_key},
-    understand::{self, Understood},
+use crate::{
+    domain::{
+        text::{fold, title_key},
+        understand::{self, Understood},
+    },
+    store::find::PRICES,
 };
 
 /// Which sides of the search take part.
@@ -29,8 +32,6 @@ pub(crate) enum Mode {
     Meaning,
 }
 
-/// Price ranges of the facet, in minor units: from this on, below the next.
-pub(crate) const PRICES: [i64; 5] = [0, 1_000, 2_000, 3_000, 5_000];
 /// The most values of one facet.
 pub(crate) const FACET_VALUES: usize = 10;
 

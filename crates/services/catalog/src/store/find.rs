@@ -11,14 +11,13 @@ use super::{
     books::{BookRow, COLUMNS},
     names::{self, Kind},
 };
-use crate::{
-    domain::{draft::year_key, text::title_key},
-    search::plan::PRICES,
-};
+use crate::domain::{draft::year_key, text::title_key};
 
 /// A subject with at most this many books is read from its own index; one with more is looked for along the order of
 /// the list, where its books come soon.
 const FEW: i64 = 300;
+/// Price ranges of the facet, in minor units: from this on, below the next.
+pub(crate) const PRICES: [i64; 5] = [0, 1_000, 2_000, 3_000, 5_000];
 /// The most values of one facet.
 const FACET_VALUES: i64 = 20;
 

@@ -107,19 +107,20 @@ impl Caller {
         }
     }
 
-    /// The address from which a guest comes, of an IPv6 address its network. The gateway sets it anew on every request.
-    pub fn address(&self) -> String {
-        let request = self.0.request();
-        let address = request.and_then(|request| ClientAddress::forwarded(request.headers()));
-        address.map_or_else(String::new, |address| address.network().to_string())
+    /// The network that the client comes from: an IPv4 address, or the first 64 bits of an IPv6 address; empty when it
+    /// is not known.
+    pub fn network(&self) -> String {
+        self.client_address().map_or_else(String::new, |address| address.network().to_string())
     }
 
-    /// The client's address as mails are counted; empty when it is not known.
-    pub fn network(&self) -> String {
-        let request = self.0.request();
-        request
-            .and_then(|request| ClientAddress::forwarded(request.headers()))
-            .map_or_else(String::new, |address| address.fingerprint())
+    /// The fingerprint of this network, by which mails are counted; empty when it is not known.
+    pub fn fingerprint(&self) -> String {
+        self.client_address().map_or_else(String::new, ClientAddress::fingerprint)
+    }
+
+    /// The gateway sets it anew on every request.
+    fn client_address(&self) -> Option<ClientAddress> {
+        ClientAddress::forwarded(self.0.request()?.headers())
     }
 
     /// Counts a message.

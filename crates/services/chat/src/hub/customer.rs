@@ -57,14 +57,14 @@ pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
                 email,
                 confirmed: false,
                 secret: Some(secret.hash()),
-                address: Some(address_key(&caller.address())),
+                address: Some(address_key(&caller.network())),
             };
             (customer, Some(secret))
         }
     };
     let conversation = {
         // Counting and starting are one step under the lock.
-        let _turn = caller.turns.wait(&(customer.id, customer.address.clone())).await;
+        let _lock = caller.locks.lock(&(customer.id, customer.address.clone())).await;
         let most = caller.settings.max_open as usize;
         let open = match (customer.id, &customer.address) {
             (Some(id), _) => caller.store.open_of(id, most).await?.len(),
@@ -217,7 +217,7 @@ pub async fn send_transcript(caller: Caller, args: SendTranscript) -> Result<()>
         None => to.filter(|_| conversation.customer.id.is_none()),
     };
     let (_, recipient) = conversation.send_transcript(to.clone(), caller.clock.now()).map_err(problem)?;
-    caller.clients.admit_mail("chat_transcript", &caller.network(), &recipient, proven).await?;
+    caller.clients.admit_mail("chat_transcript", &caller.fingerprint(), &recipient, proven).await?;
     let last = conversation.last_seq.saturating_add(1);
     let lines = transcript::lines(caller.store.messages_before(id, last, MAX_LINES).await?);
     let now = caller.clock.now();

@@ -27,17 +27,17 @@ const ATTEMPTS: usize = 8;
 
 /// Locks for conversations: within this process, changes to one are made one after the other, and announced in the
 /// order in which they were stored. Between processes the conversation's version detects conflicts.
-pub(crate) struct Turns(Vec<Mutex<()>>);
+pub(crate) struct Locks(Vec<Mutex<()>>);
 
-impl Default for Turns {
+impl Default for Locks {
     fn default() -> Self {
         Self((0..1024).map(|_| Mutex::new(())).collect())
     }
 }
 
-impl Turns {
+impl Locks {
     /// Locks what this key stands for.
-    pub async fn wait(&self, key: &impl Hash) -> MutexGuard<'_, ()> {
+    pub async fn lock(&self, key: &impl Hash) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         self.0[hasher.finish() as usize % self.0.len()].lock().await
@@ -126,7 +126,7 @@ impl Chat {
         cause: Cause,
         decide: impl Fn(&Conversation) -> Result<Plan, Refusal> + Send + Sync,
     ) -> Result<Changed, NotChanged> {
-        let _turn = self.turns.wait(&id).await;
+        let _lock = self.locks.lock(&id).await;
         for _ in 0..ATTEMPTS {
             let before = self.find(id).await.map_err(NotChanged::Problem)?;
             let Plan { decision, mut letters, taken_by } = decide(&before)?;
@@ -188,7 +188,7 @@ impl Chat {
 
     /// Deletes a conversation for good, and notifies everybody attached.
     pub(crate) async fn delete(&self, id: ConversationId) -> Result<()> {
-        let _turn = self.turns.wait(&id).await;
+        let _lock = self.locks.lock(&id).await;
         if !self.store.delete(id).await? {
             return Err(no_such_conversation());
         }

@@ -20,7 +20,7 @@ use bookworm_signalr::HubHandle;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::task::TaskTracker;
 
-use self::{bot_turns::Answering, conversations::Turns, drafts::Drafts, presence::Presence, typing::Typing};
+use self::{bot_turns::Answering, conversations::Locks, drafts::Drafts, presence::Presence, typing::Typing};
 use crate::{Dependencies, bot::Responder, clients::Clients, store::ChatStore};
 
 /// The state that calls, events and loops share.
@@ -37,7 +37,7 @@ pub(crate) struct Chat {
     typing: Typing,
     pub drafts: Drafts,
     /// Order changes of one conversation within this process.
-    pub turns: Turns,
+    pub locks: Locks,
     answering: Answering,
     /// The bot's turns under way.
     pub tasks: TaskTracker,
@@ -63,7 +63,7 @@ impl Chat {
             presence: Presence::default(),
             typing: Typing::default(),
             drafts: Drafts::default(),
-            turns: Turns::default(),
+            locks: Locks::default(),
             answering: Answering::default(),
             tasks: TaskTracker::new(),
             agents: Mutex::default(),

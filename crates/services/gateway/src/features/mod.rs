@@ -2,7 +2,7 @@ pub mod api_answers;
 pub mod api_document;
 pub mod authenticate;
 pub mod cache;
-pub mod caching;
+pub mod cache_control;
 pub mod client_address;
 pub mod cors;
 pub mod dead_letters;

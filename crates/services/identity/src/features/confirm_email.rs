@@ -90,7 +90,7 @@ pub(crate) async fn send_again(
     if account.email_confirmed {
         return Ok(StatusCode::ACCEPTED);
     }
-    service.may_mail(KIND, from, &account.email, false, &cause).await?;
+    service.clients.may_mail(KIND, from, &account.email, false, &cause).await?;
     let (outbox, now) = (service.outbox.clone(), service.now());
     service
         .db

@@ -49,7 +49,7 @@ pub(crate) async fn register(
     if store::by_email(service.db.read(), &email).await?.is_some() {
         return Err(taken());
     }
-    let mail = match service.may_mail(confirm_email::KIND, from, &email, false, &cause).await {
+    let mail = match service.clients.may_mail(confirm_email::KIND, from, &email, false, &cause).await {
         Err(refused @ NoMail::Sender(_)) => return Err(refused.into()),
         mail => mail,
     };
@@ -78,6 +78,6 @@ pub(crate) async fn register(
     }
     service.addresses().succeeded(from.0);
     metrics::counter!("identity_registrations_total").increment(1);
-    service.merge_basket(account.id, guest.0, &cause).await;
+    service.clients.merge_basket(account.id, guest.0, &cause).await;
     Ok((StatusCode::CREATED, [(header::LOCATION, "/api/v1/identity/me")], ApiJson(view(&account))))
 }

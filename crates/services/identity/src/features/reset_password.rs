@@ -63,7 +63,8 @@ pub(crate) async fn finish(service: Arc<Identity>, shutdown: CancellationToken) 
 
 async fn send_link(service: &Identity, email: &Email, from: ClientAddress, cause: &Cause) -> Result<(), DbError> {
     let Some(account) = store::by_email(service.db.read(), email).await? else { return Ok(()) };
-    if let Err(refused) = service.may_mail("password_reset", from, &account.email, account.email_confirmed, cause).await
+    if let Err(refused) =
+        service.clients.may_mail("password_reset", from, &account.email, account.email_confirmed, cause).await
     {
         tracing::info!(security = true, account_id = %account.id, ?refused, "no link for a new password was sent");
         return Ok(());

@@ -54,7 +54,7 @@ impl Identity {
             })
             .await?;
         metrics::counter!("identity_sign_ins_total", "outcome" => "signed_in").increment(1);
-        self.merge_basket(account.id, guest.0, cause).await;
+        self.clients.merge_basket(account.id, guest.0, cause).await;
         self.answer(&account, &refresh, now)
     }
 
