@@ -56,8 +56,8 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// A message leased to a consumer. It must be acknowledged or sent back; one that is not comes again when its lease
-/// ends.
+/// A message leased to a consumer. It must be acknowledged, retried or put back; one that is not comes again when
+/// its lease ends.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The message.

@@ -144,7 +144,7 @@ const ACK_EVERY: Duration = Duration::from_millis(50);
 ///
 /// A shared one is durable, and each message goes to one of those who run it under the same name. Its reactions run
 /// side by side, and messages may come again or out of order: a reaction makes itself idempotent with
-/// [`Received::once`]. A message without a reaction is sent back for an instance of another release, and never
+/// [`Received::once`]. A message without a reaction is put back for an instance of another release, and never
 /// acknowledged; to stop reacting for good, leave a reaction that does nothing.
 ///
 /// One of [each instance](Self::each_instance) gets everything from now on, one message after the other.
@@ -428,7 +428,7 @@ impl Worker {
         let span = span(&self.name, &delivery.envelope, delivery.attempt);
         let settled = async {
             let Some(handler) = self.handlers.get(delivery.envelope.subject.as_str()) else {
-                return self.send_back(&delivery).await;
+                return self.leave_to_others(&delivery).await;
             };
             let receipt = Receipt { consumer: self.name.clone(), message_id: delivery.envelope.id, at: now };
             let outcome = self.extending(&delivery.tag, spawn(handler, &delivery.envelope, delivery.attempt, receipt));
@@ -457,11 +457,11 @@ impl Worker {
     }
 
     /// Leaves a message to an instance of a release that can handle it.
-    async fn send_back(&self, delivery: &Delivery) -> Result<(), BusError> {
+    async fn leave_to_others(&self, delivery: &Delivery) -> Result<(), BusError> {
         let subject = delivery.envelope.subject.clone();
         count(&self.name, "unhandled");
         metrics::counter!("bus_unhandled_total", "consumer" => self.name.clone(), "subject" => subject).increment(1);
-        let times = self.gate.set_back(delivery.envelope.id);
+        let times = self.gate.put_back(delivery.envelope.id);
         let after = self.policy.backoff(times).max(UNHANDLED_PAUSE);
         if times == 1 {
             tracing::warn!("this release does not know the message's subject; it is left to another");

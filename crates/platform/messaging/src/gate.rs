@@ -76,7 +76,7 @@ impl Gate {
 
     /// A message's reaction met something that does not answer. Returns how often that has happened to it.
     pub fn failed(&self, message: MessageId) -> u32 {
-        let times = self.set_back(message);
+        let times = self.put_back(message);
         let mut state = self.state();
         if state.last.replace(message) != Some(message) {
             state.in_a_row += 1;
@@ -98,7 +98,7 @@ impl Gate {
     }
 
     /// Counts that a message was put back. Returns how often.
-    pub fn set_back(&self, message: MessageId) -> u32 {
+    pub fn put_back(&self, message: MessageId) -> u32 {
         let mut state = self.state();
         if state.put_back.len() >= REMEMBERED {
             state.put_back.clear();

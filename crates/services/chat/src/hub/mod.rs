@@ -19,7 +19,7 @@ mod wire;
 use std::sync::Arc;
 
 use bookworm_contracts::rest::chat::MAX_MESSAGE_CHARS;
-use bookworm_http::places::network;
+use bookworm_http::ClientAddress;
 use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection};
 
 use self::caller::{Meter, method, plain, stream};
@@ -100,9 +100,8 @@ type State = Arc<Chat>;
 
 /// The household or office that a connection comes from. The gateway sets the header anew on every request.
 fn origin(credentials: &Credentials) -> Option<String> {
-    let header = credentials.request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    let address: std::net::IpAddr = header?.parse().ok()?;
-    Some(network(address).to_string())
+    let address = ClientAddress::forwarded(credentials.request.headers())?;
+    Some(address.network().to_string())
 }
 
 async fn connected(ctx: Context<State>) -> Result<(), HubError> {

@@ -173,7 +173,7 @@ impl Delivery {
     }
 }
 
-/// An order but for its id, its number and its time.
+/// A priced order. [`place`] gives it its id and its time.
 #[derive(Clone)]
 struct Draft {
     placement: Placement,
@@ -268,7 +268,7 @@ async fn place(
     order_id: OrderId,
 ) -> Result<Placed, WorkError> {
     let now = service.now();
-    let placement = Placement { order_id, number: OrderNumber::draw(rand::random), placed_at: now, ..draft.placement };
+    let placement = Placement { order_id, placed_at: now, ..draft.placement };
     let charge = Charge {
         order_number: placement.number.to_string(),
         customer_id: placement.customer_id,
