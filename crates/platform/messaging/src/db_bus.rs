@@ -184,10 +184,10 @@ pub(crate) fn write(envelope: &Envelope) -> Result<String, DbError> {
     serde_json::to_string(envelope).map_err(|error| DbError::Corrupt(error.to_string()))
 }
 
-/// Keeps a subscription from slipping between the two steps of a publication on PostgreSQL, where units of work run
+/// Locks out a subscription that would slip in between the two steps of a publication on PostgreSQL, where units of work run
 /// side by side: else the publisher would not see the new consumer, nor the new consumer the message. Publishers do
 /// not wait for each other. The lock ends with the transaction.
-pub(crate) async fn keep_apart(tx: &Tx, subscribing: bool) -> Result<(), DbError> {
+pub(crate) async fn lock_subscriptions(tx: &Tx, subscribing: bool) -> Result<(), DbError> {
     if tx.backend() == Backend::Postgres {
         let shared = if subscribing { "" } else { "_shared" };
         tx.batch(&format!("SELECT pg_advisory_xact_lock{shared}(hashtext(current_schema() || '.bus'))")).await?;
@@ -239,7 +239,7 @@ impl Bus for DbBus {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    keep_apart(tx, false).await?;
+                    lock_subscriptions(tx, false).await?;
                     let new = insert(tx, &rows, bound).await?;
                     hand_out(tx, &new, now).await?;
                     tx.after_commit(move || wake(&wakers));
@@ -259,7 +259,7 @@ impl Bus for DbBus {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    keep_apart(tx, true).await?;
+                    lock_subscriptions(tx, true).await?;
                     for subject in wanted {
                         let new = tx
                             .exec(
@@ -291,7 +291,7 @@ impl Bus for DbBus {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    keep_apart(tx, true).await?;
+                    lock_subscriptions(tx, true).await?;
                     for table in ["bus_subscriptions", "bus_deliveries"] {
                         tx.exec(&format!("DELETE FROM {table} WHERE consumer = $1"), values![name.as_str()]).await?;
                     }
@@ -311,7 +311,7 @@ impl Bus for DbBus {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    keep_apart(tx, false).await?;
+                    lock_subscriptions(tx, false).await?;
                     insert(tx, "($1, $2, $3, $4)", values![id, subject, text, now].into()).await?;
                     tx.exec(
                         "INSERT INTO bus_deliveries (consumer, seq, attempts, due_at) \
@@ -508,7 +508,7 @@ impl DbFollower {
             .db
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
-                    keep_apart(tx, true).await?;
+                    lock_subscriptions(tx, true).await?;
                     let newest = newest(tx).await?;
                     let statement = format!(
                         "SELECT seq, envelope FROM bus_messages WHERE seq > $1 AND subject IN ({}) ORDER BY seq LIMIT $2",
@@ -536,7 +536,7 @@ impl Follower for DbFollower {
                 .db
                 .transact::<_, DbError, _>(|tx| {
                     Box::pin(async move {
-                        keep_apart(tx, true).await?;
+                        lock_subscriptions(tx, true).await?;
                         newest(tx).await
                     })
                 })

@@ -97,7 +97,7 @@ impl DeadLetters for DbDeadLetters {
             .transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
                     // Two who give up the same message at once must not both find that it is not there.
-                    db_bus::keep_apart(tx, true).await?;
+                    db_bus::lock_subscriptions(tx, true).await?;
                     let there: Option<i64> = tx
                         .scalar(
                             "SELECT COUNT(*) FROM bus_dead_letters WHERE consumer = $1 AND message_id = $2",

@@ -46,7 +46,7 @@ enum Stage {
 }
 
 #[derive(Debug)]
-enum Told {
+enum TickInput {
     Tick,
     Repeat,
     Look,
@@ -56,18 +56,20 @@ enum Told {
 impl Saga for Ticks {
     const KIND: &'static str = "test.ticks";
     type State = Stage;
-    type Input = Told;
+    type Input = TickInput;
     type Action = String;
 
-    fn decide(state: &Stage, input: Told) -> Decision<Self> {
+    fn decide(state: &Stage, input: TickInput) -> Decision<Self> {
         match (state, input) {
-            (Stage::Waiting { ticks: 2 }, Told::Tick) => Decision::end(Stage::Finished, vec!["finish".to_owned()]),
-            (Stage::Waiting { ticks }, Told::Tick) => {
+            (Stage::Waiting { ticks: 2 }, TickInput::Tick) => Decision::end(Stage::Finished, vec!["finish".to_owned()]),
+            (Stage::Waiting { ticks }, TickInput::Tick) => {
                 let ticks = ticks + 1;
                 Decision::wait(Stage::Waiting { ticks }, vec![format!("tick {ticks}"), "wait".to_owned()], STEP)
             }
-            (Stage::Waiting { .. }, Told::TimedOut) => Decision::end(Stage::TimedOut, vec!["compensate".to_owned()]),
-            (_, Told::Look) => Decision { actions: vec!["look".to_owned()], ..Decision::ignore() },
+            (Stage::Waiting { .. }, TickInput::TimedOut) => {
+                Decision::end(Stage::TimedOut, vec!["compensate".to_owned()])
+            }
+            (_, TickInput::Look) => Decision { actions: vec!["look".to_owned()], ..Decision::ignore() },
             _ => Decision::ignore(),
         }
     }
@@ -80,8 +82,8 @@ impl Saga for Ticks {
         }
     }
 
-    fn timed_out() -> Told {
-        Told::TimedOut
+    fn timed_out() -> TickInput {
+        TickInput::TimedOut
     }
 }
 
@@ -105,7 +107,7 @@ async fn begin(db: &Db, now: Timestamp) -> Uuid {
     id
 }
 
-async fn tell(db: &Db, id: Uuid, input: Told, now: Timestamp) -> Vec<String> {
+async fn advance_with(db: &Db, id: Uuid, input: TickInput, now: Timestamp) -> Vec<String> {
     db.transact::<_, DbError, _>(move |tx| Box::pin(async move { advance::<Ticks>(tx, id, input, now).await }))
         .await
         .unwrap()
@@ -124,12 +126,12 @@ async fn stage(db: &Db, id: Uuid) -> Option<Stage> {
 async fn a_saga_remembers_its_state_and_says_what_to_do(home: &TestDatabases) {
     let db = open(home).await;
     let (id, other) = (begin(&db, at(0)).await, begin(&db, at(0)).await);
-    assert_eq!(tell(&db, id, Told::Tick, at(1)).await, ["tick 1", "wait"]);
-    assert_eq!(tell(&db, id, Told::Repeat, at(2)).await, [""; 0]);
-    assert_eq!(tell(&db, id, Told::Look, at(2)).await, ["look"], "an action needs no change of state");
+    assert_eq!(advance_with(&db, id, TickInput::Tick, at(1)).await, ["tick 1", "wait"]);
+    assert_eq!(advance_with(&db, id, TickInput::Repeat, at(2)).await, [""; 0]);
+    assert_eq!(advance_with(&db, id, TickInput::Look, at(2)).await, ["look"], "an action needs no change of state");
     assert_eq!(stage(&db, id).await, Some(Stage::Waiting { ticks: 1 }));
-    assert_eq!(tell(&db, id, Told::Tick, at(3)).await, ["tick 2", "wait"]);
-    assert_eq!(tell(&db, id, Told::Tick, at(4)).await, ["finish"]);
+    assert_eq!(advance_with(&db, id, TickInput::Tick, at(3)).await, ["tick 2", "wait"]);
+    assert_eq!(advance_with(&db, id, TickInput::Tick, at(4)).await, ["finish"]);
     assert_eq!(stage(&db, id).await, Some(Stage::Finished));
     assert_eq!(stage(&db, other).await, Some(Stage::Waiting { ticks: 0 }));
     let step: Option<String> = db.read().scalar("SELECT step FROM sagas WHERE done", []).await.unwrap();
@@ -139,7 +141,7 @@ async fn a_saga_remembers_its_state_and_says_what_to_do(home: &TestDatabases) {
 async fn a_saga_cannot_be_started_twice(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
-    tell(&db, id, Told::Tick, at(1)).await;
+    advance_with(&db, id, TickInput::Tick, at(1)).await;
     let again = db
         .transact::<_, DbError, _>(move |tx| {
             Box::pin(async move { start::<Ticks>(tx, id, &Stage::Waiting { ticks: 0 }, STEP, at(2)).await })
@@ -154,8 +156,8 @@ async fn a_saga_that_has_ended_wants_nothing(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
     assert_eq!(due(&db, id, at(30)).await, ["compensate"]);
-    for input in [Told::Tick, Told::Look, Told::TimedOut] {
-        assert_eq!(tell(&db, id, input, at(31)).await, [""; 0]);
+    for input in [TickInput::Tick, TickInput::Look, TickInput::TimedOut] {
+        assert_eq!(advance_with(&db, id, input, at(31)).await, [""; 0]);
     }
     assert_eq!(due(&db, id, at(9_999)).await, [""; 0]);
     assert_eq!(stage(&db, id).await, Some(Stage::TimedOut));
@@ -164,7 +166,7 @@ async fn a_saga_that_has_ended_wants_nothing(home: &TestDatabases) {
 async fn a_saga_that_does_not_exist_wants_nothing(home: &TestDatabases) {
     let db = open(home).await;
     let nobody = Uuid::now_v7();
-    assert_eq!(tell(&db, nobody, Told::Tick, at(0)).await, [""; 0]);
+    assert_eq!(advance_with(&db, nobody, TickInput::Tick, at(0)).await, [""; 0]);
     assert_eq!(due(&db, nobody, at(0)).await, [""; 0]);
     assert_eq!(stage(&db, nobody).await, None);
 }
@@ -174,14 +176,14 @@ async fn an_undone_unit_leaves_the_saga_where_it_was(home: &TestDatabases) {
     let id = begin(&db, at(0)).await;
     db.transact::<(), DbError, _>(move |tx| {
         Box::pin(async move {
-            assert_eq!(advance::<Ticks>(tx, id, Told::Tick, at(1)).await?.len(), 2);
+            assert_eq!(advance::<Ticks>(tx, id, TickInput::Tick, at(1)).await?.len(), 2);
             Err(DbError::Busy)
         })
     })
     .await
     .unwrap_err();
     assert_eq!(stage(&db, id).await, Some(Stage::Waiting { ticks: 0 }));
-    assert_eq!(tell(&db, id, Told::Tick, at(1)).await, ["tick 1", "wait"]);
+    assert_eq!(advance_with(&db, id, TickInput::Tick, at(1)).await, ["tick 1", "wait"]);
 }
 
 async fn a_deadline_counts_only_once_it_has_passed(home: &TestDatabases) {
@@ -194,10 +196,10 @@ async fn a_deadline_counts_only_once_it_has_passed(home: &TestDatabases) {
 async fn a_deadline_that_was_met_or_moved_no_longer_counts(home: &TestDatabases) {
     let db = open(home).await;
     let id = begin(&db, at(0)).await;
-    tell(&db, id, Told::Tick, at(20)).await;
+    advance_with(&db, id, TickInput::Tick, at(20)).await;
     assert_eq!(due(&db, id, at(49)).await, [""; 0], "the tick moved it to 50");
-    tell(&db, id, Told::Repeat, at(40)).await;
-    tell(&db, id, Told::Look, at(40)).await;
+    advance_with(&db, id, TickInput::Repeat, at(40)).await;
+    advance_with(&db, id, TickInput::Look, at(40)).await;
     assert_eq!(due(&db, id, at(50)).await, ["compensate"], "what changes nothing does not move it");
 }
 
@@ -205,8 +207,11 @@ async fn inputs_that_come_at_once_take_turns(home: &TestDatabases) {
     let db = open(home).await;
     for _ in 0..10 {
         let id = begin(&db, at(0)).await;
-        let mut actions: Vec<String> =
-            join_all((0..6).map(|_| tell(&db, id, Told::Tick, at(1)))).await.into_iter().flatten().collect();
+        let mut actions: Vec<String> = join_all((0..6).map(|_| advance_with(&db, id, TickInput::Tick, at(1))))
+            .await
+            .into_iter()
+            .flatten()
+            .collect();
         actions.sort_unstable();
         assert_eq!(actions, ["finish", "tick 1", "tick 2", "wait", "wait"], "each step is decided once");
         assert_eq!(stage(&db, id).await, Some(Stage::Finished));
@@ -217,9 +222,9 @@ async fn a_deadline_and_an_answer_at_once_take_turns(home: &TestDatabases) {
     let db = open(home).await;
     for _ in 0..10 {
         let id = begin(&db, at(0)).await;
-        tell(&db, id, Told::Tick, at(0)).await;
-        tell(&db, id, Told::Tick, at(0)).await;
-        let (answer, timeout) = tokio::join!(tell(&db, id, Told::Tick, at(30)), due(&db, id, at(30)));
+        advance_with(&db, id, TickInput::Tick, at(0)).await;
+        advance_with(&db, id, TickInput::Tick, at(0)).await;
+        let (answer, timeout) = tokio::join!(advance_with(&db, id, TickInput::Tick, at(30)), due(&db, id, at(30)));
         let expected = match stage(&db, id).await {
             Some(Stage::Finished) => (vec!["finish".to_owned()], vec![]),
             Some(Stage::TimedOut) => (vec![], vec!["compensate".to_owned()]),
@@ -237,7 +242,7 @@ async fn a_deadline_that_passed_while_the_program_was_down_is_found(home: &TestD
     let db = open(home).await;
     let clock = Arc::new(ManualClock::at(at(60)));
     let shutdown = CancellationToken::new();
-    let keeper = tokio::spawn(run_deadlines::<Ticks, _, _>(
+    let runner = tokio::spawn(run_deadlines::<Ticks, _, _>(
         db.clone(),
         clock.clone(),
         {
@@ -257,7 +262,7 @@ async fn a_deadline_that_passed_while_the_program_was_down_is_found(home: &TestD
     clock.advance(Duration::from_secs(70));
     eventually("the next one is found in its time", async || stage(&db, early).await == Some(Stage::TimedOut)).await;
     shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(5), keeper).await.expect("it stops when told").unwrap();
+    tokio::time::timeout(Duration::from_secs(5), runner).await.expect("it stops when it is cancelled").unwrap();
 }
 
 async fn a_time_out_that_fails_is_tried_again_and_holds_up_no_other(home: &TestDatabases) {
@@ -270,7 +275,7 @@ async fn a_time_out_that_fails_is_tried_again_and_holds_up_no_other(home: &TestD
     let works = begin(&db, at(1)).await;
     let failures = Arc::new(AtomicU32::new(0));
     let shutdown = CancellationToken::new();
-    let keeper = tokio::spawn(run_deadlines::<Ticks, _, _>(
+    let runner = tokio::spawn(run_deadlines::<Ticks, _, _>(
         db.clone(),
         Arc::new(ManualClock::at(at(60))),
         {
@@ -296,5 +301,5 @@ async fn a_time_out_that_fails_is_tried_again_and_holds_up_no_other(home: &TestD
     eventually("those that failed are tried again", async || stage(&db, broken[69]).await == Some(Stage::TimedOut))
         .await;
     shutdown.cancel();
-    keeper.await.unwrap();
+    runner.await.unwrap();
 }

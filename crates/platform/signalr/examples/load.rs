@@ -285,8 +285,8 @@ async fn broadcasts(
         let _ = sent.set(Instant::now());
         speaker.write_all(&call).await?;
         // One at a time: the next goes out when everybody has this one.
-        let patience = Instant::now() + Duration::from_secs(10);
-        while arrived.load(Ordering::Relaxed) < (index + 1) * listening && Instant::now() < patience {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while arrived.load(Ordering::Relaxed) < (index + 1) * listening && Instant::now() < deadline {
             // The speaker hears it too.
             let _ = tokio::time::timeout(pause, read_messages(&mut speaker, &mut [0; 16 * 1024])).await;
         }

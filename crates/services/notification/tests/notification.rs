@@ -1,4 +1,4 @@
-//! Mails: written once for each event, delivered with patience, readable by staff only.
+//! Mails: written once for each event, retried until delivered, readable by staff only.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 

@@ -241,7 +241,7 @@ impl Evaluator<'_> {
     pub(super) fn runs(&self, words: &Words, plan: &Plan, documents: &[u32]) -> Result<Vec<f32>> {
         let mut worth = vec![0.0_f32; documents.len()];
         let concept = |word: &Word| plan.concepts.iter().find(|concept| concept.word == word.forms[0]);
-        let telling: Vec<bool> = plan.typed.iter().map(|word| concept(word).is_some()).collect();
+        let distinctive: Vec<bool> = plan.typed.iter().map(|word| concept(word).is_some()).collect();
         let weights: Vec<f32> = plan.typed.iter().map(|word| concept(word).map_or(STOP_WORD, |c| c.idf)).collect();
         let all: f32 = weights.iter().sum();
         for (field, _) in plan.fields.iter().filter(|(field, _)| self.schema.0.texts[*field].options.positions) {
@@ -290,7 +290,7 @@ impl Evaluator<'_> {
                     for (index, length) in longest.iter().enumerate().filter(|(_, length)| **length >= LEAST_RUN) {
                         let run = index + 1 - length..=index;
                         // "in the house" is said everywhere.
-                        if telling[run.clone()].iter().filter(|telling| **telling).count() >= 2 {
+                        if distinctive[run.clone()].iter().filter(|distinctive| **distinctive).count() >= 2 {
                             covered[run].fill(true);
                         }
                     }

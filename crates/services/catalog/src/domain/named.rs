@@ -9,11 +9,11 @@ use super::{text::query_words, understand::STOP_WORDS};
 pub(crate) fn is_named(words: &[String], title: &str, authors: &[String]) -> bool {
     // What comes behind a colon is left out by most.
     let name = title.split([':', ';']).next().unwrap_or(title);
-    let telling = |text: &str| -> Vec<String> {
+    let distinctive = |text: &str| -> Vec<String> {
         query_words(text).into_iter().filter(|word| !STOP_WORDS.iter().any(|list| list.contains(word))).collect()
     };
     let is_same = |word: &str, other: &str| word == other || is_like(word, other) || is_nearly(word, other);
-    let name = telling(name);
+    let name = distinctive(name);
     let words: Vec<&String> = words.iter().filter(|word| !STOP_WORDS[0].contains(*word)).collect();
     let beside: Vec<&&String> = words.iter().filter(|word| !name.iter().any(|other| is_same(word, other))).collect();
     let is_author = |author: &String| {
@@ -29,7 +29,7 @@ pub(crate) fn is_named(words: &[String], title: &str, authors: &[String]) -> boo
 /// The author's name that a query of two words or more nearly says: its last word is the last of the name, the others
 /// stand before it in the same order, and each is as it is or sounds alike. Returns the word meant by each. Initials may be
 /// typed together: `jk` are J. K.
-pub(crate) fn nearly_named(words: &[String], author: &str) -> Option<Vec<String>> {
+pub(crate) fn misspelt_author(words: &[String], author: &str) -> Option<Vec<String>> {
     let name = query_words(author);
     let (last, before) = words.split_last().filter(|(_, before)| !before.is_empty())?;
     let (surname, others) = name.split_last()?;
@@ -47,34 +47,34 @@ pub(crate) fn nearly_named(words: &[String], author: &str) -> Option<Vec<String>
                 None => is_same(word, &others[from]).then(|| (from + 1, others[from].clone())),
             }
         });
-        let (next, said) = found?;
+        let (next, matched) = found?;
         at = next;
-        meant.push(said);
+        meant.push(matched);
     }
     meant.push(surname.clone());
     Some(meant)
 }
 
-/// Words of a title that a query of two words or more nearly says: they stand together, but for words that tell nothing,
-/// and each is as it is or sounds alike.
-pub(crate) fn nearly_said(words: &[String], title: &str) -> Option<Vec<String>> {
-    let telling = telling(title);
-    let mut windows = telling.windows(words.len().max(2));
-    let said =
+/// The words of a title that a query of two words or more misspells: neighbours, stop words aside, each equal or alike in
+/// sound.
+pub(crate) fn misspelt_title_words(words: &[String], title: &str) -> Option<Vec<String>> {
+    let distinctive = distinctive(title);
+    let mut windows = distinctive.windows(words.len().max(2));
+    let matched =
         windows.find(|window| window.len() == words.len() && words.iter().zip(*window).all(|(a, b)| is_same(a, b)))?;
-    Some(said.to_vec())
+    Some(matched.to_vec())
 }
 
-/// The one word that a whole title says, but for words that tell nothing, when the query is one that hardly differs.
-pub(crate) fn nearly_called(words: &[String], title: &str) -> Option<Vec<String>> {
-    match (words, telling(title).as_slice()) {
-        ([word], [said]) => (is_hardly_another(word, said)).then(|| vec![said.clone()]),
+/// The one word of a title of one word, stop words aside, when the query is one word that hardly differs.
+pub(crate) fn misspelt_title(words: &[String], title: &str) -> Option<Vec<String>> {
+    match (words, distinctive(title).as_slice()) {
+        ([word], [matched]) => (is_hardly_another(word, matched)).then(|| vec![matched.clone()]),
         _ => None,
     }
 }
 
-/// The words of a title that tell something.
-fn telling(title: &str) -> Vec<String> {
+/// A title's words without stop words.
+fn distinctive(title: &str) -> Vec<String> {
     query_words(title).into_iter().filter(|word| !STOP_WORDS[0].contains(word)).collect()
 }
 
@@ -138,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(is_named(&query_words(query), title, &[author.to_owned()]), named, "{query} / {title}");
         }
-        for (query, title, said) in [
+        for (query, title, matched) in [
             ("hary poter", "Harry Potter and the Goblet of Fire", Some("harry potter")),
             ("pet cemetery", "Pet Sematary", Some("pet sematary")),
             ("catcher rhy", "The Catcher in the Rye", Some("catcher rye")),
@@ -147,17 +147,17 @@ mod tests {
             ("animal farm", "Farm Animals", None),
             ("poter", "Harry Potter", None),
         ] {
-            let meant = nearly_said(&query_words(query), title).map(|words| words.join(" "));
-            assert_eq!(meant.as_deref(), said, "{query} / {title}");
+            let meant = misspelt_title_words(&query_words(query), title).map(|words| words.join(" "));
+            assert_eq!(meant.as_deref(), matched, "{query} / {title}");
         }
-        for (query, title, said) in [
+        for (query, title, matched) in [
             ("shinning", "The Shining", Some("shining")),
             ("alchemest", "The Alchemist", Some("alchemist")),
             ("sand", "The Stand", None),
             ("shinning", "The Shining Girls", None),
         ] {
-            let meant = nearly_called(&query_words(query), title).map(|words| words.join(" "));
-            assert_eq!(meant.as_deref(), said, "{query} / {title}");
+            let meant = misspelt_title(&query_words(query), title).map(|words| words.join(" "));
+            assert_eq!(meant.as_deref(), matched, "{query} / {title}");
         }
     }
 
@@ -183,8 +183,8 @@ mod tests {
             ("wolf", "Virginia Woolf", None),
             ("virginia wolf diary", "Virginia Woolf", None),
         ] {
-            let said = nearly_named(&query_words(query), author).map(|words| words.join(" "));
-            assert_eq!(said.as_deref(), meant, "{query} / {author}");
+            let matched = misspelt_author(&query_words(query), author).map(|words| words.join(" "));
+            assert_eq!(matched.as_deref(), meant, "{query} / {author}");
         }
     }
 

@@ -81,9 +81,9 @@ impl Understood {
         self.described || self.all.len() >= DESCRIPTION
     }
 
-    /// Whether it tells so much that words of telling ("I remember a book") say nothing. Of a description that is announced
-    /// they were taken already, and what is left may mean them: "a girl who steals books".
-    pub(crate) fn tells_at_length(&self) -> bool {
+    /// Whether it is so long that words of asking ("I remember a book") say nothing. Those of an announced description
+    /// are taken off already, and what is left may mean them: "a girl who steals books".
+    pub(crate) fn is_long(&self) -> bool {
         self.all.len() >= DESCRIPTION
     }
 }
@@ -225,7 +225,7 @@ fn read(query: &str, carried: bool) -> Understood {
         }
     }
     understood.stop_words = stop_words(&understood.all);
-    understood.words = telling(&understood);
+    understood.words = distinctive(&understood);
     understood.by = by(&understood.text);
     understood.year_hint = year_hint(&understood.all);
     understood.language_hint = language_hint(&understood.all);
@@ -233,14 +233,14 @@ fn read(query: &str, carried: bool) -> Understood {
 }
 
 /// The words that tell something, each once.
-fn telling(understood: &Understood) -> Vec<String> {
-    let (stop, describing) = (&STOP_WORDS[understood.stop_words], understood.tells_at_length());
+fn distinctive(understood: &Understood) -> Vec<String> {
+    let (stop, describing) = (&STOP_WORDS[understood.stop_words], understood.is_long());
     let distinct = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
         let mut seen = HashSet::new();
         understood.all.iter().filter(|word| keep(word) && seen.insert(word.as_str())).cloned().collect()
     };
-    let telling = distinct(&|word| !(stop.contains(word) || (describing && DESCRIBING.contains(word))));
-    if telling.is_empty() { distinct(&|_| true) } else { telling }
+    let distinctive = distinct(&|word| !(stop.contains(word) || (describing && DESCRIBING.contains(word))));
+    if distinctive.is_empty() { distinct(&|_| true) } else { distinctive }
 }
 
 /// One kind of double quotes for all.
@@ -421,7 +421,7 @@ fn without_carriers(text: &str) -> Option<(String, bool)> {
     carried[..from].fill(true);
     carried[to..].fill(true);
     // "a comic about growing up in Iran": what kind of book it is tells something.
-    let form = tells_of(&words[from..to]).filter(|_| !describes);
+    let form = opening_lengths(&words[from..to]).filter(|_| !describes);
     if let Some((article, form, about)) = form {
         carried[from..from + article].fill(true);
         let end = from + article + form;
@@ -464,8 +464,9 @@ fn without_carriers(text: &str) -> Option<(String, bool)> {
     Some((left, describes))
 }
 
-/// How many words of an article, of a form and of what begins a description stand first, when all but the article do.
-fn tells_of(words: &[String]) -> Option<(usize, usize, usize)> {
+/// The words of an article, of a form ("novel") and of what begins a description ("about") at the start of these:
+/// how many of each. None without a form and a beginning, or when nothing follows.
+fn opening_lengths(words: &[String]) -> Option<(usize, usize, usize)> {
     let mut article = 0;
     while let length @ 1.. = begins(&words[article..], &CARRIERS.article) {
         article += length;
@@ -476,7 +477,7 @@ fn tells_of(words: &[String]) -> Option<(usize, usize, usize)> {
 }
 
 /// Whether it is somebody or something that a story is about: "a man stranded on Mars", "a scientist who creates a
-/// monster". It begins with an indefinite article, says how three telling words or more belong together, and has words
+/// monster". It begins with an indefinite article, says how three distinctive words or more belong together, and has words
 /// of the language alone: what has a name in it may be called so ("A Man Called Ove").
 fn describes_somebody(text: &str) -> bool {
     const JOINING: [&str; 22] = [
@@ -485,9 +486,9 @@ fn describes_somebody(text: &str) -> bool {
     ];
     let words = query_words(text);
     let Some((first, others)) = words.split_first() else { return false };
-    let telling = others.iter().filter(|word| !STOP_WORDS[0].contains(*word)).count();
+    let distinctive = others.iter().filter(|word| !STOP_WORDS[0].contains(*word)).count();
     matches!(first.as_str(), "a" | "an")
-        && telling >= 3
+        && distinctive >= 3
         && others.iter().skip(1).any(|word| JOINING.contains(&word.as_str()))
         && others.iter().all(|word| is_english(word) || STOP_WORDS[0].contains(word))
 }

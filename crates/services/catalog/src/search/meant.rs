@@ -5,7 +5,7 @@ use bookworm_search::{Filter, Hit, Index, Response, SearchError};
 
 use super::plan::{self, Wanted};
 use crate::domain::{
-    named::{is_named, nearly_called, nearly_named, nearly_said, shares_a_word, shares_a_word_only},
+    named::{is_named, misspelt_author, misspelt_title, misspelt_title_words, shares_a_word, shares_a_word_only},
     text::fold,
     understand::{Understood, understand_whole},
 };
@@ -100,11 +100,11 @@ type Sounds = fn(&[String], &str) -> Option<Vec<String>>;
 /// The query with the words of an author's name, or of a title, that sound like it: "virginia wolf", "hary poter", "pet
 /// cemetery". Each word may be right in itself.
 fn namesake(index: &Index, understood: &Understood) -> Result<Option<String>, SearchError> {
-    let (by_name, by_title): (Sounds, Sounds) = (nearly_named, nearly_said);
+    let (by_name, by_title): (Sounds, Sounds) = (misspelt_author, misspelt_title_words);
     let ways = match understood.words.len() {
         0 => return Ok(None),
         // A single word is taken for another only with its article, and only for a whole title.
-        1 if plan::has_article(understood) => vec![("title", nearly_called as Sounds)],
+        1 if plan::has_article(understood) => vec![("title", misspelt_title as Sounds)],
         1 => return Ok(None),
         _ => vec![("authors", by_name), ("title", by_title)],
     };

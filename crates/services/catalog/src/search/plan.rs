@@ -468,7 +468,7 @@ static STOP_WORDS: LazyLock<Vec<[StopWords; 2]>> = LazyLock::new(|| {
 
 /// The query's words, with what is known of their spelling.
 fn spelt(understood: &Understood) -> Words {
-    let stop_words = &STOP_WORDS[understood.stop_words][usize::from(understood.tells_at_length())];
+    let stop_words = &STOP_WORDS[understood.stop_words][usize::from(understood.is_long())];
     let known = StopWords::new(understood.all.iter().filter(|word| is_english(word) || !of_place(word).is_empty()));
     Words::new(understood.text.as_str()).stop_words(stop_words).known(&known)
 }

@@ -179,9 +179,9 @@ impl Working {
     /// The next `n` messages from the catalogue: subject and body.
     async fn heard(&self, n: usize) -> Vec<(String, Value)> {
         let mut heard = Vec::new();
-        let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while heard.len() < n {
-            assert!(tokio::time::Instant::now() < patience, "only {heard:?}");
+            assert!(tokio::time::Instant::now() < deadline, "only {heard:?}");
             for delivery in self.subscriber.receive(n - heard.len()).await.unwrap() {
                 self.subscriber.ack(std::slice::from_ref(&delivery.tag)).await.unwrap();
                 heard.push((delivery.envelope.subject.clone(), delivery.envelope.data.clone()));

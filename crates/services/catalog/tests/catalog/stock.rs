@@ -158,9 +158,9 @@ async fn an_order_holds_gives_back_and_takes_its_copies() {
 
         // An order that never held anything cannot be completed: somebody must look at it.
         working.publish(&completed(OrderId::new())).await;
-        let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         while working.bus.dead_letters().list(None, 10).await.unwrap().is_empty() {
-            assert!(tokio::time::Instant::now() < patience, "no dead letter");
+            assert!(tokio::time::Instant::now() < deadline, "no dead letter");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

@@ -308,9 +308,9 @@ fn titles(body: &Value) -> Vec<String> {
 
 /// Waits for it, and not for ever.
 async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while !holds().await {
-        assert!(tokio::time::Instant::now() < patience, "never {what}");
+        assert!(tokio::time::Instant::now() < deadline, "never {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

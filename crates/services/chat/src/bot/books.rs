@@ -142,8 +142,8 @@ fn words(text: &str) -> Vec<String> {
     let plain: String = plain.flat_map(char::to_lowercase).collect();
     let all: Vec<String> =
         plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    let telling: Vec<String> = all.iter().filter(|word| !SMALL.contains(&word.as_str())).cloned().collect();
-    if telling.is_empty() { all } else { telling }
+    let distinctive: Vec<String> = all.iter().filter(|word| !SMALL.contains(&word.as_str())).cloned().collect();
+    if distinctive.is_empty() { all } else { distinctive }
 }
 
 /// Whether two words are the same, singular or plural.

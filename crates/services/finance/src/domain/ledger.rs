@@ -155,7 +155,7 @@ impl LedgerTransaction {
         )
     }
 
-    /// The customer has the books: what we owed them is now income.
+    /// The customer has the books: the liability to them is now income.
     ///
     /// # Errors
     /// When the amount is zero.
