@@ -315,7 +315,7 @@ async fn ask(shop: &Shop, queries: &str, aims: &[Aim]) {
 async fn ask_the_demonstration_catalogue(ai: Option<AiService>) {
     let shop = Shop::open(ai, "demo").await;
     if shop.is_empty().await {
-        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../data/demo-catalogue.jsonl");
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/demo-catalogue.jsonl");
         for line in std::fs::read_to_string(demo).unwrap().lines() {
             shop.add(&serde_json::from_str(line).unwrap()).await;
         }
@@ -325,7 +325,7 @@ async fn ask_the_demonstration_catalogue(ai: Option<AiService>) {
     }
     shop.ready().await;
     let meant = if shop.has_model { MEANT_WITH_MODEL } else { MEANT };
-    ask(&shop, include_str!("queries/demo.tsv"), &[NAMED, DESCRIBED, meant]).await;
+    ask(&shop, include_str!("demo.tsv"), &[NAMED, DESCRIBED, meant]).await;
     shop.end().await;
 }
 
@@ -351,7 +351,7 @@ async fn ask_real_books(ai: Option<AiService>) {
         shop.import(BufReader::new(plain).lines().take(BOOKS).map(Result::unwrap)).await;
     }
     shop.ready().await;
-    ask(&shop, include_str!("queries/real.tsv"), &[NAMED, DESCRIBED_AMONG_MANY, MEANT]).await;
+    ask(&shop, include_str!("real.tsv"), &[NAMED, DESCRIBED_AMONG_MANY, MEANT]).await;
     shop.end().await;
 }
 

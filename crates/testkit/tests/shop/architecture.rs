@@ -62,9 +62,6 @@ fn dependencies_point_one_way() {
     assert!(wrong.is_empty(), "dependencies that point the wrong way:\n{}", wrong.join("\n"));
 }
 
-/// Tests that still need another service.
-const STILL_BESIDE: &[&str] = &["the tests of crates/services/catalog depend on crates/services/ai"];
-
 #[test]
 fn tests_too_look_only_down() {
     let mut wrong = Vec::new();
@@ -78,7 +75,7 @@ fn tests_too_look_only_down() {
             }
         }
     }
-    only_the_known(wrong, STILL_BESIDE);
+    assert!(wrong.is_empty(), "tests that depend on what is beside or above them: {wrong:#?}");
 }
 
 #[test]
@@ -188,9 +185,6 @@ const UPWARDS: [(&str, &[&str]); 5] = [
     ("features", &["reactions", "grpc"]),
 ];
 
-/// Files that still name what they must not. No file may be added; one that is mended is removed.
-const STILL_UPWARDS: &[&str] = &[];
-
 #[test]
 fn no_arrow_inside_a_service_runs_back() {
     let mut wrong = Vec::new();
@@ -208,11 +202,8 @@ fn no_arrow_inside_a_service_runs_back() {
             }
         }
     }
-    only_the_known(wrong, STILL_UPWARDS);
+    assert!(wrong.is_empty(), "arrows that run back up inside a service: {wrong:#?}");
 }
-
-/// Files of a domain that still use types of the API or the configuration.
-const STILL_FOREIGN: &[&str] = &[];
 
 #[test]
 fn the_domain_has_its_own_types() {
@@ -230,26 +221,12 @@ fn the_domain_has_its_own_types() {
             }
         }
     }
-    only_the_known(wrong, STILL_FOREIGN);
+    assert!(wrong.is_empty(), "the domain has types of its own: {wrong:#?}");
 }
 
 fn relative(file: &Path) -> String {
     file.strip_prefix(root()).unwrap().display().to_string()
 }
-
-/// Fails for what is wrong and not known.
-fn only_the_known(mut wrong: Vec<String>, known: &[&str]) {
-    wrong.sort();
-    let new: Vec<_> = wrong.iter().filter(|wrong| !known.contains(&wrong.as_str())).collect();
-    let mended: Vec<_> = known.iter().filter(|known| !wrong.iter().any(|wrong| wrong == *known)).collect();
-    assert!(new.is_empty(), "{new:#?}");
-    if !mended.is_empty() {
-        eprintln!("mended; remove it from the list: {mended:#?}");
-    }
-}
-
-/// Test files that are still too long to be found one's way in.
-const STILL_LONG: &[&str] = &[];
 
 #[test]
 fn tests_are_in_files_by_topic() {
@@ -265,7 +242,7 @@ fn tests_are_in_files_by_topic() {
             }
         }
     }
-    only_the_known(wrong, STILL_LONG);
+    assert!(wrong.is_empty(), "split them by topic: {wrong:#?}");
 }
 
 #[test]
