@@ -83,6 +83,17 @@ async fn the_document_describes_every_address_and_is_the_one_kept_in_docs() {
     find_dangling(&document, &document, &mut dangling);
     assert!(dangling.is_empty(), "references that lead nowhere: {dangling:?}");
 
+    // A summary stands in lists of operations: a line of at most 100 characters; the rest is its description.
+    let long: Vec<_> = operations(&document)
+        .iter()
+        .filter(|operation| {
+            let summary = operation.members["summary"].as_str().unwrap_or_default();
+            summary.is_empty() || summary.contains('\n') || summary.chars().count() > 100
+        })
+        .map(Operation::name)
+        .collect();
+    assert!(long.is_empty(), "summaries that are missing or too long: {long:?}");
+
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
     let text = format!("{}\n", serde_json::to_string_pretty(&document).unwrap());
     if std::env::var_os("UPDATE_OPENAPI").is_some() {

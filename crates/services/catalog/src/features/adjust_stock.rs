@@ -41,8 +41,9 @@ pub(crate) async fn get_stock(
     Ok(ApiJson(stock.into()))
 }
 
-/// Adds copies that came, or takes copies that went. The same `Idempotency-Key` with the same body changes nothing
-/// again and gives the same answer.
+/// Adds copies that came, or takes copies that went.
+///
+/// The same `Idempotency-Key` with the same body changes nothing again and gives the same answer.
 #[utoipa::path(post, path = "/books/{id}/stock/adjustments", tag = "catalog", request_body = StockAdjustment,
     params(("id" = BookId, Path, description = "The book"),
         ("Idempotency-Key" = String, Header, description = "New for each adjustment; the same for a repeat")),

@@ -149,7 +149,9 @@ pub(crate) async fn create_book(
     Ok((StatusCode::CREATED, headers, ApiJson(book)).into_response())
 }
 
-/// Replaces what is known of a book. The stock stays: change it with an adjustment. `source_id` stays when left out.
+/// Replaces what is known of a book.
+///
+/// The stock stays: change it with an adjustment. `source_id` stays when left out.
 #[utoipa::path(put, path = "/books/{id}", tag = "catalog", request_body = BookInput,
     params(("id" = BookId, Path, description = "The book"),
         ("If-Match" = String, Header, description = "The `ETag` of the version that was read, or `*`")),

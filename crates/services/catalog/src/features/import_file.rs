@@ -84,8 +84,9 @@ pub(crate) async fn list_imports(State(catalog): State<Arc<Catalog>>, _: StaffOn
     Ok(ApiJson(Imports { items: rows.into_iter().map(shown).collect() }))
 }
 
-/// Uploads a file of books, which is then checked by a dry run. Nothing is in the catalogue before it is started. The
-/// same `Idempotency-Key` with the same file is the same import.
+/// Uploads a file of books, which is then checked by a dry run.
+///
+/// Nothing is in the catalogue before it is started. The same `Idempotency-Key` with the same file is the same import.
 #[utoipa::path(post, path = "/admin/imports", tag = "catalog",
     params(UploadParams, ("Idempotency-Key" = String, Header, description = "New for each upload; the same for a repeat")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
@@ -196,8 +197,10 @@ pub(crate) async fn map_import(
     take(&catalog, id, Step::Map, Some(text)).await
 }
 
-/// Starts an import, or goes on with one that was cancelled or failed. It runs beside the requests, after the one before
-/// it, and goes on after a restart. Starting one that runs already changes nothing.
+/// Starts an import, or goes on with one that was cancelled or failed.
+///
+/// It runs beside the requests, after the one before it, and goes on after a restart. Starting one that runs already
+/// changes nothing.
 #[utoipa::path(post, path = "/admin/imports/{id}/start", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 202, body = Import, description = "It starts in a moment"),
@@ -214,8 +217,10 @@ pub(crate) async fn start_import(
     take(&catalog, id, Step::Start, None).await
 }
 
-/// Cancels an import. The books that were written stay; the batch that is being written is finished or not begun.
-/// Cancelling one that was cancelled changes nothing.
+/// Cancels an import.
+///
+/// The books that were written stay; the batch that is being written is finished or not begun. Cancelling one that was
+/// cancelled changes nothing.
 #[utoipa::path(post, path = "/admin/imports/{id}/cancel", tag = "catalog", params(("id" = Uuid, Path, description = "The import")),
     responses(
         (status = 202, body = Import, description = "Nothing more is written"),

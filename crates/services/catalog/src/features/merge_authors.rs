@@ -53,8 +53,10 @@ pub(crate) async fn author_doubles(
     Ok(ApiJson(AuthorDoubles { groups: groups.collect() }))
 }
 
-/// Merges two authors. The books of the one in the path become those of `into`; its address leads there from now on, and
-/// imports that bring its spelling find the other. Merging them again changes nothing.
+/// Merges two authors.
+///
+/// The books of the one in the path become those of `into`; its address leads there from now on, and imports that bring
+/// its spelling find the other. Merging them again changes nothing.
 #[utoipa::path(post, path = "/authors/{id}/merge", tag = "catalog", request_body = MergeAuthor,
     params(("id" = AuthorId, Path, description = "The author that goes")),
     responses(
@@ -116,8 +118,9 @@ pub(crate) async fn merge_author(
     Ok(ApiJson(named(merged.await?, AuthorId::from_uuid)))
 }
 
-/// Splits an author: these books become those of a new author, or of one who was merged by mistake and comes back with
-/// the old address.
+/// Splits an author.
+///
+/// These books become those of a new author, or of one who was merged by mistake and comes back with the old address.
 #[utoipa::path(post, path = "/authors/{id}/split", tag = "catalog", request_body = SplitAuthor,
     params(("id" = AuthorId, Path, description = "The author that keeps the other books")),
     responses(

@@ -27,8 +27,10 @@ struct Shown {
     basis: RecommendationBasis,
 }
 
-/// Books for whoever asks: for a customer who is signed in, from what they bought and looked at, without what they own;
-/// for everybody else, and before the first book, what sells; and before the first sale, some of what is on sale.
+/// Books for whoever asks.
+///
+/// For a customer who is signed in, from what they bought and looked at, without what they own; for everybody else, and
+/// before the first book, what sells; and before the first sale, some of what is on sale.
 #[utoipa::path(get, path = "/recommendations", tag = "catalog",
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "20 when left out")),
     responses(

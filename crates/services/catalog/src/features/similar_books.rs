@@ -17,8 +17,10 @@ pub(super) struct Shown {
     pub(super) next: Option<String>,
 }
 
-/// Books like this one, by what they are about and by the words that mark them out; most alike first. Without the
-/// search index: those that share authors and subjects. One page only.
+/// Books like this one, most alike first.
+///
+/// By what they are about and by the words that mark them out; without the search index, those that share authors and
+/// subjects. One page only.
 #[utoipa::path(get, path = "/books/{id}/similar", tag = "catalog",
     params(("id" = BookId, Path, description = "The book"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "20 when left out")),

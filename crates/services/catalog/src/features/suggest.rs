@@ -35,9 +35,11 @@ pub(crate) struct SuggestParams {
     q: Option<String>,
 }
 
-/// Completions of what is being typed: titles, authors and subjects that begin so, or have a word that does; when there
-/// is none, those that begin with something like it. Titles whose words or authors are typed, in any order and perhaps
-/// misspelt, fill them up. Case and diacritics do not matter.
+/// Completions of what is being typed.
+///
+/// Titles, authors and subjects that begin so, or have a word that does; when there is none, those that begin with
+/// something like it. Titles whose words or authors are typed, in any order and perhaps misspelt, fill them up. Case and
+/// diacritics do not matter.
 #[utoipa::path(get, path = "/search/suggest", tag = "catalog",
     params(("q" = Option<String>, Query, max_length = 200, description = "What was typed so far; up to 200 characters. Blank: no completions")),
     responses(

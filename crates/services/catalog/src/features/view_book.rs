@@ -10,8 +10,9 @@ use crate::{
     store::{books, shoppers},
 };
 
-/// Notes that the customer who is signed in looked at a book, for their recommendations. Looking again changes nothing
-/// but when it was last; the last 50 books are remembered.
+/// Notes that the customer who is signed in looked at a book, for their recommendations.
+///
+/// Looking again changes nothing but when it was last; the last 50 books are remembered.
 #[utoipa::path(post, path = "/books/{id}/views", tag = "catalog",
     params(("id" = BookId, Path, description = "The book")),
     responses(

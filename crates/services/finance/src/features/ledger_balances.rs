@@ -6,8 +6,9 @@ use bookworm_http::{ApiJson, Result, auth::StaffOnly};
 
 use crate::{service::Finance, store::ledger};
 
-/// Every account that was ever used, with its balance: debits less credits, one entry for each currency. All of them
-/// together are zero. Staff.
+/// Every account that was ever used, with its balance.
+///
+/// Debits less credits, one entry for each currency. All of them together are zero. Staff.
 #[utoipa::path(
     get,
     path = "/admin/ledger",

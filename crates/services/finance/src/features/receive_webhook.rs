@@ -19,9 +19,10 @@ use crate::{
     },
 };
 
-/// What a payment provider reports on its own, signed in the provider's own way. The sandbox signs in
-/// `Payment-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`, at most five minutes old. May come again and
-/// out of order: what counts is what the provider holds when it is asked.
+/// What a payment provider reports on its own, signed in the provider's own way.
+///
+/// The sandbox signs in `Payment-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`, at most five minutes
+/// old. May come again and out of order: what counts is what the provider holds when it is asked.
 #[utoipa::path(
     post,
     path = "/payments/webhooks/{provider}",

@@ -50,8 +50,10 @@ fn shown(Difference { kind, order_id, detail }: Difference) -> rest::Difference 
     rest::Difference { kind, order_id, detail }
 }
 
-/// Orders, payments, provider and ledger compared: whatever changed within the last seven days, but
-/// not within the last minute. `bookworm reconcile` compares everything. Staff.
+/// Orders, payments, provider and ledger compared.
+///
+/// Whatever changed within the last seven days, but not within the last minute; `bookworm reconcile` compares everything.
+/// Staff.
 #[utoipa::path(
     get,
     path = "/admin/reconciliation",
