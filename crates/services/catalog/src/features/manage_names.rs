@@ -70,14 +70,15 @@ async fn list<Id: Serialize>(
     };
     let name = valid.optional_text("/name", params.name.as_deref(), 1..=draft::NAME);
     valid.finish()?;
+    // Also where only one can come: what is not valid is refused whatever else was asked.
+    let page = PageParams { limit: params.limit.filter(|limit| !limit.is_empty()), cursor: params.cursor };
+    let limit = page.limit()?;
+    let after = if by_name { After::Name(page.after()?) } else { After::Books(page.after()?) };
     if let Some(name) = name {
         let row = names::by_id_or_name(catalog.db.read(), kind, &name).await?;
         let items: Vec<Named<Id>> = row.into_iter().map(|row| named(row, id)).collect();
         return Ok(ApiJson(Page { items, next: None }).into_response());
     }
-    let page = PageParams { limit: params.limit.filter(|limit| !limit.is_empty()), cursor: params.cursor };
-    let limit = page.limit()?;
-    let after = if by_name { After::Name(page.after()?) } else { After::Books(page.after()?) };
     let key = format!("{} {prefix:?} {after:?} {limit}", kind.table());
     let found = catalog.cache.list(key, async {
         let rows = names::list(catalog.db.read(), kind, &prefix, &after, limit as i64 + 1).await?;

@@ -122,6 +122,10 @@ async fn staff_merge_and_split_authors() {
             assert_eq!(shop.get(&format!("/authors?name={author}")).await.body["items"][0]["name"], "Ada Quill", "{author}");
         }
         assert_eq!(shop.get("/authors?name=Nobody").await.body["items"], json!([]));
+        for (list, wrong) in [("authors", "limit=many"), ("subjects", "cursor=there"), ("publishers", "limit=0")] {
+            let answer = shop.get(&format!("/{list}?name=Nobody&{wrong}")).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{list} {wrong}: a name hides nothing");
+        }
         // A file that still has the old name finds the one that stayed.
         shop.import("a.jsonl", b"{\"source_id\":\"1\",\"title\":\"Three\",\"authors\":[\"AUGUSTA QUILL\"]}").await;
         assert_eq!(shop.get(&format!("/authors/{ada}")).await.body["books"], 4);
