@@ -28,6 +28,7 @@ use bookworm_kernel::{
     BookId, Cause, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
 };
 use bookworm_messaging::{DbBus, Envelope, Message, Policy, SharedBus, Subscriber, relay};
+use bookworm_testing::on_every_database;
 use http::{HeaderMap, Request, StatusCode, header};
 use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::{Value, json};
@@ -199,27 +200,7 @@ impl Drop for Working {
 
 /// Runs a test on SQLite, and on PostgreSQL when there is one.
 async fn on_each<F: Future<Output = ()>>(test: impl Fn(Shop) -> F) {
-    test(Shop::open(None).await).await;
-    match std::env::var("BOOKWORM_TEST_POSTGRES") {
-        Ok(url) => {
-            let prefix = format!("test_{}_", Uuid::now_v7().simple());
-            let databases = Databases::Postgres { url, max_connections: 8, prefix };
-            test(Shop::open(Some(databases.clone())).await).await;
-            for service in [CatalogService::NAME, "bus"] {
-                let Databases::Postgres { prefix, .. } = &databases else { continue };
-                let db = databases.open(service).await.unwrap();
-                let drop = format!("DROP SCHEMA \"{prefix}{service}\" CASCADE");
-                let dropped =
-                    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&drop, []).await })).await;
-                dropped.unwrap();
-                db.close().await;
-            }
-        }
-        Err(_) => {
-            eprintln!("SKIPPED on PostgreSQL: set BOOKWORM_TEST_POSTGRES to a postgres:// URL");
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must run against PostgreSQL too");
-        }
-    }
+    on_every_database(async |home| test(Shop::open(Some(home.databases.clone())).await).await).await;
 }
 
 fn usd(amount: i64) -> Value {

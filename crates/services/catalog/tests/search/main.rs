@@ -37,6 +37,7 @@ use bookworm_kernel::{
     BookId, Cause, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
 };
 use bookworm_messaging::{DbBus, Envelope, Policy, SharedBus};
+use bookworm_testing::{eventually, on_every_database};
 use http::{HeaderMap, Request, StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -306,38 +307,12 @@ fn titles(body: &Value) -> Vec<String> {
     body["items"].as_array().unwrap().iter().map(title).collect()
 }
 
-/// Waits for it, and not for ever.
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "never {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Runs a test on SQLite, and on PostgreSQL when there is one.
 async fn on_each<F: Future<Output = Shop>>(test: impl Fn(Shop) -> F) {
-    let folder = || Arc::new(tempfile::tempdir().unwrap());
-    let mut shop = test(Shop::open(None, folder(), Model::default()).await).await;
-    shop.end().await;
-    match std::env::var("BOOKWORM_TEST_POSTGRES") {
-        Ok(url) => {
-            let prefix = format!("test_{}_", Uuid::now_v7().simple());
-            let databases = Databases::Postgres { url, max_connections: 8, prefix: prefix.clone() };
-            let mut shop = test(Shop::open(Some(databases.clone()), folder(), Model::default()).await).await;
-            shop.end().await;
-            for service in [CatalogService::NAME, "bus"] {
-                let db = databases.open(service).await.unwrap();
-                let drop = format!("DROP SCHEMA IF EXISTS \"{prefix}{service}\" CASCADE");
-                let dropped =
-                    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&drop, []).await })).await;
-                dropped.unwrap();
-                db.close().await;
-            }
-        }
-        Err(_) => {
-            eprintln!("SKIPPED on PostgreSQL: set BOOKWORM_TEST_POSTGRES to a postgres:// URL");
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI must run against PostgreSQL too");
-        }
-    }
+    on_every_database(async |home| {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let mut shop = test(Shop::open(Some(home.databases.clone()), folder, Model::default()).await).await;
+        shop.end().await;
+    })
+    .await;
 }
