@@ -33,7 +33,7 @@ pub enum Admission {
 
 /// Fetches for all that follow. Dropped without an answer, its followers get none.
 pub struct Leader {
-    flight: Arc<SingleFlight>,
+    single_flight: Arc<SingleFlight>,
     key: Arc<str>,
     outcome: watch::Sender<Option<Arc<Fetched>>>,
 }
@@ -41,7 +41,7 @@ pub struct Leader {
 /// Waits for a leader's answer.
 pub struct Follower {
     outcome: Outcome,
-    flight: Arc<SingleFlight>,
+    single_flight: Arc<SingleFlight>,
 }
 
 impl SingleFlight {
@@ -60,7 +60,10 @@ impl SingleFlight {
             Entry::Vacant(free) => {
                 let (outcome, receiver) = watch::channel(None);
                 free.insert(receiver.clone());
-                Admission::Lead(Leader { flight: self.clone(), key: key.clone(), outcome }, self.follow(receiver))
+                Admission::Lead(
+                    Leader { single_flight: self.clone(), key: key.clone(), outcome },
+                    self.follow(receiver),
+                )
             }
         }
     }
@@ -77,7 +80,7 @@ impl SingleFlight {
 
     fn follow(self: &Arc<Self>, outcome: Outcome) -> Follower {
         self.followers.fetch_add(1, Ordering::Relaxed);
-        Follower { outcome, flight: self.clone() }
+        Follower { outcome, single_flight: self.clone() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Outcome>> {
@@ -99,7 +102,7 @@ impl Leader {
     }
 
     fn leave(&self) {
-        let mut fetches = self.flight.lock();
+        let mut fetches = self.single_flight.lock();
         // Once this one has completed, another fetch may have its key.
         if fetches.get(&self.key).is_some_and(|fetch| fetch.same_channel(&self.outcome.subscribe())) {
             fetches.remove(&self.key);
@@ -122,6 +125,6 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.flight.followers.fetch_sub(1, Ordering::Relaxed);
+        self.single_flight.followers.fetch_sub(1, Ordering::Relaxed);
     }
 }
