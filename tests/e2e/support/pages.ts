@@ -109,7 +109,7 @@ export const KINDS: Kind[] = [
   { name: "office-import-ready", who: "staff", path: () => "/admin/books/import", act: uploaded },
   { name: "office-import-unreadable", who: "staff", path: () => "/admin/books/import", act: unreadable },
   { name: "office-authors", who: "staff", path: () => "/admin/books/authors?q=a" },
-  { name: "office-author", who: "staff", path: () => "/admin/books/authors?q=a", act: (page) => page.locator("#found + ul a").first().click() },
+  { name: "office-author", who: "staff", path: () => "/admin/books/authors?q=a", act: firstAuthor },
   { name: "office-stock", who: "staff", path: () => "/admin/stock" },
   { name: "office-stock-book", who: "staff", path: (world) => `/admin/stock/${world.book.id}` },
   { name: "office-search", who: "staff", path: () => "/admin/search" },
@@ -246,6 +246,8 @@ export async function show(page: Page, kind: Kind, world: World): Promise<void> 
   const answer = await page.goto(kind.path(world));
   expect(answer?.status()).toBe(kind.status ?? 200);
   await kind.act?.(page);
+  // A form that was sent leads to a new page: what stands in it can be found before its stylesheet is there.
+  await page.waitForLoadState("load");
 }
 
 async function errors(page: Page): Promise<void> {
@@ -284,6 +286,11 @@ async function endChat(page: Page): Promise<void> {
 
 async function connected(page: Page): Promise<void> {
   await expect(page.getByRole("status").filter({ hasText: "Connected" })).toBeVisible();
+}
+
+async function firstAuthor(page: Page): Promise<void> {
+  await page.locator("#found + ul a").first().click();
+  await page.waitForURL(/\/admin\/books\/authors\/[^?]/);
 }
 
 async function unfold(page: Page): Promise<void> {

@@ -1,12 +1,9 @@
-import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { barriers } from "../support/barriers";
 import { KINDS, type World, show, theWorld } from "../support/pages";
 import { expect, test } from "../support/test";
 
-/** The rules of WCAG 2.2 at levels A and AA that a program can check. */
-const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-
-/** Those of them that depend on colours. The others have nothing new to say when only the colours change. */
+/** Those rules of WCAG that depend on colours. The others have nothing new to say when only the colours change. */
 const COLOURS = ["color-contrast", "link-in-text-block"];
 
 /** The most script that a page may bring along, compressed. */
@@ -28,10 +25,10 @@ for (const kind of KINDS) {
     await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
     expect(await page.title()).not.toBe("");
     expect(script(), "bytes of compressed script").toBeLessThanOrEqual(SCRIPT_BYTES);
-    expect(await barriers(axe(page).withTags(WCAG)), "in light colours").toEqual([]);
+    expect(await barriers(page), "in light colours").toEqual([]);
     await page.emulateMedia({ colorScheme: "dark" });
     await page.evaluate(() => Promise.allSettled(document.getAnimations().map((one) => one.finished)));
-    expect(await barriers(axe(page).withRules(COLOURS)), "in dark colours").toEqual([]);
+    expect(await barriers(page, COLOURS), "in dark colours").toEqual([]);
 
     // WCAG 1.4.10: at 320 px nothing but tables and code scrolls sideways.
     await page.setViewportSize({ width: 320, height: 640 });
@@ -46,19 +43,6 @@ for (const kind of KINDS) {
     });
     expect(wide, "wider than a phone").toEqual([]);
   });
-}
-
-function axe(page: Page): AxeBuilder {
-  // Frames hold mails: no script runs there, not even a test's.
-  return new AxeBuilder({ page }).exclude("iframe");
-}
-
-/** What stands in somebody's way, one line for each place. */
-async function barriers(check: AxeBuilder): Promise<string[]> {
-  const { violations } = await check.analyze();
-  return violations.flatMap(({ id, help, nodes }) =>
-    nodes.map(({ target, any }) => `${id}: ${help}: ${target.join(" ")} ${any.map(({ message }) => message).join(" ")}`),
-  );
 }
 
 /** Counts the bytes of script as they cross the wire. Nothing comes from the cache. */

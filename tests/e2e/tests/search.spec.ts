@@ -1,5 +1,5 @@
-import AxeBuilder from "@axe-core/playwright";
 import type { Locator, Page, Route } from "@playwright/test";
+import { barriers } from "../support/barriers";
 import { expectBasketCount, tabTo } from "../support/journey";
 import { expect, test } from "../support/test";
 
@@ -13,12 +13,6 @@ async function search(page: Page, words: string): Promise<void> {
   await searchBox(page).fill(words);
   await searchBox(page).press("Enter");
   await expect(page).toHaveURL(/\/search\?q=/);
-}
-
-/** What stands in somebody's way, by the rules of WCAG 2.2 at levels A and AA. */
-async function barriers(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
-  return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(" ")}`));
 }
 
 /** Answers suggestions in the shop's place. */
