@@ -5,6 +5,7 @@
 mod bus;
 mod databases;
 mod http;
+mod nats;
 mod poll;
 mod tokens;
 
@@ -16,6 +17,7 @@ pub use crate::{
     bus::{LEASE, bus, publish},
     databases::{TestDatabases, count, execute, on_every_database, postgres_url},
     http::{Client, Request, Response},
+    nats::{NatsServer, nats_stream, nats_url},
     poll::{POLL_TIMEOUT, eventually, until},
     tokens::{AUDIENCE, ISSUER, TokenMint, account},
 };
