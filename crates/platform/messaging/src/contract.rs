@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use bookworm_kernel::{Cause, Clock, SystemClock};
-use futures::future::join_all;
+use futures::future::{LocalBoxFuture, join_all};
 use uuid::Uuid;
 
 pub use self::running::Running;
@@ -66,16 +66,21 @@ impl Message for Misread {
 const COUNTED: &str = Counted::SUBJECT;
 const NAMED: &str = Named::SUBJECT;
 
-/// Runs the whole suite, each test on a bench of its own.
+/// Runs the whole suite, each test on a bench of its own, side by side: a bench on the machine's clock has to wait.
 ///
 /// # Panics
 /// When the bus breaks the contract.
 pub async fn run<B: Bench>(new: impl AsyncFn() -> B) {
     macro_rules! tests {
-        ($($name:ident),* $(,)?) => {$(
-            eprintln!("contract: {}", stringify!($name));
-            $name(&new().await).await;
-        )*};
+        ($($name:ident),* $(,)?) => {{
+            let tests: Vec<LocalBoxFuture<'_, ()>> = vec![$(Box::pin(async {
+                let bench = new().await;
+                let ended = Ended(stringify!($name), Instant::now());
+                $name(&bench).await;
+                drop(ended);
+            })),*];
+            join_all(tests).await;
+        }};
     }
     tests!(
         a_message_reaches_every_consumer_that_wants_it_and_no_other,
@@ -102,6 +107,16 @@ pub async fn run<B: Bench>(new: impl AsyncFn() -> B) {
         each_instance_hears_everything_and_is_told_what_it_may_have_missed,
         a_consumer_finishes_what_it_began_when_it_is_stopped,
     );
+}
+
+/// Says how a test ended. A panic ends the others too, and is told by its place.
+struct Ended(&'static str, Instant);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let how = if std::thread::panicking() { "not finished" } else { "ok" };
+        eprintln!("contract: {} ... {how} ({:.1} s)", self.0, self.1.elapsed().as_secs_f32());
+    }
 }
 
 /// Makes a message.

@@ -57,6 +57,10 @@ const MIGRATIONS: &[Migration] = &[Migration {
           );",
 }];
 
+pub(crate) async fn migrate(db: &Db, now: Timestamp) -> Result<(), DbError> {
+    db.migrate(MIGRATIONS, now).await
+}
+
 /// The embedded bus: durable queues in a database of its own.
 ///
 /// Publishing writes the message once and a row for each consumer that wants it. A consumer leases rows by moving
@@ -107,8 +111,7 @@ impl DbBus {
     /// # Errors
     /// When the database cannot be migrated.
     pub async fn open(db: Db, clock: Arc<dyn Clock>, lease: Duration) -> Result<Self, DbError> {
-        db.migrate(MIGRATIONS, clock.now()).await?;
-        let dead_letters = DbDeadLetters { db: db.clone(), clock: clock.clone() };
+        let dead_letters = DbDeadLetters::open(db.clone(), clock.clone()).await?;
         Ok(Self(Arc::new(Shared { db, clock, lease, dead_letters, local: Mutex::default() })))
     }
 }

@@ -53,11 +53,23 @@ pub async fn revive(bus: &dyn Bus, dead_letter: Uuid) -> Result<bool, BusError> 
     bus.dead_letters().remove(dead_letter).await
 }
 
-/// Dead letters in the bus's database.
+/// Dead letters in a database, whatever the bus is.
 #[derive(Debug, Clone)]
-pub(crate) struct DbDeadLetters {
-    pub db: Db,
-    pub clock: Arc<dyn Clock>,
+pub struct DbDeadLetters {
+    db: Db,
+    clock: Arc<dyn Clock>,
+}
+
+impl DbDeadLetters {
+    /// In this database: that of the embedded bus, also when the bus is another. So they are where they were when a shop
+    /// moves from one bus to another.
+    ///
+    /// # Errors
+    /// When the database cannot be migrated.
+    pub async fn open(db: Db, clock: Arc<dyn Clock>) -> Result<Self, DbError> {
+        db_bus::migrate(&db, clock.now()).await?;
+        Ok(Self { db, clock })
+    }
 }
 
 #[derive(FromRow)]

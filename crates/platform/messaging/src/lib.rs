@@ -16,7 +16,7 @@ pub use crate::{
     bus::{Bus, BusError, Delivery, Follower, PublishError, SharedBus, Subscriber, Tag},
     consumer::{Consumer, Policy, Reaction, ReactionError, Received},
     db_bus::{DbBus, undelivered},
-    dead_letters::{DeadLetter, DeadLetters, revive},
+    dead_letters::{DbDeadLetters, DeadLetter, DeadLetters, revive},
     envelope::{Envelope, Message},
     inbox::{Inbox, Receipt, housekeeping},
     outbox::{Outbox, OutboxSource, relay, waiting},
