@@ -179,6 +179,44 @@ pub async fn undelivered(db: &Db, mut visit: impl FnMut(Envelope)) -> Result<(),
     }
 }
 
+#[derive(FromRow)]
+struct Owed {
+    consumer: String,
+    seq: i64,
+    envelope: String,
+}
+
+/// Hands what consumers of the embedded bus in this database have not dealt with to another bus, for a shop that moves
+/// to that. Returns how many. A crash in between repeats messages, which the inbox knows.
+///
+/// # Errors
+/// When the database or the other bus fails; what was not handed over is still here.
+pub async fn hand_over(db: &Db, to: &dyn Bus) -> Result<u64, BusError> {
+    let mut handed = 0;
+    loop {
+        let owed: Vec<Owed> = db
+            .read()
+            .all(
+                "SELECT d.consumer, d.seq, m.envelope FROM bus_deliveries d JOIN bus_messages m ON m.seq = d.seq \
+                 ORDER BY d.seq, d.consumer LIMIT $1",
+                values![CHUNK],
+            )
+            .await?;
+        if owed.is_empty() {
+            return Ok(handed);
+        }
+        for Owed { consumer, seq, envelope } in owed {
+            to.redeliver(&consumer, &parse(&envelope)?).await?;
+            let done = "DELETE FROM bus_deliveries WHERE consumer = $1 AND seq = $2";
+            db.transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move { tx.exec(done, values![consumer, seq]).await })
+            })
+            .await?;
+            handed += 1;
+        }
+    }
+}
+
 pub(crate) fn parse(envelope: &str) -> Result<Envelope, DbError> {
     serde_json::from_str(envelope).map_err(|error| DbError::Corrupt(format!("an envelope on the bus: {error}")))
 }

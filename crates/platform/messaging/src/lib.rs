@@ -15,11 +15,11 @@ mod outbox;
 pub use crate::{
     bus::{Bus, BusError, Delivery, Follower, PublishError, SharedBus, Subscriber, Tag},
     consumer::{Consumer, Policy, Reaction, ReactionError, Received},
-    db_bus::{DbBus, undelivered},
+    db_bus::{DbBus, hand_over, undelivered},
     dead_letters::{DbDeadLetters, DeadLetter, DeadLetters, revive},
     envelope::{Envelope, Message},
     inbox::{Inbox, Receipt, housekeeping},
-    outbox::{Outbox, OutboxSource, relay, waiting},
+    outbox::{Carried, Outbox, OutboxSource, relay, waiting},
 };
 
 use bookworm_db::Migration;

@@ -1,12 +1,12 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, Value, in_list, values};
+use bookworm_db::{Backend, Db, DbError, FromRow, Migration, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Cause, Clock, MessageId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Envelope, Message, SharedBus};
+use crate::{Envelope, Message, PublishError, SharedBus};
 
 /// How many messages are published together.
 const BATCH: usize = 256;
@@ -81,8 +81,41 @@ pub trait OutboxSource: Send + Sync {
     /// When the store does not answer.
     async fn remove(&self, published: &[MessageId]) -> Result<(), SourceError>;
 
+    /// Publishes up to `max` messages that no other relay has at this moment, and removes those that the bus accepted.
+    ///
+    /// This one does not know of other relays: two of them publish everything twice, and the bus drops the repeats. A
+    /// store that processes share can do better.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn carry(&self, max: usize, bus: &SharedBus) -> Result<Carried, SourceError> {
+        let carried = publish(bus, &self.waiting(max).await?).await;
+        self.remove(&carried.published).await?;
+        Ok(carried)
+    }
+
     /// Waits until this process puts a message; one that was put since the last call counts too.
     async fn woken(&self);
+}
+
+/// What became of some messages.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// Those that are on the bus.
+    pub published: Vec<MessageId>,
+    /// Why the others are not.
+    pub failure: Option<PublishError>,
+}
+
+async fn publish(bus: &SharedBus, envelopes: &[Envelope]) -> Carried {
+    if envelopes.is_empty() {
+        return Carried::default();
+    }
+    match bus.publish(envelopes).await {
+        Ok(()) => Carried { published: envelopes.iter().map(|envelope| envelope.id).collect(), failure: None },
+        // One message that the bus does not take does not stop the others.
+        Err(error) => Carried { published: error.accepted.clone(), failure: Some(error) },
+    }
 }
 
 /// The store's error.
@@ -101,25 +134,70 @@ impl OutboxSource for DbOutbox {
     }
 
     async fn waiting(&self, max: usize) -> Result<Vec<Envelope>, SourceError> {
-        let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let query = "SELECT envelope FROM outbox ORDER BY seq LIMIT $1";
-        let rows: Vec<Row> = self.db.read().all(query, values![max]).await?;
-        Ok(rows.iter().map(|row| serde_json::from_str(&row.envelope)).collect::<Result<_, _>>()?)
+        let rows: Vec<Row> = self.db.read().all(WAITING, values![limit(max)]).await?;
+        Ok(read(&rows)?)
     }
 
     async fn remove(&self, published: &[MessageId]) -> Result<(), SourceError> {
-        if published.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<Value> = published.iter().map(|id| Value::from(id.uuid())).collect();
-        let delete = format!("DELETE FROM outbox WHERE id IN ({})", in_list(1, ids.len()));
-        self.db.transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.exec(&delete, ids).await })).await?;
+        let ids: Vec<MessageId> = published.to_vec();
+        self.db.transact::<_, DbError, _>(move |tx| Box::pin(async move { delete(tx, &ids).await })).await?;
         Ok(())
+    }
+
+    async fn carry(&self, max: usize, bus: &SharedBus) -> Result<Carried, SourceError> {
+        // SQLite has one process, and its one writer must not wait for a bus.
+        if self.db.backend() == Backend::Sqlite {
+            let carried = publish(bus, &self.waiting(max).await?).await;
+            if !carried.published.is_empty() {
+                self.remove(&carried.published).await?;
+            }
+            return Ok(carried);
+        }
+        // Most looks find nothing.
+        if self.waiting(1).await?.is_empty() {
+            return Ok(Carried::default());
+        }
+        // The rows are locked while they travel, so that the relays of other processes take others. When this process
+        // dies, its connection goes and the locks with it. A bus answers in less than a unit of work may take.
+        let bus = bus.clone();
+        let carried = self
+            .db
+            .transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    let claim = format!("{WAITING}{}", tx.for_update_skip_locked());
+                    let rows: Vec<Row> = tx.all(&claim, values![limit(max)]).await?;
+                    let carried = publish(&bus, &read(&rows)?).await;
+                    delete(tx, &carried.published).await?;
+                    Ok(carried)
+                })
+            })
+            .await?;
+        Ok(carried)
     }
 
     async fn woken(&self) {
         self.wake.notified().await;
     }
+}
+
+const WAITING: &str = "SELECT envelope FROM outbox ORDER BY seq LIMIT $1";
+
+fn limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
+}
+
+fn read(rows: &[Row]) -> Result<Vec<Envelope>, DbError> {
+    rows.iter()
+        .map(|row| serde_json::from_str(&row.envelope).map_err(|error| DbError::Corrupt(error.to_string())))
+        .collect()
+}
+
+async fn delete(tx: &Tx, published: &[MessageId]) -> Result<(), DbError> {
+    if published.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Value> = published.iter().map(|id| Value::from(id.uuid())).collect();
+    tx.exec(&format!("DELETE FROM outbox WHERE id IN ({})", in_list(1, ids.len())), ids).await.map(drop)
 }
 
 fn to_json(envelope: &Envelope) -> Result<String, DbError> {
@@ -134,7 +212,7 @@ struct Row {
 /// Carries messages from the outbox to the bus until `shutdown`, and what is there at that moment once more.
 ///
 /// A crash between the bus's receipt and the deletion sends a message again: the bus drops it by its id. Several
-/// relays on one outbox are harmless for the same reason.
+/// relays on one outbox share its messages on PostgreSQL, and are harmless elsewhere for the same reason.
 pub async fn relay(outbox: Arc<dyn OutboxSource>, bus: SharedBus, shutdown: CancellationToken) {
     let mut pause = Duration::from_millis(100);
     loop {
@@ -180,16 +258,7 @@ pub async fn waiting(db: &Db, mut visit: impl FnMut(Envelope)) -> Result<(), DbE
 }
 
 async fn carry(outbox: &dyn OutboxSource, bus: &SharedBus) -> Result<usize, SourceError> {
-    let envelopes = outbox.waiting(BATCH).await?;
-    if envelopes.is_empty() {
-        return Ok(0);
-    }
-    let (published, failure) = match bus.publish(&envelopes).await {
-        Ok(()) => (envelopes.iter().map(|envelope| envelope.id).collect(), None),
-        // One message that the bus does not take does not stop the others.
-        Err(error) => (error.accepted.clone(), Some(error)),
-    };
-    outbox.remove(&published).await?;
+    let Carried { published, failure } = outbox.carry(BATCH, bus).await?;
     metrics::counter!("outbox_published_total", "service" => outbox.name().to_owned())
         .increment(published.len() as u64);
     failure.map_or(Ok(published.len()), |error| Err(error.into()))

@@ -33,6 +33,8 @@ on_every_database!(
     every_message_has_its_effect_once_through_crashes_and_repeats,
     a_relay_that_died_after_publishing_repeats_harmlessly,
     the_relay_waits_for_a_bus_that_does_not_answer,
+    relays_of_several_processes_share_an_outbox,
+    what_the_embedded_bus_owes_is_handed_to_another,
     a_reaction_knows_what_led_to_it,
 );
 
@@ -379,6 +381,87 @@ async fn a_relay_that_died_after_publishing_repeats_harmlessly(home: &TestDataba
 
 async fn the_relay_waits_for_a_bus_that_does_not_answer(home: &TestDatabases) {
     through_an_unreliable_bus(home, false).await;
+}
+
+/// A bus that takes its time and counts.
+struct Slow {
+    inner: Arc<DbBus>,
+    taken: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Bus for Slow {
+    async fn publish(&self, messages: &[Envelope]) -> Result<(), PublishError> {
+        self.taken.fetch_add(messages.len() as u32, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.inner.publish(messages).await
+    }
+    async fn subscribe(&self, consumer: &str, subjects: &[&str]) -> Result<Arc<dyn Subscriber>, BusError> {
+        self.inner.subscribe(consumer, subjects).await
+    }
+    async fn follow(&self, consumer: &str, subjects: &[&str]) -> Result<Box<dyn Follower>, BusError> {
+        self.inner.follow(consumer, subjects).await
+    }
+    async fn redeliver(&self, consumer: &str, envelope: &Envelope) -> Result<(), BusError> {
+        self.inner.redeliver(consumer, envelope).await
+    }
+    fn dead_letters(&self) -> &dyn DeadLetters {
+        self.inner.dead_letters()
+    }
+    async fn backlog(&self) -> Result<u64, BusError> {
+        self.inner.backlog().await
+    }
+    async fn prune(&self, before: Timestamp) -> Result<u64, BusError> {
+        self.inner.prune(before).await
+    }
+}
+
+async fn relays_of_several_processes_share_an_outbox(home: &TestDatabases) {
+    const MESSAGES: u32 = 600;
+    let (db, outbox) = service(home).await;
+    let inner = bus(home, Arc::new(SystemClock), LEASE).await;
+    let a = inner.subscribe("a", &[Counted::SUBJECT]).await.unwrap();
+    let many = outbox.clone();
+    db.transact::<_, DbError, _>(move |tx| {
+        Box::pin(async move {
+            for n in 0..MESSAGES {
+                many.put(tx, &Cause::start(), &Counted { n }).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    let (taken, mut running) = (Arc::new(AtomicU32::new(0)), Running::new());
+    // On PostgreSQL as many processes as there may be; SQLite has one.
+    let relays = if db.backend() == bookworm_db::Backend::Postgres { 3 } else { 1 };
+    let slow: SharedBus = Arc::new(Slow { inner, taken: taken.clone() });
+    for _ in 0..relays {
+        running.relay(outbox.source(&db), &slow);
+    }
+    eventually("the outbox is carried away", async || rows(&db, "outbox").await == 0).await;
+    assert_eq!(taken.load(Ordering::SeqCst), MESSAGES, "none is published twice");
+    assert_eq!(drain(&*a).await.len(), MESSAGES as usize);
+    running.stop().await;
+}
+
+async fn what_the_embedded_bus_owes_is_handed_to_another(home: &TestDatabases) {
+    let from = home.databases.open("bus").await.unwrap();
+    let old = DbBus::open(from.clone(), Arc::new(SystemClock), LEASE).await.unwrap();
+    let there = home.another();
+    let new = bus(&there, Arc::new(SystemClock), LEASE).await;
+    for name in ["a", "b"] {
+        old.subscribe(name, &[Counted::SUBJECT]).await.unwrap();
+    }
+    old.publish(&[counted(1), counted(2)]).await.unwrap();
+    let a = old.subscribe("a", &[Counted::SUBJECT]).await.unwrap();
+    let one = a.receive(1).await.unwrap();
+    a.ack(&tags(&one)).await.unwrap();
+    assert_eq!(bookworm_messaging::hand_over(&from, &*new).await.unwrap(), 3);
+    assert_eq!(bookworm_messaging::hand_over(&from, &*new).await.unwrap(), 0);
+    assert_eq!(old.backlog().await.unwrap(), 0);
+    let (a, b) = (new.subscribe("a", &[]).await.unwrap(), new.subscribe("b", &[]).await.unwrap());
+    assert_eq!((drain(&*a).await.len(), drain(&*b).await), (1, vec![1, 2]), "each to whom it was owed");
 }
 
 async fn a_reaction_knows_what_led_to_it(home: &TestDatabases) {
