@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::bail;
 use bookworm_config::{Secret, Settings};
@@ -6,10 +6,12 @@ use bookworm_db::{Databases, Db};
 use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::AUDIENCE;
 use bookworm_kernel::{Clock, SystemClock};
-use bookworm_messaging::{DbBus, SharedBus};
+use bookworm_messaging::{BusError, Envelope, SharedBus, undelivered};
+use bookworm_nats::NatsBus;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bus,
     folder::{self, Lock},
     inventory::{Inventory, Missing},
 };
@@ -22,10 +24,12 @@ pub struct Foundation {
     pub clock: Arc<dyn Clock>,
     /// The databases of this shop.
     pub inventory: Inventory,
-    /// The embedded bus's own database.
+    /// The database of the embedded bus and of the dead letters of any.
     pub bus_db: Db,
     /// Messages between services.
     pub bus: SharedBus,
+    /// The same when it is NATS: then other processes share it.
+    pub nats: Option<NatsBus>,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
     /// The shop's address as customers see it, without a slash at its end.
@@ -65,9 +69,8 @@ impl Foundation {
         if owner == Owner::Reader {
             folder::prepare(&settings.data_dir)?;
         }
-        let lease = Duration::from_secs(settings.messaging.lease_seconds);
         let bus_db = inventory.database("bus").await?;
-        let bus = DbBus::open(bus_db.clone(), clock.clone(), lease).await?;
+        let (bus, nats) = bus::open(&settings, &bus_db, &clock, owner).await?;
         // A shop without an address of its own may listen elsewhere tomorrow; its tokens stay good.
         let issuer = settings
             .identity
@@ -81,10 +84,26 @@ impl Foundation {
             clock,
             inventory,
             bus_db,
-            bus: Arc::new(bus),
+            bus,
+            nats,
             stop_work: CancellationToken::new(),
             _lock: lock,
         })
+    }
+}
+
+impl Foundation {
+    /// Shows the messages on the bus that some consumer may not have dealt with.
+    ///
+    /// # Errors
+    /// When the bus does not answer.
+    pub async fn undelivered(&self, mut visit: impl FnMut(Envelope)) -> Result<(), BusError> {
+        // Also with NATS: what the embedded bus still has is handed over when the shop starts.
+        undelivered(&self.bus_db, &mut visit).await?;
+        match &self.nats {
+            Some(nats) => nats.undelivered(visit).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,11 +5,13 @@
 //! | which roles there are, and whom each asks | `role.rs` |
 //! | how one role is built and what it is handed | `roles/<role>.rs` |
 //! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
+//! | which bus: the embedded one or NATS, and how to sign in there | `bus.rs` |
 //! | the data folder: who may read it, who runs on it | `folder.rs` |
 //! | which databases a shop has, and what happens when one is missing | `inventory.rs` |
 //! | how the process starts, serves and ends | `process.rs` |
 //! | what `bookworm import`, `replay` and `reconcile` do | `commands/` |
 
+mod bus;
 mod clients;
 pub mod commands;
 mod descriptors;

@@ -5,7 +5,7 @@ use bookworm_contracts::rest::{
     finance::{Difference, ReconciliationReport},
     ordering::PaymentStatus,
 };
-use bookworm_db::{Db, DbError};
+use bookworm_db::Db;
 use bookworm_finance::{Dependencies, FinanceService, OrderFacts, Providers, SandboxProvider};
 use bookworm_kernel::OrderId;
 use bookworm_messaging as messaging;
@@ -81,11 +81,11 @@ pub async fn reconcile(settings: Settings) -> anyhow::Result<Reconciled> {
     let ordering = books::ordering(&foundation).await?;
 
     let mut looks = 1;
-    let mut reconciled = look(&foundation.bus_db, &ordering, &finance).await?;
+    let mut reconciled = look(&foundation, &ordering, &finance).await?;
     while !reconciled.agrees() && looks < LOOKS {
         tokio::time::sleep(PAUSE).await;
         looks += 1;
-        let again = look(&foundation.bus_db, &ordering, &finance).await?;
+        let again = look(&foundation, &ordering, &finance).await?;
         let stays = again.report.differences == reconciled.report.differences;
         reconciled = again;
         if stays {
@@ -99,10 +99,14 @@ pub async fn reconcile(settings: Settings) -> anyhow::Result<Reconciled> {
     Ok(reconciled)
 }
 
-async fn look(bus: &Db, ordering: &OrderingService, finance: &FinanceService) -> Result<Reconciled, DbError> {
+async fn look(
+    foundation: &Foundation,
+    ordering: &OrderingService,
+    finance: &FinanceService,
+) -> anyhow::Result<Reconciled> {
     let mut moving = HashSet::new();
     let outboxes = [ordering.db(), finance.db()];
-    collect_moving(bus, outboxes, &mut moving).await?;
+    collect_moving(foundation, outboxes, &mut moving).await?;
     let facts = ordering.order_facts().await?.into_iter().map(|order| OrderFacts {
         order_id: order.order_id,
         status: order.status.into(),
@@ -113,7 +117,7 @@ async fn look(bus: &Db, ordering: &OrderingService, finance: &FinanceService) ->
     });
     let mut report = finance.reconcile(facts.collect()).await?;
     // What began while the databases were read counts too.
-    collect_moving(bus, outboxes, &mut moving).await?;
+    collect_moving(foundation, outboxes, &mut moving).await?;
     let (in_flight, differences) = std::mem::take(&mut report.differences)
         .into_iter()
         .partition(|difference| difference.order_id.is_some_and(|order| moving.contains(&order)));
@@ -122,7 +126,11 @@ async fn look(bus: &Db, ordering: &OrderingService, finance: &FinanceService) ->
 }
 
 /// The orders about which a message waits in an outbox or on the bus.
-async fn collect_moving(bus: &Db, outboxes: [&Db; 2], moving: &mut HashSet<OrderId>) -> Result<(), DbError> {
+async fn collect_moving(
+    foundation: &Foundation,
+    outboxes: [&Db; 2],
+    moving: &mut HashSet<OrderId>,
+) -> anyhow::Result<()> {
     // In the order in which messages travel: one that moves on meanwhile is met again.
     let mut note = |envelope: messaging::Envelope| {
         let order = envelope.data.get("order_id").and_then(|id| id.as_str()?.parse().ok());
@@ -131,7 +139,7 @@ async fn collect_moving(bus: &Db, outboxes: [&Db; 2], moving: &mut HashSet<Order
     for outbox in outboxes {
         messaging::waiting(outbox, &mut note).await?;
     }
-    messaging::undelivered(bus, &mut note).await
+    Ok(foundation.undelivered(&mut note).await?)
 }
 
 fn is_captured(payment: PaymentStatus) -> bool {

@@ -177,9 +177,21 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 18] = [
+const UNSET: [(&str, &str); 30] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
+    ("nats.url", "nats://host:4222; until then the embedded bus"),
+    ("nats.username", "who signs in to NATS"),
+    ("nats.password", "the password for it"),
+    ("nats.password_file", "a file with the password"),
+    ("nats.token", "a token that signs in instead"),
+    ("nats.token_file", "a file with the token"),
+    ("nats.nkey", "the seed of an nkey that signs in instead"),
+    ("nats.nkey_file", "a file with the seed"),
+    ("nats.credentials_file", "a credentials file that signs in instead"),
+    ("nats.ca_file", "certificates of authorities to trust instead of the system's"),
+    ("nats.certificate_file", "our certificate, for a server that wants one"),
+    ("nats.key_file", "its private key"),
     ("telemetry.metrics_token", "with it /metrics can be read from other machines"),
     ("admin.email", "the first administrator; until then one is made at the first start"),
     ("admin.password", "the first administrator's password"),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use url::Url;
 
 use crate::{
-    Admin, Ai, Basket, Chat, ConfigError, Database, Gateway, Identity, Mail, Messaging, Ordering, Payment, Search,
-    Shop, Sources, Telemetry, Web,
+    Admin, Ai, Basket, Chat, ConfigError, Database, Gateway, Identity, Mail, Messaging, Nats, Ordering, Payment,
+    Search, Shop, Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub database: Database,
     /// How messages between services are delivered.
     pub messaging: Messaging,
+    /// The bus of a fleet.
+    pub nats: Nats,
     /// Logs.
     pub telemetry: Telemetry,
     /// The first administrator.
@@ -83,6 +85,7 @@ impl Default for Settings {
             shop: Shop::default(),
             database: Database::default(),
             messaging: Messaging::default(),
+            nats: Nats::default(),
             telemetry: Telemetry::default(),
             admin: Admin::default(),
             identity: Identity::default(),
@@ -130,6 +133,7 @@ impl Settings {
         }
         v.section("database", &self.database);
         v.section("messaging", &self.messaging);
+        v.section("nats", &self.nats);
         v.section("telemetry", &self.telemetry);
         v.section("admin", &self.admin);
         v.section("identity", &self.identity);

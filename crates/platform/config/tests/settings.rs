@@ -121,8 +121,8 @@ fn errors_name_the_key_and_the_source() {
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
     gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `covers_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
-    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_GATWAY__CONCURRENCY)
-    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_CONFIG__COLOUR)
+    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     the configuration is not valid:
@@ -181,9 +181,13 @@ fn no_secret_is_ever_printed() {
     settings.payment.webhook_secret = secret();
     settings.mail.smtp.password = secret();
     settings.ai.api_key = secret();
+    settings.nats.url = secret();
+    settings.nats.password = secret();
+    settings.nats.token = secret();
+    settings.nats.nkey = secret();
     let printed = format!("{}{settings:?}", settings.redacted_toml());
     assert!(!printed.contains("hunter2"), "{printed}");
-    assert_eq!(settings.redacted_toml().matches("********").count(), 6);
+    assert_eq!(settings.redacted_toml().matches("********").count(), 10);
     // Not even by the error about a secret that was put under the wrong key or in the wrong shape.
     for name in ["BOOKWORM_LISTEN", "BOOKWORM_DATABASE__URL", "BOOKWORM_GATEWAY__CONCURRENCY"] {
         let text = error(env(name, "hunter2"));
@@ -222,6 +226,15 @@ fn every_broken_limit_is_named_at_once() {
     settings.identity.argon2.memory_kib = 7;
     settings.identity.argon2.iterations = 0;
     settings.identity.argon2.parallelism = 17;
+    settings.nats.url = Some(Secret::new("nats://a:4222,http://b"));
+    settings.nats.stream = "two words".into();
+    settings.nats.replicas = 2;
+    settings.nats.max_mib = 1;
+    settings.nats.connect_timeout_seconds = 0;
+    settings.nats.username = Some("shop".into());
+    settings.nats.token = Some(Secret::new("a"));
+    settings.nats.token_file = Some("b".into());
+    settings.nats.key_file = Some("c".into());
     settings.gateway.body_limit_kib = 0;
     settings.gateway.request_timeout_seconds = 0;
     settings.gateway.concurrency = 0;
@@ -273,6 +286,15 @@ fn every_broken_limit_is_named_at_once() {
     messaging.lease_seconds: must be 5 to 3600, not 4
     messaging.retention_days: must be 1 to 3650, not 0
     messaging.workers_per_consumer: must be 1 to 256, not 257
+    nats.url: must be nats://host:4222 or tls://host:4222, or several with commas between
+    nats.stream: must be 1 to 64 letters, digits, _ and -
+    nats.replicas: must be 1, 3 or 5
+    nats.max_mib: must be 8 to 1048576, not 1
+    nats.connect_timeout_seconds: must be 1 to 600, not 0
+    nats.token: cannot be set together with nats.token_file
+    nats.password: must be set exactly when nats.username is
+    nats.username: only one of username, token, nkey and credentials_file can sign in
+    nats.key_file: must be set exactly when nats.certificate_file is
     telemetry.log_filter: must not be empty; `off` writes nothing
     admin.email: must be an e-mail address
     admin.password: must be set when admin.email is

@@ -8,5 +8,6 @@ mod document;
 mod double_checkout;
 mod import;
 mod inboxes;
+mod nats;
 mod oversell;
 mod purchase;

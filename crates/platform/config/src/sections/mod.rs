@@ -10,6 +10,7 @@ pub(crate) mod gateway;
 pub(crate) mod identity;
 pub(crate) mod mail;
 pub(crate) mod messaging;
+pub(crate) mod nats;
 pub(crate) mod ordering;
 pub(crate) mod payment;
 pub(crate) mod search;

@@ -1,0 +1,83 @@
+//! Which bus the shop's messages travel through: the embedded one, or NATS.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use bookworm_config::{Nats as NatsSettings, Secret, Settings};
+use bookworm_db::Db;
+use bookworm_kernel::Clock;
+use bookworm_messaging::{DbBus, DbDeadLetters, SharedBus, hand_over};
+use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus};
+
+use crate::foundation::Owner;
+
+/// Opens the bus that the settings name; the second is the same when it is NATS.
+pub async fn open(
+    settings: &Settings,
+    db: &Db,
+    clock: &Arc<dyn Clock>,
+    owner: Owner,
+) -> anyhow::Result<(SharedBus, Option<NatsBus>)> {
+    let lease = Duration::from_secs(settings.messaging.lease_seconds);
+    if settings.nats.url.is_none() {
+        return Ok((Arc::new(DbBus::open(db.clone(), clock.clone(), lease).await?), None));
+    }
+    let nats = Nats::connect(connection(&settings.nats)?).await?;
+    let dead_letters = DbDeadLetters::open(db.clone(), clock.clone()).await?;
+    let bus = NatsBus::open(nats, stream(settings, lease), Arc::new(dead_letters)).await?;
+    if owner == Owner::Exclusive {
+        let handed = hand_over(db, &bus).await.context("cannot hand the embedded bus's messages to NATS")?;
+        if handed > 0 {
+            tracing::info!(handed, "messages of the embedded bus were handed to NATS");
+        }
+    }
+    Ok((Arc::new(bus.clone()), Some(bus)))
+}
+
+fn stream(settings: &Settings, lease: Duration) -> bookworm_nats::Settings {
+    bookworm_nats::Settings {
+        stream: settings.nats.stream.clone(),
+        replicas: settings.nats.replicas as usize,
+        max_bytes: i64::from(settings.nats.max_mib) << 20,
+        // As long as an inbox remembers.
+        max_age: Duration::from_secs(u64::from(settings.messaging.retention_days) * 2 * 24 * 3600),
+        lease,
+    }
+}
+
+fn connection(settings: &NatsSettings) -> anyhow::Result<ConnectOptions> {
+    let password = value(settings.password.as_ref(), settings.password_file.as_deref())?;
+    let token = value(settings.token.as_ref(), settings.token_file.as_deref())?;
+    let nkey = value(settings.nkey.as_ref(), settings.nkey_file.as_deref())?;
+    let credentials = settings.credentials_file.as_deref().map(read).transpose()?;
+    let login = match (&settings.username, password) {
+        (Some(username), Some(password)) => Some(Login::User(username.clone(), password)),
+        _ => token.map(Login::Token).or(nkey.map(Login::Nkey)).or(credentials.map(Login::Credentials)),
+    };
+    for file in [&settings.ca_file, &settings.certificate_file, &settings.key_file].into_iter().flatten() {
+        read(file)?;
+    }
+    Ok(ConnectOptions {
+        servers: settings.servers(),
+        name: "bookworm".to_owned(),
+        login,
+        ca_file: settings.ca_file.clone(),
+        client_certificate: settings.certificate_file.clone().zip(settings.key_file.clone()),
+        tls: settings.tls || settings.servers().iter().any(|server| server.starts_with("tls://")),
+        connect_timeout: Duration::from_secs(settings.connect_timeout_seconds),
+    })
+}
+
+/// A secret, from the settings or from the file that they name.
+fn value(secret: Option<&Secret>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (secret, file) {
+        (Some(secret), _) => Ok(Some(secret.expose().to_owned())),
+        (None, Some(file)) => Ok(Some(read(file)?.trim().to_owned())),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read {}, which the section [nats] names", file.display()))
+}
