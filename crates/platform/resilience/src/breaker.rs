@@ -1,18 +1,19 @@
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
+use crate::Window;
+
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BreakerPolicy {
-    /// How many of the last outcomes count: at least 1.
-    pub window: usize,
-    /// How many outcomes there must be before their rate means anything: 1 to `window`.
-    pub least: usize,
+    /// For how long an outcome counts.
+    pub window: Duration,
+    /// How many outcomes there must be before their rate means anything: at least 1.
+    pub least: u32,
     /// Opens when at least this share of them failed: above 0, at most 1.
     pub failure_rate: f64,
     /// How long it stays open the first time. Doubles with each further opening until it has been closed.
@@ -24,15 +25,16 @@ pub struct BreakerPolicy {
 }
 
 impl Default for BreakerPolicy {
-    /// Opens when half of the last 20 calls failed, once there were 5; for 1 s at first and 30 s at most; one trial.
+    /// Opens when half of the calls of the last 30 s failed, once there were 10; for 5 s at first and 30 s at most; three
+    /// trials.
     fn default() -> Self {
         Self {
-            window: 20,
-            least: 5,
+            window: Duration::from_secs(30),
+            least: 10,
             failure_rate: 0.5,
-            open_for: Duration::from_secs(1),
+            open_for: Duration::from_secs(5),
             open_at_most: Duration::from_secs(30),
-            trials: 1,
+            trials: 3,
         }
     }
 }
@@ -90,8 +92,8 @@ struct Phase {
 
 #[derive(Debug)]
 enum Now {
-    /// Whether each of the last calls failed.
-    Closed(VecDeque<bool>),
+    /// Calls, and which of them failed.
+    Closed(Window),
     Open {
         until: Instant,
     },
@@ -99,6 +101,23 @@ enum Now {
         under_way: usize,
         succeeded: usize,
     },
+}
+
+/// Every breaker of the process, as metrics are the process's.
+static ALL: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+
+/// The breakers of this process that are not closed, by name, each once.
+#[must_use]
+pub fn not_closed() -> Vec<(&'static str, State)> {
+    let all: Vec<Weak<Inner>> = ALL.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let breakers = all.iter().filter_map(Weak::upgrade).map(Breaker);
+    let mut open: Vec<_> = breakers
+        .map(|breaker| (breaker.name(), breaker.state()))
+        .filter(|(_, state)| *state != State::Closed)
+        .collect();
+    open.sort_by_key(|(name, _)| *name);
+    open.dedup_by_key(|(name, _)| *name);
+    open
 }
 
 /// The right to make one call. Report its outcome with [`success`](Self::success) or [`failure`](Self::failure); dropped
@@ -115,8 +134,18 @@ impl Breaker {
     #[must_use]
     pub fn new(name: &'static str, policy: BreakerPolicy) -> Self {
         metrics::gauge!("circuit_breaker_state", "name" => name).set(0.0);
-        let phase = Phase { now: Now::Closed(VecDeque::new()), openings: 0, number: 0 };
-        Self(Arc::new(Inner { name, policy, phase: Mutex::new(phase) }))
+        let phase = Phase { now: Now::Closed(Window::new(policy.window)), openings: 0, number: 0 };
+        let breaker = Self(Arc::new(Inner { name, policy, phase: Mutex::new(phase) }));
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&breaker.0));
+        breaker
+    }
+
+    /// What is behind it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name
     }
 
     /// Asks to make a call.
@@ -159,13 +188,9 @@ impl Breaker {
         let policy = &self.0.policy;
         match &mut phase.now {
             Now::Closed(outcomes) => {
-                outcomes.push_back(failed);
-                if outcomes.len() > policy.window.max(1) {
-                    outcomes.pop_front();
-                }
-                let failures = outcomes.iter().filter(|failed| **failed).count();
-                let rate = failures as f64 / outcomes.len() as f64;
-                if failed && outcomes.len() >= policy.least && rate >= policy.failure_rate {
+                outcomes.add(failed);
+                let counts = outcomes.counts();
+                if failed && counts.all >= policy.least && counts.rate() >= policy.failure_rate {
                     self.open(&mut phase);
                 }
             }
@@ -175,7 +200,7 @@ impl Breaker {
                 *succeeded += 1;
                 if *succeeded >= policy.trials.max(1) {
                     phase.openings = 0;
-                    self.change(&mut phase, Now::Closed(VecDeque::new()));
+                    self.change(&mut phase, Now::Closed(Window::new(policy.window)));
                 }
             }
             Now::Open { .. } => {}

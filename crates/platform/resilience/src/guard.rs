@@ -6,7 +6,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::breaker::{Breaker, BreakerPolicy, State};
+use crate::{
+    breaker::{Breaker, BreakerPolicy, State},
+    budget::{Budget, BudgetPolicy},
+};
 
 /// How calls to one callee are made.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +29,8 @@ pub struct Policy {
     pub concurrency: usize,
     /// When to stop calling for a while.
     pub breaker: BreakerPolicy,
+    /// How many retries there may be of all calls together.
+    pub budget: BudgetPolicy,
 }
 
 impl Default for Policy {
@@ -39,6 +44,7 @@ impl Default for Policy {
             pause_at_most: Duration::from_secs(2),
             concurrency: 64,
             breaker: BreakerPolicy::default(),
+            budget: BudgetPolicy::default(),
         }
     }
 }
@@ -97,6 +103,7 @@ struct Inner {
     name: &'static str,
     policy: Policy,
     breaker: Breaker,
+    budget: Budget,
     places: Semaphore,
 }
 
@@ -105,8 +112,9 @@ impl Guard {
     #[must_use]
     pub fn new(name: &'static str, policy: Policy) -> Self {
         let breaker = Breaker::new(name, policy.breaker.clone());
+        let budget = Budget::new(policy.budget);
         let places = Semaphore::new(policy.concurrency.max(1));
-        Self(Arc::new(Inner { name, policy, breaker, places }))
+        Self(Arc::new(Inner { name, policy, breaker, budget, places }))
     }
 
     /// Calls, as the policy says. `attempt` makes one attempt; `classify` says what its error means.
@@ -166,6 +174,7 @@ impl Guard {
     {
         let policy = &self.0.policy;
         let deadline = Instant::now() + limits.total;
+        self.0.budget.call();
         let mut made = 0;
         loop {
             let permit = match self.0.breaker.permit() {
@@ -204,6 +213,10 @@ impl Guard {
                 None => self.pause(made),
             };
             if made >= limits.attempts || Instant::now() + pause >= deadline {
+                return (Err(failure), outcome);
+            }
+            if !self.0.budget.retry() {
+                metrics::counter!("retries_over_budget_total", "name" => self.0.name).increment(1);
                 return (Err(failure), outcome);
             }
             tracing::debug!(callee = self.0.name, made, ?pause, "a call failed and is tried again");

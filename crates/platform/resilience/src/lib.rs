@@ -2,11 +2,15 @@
 #![warn(missing_docs)]
 
 mod breaker;
+mod budget;
 mod deadline;
 mod guard;
+mod window;
 
 pub use crate::{
-    breaker::{Breaker, BreakerPolicy, Open, Permit, State},
+    breaker::{Breaker, BreakerPolicy, Open, Permit, State, not_closed},
+    budget::BudgetPolicy,
     deadline::Deadline,
     guard::{Failure, Fault, Guard, Limits, Policy},
+    window::{Counts, Window},
 };

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use bookworm_resilience::{Breaker, BreakerPolicy, Failure, Fault, Guard, Policy, State};
+use bookworm_resilience::{
+    Breaker, BreakerPolicy, BudgetPolicy, Counts, Failure, Fault, Guard, Policy, State, Window, not_closed,
+};
 use futures::FutureExt;
 use tokio::time::{Instant, advance, sleep};
 
@@ -46,12 +48,18 @@ impl Callee {
 }
 
 fn policy(attempts: u32) -> Policy {
-    Policy { attempts, total: 10_000 * MS, ..Policy::default() }
+    Policy { attempts, total: 10_000 * MS, breaker: breaker(), ..Policy::default() }
 }
 
-/// Never opens.
+/// Opens after five failures, for a second, and lets one trial through.
+fn breaker() -> BreakerPolicy {
+    BreakerPolicy { least: 5, open_for: 1000 * MS, trials: 1, ..BreakerPolicy::default() }
+}
+
+/// Never opens, and retries as often as it may.
 fn patient(attempts: u32) -> Policy {
-    Policy { breaker: BreakerPolicy { least: 1000, window: 1000, ..BreakerPolicy::default() }, ..policy(attempts) }
+    let budget = BudgetPolicy { least: 1000, ..BudgetPolicy::default() };
+    Policy { breaker: BreakerPolicy { least: 1000, ..BreakerPolicy::default() }, budget, ..policy(attempts) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,7 +182,7 @@ async fn a_callee_that_is_down_is_left_alone_and_found_well_again() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_stop_when_the_breaker_opens() {
-    let (guard, callee) = (Guard::new("test", policy(50)), Callee::failing(100));
+    let (guard, callee) = (Guard::new("test", Policy { breaker: breaker(), ..patient(50) }), Callee::failing(100));
     assert!(matches!(callee.ask(&guard).await, Err(Failure::Refused { .. })));
     assert_eq!(callee.calls(), 5);
 }
@@ -203,26 +211,65 @@ async fn a_caller_that_gives_up_leaves_the_trial_to_the_next() {
     assert!(callee.ask(&guard).await.is_ok());
 }
 
-#[test]
-fn it_opens_at_the_rate_and_not_before() {
-    let policy = BreakerPolicy { window: 10, least: 4, failure_rate: 0.5, ..BreakerPolicy::default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let breaker = Breaker::new("test", policy);
-        let (good, bad) = (|| breaker.permit().unwrap().success(), || breaker.permit().unwrap().failure());
-        [bad, bad, bad].iter().for_each(|call| call());
-        assert_eq!(breaker.state(), State::Closed, "too few outcomes to judge");
-        (0..10).for_each(|_| good());
-        (0..4).for_each(|_| bad());
-        assert_eq!(breaker.state(), State::Closed, "4 of the last 10");
-        bad();
-        assert_eq!(breaker.state(), State::Open, "5 of the last 10");
-    });
+#[tokio::test(start_paused = true)]
+async fn it_opens_at_the_rate_and_not_before() {
+    let breaker = Breaker::new("test", BreakerPolicy::default());
+    let (good, bad) = (|| breaker.permit().unwrap().success(), || breaker.permit().unwrap().failure());
+    (0..9).for_each(|_| bad());
+    assert_eq!(breaker.state(), State::Closed, "too few outcomes to judge");
+    advance(31_000 * MS).await;
+    (0..10).for_each(|_| good());
+    (0..9).for_each(|_| bad());
+    assert_eq!(breaker.state(), State::Closed, "9 of the 19 of the last 30 s");
+    bad();
+    assert_eq!(breaker.state(), State::Open, "10 of 20");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_trials_pass_and_all_must_succeed() {
+    let breaker = Breaker::new("test", BreakerPolicy::default());
+    (0..10).for_each(|_| breaker.permit().unwrap().failure());
+    assert!(not_closed().contains(&("test", State::Open)));
+    advance(5_000 * MS).await;
+    let trials: Vec<_> = (0..3).map(|_| breaker.permit().unwrap()).collect();
+    assert!(breaker.permit().is_err(), "three and no more");
+    for trial in trials {
+        assert_eq!(breaker.state(), State::HalfOpen);
+        trial.success();
+    }
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_the_window_does_not_count() {
+    let mut window = Window::new(30_000 * MS);
+    window.add(true);
+    advance(15_000 * MS).await;
+    window.add(false);
+    window.add(true);
+    assert_eq!(window.counts(), Counts { all: 3, marked: 2 });
+    advance(15_000 * MS).await;
+    assert_eq!(window.counts(), Counts { all: 2, marked: 1 });
+    advance(15_000 * MS).await;
+    assert_eq!((window.counts(), window.counts().rate()), (Counts::default(), 0.0));
+    advance(86_400_000 * MS).await;
+    window.add(true);
+    assert_eq!(window.counts(), Counts { all: 1, marked: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callee_in_trouble_is_not_asked_much_more_because_of_it() {
+    let guard = Guard::new("test", Policy { budget: BudgetPolicy::default(), ..patient(3) });
+    let callee = Callee::failing(u32::MAX);
+    for _ in 0..100 {
+        callee.ask(&guard).await.unwrap_err();
+    }
+    assert_eq!(callee.calls(), 100 + 20 + 3, "a fifth more, and three");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outcome_from_before_a_change_does_not_count_after_it() {
-    let breaker = Breaker::new("test", BreakerPolicy { least: 1, ..BreakerPolicy::default() });
+    let breaker = Breaker::new("test", BreakerPolicy { least: 1, ..breaker() });
     let (late_failure, late_success) = (breaker.permit().unwrap(), breaker.permit().unwrap());
     breaker.permit().unwrap().failure();
     advance(1001 * MS).await;
@@ -237,7 +284,7 @@ async fn an_outcome_from_before_a_change_does_not_count_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn it_stays_open_no_longer_than_its_limit() {
-    let policy = BreakerPolicy { least: 1, open_for: 100 * MS, open_at_most: 250 * MS, ..BreakerPolicy::default() };
+    let policy = BreakerPolicy { least: 1, open_for: 100 * MS, open_at_most: 250 * MS, ..breaker() };
     let breaker = Breaker::new("test", policy);
     let mut waits = Vec::new();
     for _ in 0..5 {

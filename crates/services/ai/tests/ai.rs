@@ -373,10 +373,10 @@ async fn a_wrong_key_is_told_and_not_repeated() {
 async fn an_endpoint_that_stays_down_is_left_alone() {
     let (server, settings) = Server::start(vec![Reply::Status(500, None); 99]).await;
     let service = AiService::open(Dependencies { settings }).unwrap();
-    for n in 0..6 {
+    for n in 0..11 {
         embed(&service, &[&n.to_string()], Purpose::Query).await.unwrap_err();
     }
-    assert_eq!(server.asked(), 5, "the breaker opens after five failures");
+    assert_eq!(server.asked(), 10, "the breaker opens after ten failures");
     let status = service.status();
     assert!(!status.ready && status.problem.contains("circuit breaker open"), "{status:?}");
 }
