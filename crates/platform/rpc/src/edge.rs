@@ -13,19 +13,21 @@ use bookworm_resilience::{BreakerPolicy, Deadline, Failure, Fault, Guard, Limits
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceExt};
 
-use crate::{Method, Transport, local, wire};
+use crate::{Method, Transport, Tried, local, wire};
 
-/// What is reserved of a deadline for the way back to whoever set it.
+/// What is reserved of a deadline for the way back to whoever set it: of the caller's here, and of ours at the callee.
 const MARGIN: Duration = Duration::from_millis(5);
 /// How often a repeatable method is called in all.
 const ATTEMPTS: u32 = 3;
 /// How many calls of one edge may be under way.
 const CONCURRENCY: usize = 512;
+
 /// How long a callee that fails is left alone at most: one that is back is soon asked again.
-const OPEN_AT_MOST: Duration = Duration::from_secs(5);
+const OPEN_AT_MOST: Duration = Duration::from_secs(15);
 
 /// One edge: the way from one caller to one callee, with everything that stands around a call. Cheap to clone; clones
 /// share bulkhead and breaker.
@@ -96,9 +98,13 @@ impl Edge {
         } else {
             Limits { attempt: total, total, attempts: 1 }
         };
+        let end = Instant::now() + total;
+        head.extensions.insert(Tried::default());
         let attempt = || {
             let (mut head, body, transport) = (head.clone(), body.clone(), transport.clone());
-            wire::write_timeout(&mut head.headers, limits.attempt);
+            let left = limits.attempt.min(end.saturating_duration_since(Instant::now()));
+            // So that an answer which comes at the last moment is still read.
+            wire::write_timeout(&mut head.headers, left.saturating_sub(MARGIN));
             ask(transport, Request::from_parts(head, body))
         };
         let answer = edge.guard.call_within(limits, attempt, fault).await;

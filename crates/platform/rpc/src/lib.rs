@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod balance;
 mod edge;
 mod method;
+mod remote;
 mod server;
 mod wire;
 
@@ -10,8 +12,10 @@ use http::{Request, Response};
 use tonic::{Status, body::Body};
 
 pub use crate::{
+    balance::{Balancer, EndpointStatus, Nobody, Outcome, Picked},
     edge::Edge,
     method::Method,
+    remote::{Sign, Tried, connect, remote},
     server::{Answering, local},
 };
 

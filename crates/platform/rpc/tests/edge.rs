@@ -160,8 +160,8 @@ async fn the_callers_deadline_counts_where_it_is_earlier_and_goes_along() {
     let began = Instant::now();
     let late = Deadline::after(Duration::from_millis(300)).scope(call(&edge, WRITE)).await.unwrap_err();
     assert_eq!(Problem::from(late).code(), ErrorCode::Timeout);
-    assert_eq!(began.elapsed(), Duration::from_millis(295), "5 ms are left to say so");
-    assert!(shelf.seen().left.unwrap() <= Duration::from_millis(295), "the callee knows");
+    assert_eq!(began.elapsed(), Duration::from_millis(290), "5 ms are left for each way back");
+    assert!(shelf.seen().left.unwrap() <= Duration::from_millis(290), "the callee knows");
 
     let calls = shelf.calls();
     let over = Deadline::after(Duration::from_millis(5)).scope(call(&edge, WRITE)).await.unwrap_err();
@@ -188,30 +188,33 @@ async fn a_request_whose_time_is_over_is_not_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_callee_that_fails_is_left_alone_for_a_while() {
-    let shelf = Shelf::doing(std::iter::repeat_n(unavailable(), 5));
+    let shelf = Shelf::doing(std::iter::repeat_n(unavailable(), 10));
     let edge = shelf.edge();
-    for _ in 0..5 {
+    for _ in 0..10 {
         call(&edge, WRITE).await.unwrap_err();
     }
     assert_eq!(edge.state(), State::Open);
     let problem = Problem::from(call(&edge, WRITE).await.unwrap_err());
     assert_eq!(problem.code(), ErrorCode::Unavailable);
     assert!(problem.headers().contains_key("retry-after"));
-    assert_eq!(shelf.calls(), 5, "it was not asked");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(call(&edge, WRITE).await.unwrap(), "read");
+    assert_eq!(shelf.calls(), 10, "it was not asked");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for _ in 0..3 {
+        assert_eq!(edge.state(), State::HalfOpen);
+        assert_eq!(call(&edge, WRITE).await.unwrap(), "read");
+    }
     assert_eq!(edge.state(), State::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callee_that_is_back_after_a_long_outage_is_asked_within_five_seconds() {
+async fn a_callee_that_is_back_after_a_long_outage_is_asked_within_fifteen_seconds() {
     let shelf = Shelf::doing(std::iter::repeat_n(unavailable(), 15));
     let edge = shelf.edge();
     while shelf.calls() < 15 {
         call(&edge, WRITE).await.unwrap_err();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
     assert_eq!(call(&edge, WRITE).await.unwrap(), "read");
 }
 
