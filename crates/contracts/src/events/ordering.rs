@@ -120,6 +120,14 @@ message! {
 }
 
 message! {
+    /// The customer must confirm the payment before the order goes on.
+    "events.ordering.OrderActionRequired.v1" OrderActionRequired {
+        /// The order.
+        pub order_id: OrderId,
+    }
+}
+
+message! {
     /// Stock is reserved and payment authorised: the contract stands.
     "events.ordering.OrderConfirmed.v1" OrderConfirmed {
         /// The order.

@@ -20,11 +20,13 @@ pub async fn build(
         catalog,
     })
     .await?;
+    // One process alone notifies itself.
+    let follower = foundation.nats.as_ref().map(|_| service.follower());
     Ok(Part {
         api: service.api(),
         grpc: vec![Grpc::new(service.grpc())],
         stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
-        consumers: service.consumers(),
+        consumers: service.consumers().into_iter().chain(follower).collect(),
         loops: service.loops(),
         ..Part::default()
     })

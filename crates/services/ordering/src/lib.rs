@@ -47,7 +47,10 @@ pub use crate::features::{order_facts::OrderFacts, replay_orders::ReplayReport};
 use crate::{
     clients::Clients,
     domain::access_key::AccessKeys,
-    service::{Ordering, outcomes::Outcomes},
+    service::{
+        Ordering,
+        outcomes::{self, Outcomes},
+    },
 };
 
 /// What the service stands on.
@@ -121,6 +124,13 @@ impl OrderingService {
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         vec![reactions::consumer(&self.0)]
+    }
+
+    /// What each instance follows where several share the work: a request that waits here is woken by what another
+    /// decides.
+    #[must_use]
+    pub fn follower(&self) -> Consumer {
+        outcomes::follower(&self.0)
     }
 
     /// Its background loops: time-outs of checkouts, forgetting old idempotency keys, and making the orders of older

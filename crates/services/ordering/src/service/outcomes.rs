@@ -1,17 +1,23 @@
 //! Waiting for what becomes of an order.
 //!
-//! A checkout's answer waits for the saga. The reaction that decides it mostly runs in this process, and notifies the
-//! waiting request right after its commit. Where it runs in another process, the request finds out by polling: so the
-//! notification makes waiting fast, and the database makes it right. No transaction is open while somebody waits.
+//! A checkout's answer waits for the saga. Where the reaction that decides it runs in this process, it notifies the
+//! waiting request right after its commit. Where it runs in another, the order's event does, which each process
+//! follows. Notifications make waiting fast, and polling the database makes it right. No transaction is open while
+//! somebody waits.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering as Atomic},
+    },
     time::Duration,
 };
 
+use bookworm_contracts::events::ordering::{OrderActionRequired, OrderCancelled, OrderConfirmed, OrderRejected};
 use bookworm_db::DbError;
 use bookworm_kernel::OrderId;
+use bookworm_messaging::{Consumer, Message};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -22,16 +28,21 @@ use crate::{
 
 /// How often to read the database without a notification.
 const POLL: Duration = Duration::from_millis(500);
+/// The same where the events of other processes are followed.
+const POLL_FOLLOWED: Duration = Duration::from_secs(5);
 
 type Latest = Option<Arc<Document>>;
 
 /// The orders that requests wait for.
 #[derive(Debug, Default)]
-pub(crate) struct Outcomes(Mutex<HashMap<OrderId, watch::Sender<Latest>>>);
+pub(crate) struct Outcomes {
+    watched: Mutex<HashMap<OrderId, watch::Sender<Latest>>>,
+    followed: AtomicBool,
+}
 
 impl Outcomes {
     fn watched(&self) -> std::sync::MutexGuard<'_, HashMap<OrderId, watch::Sender<Latest>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notifies those who wait of what an order has become.
@@ -40,6 +51,44 @@ impl Outcomes {
             sender.send_replace(Some(Arc::new(order)));
         }
     }
+
+    /// Has those who wait for an order read it again: another process changed it.
+    fn changed_elsewhere(&self, order: OrderId) {
+        if let Some(sender) = self.watched().get(&order) {
+            sender.send_replace(None);
+        }
+    }
+
+    /// The same for all orders: some changes may have been missed.
+    fn missed(&self) {
+        self.watched().values().for_each(|sender| drop(sender.send_replace(None)));
+    }
+
+    fn poll(&self) -> Duration {
+        if self.followed.load(Atomic::Relaxed) { POLL_FOLLOWED } else { POLL }
+    }
+}
+
+/// Follows what other processes decide.
+pub(crate) fn follower(service: &Arc<Ordering>) -> Consumer {
+    service.outcomes.followed.store(true, Atomic::Relaxed);
+    let missed = service.clone();
+    let consumer = Consumer::each_instance("ordering.outcomes", move || {
+        missed.outcomes.missed();
+        async {}
+    });
+    let consumer = wake_on(consumer, service, |event: &OrderActionRequired| event.order_id);
+    let consumer = wake_on(consumer, service, |event: &OrderConfirmed| event.order.order_id);
+    let consumer = wake_on(consumer, service, |event: &OrderRejected| event.order.order_id);
+    wake_on(consumer, service, |event: &OrderCancelled| event.order.order_id)
+}
+
+fn wake_on<M: Message>(consumer: Consumer, service: &Arc<Ordering>, order: fn(&M) -> OrderId) -> Consumer {
+    let service = service.clone();
+    consumer.on::<M, _, _>(move |message| {
+        service.outcomes.changed_elsewhere(order(&message.body));
+        async { Ok(()) }
+    })
 }
 
 /// Somebody's wait for one order. Begin it before the order can change.
@@ -70,7 +119,7 @@ impl Wait {
     /// # Errors
     /// When the database fails.
     pub async fn settle(mut self, limit: Duration) -> Result<Option<Document>, DbError> {
-        let until = Instant::now() + limit;
+        let (until, poll) = (Instant::now() + limit, self.service.outcomes.poll());
         let mut notified = true;
         loop {
             let latest = if notified { self.changes.borrow_and_update().clone() } else { None };
@@ -84,7 +133,7 @@ impl Wait {
             }
             notified = tokio::select! {
                 changed = self.changes.changed() => changed.is_ok(),
-                () = tokio::time::sleep_until((now + POLL).min(until)) => false,
+                () = tokio::time::sleep_until((now + poll).min(until)) => false,
             };
         }
     }

@@ -314,8 +314,11 @@ impl<'t> Work<'t> {
                 self.send(&published::OrderRefunded { order, amount: *amount, reason }).await?;
                 "refunded"
             }
-            OrderEvent::PaymentActionRequired { .. }
-            | OrderEvent::PaymentAuthorised
+            OrderEvent::PaymentActionRequired { .. } => {
+                self.send(&published::OrderActionRequired { order_id: self.id }).await?;
+                return Ok(());
+            }
+            OrderEvent::PaymentAuthorised
             | OrderEvent::PaymentCaptured { .. }
             | OrderEvent::CaptureFailed { .. }
             | OrderEvent::PaymentVoided

@@ -302,3 +302,36 @@ async fn a_quote_says_what_it_will_cost() {
         shop.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkout_is_woken_by_what_another_instance_decides() {
+    for shop in shops().await {
+        // Requests come to this one; the reactions are the other's.
+        let here = service(&shop.home, &shop.world, Timeouts { reserve: 30, payment: 30 }).await;
+        let router: Router = here.api().split_for_parts().0.layer(Extension(shop.mint.verifier()));
+        let mut running = Running::new();
+        running.consumer(here.follower(), &shop.bus, Arc::new(SystemClock), Policy::default());
+        running.relay(here.outbox().source(here.db()), &shop.bus);
+        for (token, status) in [("tok_approve", 201), ("tok_challenge", 402), ("tok_decline", 402)] {
+            let mut quickest = Duration::MAX;
+            for _ in 0..3 {
+                let guest = shop.guest();
+                guest.put(shop.book(1299, 10), 1, 1299);
+                let begun = std::time::Instant::now();
+                let asked = Client::new(router.clone())
+                    .request(Method::POST, "/orders/checkout")
+                    .headers(guest.head.iter().map(|(name, value)| (*name, value.as_str())))
+                    .header("idempotency-key", &Uuid::now_v7().to_string())
+                    .header("content-type", "application/json")
+                    .body(order(token).to_string());
+                assert_eq!(asked.send().await.status.as_u16(), status, "{token}");
+                quickest = quickest.min(begun.elapsed());
+            }
+            // Without it each waits for the next look at the database, after 5 s.
+            assert!(quickest < Duration::from_secs(4), "{}: {token} took {quickest:?}", shop.on);
+        }
+        running.stop().await;
+        here.db().close().await;
+        shop.close().await;
+    }
+}

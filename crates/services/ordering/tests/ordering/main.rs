@@ -414,29 +414,31 @@ async fn shops_with(timeouts: Timeouts) -> Vec<Shop> {
     shops
 }
 
+/// An instance of the service.
+async fn service(home: &TestDatabases, world: &Arc<World>, timeouts: Timeouts) -> OrderingService {
+    let basket =
+        BasketClient::new(Edge::local("test.basket", BasketServer::new(Queries(world.clone())), methods::BASKET));
+    let catalog =
+        CatalogClient::new(Edge::local("test.catalog", CatalogServer::new(Queries(world.clone())), methods::CATALOG));
+    let db = home.databases.open(OrderingService::NAME).await.unwrap();
+    OrderingService::open(Dependencies {
+        db,
+        clock: Arc::new(SystemClock),
+        settings: settings(timeouts),
+        currency: Currency::USD,
+        basket,
+        catalog,
+    })
+    .await
+    .unwrap()
+}
+
 impl Shop {
     async fn open(on: &'static str, home: TestDatabases, timeouts: Timeouts) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let bus = bus(&home, clock.clone()).await;
         let world = Arc::new(World::default());
-        let basket =
-            BasketClient::new(Edge::local("test.basket", BasketServer::new(Queries(world.clone())), methods::BASKET));
-        let catalog = CatalogClient::new(Edge::local(
-            "test.catalog",
-            CatalogServer::new(Queries(world.clone())),
-            methods::CATALOG,
-        ));
-        let db = home.databases.open(OrderingService::NAME).await.unwrap();
-        let service = OrderingService::open(Dependencies {
-            db,
-            clock: clock.clone(),
-            settings: settings(timeouts),
-            currency: Currency::USD,
-            basket,
-            catalog,
-        })
-        .await
-        .unwrap();
+        let service = service(&home, &world, timeouts).await;
         let mint = TokenMint::new(clock.clone());
         let router: Router = service.api().split_for_parts().0.layer(Extension(mint.verifier()));
         let (played, mut running) = (Arc::new(Played::default()), Running::new());
