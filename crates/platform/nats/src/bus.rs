@@ -11,6 +11,7 @@ use async_nats::jetstream::{
 use async_trait::async_trait;
 use bookworm_kernel::Timestamp;
 use bookworm_messaging::{Bus, BusError, DeadLetters, Envelope, Follower, PublishError, Subscriber};
+use bookworm_registry::LIFETIME;
 use futures::{StreamExt, future::join_all};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use crate::{
     connect::Nats,
     follower::NatsFollower,
     names::{Names, durable, is_subject},
+    registry::{NatsLeases, NatsRegistry},
     stream::{buckets, open},
     subscriber::NatsSubscriber,
 };
@@ -113,6 +115,24 @@ impl NatsBus {
         let stream = open(&nats.context, &settings, &names).await?;
         let (subjects, put_back) = buckets(&nats.context, &settings).await?;
         Ok(Self(Arc::new(Shared { nats, settings, names, stream, subjects, put_back, dead_letters })))
+    }
+
+    /// Where the processes that share this bus announce themselves.
+    ///
+    /// # Errors
+    /// When the server refuses its bucket.
+    pub async fn registry(&self) -> Result<NatsRegistry, OpenError> {
+        let Settings { stream, replicas, .. } = &self.0.settings;
+        NatsRegistry::open(self.0.nats.clone(), stream, LIFETIME, *replicas).await
+    }
+
+    /// The leases of the processes that share this bus.
+    ///
+    /// # Errors
+    /// When the server refuses their bucket.
+    pub async fn leases(&self) -> Result<NatsLeases, OpenError> {
+        let Settings { stream, replicas, .. } = &self.0.settings;
+        NatsLeases::open(self.0.nats.clone(), stream, LIFETIME, *replicas).await
     }
 
     /// Shows the stored messages that some durable consumer may not have dealt with. For tools: it reads all of them,

@@ -5,10 +5,12 @@ mod bus;
 mod connect;
 mod follower;
 mod names;
+mod registry;
 mod stream;
 mod subscriber;
 
 pub use crate::{
     bus::{NatsBus, OpenError, Settings},
     connect::{ConnectError, ConnectOptions, Login, Nats},
+    registry::{NatsLeases, NatsRegistry},
 };

@@ -117,7 +117,7 @@ pub(crate) async fn buckets(context: &Context, settings: &Settings) -> Result<(k
     Ok((open_bucket(context, subjects).await?, open_bucket(context, put_back).await?))
 }
 
-async fn open_bucket(context: &Context, config: kv::Config) -> Result<kv::Store, OpenError> {
+pub(crate) async fn open_bucket(context: &Context, config: kv::Config) -> Result<kv::Store, OpenError> {
     let name = config.bucket.clone();
     if let Ok(bucket) = context.get_key_value(&name).await {
         return Ok(bucket);
