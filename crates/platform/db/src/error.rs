@@ -22,8 +22,8 @@ pub enum DbError {
         #[source]
         source: Arc<DbError>,
     },
-    /// The database is written by a newer release than this program.
-    #[error("the database has migration {0}, which this program does not know: it is older than its data")]
+    /// A newer release took away what this program needs.
+    #[error("a newer release changed the database ({0}), and this program is too old to use it: start the newer one")]
     FromTheFuture(String),
     /// Every connection is busy, or the database did not answer in time. Trying again may help.
     #[error("the database is busy")]

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     DbError, Result,
     sqlite_writer::SqliteWriter,
-    tx::{Hooks, LIMIT, TOO_LONG, Tx},
+    tx::{Hooks, Limit, Tx},
 };
 
 /// The most units that share a commit: bounds how long the first of them waits for the last.
@@ -26,7 +26,7 @@ type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 type Job = Box<dyn for<'t> FnOnce(Result<&'t Tx>) -> BoxFuture<'t, (bool, Answer)> + Send>;
 
 enum Order {
-    Run(Job),
+    Run(Limit, Job),
     Close(oneshot::Sender<()>),
 }
 
@@ -51,7 +51,7 @@ impl GroupCommitter {
         Ok(Self { queue, name })
     }
 
-    pub(crate) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(crate) async fn run<T, E, F>(&self, limit: Limit, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
@@ -74,7 +74,7 @@ impl GroupCommitter {
             .boxed()
         });
         let gone = || E::from(DbError::Aborted("it panicked, took longer than 10 s, or the database is closed"));
-        self.queue.send(Order::Run(job)).await.map_err(|_| gone())?;
+        self.queue.send(Order::Run(limit, job)).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -91,7 +91,7 @@ fn write(name: &Arc<str>, writer: SqliteWriter, mut orders: mpsc::Receiver<Order
     let mut closing = None;
     while closing.is_none() {
         closing = match orders.blocking_recv() {
-            Some(Order::Run(job)) => batch(name, &writer, job, &mut orders),
+            Some(Order::Run(limit, job)) => batch(name, &writer, (limit, job), &mut orders),
             Some(Order::Close(done)) => Some(done),
             None => break,
         };
@@ -106,21 +106,21 @@ fn write(name: &Arc<str>, writer: SqliteWriter, mut orders: mpsc::Receiver<Order
 fn batch(
     name: &Arc<str>,
     writer: &Arc<SqliteWriter>,
-    first: Job,
+    first: (Limit, Job),
     orders: &mut mpsc::Receiver<Order>,
 ) -> Option<oneshot::Sender<()>> {
     let started = Instant::now();
     if let Err(error) = writer.control("BEGIN IMMEDIATE") {
         tracing::error!(database = %name, error = &error as &dyn std::error::Error, "cannot begin a transaction");
-        let (_, answer) = block_on(first(Err(error)));
+        let (_, answer) = block_on(first.1(Err(error)));
         answer(Ok(()));
         return None;
     }
     let (mut answers, mut hooks, mut closing, mut units) = (Vec::new(), Vec::new(), None, 0_u32);
     let mut next = Some(first);
-    while let Some(job) = next.take() {
+    while let Some((limit, job)) = next.take() {
         units += 1;
-        match unit(writer, job) {
+        match unit(writer, limit, job) {
             Ok((answer, after)) => {
                 answers.push(answer);
                 hooks.extend(after);
@@ -131,7 +131,7 @@ fn batch(
         }
         if answers.len() < MAX_BATCH && writer.in_transaction() {
             match orders.try_recv() {
-                Ok(Order::Run(job)) => next = Some(job),
+                Ok(Order::Run(limit, job)) => next = Some((limit, job)),
                 Ok(Order::Close(done)) => closing = Some(done),
                 Err(_) => {}
             }
@@ -158,12 +158,12 @@ fn batch(
 }
 
 /// Runs one unit in a savepoint, and releases it or rolls back to it.
-fn unit(writer: &Arc<SqliteWriter>, job: Job) -> Result<(Answer, Option<Hooks>)> {
+fn unit(writer: &Arc<SqliteWriter>, limit: Limit, job: Job) -> Result<(Answer, Option<Hooks>)> {
     writer.control("SAVEPOINT unit")?;
     let tx = Tx::sqlite(writer.clone());
-    writer.limit(Some(LIMIT));
+    writer.limit(Some(limit.after));
     // Statements run where they are called, so the unit is most often done at the first poll.
-    let outcome = block_on(tokio::time::timeout(LIMIT, AssertUnwindSafe(job(Ok(&tx))).catch_unwind()));
+    let outcome = block_on(tokio::time::timeout(limit.after, AssertUnwindSafe(job(Ok(&tx))).catch_unwind()));
     writer.limit(None);
     let undo = || match writer.in_transaction() {
         true => writer.control("ROLLBACK TO unit").and_then(|()| writer.control("RELEASE unit")),
@@ -185,7 +185,7 @@ fn unit(writer: &Arc<SqliteWriter>, job: Job) -> Result<(Answer, Option<Hooks>)>
         }
         Err(_) => {
             undo()?;
-            Err(DbError::Aborted(TOO_LONG))
+            Err(DbError::Aborted(limit.exceeded))
         }
     }
 }

@@ -25,7 +25,7 @@ pub use uuid::Uuid;
 use crate::group_commit::GroupCommitter;
 pub use crate::{
     error::{DbError, Outage},
-    migrate::Migration,
+    migrate::{Migration, Readers},
     open::Databases,
     pool::Pool,
     row::{Column, FromRow, Row},
@@ -88,13 +88,22 @@ impl Db {
         E: From<DbError> + Send + 'static,
         F: for<'t> FnOnce(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
+        self.unit(tx::Limit::WORK, work).await
+    }
+
+    async fn unit<T, E, F>(&self, limit: tx::Limit, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: for<'t> FnOnce(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
         match &self.writes {
-            Writes::Sqlite(committer) => committer.run(work).await,
+            Writes::Sqlite(committer) => committer.run(limit, work).await,
             Writes::Postgres => {
                 let pool = self.reads.clone();
                 let unit = tokio::spawn(async move {
                     let tx = Tx::postgres(pool.begin().await?);
-                    match tokio::time::timeout(tx::LIMIT, work(&tx)).await {
+                    match tokio::time::timeout(limit.after, work(&tx)).await {
                         Ok(Ok(value)) => {
                             tx.commit().await?.run();
                             Ok(value)
@@ -105,7 +114,7 @@ impl Db {
                         }
                         Err(_) => {
                             tx.rollback().await?;
-                            Err(E::from(DbError::Aborted(tx::TOO_LONG)))
+                            Err(E::from(DbError::Aborted(limit.exceeded)))
                         }
                     }
                 });

@@ -10,8 +10,22 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{Backend, Result, Sql, Value, pool, row::Row, sqlite_writer::SqliteWriter};
 
-/// The longest a unit of work may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+/// How long a unit of work may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) after: Duration,
+    /// What its caller is told.
+    pub(crate) exceeded: &'static str,
+}
+
+impl Limit {
+    /// Of everything that a service does.
+    pub(crate) const WORK: Self = Self { after: Duration::from_secs(10), exceeded: TOO_LONG };
+    /// Of a migration: an index over millions of rows takes minutes.
+    pub(crate) const MIGRATION: Self =
+        Self { after: Duration::from_secs(3600), exceeded: "the migration took longer than an hour" };
+}
+
 pub(crate) const TOO_LONG: &str = "it took longer than 10 s";
 
 type Hook = Box<dyn FnOnce() + Send>;

@@ -10,10 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bookworm_db::{Databases, Db, DbError, Migration, Sql, values};
+use bookworm_db::{Backend, Databases, Db, DbError, Migration, Sql, values};
 use bookworm_kernel::{Clock, SystemClock, Timestamp};
 use bookworm_testing::{TestDatabases, eventually, on_every_database};
 use futures::future::join_all;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 on_every_database!(
@@ -28,7 +29,9 @@ on_every_database!(
     migrations_are_applied_once_by_however_many_processes,
     an_outage_is_told_for_what_it_is,
     a_migration_that_fails_keeps_nothing,
-    data_of_a_newer_release_is_refused,
+    what_a_newer_release_added_leaves_an_older_one_able_to_run,
+    what_a_newer_release_took_away_is_refused_by_whoever_needs_it,
+    who_comes_during_a_migration_waits_for_it,
     a_refused_row_says_why,
     what_was_committed_is_there_after_reopening,
     a_closed_database_says_so,
@@ -39,13 +42,13 @@ on_every_database!(
 );
 
 const SCHEMA: &[Migration] = &[
-    Migration {
-        name: "test/0001_things",
-        sql: "CREATE TABLE things (id UUID NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, n BIGINT NOT NULL);
+    Migration::new(
+        "test/0001_things",
+        "CREATE TABLE things (id UUID NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, n BIGINT NOT NULL);
               CREATE TABLE parts (id {serial}, thing UUID NOT NULL REFERENCES things (id), spare BOOLEAN NOT NULL, \
               weight DOUBLE PRECISION, note TEXT);",
-    },
-    Migration { name: "test/0002_index", sql: "CREATE INDEX things_n ON things (n);" },
+    ),
+    Migration::new("test/0002_index", "CREATE INDEX things_n ON things (n);"),
 ];
 
 fn now() -> Timestamp {
@@ -335,19 +338,70 @@ async fn a_migration_that_fails_keeps_nothing(home: &TestDatabases) {
     let broken = [
         SCHEMA[0],
         SCHEMA[1],
-        Migration { name: "test/0003", sql: "CREATE TABLE half (id BIGINT); CREATE TABLE things (id BIGINT);" },
+        Migration::new("test/0003", "CREATE TABLE half (id BIGINT); CREATE TABLE things (id BIGINT);"),
     ];
     let error = db.migrate(&broken, now()).await.unwrap_err();
     assert!(matches!(&error, DbError::Migration { name, .. } if name == "test/0003"), "{error:?}");
     assert!(db.read().scalar::<i64>("SELECT COUNT(*) FROM half", []).await.is_err(), "its first statement was undone");
-    let mended = [SCHEMA[0], SCHEMA[1], Migration { name: "test/0003", sql: "CREATE TABLE half (id BIGINT);" }];
+    let mended = [SCHEMA[0], SCHEMA[1], Migration::new("test/0003", "CREATE TABLE half (id BIGINT);")];
     db.migrate(&mended, now()).await.unwrap();
 }
 
-async fn data_of_a_newer_release_is_refused(home: &TestDatabases) {
+async fn what_a_newer_release_added_leaves_an_older_one_able_to_run(home: &TestDatabases) {
+    let newer = open(home).await;
+    let older = home.databases.open("shop").await.unwrap();
+    older.migrate(&SCHEMA[..1], now()).await.unwrap();
+    unit(&older, "by the older".to_owned(), false).await.unwrap();
+    unit(&newer, "by the newer".to_owned(), false).await.unwrap();
+    assert_eq!(count(&older).await, 2);
+}
+
+async fn what_a_newer_release_took_away_is_refused_by_whoever_needs_it(home: &TestDatabases) {
+    let newest = [
+        SCHEMA[0],
+        SCHEMA[1],
+        Migration::new("test/0003_successor", "CREATE TABLE new_parts (id {serial});"),
+        Migration::contracting("test/0004_no_parts", "test/0003_successor", "DROP TABLE parts;"),
+    ];
     let db = open(home).await;
-    let error = db.migrate(&SCHEMA[..1], now()).await.unwrap_err();
-    assert!(matches!(&error, DbError::FromTheFuture(name) if name == "test/0002_index"), "{error:?}");
+    db.migrate(&newest[..3], now()).await.unwrap();
+    db.migrate(SCHEMA, now()).await.unwrap();
+    db.migrate(&newest, now()).await.unwrap();
+    db.migrate(&newest[..3], now()).await.expect("the release before was prepared for it");
+    for older in [&newest[..2], &newest[..1]] {
+        let error = db.migrate(older, now()).await.unwrap_err();
+        assert!(matches!(&error, DbError::FromTheFuture(name) if name == "test/0004_no_parts"), "{error:?}");
+    }
+}
+
+/// A process that comes while another one migrates waits for it, however long it takes.
+async fn who_comes_during_a_migration_waits_for_it(home: &TestDatabases) {
+    let first = open(home).await;
+    let second = home.databases.open("shop").await.unwrap();
+    let (begun, at_it) = oneshot::channel();
+    let (finish, finished) = oneshot::channel::<()>();
+    let work = first.transact::<_, DbError, _>(move |tx| {
+        Box::pin(async move {
+            if tx.backend() == Backend::Postgres {
+                tx.batch("SELECT pg_advisory_xact_lock(hashtext(current_schema()))").await?;
+            }
+            begun.send(()).unwrap();
+            let _ = finished.await;
+            Ok(())
+        })
+    });
+    let next = [SCHEMA[0], SCHEMA[1], Migration::new("test/0003", "CREATE TABLE later (id {serial});")];
+    let others = async {
+        at_it.await.unwrap();
+        let migrated = second.migrate(&next, now());
+        tokio::pin!(migrated);
+        let early = tokio::time::timeout(Duration::from_millis(500), &mut migrated).await;
+        assert!(early.is_err(), "it did not wait: {early:?}");
+        finish.send(()).unwrap();
+        migrated.await.unwrap();
+    };
+    let (done, ()) = tokio::join!(work, others);
+    done.unwrap();
 }
 
 async fn a_refused_row_says_why(home: &TestDatabases) {
@@ -434,11 +488,11 @@ struct Sample {
     bytes: Option<Vec<u8>>,
 }
 
-const SAMPLES: &[Migration] = &[Migration {
-    name: "test/0001_samples",
-    sql: "CREATE TABLE samples (id UUID NOT NULL PRIMARY KEY, whole BIGINT, truth BOOLEAN, ratio DOUBLE PRECISION, \
+const SAMPLES: &[Migration] = &[Migration::new(
+    "test/0001_samples",
+    "CREATE TABLE samples (id UUID NOT NULL PRIMARY KEY, whole BIGINT, truth BOOLEAN, ratio DOUBLE PRECISION, \
           words TEXT, bytes BYTEA);",
-}];
+)];
 
 async fn every_kind_of_value_is_one_of_a_column(home: &TestDatabases) {
     let db = home.databases.open("samples").await.unwrap();

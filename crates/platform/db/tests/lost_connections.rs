@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 /// As many as the pool of a service under test may have.
 const CONNECTIONS: usize = 8;
-const SCHEMA: &[Migration] = &[Migration { name: "test/0001", sql: "CREATE TABLE things (n BIGINT NOT NULL);" }];
+const SCHEMA: &[Migration] = &[Migration::new("test/0001", "CREATE TABLE things (n BIGINT NOT NULL);")];
 
 /// A service's database whose connections can be told from those of other tests.
 struct Service {

@@ -44,12 +44,12 @@ fn row(sample: Sample) -> [Value; 6] {
 
 /// The table under another name is for what is written now.
 const SCHEMA: &[Migration] = &[
-    Migration { name: "samples/0001", sql: "not run again;" },
-    Migration {
-        name: "samples/0002",
-        sql: "CREATE TABLE written_now (id UUID NOT NULL PRIMARY KEY, whole BIGINT, truth BOOLEAN, \
+    Migration::new("samples/0001", "not run again;"),
+    Migration::new(
+        "samples/0002",
+        "CREATE TABLE written_now (id UUID NOT NULL PRIMARY KEY, whole BIGINT, truth BOOLEAN, \
               ratio DOUBLE PRECISION, words TEXT, bytes BYTEA);",
-    },
+    ),
 ];
 
 /// Opens a file that holds what an earlier release wrote.

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 /// The table. Put it into the service's list of migrations.
 pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "eventstore/0001_events",
-        sql: "CREATE TABLE events (
+    Migration::new(
+        "eventstore/0001_events",
+        "CREATE TABLE events (
                 seq {serial},
                 stream_id UUID NOT NULL,
                 version BIGINT NOT NULL,
@@ -22,8 +22,8 @@ pub const MIGRATIONS: &[Migration] = &[
                 at BIGINT NOT NULL,
                 UNIQUE (stream_id, version)
               );",
-    },
-    Migration { name: "eventstore/0002_metadata", sql: "ALTER TABLE events ADD COLUMN metadata TEXT;" },
+    ),
+    Migration::new("eventstore/0002_metadata", "ALTER TABLE events ADD COLUMN metadata TEXT;"),
 ];
 
 /// How many streams [`replay`] folds at a time.

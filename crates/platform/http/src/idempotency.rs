@@ -63,9 +63,9 @@ impl Fingerprint {
 }
 
 /// The table. Put it among the migrations of a service that uses [`claim`].
-pub const MIGRATION: Migration = Migration {
-    name: "http/0001_idempotency_keys",
-    sql: "CREATE TABLE idempotency_keys (
+pub const MIGRATION: Migration = Migration::new(
+    "http/0001_idempotency_keys",
+    "CREATE TABLE idempotency_keys (
         scope TEXT NOT NULL,
         key TEXT NOT NULL,
         fingerprint TEXT NOT NULL,
@@ -74,7 +74,7 @@ pub const MIGRATION: Migration = Migration {
         PRIMARY KEY (scope, key)
     );
     CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);",
-};
+);
 
 /// Whether the work is ours to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

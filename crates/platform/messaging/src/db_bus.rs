@@ -21,9 +21,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// For how long a follower may be silent and still know that it has missed nothing: nobody prunes what is younger.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "bus/0001_bus",
-    sql: "CREATE TABLE bus_messages (
+const MIGRATIONS: &[Migration] = &[Migration::new(
+    "bus/0001_bus",
+    "CREATE TABLE bus_messages (
             seq {serial},
             id UUID NOT NULL UNIQUE,
             subject TEXT NOT NULL,
@@ -55,7 +55,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
             envelope TEXT NOT NULL,
             at BIGINT NOT NULL
           );",
-}];
+)];
 
 pub(crate) async fn migrate(db: &Db, now: Timestamp) -> Result<(), DbError> {
     db.migrate(MIGRATIONS, now).await

@@ -8,16 +8,16 @@ use futures::future::BoxFuture;
 
 use crate::SharedBus;
 
-pub(crate) const MIGRATION: Migration = Migration {
-    name: "messaging/0002_inbox",
-    sql: "CREATE TABLE inbox (
+pub(crate) const MIGRATION: Migration = Migration::new(
+    "messaging/0002_inbox",
+    "CREATE TABLE inbox (
             consumer TEXT NOT NULL,
             message_id UUID NOT NULL,
             at BIGINT NOT NULL,
             PRIMARY KEY (consumer, message_id)
           );
           CREATE INDEX inbox_at ON inbox (at);",
-};
+);
 
 /// That a message came to a consumer: the key under which the inbox remembers it.
 #[derive(Debug, Clone)]

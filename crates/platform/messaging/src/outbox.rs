@@ -18,14 +18,14 @@ const GATHER: Duration = Duration::from_millis(2);
 /// The longest pause while the bus does not answer.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-pub(crate) const MIGRATION: Migration = Migration {
-    name: "messaging/0001_outbox",
-    sql: "CREATE TABLE outbox (
+pub(crate) const MIGRATION: Migration = Migration::new(
+    "messaging/0001_outbox",
+    "CREATE TABLE outbox (
             seq {serial},
             id UUID NOT NULL UNIQUE,
             envelope TEXT NOT NULL
           );",
-};
+);
 
 /// Where a unit of work leaves its messages: in the same database, in the same transaction. A [`relay`] carries them
 /// to the bus. So a message is published if, and only if, the change that it describes was committed.

@@ -47,10 +47,10 @@ const LEASE: Duration = Duration::from_secs(30);
 const TABLES: &[Migration] = &[
     bookworm_messaging::MIGRATIONS[0],
     bookworm_messaging::MIGRATIONS[1],
-    Migration {
-        name: "test/0001_effects",
-        sql: "CREATE TABLE effects (id {serial}, consumer TEXT NOT NULL, n BIGINT NOT NULL);",
-    },
+    Migration::new(
+        "test/0001_effects",
+        "CREATE TABLE effects (id {serial}, consumer TEXT NOT NULL, n BIGINT NOT NULL);",
+    ),
 ];
 
 fn start() -> Timestamp {

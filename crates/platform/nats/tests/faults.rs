@@ -36,7 +36,7 @@ message! {
 const TABLES: &[Migration] = &[
     bookworm_messaging::MIGRATIONS[0],
     bookworm_messaging::MIGRATIONS[1],
-    Migration { name: "test/0001_effects", sql: "CREATE TABLE effects (id {serial}, n BIGINT NOT NULL);" },
+    Migration::new("test/0001_effects", "CREATE TABLE effects (id {serial}, n BIGINT NOT NULL);"),
 ];
 const QUICK: Policy = Policy {
     max_attempts: 4,

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The table. Put it into the service's list of migrations.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "saga/0001_sagas",
-    sql: "CREATE TABLE sagas (
+pub const MIGRATIONS: &[Migration] = &[Migration::new(
+    "saga/0001_sagas",
+    "CREATE TABLE sagas (
             kind TEXT NOT NULL,
             id UUID NOT NULL,
             step TEXT NOT NULL,
@@ -24,7 +24,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
             PRIMARY KEY (kind, id)
           );
           CREATE INDEX sagas_due ON sagas (kind, deadline);",
-}];
+)];
 
 /// How often to look for deadlines.
 const TICK: Duration = Duration::from_millis(250);

@@ -11,11 +11,11 @@ use crate::domain::{Basket, Claim, Line, TokenHash};
 /// This service's own tables.
 pub(crate) const MIGRATIONS: &[Migration] = &[BASKETS, CLAIMS];
 
-const BASKETS: Migration = Migration {
-    name: "basket/0001_baskets",
-    // A guest's basket that was merged keeps its row without lines for a while: an order from it may still be on its
-    // way, and what it bought must then leave the customer's basket.
-    sql: "CREATE TABLE baskets (
+// A guest's basket that was merged keeps its row without lines for a while: an order from it may still be on its way, and
+// what it bought must then leave the customer's basket.
+const BASKETS: Migration = Migration::new(
+    "basket/0001_baskets",
+    "CREATE TABLE baskets (
             id UUID NOT NULL PRIMARY KEY,
             customer_id UUID UNIQUE,
             guest_hash TEXT UNIQUE,
@@ -25,13 +25,11 @@ const BASKETS: Migration = Migration {
             touched_at BIGINT NOT NULL
           );
           CREATE INDEX baskets_touched ON baskets (touched_at);",
-};
+);
 
-const CLAIMS: Migration = Migration {
-    name: "basket/0002_claims",
-    // With the lines, for a claim is granted, moved and ended together with them.
-    sql: "ALTER TABLE baskets ADD COLUMN claims TEXT NOT NULL DEFAULT '[]';",
-};
+// With the lines, for a claim is granted, moved and ended together with them.
+const CLAIMS: Migration =
+    Migration::new("basket/0002_claims", "ALTER TABLE baskets ADD COLUMN claims TEXT NOT NULL DEFAULT '[]';");
 
 /// Whose basket it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

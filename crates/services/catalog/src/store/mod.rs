@@ -33,9 +33,9 @@ pub(crate) async fn migrate(db: &Db, now: Timestamp) -> Result<(), DbError> {
 /// `books.subjects` repeat the names as JSON: a book is read with one indexed query. The link tables are for filtering
 /// and counting. Descriptions are apart, since they are most of the bytes: lists are narrowed without reading them.
 const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "catalog/0001_catalog",
-        sql: "CREATE TABLE authors (
+    Migration::new(
+        "catalog/0001_catalog",
+        "CREATE TABLE authors (
             id UUID PRIMARY KEY,
             name TEXT NOT NULL,
             name_key BYTEA NOT NULL UNIQUE,
@@ -145,10 +145,10 @@ const MIGRATIONS: &[Migration] = &[
             adjusted_at BIGINT NOT NULL
           );
           CREATE INDEX stock_adjustments_by_book ON stock_adjustments (book_id, id);",
-    },
-    Migration {
-        name: "catalog/0002_search",
-        sql: "CREATE TABLE book_changes (
+    ),
+    Migration::new(
+        "catalog/0002_search",
+        "CREATE TABLE book_changes (
             seq {serial},
             book_id UUID NOT NULL,
             at BIGINT NOT NULL
@@ -181,19 +181,19 @@ const MIGRATIONS: &[Migration] = &[
             at BIGINT NOT NULL,
             PRIMARY KEY (customer_id, book_id)
           );",
-    },
-    Migration {
-        name: "catalog/0003_title_order",
-        sql: "CREATE TABLE title_order (
+    ),
+    Migration::new(
+        "catalog/0003_title_order",
+        "CREATE TABLE title_order (
             place BIGINT PRIMARY KEY CHECK (place = 1),
             version BIGINT NOT NULL
           );",
-    },
+    ),
     // `authors.identity_key` is the same for every spelling of a name; `mend` fills it for rows that an older release made.
     // An author that was merged into another is remembered by its id and its spelling.
-    Migration {
-        name: "catalog/0004_identities",
-        sql: "ALTER TABLE books ADD COLUMN for_sale BOOLEAN NOT NULL DEFAULT TRUE;
+    Migration::new(
+        "catalog/0004_identities",
+        "ALTER TABLE books ADD COLUMN for_sale BOOLEAN NOT NULL DEFAULT TRUE;
           ALTER TABLE authors ADD COLUMN identity_key BYTEA;
           CREATE INDEX authors_by_identity ON authors (identity_key);
           CREATE TABLE merged_authors (
@@ -206,11 +206,11 @@ const MIGRATIONS: &[Migration] = &[
           );
           CREATE INDEX merged_authors_by_identity ON merged_authors (identity_key);
           CREATE INDEX merged_authors_by_target ON merged_authors (into_id);",
-    },
+    ),
     // A file is stored apart from what is known about it, so that lists do not read it.
-    Migration {
-        name: "catalog/0005_imports",
-        sql: "CREATE TABLE imports (
+    Migration::new(
+        "catalog/0005_imports",
+        "CREATE TABLE imports (
             id UUID PRIMARY KEY,
             filename TEXT NOT NULL,
             size BIGINT NOT NULL,
@@ -231,7 +231,7 @@ const MIGRATIONS: &[Migration] = &[
             import_id UUID PRIMARY KEY REFERENCES imports (id),
             content BYTEA NOT NULL
           );",
-    },
+    ),
 ];
 
 /// A statement that grows: text and values together, so that no value is ever written into the text.

@@ -16,9 +16,9 @@ use crate::domain::{
 };
 
 /// The chat's own tables.
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "chat/0001_conversations",
-    sql: "CREATE TABLE conversations (
+const MIGRATIONS: &[Migration] = &[Migration::new(
+    "chat/0001_conversations",
+    "CREATE TABLE conversations (
             id UUID NOT NULL PRIMARY KEY,
             version BIGINT NOT NULL,
             status TEXT NOT NULL,
@@ -60,7 +60,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
             version BIGINT NOT NULL,
             document TEXT NOT NULL
           );",
-}];
+)];
 
 /// The one row of `canned_replies`.
 const CANNED: i64 = 1;

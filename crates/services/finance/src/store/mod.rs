@@ -9,9 +9,9 @@ use bookworm_kernel::{Currency, Money, Timestamp};
 
 /// This service's migrations, after those of messaging.
 pub(crate) const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "finance/0001_finance",
-        sql: "CREATE TABLE payments (
+    Migration::new(
+        "finance/0001_finance",
+        "CREATE TABLE payments (
             id UUID NOT NULL PRIMARY KEY,
             order_id UUID NOT NULL UNIQUE,
             amount BIGINT NOT NULL,
@@ -84,8 +84,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
             updated_at BIGINT NOT NULL
           );
           CREATE INDEX order_facts_updated ON order_facts (updated_at);",
-    },
-    Migration { name: "finance/0002_references", sql: "CREATE INDEX payments_reference ON payments (reference);" },
+    ),
+    Migration::new("finance/0002_references", "CREATE INDEX payments_reference ON payments (reference);"),
 ];
 
 /// An amount as stored.

@@ -23,9 +23,9 @@ use bookworm_db::Migration;
 pub(crate) const MIGRATIONS: &[Migration] = &[ACCOUNTS, PASSWORD_RESETS, CONFIRMATIONS];
 
 /// Accounts that were made before anybody was asked count as confirmed.
-const CONFIRMATIONS: Migration = Migration {
-    name: "identity/0003_email_confirmations",
-    sql: "ALTER TABLE accounts ADD COLUMN confirmed_at BIGINT;
+const CONFIRMATIONS: Migration = Migration::new(
+    "identity/0003_email_confirmations",
+    "ALTER TABLE accounts ADD COLUMN confirmed_at BIGINT;
           UPDATE accounts SET confirmed_at = created_at;
           CREATE TABLE email_confirmations (
             hash TEXT NOT NULL PRIMARY KEY,
@@ -34,22 +34,22 @@ const CONFIRMATIONS: Migration = Migration {
           );
           CREATE INDEX email_confirmations_account ON email_confirmations (account_id);
           CREATE INDEX email_confirmations_expiry ON email_confirmations (expires_at);",
-};
+);
 
-const PASSWORD_RESETS: Migration = Migration {
-    name: "identity/0002_password_resets",
-    sql: "CREATE TABLE password_resets (
+const PASSWORD_RESETS: Migration = Migration::new(
+    "identity/0002_password_resets",
+    "CREATE TABLE password_resets (
             hash TEXT NOT NULL PRIMARY KEY,
             account_id UUID NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
             expires_at BIGINT NOT NULL
           );
           CREATE INDEX password_resets_account ON password_resets (account_id);
           CREATE INDEX password_resets_expiry ON password_resets (expires_at);",
-};
+);
 
-const ACCOUNTS: Migration = Migration {
-    name: "identity/0001_accounts",
-    sql: "CREATE TABLE accounts (
+const ACCOUNTS: Migration = Migration::new(
+    "identity/0001_accounts",
+    "CREATE TABLE accounts (
             id UUID NOT NULL PRIMARY KEY,
             email TEXT NOT NULL,
             email_key TEXT NOT NULL UNIQUE,
@@ -90,4 +90,4 @@ const ACCOUNTS: Migration = Migration {
             PRIMARY KEY (account, address)
           );
           CREATE INDEX failed_attempts_age ON failed_attempts (last_at);",
-};
+);

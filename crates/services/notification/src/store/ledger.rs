@@ -8,9 +8,9 @@ use bookworm_kernel::Timestamp;
 
 use crate::domain::limits::{Limit, Whose};
 
-pub const MIGRATION: Migration = Migration {
-    name: "notification/0002_limits",
-    sql: "CREATE TABLE mail_uses (
+pub const MIGRATION: Migration = Migration::new(
+    "notification/0002_limits",
+    "CREATE TABLE mail_uses (
             limit_key TEXT NOT NULL,
             bucket BIGINT NOT NULL,
             uses BIGINT NOT NULL,
@@ -26,7 +26,7 @@ pub const MIGRATION: Migration = Migration {
             last_at BIGINT NOT NULL,
             PRIMARY KEY (kind, whose, hour)
           );",
-};
+);
 
 /// How long refusals are shown.
 const SHOWN: Duration = Duration::from_secs(24 * 60 * 60);

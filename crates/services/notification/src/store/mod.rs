@@ -13,9 +13,9 @@ use crate::domain::Draft;
 
 pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION];
 
-const MAILS: Migration = Migration {
-    name: "notification/0001_mails",
-    sql: "CREATE TABLE mails (
+const MAILS: Migration = Migration::new(
+    "notification/0001_mails",
+    "CREATE TABLE mails (
             id UUID NOT NULL PRIMARY KEY,
             kind TEXT NOT NULL,
             recipient TEXT NOT NULL,
@@ -32,7 +32,7 @@ const MAILS: Migration = Migration {
           );
           CREATE INDEX mails_due ON mails (due_at);
           CREATE INDEX mails_order ON mails (order_id);",
-};
+);
 
 const COLUMNS: &str =
     "id, kind, recipient, subject, text, html, status, attempts, error, order_id, created_at, sent_at";

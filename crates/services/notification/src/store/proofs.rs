@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::domain::Draft;
 
-pub const MIGRATION: Migration = Migration {
-    name: "notification/0003_proofs",
-    sql: "ALTER TABLE mails ADD COLUMN scope TEXT;
+pub const MIGRATION: Migration = Migration::new(
+    "notification/0003_proofs",
+    "ALTER TABLE mails ADD COLUMN scope TEXT;
           ALTER TABLE mails ADD COLUMN held_until BIGINT;
           CREATE INDEX mails_held ON mails (held_until);
           CREATE TABLE mail_proofs (
@@ -21,7 +21,7 @@ pub const MIGRATION: Migration = Migration {
           );
           CREATE INDEX mail_proofs_scope ON mail_proofs (scope, mailbox);
           CREATE INDEX mail_proofs_expiry ON mail_proofs (expires_at);",
-};
+);
 
 /// Whether somebody followed a link that was sent to this address for this.
 pub async fn is_proven(tx: &Tx, scope: &str, to: &Email) -> Result<bool, DbError> {

@@ -9,9 +9,9 @@ use bookworm_db::Migration;
 
 pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS, ORDER_KEYS];
 
-const ORDERS: Migration = Migration {
-    name: "ordering/0001_orders",
-    sql: "CREATE TABLE orders (
+const ORDERS: Migration = Migration::new(
+    "ordering/0001_orders",
+    "CREATE TABLE orders (
             id UUID NOT NULL PRIMARY KEY,
             number TEXT NOT NULL UNIQUE,
             customer_id UUID,
@@ -31,23 +31,23 @@ const ORDERS: Migration = Migration {
             name TEXT NOT NULL PRIMARY KEY,
             value TEXT NOT NULL
           );",
-};
+);
 
-const ORDER_IDS: Migration = Migration {
-    name: "ordering/0002_order_ids",
-    sql: "CREATE TABLE order_ids (
+const ORDER_IDS: Migration = Migration::new(
+    "ordering/0002_order_ids",
+    "CREATE TABLE order_ids (
             id UUID NOT NULL PRIMARY KEY,
             tombstone BOOLEAN NOT NULL,
             taken_at BIGINT NOT NULL
           );
           CREATE INDEX order_ids_taken_at ON order_ids (taken_at);",
-};
+);
 
 /// `keyed` says whether the keys of an order are written. Orders of the release before have none until
 /// `features/key_orders.rs` has written them.
-const ORDER_KEYS: Migration = Migration {
-    name: "ordering/0003_order_keys",
-    sql: "CREATE TABLE order_keys (
+const ORDER_KEYS: Migration = Migration::new(
+    "ordering/0003_order_keys",
+    "CREATE TABLE order_keys (
             search_key TEXT NOT NULL,
             order_id UUID NOT NULL,
             PRIMARY KEY (search_key, order_id)
@@ -55,7 +55,7 @@ const ORDER_KEYS: Migration = Migration {
           CREATE INDEX order_keys_order ON order_keys (order_id);
           ALTER TABLE orders ADD COLUMN keyed BOOLEAN NOT NULL DEFAULT FALSE;
           CREATE INDEX orders_without_keys ON orders (id) WHERE keyed = FALSE;",
-};
+);
 
 #[cfg(test)]
 mod golden;

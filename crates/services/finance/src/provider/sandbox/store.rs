@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::provider::{ProviderPayment, ProviderRefund, ProviderState};
 
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "sandbox/0001_books",
-    sql: "CREATE TABLE sandbox_settings (
+pub(super) const MIGRATIONS: &[Migration] = &[Migration::new(
+    "sandbox/0001_books",
+    "CREATE TABLE sandbox_settings (
             name TEXT NOT NULL PRIMARY KEY,
             value TEXT NOT NULL
           );
@@ -53,7 +53,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
             due_at BIGINT NOT NULL
           );
           CREATE INDEX sandbox_webhooks_due ON sandbox_webhooks (due_at) WHERE status = 'waiting';",
-}];
+)];
 
 /// Challenges that end in one sweep.
 const SWEEP: i64 = 100;
