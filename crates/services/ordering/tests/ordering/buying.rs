@@ -321,7 +321,7 @@ async fn a_checkout_is_woken_by_what_another_instance_decides() {
                 let asked = Client::new(router.clone())
                     .request(Method::POST, "/orders/checkout")
                     .headers(guest.head.iter().map(|(name, value)| (*name, value.as_str())))
-                    .header("idempotency-key", &Uuid::now_v7().to_string())
+                    .header("idempotency-key", Uuid::now_v7().to_string())
                     .header("content-type", "application/json")
                     .body(order(token).to_string());
                 assert_eq!(asked.send().await.status.as_u16(), status, "{token}");
