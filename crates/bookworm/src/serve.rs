@@ -1,4 +1,4 @@
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use bookworm_config::{AiProvider, MailTransport, Settings};
@@ -14,17 +14,27 @@ pub async fn run(settings: Settings, telemetry: Telemetry, recreate: Vec<String>
     let mut shop = Shop::open_recreating(settings, telemetry, recreate).await?;
     let shutdown = CancellationToken::new();
     signals(shutdown.clone())?;
-    let (address, admin) = (shop.address()?, shop.take_first_admin());
+    let (public, admin) = (shop.address(), shop.take_first_admin());
+    let listeners = [
+        ("listening on", public),
+        ("answering other processes on", shop.internal_address()),
+        ("answering operators on", shop.operations_address()),
+    ];
+    let home = summary.home(public);
     let serving = tokio::spawn(shop.serve(shutdown));
-    crate::print(&format!("listening on http://{address}\n"));
+    for (what, address) in listeners {
+        if let Some(address) = address {
+            crate::print(&format!("{what} http://{address}\n"));
+        }
+    }
     if let Some(admin) = admin {
         crate::print(&format!(
-            "administrator {} has the password {}\nIt is shown only this once: keep it safe. Sign in at http://{address}/sign-in\n",
+            "administrator {} has the password {}\nIt is shown only this once: keep it safe. Sign in at {home}sign-in\n",
             admin.email, admin.password
         ));
     }
-    if std::io::stdout().is_terminal() {
-        crate::print(&summary.text(&address.to_string()));
+    if public.is_some() && std::io::stdout().is_terminal() {
+        crate::print(&summary.text(&home));
     }
     serving.await.context("the shop broke down")?;
     Ok(ExitCode::SUCCESS)
@@ -63,10 +73,15 @@ impl Summary {
         }
     }
 
-    fn text(&self, address: &str) -> String {
-        let shop = self.public.clone().unwrap_or_else(|| format!("http://{address}/"));
+    /// Where somebody reaches the shop: a process without a gateway belongs to one that has a public address.
+    fn home(&self, listening: Option<SocketAddr>) -> String {
+        let here = listening.map(|address| format!("http://{address}/"));
+        here.filter(|_| self.public.is_none()).or_else(|| self.public.clone()).unwrap_or_else(|| "/".to_owned())
+    }
+
+    fn text(&self, shop: &str) -> String {
         let rows = [
-            ("Shop", shop.clone()),
+            ("Shop", shop.to_owned()),
             ("Back office", format!("{shop}admin")),
             ("API", format!("{shop}docs")),
             ("Data", self.data.clone()),

@@ -1,6 +1,6 @@
-//! Clients of one service for another: the one place that says where a service is. Today every asked role runs in the
-//! same process, so a call goes straight into the service: no socket, no serialisation on the wire, the same generated
-//! client.
+//! Clients of one service for another: the one place that says where a service is. A role of this process is called
+//! straight: no socket, no serialisation on the wire. One of another process is called over a channel. The generated
+//! client is the same.
 
 use bookworm_contracts::grpc::{
     Edge, ai::ai_server, basket::basket_client::BasketClient, basket::basket_server,
@@ -8,37 +8,58 @@ use bookworm_contracts::grpc::{
     notification::mailroom_client::MailroomClient, notification::mailroom_server,
     ordering::ordering_client::OrderingClient, ordering::ordering_server,
 };
-use bookworm_rpc::Method;
+use bookworm_rpc::{Method, Transport};
 
-use crate::part::Part;
+use crate::{Role, fleet::Fleet, part::Grpc};
 
 pub type Basket = BasketClient<Edge>;
 pub type Catalog = CatalogClient<Edge>;
 pub type Mailroom = MailroomClient<Edge>;
 pub type Ordering = OrderingClient<Edge>;
 
-/// The edge of this name, `<caller>.<callee>`, to a service; `None` when nothing in this process brings it.
-fn edge(part: &Part, service: &str, name: &'static str, methods: &'static [Method]) -> Option<Edge> {
-    let callee = part.grpc.iter().find(|grpc| grpc.name == service)?;
-    Some(Edge::new(name, callee.transport.clone(), methods))
+/// Where the roles are that a role asks. Each edge has a name, `<caller>.<callee>`.
+pub struct Clients<'a> {
+    /// The services of the roles that this process has built so far.
+    pub here: &'a [Grpc],
+    pub fleet: &'a Fleet,
 }
 
-pub fn ai(part: &Part, name: &'static str) -> Option<Edge> {
-    edge(part, ai_server::SERVICE_NAME, name, methods::AI)
-}
+/// A role that is asked is nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the edge {0} leads nowhere: the role {1} is neither in this process nor in another")]
+pub struct Nowhere(&'static str, Role);
 
-pub fn basket(part: &Part, name: &'static str) -> Option<Basket> {
-    edge(part, basket_server::SERVICE_NAME, name, methods::BASKET).map(BasketClient::new)
-}
+impl Clients<'_> {
+    fn transport(&self, role: Role, service: &str) -> Option<Transport> {
+        let here = self.here.iter().find(|grpc| grpc.name == service).map(|grpc| grpc.transport.clone());
+        let elsewhere = || Transport::new(self.fleet.peers.channel(role.name()));
+        here.or_else(|| self.fleet.knows(role).then(elsewhere))
+    }
 
-pub fn catalog(part: &Part, name: &'static str) -> Option<Catalog> {
-    edge(part, catalog_server::SERVICE_NAME, name, methods::CATALOG).map(CatalogClient::new)
-}
+    fn edge(&self, role: Role, service: &str, name: &'static str, methods: &'static [Method]) -> Result<Edge, Nowhere> {
+        let transport = self.transport(role, service).ok_or(Nowhere(name, role))?;
+        Ok(Edge::new(name, transport, methods))
+    }
 
-pub fn mailroom(part: &Part, name: &'static str) -> Option<Mailroom> {
-    edge(part, mailroom_server::SERVICE_NAME, name, methods::NOTIFICATION).map(MailroomClient::new)
-}
+    /// The model; a shop can do without it.
+    pub fn ai(&self, name: &'static str) -> Option<Edge> {
+        self.edge(Role::Ai, ai_server::SERVICE_NAME, name, methods::AI).ok()
+    }
 
-pub fn ordering(part: &Part, name: &'static str) -> Option<Ordering> {
-    edge(part, ordering_server::SERVICE_NAME, name, methods::ORDERING).map(OrderingClient::new)
+    pub fn basket(&self, name: &'static str) -> Result<Basket, Nowhere> {
+        self.edge(Role::Basket, basket_server::SERVICE_NAME, name, methods::BASKET).map(BasketClient::new)
+    }
+
+    pub fn catalog(&self, name: &'static str) -> Result<Catalog, Nowhere> {
+        self.edge(Role::Catalog, catalog_server::SERVICE_NAME, name, methods::CATALOG).map(CatalogClient::new)
+    }
+
+    pub fn mailroom(&self, name: &'static str) -> Result<Mailroom, Nowhere> {
+        let service = mailroom_server::SERVICE_NAME;
+        self.edge(Role::Notification, service, name, methods::NOTIFICATION).map(MailroomClient::new)
+    }
+
+    pub fn ordering(&self, name: &'static str) -> Result<Ordering, Nowhere> {
+        self.edge(Role::Ordering, ordering_server::SERVICE_NAME, name, methods::ORDERING).map(OrderingClient::new)
+    }
 }

@@ -11,7 +11,8 @@ use bookworm_nats::NatsBus;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bus,
+    Roles, bus,
+    fleet::Fleet,
     folder::{self, Lock},
     inventory::{Inventory, Missing},
 };
@@ -32,6 +33,8 @@ pub struct Foundation {
     pub nats: Option<NatsBus>,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
+    /// The shop's other processes.
+    pub fleet: Fleet,
     /// The shop's address as customers see it, without a slash at its end.
     pub origin: String,
     /// Cancelled when reactions and loops must end.
@@ -40,19 +43,25 @@ pub struct Foundation {
 }
 
 impl Foundation {
-    /// Opens what the settings name. `listening` is the address that requests come to; `recreate` names databases
-    /// that the operator has given up, to be made anew where they are missing or belong to another shop.
+    /// Opens what the settings name. `recreate` names databases that the operator has given up, to be made anew where
+    /// they are missing or belong to another shop.
     ///
     /// # Errors
-    /// When the data folder cannot be used or is in use, or a database cannot be opened, is missing, or belongs to
-    /// another shop.
+    /// When the data folder cannot be used or is in use, a database cannot be opened, is missing, or belongs to another
+    /// shop, or, for the shop itself, a role lacks another.
     pub async fn open(
         settings: Settings,
-        listening: SocketAddr,
+        addresses: Addresses,
         owner: Owner,
         recreate: Vec<String>,
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Addresses { public: listening, internal } = addresses;
+        let roles = Roles::parse(&settings.roles)?;
+        let fleet = Fleet::open(&settings, internal, clock.clone())?;
+        if owner == Owner::Exclusive {
+            fleet.check(&settings, &roles)?;
+        }
         if owner == Owner::Reader && !settings.data_dir.is_dir() {
             bail!("there is no data folder {}; is --data-dir right?", settings.data_dir.display());
         }
@@ -79,7 +88,8 @@ impl Foundation {
             .or_else(|| settings.public_url.as_ref().map(|_| settings.token_issuer(listening)));
         Ok(Self {
             origin: settings.public_origin(listening),
-            verifier: Arc::new(TokenVerifier::new(issuer.as_deref(), AUDIENCE, clock.clone())),
+            verifier: Arc::new(fleet.with_keys(TokenVerifier::new(issuer.as_deref(), AUDIENCE, clock.clone()), &roles)),
+            fleet,
             settings,
             clock,
             inventory,
@@ -104,6 +114,22 @@ impl Foundation {
             Some(nats) => nats.undelivered(visit).await,
             None => Ok(()),
         }
+    }
+}
+
+/// Where a process listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// To the public.
+    pub public: SocketAddr,
+    /// To the shop's other processes.
+    pub internal: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Of a command, which does not listen: where the shop would.
+    pub fn of(settings: &Settings) -> Self {
+        Self { public: settings.listen, internal: None }
     }
 }
 

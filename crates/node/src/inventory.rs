@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
-use bookworm_db::{Databases, Db, DbError, FromRow, Sql, Uuid, values};
+use bookworm_db::{Backend, Databases, Db, DbError, FromRow, Sql, Uuid, values};
 use bookworm_kernel::Timestamp;
 
 /// The database with the list.
@@ -97,7 +97,8 @@ impl Inventory {
         let listed = self.known.contains(name);
         let given_up = self.recreate.iter().any(|other| other == name);
         if self.databases.existing(&[name]).await?.is_empty() {
-            if listed && !given_up {
+            // On a server another process may be making its tables now: then it is marked already, as is seen below.
+            if listed && !given_up && matches!(self.databases, Databases::Sqlite(_)) {
                 bail!(self.gone(name));
             }
             if self.missing == Missing::Refuse {
@@ -153,6 +154,7 @@ impl Inventory {
         if mark(db).await? != Some(shop) {
             db.transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move {
+                    alone(tx).await?;
                     tx.batch("CREATE TABLE IF NOT EXISTS shop_mark (id UUID NOT NULL PRIMARY KEY)").await?;
                     tx.exec("INSERT INTO shop_mark (id) VALUES ($1) ON CONFLICT DO NOTHING", values![shop])
                         .await
@@ -204,6 +206,7 @@ async fn read_or_make(
     there: &[String],
     now: Timestamp,
 ) -> Result<(Uuid, BTreeSet<String>), DbError> {
+    alone(tx).await?;
     tx.batch(
         "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL);
          CREATE TABLE IF NOT EXISTS shop (one BIGINT PRIMARY KEY, id UUID NOT NULL);
@@ -219,6 +222,15 @@ async fn read_or_make(
     let shop: Option<Id> = tx.one("SELECT id FROM shop", []).await?;
     let names: Vec<Name> = tx.all("SELECT name FROM shop_databases", []).await?;
     Ok((shop.map_or(id, |row| row.id), names.into_iter().map(|row| row.name).collect()))
+}
+
+/// Waits for other processes of the shop that start at the same moment: PostgreSQL refuses the second of two that make a
+/// table which is not there yet.
+async fn alone(tx: &bookworm_db::Tx) -> Result<(), DbError> {
+    if tx.backend() == Backend::Postgres {
+        tx.batch("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.inventory'))").await?;
+    }
+    Ok(())
 }
 
 async fn list(tx: &bookworm_db::Tx, name: &str, now: Timestamp) -> Result<(), DbError> {

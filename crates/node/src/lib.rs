@@ -4,6 +4,9 @@
 //! |---|---|
 //! | which roles there are, and whom each asks | `role.rs` |
 //! | how one role is built and what it is handed | `roles/<role>.rs` |
+//! | where the shop's other processes are | `fleet.rs` |
+//! | whether a role is called here or in another process | `clients.rs` |
+//! | what each listener answers | `listeners.rs` |
 //! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
 //! | which bus: the embedded one or NATS, and how to sign in there | `bus.rs` |
 //! | the data folder: who may read it, who runs on it | `folder.rs` |
@@ -15,9 +18,11 @@ mod bus;
 mod clients;
 pub mod commands;
 mod descriptors;
+mod fleet;
 mod folder;
 mod foundation;
 mod inventory;
+mod listeners;
 mod part;
 mod process;
 mod role;
@@ -26,5 +31,5 @@ mod secret;
 
 pub use crate::{
     process::{FirstAdmin, Shop},
-    role::{Role, Roles, RolesError, UnknownRole},
+    role::{Role, Roles, UnknownRole},
 };

@@ -11,6 +11,11 @@ use tonic::server::NamedService;
 use tower::Service;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::FirstAdmin;
+
+/// Makes the pages, given the API that they call.
+pub type Pages = Box<dyn FnOnce(Router) -> Router + Send>;
+
 /// What one role brings into the process.
 #[derive(Default)]
 pub struct Part {
@@ -28,6 +33,10 @@ pub struct Part {
     pub consumers: Vec<Consumer>,
     /// Its background loops.
     pub loops: Vec<Loop>,
+    /// The pages.
+    pub pages: Option<Pages>,
+    /// The administrator that it made, if this was the first start.
+    pub first_admin: Option<FirstAdmin>,
     /// What it does once the public API is there to be called.
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
     /// What it does when the process begins to end, while requests in flight are finished.
@@ -45,6 +54,8 @@ impl Part {
         self.notes.extend(other.notes);
         self.consumers.extend(other.consumers);
         self.loops.extend(other.loops);
+        self.pages = self.pages.or(other.pages);
+        self.first_admin = self.first_admin.or(other.first_admin);
         self.on_api.extend(other.on_api);
         self.on_stop.extend(other.on_stop);
         self

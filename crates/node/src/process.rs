@@ -1,39 +1,53 @@
 //! The life of a process: build every part, serve, and end without losing anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
 use bookworm_config::{Secret, Settings};
-use bookworm_gateway::{Backends, Check, Dependencies, GatewayService, Health, Metrics};
-use bookworm_http::Connections;
+use bookworm_gateway::{Check, Dependencies, GatewayService, Health, Metrics, Note};
+use bookworm_http::{Connections, Drained, auth::TokenVerifier};
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_messaging::{Inbox, OutboxSource, Policy, housekeeping, relay};
+use bookworm_resilience::Deadline;
 use bookworm_telemetry::Telemetry;
 use futures::future::BoxFuture;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Roles, descriptors,
-    foundation::{Foundation, Owner},
+    Role, Roles, descriptors,
+    foundation::{Addresses, Foundation, Owner},
+    listeners::{self, Brought},
     part::{Part, Store},
     roles,
 };
 
-/// A shop that is ready to answer.
+/// How often the keys for access tokens are fetched; new ones are published for longer before they sign.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
+/// The same, while there are none.
+const KEYS_AGAIN: Duration = Duration::from_secs(1);
+
+/// A shop that is ready to answer, or a part of one.
 pub struct Shop {
-    listener: TcpListener,
-    connections: Connections,
-    router: Router,
+    public: Option<Serving>,
+    internal: Option<Serving>,
+    operations: Option<Serving>,
     working: Supervisor,
     relays: Supervisor,
-    stop_serving: CancellationToken,
+    draining: CancellationToken,
     /// How each store is closed.
     closing: Vec<BoxFuture<'static, ()>>,
     foundation: Foundation,
     first_admin: Option<FirstAdmin>,
     on_stop: Vec<BoxFuture<'static, ()>>,
+}
+
+/// A listener, and what it answers.
+struct Serving {
+    listener: TcpListener,
+    router: Router,
+    connections: Connections,
 }
 
 /// The administrator made at the first start; the password is known only here and now.
@@ -65,45 +79,42 @@ impl Shop {
     ) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
         let connections = descriptors::fit(&mut settings);
-        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
-            format!("cannot listen on {} (--listen 127.0.0.1:0 takes any free port)", settings.listen)
-        })?;
-        let foundation = Foundation::open(settings, listener.local_addr()?, Owner::Exclusive, recreate).await?;
-        let roles::Built { part, pages, first_admin } = roles::build(&foundation, &roles).await?;
+        let public = if roles.has(Role::Gateway) { Some(listen("listen", settings.listen).await?) } else { None };
+        let wanted = &settings.fleet;
+        let internal = listen_if("fleet.internal_listen", wanted.internal_listen).await?;
+        let operations = listen_if("fleet.operations_listen", wanted.operations_listen).await?;
+        let addresses = Addresses {
+            public: public.as_ref().map_or(Ok(settings.listen), TcpListener::local_addr)?,
+            internal: internal.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
+        let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
+        let part = roles::build(&foundation, &roles).await?;
         foundation.inventory.close().await;
-        let Part { api, others, grpc: _, mut stores, notes, consumers, loops, on_api, on_stop } = part;
+        let Part { api, others, grpc, mut stores, notes, consumers, loops, pages, first_admin, on_api, on_stop } = part;
         stores.push(Store::database(&foundation.bus_db));
         let mut sorted = Sorted::default();
         stores.into_iter().for_each(|store| sorted.add(store));
         let Sorted { checks, inboxes, outboxes, closing } = sorted;
         let gone = Gone::default();
 
-        let stop_serving = CancellationToken::new();
-        let gateway = GatewayService::new(Dependencies {
-            settings: foundation.settings.gateway.clone(),
-            verifier: foundation.verifier.clone(),
-            bus: foundation.bus.clone(),
-            clock: foundation.clock.clone(),
-            shared_cache: None,
-        });
+        let draining = CancellationToken::new();
+        let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation));
         let lost = gone.clone();
-        let health =
-            Health::new(checks, stop_serving.clone()).with_notes(notes).with_gone(Arc::new(move || lost.names()));
-        let api = gateway.api(api, &health);
-        on_api.into_iter().for_each(|connect| connect(api.clone()));
-        let backends = Backends {
-            pages: pages.map(|pages| pages(api.clone())),
-            others,
-            health,
-            metrics: metrics(telemetry.clone(), &foundation),
-            https: foundation.settings.secure_cookies(),
-        };
-        let router = gateway.front(api, backends);
+        let health = Health::new(checks, draining.clone(), foundation.clock.clone())
+            .with_own(own_checks(&foundation))
+            .with_process(name(&foundation, &roles))
+            .with_notes(notes)
+            .with_gone(Arc::new(move || lost.names()));
+        let metrics = metrics(telemetry.clone(), &foundation);
+        let brought = Brought { api, others, grpc, pages, on_api };
+        let routers = listeners::build(&foundation, &roles, gateway.as_ref(), brought, &health, &metrics);
 
         let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone());
-        loops.into_iter().chain(gateway.loops()).for_each(|work| working.start(work));
+        loops.into_iter().for_each(|work| working.start(work));
+        gateway.iter().flat_map(GatewayService::loops).for_each(|work| working.start(work));
+        working.start(follow_keys(foundation.verifier.clone()));
         let policy = policy(&foundation.settings);
-        for consumer in consumers.into_iter().chain(gateway.consumers()) {
+        for consumer in consumers.into_iter().chain(gateway.iter().flat_map(GatewayService::consumers)) {
             let (bus, clock) = (foundation.bus.clone(), foundation.clock.clone());
             let name = format!("consumer {}", consumer.name());
             working.start(Loop::new(name, move |stop| consumer.clone().run(bus.clone(), clock.clone(), policy, stop)));
@@ -122,13 +133,18 @@ impl Shop {
             let name = format!("relay {}", outbox.name());
             relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), stop)));
         }
+        let serving = |listener: Option<TcpListener>, router: Option<Router>, connections| {
+            listener.zip(router).map(|(listener, router)| Serving { listener, router, connections })
+        };
+        // All requests of another process come from one address.
+        let of_processes = Connections { all: connections.all, each: connections.all };
         Ok(Self {
-            listener,
-            connections,
-            router,
+            public: serving(public, routers.public, connections),
+            internal: serving(internal, routers.internal, of_processes),
+            operations: serving(operations, Some(routers.operations), of_processes),
             working,
             relays,
-            stop_serving,
+            draining,
             closing,
             foundation,
             first_admin,
@@ -136,12 +152,22 @@ impl Shop {
         })
     }
 
-    /// The address that requests come to.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
-        self.listener.local_addr()
+    /// The address that the public's requests come to; `None` without a gateway.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        address(self.public.as_ref())
+    }
+
+    /// The address that requests of the shop's other processes come to.
+    #[must_use]
+    pub fn internal_address(&self) -> Option<SocketAddr> {
+        address(self.internal.as_ref())
+    }
+
+    /// The address that operators' requests come to.
+    #[must_use]
+    pub fn operations_address(&self) -> Option<SocketAddr> {
+        address(self.operations.as_ref())
     }
 
     /// The administrator that this start made, if it made one.
@@ -149,40 +175,132 @@ impl Shop {
         self.first_admin.take()
     }
 
-    /// The router, to call without a socket.
+    /// The public's router, to call without a socket; without a gateway an empty one.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        self.public.as_ref().map(|public| public.router.clone()).unwrap_or_default()
     }
 
-    /// Answers requests until `shutdown`. Then: takes no new ones, finishes those in flight, ends reactions and loops,
-    /// carries the last messages to the bus, and closes the databases.
+    /// Answers requests until `shutdown`. Then, all within `shutdown_grace_seconds`: says that it is not ready and goes on
+    /// for a moment, so that others notice; takes no new requests and finishes those in flight; ends reactions and loops;
+    /// carries the last messages to the bus; and closes the databases.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let grace = self.foundation.settings.shutdown_grace();
-        let stop_serving = self.stop_serving.clone();
-        let watcher = tokio::spawn(async move {
+        let settings = &self.foundation.settings;
+        let drain = settings.drain();
+        // What is left after the draining is for requests first; a quarter is reserved for what runs beside them.
+        let for_requests = settings.shutdown_grace().saturating_sub(drain).mul_f64(0.75);
+        let total = settings.shutdown_grace();
+        let (draining, stop_serving, closed) =
+            (self.draining.clone(), CancellationToken::new(), CancellationToken::new());
+        let stop = stop_serving.clone();
+        let watcher = async move {
             shutdown.cancelled().await;
-            stop_serving.cancel();
-        });
-        let stopping = self.stop_serving.clone();
+            let budget = Deadline::after(total);
+            draining.cancel();
+            tokio::time::sleep(drain.min(budget.left())).await;
+            stop.cancel();
+            budget
+        };
+        let peers = self.foundation.fleet.peers.clone();
+        let stopping = stop_serving.clone();
         let on_stop = async move {
             stopping.cancelled().await;
             let mut farewells = JoinSet::new();
             self.on_stop.into_iter().for_each(|farewell| drop(farewells.spawn(farewell)));
+            farewells.spawn(async move { peers.leave(for_requests).await });
             let all = async { while farewells.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(grace, all).await;
+            let _ = tokio::time::timeout(for_requests, all).await;
             report("long connections", farewells.len());
         };
-        let serving = bookworm_http::serve(self.listener, self.router, self.connections, self.stop_serving, grace);
-        let (drained, ()) = tokio::join!(serving, on_stop);
-        watcher.abort();
-        tracing::info!(?drained, "no more requests");
-        report("reactions and loops", self.working.finish(grace).await);
-        report("outbox relays", self.relays.finish(grace).await);
+        // Operators see it to the end.
+        let operations = tokio::spawn(serve(self.operations, closed.clone(), Duration::ZERO));
+        let (budget, public, internal, ()) = tokio::join!(
+            watcher,
+            serve(self.public, stop_serving.clone(), for_requests),
+            serve(self.internal, stop_serving.clone(), for_requests),
+            on_stop
+        );
+        tracing::info!(?public, ?internal, "no more requests");
+        report("reactions and loops", self.working.finish(budget.left().mul_f64(0.75)).await);
+        report("outbox relays", self.relays.finish(budget.left()).await);
         for close in self.closing {
             close.await;
         }
+        closed.cancel();
+        let _ = operations.await;
         tracing::info!("closed");
     }
+}
+
+async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} ({key}; port 0 takes any free port)"))
+}
+
+async fn listen_if(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => listen(key, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn address(serving: Option<&Serving>) -> Option<SocketAddr> {
+    serving.and_then(|serving| serving.listener.local_addr().ok())
+}
+
+/// Answers on a listener until `stop`; `None` where there is no such listener.
+async fn serve(serving: Option<Serving>, stop: CancellationToken, grace: Duration) -> Option<Drained> {
+    let Serving { listener, router, connections } = serving?;
+    Some(bookworm_http::serve(listener, router, connections, stop, grace).await)
+}
+
+fn gateway(foundation: &Foundation) -> GatewayService {
+    GatewayService::new(Dependencies {
+        settings: foundation.settings.gateway.clone(),
+        verifier: foundation.verifier.clone(),
+        bus: foundation.bus.clone(),
+        clock: foundation.clock.clone(),
+        shared_cache: None,
+    })
+}
+
+/// What operators call this process.
+fn name(foundation: &Foundation, roles: &Roles) -> serde_json::Value {
+    serde_json::json!({
+        "instance": foundation.fleet.instance,
+        "zone": foundation.settings.fleet.zone,
+        "version": env!("CARGO_PKG_VERSION"),
+        "roles": roles.iter().map(Role::name).collect::<Vec<_>>(),
+    })
+}
+
+/// What this process needs of itself before requests come to it.
+fn own_checks(foundation: &Foundation) -> Vec<(&'static str, Note)> {
+    if !foundation.verifier.fetches() {
+        return Vec::new();
+    }
+    let verifier = foundation.verifier.clone();
+    let keys: Note = Arc::new(move || match verifier.has_keys() {
+        true => "ok".to_owned(),
+        false => "the keys for access tokens were not fetched yet".to_owned(),
+    });
+    vec![("keys", keys)]
+}
+
+/// Fetches the keys for access tokens now and each minute; until there are some, each second.
+fn follow_keys(verifier: Arc<TokenVerifier>) -> Loop {
+    Loop::new("keys", move |stop| {
+        let verifier = verifier.clone();
+        async move {
+            while !stop.is_cancelled() {
+                if let Err(error) = verifier.refresh().await {
+                    tracing::warn!(error, "the keys for access tokens cannot be fetched");
+                }
+                let pause = if verifier.has_keys() { KEYS_EVERY } else { KEYS_AGAIN };
+                tokio::select! { () = tokio::time::sleep(pause) => {}, () = stop.cancelled() => {} }
+            }
+        }
+    })
 }
 
 fn report(what: &str, left: usize) {

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-/// A service of the shop. A process runs all of them, or some.
+/// A service of the shop. A process runs all of them, or some. Each asks only those before it, but for the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Models.
@@ -9,14 +9,14 @@ pub enum Role {
     Catalog,
     /// Baskets of guests and customers.
     Basket,
+    /// Mails.
+    Notification,
     /// Accounts and tokens.
     Identity,
     /// Payments and the ledger.
     Finance,
     /// Orders and the checkout saga.
     Ordering,
-    /// Mails.
-    Notification,
     /// Support chat.
     Chat,
     /// The entry point for everything from outside.
@@ -31,10 +31,10 @@ impl Role {
         Self::Ai,
         Self::Catalog,
         Self::Basket,
+        Self::Notification,
         Self::Identity,
         Self::Finance,
         Self::Ordering,
-        Self::Notification,
         Self::Chat,
         Self::Gateway,
         Self::Web,
@@ -57,16 +57,17 @@ impl Role {
         }
     }
 
-    /// The roles that it asks directly, and so must have in its process. Catalogue and chat ask `ai` too, but can do
-    /// without.
+    /// The roles that it cannot do without: in its process, or in another that it knows. Catalogue and chat ask `ai` too,
+    /// but can do without, and the gateway answers for whatever roles there are.
     #[must_use]
     pub const fn asks(self) -> &'static [Self] {
         match self {
             Self::Ai | Self::Catalog | Self::Finance | Self::Notification | Self::Gateway => &[],
             Self::Basket => &[Self::Catalog],
             Self::Identity => &[Self::Basket, Self::Notification],
-            Self::Ordering => &[Self::Basket, Self::Catalog],
-            Self::Chat => &[Self::Basket, Self::Notification, Self::Ordering],
+            Self::Ordering => &[Self::Catalog, Self::Basket],
+            // The bot asks the public API with the customer's own rights.
+            Self::Chat => &[Self::Basket, Self::Notification, Self::Ordering, Self::Gateway],
             Self::Web => &[Self::Gateway],
         }
     }
@@ -95,33 +96,24 @@ impl FromStr for Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles(Vec<Role>);
 
-/// Why these roles cannot run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RolesError {
-    /// A name is wrong.
-    #[error(transparent)]
-    Unknown(#[from] UnknownRole),
-    /// A role lacks another that it asks.
-    #[error("the role {0} asks {1}, which is not among this process's roles: add it")]
-    Lacks(Role, Role),
-}
-
 impl Roles {
     /// Reads names; none at all means every role.
     ///
     /// # Errors
-    /// When a name is unknown, or a role lacks another that it asks.
-    pub fn parse(names: &[String]) -> Result<Self, RolesError> {
+    /// When a name is unknown.
+    pub fn parse(names: &[String]) -> Result<Self, UnknownRole> {
         let mut roles = names.iter().map(|name| name.parse()).collect::<Result<Vec<Role>, _>>()?;
         if roles.is_empty() {
             roles.extend(Role::ALL);
         }
         roles.sort_unstable();
         roles.dedup();
-        let lack = roles.iter().find_map(|role| {
-            role.asks().iter().find(|asked| !roles.contains(asked)).map(|asked| RolesError::Lacks(*role, *asked))
-        });
-        lack.map_or(Ok(Self(roles)), Err)
+        Ok(Self(roles))
+    }
+
+    /// Each of them, those first that others ask.
+    pub fn iter(&self) -> impl Iterator<Item = Role> {
+        self.0.iter().copied()
     }
 
     /// Whether the process runs this role.
@@ -135,7 +127,7 @@ impl Roles {
 mod tests {
     use super::*;
 
-    fn parse(names: &[&str]) -> Result<Roles, RolesError> {
+    fn parse(names: &[&str]) -> Result<Roles, UnknownRole> {
         Roles::parse(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
     }
 
@@ -149,13 +141,16 @@ mod tests {
         let error = parse(&["catalogue"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`catalogue` is not a role; the roles are ai, catalog, basket, identity, finance, ordering, notification, chat, gateway, web"
+            "`catalogue` is not a role; the roles are ai, catalog, basket, notification, identity, finance, ordering, chat, gateway, web"
         );
     }
 
     #[test]
-    fn a_role_that_lacks_another_says_so() {
-        assert_eq!(parse(&["basket"]), Err(RolesError::Lacks(Role::Basket, Role::Catalog)));
-        assert!(parse(&["basket", "catalog", "gateway"]).is_ok());
+    fn each_role_is_there_once_and_after_those_that_it_asks() {
+        let roles: Vec<Role> = parse(&["ordering", "basket", " Catalog", "basket"]).unwrap().iter().collect();
+        assert_eq!(roles, [Role::Catalog, Role::Basket, Role::Ordering]);
+        for role in Role::ALL {
+            assert!(role.asks().iter().all(|asked| *asked < role || *asked == Role::Gateway), "{role}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 use std::{
+    collections::BTreeMap,
     future::Future,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, AtomicU32, Ordering},
 };
 
 use axum::Router;
@@ -11,13 +12,14 @@ use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenRes
 use bookworm_db::{Databases, Db, Pool, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
-use bookworm_testing::{Client, Request, Response};
+use bookworm_testing::{Client, Request, Response, until};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+const FLEET_TOKEN: &str = "the-secret-of-every-fleet-under-test";
 const ADMIN: (&str, &str) = ("admin@shop.test", "a long admin password");
 
 /// Which database a shop under test stands on.
@@ -49,9 +51,41 @@ pub struct TestShop {
     router: Router,
     shop: Option<Shop>,
     serving: Option<(CancellationToken, JoinHandle<()>)>,
+    /// Processes with roles that the first does not have.
+    others: Vec<Process>,
+    /// Where it listens.
+    address: Option<SocketAddr>,
     settings: Settings,
     _folder: tempfile::TempDir,
     admin: String,
+}
+
+/// A part of a shop, as a process of its own.
+pub struct Process {
+    /// Where it answers the others.
+    pub internal: Option<SocketAddr>,
+    /// Where it answers operators.
+    pub operations: Option<SocketAddr>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Process {
+    fn run(shop: Shop) -> Self {
+        let (internal, operations) = (shop.internal_address(), shop.operations_address());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(shop.serve(stop.clone()));
+        Self { internal, operations, stop, serving }
+    }
+
+    /// Ends it in good order.
+    ///
+    /// # Panics
+    /// When it does not end so.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.serving.await.expect("it stops in good order");
+    }
 }
 
 /// A guest's purchase, ready to be sent.
@@ -80,50 +114,88 @@ impl TestShop {
     /// When it cannot start.
     pub async fn start_with(database: Database, changes: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut sources = Sources::new();
-        let data: PathBuf = folder.path().join("data");
-        let defaults = [
-            ("listen", "127.0.0.1:0"),
-            ("data_dir", &*data.to_string_lossy()),
-            ("demo", "false"),
-            ("gateway.rate_limit.enabled", "false"),
-            ("identity.argon2.memory_kib", "64"),
-            ("identity.argon2.iterations", "1"),
-            ("admin.email", ADMIN.0),
-            ("admin.password", ADMIN.1),
-            ("telemetry.log_filter", "warn"),
-            ("messaging.backoff_initial_ms", "20"),
-            // Tests act for many people from one address.
-            ("mail.limits.account.sender_hour", "100000"),
-            ("mail.limits.account.sender_day", "100000"),
-            ("mail.limits.order.sender_hour", "100000"),
-            ("mail.limits.order.sender_day", "100000"),
-            ("mail.limits.order.recipient_hour", "100000"),
-            ("mail.limits.order.recipient_day", "100000"),
-            // A test that wants a model says so: loading one costs each shop a tenth of a second and 100 MB.
-            ("ai.provider", "off"),
-        ]
-        .map(|(key, value)| (key, value.to_owned()));
-        let url = match database {
-            Database::Sqlite => None,
-            Database::Postgres(server) => Some(("database.url", own_database(&server).await)),
-        };
-        let changes = changes.iter().map(|(key, value)| (*key, (*value).to_owned()));
-        for (key, value) in defaults.into_iter().chain(url).chain(changes) {
-            sources = sources.set("a test", key, value);
-        }
-        let settings = Settings::load(sources).expect("the test's settings are valid");
+        let settings = settings(folder.path(), &address_of(database).await, changes);
         let shop = open(&settings).await;
-        let mut started = Self {
+        Self::around(shop, settings, folder, Vec::new()).await
+    }
+
+    /// An empty shop whose roles run apart: each of these is a process of its own, as far as it can be told within one,
+    /// `&["gateway", "catalog,basket", "chat", "chat"]`. They meet over the network only, on a database server.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start_apart(server: &str, processes: &[&str], changes: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = address_of(Database::Postgres(server.to_owned())).await;
+        let places: Vec<SocketAddr> = processes.iter().map(|_| own_address()).collect();
+        let mut endpoints: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (roles, place) in processes.iter().zip(&places) {
+            roles.split(',').for_each(|role| endpoints.entry(role).or_default().push(format!("http://{place}")));
+        }
+        let endpoints: Vec<(String, String)> =
+            endpoints.into_iter().map(|(role, at)| (format!("fleet.endpoints.{role}"), at.join(","))).collect();
+        let opening = processes.iter().zip(&places).enumerate().map(|(n, (roles, place))| {
+            let place = place.to_string();
+            let mut all = vec![
+                ("roles", *roles),
+                ("public_url", "http://shop.test"),
+                ("database.max_connections", "3"),
+                ("fleet.token", FLEET_TOKEN),
+                ("fleet.internal_listen", &*place),
+                ("fleet.operations_listen", "127.0.0.1:0"),
+                ("fleet.drain_seconds", "0"),
+            ];
+            all.extend(endpoints.iter().map(|(key, value)| (&**key, &**value)));
+            all.extend(changes);
+            let settings = settings(&folder.path().join(n.to_string()), &url, &all);
+            async move { (open(&settings).await, settings) }
+        });
+        // All at once, as an orchestrator starts them.
+        let (mut front, mut others) = (None, Vec::new());
+        for (shop, settings) in futures::future::join_all(opening).await {
+            match (shop.address(), &front) {
+                (Some(_), None) => front = Some((shop, settings)),
+                _ => others.push(Process::run(shop)),
+            }
+        }
+        let (shop, settings) = front.expect("one of them is a gateway");
+        let operations = others.iter().filter_map(|other| other.operations).chain(shop.operations_address());
+        let operations: Vec<SocketAddr> = operations.collect();
+        let mut started = Self::unready(shop, settings, folder, others);
+        // The gateway answers others only once it serves.
+        started.listen();
+        for address in operations {
+            until("every process is ready", async || {
+                crate::ask(address, "/health/ready").await.filter(|(status, _)| *status == StatusCode::OK)
+            })
+            .await;
+        }
+        started.admin = started.sign_in(ADMIN.0, ADMIN.1).await.access_token;
+        started
+    }
+
+    async fn around(shop: Shop, settings: Settings, folder: tempfile::TempDir, others: Vec<Process>) -> Self {
+        let mut started = Self::unready(shop, settings, folder, others);
+        started.admin = started.sign_in(ADMIN.0, ADMIN.1).await.access_token;
+        started
+    }
+
+    fn unready(shop: Shop, settings: Settings, folder: tempfile::TempDir, others: Vec<Process>) -> Self {
+        Self {
             router: shop.router(),
             shop: Some(shop),
             serving: None,
+            others,
+            address: None,
             settings,
             _folder: folder,
             admin: String::new(),
-        };
-        started.admin = started.sign_in(ADMIN.0, ADMIN.1).await.access_token;
-        started
+        }
+    }
+
+    /// The processes beside the one with the gateway, in the order in which they were named.
+    pub fn others(&mut self) -> &mut Vec<Process> {
+        &mut self.others
     }
 
     /// Stops it in good order and starts it again on the same data.
@@ -139,6 +211,7 @@ impl TestShop {
 
     /// Stops it in good order.
     pub async fn stop(&mut self) {
+        self.address = None;
         if let Some((stop, serving)) = self.serving.take() {
             stop.cancel();
             serving.await.expect("the shop stops in good order");
@@ -148,6 +221,9 @@ impl TestShop {
             now.cancel();
             shop.serve(now).await;
         }
+        for other in self.others.drain(..) {
+            other.stop().await;
+        }
     }
 
     /// Answers over a socket too, from now on: for hubs. Stops with [`stop`](Self::stop).
@@ -155,8 +231,12 @@ impl TestShop {
     /// # Panics
     /// When it was stopped.
     pub fn listen(&mut self) -> SocketAddr {
+        if let Some(address) = self.address {
+            return address;
+        }
         let shop = self.shop.take().expect("the shop runs");
         let address = shop.address().expect("it has an address");
+        self.address = Some(address);
         let stop = CancellationToken::new();
         self.serving = Some((stop.clone(), tokio::spawn(shop.serve(stop))));
         address
@@ -308,6 +388,54 @@ fn checkout_body(token: &str) -> Value {
         "shipping_method": "standard",
         "payment": {"token": token},
     })
+}
+
+/// The settings of a shop under test, in this folder.
+fn settings(folder: &Path, database: &Option<String>, changes: &[(&str, &str)]) -> Settings {
+    let data: PathBuf = folder.join("data");
+    let defaults = [
+        ("listen", "127.0.0.1:0"),
+        ("data_dir", &*data.to_string_lossy()),
+        ("demo", "false"),
+        ("gateway.rate_limit.enabled", "false"),
+        ("identity.argon2.memory_kib", "64"),
+        ("identity.argon2.iterations", "1"),
+        ("admin.email", ADMIN.0),
+        ("admin.password", ADMIN.1),
+        ("telemetry.log_filter", "warn"),
+        ("messaging.backoff_initial_ms", "20"),
+        // Tests act for many people from one address.
+        ("mail.limits.account.sender_hour", "100000"),
+        ("mail.limits.account.sender_day", "100000"),
+        ("mail.limits.order.sender_hour", "100000"),
+        ("mail.limits.order.sender_day", "100000"),
+        ("mail.limits.order.recipient_hour", "100000"),
+        ("mail.limits.order.recipient_day", "100000"),
+        // A test that wants a model says so: loading one costs each shop a tenth of a second and 100 MB.
+        ("ai.provider", "off"),
+    ];
+    let url = database.as_deref().map(|url| ("database.url", url));
+    let sources = defaults
+        .into_iter()
+        .chain(url)
+        .chain(changes.iter().copied())
+        .fold(Sources::new(), |sources, (key, value)| sources.set("a test", key, value));
+    Settings::load(sources).expect("the test's settings are valid")
+}
+
+/// An address for a process that others must know before it starts: of a loopback network that no other test has.
+fn own_address() -> SocketAddr {
+    static PORT: AtomicU16 = AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    (Ipv4Addr::new(127, 128 | high, middle, low), PORT.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+/// The address of a database of its own for one test; `None` for files.
+async fn address_of(database: Database) -> Option<String> {
+    match database {
+        Database::Sqlite => None,
+        Database::Postgres(server) => Some(own_database(&server).await),
+    }
 }
 
 async fn open(settings: &Settings) -> Shop {

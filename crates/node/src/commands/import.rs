@@ -10,7 +10,7 @@ use bookworm_catalog::{
 use bookworm_config::Settings;
 use bookworm_kernel::BookId;
 
-use crate::foundation::{Foundation, Owner};
+use crate::foundation::{Addresses, Foundation, Owner};
 
 /// What to import, and where to write what there is to say.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub async fn import(
     if let Some(nowhere) = &nowhere {
         settings.data_dir.clone_from(&nowhere.0);
     }
-    let listening = settings.listen;
-    let foundation = Foundation::open(settings, listening, Owner::Guest, Vec::new()).await?;
+    let addresses = Addresses::of(&settings);
+    let foundation = Foundation::open(settings, addresses, Owner::Guest, Vec::new()).await?;
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let currency = foundation.settings.shop.currency;
     let catalog =

@@ -12,7 +12,7 @@ use bookworm_messaging as messaging;
 use bookworm_ordering::OrderingService;
 
 use super::books;
-use crate::foundation::{Foundation, Owner};
+use crate::foundation::{Addresses, Foundation, Owner};
 
 /// How often to look, at most. The databases are read one after the other while the shop may be running: what was on
 /// its way between two of them agrees at the next look.
@@ -66,8 +66,8 @@ impl fmt::Display for Reconciled {
 /// # Errors
 /// When a database cannot be used.
 pub async fn reconcile(settings: Settings) -> anyhow::Result<Reconciled> {
-    let listening = settings.listen;
-    let foundation = Foundation::open(settings, listening, Owner::Reader, Vec::new()).await?;
+    let addresses = Addresses::of(&settings);
+    let foundation = Foundation::open(settings, addresses, Owner::Reader, Vec::new()).await?;
     let (payment, clock) = (&foundation.settings.payment, &foundation.clock);
     let sandbox =
         SandboxProvider::open(foundation.inventory.database("sandbox").await?, payment, clock.clone()).await?;

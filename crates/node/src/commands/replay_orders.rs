@@ -4,7 +4,7 @@ use bookworm_config::Settings;
 use bookworm_ordering::ReplayReport;
 
 use super::books;
-use crate::foundation::{Foundation, Owner};
+use crate::foundation::{Addresses, Foundation, Owner};
 
 /// What a replay of the orders found.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ impl fmt::Display for Replayed {
 /// # Errors
 /// When the database cannot be used.
 pub async fn replay_orders(settings: Settings) -> anyhow::Result<Replayed> {
-    let listening = settings.listen;
-    let foundation = Foundation::open(settings, listening, Owner::Reader, Vec::new()).await?;
+    let addresses = Addresses::of(&settings);
+    let foundation = Foundation::open(settings, addresses, Owner::Reader, Vec::new()).await?;
     let ordering = books::ordering(&foundation).await?;
     let report = ordering.replay().await?;
     ordering.db().close().await;

@@ -1,12 +1,12 @@
 use bookworm_basket::{BasketService, Dependencies, Settings};
 
 use crate::{
-    clients,
+    clients::Clients,
     foundation::Foundation,
     part::{Grpc, Part, Store},
 };
 
-pub async fn build(foundation: &Foundation, catalog: clients::Catalog) -> anyhow::Result<Part> {
+pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let service = BasketService::open(Dependencies {
         db: foundation.inventory.database(BasketService::NAME).await?,
@@ -17,7 +17,7 @@ pub async fn build(foundation: &Foundation, catalog: clients::Catalog) -> anyhow
             currency: settings.shop.currency,
             secure_cookies: settings.secure_cookies(),
         },
-        catalog,
+        catalog: clients.catalog("basket.catalog")?,
     })
     .await?;
     Ok(Part {

@@ -4,6 +4,7 @@ use anyhow::Context;
 use bookworm_catalog::{CatalogService, Dependencies, Models, SearchOptions, import};
 
 use crate::{
+    clients::Clients,
     foundation::Foundation,
     part::{Grpc, Part, Store},
 };
@@ -11,9 +12,12 @@ use crate::{
 /// The demonstration catalogue, loaded by the same importer that users use.
 const DEMO: &[u8] = include_bytes!("../../../../data/demo-catalogue.jsonl");
 
-/// `ai` turns texts into vectors; without it searches go by words alone.
-pub async fn build(foundation: &Foundation, ai: Option<Models>) -> anyhow::Result<Part> {
+pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
+    // They turn texts into vectors; without them searches go by words alone. Two edges, so that a long batch of books is
+    // no sign that queries fail.
+    let ai = clients.ai("catalog.ai.queries").zip(clients.ai("catalog.ai.books"));
+    let ai = ai.map(|(queries, books)| Models { queries, books });
     let db = foundation.inventory.database(CatalogService::NAME).await?;
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
     let (currency, clock) = (settings.shop.currency, foundation.clock.clone());

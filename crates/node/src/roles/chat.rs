@@ -1,30 +1,31 @@
 use std::sync::Arc;
 
 use bookworm_chat::{
-    ChatService, Clients, Dependencies,
+    ChatService, Dependencies,
     bot::{Bot, Writer},
     store::{ChatStore, SqlStore},
     triage::{Triage, embed::Models},
 };
+use bookworm_contracts::grpc::ai::ai_client::AiClient;
 use bookworm_gateway::Note;
 
 use crate::{
-    clients,
+    clients::Clients,
     foundation::Foundation,
     part::{Part, Store},
 };
 
-/// `models` classify messages by their meaning; without them the bot goes by words alone. `writer` puts answers into words;
-/// without it the bot uses its own.
-pub async fn build(
-    foundation: &Foundation,
-    models: Option<Models>,
-    writer: Option<Writer>,
-    basket: clients::Basket,
-    ordering: clients::Ordering,
-    mail: clients::Mailroom,
-) -> anyhow::Result<Part> {
+pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
     let settings = &foundation.settings.chat;
+    // They classify messages by their meaning; without them the bot goes by words alone. Two edges, so that the work in
+    // the background is no sign that questions fail.
+    let models = clients.ai("chat.ai.messages").zip(clients.ai("chat.ai.background"));
+    let models = models.map(|(messages, background)| Models { messages, background });
+    // It puts answers into words; without it the bot uses its own.
+    let writer = match foundation.settings.ai.chat_url {
+        Some(_) => clients.ai("chat.ai.writer").map(|ai| Writer::new(AiClient::new(ai))),
+        None => None,
+    };
     let triage = Triage::open(models, &foundation.settings.data_dir.join("chat"));
     let policies = settings.policies_dir.clone().unwrap_or_else(|| foundation.settings.data_dir.join("policies"));
     let zone = foundation.settings.web.time_zone;
@@ -38,7 +39,12 @@ pub async fn build(
         clock: foundation.clock.clone(),
         verifier: foundation.verifier.clone(),
         responder: Arc::new(bot.clone()),
-        clients: Clients { basket, ordering, mail },
+        clients: bookworm_chat::Clients {
+            basket: clients.basket("chat.basket")?,
+            ordering: clients.ordering("chat.ordering")?,
+            mail: clients.mailroom("chat.notification")?,
+        },
+        instance: foundation.fleet.tag(),
     })
     .await?;
     let mut loops = service.loops();

@@ -6,24 +6,21 @@ use bookworm_loops::Loop;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FirstAdmin, clients,
+    FirstAdmin,
+    clients::Clients,
     foundation::Foundation,
     part::{Part, Store},
 };
 
-pub async fn build(
-    foundation: &Foundation,
-    basket: clients::Basket,
-    mail: clients::Mailroom,
-) -> anyhow::Result<(Option<FirstAdmin>, Part)> {
+pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
     let settings = &foundation.settings;
     let service = IdentityService::open(Dependencies {
         db: foundation.inventory.database(IdentityService::NAME).await?,
         clock: foundation.clock.clone(),
         settings: settings.identity.clone(),
         public_url: foundation.origin.clone(),
-        basket,
-        mail,
+        basket: clients.basket("identity.basket")?,
+        mail: clients.mailroom("identity.notification")?,
     })
     .await?;
     let admin = service.ensure_admin(settings.admin.email.as_deref(), settings.admin.password.as_ref()).await?;
@@ -31,16 +28,15 @@ pub async fn build(
     let mut loops = service.loops();
     let (identity, verifier) = (service.clone(), foundation.verifier.clone());
     loops.push(Loop::new("identity.verifier", move |stop| follow_keys(identity.clone(), verifier.clone(), stop)));
-    let part = Part {
+    Ok(Part {
         api: service.api(),
         others: service.well_known(),
         stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
         loops,
+        first_admin: admin.map(|admin| FirstAdmin { email: admin.email, password: admin.password }),
         ..Part::default()
-    };
-    let admin = admin.map(|admin| FirstAdmin { email: admin.email, password: admin.password });
-    Ok((admin, part))
+    })
 }
 
 /// Trusts each set of keys that identity publishes, until `stop`.

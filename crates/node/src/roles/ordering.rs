@@ -1,23 +1,19 @@
 use bookworm_ordering::{Dependencies, OrderingService};
 
 use crate::{
-    clients,
+    clients::Clients,
     foundation::Foundation,
     part::{Grpc, Part, Store},
 };
 
-pub async fn build(
-    foundation: &Foundation,
-    catalog: clients::Catalog,
-    basket: clients::Basket,
-) -> anyhow::Result<Part> {
+pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
     let service = OrderingService::open(Dependencies {
         db: foundation.inventory.database(OrderingService::NAME).await?,
         clock: foundation.clock.clone(),
         settings: foundation.settings.ordering.clone(),
         currency: foundation.settings.shop.currency,
-        basket,
-        catalog,
+        basket: clients.basket("ordering.basket")?,
+        catalog: clients.catalog("ordering.catalog")?,
     })
     .await?;
     // One process alone notifies itself.

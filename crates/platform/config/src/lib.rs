@@ -23,6 +23,7 @@ pub use crate::{
         chat::{Chat, InvalidHours, OpeningHours},
         chat_bot::ChatBot,
         database::Database,
+        fleet::{Endpoints, Fleet},
         gateway::{Cache, Connections, Cors, Gateway, RateLimit},
         identity::{Argon2, Identity, Lockout},
         mail::{Mail, MailLimits, MailQuota, MailTransport, Smtp, SmtpTls},

@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 30] = [
+const UNSET: [(&str, &str); 37] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -208,6 +208,13 @@ const UNSET: [(&str, &str); 30] = [
     ("ai.chat_model", "the model that it is asked for"),
     ("ai.chat_api_key", "the key for it"),
     ("chat.policies_dir", "a folder with the shop's own policies"),
+    ("fleet.internal_listen", "where this process answers the shop's other processes"),
+    ("fleet.advertise", "the address under which they reach it"),
+    ("fleet.token", "the secret that they share"),
+    ("fleet.token_file", "a file with it"),
+    ("fleet.instance", "this process's name; until then made at each start"),
+    ("fleet.zone", "where it runs"),
+    ("fleet.operations_listen", "where it answers operators: health and metrics"),
 ];
 
 /// Puts the source behind each value of the TOML, and unset keys at the end of their section.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use url::Url;
 
 use crate::{
-    Admin, Ai, Basket, Chat, ConfigError, Database, Gateway, Identity, Mail, Messaging, Nats, Ordering, Payment,
+    Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Nats, Ordering, Payment,
     Search, Shop, Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
@@ -33,7 +33,7 @@ pub struct Settings {
     /// Secure. Left out: `http://` and the address listened on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<Url>,
-    /// How many seconds requests and workers have to finish at shutdown: 0 to 600. Default 30.
+    /// How many seconds the process has to finish at shutdown, everything together: 0 to 600. Default 45.
     pub shutdown_grace_seconds: u64,
     /// Whether an empty catalogue is filled with the demonstration books at the first start. Default true.
     pub demo: bool,
@@ -71,6 +71,8 @@ pub struct Settings {
     pub ai: Ai,
     /// The support chat.
     pub chat: Chat,
+    /// The other processes of the shop.
+    pub fleet: Fleet,
 }
 
 impl Default for Settings {
@@ -79,7 +81,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             data_dir: "bookworm-data".into(),
             public_url: None,
-            shutdown_grace_seconds: 30,
+            shutdown_grace_seconds: 45,
             demo: true,
             roles: Vec::new(),
             shop: Shop::default(),
@@ -98,6 +100,7 @@ impl Default for Settings {
             web: Web::default(),
             ai: Ai::default(),
             chat: Chat::default(),
+            fleet: Fleet::default(),
         }
     }
 }
@@ -127,6 +130,11 @@ impl Settings {
     pub fn validate(&self) -> Result<(), Vec<Invalid>> {
         let mut v = Validation::default();
         v.range("shutdown_grace_seconds", self.shutdown_grace_seconds, 0..=600);
+        v.check(
+            "fleet.drain_seconds",
+            self.drain() <= self.shutdown_grace(),
+            "must not be more than shutdown_grace_seconds, which it is a part of",
+        );
         v.check("data_dir", !self.data_dir.as_os_str().is_empty(), "must not be empty");
         if let Some(url) = &self.public_url {
             v.check("public_url", is_origin(url), "must be http:// or https:// and a host, without path or query");
@@ -146,6 +154,9 @@ impl Settings {
         v.section("web", &self.web);
         v.section("ai", &self.ai);
         v.section("chat", &self.chat);
+        v.section("fleet", &self.fleet);
+        let named = self.public_url.is_some() || !self.fleet.has_others();
+        v.check("public_url", named, "must be set for a fleet: its processes listen in many places");
         v.finish()
     }
 
@@ -178,7 +189,14 @@ impl Settings {
         self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 
-    /// How long requests and workers have to finish at shutdown.
+    /// For how long a process that is told to stop goes on taking requests.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        let noticed = self.fleet.has_others() || self.fleet.operations_listen.is_some();
+        Duration::from_secs(if noticed { self.fleet.drain_seconds } else { 0 })
+    }
+
+    /// How long the process has to finish at shutdown, everything together.
     #[must_use]
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_seconds)

@@ -2,8 +2,10 @@
 //!
 //! Tokens are JWTs signed with Ed25519 (`EdDSA`, RFC 8037). `identity` signs them; everybody else has only the public
 //! keys, in a [`TokenVerifier`] that the node puts into each request as an extension: `Extension(Arc<TokenVerifier>)`.
+//! A process without `identity` fetches them: see [`KeySource`].
 
 mod ed25519;
+mod keys;
 
 use std::{
     collections::HashMap,
@@ -20,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use self::ed25519::{SignError, sign};
+pub use self::{
+    ed25519::{SignError, sign},
+    keys::{FetchedKey, KeySource, read_key_set},
+};
 use crate::{Problem, Result};
 
 /// What somebody may do beyond buying.
@@ -116,6 +121,7 @@ pub struct TokenVerifier {
     validation: Validation,
     clock: Arc<dyn Clock>,
     verified: moka::sync::Cache<[u8; 32], Verified>,
+    fetching: Option<keys::Fetching>,
 }
 
 #[derive(Default)]
@@ -160,7 +166,60 @@ impl TokenVerifier {
         validation.validate_exp = false;
         let (capacity, age) = Self::CACHE;
         let verified = moka::sync::Cache::builder().max_capacity(capacity).time_to_live(age).build();
-        Self { keys: RwLock::default(), validation, clock, verified }
+        Self { keys: RwLock::default(), validation, clock, verified, fetching: None }
+    }
+
+    /// Fetches its keys from here: when [`refresh`](Self::refresh) is called, and at once for a token of a key that it
+    /// does not know, but at most every five seconds.
+    #[must_use]
+    pub fn fetching_from(self, source: Arc<dyn KeySource>) -> Self {
+        Self { fetching: Some(keys::Fetching::new(source)), ..self }
+    }
+
+    /// Whether it can tell a token of this shop from others.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        !self.keys().by_id.is_empty()
+    }
+
+    /// Whether it has a source of keys.
+    #[must_use]
+    pub fn fetches(&self) -> bool {
+        self.fetching.is_some()
+    }
+
+    /// Fetches the keys now, if it has a source.
+    ///
+    /// # Errors
+    /// When the source has none for it; the keys that it has stay.
+    pub async fn refresh(&self) -> std::result::Result<(), String> {
+        match &self.fetching {
+            Some(fetching) => fetching.fetch(false, |keys| self.set_keys(keys)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same as [`verify_until`](Self::verify_until); a token of an unknown key has the keys fetched first.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_fetching(&self, token: &str) -> Result<(Arc<AccountClaims>, Timestamp)> {
+        if let Some(fetching) = &self.fetching
+            && !self.knows_key_of(token)
+            && let Err(error) = fetching.fetch(true, |keys| self.set_keys(keys)).await
+        {
+            tracing::warn!(error, "the keys for access tokens cannot be fetched");
+        }
+        self.verify_until(token)
+    }
+
+    fn knows_key_of(&self, token: &str) -> bool {
+        // What is no token at all needs no keys to be refused.
+        if token.len() > Self::MAX_TOKEN_BYTES {
+            return true;
+        }
+        let Some(id) = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid) else { return true };
+        self.keys().by_id.contains_key(&id)
     }
 
     /// Replaces the trusted keys: key id (`kid`) and the 32 bytes of an Ed25519 public key. Tokens of a key that is
@@ -273,7 +332,7 @@ impl Caller {
     }
 
     /// Reads the `Authorization` header.
-    fn read(parts: &Parts) -> Result<Self> {
+    async fn read(parts: &Parts) -> Result<Self> {
         let Some(value) = parts.headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
         let mut words = value.as_bytes().splitn(2, |byte| *byte == b' ');
         if !words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer")) {
@@ -285,7 +344,7 @@ impl Caller {
             tracing::error!("no TokenVerifier among the request's extensions");
             return Err(Problem::new(ErrorCode::Internal));
         };
-        verifier.verify(token).map(Self::Account)
+        verifier.verify_fetching(token).await.map(|(account, _)| Self::Account(account))
     }
 }
 
@@ -297,7 +356,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
         }
-        let caller = Self::read(parts)?;
+        let caller = Self::read(parts).await?;
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }

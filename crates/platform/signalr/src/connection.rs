@@ -126,10 +126,16 @@ pub(crate) struct Times {
 }
 
 impl Connection {
-    /// `versioned`: whether the client learns a token apart from the id (negotiate version 1).
-    pub fn new(versioned: bool) -> Self {
-        let id: Arc<str> = random_id().into();
-        let token = if versioned { random_id().into() } else { Arc::clone(&id) };
+    /// `versioned`: whether the client learns a token apart from the id (negotiate version 1). `instance` stands at the
+    /// token's end, behind a dot.
+    pub fn new(versioned: bool, instance: Option<&str>) -> Self {
+        let marked = |id: String| instance.map_or(id.clone(), |instance| format!("{id}.{instance}")).into();
+        let (id, token): (Arc<str>, Arc<str>) = if versioned {
+            (random_id().into(), marked(random_id()))
+        } else {
+            let id: Arc<str> = marked(random_id());
+            (Arc::clone(&id), id)
+        };
         Self {
             id,
             token,

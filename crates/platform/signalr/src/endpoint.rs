@@ -95,7 +95,7 @@ pub(crate) async fn negotiate(hub: Arc<HubCore>, request: Request) -> Response {
     if let Some(refused) = refused_by_limits(&hub, &principal) {
         return refuse(refused);
     }
-    let connection = Arc::new(Connection::new(version > 0));
+    let connection = Arc::new(Connection::new(version > 0, hub.options.instance.as_deref()));
     let stateful = hub.options.stateful_reconnect
         && parameter(&parts, "useStatefulReconnect").is_some_and(|asked| asked.eq_ignore_ascii_case("true"));
     connection.stateful.store(stateful, Ordering::Release);
@@ -284,7 +284,7 @@ fn web_socket(
         if let Some(refused) = refused_by_limits(hub, &principal) {
             return Err(busy(refused));
         }
-        let connection = Arc::new(Connection::new(false));
+        let connection = Arc::new(Connection::new(false, None));
         let _ = connection.principal.set(principal);
         reserve(hub, &connection).map_err(busy)?;
         take_transport(&connection, TransportKind::WebSockets, parts)?;

@@ -30,6 +30,9 @@ pub struct Options {
     pub stateful_reconnect: bool,
     /// Whether a connection ends when its principal expires. Default: no.
     pub close_on_authentication_expiration: bool,
+    /// What tells this node from others: letters and digits that stand at the end of each connection's token, behind a
+    /// dot, so that a proxy can send its requests here. Default: none, and no dot.
+    pub instance: Option<String>,
     /// The oldest negotiate version served. Default: 0.
     pub minimum_negotiate_version: u32,
 
@@ -100,6 +103,7 @@ impl Default for Options {
             detailed_errors: false,
             stateful_reconnect: false,
             close_on_authentication_expiration: false,
+            instance: None,
             minimum_negotiate_version: 0,
             maximum_receive_message_size: 32 * 1024,
             maximum_frame_size: 256 * 1024,

@@ -32,6 +32,7 @@ use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::Consumer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::service::Settings;
@@ -66,6 +67,12 @@ impl BasketService {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
         Ok(Self(Arc::new(Baskets { db, settings, clock, catalogue: Catalogue::new(catalog) })))
+    }
+
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        features::routes().into_openapi()
     }
 
     /// The routes, without the prefix `/api/v1`.

@@ -29,6 +29,7 @@ use bookworm_db::{Db, DbError};
 use bookworm_kernel::{Clock, Currency};
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
@@ -73,6 +74,12 @@ impl CatalogService {
         store::migrate(&db, clock.now()).await?;
         let (outbox, search) = (Outbox::new(clock.clone()), search.map_or_else(Search::off, Search::new));
         Ok(Self(Arc::new(Catalog { db, outbox, clock, currency, cache: Cache::new(), search })))
+    }
+
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        features::routes().into_openapi()
     }
 
     /// The routes, without `/api/v1`.

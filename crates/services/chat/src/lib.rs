@@ -36,6 +36,7 @@ use bookworm_http::{Problem, auth::TokenVerifier};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_signalr::Hub;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::clients::Clients;
@@ -59,6 +60,8 @@ pub struct Dependencies {
     pub responder: Arc<dyn Responder>,
     /// Other services.
     pub clients: Clients,
+    /// What tells this instance from others of the role, in the tokens of its hub's connections.
+    pub instance: Option<String>,
 }
 
 /// The chat service. Cheap to clone.
@@ -71,17 +74,28 @@ pub struct ChatService {
 impl ChatService {
     /// The service's name.
     pub const NAME: &str = "chat";
+    /// Where its hub is.
+    pub const HUB: [&str; 2] = [hub::PATH, hub::NEGOTIATE];
 
     /// Builds the hub, and gives a new shop its first prepared answers.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn open(dependencies: Dependencies) -> Result<Self, StoreError> {
+        let instance = dependencies.instance.clone();
         let chat = Chat::new(dependencies);
         features::canned_replies::seed(&chat).await?;
-        let hub = hub::build(&chat);
+        let hub = hub::build(&chat, instance);
         chat.set_hub(Some(hub.handle()));
         Ok(Self { chat, hub })
+    }
+
+    /// The document of [`api`](Self::api) and [`bot_api`]: which operations they have, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        let mut document = features::routes().into_openapi();
+        document.merge(features::bot_routes().into_openapi());
+        document
     }
 
     /// Its part of the public API, without `/api/v1`.

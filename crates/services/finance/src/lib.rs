@@ -30,6 +30,7 @@ use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::service::Finance;
@@ -82,16 +83,15 @@ impl FinanceService {
         Ok(Self(Arc::new(Finance { db, outbox, clock, providers, timeout })))
     }
 
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        routes().into_openapi()
+    }
+
     /// Its part of the public API, without `/api/v1`.
     pub fn api(&self) -> OpenApiRouter {
-        OpenApiRouter::new()
-            .routes(routes!(features::payment_methods::list_payment_methods))
-            .routes(routes!(features::receive_webhook::receive_webhook))
-            .routes(routes!(features::list_payments::list_payments))
-            .routes(routes!(features::get_payment::get_payment))
-            .routes(routes!(features::ledger_balances::list_ledger_balances))
-            .routes(routes!(features::reconcile::get_reconciliation))
-            .with_state(self.0.clone())
+        routes().with_state(self.0.clone())
     }
 
     /// What it reacts to.
@@ -134,4 +134,14 @@ impl FinanceService {
     pub fn outbox(&self) -> &Outbox {
         &self.0.outbox
     }
+}
+
+fn routes() -> OpenApiRouter<Arc<Finance>> {
+    OpenApiRouter::new()
+        .routes(routes!(features::payment_methods::list_payment_methods))
+        .routes(routes!(features::receive_webhook::receive_webhook))
+        .routes(routes!(features::list_payments::list_payments))
+        .routes(routes!(features::get_payment::get_payment))
+        .routes(routes!(features::ledger_balances::list_ledger_balances))
+        .routes(routes!(features::reconcile::get_reconciliation))
 }

@@ -12,6 +12,7 @@
 //! | which answers the gateway caches, and for how long | `features/cache/` |
 //! | which answers browsers and proxies may cache | `features/cache_control.rs` |
 //! | which messages invalidate answers | `reactions/` |
+//! | what is passed on to roles in other processes | `features/elsewhere.rs` |
 
 mod features;
 mod reactions;
@@ -21,6 +22,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use bookworm_cache::SharedCache;
 use bookworm_config::Gateway as Settings;
+use bookworm_fleet::Gate;
 use bookworm_http::{LargestBody, auth::TokenVerifier, context, fallback};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
@@ -39,6 +41,7 @@ use crate::features::{
     security, well_formed,
 };
 pub use crate::features::{
+    elsewhere,
     health::{Check, Health, Note},
     metrics::Metrics,
 };
@@ -80,8 +83,8 @@ pub struct Backends {
     pub others: Router,
     /// The health of the shop's parts.
     pub health: Health,
-    /// The metrics of this process.
-    pub metrics: Metrics,
+    /// The metrics of this process; `None` where operators have a listener of their own.
+    pub metrics: Option<Metrics>,
     /// Whether customers reach the shop by TLS.
     pub https: bool,
 }
@@ -108,22 +111,18 @@ impl GatewayService {
         let ours = dead_letters::api(gateway.bus.clone()).merge(health.clone().api());
         let (services, document) = services.merge(ours).split_for_parts();
         let routes = services.merge(api_document::routes(document));
-        let largest = gateway.settings.body_limit_kib as usize * 1024;
-        Router::new()
+        let api = Router::new()
             .nest(API, fallback::install(routes))
-            .layer(middleware::from_fn_with_state(gateway.cache.clone(), cache::layer))
-            .layer(middleware::from_fn(authenticate::layer))
-            .layer(Extension(gateway.verifier.clone()))
-            .layer(middleware::from_fn(cache_control::layer))
-            .layer(DefaultBodyLimit::max(largest))
-            .layer(Extension(LargestBody(largest)))
+            .layer(middleware::from_fn_with_state(gateway.cache.clone(), cache::layer));
+        asked(api, &gateway.settings, &gateway.verifier).layer(middleware::from_fn(cache_control::layer))
     }
 
     /// The router to listen with.
     pub fn front(&self, api: Router, backends: Backends) -> Router {
         let Gateway { settings, verifier, limiter, .. } = &*self.0;
         let Backends { pages, others, health, metrics, https } = backends;
-        let outside = others.merge(health.routes()).merge(metrics.routes()).merge(api_document::pages());
+        let metrics = metrics.map(Metrics::routes).unwrap_or_default();
+        let outside = others.merge(health.routes()).merge(metrics).merge(api_document::pages());
         let router = Router::new().merge(api).merge(outside);
         let router = match pages {
             // The API's own fallback answers below its prefix; every other unknown address is a page.
@@ -160,4 +159,37 @@ impl GatewayService {
         let cache = cache.clone();
         vec![rate_limit::tidy(limiter.clone()), Loop::new("gateway.cache", move |stop| cache.clone().report(stop))]
     }
+}
+
+/// The API of these services alone, for a process without a gateway: other processes of the shop call it. It answers no
+/// address but theirs.
+pub fn services_api(services: OpenApiRouter, settings: &Settings, verifier: &Arc<TokenVerifier>) -> Router {
+    let (routes, _) = services.split_for_parts();
+    let routes = routes.method_not_allowed_fallback(fallback::method_not_allowed);
+    asked(Router::new().nest(API, routes), settings, verifier)
+}
+
+/// Whoever asks the API has a good token or none, and sends no more than it takes.
+fn asked(api: Router, settings: &Settings, verifier: &Arc<TokenVerifier>) -> Router {
+    let largest = settings.body_limit_kib as usize * 1024;
+    api.layer(middleware::from_fn(authenticate::layer))
+        .layer(Extension(verifier.clone()))
+        .layer(DefaultBodyLimit::max(largest))
+        .layer(Extension(LargestBody(largest)))
+}
+
+/// What a process answers on its internal listener, whatever roles it has. `gate` stands before everything.
+pub fn internal(routes: Router, verifier: &Arc<TokenVerifier>, gate: Arc<Gate>) -> Router {
+    routes
+        .layer(Extension(verifier.clone()))
+        .layer(CatchPanicLayer::custom(panic::answer))
+        .layer(middleware::from_fn_with_state(gate, bookworm_fleet::gate))
+        .layer(middleware::from_fn(context::layer))
+}
+
+/// What a process answers on its operations listener.
+pub fn operations(health: Health, metrics: Metrics) -> Router {
+    fallback::install(health.operations().merge(metrics.operations()))
+        .layer(CatchPanicLayer::custom(panic::answer))
+        .layer(middleware::from_fn(context::layer))
 }

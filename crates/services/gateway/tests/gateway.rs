@@ -59,7 +59,7 @@ impl Door {
         for consumer in gateway.consumers() {
             running.consumer(consumer, &bus, clock.clone(), Policy { workers: 1, ..Policy::default() });
         }
-        let api = Client::new(gateway.api(services, &Health::new(Vec::new(), CancellationToken::new())));
+        let api = Client::new(gateway.api(services, &Health::new(Vec::new(), CancellationToken::new(), clock.clone())));
         let door = Self { api, bus, _running: running };
         door.subscribed().await;
         door

@@ -34,6 +34,7 @@ use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
 use tokio::sync::watch;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::service::Identity;
@@ -66,6 +67,10 @@ pub struct IdentityService(Arc<Identity>);
 impl IdentityService {
     /// The role's name, also its database's.
     pub const NAME: &str = "identity";
+    /// What it publishes outside the API.
+    pub const WELL_KNOWN: [&str; 2] = [features::well_known::CONFIGURATION, features::well_known::KEY_SET];
+    /// Where its public keys are.
+    pub const KEY_SET: &str = features::well_known::KEY_SET;
 
     /// Brings the schema up to date, reads the signing keys (making the first) and starts.
     ///
@@ -75,6 +80,12 @@ impl IdentityService {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         dependencies.db.migrate(&migrations, dependencies.clock.now()).await?;
         Ok(Self(Arc::new(Identity::new(dependencies).await?)))
+    }
+
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        features::routes().into_openapi()
     }
 
     /// Its part of the public API, without the prefix `/api/v1`.

@@ -30,6 +30,7 @@ use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, TimeZone};
 use bookworm_loops::Loop;
 use bookworm_messaging::Consumer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::service::Notification;
@@ -77,6 +78,12 @@ impl NotificationService {
         let migrations: Vec<Migration> = [bookworm_messaging::MIGRATIONS, store::MIGRATIONS].concat();
         dependencies.db.migrate(&migrations, dependencies.clock.now()).await?;
         Ok(Self(Arc::new(Notification::new(dependencies))))
+    }
+
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        features::routes().into_openapi()
     }
 
     /// Its part of the public API, without the prefix `/api/v1`.

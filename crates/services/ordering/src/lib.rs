@@ -41,6 +41,7 @@ use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, Currency};
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::features::{order_facts::OrderFacts, replay_orders::ReplayReport};
@@ -107,6 +108,12 @@ impl OrderingService {
             clients: Clients { basket, catalog },
             outcomes: Outcomes::default(),
         })))
+    }
+
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        features::routes().into_openapi()
     }
 
     /// The routes, without the prefix `/api/v1`.

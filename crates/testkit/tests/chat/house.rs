@@ -237,6 +237,7 @@ impl House {
                     methods::NOTIFICATION,
                 )),
             },
+            instance: None,
         };
         let service = ChatService::open(dependencies).await.unwrap();
         let (api, _) = service.api().split_for_parts();

@@ -6,6 +6,7 @@ pub(crate) mod basket;
 pub(crate) mod chat;
 pub(crate) mod chat_bot;
 pub(crate) mod database;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod identity;
 pub(crate) mod mail;

@@ -27,6 +27,8 @@ use crate::service::{Chat, presence::Identity};
 
 /// The hub's path.
 pub const PATH: &str = "/hubs/chat";
+/// Where its connections are negotiated.
+pub const NEGOTIATE: &str = "/hubs/chat/negotiate";
 /// The most groups of one connection: its conversations and a few more.
 const MAX_GROUPS: usize = 200;
 
@@ -35,8 +37,8 @@ const MAX_GROUPS: usize = 200;
 const LARGEST_CALL: usize = 64 * 1024;
 const _: () = assert!(LARGEST_CALL >= MAX_MESSAGE_CHARS * 12 + 4096);
 
-/// The hub over this chat.
-pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
+/// The hub over this chat; `instance` goes into its connections' tokens.
+pub(crate) fn build(chat: &Arc<Chat>, instance: Option<String>) -> Hub {
     let options = Options {
         close_on_authentication_expiration: true,
         maximum_connections: chat.settings.max_connections as usize,
@@ -46,6 +48,7 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
         maximum_groups: MAX_GROUPS,
         maximum_receive_message_size: LARGEST_CALL,
         receive_buffer_size: 2 * LARGEST_CALL,
+        instance,
         ..Options::default()
     };
     let verifier = Arc::clone(&chat.verifier);
@@ -58,7 +61,7 @@ pub(crate) fn build(chat: &Arc<Chat>) -> Hub {
                 None => principal,
             };
             let Some(token) = credentials.token else { return Ok(from(Principal::anonymous())) };
-            let (account, expires) = verifier.verify_until(&token).map_err(|_| Rejection::Unauthorized)?;
+            let (account, expires) = verifier.verify_fetching(&token).await.map_err(|_| Rejection::Unauthorized)?;
             let left = expires.since(verifier.now());
             let principal = from(Principal::user(account.id.to_string())).expiring_in(left);
             Ok(principal.with_details(Identity { account, token, expires }))

@@ -51,7 +51,7 @@ pub(crate) struct Chat {
 impl Chat {
     /// A chat without a hub.
     pub fn new(dependencies: Dependencies) -> Arc<Self> {
-        let Dependencies { store, settings, clock, verifier, responder, clients } = dependencies;
+        let Dependencies { store, settings, clock, verifier, responder, clients, instance: _ } = dependencies;
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             store,

@@ -34,6 +34,16 @@ impl Metrics {
         Router::new().route("/metrics", get(scrape)).route("/api/v1/metrics", get(scrape)).with_state(self)
     }
 
+    /// The same for a listener that only operators reach: whoever asks there may read them.
+    pub(crate) fn operations(self) -> Router {
+        let answer = |State(metrics): State<Self>| async move { metrics.answer().await };
+        Router::new().route("/metrics", get(answer)).with_state(self)
+    }
+
+    async fn answer(&self) -> Response {
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (self.render)().await).into_response()
+    }
+
     fn knows(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         match (&self.token, given) {
@@ -53,7 +63,7 @@ async fn scrape(
         let detail = "Metrics are read on the shop's own machine, or with the token of telemetry.metrics_token.";
         return Problem::new(ErrorCode::Forbidden).detail(detail).into_response();
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (metrics.render)().await).into_response()
+    metrics.answer().await
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod cache_control;
 pub mod client_address;
 pub mod cors;
 pub mod dead_letters;
+pub mod elsewhere;
 pub mod health;
 pub mod load;
 pub mod metrics;

@@ -9,10 +9,11 @@ use crate::service::Identity;
 /// New keys are published for longer than this before they sign.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
+pub(crate) const CONFIGURATION: &str = "/.well-known/openid-configuration";
+pub(crate) const KEY_SET: &str = "/.well-known/jwks.json";
+
 pub(crate) fn routes() -> Router<Arc<Identity>> {
-    Router::new()
-        .route("/.well-known/openid-configuration", get(configuration))
-        .route("/.well-known/jwks.json", get(key_set))
+    Router::new().route(CONFIGURATION, get(configuration)).route(KEY_SET, get(key_set))
 }
 
 /// OpenID Connect Discovery 1.0, as far as it applies to an issuer without an authorisation endpoint.
@@ -20,7 +21,7 @@ async fn configuration(State(service): State<Arc<Identity>>) -> impl IntoRespons
     let url = &service.public_url;
     let document = json!({
         "issuer": service.tokens.issuer(),
-        "jwks_uri": format!("{url}/.well-known/jwks.json"),
+        "jwks_uri": format!("{url}{KEY_SET}"),
         "token_endpoint": format!("{url}/api/v1/identity/token"),
         "userinfo_endpoint": format!("{url}/api/v1/identity/me"),
         "grant_types_supported": ["password", "refresh_token"],

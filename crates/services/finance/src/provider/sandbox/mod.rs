@@ -118,6 +118,9 @@ fn secret() -> String {
 }
 
 impl SandboxProvider {
+    /// Where its pages are.
+    pub const PAGES: [&str; 2] = [pages::CHALLENGE, pages::STYLE];
+
     /// The name of its database.
     pub const NAME: &str = "sandbox";
 

@@ -23,11 +23,11 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest path to return to.
 const MAX_RETURN: usize = 2048;
 
+pub(super) const CHALLENGE: &str = "/sandbox/challenge/{id}";
+pub(super) const STYLE: &str = "/sandbox/style.css";
+
 pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
-    Router::new()
-        .route("/sandbox/challenge/{id}", get(show).post(decide))
-        .route("/sandbox/style.css", get(style))
-        .with_state(sandbox)
+    Router::new().route(CHALLENGE, get(show).post(decide)).route(STYLE, get(style)).with_state(sandbox)
 }
 
 #[derive(Template)]

@@ -1,0 +1,163 @@
+//! This process among the others of the shop.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context, bail};
+use bookworm_config::{Secret, Settings};
+use bookworm_fleet::{FetchedKeys, FleetToken, Peers, tag_of};
+use bookworm_http::auth::TokenVerifier;
+use bookworm_identity::IdentityService;
+use bookworm_kernel::Clock;
+use http::Uri;
+use uuid::Uuid;
+
+use crate::{Role, Roles};
+
+/// Who the others are, and what they call this one.
+pub struct Fleet {
+    /// Where the roles of other processes are.
+    pub peers: Peers,
+    /// The secret that all share; `None` where this process is the whole shop.
+    pub token: Option<Arc<FleetToken>>,
+    /// The address under which others reach this process; `None` when they do not.
+    pub address: Option<Uri>,
+    /// This process's name.
+    pub instance: String,
+}
+
+impl Fleet {
+    /// Reads the settings. `internal` is where this process listens to others.
+    ///
+    /// # Errors
+    /// When the secret cannot be read, or an endpoint is no role's.
+    pub fn open(settings: &Settings, internal: Option<SocketAddr>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let wanted = &settings.fleet;
+        let secret = wanted.secret().map_err(|error| anyhow::anyhow!("fleet.token_file: {error}"))?;
+        let token = secret.map(|secret| Arc::new(FleetToken::new(Secret::expose(&secret), clock)));
+        let mut table = Vec::new();
+        for (name, addresses) in &wanted.endpoints {
+            let role: Role = name.parse().with_context(|| format!("fleet.endpoints.{name}"))?;
+            let addresses = addresses.0.iter().map(|address| address.as_str().parse());
+            table.push((role.name().to_owned(), addresses.collect::<Result<Vec<Uri>, _>>()?));
+        }
+        let address = match (&wanted.advertise, internal) {
+            (Some(url), Some(_)) => Some(url.as_str().parse()?),
+            (None, Some(address)) => Some(format!("http://{address}/").parse()?),
+            (_, None) => None,
+        };
+        let instance = wanted.instance.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string()[..8].to_owned());
+        Ok(Self { peers: Peers::new(table, token.clone()), token, address, instance })
+    }
+
+    /// What tells this process from others in the tokens of hub connections; `None` when no other process passes them on.
+    #[must_use]
+    pub fn tag(&self) -> Option<String> {
+        self.address.as_ref().map(tag_of)
+    }
+
+    /// Whether another process has this role.
+    #[must_use]
+    pub fn knows(&self, role: Role) -> bool {
+        self.peers.knows(role.name())
+    }
+
+    /// Where access tokens' keys are fetched from; the verifier as it is where identity is here, or nowhere.
+    #[must_use]
+    pub fn with_keys(&self, verifier: TokenVerifier, roles: &Roles) -> TokenVerifier {
+        if roles.has(Role::Identity) || !self.knows(Role::Identity) {
+            return verifier;
+        }
+        let identity = self.peers.upstream(Role::Identity.name());
+        verifier.fetching_from(Arc::new(FetchedKeys::new(identity, IdentityService::KEY_SET)))
+    }
+
+    /// Checks that every role finds whom it asks, and that somebody can ask it.
+    ///
+    /// # Errors
+    /// Names every role that lacks another.
+    pub fn check(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<()> {
+        let lacks: Vec<String> = roles
+            .iter()
+            .flat_map(|role| role.asks().iter().map(move |asked| (role, *asked)))
+            .chain(self.needs_keys(settings, roles))
+            .filter(|(_, asked)| !roles.has(*asked) && !self.knows(*asked))
+            .map(|(role, asked)| format!("{role} asks {asked}"))
+            .collect();
+        if !lacks.is_empty() {
+            bail!(
+                "{}: neither is among this process's roles nor in fleet.endpoints. Add it to --roles, or say where it is: \
+                 BOOKWORM_FLEET__ENDPOINTS__{}=http://ADDRESS:PORT",
+                lacks.join(", "),
+                lacks[0].rsplit(' ').next().unwrap_or_default().to_uppercase(),
+            );
+        }
+        if !roles.has(Role::Gateway) && self.address.is_none() {
+            bail!(
+                "this process has no gateway and no fleet.internal_listen, so nobody could ask it: add gateway to \
+                 --roles, or set fleet.internal_listen"
+            );
+        }
+        if settings.fleet.has_others() && settings.database.url.is_none() && settings.nats.url.is_none() {
+            bail!("the processes of a fleet share one bus: set nats.url, or database.url to a PostgreSQL database");
+        }
+        Ok(())
+    }
+
+    /// In a fleet whoever has an API checks access tokens, with identity's keys.
+    fn needs_keys(&self, settings: &Settings, roles: &Roles) -> Option<(Role, Role)> {
+        let checks = |role: &Role| !matches!(role, Role::Ai | Role::Web);
+        let first = roles.iter().find(checks).filter(|_| settings.fleet.has_others())?;
+        Some((first, Role::Identity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bookworm_config::Sources;
+    use bookworm_kernel::SystemClock;
+
+    use super::*;
+
+    const FLEET: [(&str, &str); 4] = [
+        ("public_url", "https://shop.test"),
+        ("fleet.token", "0123456789abcdef0123456789abcdef"),
+        ("fleet.internal_listen", "127.0.0.1:9000"),
+        ("database.url", "postgres://localhost/shop"),
+    ];
+
+    fn check(roles: &str, values: &[(&str, &str)]) -> Result<(), String> {
+        let sources = Sources::new().set("a test", "roles", roles);
+        let sources = values.iter().fold(sources, |sources, (key, value)| sources.set("a test", key, *value));
+        let settings = Settings::load(sources).map_err(|error| error.to_string())?;
+        let roles = Roles::parse(&settings.roles).map_err(|error| error.to_string())?;
+        let fleet = Fleet::open(&settings, settings.fleet.internal_listen, Arc::new(SystemClock));
+        fleet.and_then(|fleet| fleet.check(&settings, &roles)).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn whom_a_role_asks_is_here_or_somewhere_named() {
+        assert_eq!(check("", &[]), Ok(()), "the whole shop");
+        assert_eq!(check("catalog,gateway", &[]), Ok(()), "a part of it, to try something");
+        let error = check("basket,gateway", &[]).unwrap_err();
+        assert!(error.starts_with("basket asks catalog: neither is among"), "{error}");
+        assert!(error.contains("BOOKWORM_FLEET__ENDPOINTS__CATALOG="), "{error}");
+        let error = check("ordering", &FLEET).unwrap_err();
+        assert!(error.starts_with("ordering asks catalog, ordering asks basket, ordering asks identity:"), "{error}");
+        let mut whole = FLEET.to_vec();
+        whole.extend(["catalog", "basket", "identity"].map(|role| match role {
+            "catalog" => ("fleet.endpoints.catalog", "http://127.0.0.1:9001"),
+            "basket" => ("fleet.endpoints.basket", "http://127.0.0.1:9002,http://127.0.0.1:9003"),
+            _ => ("fleet.endpoints.identity", "http://127.0.0.1:9004"),
+        }));
+        assert_eq!(check("ordering", &whole), Ok(()));
+    }
+
+    #[test]
+    fn a_process_that_nobody_could_ask_is_refused() {
+        let error = check("catalog", &[]).unwrap_err();
+        assert!(error.starts_with("this process has no gateway and no fleet.internal_listen"), "{error}");
+        assert!(check("ai", &FLEET[..3]).unwrap_err().contains("share one bus: set nats.url, or database.url"));
+        let unknown = [&FLEET[..], &[("fleet.endpoints.catalogue", "http://127.0.0.1:9001")]].concat();
+        assert!(check("ai", &unknown).unwrap_err().starts_with("fleet.endpoints.catalogue: `catalogue` is not a role"));
+    }
+}
