@@ -41,9 +41,9 @@ async fn the_most_talkative_log_holds_nothing_of_what_people_say() {
     assert!(log.contains("\"level\":\"DEBUG\"") || log.contains("\"level\":\"TRACE\""), "our own lines are there");
     let secret = begun["guest_secret"].as_str().or(begun["secret"].as_str()).unwrap_or("mulberry").to_owned();
     let token = tokens.split("\"access_token\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
-    for told in ["mulberry", "quentin@", "Quentin", &secret, &token] {
-        let line = log.lines().find(|line| line.contains(told));
-        assert!(line.is_none(), "{told}: {}", line.unwrap_or_default());
+    for hidden in ["mulberry", "quentin@", "Quentin", &secret, &token] {
+        let line = log.lines().find(|line| line.contains(hidden));
+        assert!(line.is_none(), "{hidden}: {}", line.unwrap_or_default());
     }
 }
 

@@ -180,7 +180,7 @@ pub async fn undelivered(db: &Db, mut visit: impl FnMut(Envelope)) -> Result<(),
 }
 
 #[derive(FromRow)]
-struct Owed {
+struct Due {
     consumer: String,
     seq: i64,
     envelope: String,
@@ -194,7 +194,7 @@ struct Owed {
 pub async fn hand_over(db: &Db, to: &dyn Bus) -> Result<u64, BusError> {
     let mut handed = 0;
     loop {
-        let owed: Vec<Owed> = db
+        let due: Vec<Due> = db
             .read()
             .all(
                 "SELECT d.consumer, d.seq, m.envelope FROM bus_deliveries d JOIN bus_messages m ON m.seq = d.seq \
@@ -202,10 +202,10 @@ pub async fn hand_over(db: &Db, to: &dyn Bus) -> Result<u64, BusError> {
                 values![CHUNK],
             )
             .await?;
-        if owed.is_empty() {
+        if due.is_empty() {
             return Ok(handed);
         }
-        for Owed { consumer, seq, envelope } in owed {
+        for Due { consumer, seq, envelope } in due {
             to.redeliver(&consumer, &parse(&envelope)?).await?;
             let done = "DELETE FROM bus_deliveries WHERE consumer = $1 AND seq = $2";
             db.transact::<_, DbError, _>(move |tx| {

@@ -207,9 +207,9 @@ fn application(scheme: &'static str) -> Router {
         .build(options());
     let uncreatable = Hub::builder("uncreatable", Nothing)
         .on_connected(async |_| {
-            let said =
+            let reason =
                 "Unable to resolve service for type 'System.Object' while attempting to activate 'UncreatableHub'.";
-            Err(thrown(said.to_owned()))
+            Err(thrown(reason.to_owned()))
         })
         .build(options());
     let echo = Hub::builder("echo", Nothing)

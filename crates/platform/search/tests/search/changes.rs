@@ -167,10 +167,10 @@ fn whatever_the_moment_of_death_a_commit_is_whole() {
         random ^= random << 17;
         // The first thing it says shows that it works; then it has up to a tenth of a second.
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut said = last;
+        let mut printed = last;
         let mut note = |line: String| {
             if let Some(number) = line.strip_prefix("durable ").or_else(|| line.split("durable ").nth(1)) {
-                said = number.trim().parse().unwrap();
+                printed = number.trim().parse().unwrap();
                 true
             } else {
                 false
@@ -187,7 +187,7 @@ fn whatever_the_moment_of_death_a_commit_is_whole() {
         let index = open(folder.path());
         assert_eq!(index.opened(), &Opened::Resumed, "round {round}");
         let n: u64 = index.checkpoint().unwrap().parse().unwrap();
-        assert!(n >= said, "round {round}: batch {said} was said to be durable, and {n} is what is there");
+        assert!(n >= printed, "round {round}: batch {printed} was said to be durable, and {n} is what is there");
         last = n;
         let mut expected: Vec<(u128, i64)> =
             (n.saturating_sub(9).max(1)..=n).map(|k| (u128::from(k + 100), k as i64)).collect();

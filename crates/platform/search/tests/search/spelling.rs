@@ -79,8 +79,8 @@ fn suggestions_complete_any_word() {
     }
     let each = |typed: &str| -> Vec<Vec<(String, bool)>> {
         let found = index.suggest_each(typed, &[(1, 2), (2, 1)]);
-        let said = |list: Vec<Suggestion>| list.into_iter().map(|found| (found.text, found.tolerated)).collect();
-        found.into_iter().map(said).collect()
+        let texts = |list: Vec<Suggestion>| list.into_iter().map(|found| (found.text, found.tolerated)).collect();
+        found.into_iter().map(texts).collect()
     };
     let is = |text: &str, tolerated| (text.to_owned(), tolerated);
     assert_eq!(each("tolk"), [vec![], vec![is("J.R.R. Tolkien", false)]], "no likeness where one kind begins so");

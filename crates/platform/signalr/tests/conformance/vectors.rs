@@ -57,8 +57,8 @@ impl Vectors {
             Message::Sequence { .. } => "SequenceMessage",
         };
         let code = vector["csharp"].as_str().unwrap();
-        let said = code.split([' ', '.', '(']).find(|word| word.ends_with("Message"));
-        if said != Some(kind) {
+        let named = code.split([' ', '.', '(']).find(|word| word.ends_with("Message"));
+        if named != Some(kind) {
             return Err(format!("read as {kind}: {code}"));
         }
         let written = self.protocol.write(&message);

@@ -635,8 +635,8 @@ mod tests {
         assert_eq!(understand("the book thief").words, ["book", "thief"]);
         let described = understand("I am looking for a book about a girl who steals books in Germany");
         assert_eq!(described.words, ["girl", "steals", "books", "germany"]);
-        let told = understand("A girl steals books and a man dies, I think it is in Germany but I am not sure, help");
-        assert_eq!(told.words, ["girl", "steals", "man", "dies", "germany", "not"]);
+        let query = understand("A girl steals books and a man dies, I think it is in Germany but I am not sure, help");
+        assert_eq!(query.words, ["girl", "steals", "man", "dies", "germany", "not"]);
         assert_eq!(understand("It").words, ["it"]);
         assert_eq!(understand("The Who").words, ["the", "who"]);
     }

@@ -279,7 +279,7 @@ fn what_is_wrong_with_a_detail_never_costs_the_book() {
     let (one, two) = (&read.taken[0], &read.taken[1]);
     assert_eq!((one.draft.pages, one.draft.year, one.draft.language.as_deref(), one.stock), (None, None, None, None));
     assert_eq!((two.draft.pages, two.draft.language.as_deref(), two.stock), (Some(300), Some("en"), Some(0)));
-    let told = notes(&read);
+    let noted = notes(&read);
     for part in [
         "line 2, pages `0`",
         "line 2, year `soon`",
@@ -289,7 +289,7 @@ fn what_is_wrong_with_a_detail_never_costs_the_book() {
         "line 2, rating_avg `9`",
         "line 3, year `9999`",
     ] {
-        assert!(told.iter().any(|note| note.starts_with(part)), "{part} in {told:?}");
+        assert!(noted.iter().any(|note| note.starts_with(part)), "{part} in {noted:?}");
     }
 }
 

@@ -282,8 +282,8 @@ async fn a_dry_run_foretells_what_an_import_does() {
         let sums = |report: &Report| (report.records, report.added, report.changed, report.unchanged, report.rejected);
         assert_eq!(sums(&foreseen), sums(&done));
         assert_eq!(done.records, done.added + done.changed + done.unchanged + done.rejected);
-        let told = std::fs::read_to_string(shop.folder.path().join("report.csv")).unwrap();
-        assert!(told.contains("722,rejected,price,cheap,"), "{told}");
+        let report = std::fs::read_to_string(shop.folder.path().join("report.csv")).unwrap();
+        assert!(report.contains("722,rejected,price,cheap,"), "{report}");
     })
     .await;
 }

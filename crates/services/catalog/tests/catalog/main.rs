@@ -342,12 +342,12 @@ impl Shop {
         self.db().transact::<_, DbError, _>(|_| Box::pin(async { Ok(()) })).await.unwrap();
         let mut before = Value::Null;
         for _ in 0..300 {
-            let told = self.staff_get(path).await.body;
+            let answer = self.staff_get(path).await.body;
             let written = self.count("books").await;
-            if told == before && told["progress"]["added"].as_i64() == Some(written) {
-                return told;
+            if answer == before && answer["progress"]["added"].as_i64() == Some(written) {
+                return answer;
             }
-            before = told;
+            before = answer;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("what is told never became what is written: {before}");

@@ -127,10 +127,10 @@ async fn an_import_is_cancelled_and_goes_on() {
         );
         assert_eq!(shop.post(&format!("{path}/cancel")).await.status, StatusCode::ACCEPTED, "again");
         shop.import_when(&next, |import| import["status"] == "done").await;
-        let told = shop.staff_get(&path).await.body;
-        let added = told["progress"]["added"].as_i64().unwrap();
+        let answer = shop.staff_get(&path).await.body;
+        let added = answer["progress"]["added"].as_i64().unwrap();
         assert_eq!(
-            (added + 1, &told["progress"]),
+            (added + 1, &answer["progress"]),
             (shop.count("books").await, &cancelled.body["progress"]),
             "nothing more was written"
         );

@@ -38,14 +38,14 @@ async fn a_book_is_found_soon_after_it_was_written_and_gone_after_it_was_deleted
         assert_eq!(shop.staff("DELETE", &path, &[], Value::Null).await.status, StatusCode::NO_CONTENT);
         eventually("gone", async || !shop.titles("q=basalt").await.contains(&"Basalt Harvest".to_owned())).await;
         // Whoever keeps answers was told.
-        let told: Option<i64> = shop
+        let count: Option<i64> = shop
             .catalog
             .db()
             .read()
             .scalar("SELECT COUNT(*) FROM outbox WHERE envelope LIKE $1", values!["%SearchIndexUpdated%"])
             .await
             .unwrap();
-        assert!(told.unwrap() > 0);
+        assert!(count.unwrap() > 0);
         shop
     })
     .await;

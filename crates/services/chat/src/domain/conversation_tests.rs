@@ -104,8 +104,8 @@ fn a_guest_can_leave_an_address_when_nobody_is_there() {
     let left = queued.next.leave_address(email(), false, at(3)).expect("open").next;
     assert!(left.customer.email.is_some() && left.will_be_answered_by_mail());
     let with = left.accept(&agent(1), at(4)).expect("it waits").next;
-    let said = with.agent_says(agent(1).id, &words("Here."), Uuid::new_v4(), false, MOST, at(5)).expect("mine");
-    assert!(said.happened.contains(&Happened::AnsweredByMail("Here.".to_owned())));
+    let answered = with.agent_says(agent(1).id, &words("Here."), Uuid::new_v4(), false, MOST, at(5)).expect("mine");
+    assert!(answered.happened.contains(&Happened::AnsweredByMail("Here.".to_owned())));
 
     // While somebody is there, the answer comes in the chat.
     let waits = asks(&unreachable).ask_for_person(true, at(2)).expect("open").next;

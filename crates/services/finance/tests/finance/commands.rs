@@ -188,8 +188,8 @@ async fn refunds_never_give_back_more_than_was_taken() {
         let both = [shop.envelope(&refund(order, second, 500)), shop.envelope(&refund(order, third, 500))];
         shop.publish(&both).await;
         shop.quiet().await;
-        let told = shop.published(order).await;
-        assert_eq!(told.iter().filter(|name| *name == "RefundFailed").count(), 2, "{told:?}");
+        let published = shop.published(order).await;
+        assert_eq!(published.iter().filter(|name| *name == "RefundFailed").count(), 2, "{published:?}");
         assert_eq!(shop.payment(order).await["refunded"]["amount"], 900);
         shop.refund(order, Uuid::now_v7(), 100).await;
         assert_eq!(shop.status(order).await, "refunded");
@@ -208,8 +208,8 @@ async fn voiding_what_was_captured_gives_all_of_it_back() {
         shop.capture(order).await;
         shop.refund(order, Uuid::now_v7(), 300).await;
         shop.void(order).await;
-        let told = shop.published(order).await;
-        assert_eq!(told[2..], ["PaymentRefunded", "PaymentRefunded", "PaymentVoided"]);
+        let published = shop.published(order).await;
+        assert_eq!(published[2..], ["PaymentRefunded", "PaymentRefunded", "PaymentVoided"]);
         assert_eq!(shop.events(order).await[3].data["amount"]["amount"], 700);
         shop.void(order).await;
         assert_eq!(shop.published(order).await.len(), 6);

@@ -103,9 +103,9 @@ async fn no_page_says_that_mail_was_sent_when_it_is_only_kept() {
         assert_eq!(shipping.contains("We’ll email you when it ships"), sends);
         assert_eq!(browser.get("/contact").await.body.contains("reply by email"), sends);
         browser.post("/forgot-password", &[("email", "ada@example.org")]).await;
-        let told = browser.get("/sign-in").await.body;
-        assert_eq!(told.contains("we’ve sent it a reset link"), sends, "{told}");
-        assert_eq!(told.contains("We can’t send email at the moment."), !sends);
+        let page = browser.get("/sign-in").await.body;
+        assert_eq!(page.contains("we’ve sent it a reset link"), sends, "{page}");
+        assert_eq!(page.contains("We can’t send email at the moment."), !sends);
     }
 }
 
