@@ -1,4 +1,4 @@
-//! Which bus the shop's messages travel through: the embedded one, or NATS.
+//! Which bus the shop's messages travel through, and whose leases its processes share: embedded ones, or NATS's.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -7,31 +7,39 @@ use bookworm_config::{Nats as NatsSettings, Secret, Settings};
 use bookworm_db::Db;
 use bookworm_kernel::Clock;
 use bookworm_messaging::{DbBus, DbDeadLetters, SharedBus, hand_over};
-use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus};
+use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus, NatsLeases};
+use bookworm_registry::{LIFETIME, Leases, MemoryLeases};
 
 use crate::foundation::Owner;
 
-/// Opens the bus that the settings name; the second is the same when it is NATS.
-pub async fn open(
-    settings: &Settings,
-    db: &Db,
-    clock: &Arc<dyn Clock>,
-    owner: Owner,
-) -> anyhow::Result<(SharedBus, Option<NatsBus>)> {
+/// What the processes of a shop share.
+pub struct Shared {
+    pub bus: SharedBus,
+    /// The same when it is NATS.
+    pub nats: Option<NatsBus>,
+    /// NATS's leases; in memory where this process is the whole shop.
+    pub leases: Arc<dyn Leases>,
+}
+
+/// Opens the bus that the settings name, and what comes with it.
+pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: Owner) -> anyhow::Result<Shared> {
     let lease = Duration::from_secs(settings.messaging.lease_seconds);
     if settings.nats.url.is_none() {
-        return Ok((Arc::new(DbBus::open(db.clone(), clock.clone(), lease).await?), None));
+        let bus = Arc::new(DbBus::open(db.clone(), clock.clone(), lease).await?);
+        return Ok(Shared { bus, nats: None, leases: Arc::new(MemoryLeases::new()) });
     }
     let nats = Nats::connect(connection(&settings.nats)?).await?;
     let dead_letters = DbDeadLetters::open(db.clone(), clock.clone()).await?;
-    let bus = NatsBus::open(nats, stream(settings, lease), Arc::new(dead_letters)).await?;
+    let bus = NatsBus::open(nats.clone(), stream(settings, lease), Arc::new(dead_letters)).await?;
+    let replicas = settings.nats.replicas as usize;
+    let leases = NatsLeases::open(nats, &settings.nats.stream, LIFETIME, replicas).await?;
     if owner == Owner::Exclusive {
         let handed = hand_over(db, &bus).await.context("cannot hand the embedded bus's messages to NATS")?;
         if handed > 0 {
             tracing::info!(handed, "messages of the embedded bus were handed to NATS");
         }
     }
-    Ok((Arc::new(bus.clone()), Some(bus)))
+    Ok(Shared { bus: Arc::new(bus.clone()), nats: Some(bus), leases: Arc::new(leases) })
 }
 
 fn stream(settings: &Settings, lease: Duration) -> bookworm_nats::Settings {

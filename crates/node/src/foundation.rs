@@ -8,6 +8,7 @@ use bookworm_identity::AUDIENCE;
 use bookworm_kernel::{Clock, SystemClock};
 use bookworm_messaging::{BusError, Envelope, SharedBus, undelivered};
 use bookworm_nats::NatsBus;
+use bookworm_registry::Leases;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -31,6 +32,8 @@ pub struct Foundation {
     pub bus: SharedBus,
     /// The same when it is NATS: then other processes share it.
     pub nats: Option<NatsBus>,
+    /// What only one of several processes need do.
+    pub leases: Arc<dyn Leases>,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
     /// The shop's other processes.
@@ -79,7 +82,7 @@ impl Foundation {
             folder::prepare(&settings.data_dir)?;
         }
         let bus_db = inventory.database("bus").await?;
-        let (bus, nats) = bus::open(&settings, &bus_db, &clock, owner).await?;
+        let bus::Shared { bus, nats, leases } = bus::open(&settings, &bus_db, &clock, owner).await?;
         // A shop without an address of its own may listen elsewhere tomorrow; its tokens stay good.
         let issuer = settings
             .identity
@@ -96,6 +99,7 @@ impl Foundation {
             bus_db,
             bus,
             nats,
+            leases,
             stop_work: CancellationToken::new(),
             _lock: lock,
         })

@@ -109,7 +109,8 @@ impl Shop {
         let brought = Brought { api, others, grpc, pages, on_api };
         let routers = listeners::build(&foundation, &roles, gateway.as_ref(), brought, &health, &metrics);
 
-        let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone());
+        let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone())
+            .leading(foundation.leases.clone(), foundation.fleet.instance.clone());
         loops.into_iter().for_each(|work| working.start(work));
         gateway.iter().flat_map(GatewayService::loops).for_each(|work| working.start(work));
         working.start(follow_keys(foundation.verifier.clone()));
@@ -120,7 +121,9 @@ impl Shop {
             working.start(Loop::new(name, move |stop| consumer.clone().run(bus.clone(), clock.clone(), policy, stop)));
         }
         let retention = Duration::from_secs(u64::from(foundation.settings.messaging.retention_days) * 24 * 3600);
-        working.start(housekeeping(inboxes, foundation.bus.clone(), foundation.clock.clone(), retention));
+        housekeeping(inboxes, foundation.bus.clone(), foundation.clock.clone(), retention)
+            .into_iter()
+            .for_each(|work| working.start(work));
         working.start(Loop::new("telemetry", move |stop| {
             let telemetry = telemetry.clone();
             async move {

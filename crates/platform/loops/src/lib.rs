@@ -1,6 +1,9 @@
 //! Background loops. A [`Loop`] says how it begins, so that a [`Supervisor`] can begin it again: one that panics or
 //! returns before the process ends is restarted with back-off, counted and logged. One that ends again and again is
-//! gone for good, and whoever asks [`Supervisor::gone`] can have the process replaced.
+//! gone for good, and whoever asks [`Gone`] can have the process replaced.
+//!
+//! What only one of several instances need do is marked [`Loop::leader_only`]: it runs while this process has the lease
+//! of the loop's name.
 
 #![warn(missing_docs)]
 
@@ -12,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use bookworm_registry::{Leases, lead};
 use futures::{FutureExt, future::BoxFuture};
 use rand::Rng;
 use tokio::{task::JoinSet, time::Instant};
@@ -33,6 +37,7 @@ type Start = Arc<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send + Sy
 pub struct Loop {
     name: Arc<str>,
     start: Start,
+    leader_only: bool,
 }
 
 impl fmt::Debug for Loop {
@@ -49,7 +54,7 @@ impl Loop {
         F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        Self { name: name.into(), start: Arc::new(move |stop| Box::pin(start(stop))) }
+        Self { name: name.into(), start: Arc::new(move |stop| Box::pin(start(stop))), leader_only: false }
     }
 
     /// Does `work` at once, and then again and again after `period`, a tenth of it sooner or later, so that the
@@ -72,6 +77,23 @@ impl Loop {
                     }
                 }
             }
+        })
+    }
+
+    /// Where several processes share leases, it runs in one of them. This saves work that would be done twice, and no
+    /// more: now and then there are two for a moment, and it must be correct then.
+    #[must_use]
+    pub fn leader_only(self) -> Self {
+        Self { leader_only: true, ..self }
+    }
+
+    /// The same under the lease of its name.
+    fn under(self, leading: &Leading) -> Self {
+        let Leading { leases, holder } = leading.clone();
+        let name = self.name.clone();
+        Self::new(name, move |stop| {
+            let (work, leases, holder) = (self.clone(), leases.clone(), holder.clone());
+            async move { lead(&*leases, &work.name, &holder, &stop, |_, over| work.run(over)).await }
         })
     }
 
@@ -100,23 +122,47 @@ impl Gone {
     }
 }
 
+/// The leases that processes share, and this one's name among them.
+#[derive(Clone)]
+struct Leading {
+    leases: Arc<dyn Leases>,
+    holder: Arc<str>,
+}
+
+impl fmt::Debug for Leading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Leading({})", self.holder)
+    }
+}
+
 /// Runs loops until its token is cancelled. When it is dropped they are cut off.
 #[derive(Debug)]
 pub struct Supervisor {
     stop: CancellationToken,
     running: JoinSet<()>,
     gone: Gone,
+    leading: Option<Leading>,
 }
 
 impl Supervisor {
     /// Without loops yet. `stop` ends them.
     #[must_use]
     pub fn new(stop: CancellationToken, gone: Gone) -> Self {
-        Self { stop, running: JoinSet::new(), gone }
+        Self { stop, running: JoinSet::new(), gone, leading: None }
+    }
+
+    /// The same; loops that are [`Loop::leader_only`] run under these leases. `holder` names this process to people.
+    #[must_use]
+    pub fn leading(self, leases: Arc<dyn Leases>, holder: impl Into<Arc<str>>) -> Self {
+        Self { leading: Some(Leading { leases, holder: holder.into() }), ..self }
     }
 
     /// Begins a loop.
     pub fn start(&mut self, work: Loop) {
+        let work = match &self.leading {
+            Some(leading) if work.leader_only => work.under(leading),
+            _ => work,
+        };
         self.running.spawn(supervise(work, self.stop.clone(), self.gone.clone()));
     }
 

@@ -92,22 +92,36 @@ impl Inbox for Db {
 /// How often inboxes and bus are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Forgets, at the beginning and then once an hour, what inboxes and bus no longer need to remember.
+/// Forgets, at the beginning and then once an hour, what inboxes and bus no longer need to remember: a loop for each,
+/// since other processes share some of them.
 #[must_use]
-pub fn housekeeping(inboxes: Vec<Arc<dyn Inbox>>, bus: SharedBus, clock: Arc<dyn Clock>, retention: Duration) -> Loop {
-    let inboxes = Arc::new(inboxes);
-    Loop::every("messaging.housekeeping", PRUNE_EVERY, move || {
-        let (inboxes, bus, now) = (inboxes.clone(), bus.clone(), clock.now());
+pub fn housekeeping(
+    inboxes: Vec<Arc<dyn Inbox>>,
+    bus: SharedBus,
+    clock: Arc<dyn Clock>,
+    retention: Duration,
+) -> Vec<Loop> {
+    let bus_clock = clock.clone();
+    let prune_bus = Loop::every("messaging.housekeeping", PRUNE_EVERY, move || {
+        let (bus, before) = (bus.clone(), bus_clock.now().minus(retention));
         async move {
-            if let Err(error) = bus.prune(now.minus(retention)).await {
+            if let Err(error) = bus.prune(before).await {
                 tracing::warn!(error = &error as &dyn Error, "the bus cannot be pruned");
             }
-            for inbox in &*inboxes {
-                // Twice as long as the bus retains a message, so that none can come back after its record was deleted.
-                if let Err(error) = inbox.prune(now.minus(retention * 2)).await {
+        }
+    });
+    let prune_inbox = |inbox: Arc<dyn Inbox>| {
+        let clock = clock.clone();
+        Loop::every(format!("messaging.inbox.{}", inbox.name()), PRUNE_EVERY, move || {
+            // Twice as long as the bus retains a message, so that none can come back after its record was deleted.
+            let (inbox, before) = (inbox.clone(), clock.now().minus(retention * 2));
+            async move {
+                if let Err(error) = inbox.prune(before).await {
                     tracing::warn!(service = inbox.name(), error = &*error, "the inbox cannot be pruned");
                 }
             }
-        }
-    })
+        })
+    };
+    let loops = std::iter::once(prune_bus).chain(inboxes.into_iter().map(prune_inbox));
+    loops.map(Loop::leader_only).collect()
 }

@@ -1,5 +1,10 @@
-use std::{future::Future, pin::pin};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, resume_unwind},
+    pin::pin,
+};
 
+use futures::FutureExt;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -36,23 +41,27 @@ where
         led.set(1.0);
         let mut tenure = Tenure { leases, grant, renewed: asked };
         let over = stop.child_token();
-        let ended_by_itself = {
-            let mut working = pin!(work(tenure.grant.fence, over.clone()));
+        let (outcome, lost) = {
+            // A panic is passed on once the lease is given back, so that whoever begins the work again need not wait for it.
+            let fence = tenure.grant.fence;
+            let guarded = AssertUnwindSafe(async { work(fence, over.clone()).await });
+            let mut working = pin!(guarded.catch_unwind());
             tokio::select! {
-                () = &mut working => !stop.is_cancelled(),
+                outcome = &mut working => (outcome, false),
                 () = tenure.until_lost() => {
                     tracing::warn!(lease = name, "a lease is lost: another instance does its work");
                     led.set(0.0);
                     over.cancel();
-                    working.await;
-                    false
+                    (working.await, true)
                 }
             }
         };
         led.set(0.0);
         tenure.end().await;
-        if ended_by_itself {
-            return;
+        match outcome {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) if !lost => return,
+            Ok(()) => {}
         }
     }
 }

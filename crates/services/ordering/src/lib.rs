@@ -146,9 +146,9 @@ impl OrderingService {
     pub fn loops(&self) -> Vec<Loop> {
         let (service, old) = (self.0.clone(), self.0.clone());
         vec![
-            Loop::new("ordering.timeouts", move |stop| reactions::time_out::run(service.clone(), stop)),
+            Loop::new("ordering.timeouts", move |stop| reactions::time_out::run(service.clone(), stop)).leader_only(),
             features::forget_keys::every_hour(self.0.clone()),
-            Loop::new("ordering.search_keys", move |stop| features::key_orders::run(old.clone(), stop)),
+            Loop::new("ordering.search_keys", move |stop| features::key_orders::run(old.clone(), stop)).leader_only(),
         ]
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn every_hour(service: Arc<Baskets>) -> Loop {
             }
         }
     })
+    .leader_only()
 }
 
 pub(crate) async fn expire(service: &Arc<Baskets>) -> Result<u64, DbError> {

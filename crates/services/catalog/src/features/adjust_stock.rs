@@ -129,4 +129,5 @@ pub(crate) fn forget_keys(catalog: Arc<Catalog>) -> Loop {
             }
         }
     })
+    .leader_only()
 }

@@ -15,9 +15,9 @@ use crate::service::Chat;
 pub(crate) fn all(chat: &Arc<Chat>) -> Vec<Loop> {
     let (at_desk, due, old, counted) = (chat.clone(), chat.clone(), chat.clone(), chat.clone());
     vec![
-        Loop::new("chat.desk", move |stop| desk::run(at_desk.clone(), stop)),
+        Loop::new("chat.desk", move |stop| desk::run(at_desk.clone(), stop)).leader_only(),
         Loop::new("chat.due", move |stop| due::run(due.clone(), stop)),
-        Loop::new("chat.tidy", move |stop| tidy::run(old.clone(), stop)),
+        Loop::new("chat.tidy", move |stop| tidy::run(old.clone(), stop)).leader_only(),
         Loop::new("chat.census", move |stop| census::run(counted.clone(), stop)),
     ]
 }

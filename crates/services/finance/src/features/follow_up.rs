@@ -35,6 +35,7 @@ pub(crate) fn regularly(finance: Arc<Finance>) -> Loop {
             }
         }
     })
+    .leader_only()
 }
 
 /// One round. Returns how many payments were due.

@@ -17,6 +17,7 @@ pub(crate) fn every_hour(service: Arc<Identity>) -> Loop {
             }
         }
     })
+    .leader_only()
 }
 
 pub(crate) async fn tidy(service: &Identity) -> Result<u64, DbError> {

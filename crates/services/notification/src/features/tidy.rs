@@ -22,6 +22,7 @@ pub fn regularly(service: Arc<Notification>) -> Loop {
             }
         }
     })
+    .leader_only()
 }
 
 pub async fn tidy(service: &Notification) -> Result<u64, DbError> {

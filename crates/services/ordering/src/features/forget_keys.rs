@@ -27,4 +27,5 @@ pub(crate) fn every_hour(service: Arc<Ordering>) -> Loop {
             }
         }
     })
+    .leader_only()
 }

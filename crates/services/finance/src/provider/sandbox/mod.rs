@@ -159,7 +159,7 @@ impl SandboxProvider {
     #[must_use]
     pub fn loops(&self) -> Vec<Loop> {
         let sandbox = self.0.clone();
-        vec![Loop::new("sandbox.webhooks", move |stop| sandbox.clone().work(stop))]
+        vec![Loop::new("sandbox.webhooks", move |stop| sandbox.clone().work(stop)).leader_only()]
     }
 
     /// Does once what the worker does: for tests that own the time.
