@@ -9,6 +9,7 @@
 //! | what each listener answers | `listeners.rs` |
 //! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
 //! | which bus: the embedded one or NATS, and how to sign in there | `bus.rs` |
+//! | what processes share in Redis, and how to sign in there | `redis.rs` |
 //! | the data folder: who may read it, who runs on it | `folder.rs` |
 //! | which databases a shop has, and what happens when one is missing | `inventory.rs` |
 //! | how the process starts, serves and ends | `process.rs` |
@@ -25,6 +26,7 @@ mod inventory;
 mod listeners;
 mod part;
 mod process;
+mod redis;
 mod role;
 mod roles;
 mod secret;

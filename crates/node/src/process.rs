@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use bookworm_cache::SharedCache;
 use bookworm_config::{Secret, Settings};
 use bookworm_gateway::{Check, Dependencies, GatewayService, Health, Metrics, Note};
 use bookworm_http::{Connections, Drained, auth::TokenVerifier};
@@ -20,7 +21,7 @@ use crate::{
     foundation::{Addresses, Foundation, Owner},
     listeners::{self, Brought},
     part::{Part, Store},
-    roles,
+    redis, roles,
 };
 
 /// How often the keys for access tokens are fetched; new ones are published for longer before they sign.
@@ -87,10 +88,25 @@ impl Shop {
             public: public.as_ref().map_or(Ok(settings.listen), TcpListener::local_addr)?,
             internal: internal.as_ref().map(TcpListener::local_addr).transpose()?,
         };
+        let redis = if roles.has(Role::Gateway) { redis::open(&settings.redis).await? } else { None };
         let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
         let part = roles::build(&foundation, &roles).await?;
         foundation.inventory.close().await;
-        let Part { api, others, grpc, mut stores, notes, consumers, loops, pages, first_admin, on_api, on_stop } = part;
+        let Part {
+            api,
+            others,
+            grpc,
+            mut stores,
+            mut notes,
+            consumers,
+            mut loops,
+            pages,
+            first_admin,
+            on_api,
+            on_stop,
+        } = part;
+        notes.extend(redis.as_ref().map(|redis| ("redis", redis::note(redis))));
+        loops.extend(redis.as_ref().map(redis::connecting));
         stores.push(Store::database(&foundation.bus_db));
         let mut sorted = Sorted::default();
         stores.into_iter().for_each(|store| sorted.add(store));
@@ -98,7 +114,7 @@ impl Shop {
         let gone = Gone::default();
 
         let draining = CancellationToken::new();
-        let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation));
+        let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation, redis.as_ref().map(redis::cache)));
         let lost = gone.clone();
         let health = Health::new(checks, draining.clone(), foundation.clock.clone())
             .with_own(own_checks(&foundation))
@@ -257,13 +273,13 @@ async fn serve(serving: Option<Serving>, stop: CancellationToken, grace: Duratio
     Some(bookworm_http::serve(listener, router, connections, stop, grace).await)
 }
 
-fn gateway(foundation: &Foundation) -> GatewayService {
+fn gateway(foundation: &Foundation, shared_cache: Option<Arc<dyn SharedCache>>) -> GatewayService {
     GatewayService::new(Dependencies {
         settings: foundation.settings.gateway.clone(),
         verifier: foundation.verifier.clone(),
         bus: foundation.bus.clone(),
         clock: foundation.clock.clone(),
-        shared_cache: None,
+        shared_cache,
     })
 }
 

@@ -7,6 +7,7 @@ mod databases;
 mod http;
 mod nats;
 mod poll;
+mod redis;
 mod tokens;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use crate::{
     http::{Client, Request, Response},
     nats::{NatsServer, nats_stream, nats_url},
     poll::{POLL_TIMEOUT, eventually, until},
+    redis::{RedisServer, redis_prefix, redis_url},
     tokens::{AUDIENCE, ISSUER, TokenMint, account},
 };
 

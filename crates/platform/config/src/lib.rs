@@ -31,6 +31,7 @@ pub use crate::{
         nats::Nats,
         ordering::{Ordering, ShippingMethod, TaxRule},
         payment::{Payment, PaymentProvider, Sandbox},
+        redis::Redis,
         search::Search,
         shop::Shop,
         telemetry::{LogFormat, Telemetry},

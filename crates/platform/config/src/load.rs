@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 37] = [
+const UNSET: [(&str, &str); 43] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -192,6 +192,12 @@ const UNSET: [(&str, &str); 37] = [
     ("nats.ca_file", "certificates of authorities to trust instead of the system's"),
     ("nats.certificate_file", "our certificate, for a server that wants one"),
     ("nats.key_file", "its private key"),
+    ("redis.url", "redis://host:6379 or rediss://host:6379; until then each process by itself"),
+    ("redis.password", "the password for Redis"),
+    ("redis.password_file", "a file with the password"),
+    ("redis.ca_file", "certificates of authorities to trust instead of the usual ones"),
+    ("redis.certificate_file", "our certificate, for a server that wants one"),
+    ("redis.key_file", "its private key"),
     ("telemetry.metrics_token", "with it /metrics can be read from other machines"),
     ("admin.email", "the first administrator; until then one is made at the first start"),
     ("admin.password", "the first administrator's password"),

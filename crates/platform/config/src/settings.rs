@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Nats, Ordering, Payment,
-    Search, Shop, Sources, Telemetry, Web,
+    Redis, Search, Shop, Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -47,6 +47,8 @@ pub struct Settings {
     pub messaging: Messaging,
     /// The bus of a fleet.
     pub nats: Nats,
+    /// What processes share in memory.
+    pub redis: Redis,
     /// Logs.
     pub telemetry: Telemetry,
     /// The first administrator.
@@ -88,6 +90,7 @@ impl Default for Settings {
             database: Database::default(),
             messaging: Messaging::default(),
             nats: Nats::default(),
+            redis: Redis::default(),
             telemetry: Telemetry::default(),
             admin: Admin::default(),
             identity: Identity::default(),
@@ -142,6 +145,7 @@ impl Settings {
         v.section("database", &self.database);
         v.section("messaging", &self.messaging);
         v.section("nats", &self.nats);
+        v.section("redis", &self.redis);
         v.section("telemetry", &self.telemetry);
         v.section("admin", &self.admin);
         v.section("identity", &self.identity);

@@ -121,8 +121,8 @@ fn errors_name_the_key_and_the_source() {
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
     gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `covers_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
-    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_GATWAY__CONCURRENCY)
-    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_CONFIG__COLOUR)
+    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     the configuration is not valid:
@@ -185,9 +185,11 @@ fn no_secret_is_ever_printed() {
     settings.nats.password = secret();
     settings.nats.token = secret();
     settings.nats.nkey = secret();
+    settings.redis.url = secret();
+    settings.redis.password = secret();
     let printed = format!("{}{settings:?}", settings.redacted_toml());
     assert!(!printed.contains("hunter2"), "{printed}");
-    assert_eq!(settings.redacted_toml().matches("********").count(), 10);
+    assert_eq!(settings.redacted_toml().matches("********").count(), 12);
     // Not even by the error about a secret that was put under the wrong key or in the wrong shape.
     for name in ["BOOKWORM_LISTEN", "BOOKWORM_DATABASE__URL", "BOOKWORM_GATEWAY__CONCURRENCY"] {
         let text = error(env(name, "hunter2"));
@@ -235,6 +237,11 @@ fn every_broken_limit_is_named_at_once() {
     settings.nats.token = Some(Secret::new("a"));
     settings.nats.token_file = Some("b".into());
     settings.nats.key_file = Some("c".into());
+    settings.redis.url = Some(Secret::new("redis://:a@cache/one"));
+    settings.redis.prefix = "two words".into();
+    settings.redis.password = Some(Secret::new("b"));
+    settings.redis.ca_file = Some("c".into());
+    settings.redis.certificate_file = Some("d".into());
     settings.gateway.body_limit_kib = 0;
     settings.gateway.request_timeout_seconds = 0;
     settings.gateway.concurrency = 0;
@@ -295,6 +302,12 @@ fn every_broken_limit_is_named_at_once() {
     nats.password: must be set exactly when nats.username is
     nats.username: only one of username, token, nkey and credentials_file can sign in
     nats.key_file: must be set exactly when nats.certificate_file is
+    redis.url: must be redis://host:6379 or rediss://host:6379, with the number of a database or none
+    redis.prefix: must be 1 to 64 letters, digits, _ and -
+    redis.password: can be in only one of redis.url, redis.password and redis.password_file
+    redis.ca_file: is for rediss:// only
+    redis.certificate_file: is for rediss:// only
+    redis.key_file: must be set exactly when redis.certificate_file is
     telemetry.log_filter: must not be empty; `off` writes nothing
     admin.email: must be an e-mail address
     admin.password: must be set when admin.email is

@@ -11,3 +11,4 @@ mod inboxes;
 mod nats;
 mod oversell;
 mod purchase;
+mod redis;

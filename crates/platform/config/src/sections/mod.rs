@@ -14,6 +14,7 @@ pub(crate) mod messaging;
 pub(crate) mod nats;
 pub(crate) mod ordering;
 pub(crate) mod payment;
+pub(crate) mod redis;
 pub(crate) mod search;
 pub(crate) mod shop;
 pub(crate) mod telemetry;
