@@ -106,6 +106,7 @@ error_codes! {
     BookUnavailable = "book_unavailable", Conflict, "A book is no longer available";
     InvalidOrderState = "invalid_order_state", Conflict, "The order's status does not allow this";
     InvalidConversationState = "invalid_conversation_state", Conflict, "The conversation's status does not allow this";
+    InvalidReviewState = "invalid_review_state", Conflict, "The review's status does not allow this";
     CheckoutTimedOut = "checkout_timed_out", Conflict, "The order could not be confirmed in time";
     DuplicateValue = "duplicate_value", Conflict, "This value is already taken";
     StillInUse = "still_in_use", Conflict, "This is still in use";

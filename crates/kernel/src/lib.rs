@@ -31,6 +31,6 @@ pub use id::{
 pub use isbn::{InvalidIsbn, Isbn13, IsbnMention, Misprint};
 pub use language::{Language, UnknownLanguage};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
-pub use name::{InvalidName, PersonName, has_visible};
+pub use name::{InvalidName, PersonName, has_link, has_visible};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use zone::{TimeZone, UnknownTimeZone};

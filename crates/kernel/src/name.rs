@@ -112,6 +112,13 @@ pub fn has_visible(text: &str) -> bool {
         .any(|c| !c.is_whitespace() && !c.is_control() && !is_ignorable(c) && c != '\u{2800}' && !is_combining_mark(c))
 }
 
+/// Whether a text has a web or e-mail address in it, also one that is disguised: wide letters, invisible characters,
+/// `hxxp`. It rather finds one too many: what is found should be looked at, not refused.
+#[must_use]
+pub fn has_link(text: &str) -> bool {
+    looks_like_a_link(&text.chars().filter(|c| !is_ignorable(*c)).collect::<String>())
+}
+
 /// `Default_Ignorable_Code_Point` of Unicode 17 (DerivedCoreProperties.txt), and the annotation marks: characters that
 /// are drawn as nothing.
 const fn is_ignorable(c: char) -> bool {
