@@ -8,6 +8,7 @@ pub mod identity;
 pub mod imports;
 pub mod operations;
 pub mod ordering;
+pub mod rating;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,11 @@
+//! The rules of reviews, without I/O.
+
+mod name;
+mod review;
+mod screening;
+mod stars;
+
+pub(crate) use name::public_name;
+pub(crate) use review::{Reason, Refused, Review, ReviewEvent, Status};
+pub(crate) use screening::{fingerprint, screen};
+pub(crate) use stars::Stars;

@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use bookworm_http::{ApiPath, Origin, Result, auth::Signed, openapi::ProblemResponses};
+use http::StatusCode;
+use uuid::Uuid;
+
+use crate::{
+    service::{Actor, Change, Ratings, Work, WorkError},
+    store::{reports, reviews},
+};
+
+/// Takes an account's own review back
+///
+/// Its words, the name and the shop's answer are deleted; that it was there, and what was decided about it, stays in its
+/// events.
+#[utoipa::path(
+    delete, path = "/reviews/{id}", tag = "rating",
+    params(("id" = Uuid, Path, description = "The review")),
+    responses((status = 204, description = "Taken back"), ProblemResponses),
+    security(("bearer" = []))
+)]
+pub(crate) async fn delete_review(
+    State(service): State<Arc<Ratings>>,
+    Signed(account): Signed,
+    Origin(cause): Origin,
+    ApiPath(id): ApiPath<Uuid>,
+) -> Result<StatusCode> {
+    let now = service.now();
+    let change = Change { id, by: Actor::Author(account.id), cause, if_match: None };
+    let deleted = service.db.transact::<_, WorkError, _>(move |tx| {
+        Box::pin(async move {
+            let mut work = Work::begin(tx, change, now).await?;
+            reviews::claim_text(tx, id, None).await?;
+            reports::decide(tx, id).await?;
+            work.row.settle_reports();
+            work.row.clear_words();
+            let events = work.review.state.delete();
+            work.record(tx, &events).await
+        })
+    });
+    deleted.await?;
+    Ok(StatusCode::NO_CONTENT)
+}
