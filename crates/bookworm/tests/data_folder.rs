@@ -10,8 +10,8 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-const DATABASES: [&str; 9] =
-    ["bus", "catalog", "basket", "ordering", "identity", "finance", "sandbox", "notification", "chat"];
+const DATABASES: [&str; 10] =
+    ["bus", "catalog", "basket", "ordering", "rating", "identity", "finance", "sandbox", "notification", "chat"];
 
 fn bookworm(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bookworm"));

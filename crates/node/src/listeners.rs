@@ -11,6 +11,7 @@ use bookworm_http::fallback;
 use bookworm_identity::IdentityService;
 use bookworm_notification::NotificationService;
 use bookworm_ordering::OrderingService;
+use bookworm_rating::RatingService;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -49,6 +50,7 @@ fn document(role: Role) -> Option<OpenApi> {
         Role::Identity => Some(IdentityService::document()),
         Role::Finance => Some(FinanceService::document()),
         Role::Ordering => Some(OrderingService::document()),
+        Role::Rating => Some(RatingService::document()),
         Role::Chat => Some(ChatService::document()),
         Role::Ai | Role::Gateway | Role::Web => None,
     }
@@ -60,9 +62,14 @@ fn other_routes(role: Role, upstream: &Upstream) -> Router {
         Role::Identity => elsewhere::routes(&IdentityService::WELL_KNOWN, upstream),
         Role::Finance => elsewhere::routes(&SandboxProvider::PAGES, upstream),
         Role::Chat => elsewhere::hub(&ChatService::HUB, upstream),
-        Role::Ai | Role::Catalog | Role::Basket | Role::Notification | Role::Ordering | Role::Gateway | Role::Web => {
-            Router::new()
-        }
+        Role::Ai
+        | Role::Catalog
+        | Role::Basket
+        | Role::Notification
+        | Role::Ordering
+        | Role::Rating
+        | Role::Gateway
+        | Role::Web => Router::new(),
     }
 }
 

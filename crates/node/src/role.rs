@@ -17,6 +17,8 @@ pub enum Role {
     Finance,
     /// Orders and the checkout saga.
     Ordering,
+    /// What readers think of books.
+    Rating,
     /// Support chat.
     Chat,
     /// The entry point for everything from outside.
@@ -27,7 +29,7 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ai,
         Self::Catalog,
         Self::Basket,
@@ -35,6 +37,7 @@ impl Role {
         Self::Identity,
         Self::Finance,
         Self::Ordering,
+        Self::Rating,
         Self::Chat,
         Self::Gateway,
         Self::Web,
@@ -50,6 +53,7 @@ impl Role {
             Self::Identity => "identity",
             Self::Finance => "finance",
             Self::Ordering => "ordering",
+            Self::Rating => "rating",
             Self::Notification => "notification",
             Self::Chat => "chat",
             Self::Gateway => "gateway",
@@ -63,7 +67,7 @@ impl Role {
     pub const fn asks(self) -> &'static [Self] {
         match self {
             Self::Ai | Self::Catalog | Self::Finance | Self::Notification | Self::Gateway => &[],
-            Self::Basket => &[Self::Catalog],
+            Self::Basket | Self::Rating => &[Self::Catalog],
             Self::Identity => &[Self::Basket, Self::Notification],
             Self::Ordering => &[Self::Catalog, Self::Basket],
             // The bot asks the public API with the customer's own rights.
@@ -141,7 +145,7 @@ mod tests {
         let error = parse(&["catalogue"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`catalogue` is not a role; the roles are ai, catalog, basket, notification, identity, finance, ordering, chat, gateway, web"
+            "`catalogue` is not a role; the roles are ai, catalog, basket, notification, identity, finance, ordering, rating, chat, gateway, web"
         );
     }
 

@@ -8,6 +8,7 @@ mod finance;
 mod identity;
 mod notification;
 mod ordering;
+mod rating;
 mod web;
 
 use crate::{Role, Roles, clients::Clients, foundation::Foundation, part::Part};
@@ -28,6 +29,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
             Role::Identity => identity::build(foundation, &clients).await?,
             Role::Finance => finance::build(foundation).await?,
             Role::Ordering => ordering::build(foundation, &clients).await?,
+            Role::Rating => rating::build(foundation, &clients).await?,
             Role::Chat => chat::build(foundation, &clients).await?,
             // It stands before all the others, and is built when they are there.
             Role::Gateway => Part::default(),

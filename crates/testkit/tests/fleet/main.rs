@@ -6,8 +6,8 @@ mod apart;
 mod intruders;
 
 /// Every role in a process of its own.
-const APART: [&str; 10] =
-    ["gateway", "ai", "catalog", "basket", "notification", "identity", "finance", "ordering", "chat", "web"];
+const APART: [&str; 11] =
+    ["gateway", "ai", "catalog", "basket", "notification", "identity", "finance", "ordering", "rating", "chat", "web"];
 
 /// Runs a test on PostgreSQL, where processes share the bus; says loudly when there is none.
 async fn on_postgres<Fut: Future<Output = ()>>(test: impl FnOnce(String) -> Fut) {

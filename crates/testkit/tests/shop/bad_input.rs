@@ -78,6 +78,11 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
     ];
     let mut with_stock = whole_book.clone();
     with_stock["stock"] = json!(5);
+    let whole_review = json!({
+        "rating": 4.5, "title": "Cold", "text": "And wide.", "language": "en", "spoiler": false,
+    });
+    // What is wrong with the body is said before anybody looks for the review.
+    let review = |part: &str| format!("/reviews/0190b0a0-0000-7000-8000-000000000001{part}");
     vec![
         endpoint(
             Method::POST,
@@ -134,6 +139,30 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
             ],
         ),
         endpoint(Method::PUT, &format!("/books/{book}"), As::Admin, whole_book, but_title),
+        endpoint(
+            Method::POST,
+            &format!("/books/{book}/reviews"),
+            As::Customer,
+            whole_review.clone(),
+            &["title", "text", "language", "spoiler"],
+        ),
+        endpoint(Method::PUT, &review(""), As::Customer, whole_review, &["title", "text", "language", "spoiler"]),
+        endpoint(
+            Method::POST,
+            &review("/reports"),
+            As::Customer,
+            json!({"reason": "spam", "text": "It sells shoes."}),
+            &["text"],
+        ),
+        endpoint(Method::POST, &review("/appeal"), As::Customer, json!({"text": "It is true."}), &[]),
+        endpoint(Method::PUT, &review("/answer"), As::Admin, json!({"text": "Thank you."}), &[]),
+        endpoint(
+            Method::POST,
+            &format!("/admin{}", review("/decision")),
+            As::Admin,
+            json!({"verdict": "publish", "reason": "It is fine."}),
+            &["reason"],
+        ),
         endpoint(Method::POST, "/authors", As::Admin, json!({"name": "Somebody Else"}), &[]),
         endpoint(Method::POST, "/publishers", As::Admin, json!({"name": "A House"}), &[]),
         endpoint(Method::POST, "/subjects", As::Admin, json!({"name": "A Subject"}), &[]),
@@ -222,7 +251,8 @@ fn wrong_values(valid: &Value) -> Vec<Value> {
             vec![
                 json!("seven"),
                 json!([]),
-                json!(1.5),
+                // Stars come in halves, everything else is counted in ones.
+                if valid.is_f64() { json!(1.25) } else { json!(1.5) },
                 json!(-9_000_000_000_000_000_000_i64),
                 json!(u64::MAX),
                 too_long,
@@ -389,6 +419,8 @@ async fn queries_and_paths_are_checked() {
         "admin/mail",
         "admin/dead-letters",
         "admin/payments",
+        "admin/reviews",
+        "reviews",
         "conversations",
     ];
     for list in lists {

@@ -29,7 +29,7 @@ async fn every_inbox_is_pruned() {
             }
             db.close().await;
         }
-        for role in ["catalog", "basket", "finance", "ordering", "notification"] {
+        for role in ["catalog", "basket", "finance", "ordering", "rating", "notification"] {
             assert!(with_inbox.contains(&role), "{role} has an inbox: {with_inbox:?}");
         }
         shop.restart().await;

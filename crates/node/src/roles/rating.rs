@@ -1,0 +1,22 @@
+use bookworm_rating::{Dependencies, RatingService};
+
+use crate::{
+    clients::Clients,
+    foundation::Foundation,
+    part::{Part, Store},
+};
+
+pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
+    let service = RatingService::open(Dependencies {
+        db: foundation.inventory.database(RatingService::NAME).await?,
+        clock: foundation.clock.clone(),
+        catalog: clients.catalog("rating.catalog")?,
+    })
+    .await?;
+    Ok(Part {
+        api: service.api(),
+        stores: vec![Store::with_inbox(service.db())],
+        consumers: service.consumers(),
+        ..Part::default()
+    })
+}
