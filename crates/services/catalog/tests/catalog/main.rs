@@ -22,7 +22,7 @@ use bookworm_contracts::{
     },
     grpc::catalog::{GetBooksRequest, catalog_client::CatalogClient},
 };
-use bookworm_db::{Databases, Db, DbError, Sql, values};
+use bookworm_db::{Backend, Databases, Db, DbError, Sql, values};
 use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{
     BookId, Cause, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
@@ -336,12 +336,21 @@ impl Shop {
         panic!("it never came: {import}");
     }
 
-    /// An import whose process is gone: what is told is what is written. A database may still be ending the unit of work
-    /// that it was handed last: SQLite's writer ends it before the next one, and PostgreSQL shows it soon.
+    /// An import whose process is gone: its report agrees with what is written. A database may still be ending the unit
+    /// of work that it was handed last: SQLite's writer ends it before the next one, PostgreSQL before it lends the
+    /// table to somebody who wants no writer beside.
     async fn settled(&self, path: &str) -> Value {
-        self.db().transact::<_, DbError, _>(|_| Box::pin(async { Ok(()) })).await.unwrap();
         let mut before = Value::Null;
         for _ in 0..300 {
+            let last = self.db().transact::<_, DbError, _>(|tx| {
+                Box::pin(async move {
+                    if tx.backend() == Backend::Postgres {
+                        tx.batch("LOCK TABLE books IN SHARE MODE").await?;
+                    }
+                    Ok(())
+                })
+            });
+            last.await.unwrap();
             let answer = self.staff_get(path).await.body;
             let written = self.count("books").await;
             if answer == before && answer["progress"]["added"].as_i64() == Some(written) {
@@ -350,7 +359,7 @@ impl Shop {
             before = answer;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("what is told never became what is written: {before}");
+        panic!("the report never agreed with what is written: {before}");
     }
 
     async fn checked(&self, uploaded: &Answer) -> Value {
