@@ -8,6 +8,7 @@ mod http;
 mod nats;
 mod poll;
 mod redis;
+mod server;
 mod tokens;
 
 use std::sync::Arc;

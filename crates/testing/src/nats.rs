@@ -1,14 +1,10 @@
-use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command};
 
 use uuid::Uuid;
 
-/// How long a server may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::server::{Server, named};
+
+const SCRIPT: &str = "scripts/with-nats";
 
 /// The NATS server that tests share. `None`, with a line that says so, when there is none.
 ///
@@ -16,16 +12,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// When there is none although `CI` is set.
 #[must_use]
 pub fn nats_url() -> Option<String> {
-    named("BOOKWORM_TEST_NATS_URL")
-}
-
-fn named(variable: &str) -> Option<String> {
-    let value = std::env::var(variable).ok();
-    if value.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "CI must test NATS: set {variable}");
-        eprintln!("SKIPPED on NATS: run scripts/with-nats, or set {variable}");
-    }
-    value
+    named("BOOKWORM_TEST_NATS_URL", "NATS", SCRIPT)
 }
 
 /// A stream's name that no other test has.
@@ -39,8 +26,7 @@ pub fn nats_stream() -> String {
 pub struct NatsServer {
     program: String,
     folder: tempfile::TempDir,
-    address: SocketAddr,
-    child: Option<Child>,
+    server: Server,
 }
 
 impl NatsServer {
@@ -59,22 +45,21 @@ impl NatsServer {
     /// As [`start`](Self::start).
     #[must_use]
     pub fn with(configuration: &str) -> Option<Self> {
-        let program = named("BOOKWORM_TEST_NATS_SERVER")?;
+        let program = named("BOOKWORM_TEST_NATS_SERVER", "NATS", SCRIPT)?;
         let folder = tempfile::tempdir().unwrap();
-        // Free at this moment; nobody else asks for this one by its number.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let server = Server::somewhere();
         let configuration = configuration.replace("DATA", folder.path().to_str().unwrap());
-        let all = format!("listen: \"{address}\"\n{configuration}\n");
+        let all = format!("listen: \"{}\"\n{configuration}\n", server.address);
         std::fs::write(folder.path().join("nats.conf"), all).unwrap();
-        let mut server = Self { program, folder, address, child: None };
-        server.start_again();
-        Some(server)
+        let mut nats = Self { program, folder, server };
+        nats.start_again();
+        Some(nats)
     }
 
     /// Where it listens.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://{}", self.address)
+        format!("nats://{}", self.server.address)
     }
 
     /// A folder for the test's other files, such as certificates: `DATA` of the configuration.
@@ -88,10 +73,7 @@ impl NatsServer {
     /// # Panics
     /// When the system does not end it.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        self.server.kill();
     }
 
     /// Starts it on the same data and the same port, and waits until it listens.
@@ -101,25 +83,6 @@ impl NatsServer {
     pub fn start_again(&mut self) {
         let configuration = self.folder.path().join("nats.conf");
         let log = self.folder.path().join("log");
-        let mut command = Command::new(&self.program);
-        command.arg("-c").arg(configuration).arg("-l").arg(&log).stdin(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let begun = Instant::now();
-        while TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_err() {
-            let ended = child.try_wait().unwrap().is_some();
-            if ended || begun.elapsed() > START_TIMEOUT {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                drop(child.kill());
-                panic!("the NATS server does not start:\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self.child = Some(child);
-    }
-}
-
-impl Drop for NatsServer {
-    fn drop(&mut self) {
-        self.kill();
+        self.server.start(Command::new(&self.program).arg("-c").arg(configuration).arg("-l").arg(&log), &log);
     }
 }
