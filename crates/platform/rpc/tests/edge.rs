@@ -139,7 +139,10 @@ async fn an_attempt_that_hangs_is_given_up_and_made_again() {
     let shelf = Shelf::doing([Next::Hang]);
     let began = Instant::now();
     assert_eq!(call(&shelf.edge(), READ).await.unwrap(), "read");
-    assert!((Duration::from_secs(1)..Duration::from_secs(2)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    // Half of the time is for the first attempt, less 5 ms that a callee leaves for the way back: it gives up itself. The
+    // pause before the next attempt is drawn, and may be nothing.
+    let took = began.elapsed();
+    assert!((Duration::from_millis(995)..Duration::from_secs(2)).contains(&took), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
