@@ -1,4 +1,5 @@
-//! Which bus the shop's messages travel through, and whose leases its processes share: embedded ones, or NATS's.
+//! Which bus the shop's messages travel through, and whose registry and leases its processes share: embedded ones, or
+//! NATS's.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -7,8 +8,8 @@ use bookworm_config::{Nats as NatsSettings, Secret, Settings};
 use bookworm_db::Db;
 use bookworm_kernel::Clock;
 use bookworm_messaging::{DbBus, DbDeadLetters, SharedBus, hand_over};
-use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus, NatsLeases};
-use bookworm_registry::{LIFETIME, Leases, MemoryLeases};
+use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus, NatsLeases, NatsRegistry};
+use bookworm_registry::{LIFETIME, Leases, MemoryLeases, MemoryRegistry, Registry};
 
 use crate::foundation::Owner;
 
@@ -19,6 +20,8 @@ pub struct Shared {
     pub nats: Option<NatsBus>,
     /// NATS's leases; in memory where this process is the whole shop.
     pub leases: Arc<dyn Leases>,
+    /// NATS's registry; in memory, for this process alone, without NATS.
+    pub registry: Arc<dyn Registry>,
 }
 
 /// Opens the bus that the settings name, and what comes with it.
@@ -26,20 +29,23 @@ pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: O
     let lease = Duration::from_secs(settings.messaging.lease_seconds);
     if settings.nats.url.is_none() {
         let bus = Arc::new(DbBus::open(db.clone(), clock.clone(), lease).await?);
-        return Ok(Shared { bus, nats: None, leases: Arc::new(MemoryLeases::new()) });
+        let (leases, registry) = (Arc::new(MemoryLeases::new()), Arc::new(MemoryRegistry::new()));
+        return Ok(Shared { bus, nats: None, leases, registry });
     }
     let nats = Nats::connect(connection(&settings.nats)?).await?;
     let dead_letters = DbDeadLetters::open(db.clone(), clock.clone()).await?;
     let bus = NatsBus::open(nats.clone(), stream(settings, lease), Arc::new(dead_letters)).await?;
     let replicas = settings.nats.replicas as usize;
-    let leases = NatsLeases::open(nats, &settings.nats.stream, LIFETIME, replicas).await?;
+    let leases = NatsLeases::open(nats.clone(), &settings.nats.stream, LIFETIME, replicas).await?;
+    let registry = NatsRegistry::open(nats, &settings.nats.stream, LIFETIME, replicas).await?;
     if owner == Owner::Exclusive {
         let handed = hand_over(db, &bus).await.context("cannot hand the embedded bus's messages to NATS")?;
         if handed > 0 {
             tracing::info!(handed, "messages of the embedded bus were handed to NATS");
         }
     }
-    Ok(Shared { bus: Arc::new(bus.clone()), nats: Some(bus), leases: Arc::new(leases) })
+    let (leases, registry) = (Arc::new(leases), Arc::new(registry));
+    Ok(Shared { bus: Arc::new(bus.clone()), nats: Some(bus), leases, registry })
 }
 
 fn stream(settings: &Settings, lease: Duration) -> bookworm_nats::Settings {

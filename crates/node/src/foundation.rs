@@ -8,7 +8,7 @@ use bookworm_identity::AUDIENCE;
 use bookworm_kernel::{Clock, SystemClock};
 use bookworm_messaging::{BusError, Envelope, SharedBus, undelivered};
 use bookworm_nats::NatsBus;
-use bookworm_registry::Leases;
+use bookworm_registry::{Directory, Follower, Leases, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -34,6 +34,12 @@ pub struct Foundation {
     pub nats: Option<NatsBus>,
     /// What only one of several processes need do.
     pub leases: Arc<dyn Leases>,
+    /// Where the instances of the shop's roles announce themselves: shared with other processes when the bus is NATS.
+    pub registry: Arc<dyn Registry>,
+    /// What is announced there, this process's own roles included, while `follower` runs.
+    pub directory: Directory,
+    /// Brings the directory what is new.
+    pub follower: Follower,
     /// Checks access tokens.
     pub verifier: Arc<TokenVerifier>,
     /// The shop's other processes.
@@ -82,7 +88,8 @@ impl Foundation {
             folder::prepare(&settings.data_dir)?;
         }
         let bus_db = inventory.database("bus").await?;
-        let bus::Shared { bus, nats, leases } = bus::open(&settings, &bus_db, &clock, owner).await?;
+        let bus::Shared { bus, nats, leases, registry } = bus::open(&settings, &bus_db, &clock, owner).await?;
+        let (directory, follower) = Directory::following(registry.clone());
         // A shop without an address of its own may listen elsewhere tomorrow; its tokens stay good.
         let issuer = settings
             .identity
@@ -100,6 +107,9 @@ impl Foundation {
             bus,
             nats,
             leases,
+            registry,
+            directory,
+            follower,
             stop_work: CancellationToken::new(),
             _lock: lock,
         })

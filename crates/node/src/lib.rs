@@ -5,6 +5,7 @@
 //! | which roles there are, and whom each asks | `role.rs` |
 //! | how one role is built and what it is handed | `roles/<role>.rs` |
 //! | where the shop's other processes are | `fleet.rs` |
+//! | what this process announces of itself in the registry | `membership.rs` |
 //! | whether a role is called here or in another process | `clients.rs` |
 //! | what each listener answers | `listeners.rs` |
 //! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
@@ -24,6 +25,7 @@ mod folder;
 mod foundation;
 mod inventory;
 mod listeners;
+mod membership;
 mod part;
 mod process;
 mod redis;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 use bookworm_cache::SharedCache;
 use bookworm_config::{Secret, Settings};
 use bookworm_gateway::{Check, Dependencies, GatewayService, Health, Metrics, Note};
@@ -20,6 +20,7 @@ use crate::{
     Role, Roles, descriptors,
     foundation::{Addresses, Foundation, Owner},
     listeners::{self, Brought},
+    membership::{self, Membership, Requests},
     part::{Part, Store},
     redis, roles,
 };
@@ -34,9 +35,11 @@ pub struct Shop {
     public: Option<Serving>,
     internal: Option<Serving>,
     operations: Option<Serving>,
+    membership: Membership,
     working: Supervisor,
     relays: Supervisor,
     draining: CancellationToken,
+    health: Health,
     /// How each store is closed.
     closing: Vec<BoxFuture<'static, ()>>,
     foundation: Foundation,
@@ -90,6 +93,8 @@ impl Shop {
         };
         let redis = if roles.has(Role::Gateway) { redis::open(&settings.redis).await? } else { None };
         let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
+        let (gone, requests) = (Gone::default(), Requests::default());
+        let membership = Membership::begin(&foundation, &roles, &requests, &gone)?;
         let part = roles::build(&foundation, &roles).await?;
         foundation.inventory.close().await;
         let Part {
@@ -107,11 +112,11 @@ impl Shop {
         } = part;
         notes.extend(redis.as_ref().map(|redis| ("redis", redis::note(redis))));
         loops.extend(redis.as_ref().map(redis::connecting));
+        notes.extend(foundation.nats.as_ref().map(|_| ("registry", membership::note(&foundation.directory))));
         stores.push(Store::database(&foundation.bus_db));
         let mut sorted = Sorted::default();
         stores.into_iter().for_each(|store| sorted.add(store));
         let Sorted { checks, inboxes, outboxes, closing } = sorted;
-        let gone = Gone::default();
 
         let draining = CancellationToken::new();
         let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation, redis.as_ref().map(redis::cache)));
@@ -153,7 +158,8 @@ impl Shop {
             relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), stop)));
         }
         let serving = |listener: Option<TcpListener>, router: Option<Router>, connections| {
-            listener.zip(router).map(|(listener, router)| Serving { listener, router, connections })
+            let counted = |router: Router| router.layer(from_fn_with_state(requests.clone(), Requests::count));
+            listener.zip(router.map(counted)).map(|(listener, router)| Serving { listener, router, connections })
         };
         // All requests of another process come from one address.
         let of_processes = Connections { all: connections.all, each: connections.all };
@@ -161,9 +167,11 @@ impl Shop {
             public: serving(public, routers.public, connections),
             internal: serving(internal, routers.internal, of_processes),
             operations: serving(operations, Some(routers.operations), of_processes),
+            membership,
             working,
             relays,
             draining,
+            health,
             closing,
             foundation,
             first_admin,
@@ -200,7 +208,7 @@ impl Shop {
     }
 
     /// Answers requests until `shutdown`. Then, all within `shutdown_grace_seconds`: says that it is not ready and goes on
-    /// for a moment, so that others notice; takes no new requests and finishes those in flight; ends reactions and loops;
+    /// for a moment, so that others notice; leaves the registry; takes no new requests and finishes those in flight; ends reactions and loops;
     /// carries the last messages to the bus; and closes the databases.
     pub async fn serve(self, shutdown: CancellationToken) {
         let settings = &self.foundation.settings;
@@ -211,13 +219,18 @@ impl Shop {
         let (draining, stop_serving, closed) =
             (self.draining.clone(), CancellationToken::new(), CancellationToken::new());
         let stop = stop_serving.clone();
+        let health = self.health.clone();
+        let announced = self.membership.report(move || health.is_ready(), draining.clone());
+        let membership = self.membership;
         let watcher = async move {
             shutdown.cancelled().await;
             let budget = Deadline::after(total);
             draining.cancel();
             tokio::time::sleep(drain.min(budget.left())).await;
+            // Before the listeners close, so that nobody meets a closed one.
+            let following = membership.withdraw().await;
             stop.cancel();
-            budget
+            (budget, following)
         };
         let peers = self.foundation.fleet.peers.clone();
         let stopping = stop_serving.clone();
@@ -232,8 +245,9 @@ impl Shop {
         };
         // Operators see it to the end.
         let operations = tokio::spawn(serve(self.operations, closed.clone(), Duration::ZERO));
-        let (budget, public, internal, ()) = tokio::join!(
+        let ((budget, following), (), public, internal, ()) = tokio::join!(
             watcher,
+            announced,
             serve(self.public, stop_serving.clone(), for_requests),
             serve(self.internal, stop_serving.clone(), for_requests),
             on_stop
@@ -241,6 +255,7 @@ impl Shop {
         tracing::info!(?public, ?internal, "no more requests");
         report("reactions and loops", self.working.finish(budget.left().mul_f64(0.75)).await);
         report("outbox relays", self.relays.finish(budget.left()).await);
+        report("the registry", following.finish(budget.left()).await);
         for close in self.closing {
             close.await;
         }

@@ -4,6 +4,7 @@
 
 mod apart;
 mod intruders;
+mod registry;
 
 /// Every role in a process of its own.
 const APART: [&str; 11] =

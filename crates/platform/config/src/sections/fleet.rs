@@ -30,8 +30,8 @@ pub struct Fleet {
     /// A file with that secret, instead of `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// This process's name among others of its roles: 1 to 60 letters, digits, dots and dashes. Left out: made at each
-    /// start.
+    /// This process's name, which no other process of the shop has: 1 to 60 letters, digits, dashes and underscores. Left
+    /// out: made at each start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// Where it runs, such as a data centre's name: 1 to 60 letters, digits, dots and dashes.
@@ -122,8 +122,9 @@ fn token_form() -> String {
     format!("{SHORTEST_TOKEN} to {LONGEST_TOKEN} visible ASCII characters")
 }
 
-fn is_name(text: &str) -> bool {
-    (1..=60).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+/// Letters, digits, and these bytes.
+fn is_name(text: &str, others: &[u8]) -> bool {
+    (1..=60).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
 /// `http://`, a host, and no more than a port.
@@ -138,14 +139,15 @@ fn is_address(url: &Url) -> bool {
 }
 
 const ADDRESS: &str = "must be http:// and a host and port, without a path: http://10.0.0.5:9000";
-const NAME: &str = "must be 1 to 60 letters, digits, dots and dashes";
+const ZONE: &str = "must be 1 to 60 letters, digits, dots and dashes";
+const INSTANCE: &str = "must be 1 to 60 letters, digits, dashes and underscores";
 
 impl Validate for Fleet {
     fn validate(&self, v: &mut Validation) {
         v.range("drain_seconds", self.drain_seconds, 0..=300);
         v.check("advertise", self.advertise.as_ref().is_none_or(is_address), ADDRESS);
-        v.check("instance", self.instance.as_deref().is_none_or(is_name), NAME);
-        v.check("zone", self.zone.as_deref().is_none_or(is_name), NAME);
+        v.check("instance", self.instance.as_deref().is_none_or(|name| is_name(name, b"-_")), INSTANCE);
+        v.check("zone", self.zone.as_deref().is_none_or(|name| is_name(name, b".-")), ZONE);
         if let Some(token) = &self.token {
             v.check("token", is_token(token.expose()), format!("must be {}", token_form()));
             v.check("token", self.token_file.is_none(), "set this or token_file, not both");
@@ -206,6 +208,7 @@ mod tests {
             (&[url, token, ("fleet.endpoints.catalog", "")], "fleet.endpoints.catalog: must be http://"),
             (&[url, token, ("fleet.endpoints.catalog", "a:1:2")], "fleet.endpoints.catalog"),
             (&[("fleet.instance", "a b")], "fleet.instance: must be 1 to 60"),
+            (&[("fleet.instance", "a.b")], "fleet.instance: must be 1 to 60 letters, digits, dashes and underscores"),
             (&[("fleet.zone", "")], "fleet.zone: must be 1 to 60"),
             (&[("fleet.drain_seconds", "301")], "fleet.drain_seconds: must be 0 to 300"),
         ] {

@@ -111,6 +111,12 @@ impl Health {
         Self { notes: Arc::new(notes), ..self }
     }
 
+    /// Whether requests may come to this process.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready().status == "ok"
+    }
+
     /// `/health/live` and `/health/ready`.
     pub(crate) fn routes(self) -> Router {
         Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(self)

@@ -1,0 +1,153 @@
+//! This process in the registry: it announces each of its roles there, and follows who else is there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use axum::{
+    extract::{Request, State as Extracted},
+    middleware::Next,
+    response::Response,
+};
+use bookworm_gateway::Note;
+use bookworm_loops::{Gone, Loop, Supervisor};
+use bookworm_registry::{Announcer, Directory, Instance, Key, Load, State};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Roles, foundation::Foundation};
+
+/// How often a process looks whether it can take requests: while it cannot, and once it can.
+const LOOKS_EACH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// How long the registry is waited for when this process leaves it; without an answer its entries expire.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// Requests that this process is answering. Cheap to clone; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Requests(Arc<AtomicU64>);
+
+/// One of them.
+struct Answering(Requests);
+
+impl Requests {
+    fn begin(&self) -> Answering {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Answering(self.clone())
+    }
+
+    /// The layer that counts.
+    pub async fn count(Extracted(requests): Extracted<Self>, request: Request, next: Next) -> Response {
+        let _answering = requests.begin();
+        next.run(request).await
+    }
+
+    fn load(&self) -> Load {
+        let open = bookworm_resilience::not_closed().into_iter().map(|(name, _)| name.to_owned());
+        Load { requests: self.0.load(Ordering::Relaxed), open_breakers: open.collect() }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What this process does in the registry.
+pub struct Membership {
+    announcers: Vec<Announcer>,
+    announcing: Supervisor,
+    following: Supervisor,
+}
+
+impl Membership {
+    /// Announces these roles, and keeps the directory up to date.
+    ///
+    /// # Errors
+    /// When the process's name cannot be part of a key.
+    pub fn begin(foundation: &Foundation, roles: &Roles, requests: &Requests, gone: &Gone) -> anyhow::Result<Self> {
+        let mut announcing = Supervisor::new(CancellationToken::new(), gone.clone());
+        let mut announcers = Vec::new();
+        for instance in instances(foundation, roles)? {
+            let (name, requests) = (format!("announce {}", instance.role()), requests.clone());
+            let announcer = Announcer::new(foundation.registry.clone(), instance, move || requests.load());
+            announcers.push(announcer.clone());
+            announcing.start(Loop::new(name, move |stop| {
+                let announcer = announcer.clone();
+                async move { announcer.run(stop).await }
+            }));
+        }
+        let mut following = Supervisor::new(CancellationToken::new(), gone.clone());
+        let follower = foundation.follower.clone();
+        following.start(Loop::new("registry", move |stop| {
+            let follower = follower.clone();
+            async move { follower.run(stop).await }
+        }));
+        Ok(Self { announcers, announcing, following })
+    }
+
+    /// Announces whether this process can be asked, until `draining`.
+    pub fn report(
+        &self,
+        is_ready: impl Fn() -> bool + Send + 'static,
+        draining: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let announcers = self.announcers.clone();
+        async move {
+            let mut announced = State::Starting;
+            loop {
+                let (state, look_again) = match (draining.is_cancelled(), is_ready()) {
+                    (true, _) => (State::Draining, None),
+                    (false, true) => (State::Ready, Some(LOOKS_EACH.1)),
+                    (false, false) => (State::Starting, Some(LOOKS_EACH.0)),
+                };
+                if state != announced {
+                    announcers.iter().for_each(|announcer| announcer.change(|instance| instance.state = state));
+                    announced = state;
+                }
+                let Some(look_again) = look_again else { return };
+                tokio::select! { () = tokio::time::sleep(look_again) => {}, () = draining.cancelled() => {} }
+            }
+        }
+    }
+
+    /// Takes this process out of the registry, so that nobody asks it any more. What is returned still follows the others.
+    pub async fn withdraw(self) -> Supervisor {
+        self.announcing.finish(LEAVES_WITHIN).await;
+        self.following
+    }
+}
+
+/// The roles of this process as the registry's instances.
+fn instances(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Vec<Instance>> {
+    let Foundation { fleet, settings, clock, .. } = foundation;
+    let address = fleet.address.as_ref().map(|address| address.to_string().trim_end_matches('/').to_owned());
+    let generation = clock.now().micros();
+    let instance = |name: &str| {
+        Ok(Instance {
+            key: Key::new(name, &fleet.instance).context("fleet.instance")?,
+            generation,
+            grpc: address.clone(),
+            http: address.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            zone: settings.fleet.zone.clone().unwrap_or_default(),
+            state: State::Starting,
+            capabilities: Vec::new(),
+            load: Load::default(),
+        })
+    };
+    roles.iter().map(|role| instance(role.name())).collect()
+}
+
+/// What `/health/ready` says about the registry.
+pub fn note(directory: &Directory) -> Note {
+    let directory = directory.clone();
+    Arc::new(move || match directory.view().current {
+        true => "ok".to_owned(),
+        false => "away: its last list stays in use".to_owned(),
+    })
+}
