@@ -14,6 +14,7 @@ mod error;
 mod id;
 mod isbn;
 mod language;
+mod mean;
 mod money;
 mod name;
 mod quantity;
@@ -30,6 +31,7 @@ pub use id::{
 };
 pub use isbn::{InvalidIsbn, Isbn13, IsbnMention, Misprint};
 pub use language::{Language, UnknownLanguage};
+pub use mean::{PRIOR_STARS, PRIOR_WEIGHT, bayesian_mean};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
 pub use name::{InvalidName, PersonName, has_link, has_visible};
 pub use quantity::{InvalidQuantity, Quantity};

@@ -56,11 +56,11 @@ message! {
 }
 
 message! {
-    /// A book was added, edited or taken from sale.
+    /// A book was added, edited, rated or taken from sale.
     "events.catalog.BookChanged.v1" BookChanged {
         /// The book.
         pub book_id: BookId,
-        /// Its version, counting up.
+        /// Its version, counting edits: a rating leaves it as it is.
         pub version: i64,
         /// Whether it is no longer sold.
         pub deleted: bool,

@@ -6,3 +6,4 @@ pub mod chat;
 pub mod finance;
 pub mod identity;
 pub mod ordering;
+pub mod rating;

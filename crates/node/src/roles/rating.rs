@@ -15,7 +15,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     .await?;
     Ok(Part {
         api: service.api(),
-        stores: vec![Store::with_inbox(service.db())],
+        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
         ..Part::default()
     })

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use bookworm_contracts::grpc::{Edge, catalog::catalog_client::CatalogClient};
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
-use bookworm_messaging::Consumer;
+use bookworm_messaging::{Consumer, Outbox};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -57,7 +57,8 @@ impl RatingService {
         let migrations: Vec<Migration> =
             [bookworm_messaging::MIGRATIONS, bookworm_eventstore::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
-        Ok(Self(Arc::new(Ratings { db, clock, catalog })))
+        let outbox = Outbox::new(clock.clone());
+        Ok(Self(Arc::new(Ratings { db, outbox, clock, catalog })))
     }
 
     /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
@@ -75,6 +76,12 @@ impl RatingService {
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         vec![reactions::consumer(&self.0)]
+    }
+
+    /// Where its messages wait for the relay.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     /// The role's database.

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bookworm_contracts::grpc::{Edge, catalog::catalog_client::CatalogClient};
+use bookworm_contracts::{
+    events::rating::BookRated,
+    grpc::{Edge, catalog::catalog_client::CatalogClient},
+};
 use bookworm_db::{Db, DbError, Tx};
 use bookworm_eventstore::{Aggregate, AppendError, Loaded};
 use bookworm_http::{IfMatch, Problem, Result};
-use bookworm_kernel::{Cause, Clock, CustomerId, ErrorCode, Timestamp};
-use bookworm_messaging::ReactionError;
+use bookworm_kernel::{BookId, Cause, Clock, CustomerId, ErrorCode, Timestamp};
+use bookworm_messaging::{Outbox, ReactionError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,6 +19,7 @@ use crate::{
     store::{
         readers,
         reviews::{self, Row},
+        tallies,
     },
 };
 
@@ -25,6 +29,7 @@ pub(crate) const MOST_CHANGES: (i64, Duration) = (100, Duration::from_secs(24 * 
 /// Everything that requests and reactions share.
 pub(crate) struct Ratings {
     pub db: Db,
+    pub outbox: Outbox,
     pub clock: Arc<dyn Clock>,
     pub catalog: CatalogClient<Edge>,
 }
@@ -104,12 +109,12 @@ impl Ratings {
     where
         F: FnOnce(&mut Row, &Review) -> Result<Vec<ReviewEvent>, WorkError> + Send + 'static,
     {
-        let now = self.now();
+        let (now, outbox) = (self.now(), self.outbox.clone());
         let changed = self.db.transact::<_, WorkError, _>(move |tx| {
             Box::pin(async move {
                 let mut work = Work::begin(tx, change, now).await?;
                 let events = rule(&mut work.row, &work.review.state)?;
-                work.record(tx, &events).await?;
+                work.record(tx, &outbox, &events).await?;
                 Ok(work.row)
             })
         });
@@ -168,8 +173,10 @@ impl Work {
         Ok(Self { row, review, by, cause, now })
     }
 
-    /// Stores what happened, and the row as it is now.
-    pub async fn record(&mut self, tx: &Tx, events: &[ReviewEvent]) -> Result<(), WorkError> {
+    /// Stores what happened, and the row as it is now. When it counts otherwise than before, the book's rating is
+    /// published.
+    pub async fn record(&mut self, tx: &Tx, outbox: &Outbox, events: &[ReviewEvent]) -> Result<(), WorkError> {
+        let counted = self.review.state.counted();
         let (id, noted) = (self.row.id, self.by.noted());
         let appended = bookworm_eventstore::append::<Review>(
             tx,
@@ -199,6 +206,25 @@ impl Work {
         }
         self.row.follow(&self.review, self.now);
         reviews::put(tx, &self.row).await?;
+        if self.review.state.counted() != counted {
+            publish_rating(tx, outbox, &self.cause, self.row.book_id()).await?;
+        }
         Ok(())
     }
+}
+
+/// Counts a book's published reviews anew and publishes what they give.
+async fn publish_rating(tx: &Tx, outbox: &Outbox, cause: &Cause, book_id: BookId) -> Result<(), DbError> {
+    let version = tallies::next_version(tx, book_id).await?;
+    let tally = tallies::of(tx, book_id).await?;
+    let rated = BookRated {
+        book_id,
+        version,
+        count: tally.count(),
+        half_stars: tally.half_stars(),
+        average_hundredths: tally.average_hundredths(),
+        bayesian_ten_thousandths: tally.bayesian_ten_thousandths(),
+        distribution: tally.distribution(),
+    };
+    outbox.put(tx, cause, &rated).await.map(drop)
 }

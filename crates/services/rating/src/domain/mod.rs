@@ -4,8 +4,10 @@ mod name;
 mod review;
 mod screening;
 mod stars;
+mod tally;
 
 pub(crate) use name::public_name;
 pub(crate) use review::{Reason, Refused, Review, ReviewEvent, Status};
 pub(crate) use screening::{fingerprint, screen};
 pub(crate) use stars::Stars;
+pub(crate) use tally::Tally;

@@ -203,6 +203,11 @@ impl Review {
         self.stars
     }
 
+    /// What it adds to its book's rating: nothing while it is not published.
+    pub fn counted(&self) -> Option<Stars> {
+        (self.status == Status::Published).then_some(self.stars)
+    }
+
     pub fn is_verified(&self) -> bool {
         self.verified
     }

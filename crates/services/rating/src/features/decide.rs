@@ -35,7 +35,7 @@ pub(crate) async fn decide_review(
     let reason = valid.optional_multiline("/reason", decision.reason.as_deref(), 1..=500);
     valid.check("/reason", reason.is_some() || decision.verdict != Verdict::Hide, "must say why it is hidden");
     valid.finish()?;
-    let (reason, now) = (reason.unwrap_or_default(), service.now());
+    let (reason, now, outbox) = (reason.unwrap_or_default(), service.now(), service.outbox.clone());
     let change = Change { id, by: Actor::Staff(account.id), cause, if_match: Some(if_match) };
     let decided = service.db.transact::<_, WorkError, _>(move |tx| {
         Box::pin(async move {
@@ -46,7 +46,7 @@ pub(crate) async fn decide_review(
                 Verdict::Publish => work.review.state.publish(reason),
                 Verdict::Hide => work.review.state.hide(reason),
             };
-            work.record(tx, &events).await?;
+            work.record(tx, &outbox, &events).await?;
             Ok(work.row)
         })
     });

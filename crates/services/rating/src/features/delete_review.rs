@@ -26,7 +26,7 @@ pub(crate) async fn delete_review(
     Origin(cause): Origin,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<StatusCode> {
-    let now = service.now();
+    let (now, outbox) = (service.now(), service.outbox.clone());
     let change = Change { id, by: Actor::Author(account.id), cause, if_match: None };
     let deleted = service.db.transact::<_, WorkError, _>(move |tx| {
         Box::pin(async move {
@@ -36,7 +36,7 @@ pub(crate) async fn delete_review(
             work.row.settle_reports();
             work.row.clear_words();
             let events = work.review.state.delete();
-            work.record(tx, &events).await
+            work.record(tx, &outbox, &events).await
         })
     });
     deleted.await?;

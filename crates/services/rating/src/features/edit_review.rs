@@ -32,7 +32,7 @@ pub(crate) async fn edit_review(
     ApiJson(input): ApiJson<ReviewInput>,
 ) -> Result<Response> {
     let (stars, words) = input::check(&input)?;
-    let (author, now) = (account.id, service.now());
+    let (author, now, outbox) = (account.id, service.now(), service.outbox.clone());
     let change = Change { id, by: Actor::Author(author), cause, if_match: Some(if_match) };
     let edited = service.db.transact::<_, WorkError, _>(move |tx| {
         Box::pin(async move {
@@ -41,7 +41,7 @@ pub(crate) async fn edit_review(
             work.row.author_name = domain::public_name(&account.name);
             work.row.set_words(words);
             let events = work.review.state.edit(stars, found);
-            work.record(tx, &events).await?;
+            work.record(tx, &outbox, &events).await?;
             Ok(work.row)
         })
     });

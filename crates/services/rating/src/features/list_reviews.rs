@@ -15,7 +15,10 @@ use crate::{
     clients,
     domain::Stars,
     service::Ratings,
-    store::list::{self, Order, Place},
+    store::{
+        list::{self, Order, Place},
+        tallies,
+    },
 };
 
 /// Said beside the reviews: the law of the EU asks how a shop makes sure that they come from buyers (directive
@@ -80,8 +83,8 @@ pub(crate) async fn list_reviews(
         }
         None => None,
     };
-    let counts = list::counts(service.db.read(), book).await?;
-    if counts.is_empty() && !clients::sells(&service.catalog, &cause, book).await? {
+    let tally = tallies::of(service.db.read(), book).await?;
+    if tally.count() == 0 && !clients::sells(&service.catalog, &cause, book).await? {
         return Err(Problem::not_found("book"));
     }
     let order = match sort {
@@ -98,40 +101,13 @@ pub(crate) async fn list_reviews(
     let rows = list::of_book(service.db.read(), book, filter, order, after, limit + 1).await?;
     let (rows, next) = cursor::page(rows, limit, |row| Key(sort, order.place(row)));
     let shown = rows.into_iter().map(|row| shown::review(row, Viewer::Stranger));
-    let (count, average, distribution) = summary(&counts);
+    let distribution = (1..=5).zip(tally.distribution()).rev().map(|(stars, count)| StarCount { stars, count });
     Ok(ApiJson(ReviewPage {
         items: shown.collect::<Result<_, DbError>>()?,
         next,
-        count,
-        average,
-        distribution,
+        count: tally.count(),
+        average: tally.average_hundredths() as f64 / 100.0,
+        distribution: distribution.collect(),
         checked: CHECKED.to_owned(),
     }))
-}
-
-/// How many there are, their plain mean to two digits, and how many give 5 to 1 stars.
-fn summary(counts: &[list::Count]) -> (i64, f64, Vec<StarCount>) {
-    let count: i64 = counts.iter().map(|one| one.count).sum();
-    let halves: i64 = counts.iter().map(|one| one.stars * one.count).sum();
-    let average = if count == 0 { 0.0 } else { (halves as f64 * 50.0 / count as f64).round() / 100.0 };
-    let of = |stars| {
-        let steps = Stars::halves_of(stars);
-        counts.iter().filter(|one| steps.contains(&one.stars)).map(|one| one.count).sum()
-    };
-    (count, average, (1..=5).rev().map(|stars| StarCount { stars, count: of(stars) }).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_adds_up() {
-        let count = |stars, count| list::Count { stars, count };
-        let (all, average, distribution) = summary(&[count(10, 2), count(9, 1), count(1, 1)]);
-        let distribution: Vec<_> = distribution.iter().map(|one| (one.stars, one.count)).collect();
-        assert_eq!((all, average), (4, 3.75));
-        assert_eq!(distribution, [(5, 3), (4, 0), (3, 0), (2, 0), (1, 1)]);
-        assert_eq!(summary(&[]).1, 0.0);
-    }
 }

@@ -55,9 +55,9 @@ pub(crate) async fn write_review(
     if !bought && !clients::sells(&service.catalog, &cause, book).await? {
         return Err(Problem::not_found("book"));
     }
-    let (now, author) = (service.now(), account.id);
+    let (author, ratings) = (account.id, service.clone());
     let written = service.db.transact::<_, WorkError, _>(move |tx| {
-        Box::pin(async move { write(tx, &cause, book, &account, stars, words, now).await })
+        Box::pin(async move { write(tx, &ratings, &cause, book, &account, stars, words).await })
     });
     let row = written.await?;
     let location = format!("/api/v1/reviews/{}", row.id);
@@ -67,14 +67,14 @@ pub(crate) async fn write_review(
 
 async fn write(
     tx: &Tx,
+    service: &Ratings,
     cause: &Cause,
     book: BookId,
     account: &AccountClaims,
     stars: Stars,
     words: Words,
-    now: Timestamp,
 ) -> Result<Row, WorkError> {
-    let author = account.id;
+    let (author, now) = (account.id, service.now());
     count_change(tx, author, now).await?;
     let mut row = match reviews::lock_of(tx, book, author).await? {
         Some(row) if row.status()? != Status::Deleted => {
@@ -99,7 +99,7 @@ async fn write(
     row.set_words(words);
     let mut work = Work::on(tx, row, Actor::Author(author), *cause, now).await?;
     let events = work.review.state.write(book, author, stars, order, found);
-    work.record(tx, &events).await?;
+    work.record(tx, &service.outbox, &events).await?;
     Ok(work.row)
 }
 

@@ -11,6 +11,7 @@ use crate::{
 /// The customer has the books: what they write about them is verified, also what they wrote before.
 pub(crate) async fn react(service: Arc<Ratings>, message: Received<OrderCompleted>) -> Reaction {
     let (now, cause, order) = (service.now(), message.cause, message.body.order.clone());
+    let outbox = service.outbox.clone();
     let done = message.once::<_, WorkError, _>(&service.db, move |tx| {
         Box::pin(async move {
             let Some(customer) = order.customer_id else { return Ok(()) };
@@ -22,7 +23,7 @@ pub(crate) async fn react(service: Arc<Ratings>, message: Received<OrderComplete
                 let mut work = Work::on(tx, row, Actor::Shop, cause, now).await?;
                 let events = work.review.state.verify(order.order_id);
                 if !events.is_empty() {
-                    work.record(tx, &events).await?;
+                    work.record(tx, &outbox, &events).await?;
                 }
             }
             Ok(())

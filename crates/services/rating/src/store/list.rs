@@ -1,6 +1,6 @@
 //! Lists of reviews.
 
-use bookworm_db::{DbError, FromRow, Sql, Value, values};
+use bookworm_db::{DbError, Sql, Value, values};
 use bookworm_kernel::{BookId, CustomerId};
 use uuid::Uuid;
 
@@ -85,19 +85,6 @@ pub(crate) async fn of_book(
         None => query += &format!(" ORDER BY id DESC LIMIT ${limit}"),
     }
     sql.all(&query, values).await
-}
-
-/// How many published reviews of a book give so many halves of stars.
-#[derive(Debug, FromRow)]
-pub(crate) struct Count {
-    pub stars: i64,
-    pub count: i64,
-}
-
-/// What a book's published reviews give.
-pub(crate) async fn counts(sql: &impl Sql, book: BookId) -> Result<Vec<Count>, DbError> {
-    let query = "SELECT stars, COUNT(*) AS count FROM reviews WHERE book_id = $1 AND status = $2 GROUP BY stars";
-    sql.all(query, values![book.uuid(), Status::Published.name()]).await
 }
 
 /// At most `limit` of an account's own reviews, latest first, before a review.

@@ -5,12 +5,23 @@ pub(crate) mod list;
 pub(crate) mod readers;
 pub(crate) mod reports;
 pub(crate) mod reviews;
+pub(crate) mod tallies;
 pub(crate) mod votes;
 
 use bookworm_db::{Migration, Readers};
 
 /// This role's own tables.
-pub(crate) const MIGRATIONS: &[Migration] = &[REVIEWS];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    REVIEWS,
+    Migration {
+        name: "rating/0002_tallies",
+        readers: Readers::All,
+        sql: "CREATE TABLE book_tallies (
+                book_id UUID NOT NULL PRIMARY KEY,
+                version BIGINT NOT NULL
+              );",
+    },
+];
 
 const REVIEWS: Migration = Migration {
     name: "rating/0001_reviews",

@@ -3,6 +3,7 @@
 
 mod lists;
 mod moderation;
+mod rated;
 mod writing;
 
 use std::sync::Arc;
