@@ -16,10 +16,35 @@ pub struct AuthorRef {
 /// What readers think of a book.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct RatingSummary {
-    /// 1 to 5; 0 when nobody rated.
+    /// The plain mean, 0.5 to 5; 0 when nobody rated.
     pub average: f64,
     /// How many rated.
     pub count: i64,
+    /// Where the numbers are from. They are never mixed.
+    #[serde(default)]
+    pub source: RatingSource,
+}
+
+/// Where a rating is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RatingSource {
+    /// The published reviews of this shop.
+    #[default]
+    Reviews,
+    /// An import, as nobody has reviewed the book here: see `imported_rating`.
+    Imported,
+}
+
+/// A rating that came with an import: given elsewhere, by people whom the shop does not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImportedRating {
+    /// The mean, 0 to 5.
+    pub average: f64,
+    /// How many rated.
+    pub count: i64,
+    /// Where they rated, as the import names it; null when it does not.
+    pub source: Option<String>,
 }
 
 /// A book as the shop shows it.
@@ -65,8 +90,11 @@ pub struct Book {
     /// What it cost before, when it is reduced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub list_price: Option<Money>,
-    /// What readers think.
+    /// What readers think: the reviews of this shop, or the imported rating while there are none.
     pub rating: RatingSummary,
+    /// The rating that came with an import.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub imported_rating: Option<ImportedRating>,
     /// Copies that can be bought now.
     pub available: i64,
     /// Path of the cover.

@@ -12,3 +12,4 @@ mod nats;
 mod oversell;
 mod purchase;
 mod redis;
+mod reviews;

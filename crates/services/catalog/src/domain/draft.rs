@@ -15,6 +15,8 @@ pub(crate) const NAME: usize = 200;
 pub(crate) const SUBJECT: usize = 100;
 /// The most characters of a series.
 pub(crate) const SERIES: usize = 300;
+/// Characters of the name of a place where readers rate books.
+pub(crate) const RATING_SOURCE: usize = 60;
 /// The most characters of a description.
 pub(crate) const DESCRIPTION: usize = 20_000;
 /// The most characters of the key in an import file.

@@ -8,4 +8,7 @@ pub(crate) mod rating;
 pub(crate) mod text;
 pub(crate) mod understand;
 
-pub(crate) use self::{draft::Draft, rating::Rating};
+pub(crate) use self::{
+    draft::Draft,
+    rating::{Rating, Reviews},
+};

@@ -183,7 +183,7 @@ pub(crate) async fn update_book(
             if_match.check(old.version)?;
             draft.source_id = draft.source_id.or_else(|| old.source_id.clone());
             check_unique(tx, &draft, Some(id)).await?;
-            let placed = place(tx, id, old.version + 1, draft, old.rating()).await?;
+            let placed = place(tx, id, old.version + 1, draft, old.imported_rating()).await?;
             if !books::update(tx, &[&placed], service.clock.now()).await.map_err(or_taken)? {
                 return Err(Problem::new(ErrorCode::EditConflict));
             }

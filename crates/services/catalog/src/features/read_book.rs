@@ -11,7 +11,7 @@ use crate::{service::Catalog, store::books};
 
 /// One book.
 ///
-/// The `ETag` counts edits: send it as `If-None-Match` to get 304, and as `If-Match` to edit. Sales do not change it;
+/// The `ETag` counts edits: send it as `If-None-Match` to get 304, and as `If-Match` to edit. Sales and reviews do not change it;
 /// for the stock of this moment read `/books/{id}/stock`.
 #[utoipa::path(get, path = "/books/{id}", tag = "catalog",
     params(("id" = BookId, Path, description = "The book")),

@@ -176,7 +176,7 @@ async fn write_in(catalog: &Arc<Catalog>, tx: &Tx, entries: &[Entry], names: &mu
         if let (Some(known), false) = (known, entry.priced) {
             (draft.price, draft.list_price, draft.for_sale) = (known.price, known.list_price, known.for_sale);
         }
-        let mut placed = Placed::new(id, version, draft, entry.rating, &[names, &resolved])?;
+        let mut placed = Placed::new(id, version, draft, entry.rating.clone(), &[names, &resolved])?;
         placed.import_hash = Some(entry.hash.clone());
         if known.is_some() {
             changed.push(placed);

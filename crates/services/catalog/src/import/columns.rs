@@ -45,6 +45,8 @@ pub enum Field {
     RatingAvg,
     /// How many rated it.
     RatingCount,
+    /// Where they rated it.
+    RatingSource,
     /// Copies in the house.
     Stock,
     /// Whether it is sold: `draft`, `0`.
@@ -53,7 +55,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SourceId,
         Self::Isbn13,
         Self::Title,
@@ -72,6 +74,7 @@ impl Field {
         Self::Currency,
         Self::RatingAvg,
         Self::RatingCount,
+        Self::RatingSource,
         Self::Stock,
         Self::ForSale,
     ];
@@ -98,6 +101,7 @@ impl Field {
             Self::Currency => "currency",
             Self::RatingAvg => "rating_avg",
             Self::RatingCount => "rating_count",
+            Self::RatingSource => "rating_source",
             Self::Stock => "stock",
             Self::ForSale => "for_sale",
         }
@@ -320,6 +324,7 @@ impl Field {
             }
             Self::RatingAvg => &["ratingavg", "averagerating", "avgrating", "ratingaverage"],
             Self::RatingCount => &["ratingcount", "ratingscount", "numberofratings", "numratings"],
+            Self::RatingSource => &["ratingsource"],
             Self::Stock => &[
                 "stock",
                 "stockquantity",

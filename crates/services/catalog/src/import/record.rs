@@ -282,7 +282,7 @@ pub(super) fn check(record: &Record, columns: &Columns, reading: Reading) -> Res
         list_price,
         for_sale: price.is_some() && hidden.is_none(),
     };
-    let content = serde_json::to_vec(&(&draft, rating));
+    let content = serde_json::to_vec(&(&draft, &rating));
     let content = content.map_err(|error| Box::new(make.reject(None, Field::Title, error.to_string())))?;
     Ok(Entry {
         line: record.line,
@@ -621,5 +621,6 @@ fn rating(make: &mut Maker<'_>) -> Rating {
         }
         count
     });
-    Rating::new(average.unwrap_or_default(), count.unwrap_or_default())
+    let source = make.short(Field::RatingSource, draft::RATING_SOURCE);
+    Rating::new(average.unwrap_or_default(), count.unwrap_or_default(), source)
 }

@@ -386,7 +386,6 @@ pub(super) async fn facts(
         let authors = stored::authors(&row.authors).map_err(|_| corrupt("authors"))?;
         let named: Vec<String> = serde_json::from_str(&row.subjects).map_err(|_| corrupt("subjects"))?;
         unknown.extend(named.iter().map(|name| fold(name)).filter(|key| !subjects.contains_key(key)));
-        let rating_key = row.rating().key();
         let book = Facts {
             id: row.id,
             isbn13: row.isbn13,
@@ -400,7 +399,7 @@ pub(super) async fn facts(
             description: row.description,
             price: row.for_sale.then_some(row.price),
             readers: row.rating_count,
-            rating_key,
+            rating_key: row.rating_key,
             in_stock: row.available > 0,
         };
         all.push((book, named));

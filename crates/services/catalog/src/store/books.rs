@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bookworm_contracts::rest::catalog::{AuthorRef, Book, RatingSummary};
+use bookworm_contracts::rest::catalog::{AuthorRef, Book, ImportedRating, RatingSource, RatingSummary};
 use bookworm_db::{DbError, FromRow, Result, Sql, Tx, Value, values};
-use bookworm_kernel::{AuthorId, BookId, Currency, Isbn13, Money, Timestamp};
+use bookworm_kernel::{AuthorId, BookId, Currency, Isbn13, Money, PRIOR_WEIGHT, Timestamp};
 use uuid::Uuid;
 
 use super::{
@@ -14,14 +14,14 @@ use super::{
     stored::{self, Author},
 };
 use crate::domain::{
-    Draft, Rating, draft,
+    Draft, Rating, Reviews, draft,
     text::{indexed_words, title_key},
 };
 
 /// What [`BookRow`] needs of `books b`, `stock s` and `book_descriptions d`.
 pub(crate) const COLUMNS: &str = "b.id, b.source_id, b.isbn13, b.title, b.authors, b.subjects, b.publisher, b.year, \
      b.language, b.pages, b.series, d.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
-     b.rating_count, CASE WHEN b.for_sale THEN s.on_hand - s.reserved ELSE 0 END AS available, b.for_sale, b.version, \
+     b.rating_count, b.rating_source, b.review_half_stars, b.review_count, b.rating_key, CASE WHEN b.for_sale THEN s.on_hand - s.reserved ELSE 0 END AS available, b.for_sale, b.version, \
      b.updated_at";
 
 #[derive(Debug, Clone, FromRow)]
@@ -43,6 +43,10 @@ pub(crate) struct BookRow {
     pub(crate) currency: String,
     pub(crate) rating_hundredths: i64,
     pub(crate) rating_count: i64,
+    pub(crate) rating_source: Option<String>,
+    pub(crate) review_half_stars: i64,
+    pub(crate) review_count: i64,
+    pub(crate) rating_key: i64,
     pub(crate) available: i64,
     pub(crate) for_sale: bool,
     pub(crate) version: i64,
@@ -55,14 +59,23 @@ pub(crate) fn cover_url(id: Uuid, version: i64) -> String {
 }
 
 impl BookRow {
-    pub(crate) fn rating(&self) -> Rating {
-        Rating { hundredths: self.rating_hundredths, count: self.rating_count }
+    /// What an import said.
+    pub(crate) fn imported_rating(&self) -> Rating {
+        Rating { hundredths: self.rating_hundredths, count: self.rating_count, source: self.rating_source.clone() }
     }
 
     /// As the shop shows it.
     pub(crate) fn into_book(self) -> Result<Book> {
         let corrupt = |what: &str| DbError::Corrupt(format!("{what} of book {}", self.id));
         let currency = Currency::parse(&self.currency).map_err(|_| corrupt("currency"))?;
+        let imported = self.imported_rating();
+        let reviews = Reviews { half_stars: self.review_half_stars, count: self.review_count };
+        let rating = match (reviews.count, imported.count) {
+            (0, 1..) => {
+                RatingSummary { average: imported.average(), count: imported.count, source: RatingSource::Imported }
+            }
+            _ => RatingSummary { average: reviews.average(), count: reviews.count, source: RatingSource::Reviews },
+        };
         Ok(Book {
             id: BookId::from_uuid(self.id),
             isbn13: self.isbn13.as_deref().map(Isbn13::parse).transpose().map_err(|_| corrupt("isbn13"))?,
@@ -76,7 +89,12 @@ impl BookRow {
             pages: self.pages.map(i32::try_from).transpose().map_err(|_| corrupt("pages"))?,
             price: Money::new(self.price, currency),
             list_price: self.list_price.map(|amount| Money::new(amount, currency)),
-            rating: RatingSummary { average: self.rating().average(), count: self.rating_count },
+            rating,
+            imported_rating: (imported.count > 0).then(|| ImportedRating {
+                average: imported.average(),
+                count: imported.count,
+                source: imported.source,
+            }),
             available: self.available,
             for_sale: self.for_sale,
             cover_url: cover_url(self.id, self.version),
@@ -316,7 +334,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
         tx,
         "books (id, source_id, import_hash, isbn13, title, title_key, authors, subjects, publisher_id, publisher, year, \
          year_key, language, pages, series, price, list_price, currency, rating_hundredths, rating_count, rating_key, \
-         for_sale, deleted, version, created_at, updated_at)",
+         rating_source, for_sale, deleted, version, created_at, updated_at)",
         "",
         books,
         |(book, _)| {
@@ -343,6 +361,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
                 book.rating.hundredths,
                 book.rating.count,
                 book.rating.key(),
+                book.rating.source.clone(),
                 d.for_sale,
                 false,
                 book.version,
@@ -363,6 +382,37 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
     link(tx, &books, Links::default()).await
 }
 
+/// The place of a book among the best rated: [`bookworm_kernel::bayesian_mean`] of its reviews, where `imported`, what
+/// [`Rating::key`] says, is what is expected of it. A half star is 5,000 ten-thousandths.
+fn rating_key(imported: &str, half_stars: &str, count: &str) -> String {
+    format!("({imported} * {PRIOR_WEIGHT} + {half_stars} * 5000) / ({count} + {PRIOR_WEIGHT})")
+}
+
+#[derive(FromRow)]
+struct Rated {
+    rating_hundredths: i64,
+    rating_count: i64,
+    review_version: i64,
+    version: i64,
+}
+
+/// Takes over what the reviews of a book on sale give, unless that is known already. The book's version if it changed.
+pub(crate) async fn rate(tx: &Tx, id: BookId, version: i64, reviews: Reviews) -> Result<Option<i64>> {
+    let sql = format!(
+        "SELECT rating_hundredths, rating_count, review_version, version FROM books WHERE id = $1 AND deleted = FALSE{}",
+        tx.for_update()
+    );
+    let book: Option<Rated> = tx.one(&sql, values![id.uuid()]).await?;
+    let Some(book) = book.filter(|book| book.review_version < version) else { return Ok(None) };
+    let imported = Rating { hundredths: book.rating_hundredths, count: book.rating_count, source: None };
+    let sql = format!(
+        "UPDATE books SET review_half_stars = $1, review_count = $2, review_version = $3, rating_key = {} WHERE id = $5",
+        rating_key("$4", "$1", "$2")
+    );
+    tx.exec(&sql, values![reviews.half_stars, reviews.count, version, imported.key(), id.uuid()]).await?;
+    Ok(Some(book.version))
+}
+
 /// Replaces what is known of books on sale that are at `version - 1`. `false` when one is not: then the caller must
 /// give the unit of work up.
 pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result<bool> {
@@ -372,10 +422,14 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
         let d = &book.draft;
         let updated = tx
             .exec(
-                "UPDATE books SET source_id = $1, import_hash = COALESCE($2, import_hash), isbn13 = $3, title = $4, title_key = $5, authors = $6, \
-                 subjects = $7, publisher_id = $8, publisher = $9, year = $10, year_key = $11, language = $12, pages = $13, \
-                 series = $14, price = $15, list_price = $16, rating_hundredths = $17, rating_count = $18, rating_key = $19, \
-                 version = $20, updated_at = $21, for_sale = $22 WHERE id = $23 AND version = $24 AND deleted = FALSE",
+                &format!(
+                    "UPDATE books SET source_id = $1, import_hash = COALESCE($2, import_hash), isbn13 = $3, title = $4, \
+                     title_key = $5, authors = $6, subjects = $7, publisher_id = $8, publisher = $9, year = $10, \
+                     year_key = $11, language = $12, pages = $13, series = $14, price = $15, list_price = $16, \
+                     rating_hundredths = $17, rating_count = $18, rating_source = $19, rating_key = {}, version = $21, \
+                     updated_at = $22, for_sale = $23 WHERE id = $24 AND version = $25 AND deleted = FALSE",
+                    rating_key("$20", "review_half_stars", "review_count")
+                ),
                 values![
                     d.source_id.clone(),
                     book.import_hash.clone(),
@@ -395,6 +449,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                     d.list_price,
                     book.rating.hundredths,
                     book.rating.count,
+                    book.rating.source.clone(),
                     book.rating.key(),
                     book.version,
                     now.micros(),

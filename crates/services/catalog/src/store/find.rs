@@ -83,7 +83,7 @@ impl Listed {
             BookSort::Relevance => Key::Number(book.rating_count),
             BookSort::Newest => Key::Number(year_key(book.year)),
             BookSort::Price | BookSort::PriceDescending => Key::Number(book.price),
-            BookSort::Rating => Key::Number(book.rating().key()),
+            BookSort::Rating => Key::Number(book.rating_key),
             BookSort::Title => Key::Text(title_key(&book.title, book.language.as_deref())),
         };
         Position { sort, key, id: book.id }

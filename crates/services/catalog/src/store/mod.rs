@@ -232,6 +232,14 @@ const MIGRATIONS: &[Migration] = &[
             content BYTEA NOT NULL
           );",
     ),
+    // What the reviews of this shop give, apart from `rating_*`, which an import said; `rating_key` is of both.
+    Migration::new(
+        "catalog/0006_reviews",
+        "ALTER TABLE books ADD COLUMN rating_source TEXT;
+          ALTER TABLE books ADD COLUMN review_half_stars BIGINT NOT NULL DEFAULT 0;
+          ALTER TABLE books ADD COLUMN review_count BIGINT NOT NULL DEFAULT 0;
+          ALTER TABLE books ADD COLUMN review_version BIGINT NOT NULL DEFAULT 0;",
+    ),
 ];
 
 /// A statement that grows: text and values together, so that no value is ever written into the text.

@@ -38,7 +38,8 @@ async fn a_book_is_added_read_edited_and_taken_from_sale() {
               "publisher": "Harper & Row",
               "rating": {
                 "average": 0.0,
-                "count": 0
+                "count": 0,
+                "source": "reviews"
               },
               "series": "Hainish Cycle",
               "source_id": "demo:1",

@@ -4,6 +4,7 @@ mod books;
 mod imports;
 mod lists;
 mod names;
+mod ratings;
 mod stock;
 mod uploads;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use bookworm_contracts::rest::catalog::Book;
+use bookworm_contracts::rest::catalog::{Book, RatingSource};
 use bookworm_kernel::Money;
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -27,6 +27,8 @@ const OFFERED: i64 = 10;
 #[template(path = "book.html")]
 struct BookPage {
     shell: Shell,
+    /// Readers have reviewed it here.
+    reviewed: bool,
     sold_out: bool,
     few_left: bool,
     reduced_from: Option<Money>,
@@ -84,6 +86,7 @@ pub(crate) async fn show(
     };
     page(&BookPage {
         shell: visitor.shell(format!("{} by {by}", book.title)).indexed(description),
+        reviewed: reviewed(&book),
         sold_out: view::sold_out(&book),
         few_left: view::few_left(&book),
         reduced_from: view::reduced_from(&book),
@@ -93,6 +96,10 @@ pub(crate) async fn show(
         similar,
         book,
     })
+}
+
+fn reviewed(book: &Book) -> bool {
+    book.rating.source == RatingSource::Reviews && book.rating.count > 0
 }
 
 fn paragraphs(text: &str) -> Vec<String> {
@@ -123,12 +130,7 @@ fn metadata(book: &Book) -> String {
         ("numberOfPages", book.pages.map(|pages| json!(pages))),
         ("publisher", book.publisher.as_ref().map(|name| json!({"@type": "Organization", "name": name}))),
         ("description", book.description.as_ref().map(|text| json!(text))),
-        (
-            "aggregateRating",
-            (book.rating.count > 0).then(|| {
-                json!({"@type": "AggregateRating", "ratingValue": book.rating.average, "ratingCount": book.rating.count})
-            }),
-        ),
+        ("aggregateRating", rating_metadata(book)),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -136,4 +138,30 @@ fn metadata(book: &Book) -> String {
         }
     }
     about.to_string().replace('<', "\\u003c")
+}
+
+/// The rating that the page shows first; one that was imported says so, and where it is from.
+fn rating_metadata(book: &Book) -> Option<Value> {
+    if reviewed(book) {
+        return Some(json!({
+            "@type": "AggregateRating",
+            "ratingValue": book.rating.average,
+            "reviewCount": book.rating.count,
+            "worstRating": 0.5,
+            "bestRating": 5,
+        }));
+    }
+    book.imported_rating.as_ref().map(|imported| {
+        let mut rating = json!({
+            "@type": "AggregateRating",
+            "name": "Imported rating",
+            "ratingValue": imported.average,
+            "ratingCount": imported.count,
+            "bestRating": 5,
+        });
+        if let Some(source) = &imported.source {
+            rating["author"] = json!({"@type": "Organization", "name": source});
+        }
+        rating
+    })
 }

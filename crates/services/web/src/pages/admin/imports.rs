@@ -46,6 +46,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("description", "Description"),
     ("rating_avg", "Average rating"),
     ("rating_count", "Number of ratings"),
+    ("rating_source", "Where they rated"),
     ("for_sale", "For sale or not"),
 ];
 
