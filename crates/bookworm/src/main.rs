@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use arguments::{Arguments, Command, Replay};
 use bookworm_config::Settings;
-use bookworm_node::commands;
-use bookworm_telemetry::{LogFormat, Telemetry};
+use bookworm_node::{commands, make_instance};
+use bookworm_telemetry::{LogFormat, Process, Telemetry};
 use clap::Parser;
 use rustix::fs::Mode;
 
@@ -41,8 +41,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let quiet = arguments.is_quiet();
-    let settings = Settings::load(arguments.sources())?;
-    let telemetry = telemetry(&settings, quiet)?;
+    let mut settings = Settings::load(arguments.sources())?;
+    // Before the first line is logged: each says which process wrote it.
+    let instance = settings.fleet.instance.get_or_insert_with(make_instance).clone();
+    let telemetry = telemetry(&settings, quiet, instance)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         match arguments.command {
@@ -64,14 +66,15 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// `quiet`: warnings only, unless the settings ask for something else than the default.
-fn telemetry(settings: &Settings, quiet: bool) -> anyhow::Result<Telemetry> {
+fn telemetry(settings: &Settings, quiet: bool, instance: String) -> anyhow::Result<Telemetry> {
     let chosen = &settings.telemetry.log_filter;
     let filter = if quiet && *chosen == Settings::default().telemetry.log_filter { "warn" } else { chosen };
     let format = match settings.telemetry.log_format {
         bookworm_config::LogFormat::Pretty => LogFormat::Pretty,
         bookworm_config::LogFormat::Json => LogFormat::Json,
     };
-    Ok(bookworm_telemetry::init(format, filter)?)
+    let process = Process { instance, release: env!("CARGO_PKG_VERSION").to_owned() };
+    Ok(bookworm_telemetry::init(format, filter, process)?)
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

@@ -49,6 +49,12 @@ impl TraceParent {
     pub fn trace_id(self) -> String {
         format!("{:032x}", self.trace_id)
     }
+
+    /// The id of the span, which is our place in the trace, as 16 hexadecimal digits.
+    #[must_use]
+    pub fn span_id(self) -> String {
+        format!("{:016x}", self.span_id)
+    }
 }
 
 fn random_span() -> u64 {
@@ -120,7 +126,9 @@ mod tests {
         let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let parent = TraceParent::parse(text).expect("the recommendation's own example");
         assert_eq!(parent.to_string(), text);
+        assert_eq!(parent.span_id(), "00f067aa0ba902b7");
         assert_eq!(parent.child().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_ne!(parent.child().span_id(), parent.span_id());
         for bad in [
             "",
             "00",

@@ -13,6 +13,12 @@ use uuid::Uuid;
 
 use crate::{Role, Roles};
 
+/// A name for a process that was given none: 8 hexadecimal digits, by chance.
+#[must_use]
+pub fn make_instance() -> String {
+    Uuid::new_v4().simple().to_string()[..8].to_owned()
+}
+
 /// Who the others are, and what they call this one.
 pub struct Fleet {
     /// Where the roles of other processes are.
@@ -45,7 +51,7 @@ impl Fleet {
             (None, Some(address)) => Some(format!("http://{address}/").parse()?),
             (_, None) => None,
         };
-        let instance = wanted.instance.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string()[..8].to_owned());
+        let instance = wanted.instance.clone().unwrap_or_else(make_instance);
         Ok(Self { peers: Peers::new(table, token.clone()), token, address, instance })
     }
 

@@ -34,6 +34,7 @@ mod roles;
 mod secret;
 
 pub use crate::{
+    fleet::make_instance,
     process::{FirstAdmin, Shop},
     role::{Role, Roles, UnknownRole},
 };

@@ -12,6 +12,7 @@ use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenRes
 use bookworm_db::{Databases, Db, Pool, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
+use bookworm_telemetry::LogFormat;
 use bookworm_testing::{Client, Request, Response, until};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -439,8 +440,9 @@ async fn address_of(database: Database) -> Option<String> {
 }
 
 async fn open(settings: &Settings) -> Shop {
-    let telemetry =
-        bookworm_telemetry::init(bookworm_telemetry::LogFormat::Pretty, "warn").expect("the filter is valid");
+    let process =
+        bookworm_telemetry::Process { instance: "test".to_owned(), release: env!("CARGO_PKG_VERSION").to_owned() };
+    let telemetry = bookworm_telemetry::init(LogFormat::Pretty, "warn", process).expect("the filter is valid");
     Shop::open(settings.clone(), telemetry).await.expect("the shop opens")
 }
 

@@ -110,7 +110,8 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
         method,
         path = %route,
         correlation_id = %context.correlation_id,
-        trace_id = %context.trace.trace_id(),
+        trace_id = context.trace.trace_id(),
+        span_id = context.trace.span_id(),
     );
     let answer = async move {
         let started = Instant::now();

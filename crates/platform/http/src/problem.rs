@@ -259,15 +259,7 @@ impl From<DbError> for Problem {
 }
 
 fn log(code: ErrorCode, error: &(dyn Error + 'static)) {
-    let mut chain = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        chain.push_str(": ");
-        chain.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    let trace_id = RequestContext::current().map(|context| context.trace.trace_id());
-    tracing::error!(%code, trace_id, error = %chain, "request failed");
+    tracing::error!(%code, error, "request failed");
 }
 
 /// The status of each kind of failure: the one place that maps them.

@@ -87,7 +87,7 @@ impl<M> Received<M> {
 /// What a reaction answers.
 pub type Reaction = Result<(), ReactionError>;
 
-type Handler = Arc<dyn Fn(Envelope, u32, Receipt) -> BoxFuture<'static, Reaction> + Send + Sync>;
+type Handler = Arc<dyn Fn(Envelope, Cause, u32, Receipt) -> BoxFuture<'static, Reaction> + Send + Sync>;
 
 /// What a consumer of each instance does when it may have missed messages.
 type OnMissed = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
@@ -189,8 +189,8 @@ impl Consumer {
         Fut: Future<Output = Reaction> + Send + 'static,
     {
         let react = Arc::new(react);
-        let handler: Handler = Arc::new(move |envelope, attempt, receipt| {
-            let (cause, sent_at) = (envelope.as_cause(), envelope.time);
+        let handler: Handler = Arc::new(move |envelope, cause, attempt, receipt| {
+            let sent_at = envelope.time;
             let react = react.clone();
             Box::pin(async move {
                 let body = serde_json::from_value(envelope.data)
@@ -357,9 +357,10 @@ impl Running {
     /// Reacts to a message that comes once; says whether that succeeded.
     async fn react_once(&self, envelope: Envelope) -> bool {
         let Some(handler) = self.handlers.get(envelope.subject.as_str()) else { return true };
-        let span = span(&self.name, &envelope, 1);
+        let cause = envelope.as_cause();
+        let span = span(&self.name, &envelope, &cause, 1);
         let receipt = Receipt { consumer: self.name.clone(), message_id: envelope.id, at: self.clock.now() };
-        let outcome = spawn(handler, &envelope, 1, receipt).instrument(span.clone()).await;
+        let outcome = spawn(handler, &envelope, cause, 1, receipt).instrument(span.clone()).await;
         count(&self.name, if outcome.is_ok() { "done" } else { "failed" });
         if let Err(error) = &outcome {
             let _entered = span.enter();
@@ -369,13 +370,14 @@ impl Running {
     }
 }
 
-fn span(consumer: &str, envelope: &Envelope, attempt: u32) -> tracing::Span {
+fn span(consumer: &str, envelope: &Envelope, cause: &Cause, attempt: u32) -> tracing::Span {
     tracing::info_span!(
         "reaction",
         consumer,
         subject = %envelope.subject,
-        correlation_id = %envelope.correlationid,
-        trace_id = %envelope.traceparent.trace_id(),
+        correlation_id = %cause.correlation_id,
+        trace_id = cause.trace.trace_id(),
+        span_id = cause.trace.span_id(),
         attempt,
     )
 }
@@ -385,9 +387,9 @@ fn count(consumer: &Arc<str>, outcome: &'static str) {
 }
 
 /// In a task of its own, so that a panic is this message's trouble alone.
-async fn spawn(handler: &Handler, envelope: &Envelope, attempt: u32, receipt: Receipt) -> Reaction {
+async fn spawn(handler: &Handler, envelope: &Envelope, cause: Cause, attempt: u32, receipt: Receipt) -> Reaction {
     let (handler, envelope) = (handler.clone(), envelope.clone());
-    let reaction = async move { handler(envelope, attempt, receipt).await };
+    let reaction = async move { handler(envelope, cause, attempt, receipt).await };
     tokio::spawn(reaction.in_current_span())
         .await
         .unwrap_or_else(|_| Err(ReactionError::retry("the reaction panicked")))
@@ -425,13 +427,15 @@ struct Worker {
 impl Worker {
     /// Reacts to a message and answers the bus.
     async fn deliver(&self, delivery: Delivery, now: Timestamp) {
-        let span = span(&self.name, &delivery.envelope, delivery.attempt);
+        let cause = delivery.envelope.as_cause();
+        let span = span(&self.name, &delivery.envelope, &cause, delivery.attempt);
         let settled = async {
             let Some(handler) = self.handlers.get(delivery.envelope.subject.as_str()) else {
                 return self.leave_to_others(&delivery).await;
             };
             let receipt = Receipt { consumer: self.name.clone(), message_id: delivery.envelope.id, at: now };
-            let outcome = self.extending(&delivery.tag, spawn(handler, &delivery.envelope, delivery.attempt, receipt));
+            let reaction = spawn(handler, &delivery.envelope, cause, delivery.attempt, receipt);
+            let outcome = self.extending(&delivery.tag, reaction);
             self.answer(&delivery, outcome.await).await
         };
         if let Err(error) = settled.instrument(span).await {

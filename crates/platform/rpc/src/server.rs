@@ -40,7 +40,8 @@ where
             "rpc",
             method = request.uri().path(),
             correlation_id = %cause.correlation_id,
-            trace_id = %cause.trace.trace_id(),
+            trace_id = cause.trace.trace_id(),
+            span_id = cause.trace.span_id(),
         );
         let answer = self.0.call(request);
         let within_time = async move {

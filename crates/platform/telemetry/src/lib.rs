@@ -4,9 +4,12 @@
 //! them, such as messages and tokens.
 //!
 //! Log lines go to standard error; standard output belongs to the program. Each line carries the fields of the spans
-//! it was written in, among them `correlation_id` and `trace_id`, so that one request is found by either.
+//! it was written in, among them `correlation_id`, `trace_id` and `span_id`, so that one request is found by any. A line
+//! for machines has these at its top, and says which process wrote it.
 
 #![warn(missing_docs)]
+
+mod json;
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
@@ -18,7 +21,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
-    fmt::MakeWriter,
+    fmt::{MakeWriter, format::JsonFields},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -38,8 +41,17 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub enum LogFormat {
     /// For people.
     Pretty,
-    /// One JSON object on each line, the spans' fields beside the line's own.
+    /// One JSON object on each line: time, level, message, process, the ids of the request, and the line's own fields.
     Json,
+}
+
+/// Which process writes lines: each line for machines says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its name among the shop's processes.
+    pub instance: String,
+    /// The version of the program.
+    pub release: String,
 }
 
 /// Why logs or metrics cannot start.
@@ -88,12 +100,12 @@ impl Telemetry {
     }
 }
 
-/// Starts logs and metrics for this process. Calling it again is harmless: the first call's format and filter stay.
+/// Starts logs and metrics for this process. Calling it again is harmless: the first call's format, filter and name stay.
 ///
 /// # Errors
 /// When `filter` cannot be read, or another metrics recorder runs in this process.
-pub fn init(format: LogFormat, filter: &str) -> Result<Telemetry, TelemetryError> {
-    let layer = log_layer(format, filter, std::io::stderr)?;
+pub fn init(format: LogFormat, filter: &str, process: Process) -> Result<Telemetry, TelemetryError> {
+    let layer = log_layer(format, filter, process, std::io::stderr)?;
     let prometheus = recorder()?;
     // Refused when logs run already, as in a test process: then they stay as they are.
     let _ = tracing_subscriber::registry().with(layer).try_init();
@@ -125,6 +137,7 @@ fn builder() -> Result<PrometheusBuilder, metrics_exporter_prometheus::BuildErro
 fn log_layer<S, W>(
     format: LogFormat,
     filter: &str,
+    process: Process,
     writer: W,
 ) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError>
 where
@@ -141,7 +154,7 @@ where
             layer.with_ansi(colours).with_filter(filter).boxed()
         }
         LogFormat::Json => {
-            layer.json().flatten_event(true).with_current_span(false).with_span_list(true).with_filter(filter).boxed()
+            layer.fmt_fields(JsonFields::new()).event_format(json::JsonLines(process)).with_filter(filter).boxed()
         }
     })
 }
@@ -165,26 +178,73 @@ mod tests {
         }
     }
 
+    fn process() -> Process {
+        Process { instance: "red".to_owned(), release: "1.2.3".to_owned() }
+    }
+
     fn logged(format: LogFormat, filter: &str, work: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let layer = log_layer(format, filter, move || writer.clone()).unwrap();
+        let layer = log_layer(format, filter, process(), move || writer.clone()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
-    fn a_json_line_carries_the_fields_of_its_request() {
+    fn a_json_line_says_whose_it_is_and_what_it_belongs_to() {
         let text = logged(LogFormat::Json, "info", || {
-            let _request = tracing::info_span!("request", correlation_id = "c-1", trace_id = "t-1").entered();
-            let _step = tracing::info_span!("reserve", lines = 2).entered();
-            tracing::info!(order = 7, "reserved");
+            let ids = ("c-1", "t-1", "s-1");
+            let _request =
+                tracing::info_span!("request", path = "/x", correlation_id = ids.0, trace_id = ids.1, span_id = ids.2)
+                    .entered();
+            let _call = tracing::info_span!("rpc", method = "Reserve", trace_id = ids.1, span_id = "s-2").entered();
+            tracing::info!(order = 7, late = false, "reserved");
         });
+        let mut line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
+        assert!(time.as_str().is_some_and(|time| time.ends_with('Z') && time.contains('T')), "{time}");
+        let expected = serde_json::json!({
+            "level": "INFO", "message": "reserved", "order": 7, "late": false, "target": "bookworm_telemetry::tests",
+            "instance": "red", "release": "1.2.3", "correlation_id": "c-1", "trace_id": "t-1", "span_id": "s-2",
+            "span": "rpc", "spans": [{"name": "request", "path": "/x"}, {"name": "rpc", "method": "Reserve"}],
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn no_field_replaces_what_every_line_has() {
+        let text = logged(LogFormat::Json, "info", || {
+            tracing::info!(instance = "blue", level = 3, trace_id = "forged", "another has gone");
+        });
+        assert_eq!(text.lines().count(), 1);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(line["message"], "reserved");
-        assert_eq!(line["order"], 7);
-        assert!(text.contains("c-1") && text.contains("t-1"), "{text}");
+        assert_eq!((&line["instance"], &line["field.instance"]), (&"red".into(), &"blue".into()), "{text}");
+        assert_eq!((&line["level"], &line["field.level"]), (&"INFO".into(), &3.into()), "{text}");
+        assert_eq!((line.get("trace_id"), &line["field.trace_id"]), (None, &"forged".into()), "{text}");
+    }
+
+    #[test]
+    fn an_error_is_written_with_its_causes_and_a_line_stays_a_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the mail was not\n\"sent\"")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("no route"));
+        let text = logged(LogFormat::Json, "info", || {
+            tracing::warn!(error = &error as &dyn std::error::Error, "trouble");
+        });
+        assert_eq!(text.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["error"], "the mail was not\n\"sent\": no route");
+    }
+
+    #[test]
+    fn a_line_for_people_has_the_ids_too() {
+        let text = logged(LogFormat::Pretty, "info", || {
+            let _request = tracing::info_span!("request", correlation_id = "c-1", span_id = "s-1").entered();
+            tracing::info!("reserved");
+        });
+        assert!(text.contains("c-1") && text.contains("s-1") && text.contains("reserved"), "{text}");
     }
 
     #[test]
@@ -194,7 +254,7 @@ mod tests {
             tracing::debug!(target: "bookworm_shop", "shown");
         });
         assert!(text.contains("shown") && !text.contains("hidden"), "{text}");
-        let error = init(LogFormat::Pretty, "info,=,").unwrap_err();
+        let error = init(LogFormat::Pretty, "info,=,", process()).unwrap_err();
         assert!(error.to_string().contains("info,=,"), "{error}");
     }
 
@@ -217,8 +277,8 @@ mod tests {
 
     #[test]
     fn metrics_have_buckets_and_starting_twice_is_harmless() {
-        let first = init(LogFormat::Pretty, "off").unwrap();
-        let second = init(LogFormat::Json, "off").unwrap();
+        let first = init(LogFormat::Pretty, "off", process()).unwrap();
+        let second = init(LogFormat::Json, "off", process()).unwrap();
         metrics::histogram!("checkout_seconds").record(0.2);
         metrics::counter!("orders_total").increment(1);
         for telemetry in [first, second] {
