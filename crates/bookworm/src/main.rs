@@ -4,15 +4,18 @@ mod arguments;
 mod import;
 mod serve;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use arguments::{Arguments, Command, Replay};
 use bookworm_config::Settings;
-use bookworm_node::{commands, make_instance};
-use bookworm_telemetry::{LogFormat, Process, Telemetry};
+use bookworm_node::{Roles, commands, make_instance};
+use bookworm_telemetry::{Export, LogFormat, Process, Telemetry, Traces};
 use clap::Parser;
 use rustix::fs::Mode;
+
+/// How long the collector has, at the end, for the spans that wait.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// A purchase makes and drops thousands of small values on several threads: the system's allocator takes longer for
 /// them, and others return less of what was freed. SQLite and the compressors are served by it too.
@@ -44,11 +47,19 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::load(arguments.sources())?;
     // Before the first line is logged: each says which process wrote it.
     let instance = settings.fleet.instance.get_or_insert_with(make_instance).clone();
-    let telemetry = telemetry(&settings, quiet, instance)?;
+    let process = Process { instance, release: env!("CARGO_PKG_VERSION").to_owned() };
+    let telemetry = telemetry(&settings, quiet, process.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         match arguments.command {
-            Command::Serve(serve) => serve::run(settings, telemetry, serve.recreate).await,
+            Command::Serve(serve) => {
+                let traces = traces(&settings, &process)?;
+                let ended = serve::run(settings, telemetry, serve.recreate).await;
+                if let Some(traces) = traces {
+                    traces.finish(LAST_SPANS).await;
+                }
+                ended
+            }
             Command::Import(import) => import::run(settings, import).await,
             Command::Replay { what: Replay::Orders } => {
                 let report = commands::replay_orders(settings).await?;
@@ -66,15 +77,27 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// `quiet`: warnings only, unless the settings ask for something else than the default.
-fn telemetry(settings: &Settings, quiet: bool, instance: String) -> anyhow::Result<Telemetry> {
+fn telemetry(settings: &Settings, quiet: bool, process: Process) -> anyhow::Result<Telemetry> {
     let chosen = &settings.telemetry.log_filter;
     let filter = if quiet && *chosen == Settings::default().telemetry.log_filter { "warn" } else { chosen };
     let format = match settings.telemetry.log_format {
         bookworm_config::LogFormat::Pretty => LogFormat::Pretty,
         bookworm_config::LogFormat::Json => LogFormat::Json,
     };
-    let process = Process { instance, release: env!("CARGO_PKG_VERSION").to_owned() };
     Ok(bookworm_telemetry::init(format, filter, process)?)
+}
+
+/// Exports spans, where the settings say to whom.
+fn traces(settings: &Settings, process: &Process) -> anyhow::Result<Option<Traces>> {
+    let wanted = &settings.telemetry;
+    let Some(endpoint) = &wanted.otlp_endpoint else { return Ok(None) };
+    let export = Export {
+        endpoint: endpoint.as_str().trim_end_matches('/').to_owned(),
+        headers: wanted.otlp_headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        ratio: wanted.trace_ratio,
+        roles: Roles::parse(&settings.roles)?.iter().map(|role| role.name().to_owned()).collect(),
+    };
+    Ok(Some(Traces::start(export, process)?))
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

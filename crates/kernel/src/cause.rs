@@ -6,19 +6,27 @@ use uuid::Uuid;
 use crate::{CorrelationId, MessageId};
 
 /// W3C Trace Context `traceparent`, version 00: `00-<trace id>-<span id>-<flags>`.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceParent {
     trace_id: u128,
     span_id: u64,
     flags: u8,
+    /// False for a trace that nothing is recorded of yet.
+    is_span: bool,
 }
 
 impl TraceParent {
-    /// A new trace, sampled.
+    /// A new trace, sampled, for something that starts by itself.
     #[must_use]
     pub fn start() -> Self {
-        Self { trace_id: Uuid::new_v4().as_u128(), span_id: random_span(), flags: 1 }
+        Self { trace_id: Uuid::new_v4().as_u128(), span_id: random_span(), flags: 1, is_span: false }
+    }
+
+    /// The place with these ids; `None` where one is zero.
+    #[must_use]
+    pub fn of(trace_id: u128, span_id: u64, flags: u8) -> Option<Self> {
+        (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, flags, is_span: true })
     }
 
     /// Reads the header's value.
@@ -33,15 +41,26 @@ impl TraceParent {
         if version != "00" || parts.next().is_some() || !hex(trace, 32) || !hex(span, 16) || !hex(flags, 2) {
             return None;
         }
-        let trace_id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-        let span_id = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
-        Some(Self { trace_id, span_id, flags: u8::from_str_radix(flags, 16).ok()? })
+        let (trace_id, span_id) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(span, 16).ok()?);
+        Self::of(trace_id, span_id, u8::from_str_radix(flags, 16).ok()?)
     }
 
     /// The same trace, one hop further.
     #[must_use]
     pub fn child(self) -> Self {
-        Self { span_id: random_span(), ..self }
+        Self { span_id: random_span(), is_span: true, ..self }
+    }
+
+    /// Whether somebody has made a span of it. The first spans of a trace that has just started are roots.
+    #[must_use]
+    pub fn is_span(self) -> bool {
+        self.is_span
+    }
+
+    /// Trace id, span id and flags, as numbers.
+    #[must_use]
+    pub fn bits(self) -> (u128, u64, u8) {
+        (self.trace_id, self.span_id, self.flags)
     }
 
     /// The trace's id as 32 hexadecimal digits.
@@ -56,6 +75,14 @@ impl TraceParent {
         format!("{:016x}", self.span_id)
     }
 }
+
+impl PartialEq for TraceParent {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for TraceParent {}
 
 fn random_span() -> u64 {
     (Uuid::new_v4().as_u128() >> 64) as u64 | 1
@@ -110,10 +137,10 @@ impl Cause {
         Self { correlation_id, causation_id: correlation_id.uuid(), trace }
     }
 
-    /// What follows from a message that was received.
+    /// What follows from a message that was received, at this place in its trace.
     #[must_use]
-    pub fn by(self, message: MessageId) -> Self {
-        Self { causation_id: message.uuid(), trace: self.trace.child(), ..self }
+    pub fn by(self, message: MessageId, trace: TraceParent) -> Self {
+        Self { causation_id: message.uuid(), trace, ..self }
     }
 }
 
@@ -129,6 +156,7 @@ mod tests {
         assert_eq!(parent.span_id(), "00f067aa0ba902b7");
         assert_eq!(parent.child().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_ne!(parent.child().span_id(), parent.span_id());
+        assert!(parent.is_span() && !TraceParent::start().is_span() && TraceParent::start().child().is_span());
         for bad in [
             "",
             "00",

@@ -8,3 +8,4 @@ mod ending;
 mod imports;
 mod logs;
 mod program;
+mod traces;

@@ -12,9 +12,10 @@ pub fn request<T>(cause: &bookworm_kernel::Cause, message: T) -> tonic::Request<
     if let Ok(value) = cause.correlation_id.to_string().parse() {
         metadata.insert("x-correlation-id", value);
     }
-    if let Ok(value) = cause.trace.child().to_string().parse() {
+    if let Ok(value) = cause.trace.to_string().parse() {
         metadata.insert("traceparent", value);
     }
+    request.extensions_mut().insert(cause.trace);
     request
 }
 

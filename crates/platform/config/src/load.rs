@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 43] = [
+const UNSET: [(&str, &str); 45] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -199,6 +199,8 @@ const UNSET: [(&str, &str); 43] = [
     ("redis.certificate_file", "our certificate, for a server that wants one"),
     ("redis.key_file", "its private key"),
     ("telemetry.metrics_token", "with it /metrics can be read from other machines"),
+    ("telemetry.otlp_endpoint", "the OpenTelemetry collector that traces are sent to"),
+    ("telemetry.otlp_headers", "headers of each request to it: name=value, with commas"),
     ("admin.email", "the first administrator; until then one is made at the first start"),
     ("admin.password", "the first administrator's password"),
     ("identity.issuer", "the issuer that tokens name; until then public_url"),

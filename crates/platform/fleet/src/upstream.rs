@@ -7,9 +7,10 @@ use std::{
 };
 
 use axum::{body::Body, extract::OriginalUri, response::IntoResponse};
-use bookworm_http::{Problem, RequestContext};
+use bookworm_http::{Problem, RequestContext, context::write_trace};
 use bookworm_kernel::ErrorCode;
 use bookworm_resilience::Deadline;
+use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tower::Service;
@@ -60,9 +61,26 @@ impl Upstream {
             .and_then(|protocol| Some((protocol, request.extensions_mut().remove::<OnUpgrade>()?)));
         let (protocol, client) = upgrade.unzip();
         prepare(&mut request, protocol);
+        let before = RequestContext::current().map(|context| Parent::from(context.trace));
+        let method = request.method().clone();
+        let mut step = Span::begin(Kind::Client, before, || {
+            let attributes = vec![
+                KeyValue::new("http.request.method", method.to_string()),
+                KeyValue::new("bookworm.role", self.role),
+            ];
+            (method.to_string().into(), attributes)
+        });
+        write_trace(step.place(), request.headers_mut());
         match self.peers.send_http(self.role, &pick, request).await {
-            Ok(response) => self.answer(response, client),
+            Ok(response) => {
+                step.set("http.response.status_code", i64::from(response.status().as_u16()));
+                if response.status().is_client_error() || response.status().is_server_error() {
+                    step.fail(response.status().as_u16().to_string());
+                }
+                self.answer(response, client)
+            }
             Err(error) => {
+                step.fail("unavailable");
                 metrics::counter!("fleet_requests_failed_total", "role" => self.role).increment(1);
                 tracing::warn!(role = self.role, %error, "a request was not passed on");
                 let detail = "This part of the shop cannot be reached. Please try again in a moment.";

@@ -1,6 +1,6 @@
 //! What a request belongs to: its correlation and its trace, known everywhere in the task that answers it.
 
-use std::{convert::Infallible, future::Future, time::Instant};
+use std::{borrow::Cow, convert::Infallible, future::Future, time::Instant};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use bookworm_kernel::{Cause, CorrelationId, TraceParent};
+use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 use tracing::Instrument;
 
@@ -16,8 +17,9 @@ use crate::problem::Untraced;
 /// Request and response header: one id for everything that a request sets in motion. A UUID.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static(CORRELATION_ID_LOWER);
 pub(crate) const CORRELATION_ID_LOWER: &str = "x-correlation-id";
-/// The W3C Trace Context header.
+/// The W3C Trace Context headers.
 pub(crate) const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 tokio::task_local! {
     static CURRENT: RequestContext;
@@ -50,14 +52,29 @@ impl RequestContext {
         Cause::request(self.correlation_id, self.trace)
     }
 
-    /// Reads `X-Correlation-Id` and `traceparent`; makes new ones where they are missing or not valid.
+    /// Begins to answer a request with these headers: reads `X-Correlation-Id`, `traceparent` and `tracestate`, and makes
+    /// new ids where they are missing or not valid. The context lasts as long as the span.
     #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    pub fn answering(
+        headers: &HeaderMap,
+        describe: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
+    ) -> (Self, Span) {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-        Self {
-            correlation_id: text(CORRELATION_ID_LOWER).and_then(|v| v.parse().ok()).unwrap_or_else(CorrelationId::new),
-            trace: text(TRACEPARENT).and_then(TraceParent::parse).map_or_else(TraceParent::start, TraceParent::child),
-        }
+        let correlation_id = text(CORRELATION_ID_LOWER).and_then(|v| v.parse().ok()).unwrap_or_else(CorrelationId::new);
+        let parent = text(TRACEPARENT).and_then(TraceParent::parse);
+        let parent = parent.map(|trace| Parent { trace, state: text(TRACESTATE) });
+        let span = Span::begin(Kind::Server, parent, || {
+            let (name, mut attributes) = describe();
+            attributes.push(KeyValue::new("bookworm.correlation_id", correlation_id.to_string()));
+            (name, attributes)
+        });
+        (Self { correlation_id, trace: span.place() }, span)
+    }
+
+    /// The caller's place in the trace, as these headers say; `None` where they say nothing.
+    #[must_use]
+    pub fn trace_in(headers: &HeaderMap) -> Option<TraceParent> {
+        headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(TraceParent::parse)
     }
 
     /// Whether a request carries the context of what it belongs to.
@@ -66,15 +83,25 @@ impl RequestContext {
         headers.contains_key(CORRELATION_ID_LOWER)
     }
 
-    /// Writes both headers, for a request to another service.
+    /// Writes the headers for a request to another service.
     pub fn write(self, headers: &mut HeaderMap) {
-        for (name, value) in
-            [(CORRELATION_ID_LOWER, self.correlation_id.to_string()), (TRACEPARENT, self.trace.to_string())]
-        {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        }
+        insert(headers, CORRELATION_ID_LOWER, self.correlation_id.to_string());
+        write_trace(self.trace, headers);
+    }
+}
+
+/// Writes a place in a trace for a request to another service.
+pub fn write_trace(trace: TraceParent, headers: &mut HeaderMap) {
+    insert(headers, TRACEPARENT, trace.to_string());
+    if let Some(state) = bookworm_trace::tracestate(trace) {
+        insert(headers, TRACESTATE, state);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: String) {
+    // Ids and what was a header's value before always are one.
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(HeaderName::from_static(name), value);
     }
 }
 
@@ -94,17 +121,19 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 
 /// Middleware around every request: `router.layer(axum::middleware::from_fn(context::layer))`.
 ///
-/// Sets the [`RequestContext`], opens the span `request`, answers with `X-Correlation-Id`, logs one line and counts
-/// the request. Logs and metrics name the route (`/books/{id}`), never the path or the query: those may hold secrets,
-/// and there is no end of them. A router's own layers know the route; outside a router it is `unmatched`.
+/// Sets the [`RequestContext`], begins the spans, answers with `X-Correlation-Id` and `traceparent`, logs one line and
+/// counts the request. Traces, logs and metrics name the route (`/books/{id}`), never the path or the query: those may
+/// hold secrets, and there is no end of them. A router's own layers know the route; outside a router it is `unmatched`.
 pub async fn layer(mut request: Request, next: Next) -> Response {
-    let context = RequestContext::from_headers(request.headers());
-    request.extensions_mut().insert(context);
     let method = method_name(request.method());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let (context, mut step) = RequestContext::answering(request.headers(), || {
+        let mut attributes = vec![KeyValue::new("http.request.method", method)];
+        attributes.extend(path.map(|path| KeyValue::new("http.route", path.to_owned())));
+        (path.map_or(Cow::Borrowed(method), |path| format!("{method} {path}").into()), attributes)
+    });
+    let route = path.unwrap_or("unmatched").to_owned();
+    request.extensions_mut().insert(context);
     let span = tracing::info_span!(
         "request",
         method,
@@ -125,10 +154,14 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
             }
             response = traced;
         }
-        if let Ok(value) = HeaderValue::try_from(context.correlation_id.to_string()) {
-            response.headers_mut().insert(CORRELATION_ID, value);
+        insert(response.headers_mut(), CORRELATION_ID_LOWER, context.correlation_id.to_string());
+        insert(response.headers_mut(), TRACEPARENT, context.trace.to_string());
+        let (status, took) = (response.status(), started.elapsed());
+        step.set("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            step.fail(status.as_u16().to_string());
         }
-        let (status, took) = (response.status().as_u16(), started.elapsed());
+        let status = status.as_u16();
         metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
             .increment(1);
         metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route)
@@ -194,6 +227,30 @@ mod tests {
         let (headers, body) = ask("/cause", &[("x-correlation-id", id), ("traceparent", TRACE)]).await;
         assert_eq!(headers[CORRELATION_ID], id);
         assert_eq!(body, format!("{id} 4bf92f3577b34da6a3ce929d0e0e4736"));
+        let answered = TraceParent::parse(headers[TRACEPARENT].to_str().unwrap()).unwrap();
+        assert_eq!(answered.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_ne!(answered, TraceParent::parse(TRACE).unwrap(), "our place in it, not the caller's");
+    }
+
+    #[tokio::test]
+    async fn what_the_caller_says_of_its_trace_is_handed_on() {
+        let asked = Router::new()
+            .route(
+                "/",
+                get(|| async {
+                    let mut headers = HeaderMap::new();
+                    RequestContext::current().unwrap().write(&mut headers);
+                    let state = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+                    headers.get(TRACESTATE).map_or_else(|| "none".to_owned(), state)
+                }),
+            )
+            .layer(middleware::from_fn(layer));
+        for (state, handed_on) in [("vendor=1,other=x", "vendor=1,other=x"), ("", "none"), ("no list", "none")] {
+            let request = Request::get("/").header(TRACEPARENT, TRACE).header(TRACESTATE, state);
+            let response = asked.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            assert_eq!(&*body, handed_on.as_bytes(), "{state}");
+        }
     }
 
     #[tokio::test]

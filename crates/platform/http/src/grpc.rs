@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bookworm_kernel::{Cause, CorrelationId, ErrorCode, ErrorKind, FieldError, TraceParent};
+use bookworm_kernel::{ErrorCode, ErrorKind, FieldError};
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tonic::{Code, Status, metadata::MetadataMap};
 
-use crate::{Problem, context};
+use crate::Problem;
 
 /// The metadata key that carries the error code.
 pub const ERROR_CODE: &str = "bookworm-error-code";
@@ -106,27 +106,6 @@ impl From<Problem> for Status {
     }
 }
 
-/// Hands the cause of a call to the callee.
-pub fn inject(cause: &Cause, metadata: &mut MetadataMap) {
-    if let Ok(value) = cause.trace.to_string().parse() {
-        metadata.insert(context::TRACEPARENT, value);
-    }
-    if let Ok(value) = cause.correlation_id.to_string().parse() {
-        metadata.insert(context::CORRELATION_ID_LOWER, value);
-    }
-}
-
-/// The cause of a call as the callee sees it; a cause of its own when the caller sent none.
-#[must_use]
-pub fn extract(metadata: &MetadataMap) -> Cause {
-    let text = |key| metadata.get(key).and_then(|v| v.to_str().ok());
-    let correlation_id =
-        text(context::CORRELATION_ID_LOWER).and_then(|v| v.parse().ok()).unwrap_or_else(CorrelationId::new);
-    let trace =
-        text(context::TRACEPARENT).and_then(TraceParent::parse).map_or_else(TraceParent::start, TraceParent::child);
-    Cause::request(correlation_id, trace)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,16 +144,5 @@ mod tests {
             assert_eq!(problem.code(), code);
             assert!(!serde_json::to_string(&problem.body()).unwrap().contains("10.0.0.7"));
         }
-    }
-
-    #[test]
-    fn the_cause_arrives_one_hop_further() {
-        let cause = Cause::start();
-        let mut metadata = MetadataMap::new();
-        inject(&cause, &mut metadata);
-        let arrived = extract(&metadata);
-        assert_eq!(arrived.correlation_id, cause.correlation_id);
-        assert_eq!(arrived.trace.trace_id(), cause.trace.trace_id());
-        assert_ne!(arrived.trace, cause.trace);
     }
 }

@@ -43,6 +43,15 @@ impl ReactionError {
     pub fn refuse(why: impl Into<String>) -> Self {
         Self::Refuse(why.into())
     }
+
+    /// A word for it, in traces.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(..) => "unavailable",
+            Self::Retry(..) => "retry",
+            Self::Refuse(..) => "refuse",
+        }
+    }
 }
 
 impl From<DbError> for ReactionError {
@@ -357,12 +366,13 @@ impl Running {
     /// Reacts to a message that comes once; says whether that succeeded.
     async fn react_once(&self, envelope: Envelope) -> bool {
         let Some(handler) = self.handlers.get(envelope.subject.as_str()) else { return true };
-        let cause = envelope.as_cause();
+        let (cause, mut step) = envelope.process(&self.name, 1);
         let span = span(&self.name, &envelope, &cause, 1);
         let receipt = Receipt { consumer: self.name.clone(), message_id: envelope.id, at: self.clock.now() };
         let outcome = spawn(handler, &envelope, cause, 1, receipt).instrument(span.clone()).await;
         count(&self.name, if outcome.is_ok() { "done" } else { "failed" });
         if let Err(error) = &outcome {
+            step.fail(error.kind());
             let _entered = span.enter();
             tracing::warn!(error = error as &dyn Error, "a reaction failed, and its message does not come again");
         }
@@ -427,7 +437,7 @@ struct Worker {
 impl Worker {
     /// Reacts to a message and answers the bus.
     async fn deliver(&self, delivery: Delivery, now: Timestamp) {
-        let cause = delivery.envelope.as_cause();
+        let (cause, mut step) = delivery.envelope.process(&self.name, delivery.attempt);
         let span = span(&self.name, &delivery.envelope, &cause, delivery.attempt);
         let settled = async {
             let Some(handler) = self.handlers.get(delivery.envelope.subject.as_str()) else {
@@ -435,8 +445,11 @@ impl Worker {
             };
             let receipt = Receipt { consumer: self.name.clone(), message_id: delivery.envelope.id, at: now };
             let reaction = spawn(handler, &delivery.envelope, cause, delivery.attempt, receipt);
-            let outcome = self.extending(&delivery.tag, reaction);
-            self.answer(&delivery, outcome.await).await
+            let outcome = self.extending(&delivery.tag, reaction).await;
+            if let Err(error) = &outcome {
+                step.fail(error.kind());
+            }
+            self.answer(&delivery, outcome).await
         };
         if let Err(error) = settled.instrument(span).await {
             // Nothing is lost: the lease ends and the message comes again.

@@ -3,10 +3,11 @@ use std::{error::Error, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bookworm_db::{Backend, Db, DbError, FromRow, Migration, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{Cause, Clock, MessageId};
+use bookworm_trace::{KeyValue, Kind, Span};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Envelope, Message, PublishError, SharedBus};
+use crate::{Envelope, Message, PublishError, SharedBus, envelope::describe};
 
 /// How many messages are published together.
 const BATCH: usize = 256;
@@ -111,7 +112,16 @@ async fn publish(bus: &SharedBus, envelopes: &[Envelope]) -> Carried {
     if envelopes.is_empty() {
         return Carried::default();
     }
-    match bus.publish(envelopes).await {
+    // One step for all, a trace of its own: it is linked to each message's.
+    let mut step = Span::linked(Kind::Client, None, envelopes.iter().map(|envelope| envelope.traceparent), || {
+        let count = i64::try_from(envelopes.len()).unwrap_or(i64::MAX);
+        describe("send", "bus", vec![KeyValue::new("messaging.batch.message_count", count)])
+    });
+    let published = bus.publish(envelopes).await;
+    if published.is_err() {
+        step.fail("unavailable");
+    }
+    match published {
         Ok(()) => Carried { published: envelopes.iter().map(|envelope| envelope.id).collect(), failure: None },
         // One message that the bus does not take does not stop the others.
         Err(error) => Carried { published: error.accepted.clone(), failure: Some(error) },

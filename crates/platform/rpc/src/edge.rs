@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use bookworm_http::{Problem, RequestContext, grpc::to_status};
-use bookworm_kernel::ErrorCode;
+use bookworm_http::{Problem, RequestContext, context::write_trace, grpc::to_status};
+use bookworm_kernel::{ErrorCode, TraceParent};
 use bookworm_resilience::{BreakerPolicy, Deadline, Failure, Fault, Guard, Limits, Policy, State};
+use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceExt};
 
-use crate::{Method, Transport, Tried, local, wire};
+use crate::{Method, Transport, Tried, local, spans, wire};
 
 /// What is reserved of a deadline for the way back to whoever set it: of the caller's here, and of ours at the callee.
 const MARGIN: Duration = Duration::from_millis(5);
@@ -84,6 +85,14 @@ impl Edge {
         {
             context.write(&mut head.headers);
         }
+        // A call may bring the place itself: a trace that has just started is not in headers.
+        let place = head.extensions.remove::<TraceParent>().or_else(|| RequestContext::trace_in(&head.headers));
+        let mut step = Span::begin(Kind::Client, place.map(Parent::from), || {
+            let (called, mut attributes) = spans::describe(method.path);
+            attributes.push(KeyValue::new("bookworm.edge", edge.name));
+            (called, attributes)
+        });
+        write_trace(step.place(), &mut head.headers);
         let total = match Deadline::current() {
             Some(deadline) => method.timeout.min(deadline.left().saturating_sub(MARGIN)),
             None => method.timeout,
@@ -108,7 +117,7 @@ impl Edge {
             ask(transport, Request::from_parts(head, body))
         };
         let answer = edge.guard.call_within(limits, attempt, fault).await;
-        answer.map_err(|failure| {
+        let answer = answer.map_err(|failure| {
             let refused = |wait| to_status(&Problem::new(ErrorCode::Unavailable).retry_after(wait));
             tracing::warn!(edge = edge.name, method = method.path, why = %failure, "a call brought no answer");
             match failure {
@@ -117,7 +126,10 @@ impl Edge {
                 Failure::TimedOut => to_status(&Problem::new(ErrorCode::Timeout)),
                 Failure::Failed(status) => status,
             }
-        })
+        });
+        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+        spans::answered(&mut step, code, code != Code::Ok);
+        answer
     }
 }
 

@@ -6,6 +6,7 @@ mod edge;
 mod method;
 mod remote;
 mod server;
+mod spans;
 mod wire;
 
 use http::{Request, Response};

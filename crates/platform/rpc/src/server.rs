@@ -9,11 +9,11 @@ use bookworm_http::{Problem, RequestContext, grpc::to_status};
 use bookworm_kernel::ErrorCode;
 use bookworm_resilience::Deadline;
 use http::{Request, Response};
-use tonic::body::Body;
+use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use tracing::Instrument;
 
-use crate::{Transport, wire};
+use crate::{Transport, spans, wire};
 
 /// Stands before a gRPC service: the answer belongs to the caller's correlation and trace, and ends with the caller's
 /// deadline.
@@ -34,7 +34,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let cause = RequestContext::from_headers(request.headers());
+        let (cause, mut step) = RequestContext::answering(request.headers(), || spans::describe(request.uri().path()));
         let deadline = wire::read_timeout(request.headers()).map(Deadline::after);
         let span = tracing::info_span!(
             "rpc",
@@ -51,6 +51,15 @@ where
                 return late();
             }
             tokio::time::timeout_at(deadline.instant(), deadline.scope(answer)).await.unwrap_or_else(|_| late())
+        };
+        let within_time = async move {
+            let answer = within_time.await;
+            if let Ok(answer) = &answer {
+                // A unary method that fails says so in the answer's head.
+                let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code());
+                spans::answered(&mut step, code, spans::is_servers_fault(code));
+            }
+            answer
         };
         Box::pin(cause.scope(within_time).instrument(span))
     }

@@ -254,9 +254,7 @@ async fn cause_and_trace_go_along() {
     // A call that brings a cause of its own, as a reaction to a message does, keeps it.
     let own = Cause::start();
     let mut request = Request::post(READ).body(Body::empty()).unwrap();
-    let mut metadata = tonic::metadata::MetadataMap::new();
-    grpc::inject(&own, &mut metadata);
-    request.headers_mut().extend(metadata.into_headers());
+    RequestContext { correlation_id: own.correlation_id, trace: own.trace }.write(request.headers_mut());
     context.scope(edge.clone().oneshot(request)).await.unwrap();
     assert_eq!(shelf.seen().context.unwrap().correlation_id, own.correlation_id);
     assert!(shelf.seen().headers.contains_key("grpc-timeout"));

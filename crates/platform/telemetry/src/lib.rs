@@ -1,4 +1,4 @@
-//! Logs, metrics and the correlation of both.
+//! Logs, metrics, the export of traces, and what ties them together.
 //!
 //! Libraries log from the level `info` up, whatever the filter says: below, they log what passes through
 //! them, such as messages and tokens.
@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+mod export;
 mod json;
 
 use std::{
@@ -25,6 +26,8 @@ use tracing_subscriber::{
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
+
+pub use crate::export::{Export, Traces};
 
 /// Upper bounds in seconds of every histogram whose name ends in `_seconds`: from half a millisecond, which a cached
 /// answer takes, to the longest time-out.
@@ -54,7 +57,7 @@ pub struct Process {
     pub release: String,
 }
 
-/// Why logs or metrics cannot start.
+/// Why logs, metrics or traces cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is not a list of levels and `module=level`.
@@ -69,6 +72,15 @@ pub enum TelemetryError {
     /// The histograms' buckets or the recorder were refused.
     #[error("the metrics cannot start")]
     Metrics(#[source] metrics_exporter_prometheus::BuildError),
+    /// A header for the collector cannot be one.
+    #[error("`{name}` and its value cannot be a header for the collector")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// The collector's address or settings were refused.
+    #[error("spans cannot be exported")]
+    Export(#[source] opentelemetry_otlp::ExporterBuildError),
 }
 
 /// The running logs and metrics of this process. Cheap to clone.

@@ -1,11 +1,12 @@
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     Secret,
     validate::{Validate, Validation},
 };
 
-/// Logs.
+/// Logs, metrics and traces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
@@ -18,6 +19,25 @@ pub struct Telemetry {
     /// characters. Left out: only this machine itself may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_token: Option<Secret>,
+    /// Where spans are sent by OTLP over gRPC: the address of an OpenTelemetry collector, such as
+    /// `http://10.0.0.5:4317`, or `https://`. Left out: nowhere, and none are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<Url>,
+    /// Headers of each request to the collector, such as `authorization=Bearer 1234,x-tenant=shop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_headers: Option<Secret>,
+    /// Which share of the traces that begin here is exported: 0 to 1. A request that brings a `traceparent` does as that
+    /// says. Default 1.
+    pub trace_ratio: f64,
+}
+
+impl Telemetry {
+    /// The names and values of `otlp_headers`.
+    pub fn otlp_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = self.otlp_headers.as_ref().map_or("", Secret::expose);
+        let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (name.trim(), value.trim()))
+    }
 }
 
 /// How log lines look.
@@ -32,7 +52,14 @@ pub enum LogFormat {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log_format: LogFormat::Pretty, log_filter: "info".to_owned(), metrics_token: None }
+        Self {
+            log_format: LogFormat::Pretty,
+            log_filter: "info".to_owned(),
+            metrics_token: None,
+            otlp_endpoint: None,
+            otlp_headers: None,
+            trace_ratio: 1.0,
+        }
     }
 }
 
@@ -44,5 +71,47 @@ impl Validate for Telemetry {
             let valid = (16..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
             v.check("metrics_token", valid, "must be 16 to 255 visible ASCII characters");
         }
+        let is_address = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/";
+        v.check(
+            "otlp_endpoint",
+            self.otlp_endpoint.as_ref().is_none_or(is_address),
+            "must be http:// or https:// and a host and port, without a path: http://10.0.0.5:4317",
+        );
+        let is_header = |(name, value): (&str, &str)| {
+            let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+            let visible = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+            !name.is_empty() && name.bytes().all(letters) && !value.is_empty() && value.bytes().all(visible)
+        };
+        v.check(
+            "otlp_headers",
+            self.otlp_headers().all(is_header),
+            "must be name=value pairs with commas between them",
+        );
+        v.check("trace_ratio", (0.0..=1.0).contains(&self.trace_ratio), "must be 0 to 1");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Settings, Sources};
+
+    #[test]
+    fn what_cannot_be_exported_to_is_refused_in_words() {
+        for (key, value, words) in [
+            ("telemetry.otlp_endpoint", "ftp://a:1", "telemetry.otlp_endpoint: must be http:// or https://"),
+            ("telemetry.otlp_endpoint", "http://a:1/v1/traces", "telemetry.otlp_endpoint: must be http:// or https://"),
+            ("telemetry.otlp_headers", "authorization", "telemetry.otlp_headers: must be name=value pairs"),
+            ("telemetry.otlp_headers", "a b=c", "telemetry.otlp_headers: must be name=value pairs"),
+            ("telemetry.trace_ratio", "1.5", "telemetry.trace_ratio: must be 0 to 1"),
+            ("telemetry.trace_ratio", "NaN", "telemetry.trace_ratio: must be"),
+        ] {
+            let error = Settings::load(Sources::new().set("a test", key, value)).expect_err(words).to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let headers = ("telemetry.otlp_headers", "authorization=Bearer a=b, x-tenant = shop,");
+        let settings = Settings::load(Sources::new().set("a test", headers.0, headers.1)).unwrap();
+        let read: Vec<_> = settings.telemetry.otlp_headers().collect();
+        assert_eq!(read, [("authorization", "Bearer a=b"), ("x-tenant", "shop")]);
+        assert!(!settings.redacted_toml().contains("Bearer"));
     }
 }

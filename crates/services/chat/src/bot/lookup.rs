@@ -252,10 +252,9 @@ impl Asker<'_> {
         if let Some(key) = key {
             headers.insert(HeaderName::from_static("order-key"), secret(key.to_owned())?);
         }
-        for (name, value) in [
-            ("x-correlation-id", self.cause.correlation_id.to_string()),
-            ("traceparent", self.cause.trace.child().to_string()),
-        ] {
+        for (name, value) in
+            [("x-correlation-id", self.cause.correlation_id.to_string()), ("traceparent", self.cause.trace.to_string())]
+        {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }
