@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bookworm_contracts::grpc::methods::ALL;
 use bookworm_registry::{Directory, contract::instance};
-use bookworm_rpc::{Balancer, Edge, Transport, local, remote};
+use bookworm_rpc::{Balancer, Edge, Protocol, Transport, local, remote};
 use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::{Code, body::Body};
@@ -19,7 +19,7 @@ fn silent() -> Transport {
 /// The way to these instances of a role in other processes, all of them silent.
 fn elsewhere(ids: &[&str]) -> Transport {
     let directory = Directory::fixed(ids.iter().map(|id| instance("callee", id)));
-    let balancer = Balancer::new("callee", directory, |_| Some(silent()));
+    let balancer = Balancer::new("callee", Protocol::Grpc, directory, |_| Some(silent()));
     remote(balancer, Arc::new(|_: &mut http::request::Parts| {}))
 }
 

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use tonic::{Status, body::Body};
 
 pub use crate::{
-    balance::{Balancer, EndpointStatus, Nobody, Outcome, Picked},
+    balance::{Balancer, EndpointStatus, Nobody, Outcome, Picked, Protocol},
     edge::Edge,
     method::Method,
     remote::{Sign, Tried, connect, remote},

@@ -1,6 +1,7 @@
 //! The way to a role that runs in other processes.
 
 use std::{
+    error::Error,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,10 +10,12 @@ use bookworm_http::{Problem, grpc::to_status};
 use bookworm_kernel::ErrorCode;
 use bookworm_registry::{Instance, Key};
 use http::{Request, Response, StatusCode, request::Parts};
-use tonic::{Code, Status, body::Body, transport::Endpoint};
+use http_body_util::{BodyExt, Full};
+use tokio::time::Instant;
+use tonic::{Code, ConnectError, Status, body::Body, transport::Endpoint};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 
-use crate::{Balancer, Outcome, Transport, wire};
+use crate::{Balancer, Outcome, Picked, Transport, wire};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,6 +24,8 @@ const PING_EACH: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// A time-out says nothing of the callee when the caller gave it less than this.
 const FAIR_TIME: Duration = Duration::from_millis(100);
+/// How many instances are tried for one call while no connection to them can be made.
+const CONNECT_ATTEMPTS: usize = 3;
 
 /// Adds to each request what says that it comes from the same fleet.
 pub type Sign = Arc<dyn Fn(&mut Parts) + Send + Sync>;
@@ -35,8 +40,12 @@ impl Tried {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn add(&self, key: Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+    /// Returns whether it was not tried before.
+    fn add(&self, key: Key) -> bool {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !tried.contains(&key);
+        tried.push(key);
+        is_new
     }
 }
 
@@ -52,8 +61,10 @@ pub fn connect(instance: &Instance) -> Option<Transport> {
         .keep_alive_timeout(PING_TIMEOUT)
         .connect_lazy();
     let away = |error: tonic::transport::Error| {
-        tracing::debug!(error = &error as &dyn std::error::Error, "an instance was not reached");
-        to_status(&Problem::new(ErrorCode::Unavailable))
+        tracing::debug!(error = &error as &dyn Error, "an instance was not reached");
+        let mut status = to_status(&Problem::new(ErrorCode::Unavailable));
+        status.set_source(Arc::new(error));
+        status
     };
     Some(BoxCloneSyncService::new(channel.map_err(away)))
 }
@@ -71,12 +82,45 @@ pub fn remote(balancer: Balancer<Transport>, sign: Sign) -> Transport {
 async fn ask(balancer: &Balancer<Transport>, sign: &Sign, request: Request<Body>) -> Result<Response<Body>, Status> {
     let (mut head, body) = request.into_parts();
     let tried = head.extensions.remove::<Tried>().unwrap_or_default();
-    let limit = wire::read_timeout(&head.headers);
-    let picked = balancer.pick(&tried.keys()).await.map_err(|nobody| {
-        tracing::warn!(why = %nobody, "a call went nowhere");
-        to_status(&Problem::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(2)))
-    })?;
-    tried.add(picked.instance().key.clone());
+    let end = wire::read_timeout(&head.headers).map(|limit| Instant::now() + limit);
+    // A question is one message; it is buffered so that another instance can be asked.
+    let body = body.collect().await?.to_bytes();
+    let mut refused = None;
+    for _ in 0..CONNECT_ATTEMPTS {
+        let picked = match balancer.pick(&tried.keys()).await {
+            Ok(picked) => picked,
+            Err(nobody) => {
+                tracing::warn!(why = %nobody, "a call went nowhere");
+                break;
+            }
+        };
+        let is_new = tried.add(picked.instance().key.clone());
+        if refused.is_some() && !is_new {
+            break;
+        }
+        let request = Request::from_parts(head.clone(), Body::new(Full::new(body.clone())));
+        match ask_one(picked, sign, request, end).await {
+            // Nobody has seen the question: also one that must not be repeated may go elsewhere.
+            Err(status) if !was_connected(&status) => refused = Some(status),
+            answer => return answer,
+        }
+    }
+    let nobody = || to_status(&Problem::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(2)));
+    Err(refused.unwrap_or_else(nobody))
+}
+
+/// Asks one instance, and reports how it did.
+async fn ask_one(
+    picked: Picked<Transport>,
+    sign: &Sign,
+    request: Request<Body>,
+    end: Option<Instant>,
+) -> Result<Response<Body>, Status> {
+    let (mut head, body) = request.into_parts();
+    let limit = end.map(|end| end.saturating_duration_since(Instant::now()));
+    if let Some(limit) = limit {
+        wire::write_timeout(&mut head.headers, limit);
+    }
     sign(&mut head);
     let asked = picked.connection().oneshot(Request::from_parts(head, body));
     let answer = match limit {
@@ -98,6 +142,18 @@ async fn ask(balancer: &Balancer<Transport>, sign: &Sign, request: Request<Body>
         None => drop(picked),
     }
     answer
+}
+
+/// Whether there was a connection to the instance that failed like this.
+fn was_connected(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return false;
+        }
+        cause = error.source();
+    }
+    true
 }
 
 /// Reads an answer's head: a status in it is an error, and an answer that is not gRPC is one as well ("HTTP to gRPC Status

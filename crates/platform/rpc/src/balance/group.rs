@@ -15,10 +15,11 @@ use metrics::Gauge;
 use rand::{Rng, seq::index};
 use tokio::time::Instant;
 
-use super::{Outcome, endpoint::Record};
+use super::{Outcome, Protocol, endpoint::Record};
 
 pub(super) struct Group<C> {
     role: &'static str,
+    protocol: Protocol,
     endpoints: Vec<Endpoint<C>>,
     /// How many endpoints there ever were, to tell one from another in its place.
     numbers: u64,
@@ -89,14 +90,17 @@ impl<C> Endpoint<C> {
 type Chosen<C> = (Ticket, Arc<Instance>, C);
 
 impl<C: Clone> Group<C> {
-    pub(super) fn new(role: &'static str) -> Self {
+    pub(super) fn new(role: &'static str, protocol: Protocol) -> Self {
+        let by = protocol.name();
+        let count = |state| metrics::gauge!("rpc_endpoints", "callee" => role, "protocol" => by, "state" => state);
         Self {
             role,
+            protocol,
             endpoints: Vec::new(),
             numbers: 0,
-            known: metrics::gauge!("rpc_endpoints", "callee" => role, "state" => "known"),
-            routable: metrics::gauge!("rpc_endpoints", "callee" => role, "state" => "routable"),
-            panic: metrics::gauge!("rpc_panic", "callee" => role),
+            known: count("known"),
+            routable: count("routable"),
+            panic: metrics::gauge!("rpc_panic", "callee" => role, "protocol" => by),
         }
     }
 
@@ -134,7 +138,11 @@ impl<C: Clone> Group<C> {
 
     fn endpoint(&mut self, instance: &Instance, connection: C) -> Endpoint<C> {
         self.numbers += 1;
-        let labels = [("callee", self.role.to_owned()), ("instance", instance.id().to_owned())];
+        let labels = [
+            ("callee", self.role.to_owned()),
+            ("protocol", self.protocol.name().to_owned()),
+            ("instance", instance.id().to_owned()),
+        ];
         let gauges = Gauges {
             pending: metrics::gauge!("rpc_endpoint_pending", &labels),
             latency: metrics::gauge!("rpc_endpoint_latency_seconds", &labels),
@@ -201,10 +209,11 @@ impl<C: Clone> Group<C> {
         if is_failing && self.may_eject(at) {
             let endpoint = &mut self.endpoints[at];
             endpoint.record.eject();
-            let (callee, instance) = (self.role, endpoint.instance.id());
-            metrics::counter!("rpc_ejections_total", "callee" => callee, "instance" => instance.to_owned())
-                .increment(1);
-            tracing::warn!(callee, instance, "an instance does not answer and is left alone for a while");
+            let (callee, protocol, instance) = (self.role, self.protocol.name(), endpoint.instance.id());
+            let labels = [("callee", callee), ("protocol", protocol)].map(|(key, value)| (key, value.to_owned()));
+            let labels = [&labels[..], &[("instance", instance.to_owned())]].concat();
+            metrics::counter!("rpc_ejections_total", &labels).increment(1);
+            tracing::warn!(callee, protocol, instance, "an instance does not answer and is left alone for a while");
         }
         self.endpoints[at].show();
     }

@@ -17,6 +17,26 @@ use self::group::{Group, Ticket};
 /// How long a call waits for the first instance of a role to appear.
 const NOBODY_AFTER: Duration = Duration::from_secs(1);
 
+/// What is spoken with the instances. One role may be asked by both, and each has its own record of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Calls between services.
+    Grpc,
+    /// Requests that are passed on.
+    Http,
+}
+
+impl Protocol {
+    /// For metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// Nobody of a role is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no instance of {0} is there")]
@@ -66,10 +86,11 @@ impl<C: Clone> Balancer<C> {
     /// the instance leaves; `None` for one that offers no such connection.
     pub fn new(
         role: &'static str,
+        protocol: Protocol,
         directory: Directory,
         connect: impl Fn(&Instance) -> Option<C> + Send + Sync + 'static,
     ) -> Self {
-        let state = Mutex::new(State { view: None, group: Group::new(role) });
+        let state = Mutex::new(State { view: None, group: Group::new(role, protocol) });
         Self(Arc::new(Shared { role, directory, connect: Box::new(connect), state }))
     }
 

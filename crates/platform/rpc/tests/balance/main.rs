@@ -9,7 +9,7 @@ mod remote;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bookworm_registry::{Directory, Instance, Key, MemoryRegistry, Registry, State, contract};
-use bookworm_rpc::{Balancer, EndpointStatus, Outcome};
+use bookworm_rpc::{Balancer, EndpointStatus, Outcome, Protocol};
 use tokio_util::sync::CancellationToken;
 
 const ROLE: &str = "catalog";
@@ -44,7 +44,7 @@ impl World {
         let stop = CancellationToken::new();
         let until = stop.clone();
         tokio::spawn(async move { follower.run(until).await });
-        let balancer = Balancer::new(ROLE, directory, |instance| Some(instance.id().to_owned()));
+        let balancer = Balancer::new(ROLE, Protocol::Grpc, directory, |instance| Some(instance.id().to_owned()));
         let mut world = Self { registry, announced: BTreeMap::new(), out: BTreeMap::new(), balancer, stop };
         for id in ids {
             world.set(id, State::Ready).await;

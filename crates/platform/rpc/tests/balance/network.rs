@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use bookworm_http::Problem;
 use bookworm_kernel::ErrorCode;
 use bookworm_registry::{Directory, Instance};
-use bookworm_rpc::{Answering, Balancer, Edge, Method, connect, remote};
+use bookworm_rpc::{Answering, Balancer, Edge, Method, Protocol, connect, remote};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -25,7 +25,9 @@ use tower::ServiceExt;
 use super::{ROLE, instance};
 
 const READ: &str = "/test.Shelf/Read";
-const METHODS: &[Method] = &[Method::repeatable(READ, Duration::from_millis(800))];
+const WRITE: &str = "/test.Shelf/Write";
+const METHODS: &[Method] =
+    &[Method::repeatable(READ, Duration::from_millis(800)), Method::once(WRITE, Duration::from_millis(800))];
 
 /// An instance that answers gRPC. Aborting the task cuts its connections.
 async fn shelf() -> (SocketAddr, JoinHandle<()>) {
@@ -53,7 +55,7 @@ fn edge(addresses: &[SocketAddr]) -> Edge {
         grpc: Some(format!("http://{address}")),
         ..instance(&format!("port-{}", address.port()))
     });
-    let balancer = Balancer::new(ROLE, Directory::fixed(instances), connect);
+    let balancer = Balancer::new(ROLE, Protocol::Grpc, Directory::fixed(instances), connect);
     Edge::new("test.catalog", remote(balancer, Arc::new(|_: &mut http::request::Parts| {})), METHODS)
 }
 
@@ -68,6 +70,24 @@ async fn all_are_answered(well: SocketAddr, gone: SocketAddr) {
     for n in 0..100 {
         assert_eq!(call(&edge).await.unwrap(), "read", "call {n}");
     }
+}
+
+/// Nobody has seen the question before, so this is no repetition.
+#[tokio::test]
+async fn a_call_that_must_not_be_repeated_goes_elsewhere_when_there_is_no_connection() {
+    let (well, _serving) = shelf().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refuses = listener.local_addr().unwrap();
+    drop(listener);
+    // Each edge is new: it does not know yet who refuses.
+    for _ in 0..20 {
+        let request = Request::post(WRITE).body(Body::empty()).unwrap();
+        let answer = edge(&[well, refuses]).oneshot(request).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    let request = Request::post(WRITE).body(Body::empty()).unwrap();
+    let status = edge(&[refuses]).oneshot(request).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 use bookworm_http::Problem;
 use bookworm_kernel::ErrorCode;
 use bookworm_registry::Directory;
-use bookworm_rpc::{Balancer, Edge, Method, local, remote};
+use bookworm_rpc::{Balancer, Edge, Method, Protocol, local, remote};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -52,16 +52,17 @@ impl Shelves {
     fn edge(&self) -> Edge {
         let ids: Vec<String> = self.0.lock().unwrap().keys().cloned().collect();
         let shelves = self.clone();
-        let balancer = Balancer::new(ROLE, Directory::fixed(ids.iter().map(|id| instance(id))), move |instance| {
-            let (shelves, id) = (shelves.clone(), instance.id().to_owned());
-            Some(local(tower::service_fn(move |request: Request<Body>| {
-                let (shelves, id) = (shelves.clone(), id.clone());
-                async move {
-                    assert_eq!(request.headers()["x-fleet"], "signed");
-                    Ok::<_, Infallible>(shelves.answer(&id).await)
-                }
-            })))
-        });
+        let balancer =
+            Balancer::new(ROLE, Protocol::Grpc, Directory::fixed(ids.iter().map(|id| instance(id))), move |instance| {
+                let (shelves, id) = (shelves.clone(), instance.id().to_owned());
+                Some(local(tower::service_fn(move |request: Request<Body>| {
+                    let (shelves, id) = (shelves.clone(), id.clone());
+                    async move {
+                        assert_eq!(request.headers()["x-fleet"], "signed");
+                        Ok::<_, Infallible>(shelves.answer(&id).await)
+                    }
+                })))
+            });
         let sign = Arc::new(|head: &mut http::request::Parts| {
             head.headers.insert("x-fleet", HeaderValue::from_static("signed"));
         });
