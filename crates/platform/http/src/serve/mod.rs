@@ -107,7 +107,8 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match places.take(Some(peer.ip())) {
                     Ok(place) => {
-                        running.spawn(connection(stream, peer, place, router.clone(), shutdown.clone()));
+                        let open = Open::new(place);
+                        running.spawn(connection(stream, peer, open, router.clone(), shutdown.clone()));
                     }
                     Err(full) => refusals.refuse(stream, peer.ip(), full),
                 },
@@ -118,7 +119,6 @@ pub async fn serve(
                 }
             },
         }
-        metrics::gauge!("http_connections").set(places.taken() as f64);
     }
     drop(listener);
     let drained = async { while running.join_next().await.is_some() {} };
@@ -128,6 +128,26 @@ pub async fn serve(
     let left = running.len();
     running.shutdown().await;
     if left == 0 { Drained::Clean } else { Drained::Aborted(left) }
+}
+
+/// The place of an open connection, and its part in the metric, which counts those of all listeners.
+struct Open {
+    _place: Place,
+    all: metrics::Gauge,
+}
+
+impl Open {
+    fn new(place: Place) -> Self {
+        let all = metrics::gauge!("http_connections");
+        all.increment(1.0);
+        Self { _place: place, all }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.all.decrement(1.0);
+    }
 }
 
 /// Answers connections for which there is no place.
@@ -191,7 +211,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, peer: SocketAddr, open: Open, router: Router, shutdown: CancellationToken) {
     // Answers are written whole; waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not available");
@@ -215,7 +235,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, router: R
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
     let framing = Framing::default();
-    let socket = Socket::new(stream, place, framing.clone());
+    let socket = Socket::new(stream, open, framing.clone());
     let stop = shutdown.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let answer = answer(request, peer, framing.clone(), router.clone(), stop.clone());

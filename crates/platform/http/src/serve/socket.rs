@@ -13,8 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::stall::StallTimer;
-use crate::places::Place;
+use super::{Open, stall::StallTimer};
 
 /// A connection's socket. It owns the connection's place for as long as the descriptor is open, whoever uses it then:
 /// HTTP hands it on to WebSockets. A peer that does not read what is written is given up.
@@ -22,7 +21,7 @@ pub struct Socket {
     stream: TcpStream,
     reading: StallTimer,
     heads: Heads,
-    _place: Place,
+    _open: Open,
 }
 
 /// What the heads of a connection's requests showed so far.
@@ -38,8 +37,8 @@ impl Framing {
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, place: Place, framing: Framing) -> Self {
-        Self { stream, reading: StallTimer::new(), heads: Heads::new(framing), _place: place }
+    pub fn new(stream: TcpStream, open: Open, framing: Framing) -> Self {
+        Self { stream, reading: StallTimer::new(), heads: Heads::new(framing), _open: open }
     }
 
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
