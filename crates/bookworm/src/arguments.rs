@@ -86,6 +86,13 @@ pub enum Command {
     /// whose payment was captured while the event about it waits on the bus) is listed apart and is no difference.
     Reconcile,
 
+    /// Have the other processes of the shop leave one alone
+    ///
+    /// It answers what it is asked and goes on with its work, but is not asked while another can be: `/health/ready` says
+    /// 503, and the registry `draining`. So it stays until it ends, or until --undo. Before `serve` ends it does the same
+    /// by itself. Needs [nats], and the fleet's secret.
+    Drain(Drain),
+
     /// Show the settings, and where each comes from; secrets are hidden
     Config,
 }
@@ -114,6 +121,16 @@ pub struct Serve {
     /// start. Its data is lost; another shop's is set aside. Use it once, not in a service file
     #[arg(long, value_delimiter = ',', value_name = "DATABASE,...")]
     pub recreate: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// The process's name in the registry: `fleet.instance`, or what it made at its start
+    pub instance: String,
+
+    /// Have it asked again
+    #[arg(long)]
+    pub undo: bool,
 }
 
 #[derive(Debug, Args)]

@@ -71,6 +71,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 print(&report.to_string());
                 Ok(if report.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
+            Command::Drain(drain) => {
+                let drained = commands::drain(&settings, &drain.instance, !drain.undo).await?;
+                print(&format!("{drained}\n"));
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Config => unreachable!("answered above"),
         }
     })

@@ -48,6 +48,15 @@ pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: O
     Ok(Shared { bus: Arc::new(bus.clone()), nats: Some(bus), leases, registry })
 }
 
+/// The registry alone, for a command that looks for processes.
+///
+/// # Errors
+/// When NATS cannot be reached.
+pub async fn registry(settings: &NatsSettings) -> anyhow::Result<NatsRegistry> {
+    let nats = Nats::connect(connection(settings)?).await?;
+    Ok(NatsRegistry::open(nats, &settings.stream, LIFETIME, settings.replicas as usize).await?)
+}
+
 fn stream(settings: &Settings, lease: Duration) -> bookworm_nats::Settings {
     bookworm_nats::Settings {
         stream: settings.nats.stream.clone(),

@@ -1,6 +1,6 @@
 //! Clients of one service for another: the one place that says where a service is. A role of this process is called
-//! straight: no socket, no serialisation on the wire. One of another process is called over a channel. The generated
-//! client is the same.
+//! straight: no socket, no serialisation on the wire. One of another process is called over the network, at the instance
+//! that the balancer picks. The generated client is the same.
 
 use bookworm_contracts::grpc::{
     Edge, ai::ai_server, basket::basket_client::BasketClient, basket::basket_server,
@@ -8,6 +8,7 @@ use bookworm_contracts::grpc::{
     notification::mailroom_client::MailroomClient, notification::mailroom_server,
     ordering::ordering_client::OrderingClient, ordering::ordering_server,
 };
+use bookworm_fleet::Peers;
 use bookworm_rpc::{Method, Transport};
 
 use crate::{Role, fleet::Fleet, part::Grpc};
@@ -22,6 +23,7 @@ pub struct Clients<'a> {
     /// The services of the roles that this process has built so far.
     pub here: &'a [Grpc],
     pub fleet: &'a Fleet,
+    pub peers: &'a Peers,
 }
 
 /// A role that is asked is nowhere.
@@ -32,8 +34,7 @@ pub struct Nowhere(&'static str, Role);
 impl Clients<'_> {
     fn transport(&self, role: Role, service: &str) -> Option<Transport> {
         let here = self.here.iter().find(|grpc| grpc.name == service).map(|grpc| grpc.transport.clone());
-        let elsewhere = || Transport::new(self.fleet.peers.channel(role.name()));
-        here.or_else(|| self.fleet.knows(role).then(elsewhere))
+        here.or_else(|| self.fleet.reaches(role).then(|| self.peers.transport(role.name())))
     }
 
     fn edge(&self, role: Role, service: &str, name: &'static str, methods: &'static [Method]) -> Result<Edge, Nowhere> {

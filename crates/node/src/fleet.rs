@@ -1,6 +1,6 @@
 //! This process among the others of the shop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use bookworm_config::{Secret, Settings};
@@ -8,6 +8,7 @@ use bookworm_fleet::{FetchedKeys, FleetToken, Peers, tag_of};
 use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::IdentityService;
 use bookworm_kernel::Clock;
+use bookworm_registry::{Directory, View};
 use http::Uri;
 use uuid::Uuid;
 
@@ -21,8 +22,10 @@ pub fn make_instance() -> String {
 
 /// Who the others are, and what they call this one.
 pub struct Fleet {
-    /// Where the roles of other processes are.
-    pub peers: Peers,
+    /// Addresses of roles in other processes that the settings name.
+    endpoints: Vec<(String, Vec<Uri>)>,
+    /// Whether others announce their roles where this process sees it.
+    announced: bool,
     /// The secret that all share; `None` where this process is the whole shop.
     pub token: Option<Arc<FleetToken>>,
     /// The address under which others reach this process; `None` when they do not.
@@ -40,11 +43,11 @@ impl Fleet {
         let wanted = &settings.fleet;
         let secret = wanted.secret().map_err(|error| anyhow::anyhow!("fleet.token_file: {error}"))?;
         let token = secret.map(|secret| Arc::new(FleetToken::new(Secret::expose(&secret), clock)));
-        let mut table = Vec::new();
+        let mut endpoints = Vec::new();
         for (name, addresses) in &wanted.endpoints {
             let role: Role = name.parse().with_context(|| format!("fleet.endpoints.{name}"))?;
             let addresses = addresses.0.iter().map(|address| address.as_str().parse());
-            table.push((role.name().to_owned(), addresses.collect::<Result<Vec<Uri>, _>>()?));
+            endpoints.push((role.name().to_owned(), addresses.collect::<Result<Vec<Uri>, _>>()?));
         }
         let address = match (&wanted.advertise, internal) {
             (Some(url), Some(_)) => Some(url.as_str().parse()?),
@@ -52,7 +55,14 @@ impl Fleet {
             (_, None) => None,
         };
         let instance = wanted.instance.clone().unwrap_or_else(make_instance);
-        Ok(Self { peers: Peers::new(table, token.clone()), token, address, instance })
+        let announced = wanted.has_others() && settings.nats.url.is_some();
+        Ok(Self { endpoints, announced, token, address, instance })
+    }
+
+    /// The ways to the others. Addresses in the settings win over what is announced, role by role.
+    #[must_use]
+    pub fn peers(&self, announced: Directory) -> Peers {
+        Peers::new(announced, self.endpoints.iter().cloned(), self.token.clone())
     }
 
     /// What tells this process from others in the tokens of hub connections; `None` when no other process passes them on.
@@ -61,40 +71,38 @@ impl Fleet {
         self.address.as_ref().map(tag_of)
     }
 
-    /// Whether another process has this role.
+    /// Whether another process may have this role.
     #[must_use]
-    pub fn knows(&self, role: Role) -> bool {
-        self.peers.knows(role.name())
+    pub fn reaches(&self, role: Role) -> bool {
+        self.announced || self.names(role)
+    }
+
+    /// Whether the settings say where this role is.
+    fn names(&self, role: Role) -> bool {
+        self.endpoints.iter().any(|(name, _)| name == role.name())
     }
 
     /// Where access tokens' keys are fetched from; the verifier as it is where identity is here, or nowhere.
     #[must_use]
-    pub fn with_keys(&self, verifier: TokenVerifier, roles: &Roles) -> TokenVerifier {
-        if roles.has(Role::Identity) || !self.knows(Role::Identity) {
+    pub fn with_keys(&self, verifier: TokenVerifier, roles: &Roles, peers: &Peers) -> TokenVerifier {
+        if roles.has(Role::Identity) || !self.reaches(Role::Identity) {
             return verifier;
         }
-        let identity = self.peers.upstream(Role::Identity.name());
+        let identity = peers.upstream(Role::Identity.name());
         verifier.fetching_from(Arc::new(FetchedKeys::new(identity, IdentityService::KEY_SET)))
     }
 
-    /// Checks that every role finds whom it asks, and that somebody can ask it.
+    /// Checks that every role finds whom it asks as far as the settings say, and that somebody can ask it.
     ///
     /// # Errors
     /// Names every role that lacks another.
     pub fn check(&self, settings: &Settings, roles: &Roles) -> anyhow::Result<()> {
-        let lacks: Vec<String> = roles
-            .iter()
-            .flat_map(|role| role.asks().iter().map(move |asked| (role, *asked)))
-            .chain(self.needs_keys(settings, roles))
-            .filter(|(_, asked)| !roles.has(*asked) && !self.knows(*asked))
-            .map(|(role, asked)| format!("{role} asks {asked}"))
-            .collect();
-        if !lacks.is_empty() {
+        let lacks: Vec<_> = needs(settings, roles).filter(|(_, asked)| !self.reaches(*asked)).collect();
+        if let [(_, first), ..] = lacks[..] {
             bail!(
-                "{}: neither is among this process's roles nor in fleet.endpoints. Add it to --roles, or say where it is: \
-                 BOOKWORM_FLEET__ENDPOINTS__{}=http://ADDRESS:PORT",
-                lacks.join(", "),
-                lacks[0].rsplit(' ').next().unwrap_or_default().to_uppercase(),
+                "{}: neither is among this process's roles nor in fleet.endpoints. Add it to --roles, or {}",
+                in_words(&lacks),
+                where_it_is(first)
             );
         }
         if !roles.has(Role::Gateway) && self.address.is_none() {
@@ -109,12 +117,54 @@ impl Fleet {
         Ok(())
     }
 
-    /// In a fleet whoever has an API checks access tokens, with identity's keys.
-    fn needs_keys(&self, settings: &Settings, roles: &Roles) -> Option<(Role, Role)> {
-        let checks = |role: &Role| !matches!(role, Role::Ai | Role::Web);
-        let first = roles.iter().find(checks).filter(|_| settings.fleet.has_others())?;
-        Some((first, Role::Identity))
+    /// Waits until every role that this process needs is announced, for `fleet.start_wait_seconds` at most. Announced, not
+    /// ready: two processes that need each other both start.
+    ///
+    /// # Errors
+    /// Names every role that lacks another.
+    pub async fn meet(&self, settings: &Settings, roles: &Roles, announced: &Directory) -> anyhow::Result<()> {
+        let asked: Vec<_> = needs(settings, roles).filter(|(_, asked)| !self.names(*asked)).collect();
+        let lacks = |view: &View| -> Vec<(Role, Role)> {
+            let is_there = |role: &Role| view.of(role.name()).any(|member| member.instance.http.is_some());
+            asked.iter().filter(|(_, asked)| !is_there(asked)).copied().collect()
+        };
+        let seconds = settings.fleet.start_wait_seconds;
+        if !asked.is_empty() {
+            tracing::info!(seconds, needs = in_words(&asked), "waiting for the roles that this process needs");
+        }
+        let met = announced.wait_until(|view| lacks(view).is_empty());
+        if tokio::time::timeout(Duration::from_secs(seconds), met).await.is_ok() {
+            return Ok(());
+        }
+        let lacks = lacks(&announced.view());
+        let Some((_, first)) = lacks.first() else { return Ok(()) };
+        bail!(
+            "{}: no process announced it in the registry within {seconds} s (fleet.start_wait_seconds). Start one with \
+             --roles {first} and the same [nats], or {}",
+            in_words(&lacks),
+            where_it_is(*first)
+        );
     }
+}
+
+/// Which of these roles asks which other that is not among them.
+fn needs(settings: &Settings, roles: &Roles) -> impl Iterator<Item = (Role, Role)> {
+    // In a fleet whoever has an API checks access tokens, with identity's keys.
+    let checks = |role: &Role| !matches!(role, Role::Ai | Role::Web);
+    let checking = roles.iter().find(checks).filter(|_| settings.fleet.has_others());
+    roles
+        .iter()
+        .flat_map(|role| role.asks().iter().map(move |asked| (role, *asked)))
+        .chain(checking.map(|role| (role, Role::Identity)))
+        .filter(|(_, asked)| !roles.has(*asked))
+}
+
+fn in_words(needs: &[(Role, Role)]) -> String {
+    needs.iter().map(|(role, asked)| format!("{role} asks {asked}")).collect::<Vec<_>>().join(", ")
+}
+
+fn where_it_is(role: Role) -> String {
+    format!("say where it is: BOOKWORM_FLEET__ENDPOINTS__{}=http://ADDRESS:PORT", role.name().to_uppercase())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::bail;
 use bookworm_config::{Secret, Settings};
 use bookworm_db::{Databases, Db};
+use bookworm_fleet::Peers;
 use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::AUDIENCE;
 use bookworm_kernel::{Clock, SystemClock};
@@ -44,6 +45,8 @@ pub struct Foundation {
     pub verifier: Arc<TokenVerifier>,
     /// The shop's other processes.
     pub fleet: Fleet,
+    /// The ways to them.
+    pub peers: Peers,
     /// The shop's address as customers see it, without a slash at its end.
     pub origin: String,
     /// Cancelled when reactions and loops must end.
@@ -90,6 +93,7 @@ impl Foundation {
         let bus_db = inventory.database("bus").await?;
         let bus::Shared { bus, nats, leases, registry } = bus::open(&settings, &bus_db, &clock, owner).await?;
         let (directory, follower) = Directory::following(registry.clone());
+        let peers = fleet.peers(directory.clone());
         // A shop without an address of its own may listen elsewhere tomorrow; its tokens stay good.
         let issuer = settings
             .identity
@@ -98,8 +102,13 @@ impl Foundation {
             .or_else(|| settings.public_url.as_ref().map(|_| settings.token_issuer(listening)));
         Ok(Self {
             origin: settings.public_origin(listening),
-            verifier: Arc::new(fleet.with_keys(TokenVerifier::new(issuer.as_deref(), AUDIENCE, clock.clone()), &roles)),
+            verifier: Arc::new(fleet.with_keys(
+                TokenVerifier::new(issuer.as_deref(), AUDIENCE, clock.clone()),
+                &roles,
+                &peers,
+            )),
             fleet,
+            peers,
             settings,
             clock,
             inventory,

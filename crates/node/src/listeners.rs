@@ -39,6 +39,8 @@ pub struct Brought {
     pub grpc: Vec<Grpc>,
     pub pages: Option<Pages>,
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
+    /// Where an operator has this process left alone.
+    pub drain: Router,
 }
 
 /// The operations of a role's API below `/api/v1`; `None` for a role without.
@@ -82,9 +84,9 @@ pub fn build(
     health: &Health,
     metrics: &Metrics,
 ) -> Listeners {
-    let Brought { api, others, grpc, pages, on_api } = brought;
+    let Brought { api, others, grpc, pages, on_api, drain } = brought;
     let (settings, verifier) = (&foundation.settings, &foundation.verifier);
-    let upstream = |role: Role| foundation.fleet.peers.upstream(role.name());
+    let upstream = |role: Role| foundation.peers.upstream(role.name());
     // What pages, the bot and the sandbox call: the whole public API, wherever its parts are.
     let (api, reach) = match gateway {
         Some(gateway) => {
@@ -108,7 +110,7 @@ pub fn build(
         _ => others,
     };
     let internal = foundation.fleet.token.as_ref().filter(|_| foundation.fleet.address.is_some()).map(|token| {
-        let routes = grpc_routes(&grpc).merge(api.clone()).merge(others.clone());
+        let routes = grpc_routes(&grpc).merge(drain).merge(api.clone()).merge(others.clone());
         let routes = match pages.clone() {
             Some(pages) => routes.merge(pages),
             None => fallback::install(routes),
@@ -118,7 +120,7 @@ pub fn build(
     let public = gateway.map(|gateway| {
         let absent = Role::ALL.into_iter().filter(|role| !roles.has(*role));
         let others = absent.fold(others, |others, role| others.merge(other_routes(role, &upstream(role))));
-        let remote = foundation.fleet.knows(Role::Web).then(|| elsewhere::pages(upstream(Role::Web)));
+        let remote = foundation.fleet.reaches(Role::Web).then(|| elsewhere::pages(upstream(Role::Web)));
         let public_metrics = settings.fleet.operations_listen.is_none().then(|| metrics.clone());
         let https = settings.secure_cookies();
         let backends =

@@ -14,6 +14,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use bookworm_fleet::Drain;
 use bookworm_gateway::Note;
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_registry::{Announcer, Directory, Instance, Key, Load, State};
@@ -90,27 +91,35 @@ impl Membership {
         Ok(Self { announcers, announcing, following })
     }
 
-    /// Announces whether this process can be asked, until `draining`.
+    /// Announces whether this process can be asked, until `ending`.
     pub fn report(
         &self,
         is_ready: impl Fn() -> bool + Send + 'static,
-        draining: CancellationToken,
+        drain: Drain,
+        ending: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let announcers = self.announcers.clone();
         async move {
             let mut announced = State::Starting;
             loop {
-                let (state, look_again) = match (draining.is_cancelled(), is_ready()) {
-                    (true, _) => (State::Draining, None),
-                    (false, true) => (State::Ready, Some(LOOKS_EACH.1)),
-                    (false, false) => (State::Starting, Some(LOOKS_EACH.0)),
+                let (drained, is_ending) = (drain.is_asked(), ending.is_cancelled());
+                let (state, look_again) = match (drained || is_ending, is_ready()) {
+                    (true, _) => (State::Draining, LOOKS_EACH.1),
+                    (false, true) => (State::Ready, LOOKS_EACH.1),
+                    (false, false) => (State::Starting, LOOKS_EACH.0),
                 };
                 if state != announced {
                     announcers.iter().for_each(|announcer| announcer.change(|instance| instance.state = state));
                     announced = state;
                 }
-                let Some(look_again) = look_again else { return };
-                tokio::select! { () = tokio::time::sleep(look_again) => {}, () = draining.cancelled() => {} }
+                if is_ending {
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(look_again) => {}
+                    () = drain.wait_until(!drained) => {}
+                    () = ending.cancelled() => {}
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use axum::{Router, middleware::from_fn_with_state};
 use bookworm_cache::SharedCache;
 use bookworm_config::{Secret, Settings};
+use bookworm_fleet::Drain;
 use bookworm_gateway::{Check, Dependencies, GatewayService, Health, Metrics, Note};
 use bookworm_http::{Connections, Drained, auth::TokenVerifier};
 use bookworm_loops::{Gone, Loop, Supervisor};
@@ -39,6 +40,7 @@ pub struct Shop {
     working: Supervisor,
     relays: Supervisor,
     draining: CancellationToken,
+    drain: Drain,
     health: Health,
     /// How each store is closed.
     closing: Vec<BoxFuture<'static, ()>>,
@@ -82,7 +84,7 @@ impl Shop {
         recreate: Vec<String>,
     ) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
-        let connections = descriptors::fit(&mut settings);
+        let connections = descriptors::fit(&mut settings, &roles);
         let public = if roles.has(Role::Gateway) { Some(listen("listen", settings.listen).await?) } else { None };
         let wanted = &settings.fleet;
         let internal = listen_if("fleet.internal_listen", wanted.internal_listen).await?;
@@ -95,6 +97,7 @@ impl Shop {
         let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
         let (gone, requests) = (Gone::default(), Requests::default());
         let membership = Membership::begin(&foundation, &roles, &requests, &gone)?;
+        foundation.fleet.meet(&foundation.settings, &roles, &foundation.directory).await?;
         let part = roles::build(&foundation, &roles).await?;
         foundation.inventory.close().await;
         let Part {
@@ -118,16 +121,16 @@ impl Shop {
         stores.into_iter().for_each(|store| sorted.add(store));
         let Sorted { checks, inboxes, outboxes, closing } = sorted;
 
-        let draining = CancellationToken::new();
+        let (draining, drain) = (CancellationToken::new(), Drain::default());
         let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation, redis.as_ref().map(redis::cache)));
         let lost = gone.clone();
         let health = Health::new(checks, draining.clone(), foundation.clock.clone())
-            .with_own(own_checks(&foundation))
+            .with_own(own_checks(&foundation, &drain))
             .with_process(name(&foundation, &roles))
             .with_notes(notes)
             .with_gone(Arc::new(move || lost.names()));
         let metrics = metrics(telemetry.clone(), &foundation);
-        let brought = Brought { api, others, grpc, pages, on_api };
+        let brought = Brought { api, others, grpc, pages, on_api, drain: drain.routes() };
         let routers = listeners::build(&foundation, &roles, gateway.as_ref(), brought, &health, &metrics);
 
         let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone())
@@ -171,6 +174,7 @@ impl Shop {
             working,
             relays,
             draining,
+            drain,
             health,
             closing,
             foundation,
@@ -220,7 +224,7 @@ impl Shop {
             (self.draining.clone(), CancellationToken::new(), CancellationToken::new());
         let stop = stop_serving.clone();
         let health = self.health.clone();
-        let announced = self.membership.report(move || health.is_ready(), draining.clone());
+        let announced = self.membership.report(move || health.is_ready(), self.drain.clone(), draining.clone());
         let membership = self.membership;
         let watcher = async move {
             shutdown.cancelled().await;
@@ -232,7 +236,7 @@ impl Shop {
             stop.cancel();
             (budget, following)
         };
-        let peers = self.foundation.fleet.peers.clone();
+        let peers = self.foundation.peers.clone();
         let stopping = stop_serving.clone();
         let on_stop = async move {
             stopping.cancelled().await;
@@ -309,16 +313,22 @@ fn name(foundation: &Foundation, roles: &Roles) -> serde_json::Value {
 }
 
 /// What this process needs of itself before requests come to it.
-fn own_checks(foundation: &Foundation) -> Vec<(&'static str, Note)> {
-    if !foundation.verifier.fetches() {
-        return Vec::new();
-    }
-    let verifier = foundation.verifier.clone();
-    let keys: Note = Arc::new(move || match verifier.has_keys() {
-        true => "ok".to_owned(),
-        false => "the keys for access tokens were not fetched yet".to_owned(),
+fn own_checks(foundation: &Foundation, drain: &Drain) -> Vec<(&'static str, Note)> {
+    let drain = drain.clone();
+    let drained: Note = Arc::new(move || match drain.is_asked() {
+        true => "drained by an operator".to_owned(),
+        false => "ok".to_owned(),
     });
-    vec![("keys", keys)]
+    let mut checks = vec![("drain", drained)];
+    if foundation.verifier.fetches() {
+        let verifier = foundation.verifier.clone();
+        let keys: Note = Arc::new(move || match verifier.has_keys() {
+            true => "ok".to_owned(),
+            false => "the keys for access tokens were not fetched yet".to_owned(),
+        });
+        checks.push(("keys", keys));
+    }
+    checks
 }
 
 /// Fetches the keys for access tokens now and each minute; until there are some, each second.

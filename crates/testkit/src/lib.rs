@@ -1,7 +1,7 @@
 //! Whole shops for tests.
 //!
 //! [`TestShop::start`] opens every role in this process on a database of its own and calls the router without a socket.
-//! [`TestShop::start_apart`] opens each role as a process of its own. [`HubClient`] talks to a hub,
+//! [`TestShop::start_apart`] and [`TestShop::start_announced`] open each role as a process of its own. [`HubClient`] talks to a hub,
 //! [`Collector`] takes what is exported of traces. [`on_every_database`] runs a test on SQLite and, when `BOOKWORM_TEST_POSTGRES` names a server, on PostgreSQL.
 
 mod collector;

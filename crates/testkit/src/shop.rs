@@ -12,7 +12,7 @@ use bookworm_contracts::rest::{basket::Basket, catalog::Book, identity::TokenRes
 use bookworm_db::{Databases, Db, Pool, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
-use bookworm_telemetry::LogFormat;
+use bookworm_telemetry::{LogFormat, Telemetry};
 use bookworm_testing::{Client, Request, Response, until};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -79,6 +79,12 @@ impl Process {
         Self { internal, operations, stop, serving }
     }
 
+    /// Ends it as a power cut does: it says nothing to anybody.
+    pub async fn kill(self) {
+        self.serving.abort();
+        let _ = self.serving.await;
+    }
+
     /// Ends it in good order.
     ///
     /// # Panics
@@ -121,32 +127,44 @@ impl TestShop {
     }
 
     /// An empty shop whose roles run apart: each of these is a process of its own, as far as it can be told within one,
-    /// `&["gateway", "catalog,basket", "chat", "chat"]`. They meet over the network only, on a database server.
+    /// `&["gateway", "catalog,basket", "chat", "chat"]`. They meet over the network only, on a database server, at
+    /// addresses that each was given.
     ///
     /// # Panics
     /// When it cannot start.
     pub async fn start_apart(server: &str, processes: &[&str], changes: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = address_of(Database::Postgres(server.to_owned())).await;
-        let places: Vec<SocketAddr> = processes.iter().map(|_| own_address()).collect();
+        let places: Vec<String> = processes.iter().map(|_| own_address().to_string()).collect();
         let mut endpoints: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (roles, place) in processes.iter().zip(&places) {
             roles.split(',').for_each(|role| endpoints.entry(role).or_default().push(format!("http://{place}")));
         }
         let endpoints: Vec<(String, String)> =
             endpoints.into_iter().map(|(role, at)| (format!("fleet.endpoints.{role}"), at.join(","))).collect();
-        let opening = processes.iter().zip(&places).enumerate().map(|(n, (roles, place))| {
-            let place = place.to_string();
-            let mut all = vec![
-                ("roles", *roles),
-                ("public_url", "http://shop.test"),
-                ("database.max_connections", "3"),
-                ("fleet.token", FLEET_TOKEN),
-                ("fleet.internal_listen", &*place),
-                ("fleet.operations_listen", "127.0.0.1:0"),
-                ("fleet.drain_seconds", "0"),
-            ];
-            all.extend(endpoints.iter().map(|(key, value)| (&**key, &**value)));
+        let common: Vec<(&str, &str)> = endpoints.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let each = processes.iter().zip(&places).map(|(roles, place)| (*roles, &**place));
+        Self::start_fleet(server, each, &[&common, changes].concat()).await
+    }
+
+    /// The same; they find each other in the registry of this NATS server, at whatever addresses they have.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start_announced(server: &str, nats: &str, processes: &[&str], changes: &[(&str, &str)]) -> Self {
+        let stream = bookworm_testing::nats_stream();
+        let common = [("nats.url", nats), ("nats.stream", &*stream), ("nats.max_mib", "8")];
+        let each = processes.iter().map(|roles| (*roles, "127.0.0.1:0"));
+        Self::start_fleet(server, each, &[&common, changes].concat()).await
+    }
+
+    async fn start_fleet<'a>(
+        server: &str,
+        processes: impl Iterator<Item = (&'a str, &'a str)>,
+        changes: &[(&str, &str)],
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = address_of(Database::Postgres(server.to_owned())).await;
+        let opening = processes.enumerate().map(|(n, (roles, place))| {
+            let mut all = of_a_fleet(roles, place).to_vec();
             all.extend(changes);
             let settings = settings(&folder.path().join(n.to_string()), &url, &all);
             async move { (open(&settings).await, settings) }
@@ -173,6 +191,25 @@ impl TestShop {
         }
         started.admin = started.sign_in(ADMIN.0, ADMIN.1).await.access_token;
         started
+    }
+
+    /// What a process with these roles says that cannot start.
+    ///
+    /// # Panics
+    /// When it can.
+    pub async fn refusal(database: Database, roles: &str, changes: &[(&str, &str)]) -> String {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut all = of_a_fleet(roles, "127.0.0.1:0").to_vec();
+        all.extend(changes);
+        let settings = settings(folder.path(), &address_of(database).await, &all);
+        let refused = Shop::open(settings, telemetry()).await.err().expect("it does not start");
+        format!("{refused:#}")
+    }
+
+    /// The settings of the process with the gateway.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     async fn around(shop: Shop, settings: Settings, folder: tempfile::TempDir, others: Vec<Process>) -> Self {
@@ -440,10 +477,26 @@ async fn address_of(database: Database) -> Option<String> {
 }
 
 async fn open(settings: &Settings) -> Shop {
+    Shop::open(settings.clone(), telemetry()).await.expect("the shop opens")
+}
+
+fn telemetry() -> Telemetry {
     let process =
         bookworm_telemetry::Process { instance: "test".to_owned(), release: env!("CARGO_PKG_VERSION").to_owned() };
-    let telemetry = bookworm_telemetry::init(LogFormat::Pretty, "warn", process).expect("the filter is valid");
-    Shop::open(settings.clone(), telemetry).await.expect("the shop opens")
+    bookworm_telemetry::init(LogFormat::Pretty, "warn", process).expect("the filter is valid")
+}
+
+/// The settings of a process with these roles, which listens here to the others.
+fn of_a_fleet<'a>(roles: &'a str, internal_listen: &'a str) -> [(&'a str, &'a str); 7] {
+    [
+        ("roles", roles),
+        ("public_url", "http://shop.test"),
+        ("database.max_connections", "3"),
+        ("fleet.token", FLEET_TOKEN),
+        ("fleet.internal_listen", internal_listen),
+        ("fleet.operations_listen", "127.0.0.1:0"),
+        ("fleet.drain_seconds", "0"),
+    ]
 }
 
 /// Makes a database of its own for one test; the server and all its databases are gone after the test run.

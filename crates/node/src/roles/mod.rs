@@ -20,7 +20,7 @@ use crate::{Role, Roles, clients::Clients, foundation::Foundation, part::Part};
 pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Part> {
     let mut part = Part::default();
     for role in roles.iter() {
-        let clients = Clients { here: &part.grpc, fleet: &foundation.fleet };
+        let clients = Clients { here: &part.grpc, fleet: &foundation.fleet, peers: &foundation.peers };
         let brings = match role {
             Role::Ai => ai::build(foundation)?,
             Role::Catalog => catalog::build(foundation, &clients).await?,

@@ -4,14 +4,14 @@
 //! |---|---|
 //! | how a request proves that it comes from the same fleet | `token.rs`, `replay.rs` |
 //! | what the internal listener does with one that does not | `gate.rs` |
-//! | where the instances of a role are, and which one is next | `peers.rs` |
+//! | where the instances of a role are, and the ways there | `peers.rs` |
 //! | how HTTP requests are passed on to another process | `upstream.rs`, `tunnel.rs`, `lent.rs`, `headers.rs` |
-//! | how gRPC calls get there | `channel.rs` |
+//! | how an operator has a process left alone | `drain.rs` |
 //! | where the keys for access tokens come from | `keys.rs` |
 
 #![warn(missing_docs)]
 
-mod channel;
+mod drain;
 mod gate;
 mod headers;
 mod keys;
@@ -23,10 +23,10 @@ mod tunnel;
 mod upstream;
 
 pub use crate::{
-    channel::Channel,
+    drain::{DRAIN, Drain},
     gate::{Gate, gate},
     keys::FetchedKeys,
-    peers::{Peers, tag_of},
+    peers::{NotDrained, Peers, tag_of},
     token::{FleetToken, HEADER, Refusal, VALIDITY},
     upstream::{Pick, Upstream},
 };

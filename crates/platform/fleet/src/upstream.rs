@@ -9,16 +9,23 @@ use std::{
 use axum::{body::Body, extract::OriginalUri, response::IntoResponse};
 use bookworm_http::{Problem, RequestContext, context::write_trace};
 use bookworm_kernel::ErrorCode;
+use bookworm_registry::{Instance, Key};
 use bookworm_resilience::Deadline;
+use bookworm_rpc::{Balancer, Nobody, Outcome, Picked};
 use bookworm_trace::{KeyValue, Kind, Parent, Span};
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    uri::{Authority, PathAndQuery, Scheme},
+};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tower::Service;
 use tower_http::timeout::TimeoutBody;
 
 use crate::{
-    Peers,
+    HEADER, Peers,
     headers::{asks_for_upgrade, remove_hop_by_hop, remove_internal, write_time_left},
+    lent::Lender,
+    peers::{Shared, address_of, tag_of},
     tunnel,
 };
 
@@ -26,6 +33,8 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(60);
 /// When a client should ask again that met no instance.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How many instances are tried for one request.
+const ATTEMPTS: usize = 3;
 
 /// Passes HTTP requests on to the instances of one role: bodies as they come, both ways, and connections that change
 /// their protocol. What goes wrong on the way is answered as a problem. Cheap to clone.
@@ -33,6 +42,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub struct Upstream {
     peers: Peers,
     role: &'static str,
+    balancer: Balancer<Authority>,
 }
 
 /// Which instance gets a request.
@@ -44,15 +54,26 @@ pub enum Pick {
     Tagged(String),
 }
 
+/// Why a request went nowhere.
+#[derive(Debug, thiserror::Error)]
+enum Unreached {
+    #[error(transparent)]
+    Nobody(Nobody),
+    #[error("no instance can be reached: {0}")]
+    Away(hyper_util::client::legacy::Error),
+    #[error("the connection broke: {0}")]
+    Broken(hyper_util::client::legacy::Error),
+}
+
 impl Upstream {
-    pub(crate) fn new(peers: Peers, role: &'static str) -> Self {
-        Self { peers, role }
+    pub(crate) fn new(peers: Peers, role: &'static str, balancer: Balancer<Authority>) -> Self {
+        Self { peers, role, balancer }
     }
 
     /// Whether the instance with this tag is known.
     #[must_use]
     pub fn has(&self, tag: &str) -> bool {
-        self.peers.has(self.role, tag)
+        self.peers.directory(self.role).view().of(self.role).any(|member| is_tagged(&member.instance, tag))
     }
 
     /// Passes a request on to the instance that `pick` names.
@@ -71,7 +92,7 @@ impl Upstream {
             (method.to_string().into(), attributes)
         });
         write_trace(step.place(), request.headers_mut());
-        match self.peers.send_http(self.role, &pick, request).await {
+        match self.send(&pick, request).await {
             Ok(response) => {
                 step.set("http.response.status_code", i64::from(response.status().as_u16()));
                 if response.status().is_client_error() || response.status().is_server_error() {
@@ -89,17 +110,82 @@ impl Upstream {
         }
     }
 
+    /// Sends a request to one instance after the other until one answers. Another is only asked when the first cannot
+    /// have begun to work on the request, or when that would change nothing.
+    async fn send(&self, pick: &Pick, request: Request<Body>) -> Result<Response<Incoming>, Unreached> {
+        let (mut head, body) = request.into_parts();
+        let (path, lender) = (head.uri.path_and_query().cloned(), Lender::new(body));
+        let Shared { token, http, .. } = self.peers.shared();
+        let (mut tried, mut away): (Vec<Key>, _) = (Vec::new(), None);
+        while tried.len() < ATTEMPTS {
+            let picked = match (self.pick(pick, &tried).await, away) {
+                (Ok(picked), error) => {
+                    away = error;
+                    picked
+                }
+                (Err(_), Some(error)) => return Err(Unreached::Away(error)),
+                (Err(nobody), None) => return Err(Unreached::Nobody(nobody)),
+            };
+            let key = picked.instance().key.clone();
+            if tried.contains(&key) {
+                break;
+            }
+            tried.push(key);
+            head.uri = uri(picked.connection(), path.clone());
+            if let Some(token) = token {
+                head.headers.insert(HEADER, token.pass(&head.method, &head.uri));
+            }
+            match http.request(Request::from_parts(head.clone(), lender.lend())).await {
+                Ok(response) => {
+                    picked.report(Outcome::Answered);
+                    return Ok(response);
+                }
+                Err(error) => {
+                    picked.report(Outcome::Failed);
+                    if !lender.is_whole() || !(error.is_connect() || head.method.is_safe()) {
+                        return Err(Unreached::Broken(error));
+                    }
+                    away = Some(error);
+                }
+            }
+        }
+        Err(away.map_or(Unreached::Nobody(Nobody(self.role)), Unreached::Away))
+    }
+
+    async fn pick(&self, pick: &Pick, tried: &[Key]) -> Result<Picked<Authority>, Nobody> {
+        if let Pick::Tagged(tag) = pick
+            && let Some(picked) = self.balancer.find(|instance| is_tagged(instance, tag))
+        {
+            return Ok(picked);
+        }
+        self.balancer.pick(tried).await
+    }
+
     fn answer(&self, mut response: Response<Incoming>, client: Option<OnUpgrade>) -> Response<Body> {
         *response.version_mut() = Version::default();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(client) = client else { return Problem::new(ErrorCode::Internal).into_response() };
-            let (tunnels, leaving) = self.peers.tunnels();
-            tunnels.spawn(tunnel::run(client, hyper::upgrade::on(&mut response), leaving));
+            let Shared { tunnels, leaving, .. } = self.peers.shared();
+            tunnels.spawn(tunnel::run(client, hyper::upgrade::on(&mut response), leaving.clone()));
             return response.map(|_| Body::empty());
         }
         remove_hop_by_hop(response.headers_mut());
         response.map(|body| Body::new(TimeoutBody::new(PAUSE, body)))
     }
+}
+
+fn is_tagged(instance: &Instance, tag: &str) -> bool {
+    address_of(instance).is_some_and(|address| tag_of(&address) == tag)
+}
+
+/// The address of a path at an instance.
+pub(crate) fn uri(authority: Authority, path: Option<PathAndQuery>) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    // Scheme, authority and path together are always a URI.
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 /// Makes the request one of this process: same method, path, host and body; nothing of the connection it came on.

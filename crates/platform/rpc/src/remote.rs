@@ -90,7 +90,7 @@ async fn ask(balancer: &Balancer<Transport>, sign: &Sign, request: Request<Body>
         let picked = match balancer.pick(&tried.keys()).await {
             Ok(picked) => picked,
             Err(nobody) => {
-                tracing::warn!(why = %nobody, "a call went nowhere");
+                tracing::debug!(why = %nobody, "a call went nowhere");
                 break;
             }
         };

@@ -45,8 +45,12 @@ pub struct Fleet {
     /// others notice: 0 to 300. Default 5. Without a fleet or an operations listener there is nobody to notice, and it
     /// stops at once.
     pub drain_seconds: u64,
+    /// For how many seconds a process that starts waits until every role that it needs is announced, where NATS is the bus;
+    /// then it ends with an error: 0 to 300. Default 30.
+    pub start_wait_seconds: u64,
     /// Where the roles run that are not in this process, by role: `catalog = ["http://10.0.0.5:9000"]`. In an environment
-    /// variable with commas.
+    /// variable with commas. Needed for every role without NATS; with NATS for none, and for those named here it wins over
+    /// what is announced.
     pub endpoints: BTreeMap<String, Endpoints>,
 }
 
@@ -87,6 +91,7 @@ impl Default for Fleet {
             zone: None,
             operations_listen: None,
             drain_seconds: 5,
+            start_wait_seconds: 30,
             endpoints: BTreeMap::new(),
         }
     }
@@ -145,6 +150,7 @@ const INSTANCE: &str = "must be 1 to 60 letters, digits, dashes and underscores"
 impl Validate for Fleet {
     fn validate(&self, v: &mut Validation) {
         v.range("drain_seconds", self.drain_seconds, 0..=300);
+        v.range("start_wait_seconds", self.start_wait_seconds, 0..=300);
         v.check("advertise", self.advertise.as_ref().is_none_or(is_address), ADDRESS);
         v.check("instance", self.instance.as_deref().is_none_or(|name| is_name(name, b"-_")), INSTANCE);
         v.check("zone", self.zone.as_deref().is_none_or(|name| is_name(name, b".-")), ZONE);
@@ -211,6 +217,7 @@ mod tests {
             (&[("fleet.instance", "a.b")], "fleet.instance: must be 1 to 60 letters, digits, dashes and underscores"),
             (&[("fleet.zone", "")], "fleet.zone: must be 1 to 60"),
             (&[("fleet.drain_seconds", "301")], "fleet.drain_seconds: must be 0 to 300"),
+            (&[("fleet.start_wait_seconds", "301")], "fleet.start_wait_seconds: must be 0 to 300"),
         ] {
             let error = load(values).expect_err(words);
             assert!(error.contains(words), "{error}");
