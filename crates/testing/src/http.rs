@@ -111,6 +111,11 @@ impl Request {
         self.header("content-type", "application/x-www-form-urlencoded").body(pairs.into())
     }
 
+    /// Sends these fields as a form.
+    pub fn fields(self, fields: &[(&str, &str)]) -> Self {
+        self.form(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish())
+    }
+
     /// Sends these bytes; their type is said by [`header`](Self::header).
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         *self.request.body_mut() = body.into();

@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod browser;
 mod bus;
 mod databases;
 mod http;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use bookworm_messaging::contract::Running;
 
 pub use crate::{
+    browser::{Browser, Page},
     bus::{LEASE, bus, publish},
     databases::{TestDatabases, count, execute, on_every_database, postgres_url},
     http::{Client, Request, Response},

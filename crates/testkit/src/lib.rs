@@ -9,7 +9,7 @@ mod http1;
 mod hub_client;
 mod shop;
 
-pub use bookworm_testing::{Request, Response, until};
+pub use bookworm_testing::{Browser, Page, Request, Response, until};
 pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 pub use crate::{

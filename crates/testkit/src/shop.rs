@@ -13,7 +13,7 @@ use bookworm_db::{Databases, Db, Pool, Sql};
 use bookworm_kernel::BookId;
 use bookworm_node::Shop;
 use bookworm_telemetry::{LogFormat, Telemetry};
-use bookworm_testing::{Client, Request, Response, until};
+use bookworm_testing::{Browser, Client, Request, Response, until};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -298,6 +298,12 @@ impl TestShop {
     /// A request; the path is whole, e.g. `/api/v1/books`.
     pub fn request(&self, method: Method, path: &str) -> Request {
         Client::new(self.router.clone()).request(method, path)
+    }
+
+    /// A browser that was never here.
+    #[must_use]
+    pub fn browser(&self) -> Browser {
+        Browser::new(Client::new(self.router.clone()))
     }
 
     /// `GET`

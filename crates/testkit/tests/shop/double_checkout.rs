@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bookworm_contracts::rest::{
-    Page,
+    Page as Batch,
     finance::{Payment, ReconciliationReport},
     ordering::{Order, OrderStatus, PaymentStatus},
 };
 use bookworm_kernel::OrderId;
-use bookworm_testkit::{Database, Purchase, Response, TestShop, on_every_database, until};
+use bookworm_testkit::{Browser, Database, Page, Purchase, Response, TestShop, on_every_database, until};
 use futures::{StreamExt, future::join_all, stream};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ async fn patiently(shop: &TestShop, purchase: &Purchase) -> Response {
 async fn all<T: serde::de::DeserializeOwned>(shop: &TestShop, path: &str) -> Vec<T> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page: Page<T> = shop
+        let page: Batch<T> = shop
             .get(&format!("{path}?limit=100{cursor}"))
             .bearer(shop.admin())
             .send()
@@ -118,8 +118,7 @@ async fn beginning_again_while_the_bank_says_yes_is_paid_once() {
             assert!(refused.is_problem("order_in_progress"), "{}", refused.body);
             assert_eq!((&refused.body["order_id"], &refused.body["action_url"]), (&json!(id), &json!(challenge)));
 
-            let page = shop.get(&challenge).send().await.text();
-            let secret = field(&page, "secret");
+            let secret = shop.browser().get(&challenge).await.hidden("secret");
             let approve = async {
                 tokio::time::sleep(std::time::Duration::from_millis(round)).await;
                 form(&shop, &challenge, &[("secret", &secret), ("decision", "approve")]).await
@@ -161,8 +160,8 @@ async fn a_payment_declined_at_the_bank_gives_the_basket_back() {
     let first = shop.purchase(&[(book.id, 1)], "tok_challenge").await;
     let asked = shop.check_out(&first).await.expect(StatusCode::PAYMENT_REQUIRED).body;
     let challenge = asked["action_url"].as_str().unwrap().to_owned();
-    let page = shop.get(&challenge).send().await.text();
-    let _ = form(&shop, &challenge, &[("secret", &field(&page, "secret")), ("decision", "decline")]).await;
+    let secret = shop.browser().get(&challenge).await.hidden("secret");
+    let _ = form(&shop, &challenge, &[("secret", &secret), ("decision", "decline")]).await;
     until("the basket is free", || async { shop.basket(&first.basket).await.order_under_way.is_none().then_some(()) })
         .await;
     assert_eq!(shop.basket(&first.basket).await.items.len(), 1, "what was not bought is still there");
@@ -210,61 +209,31 @@ async fn signing_in_does_not_free_what_a_guest_is_ordering() {
 /// The checkout as it is once the total is known.
 const CHECKOUT: &str = "/checkout?country=US&region=OR";
 
-/// A browser with two windows: one set of cookies.
-struct Browser<'a> {
-    shop: &'a TestShop,
-    cookies: BTreeMap<String, String>,
+/// Presses "place order" in a window that shows this page; returns where it leads.
+async fn order(window: &mut Browser, page: &Page, token: &str) -> String {
+    let hidden =
+        ["_csrf", "idempotency_key", "expected_amount", "expected_currency"].map(|name| (name, page.hidden(name)));
+    let typed = [
+        ("email", "ann@reader.test"),
+        ("name", "Ann Reader"),
+        ("line1", "1 Main Street"),
+        ("city", "Portland"),
+        ("region", "OR"),
+        ("postal_code", "97201"),
+        ("country", "US"),
+        ("shipping_method", "standard"),
+        ("payment_token", token),
+        ("action", "place"),
+    ];
+    let fields: Vec<_> = hidden.iter().map(|(name, value)| (*name, value.as_str())).chain(typed).collect();
+    press(window, "/checkout", &fields).await
 }
 
-impl Browser<'_> {
-    fn cookie(&self) -> String {
-        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    fn keep(&mut self, answer: &Response) {
-        for cookie in answer.headers.get_all("set-cookie") {
-            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), rest.split(';').next().unwrap_or_default().to_owned());
-        }
-    }
-
-    async fn open(&mut self, path: &str) -> String {
-        let answer = self.shop.get(path).header("cookie", self.cookie()).send().await.expect(StatusCode::OK);
-        self.keep(&answer);
-        answer.text()
-    }
-
-    /// Presses the button of a form; returns where it leads.
-    async fn press(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let request = self.shop.request(Method::POST, path).header("cookie", self.cookie());
-        let answer =
-            request.header("content-type", "application/x-www-form-urlencoded").body(encode(fields)).send().await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {}", answer.text());
-        answer.header("location").unwrap().to_owned()
-    }
-
-    /// Presses "place order" in a window that shows this page.
-    async fn order(&self, page: &str, token: &str) -> String {
-        let (csrf, key) = (field(page, "_csrf"), field(page, "idempotency_key"));
-        let (amount, currency) = (field(page, "expected_amount"), field(page, "expected_currency"));
-        let fields = [
-            ("_csrf", csrf.as_str()),
-            ("idempotency_key", &key),
-            ("email", "ann@reader.test"),
-            ("name", "Ann Reader"),
-            ("line1", "1 Main Street"),
-            ("city", "Portland"),
-            ("region", "OR"),
-            ("postal_code", "97201"),
-            ("country", "US"),
-            ("shipping_method", "standard"),
-            ("payment_token", token),
-            ("expected_amount", &amount),
-            ("expected_currency", &currency),
-            ("action", "place"),
-        ];
-        self.press("/checkout", &fields).await
-    }
+/// Presses the button of a form; returns where it leads.
+async fn press(window: &mut Browser, path: &str, fields: &[(&str, &str)]) -> String {
+    let page = window.submit(path, fields).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}: {}", page.body);
+    page.location().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,13 +243,14 @@ async fn two_windows_with_the_checkout_open_place_one_order() {
         let book = shop.book("In Two Windows", 1500, 10).await;
         for (round, at_once) in [true, false, true].into_iter().enumerate() {
             let basket = shop.purchase(&[(book.id, 1)], "").await.basket;
-            let mut browser = Browser { shop: &shop, cookies: BTreeMap::from([("basket_token".to_owned(), basket)]) };
-            let (one, two) = (browser.open(CHECKOUT).await, browser.open(CHECKOUT).await);
-            assert_ne!(field(&one, "idempotency_key"), field(&two, "idempotency_key"));
+            let mut window = shop.browser().with_cookie("basket_token", basket);
+            let (one, two) = (window.get(CHECKOUT).await, window.get(CHECKOUT).await);
+            assert_ne!(one.hidden("idempotency_key"), two.hidden("idempotency_key"));
+            let mut other = window.clone();
             let (first, second) = if at_once {
-                tokio::join!(browser.order(&one, "tok_approve"), browser.order(&two, "tok_approve"))
+                tokio::join!(order(&mut window, &one, "tok_approve"), order(&mut other, &two, "tok_approve"))
             } else {
-                (browser.order(&one, "tok_approve").await, browser.order(&two, "tok_approve").await)
+                (order(&mut window, &one, "tok_approve").await, order(&mut other, &two, "tok_approve").await)
             };
             // Both windows end at the one order, or the slower one at the basket, which is empty.
             let places: Vec<_> = [&first, &second].into_iter().filter(|place| place.starts_with("/orders/")).collect();
@@ -300,25 +270,25 @@ async fn an_order_that_waits_for_the_bank_is_shown_at_the_checkout_and_in_the_ba
     let mut shop = TestShop::start(Database::Sqlite).await;
     let book = shop.book("Waiting for the Bank", 1500, 10).await;
     let basket = shop.purchase(&[(book.id, 1)], "").await.basket;
-    let mut browser = Browser { shop: &shop, cookies: BTreeMap::from([("basket_token".to_owned(), basket)]) };
-    let (one, two) = (browser.open(CHECKOUT).await, browser.open(CHECKOUT).await);
-    let bank = browser.order(&one, "tok_challenge").await;
+    let mut browser = shop.browser().with_cookie("basket_token", basket);
+    let (one, two) = (browser.get(CHECKOUT).await, browser.get(CHECKOUT).await);
+    let bank = order(&mut browser, &one, "tok_challenge").await;
     assert!(bank.starts_with("/sandbox/challenge/"), "{bank}");
     // The other window does not pay as well.
-    assert_eq!(browser.order(&two, "tok_approve").await, "/checkout");
+    assert_eq!(order(&mut browser, &two, "tok_approve").await, "/checkout");
     for path in ["/checkout", "/basket"] {
-        let page = browser.open(path).await;
+        let page = browser.get(path).await.body;
         assert!(page.contains(&format!("href=\"{bank}\"")) && page.contains("Start again"), "{path}: {page}");
     }
-    let page = browser.open("/checkout").await;
-    let (csrf, order, key) = (field(&page, "_csrf"), field(&page, "order"), field(&page, "key"));
-    let again = [("_csrf", csrf.as_str()), ("order", &order), ("key", &key)];
-    assert_eq!(browser.press("/checkout/start-again", &again).await, "/checkout");
-    let page = browser.open(CHECKOUT).await;
-    let placed = browser.order(&page, "tok_approve").await;
+    let page = browser.get("/checkout").await;
+    let (csrf, first, key) = (page.hidden("_csrf"), page.hidden("order"), page.hidden("key"));
+    let again = [("_csrf", csrf.as_str()), ("order", &first), ("key", &key)];
+    assert_eq!(press(&mut browser, "/checkout/start-again", &again).await, "/checkout");
+    let page = browser.get(CHECKOUT).await;
+    let placed = order(&mut browser, &page, "tok_approve").await;
     assert!(placed.starts_with("/orders/"), "{placed}");
     // Pressing it once more, in a window that still shows it, leads to the order that was called off and changes nothing.
-    assert!(browser.press("/checkout/start-again", &again).await.starts_with(&format!("/orders/{order}")));
+    assert!(press(&mut browser, "/checkout/start-again", &again).await.starts_with(&format!("/orders/{first}")));
     let captured = captured(&shop).await;
     assert_eq!(captured.len(), 1);
     assert!(captured.keys().all(|id| placed.contains(&id.to_string())), "{captured:?} {placed}");
@@ -326,22 +296,5 @@ async fn an_order_that_waits_for_the_bank_is_shown_at_the_checkout_and_in_the_ba
 }
 
 async fn form(shop: &TestShop, path: &str, fields: &[(&str, &str)]) -> Response {
-    shop.post(path).form(encode(fields)).send().await
-}
-
-fn encode(fields: &[(&str, &str)]) -> String {
-    let byte = |byte: u8| match byte {
-        byte if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    let text = |text: &str| text.bytes().map(byte).collect::<String>();
-    fields.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect::<Vec<_>>().join("&")
-}
-
-/// The value of the first hidden field with this name.
-fn field(page: &str, name: &str) -> String {
-    let start = format!("name=\"{name}\" value=\"");
-    let at = page.find(&start).unwrap_or_else(|| panic!("no field {name} in {page}"));
-    let rest = &page[at + start.len()..];
-    rest[..rest.find('"').unwrap()].to_owned()
+    shop.post(path).fields(fields).send().await
 }

@@ -1,41 +1,35 @@
-//! A browser without a screen: keeps cookies, follows nothing by itself, fills in the hidden fields of a form.
+//! A browser before pages whose API is a fake. It fills in the token of a form.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
-use axum::{Router, body::Body};
 use bookworm_kernel::{ManualClock, TimeZone, Timestamp};
+use bookworm_testing::{Client, Page, Request};
 use bookworm_web::{ApiClient, Dependencies, WebService, WebSettings};
-use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::BodyExt as _;
-use tower::{ServiceExt as _, util::BoxCloneSyncService};
+use tower::util::BoxCloneSyncService;
 
 use crate::fake_api::{self, FakeApi};
 
-pub struct Seen {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
-}
-
-impl Seen {
-    pub fn location(&self) -> &str {
-        self.headers.get(header::LOCATION).map(|value| value.to_str().unwrap()).unwrap_or_default()
-    }
-
-    /// The value of the first hidden field with this name.
-    pub fn hidden(&self, name: &str) -> String {
-        let start = format!("name=\"{name}\" value=\"");
-        let at = self.body.find(&start).unwrap_or_else(|| panic!("no field {name} in {}", self.body));
-        let rest = &self.body[at + start.len()..];
-        rest[..rest.find('"').unwrap()].to_owned()
-    }
-}
-
 #[derive(Clone)]
 pub struct Browser {
-    app: Router,
+    browser: bookworm_testing::Browser,
     pub api: FakeApi,
-    pub cookies: BTreeMap<String, String>,
+}
+
+impl Deref for Browser {
+    type Target = bookworm_testing::Browser;
+
+    fn deref(&self) -> &Self::Target {
+        &self.browser
+    }
+}
+
+impl DerefMut for Browser {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.browser
+    }
 }
 
 impl Browser {
@@ -67,7 +61,7 @@ impl Browser {
         };
         let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-03-02T09:00:00Z").unwrap()));
         let app = WebService::new(Dependencies { api: client, clock, settings }).pages();
-        Self { app, api, cookies: BTreeMap::new() }
+        Self { browser: bookworm_testing::Browser::new(Client::new(app)), api }
     }
 
     pub fn signed_in(roles: &[&str]) -> Self {
@@ -76,34 +70,16 @@ impl Browser {
         browser
     }
 
-    pub async fn send(&mut self, request: http::request::Builder, body: String) -> Seen {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request
-            .header(header::HOST, "shop.example")
-            .header(header::COOKIE, cookies.join("; "))
-            .body(Body::from(body))
-            .unwrap();
-        let response = self.app.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        for cookie in parts.headers.get_all(header::SET_COOKIE) {
-            let text = cookie.to_str().unwrap();
-            let (name, value) = text.split(';').next().unwrap().split_once('=').unwrap();
-            if text.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        let body = body.collect().await.unwrap().to_bytes();
-        Seen { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    pub async fn send(&mut self, request: Request) -> Page {
+        self.browser.send(request.header("host", "shop.example")).await
     }
 
-    pub async fn get(&mut self, path: &str) -> Seen {
-        self.send(Request::get(path), String::new()).await
+    pub async fn get(&mut self, path: &str) -> Page {
+        self.send(self.client.get(path)).await
     }
 
     /// Posts a form with the token of this browser, which a page gave it.
-    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Seen {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.post_with(path, fields, |request| request).await
     }
 
@@ -111,12 +87,10 @@ impl Browser {
         &mut self,
         path: &str,
         fields: &[(&str, &str)],
-        more: impl FnOnce(http::request::Builder) -> http::request::Builder,
-    ) -> Seen {
+        more: impl FnOnce(Request) -> Request,
+    ) -> Page {
         let token = self.get("/about").await.hidden("_csrf");
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("_csrf", &token).extend_pairs(fields);
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(more(request), form.finish()).await
+        let fields = [&[("_csrf", token.as_str())], fields].concat();
+        self.send(more(self.client.post(path).fields(&fields))).await
     }
 }

@@ -24,7 +24,7 @@ async fn an_island_gets_data_instead_of_a_redirect() {
     let mut browser = Browser::new();
     let fields = [("book_id", BOOK), ("quantity", "1")];
     let seen =
-        browser.post_with("/basket/items", &fields, |request| request.header(header::ACCEPT, "application/json")).await;
+        browser.post_with("/basket/items", &fields, |request| request.header("accept", "application/json")).await;
     let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
     assert_eq!(body["count"], 2);
     let path = format!("/basket/items/{BOOK}");

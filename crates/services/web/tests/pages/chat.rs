@@ -13,19 +13,19 @@ async fn the_chats_script_gets_the_token_and_other_sites_do_not() {
     // Only the second cookie is left: the session is renewed on the way.
     let mut customer = Browser::new();
     customer.cookies.insert("bw_refresh".to_owned(), "good-refresh".to_owned());
-    let own = Request::get("/chat/session").header("sec-fetch-site", "same-origin");
-    let seen = customer.send(own, String::new()).await;
+    let own = customer.client.get("/chat/session").header("sec-fetch-site", "same-origin");
+    let seen = customer.send(own).await;
     let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
     assert_eq!(body["access_token"], customer.cookies["bw_access"]);
     assert_eq!((&body["name"], &body["agent"]), (&json!("Ada <b>Reader</b>"), &json!(false)));
 
     for site in ["cross-site", "same-site", "none"] {
-        let request = Request::get("/chat/session").header("sec-fetch-site", site);
-        let seen = customer.send(request, String::new()).await;
+        let request = customer.client.get("/chat/session").header("sec-fetch-site", site);
+        let seen = customer.send(request).await;
         assert_eq!((seen.status, seen.body.as_str()), (StatusCode::FORBIDDEN, ""), "{site}");
     }
-    let request = Request::get("/chat/session").header(header::ORIGIN, "https://evil.example");
-    assert_eq!(customer.send(request, String::new()).await.status, StatusCode::FORBIDDEN);
+    let request = customer.client.get("/chat/session").header("origin", "https://evil.example");
+    assert_eq!(customer.send(request).await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

@@ -51,9 +51,9 @@ async fn unknown_addresses_and_methods_get_pages() {
     for path in ["/nowhere", "/books/nonsense", "/errors/nonsense", "/covers/x.svg", "/assets/x.js"] {
         assert_eq!(browser.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
-    let seen = browser.send(Request::delete("/basket"), String::new()).await;
+    let seen = browser.send(browser.client.delete("/basket")).await;
     assert_eq!(seen.status, StatusCode::METHOD_NOT_ALLOWED);
-    let seen = browser.send(Request::post("/basket/items"), "x".repeat(300_000)).await;
+    let seen = browser.send(browser.client.post("/basket/items").body("x".repeat(300_000))).await;
     assert_eq!(seen.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -88,7 +88,7 @@ async fn assets_and_covers_are_kept_for_ever_and_drawn_once() {
         let plain = browser.get(path).await;
         assert_eq!(plain.headers["cache-control"], "public, max-age=31536000, immutable");
         assert!(!plain.headers.contains_key("set-cookie"), "assets are the same for everybody");
-        let packed = browser.send(Request::get(path).header("accept-encoding", "br, gzip"), String::new()).await;
+        let packed = browser.send(browser.client.get(path).header("accept-encoding", "br, gzip")).await;
         assert_eq!(packed.headers["content-encoding"], "gzip");
         if kind == ".js" {
             assert!(plain.body.len() < 20_000, "scripts stay small");

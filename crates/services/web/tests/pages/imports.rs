@@ -1,10 +1,11 @@
 //! Importing books from a file, and authors who are one person or two.
 
-use http::{Request, StatusCode, header};
+use bookworm_testing::Page;
+use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    browser::{Browser, Seen},
+    browser::Browser,
     fake_api::{BOOK, HOSTILE, ORDER, OTHER},
 };
 
@@ -13,7 +14,7 @@ fn staff() -> Browser {
 }
 
 /// Sends a form with a file, with this token.
-async fn upload(browser: &mut Browser, token: &str, filename: &str, content: &str) -> Seen {
+async fn upload(browser: &mut Browser, token: &str, filename: &str, content: &str) -> Page {
     let part = |name: &str, value: &str| {
         format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
@@ -24,9 +25,8 @@ async fn upload(browser: &mut Browser, token: &str, filename: &str, content: &st
         part("_csrf", token),
         part("idempotency_key", key),
     );
-    let request =
-        Request::post("/admin/books/import").header(header::CONTENT_TYPE, "multipart/form-data; boundary=b0undary");
-    browser.send(request, body).await
+    let request = browser.client.post("/admin/books/import");
+    browser.send(request.header("content-type", "multipart/form-data; boundary=b0undary").body(body)).await
 }
 
 #[tokio::test]
@@ -90,12 +90,12 @@ async fn a_forged_upload_and_one_of_somebody_else_is_refused_before_it_is_read()
         assert_eq!(upload(&mut browser, wrong, "a.csv", "title\nA\n").await.status, StatusCode::FORBIDDEN);
     }
     // A form that was cut off has no token that counts.
-    let request = Request::post("/admin/books/import").header(header::CONTENT_TYPE, "multipart/form-data; boundary=x");
-    assert_eq!(browser.send(request, "--x\r\nnonsense".to_owned()).await.status, StatusCode::FORBIDDEN);
+    let request = browser.client.post("/admin/books/import").header("content-type", "multipart/form-data; boundary=x");
+    assert_eq!(browser.send(request.body("--x\r\nnonsense")).await.status, StatusCode::FORBIDDEN);
     // Elsewhere a form with a file is no form.
-    let request = Request::post(format!("/admin/books/import/{ORDER}/start"))
-        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=x");
-    assert_eq!(browser.send(request, "a".repeat(300 << 10)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let request = browser.client.post(&format!("/admin/books/import/{ORDER}/start"));
+    let request = request.header("content-type", "multipart/form-data; boundary=x");
+    assert_eq!(browser.send(request.body("a".repeat(300 << 10))).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     browser.api.break_path("/admin/imports", 403);
     let refused = upload(&mut browser, &token, "a.csv", &"a".repeat(18 << 20)).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.body);
@@ -152,8 +152,8 @@ async fn an_import_says_what_it_does_in_each_state() {
         assert!(seen.body.contains(says), "{says}: {}", seen.body);
     }
     let report = browser.get(&format!("{path}/report")).await;
-    assert_eq!(report.headers[header::CONTENT_TYPE], "text/csv; charset=utf-8");
-    assert!(report.headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment"));
+    assert_eq!(report.headers["content-type"], "text/csv; charset=utf-8");
+    assert!(report.headers["content-disposition"].to_str().unwrap().starts_with("attachment"));
 }
 
 #[tokio::test]

@@ -14,9 +14,10 @@ mod search;
 mod sessions;
 mod words;
 
-use browser::{Browser, Seen};
+use bookworm_testing::Page;
+use browser::Browser;
 use fake_api::{BOOK, ORDER, OTHER};
-use http::{Request, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::json;
 
 const PUBLIC: &[&str] = &[
@@ -110,7 +111,7 @@ fn checkout_form() -> Vec<(&'static str, &'static str)> {
 }
 
 /// What must be true of every page.
-fn holds_up(path: &str, seen: &Seen) {
+fn holds_up(path: &str, seen: &Page) {
     let body = &seen.body;
     assert!(!body.contains("<script>alert"), "{path}: script of a title is live");
     assert!(!body.contains("Ada <b>"), "{path}: markup of a name is live");

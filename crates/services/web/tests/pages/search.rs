@@ -186,7 +186,7 @@ async fn what_customers_look_at_is_told_to_the_catalogue() {
     guest.get(&path).await;
     let mut customer = Browser::signed_in(&["customer"]);
     customer.get("/books/01990000-0000-7000-8000-000000000099").await;
-    customer.send(Request::get(&path).header("sec-purpose", "prefetch"), String::new()).await;
+    customer.send(customer.client.get(&path).header("sec-purpose", "prefetch")).await;
     customer.get(&path).await;
     for _ in 0..1_000 {
         if !customer.api.asked(&views).is_empty() {

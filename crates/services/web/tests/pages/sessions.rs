@@ -8,7 +8,7 @@ async fn a_form_without_its_token_changes_nothing() {
     browser.get("/").await;
     let fields = format!("book_id={BOOK}&quantity=1");
     for token in ["", "&_csrf=forged"] {
-        let seen = browser.send(Request::post("/basket/items"), format!("{fields}{token}")).await;
+        let seen = browser.send(browser.client.post("/basket/items").body(format!("{fields}{token}"))).await;
         assert_eq!(seen.status, StatusCode::FORBIDDEN);
         assert!(seen.body.contains("This form has expired"), "{}", seen.body);
     }
@@ -21,7 +21,7 @@ async fn a_form_without_its_token_changes_nothing() {
     let mut other = browser.clone();
     other.cookies.clear();
     let token = other.get("/").await.hidden("_csrf");
-    let seen = browser.send(Request::post("/basket/items"), format!("{fields}&_csrf={token}")).await;
+    let seen = browser.send(browser.client.post("/basket/items").body(format!("{fields}&_csrf={token}"))).await;
     assert_eq!(seen.status, StatusCode::FORBIDDEN, "the token of another browser");
     assert!(browser.api.asked("POST").is_empty());
 }

@@ -1,6 +1,6 @@
 //! What pages say is true, in words, and in the language that it is in.
 
-use http::{Request, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
@@ -300,7 +300,7 @@ async fn the_serif_comes_from_the_shop_itself() {
     let mut browser = Browser::new();
     let body = browser.get("/about").await.body;
     let href = body.split("rel=\"preload\" href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let font = browser.send(Request::get(&href), String::new()).await;
+    let font = browser.send(browser.client.get(&href)).await;
     assert_eq!((font.status, &font.headers[header::CONTENT_TYPE]), (StatusCode::OK, &"font/woff2".parse().unwrap()));
     assert!(font.headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
     let sheet = body.split("rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
