@@ -12,6 +12,7 @@ use bookworm_identity::IdentityService;
 use bookworm_notification::NotificationService;
 use bookworm_ordering::OrderingService;
 use bookworm_rating::RatingService;
+use bookworm_web::WebService;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -120,7 +121,8 @@ pub fn build(
     let public = gateway.map(|gateway| {
         let absent = Role::ALL.into_iter().filter(|role| !roles.has(*role));
         let others = absent.fold(others, |others, role| others.merge(other_routes(role, &upstream(role))));
-        let remote = foundation.fleet.reaches(Role::Web).then(|| elsewhere::pages(upstream(Role::Web)));
+        let remote =
+            foundation.fleet.reaches(Role::Web).then(|| elsewhere::pages(upstream(Role::Web), &[WebService::ASSETS]));
         let public_metrics = settings.fleet.operations_listen.is_none().then(|| metrics.clone());
         let https = settings.secure_cookies();
         let backends =

@@ -50,6 +50,8 @@ pub struct Upstream {
 pub enum Pick {
     /// Any.
     Any,
+    /// Any; where it does not have it (404), another. For what not every release has.
+    Holding,
     /// The one with this tag, as [`tag_of`](crate::tag_of) makes it; any other where none has it.
     Tagged(String),
 }
@@ -116,15 +118,12 @@ impl Upstream {
         let (mut head, body) = request.into_parts();
         let (path, lender) = (head.uri.path_and_query().cloned(), Lender::new(body));
         let Shared { token, http, .. } = self.peers.shared();
-        let (mut tried, mut away): (Vec<Key>, _) = (Vec::new(), None);
+        let mut tried: Vec<Key> = Vec::new();
+        let mut last = None;
         while tried.len() < ATTEMPTS {
-            let picked = match (self.pick(pick, &tried).await, away) {
-                (Ok(picked), error) => {
-                    away = error;
-                    picked
-                }
-                (Err(_), Some(error)) => return Err(Unreached::Away(error)),
-                (Err(nobody), None) => return Err(Unreached::Nobody(nobody)),
+            let picked = match self.pick(pick, &tried).await {
+                Ok(picked) => picked,
+                Err(nobody) => return last.unwrap_or(Err(Unreached::Nobody(nobody))),
             };
             let key = picked.instance().key.clone();
             if tried.contains(&key) {
@@ -135,21 +134,19 @@ impl Upstream {
             if let Some(token) = token {
                 head.headers.insert(HEADER, token.pass(&head.method, &head.uri));
             }
-            match http.request(Request::from_parts(head.clone(), lender.lend())).await {
-                Ok(response) => {
-                    picked.report(Outcome::Answered);
-                    return Ok(response);
+            let answer = http.request(Request::from_parts(head.clone(), lender.lend())).await;
+            picked.report(if answer.is_ok() { Outcome::Answered } else { Outcome::Failed });
+            let may_repeat = lender.is_whole() && head.method.is_safe();
+            last = Some(match answer {
+                Ok(response) if *pick == Pick::Holding && response.status() == StatusCode::NOT_FOUND && may_repeat => {
+                    Ok(response)
                 }
-                Err(error) => {
-                    picked.report(Outcome::Failed);
-                    if !lender.is_whole() || !(error.is_connect() || head.method.is_safe()) {
-                        return Err(Unreached::Broken(error));
-                    }
-                    away = Some(error);
-                }
-            }
+                Ok(response) => return Ok(response),
+                Err(error) if may_repeat || lender.is_whole() && error.is_connect() => Err(Unreached::Away(error)),
+                Err(error) => return Err(Unreached::Broken(error)),
+            });
         }
-        Err(away.map_or(Unreached::Nobody(Nobody(self.role)), Unreached::Away))
+        last.unwrap_or(Err(Unreached::Nobody(Nobody(self.role))))
     }
 
     async fn pick(&self, pick: &Pick, tried: &[Key]) -> Result<Picked<Authority>, Nobody> {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use axum::{Router, body::Body, routing::any};
+use axum::{Router, body::Body, response::IntoResponse, routing::any};
 use bookworm_fleet::{Peers, Pick, tag_of};
 use bookworm_http::Connections;
 use bookworm_registry::Directory;
@@ -22,9 +22,13 @@ const ROLE: &str = "catalog";
 
 /// An instance that answers what it was sent, with its own port in front.
 async fn echo() -> SocketAddr {
+    answers(|address, body| format!("{} {body}", address.port()).into_response()).await
+}
+
+async fn answers(answer: impl Fn(SocketAddr, String) -> Response<Body> + Clone + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Router::new().fallback(any(move |body: String| async move { format!("{} {body}", address.port()) }));
+    let router = Router::new().fallback(any(move |body: String| async move { answer(address, body) }));
     let never = CancellationToken::new();
     tokio::spawn(bookworm_http::serve(listener, router, Connections::MANY, never, std::time::Duration::ZERO));
     address
@@ -117,4 +121,21 @@ async fn a_tag_names_one_instance_and_an_unknown_one_any() {
     }
     assert!(!peers.upstream(ROLE).has("gone"));
     text(pass(&peers, Pick::Tagged("gone".to_owned()), Method::POST).await).await;
+}
+
+/// A page of a new release, and what it asks for, may come to different instances during an upgrade.
+#[tokio::test]
+async fn what_one_release_has_is_found_whoever_is_asked_first() {
+    let (well, lacks, other) = (echo().await, lacks().await, lacks().await);
+    for _ in 0..20 {
+        text(pass(&peers(&[well, lacks]), Pick::Holding, Method::GET).await).await;
+    }
+    assert_eq!(pass(&peers(&[lacks]), Pick::Holding, Method::GET).await.status(), StatusCode::NOT_FOUND);
+    let both = peers(&[lacks, other]);
+    assert_eq!(pass(&both, Pick::Holding, Method::GET).await.status(), StatusCode::NOT_FOUND, "nobody has it");
+}
+
+/// An instance without anything.
+async fn lacks() -> SocketAddr {
+    answers(|_, _| StatusCode::NOT_FOUND.into_response()).await
 }

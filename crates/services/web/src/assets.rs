@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::{pages::info, service::Web};
+use crate::{WebService, pages::info, service::Web};
 
 /// A file of the bundle.
 pub(crate) struct Asset {
@@ -30,7 +30,7 @@ const FAVICON: &str = include_str!("../assets/favicon.svg");
 /// Everything that is the same for everybody.
 pub(crate) fn router() -> Router<Web> {
     Router::new()
-        .route("/assets/{name}", get(asset))
+        .route(WebService::ASSETS, get(asset))
         .route("/favicon.svg", get(favicon))
         .route("/covers/{file}", get(crate::cover::show))
         .route("/robots.txt", get(info::robots))

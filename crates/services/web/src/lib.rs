@@ -75,6 +75,8 @@ pub struct WebService(Web);
 impl WebService {
     /// The role's name.
     pub const NAME: &str = "web";
+    /// The addresses of scripts and styles, which name what is in them: each release has its own.
+    pub const ASSETS: &str = "/assets/{name}";
 
     /// Nothing is read before the first request.
     #[must_use]

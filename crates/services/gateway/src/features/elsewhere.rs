@@ -41,9 +41,12 @@ pub fn routes(paths: &[&str], role: &Upstream) -> Router {
     paths.iter().fold(Router::new(), |router, path| router.route_service(path, any_service(role.clone())))
 }
 
-/// Every address that nobody else answers: the pages.
-pub fn pages(role: Upstream) -> Router {
-    Router::new().fallback_service(role)
+/// Every address that nobody else answers: the pages. `of_a_release` are addresses that name what one release has and
+/// another has not: while both run, a page of the new one asks for what the old one does not know, and the other way round.
+pub fn pages(role: Upstream, of_a_release: &[&str]) -> Router {
+    let pass = |State(role): State<Upstream>, request: Request| async move { role.pass(Pick::Holding, request).await };
+    let routes = of_a_release.iter().fold(Router::new(), |router, path| router.route(path, any(pass)));
+    routes.with_state(role.clone()).fallback_service(role)
 }
 
 /// A hub in other processes: a connection stays with the instance where it was negotiated.
