@@ -23,7 +23,7 @@ web: ## Bundle styles and scripts of the pages
 	@scripts/require node npm
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
-test: tools test-rust test-crash test-signalr test-e2e ## Run every test (PostgreSQL, NATS, Redis and a browser are installed and started when they can be)
+test: tools test-alerts test-rust test-crash test-signalr test-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS and Redis
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
@@ -34,6 +34,10 @@ test-crash: web ## Kill the shop a few times while people buy and chat, on both 
 	$(TARGET)/debug/bookworm-bench crash --bin $(TARGET)/debug/bookworm --kills 5
 	$(TARGET)/debug/bookworm-bench chat-crash --bin $(TARGET)/debug/bookworm --kills 5
 	scripts/with-postgres scripts/crash-on-postgres $(TARGET)/debug 5 3
+
+.PHONY: test-alerts
+test-alerts: ## Check the alert rules, their tests, and the configurations around them
+	scripts/test-alerts
 
 .PHONY: test-signalr
 test-signalr: ## Drive the SignalR server with the clients that other people wrote

@@ -156,9 +156,9 @@ impl Shop {
         }));
         let mut relays = Supervisor::new(CancellationToken::new(), gone);
         for outbox in outboxes {
-            let bus = foundation.bus.clone();
+            let (bus, clock) = (foundation.bus.clone(), foundation.clock.clone());
             let name = format!("relay {}", outbox.name());
-            relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), stop)));
+            relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), clock.clone(), stop)));
         }
         let serving = |listener: Option<TcpListener>, router: Option<Router>, connections| {
             let counted = |router: Router| router.layer(from_fn_with_state(requests.clone(), Requests::count));
@@ -391,6 +391,9 @@ fn metrics(telemetry: Telemetry, foundation: &Foundation) -> Metrics {
         Box::pin(async move {
             if let Ok(backlog) = bus.backlog().await {
                 metrics::gauge!("bus_backlog").set(backlog as f64);
+            }
+            if let Ok(dead) = bus.dead_letters().count().await {
+                metrics::gauge!("dead_letters").set(dead as f64);
             }
             telemetry.render()
         })

@@ -79,5 +79,6 @@ async fn a_collector_that_does_not_answer_delays_nobody() {
         program.signal("TERM").await;
         assert!(program.ended().await.success());
         assert!(begun.elapsed() < Duration::from_secs(40), "the end does not wait for it long: {:?}", begun.elapsed());
+        assert!(program.log().matches("the collector does not take spans").count() <= 1, "it is said once");
     }
 }

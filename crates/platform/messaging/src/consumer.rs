@@ -7,6 +7,7 @@ use rand::Rng;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -444,8 +445,14 @@ impl Worker {
                 return self.leave_to_others(&delivery).await;
             };
             let receipt = Receipt { consumer: self.name.clone(), message_id: delivery.envelope.id, at: now };
+            if delivery.attempt == 1 {
+                metrics::histogram!("message_wait_seconds", "consumer" => self.name.clone())
+                    .record(now.since(delivery.envelope.time));
+            }
+            let begun = Instant::now();
             let reaction = spawn(handler, &delivery.envelope, cause, delivery.attempt, receipt);
             let outcome = self.extending(&delivery.tag, reaction).await;
+            metrics::histogram!("reaction_duration_seconds", "consumer" => self.name.clone()).record(begun.elapsed());
             if let Err(error) = &outcome {
                 step.fail(error.kind());
             }

@@ -34,6 +34,9 @@ pub trait DeadLetters: Send + Sync {
     /// Latest first, from those after `cursor` on.
     async fn list(&self, cursor: Option<Uuid>, limit: u64) -> Result<Vec<DeadLetter>, BusError>;
 
+    /// How many there are.
+    async fn count(&self) -> Result<u64, BusError>;
+
     /// The one with this id.
     async fn find(&self, id: Uuid) -> Result<Option<DeadLetter>, BusError>;
 
@@ -140,6 +143,11 @@ impl DeadLetters for DbDeadLetters {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<Row> = self.db.read().all(&query, values![before, limit]).await?;
         rows.into_iter().map(Row::letter).collect()
+    }
+
+    async fn count(&self) -> Result<u64, BusError> {
+        let count: Option<i64> = self.db.read().scalar("SELECT COUNT(*) FROM bus_dead_letters", []).await?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<DeadLetter>, BusError> {

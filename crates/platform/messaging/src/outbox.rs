@@ -223,10 +223,20 @@ struct Row {
 ///
 /// A crash between the bus's receipt and the deletion sends a message again: the bus drops it by its id. Several
 /// relays on one outbox share its messages on PostgreSQL, and are harmless elsewhere for the same reason.
-pub async fn relay(outbox: Arc<dyn OutboxSource>, bus: SharedBus, shutdown: CancellationToken) {
+pub async fn relay(outbox: Arc<dyn OutboxSource>, bus: SharedBus, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
     let mut pause = Duration::from_millis(100);
+    let oldest = metrics::gauge!("outbox_oldest_seconds", "service" => outbox.name().to_owned());
     loop {
-        match carry(&*outbox, &bus).await {
+        let carried = carry(&*outbox, &bus).await;
+        // All that was there is on the bus, or this is what waits longest.
+        let waiting = match &carried {
+            Ok(carried) if *carried < BATCH => None,
+            _ => outbox.waiting(1).await.ok().and_then(|waiting| Some(waiting.first()?.time)),
+        };
+        if carried.is_ok() || waiting.is_some() {
+            oldest.set(waiting.map_or(0.0, |since| clock.now().since(since).as_secs_f64()));
+        }
+        match carried {
             // Fewer than a batch: that was all, and whoever puts more wakes us.
             Ok(carried) if carried < BATCH && !(carried > 0 && shutdown.is_cancelled()) => {
                 pause = Duration::from_millis(100);

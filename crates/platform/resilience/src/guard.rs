@@ -148,10 +148,12 @@ impl Guard {
     where
         F: Future<Output = Result<T, E>>,
     {
+        let begun = Instant::now();
         let (answer, outcome) = match self.0.places.try_acquire() {
             Ok(_place) => self.attempts(limits, attempt, classify).await,
             Err(_) => (Err(Failure::Busy), "busy"),
         };
+        metrics::histogram!("guarded_call_duration_seconds", "name" => self.0.name).record(begun.elapsed());
         metrics::counter!("guarded_calls_total", "name" => self.0.name, "outcome" => outcome).increment(1);
         answer
     }

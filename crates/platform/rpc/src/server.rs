@@ -9,6 +9,7 @@ use bookworm_http::{Problem, RequestContext, grpc::to_status};
 use bookworm_kernel::ErrorCode;
 use bookworm_resilience::Deadline;
 use http::{Request, Response};
+use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use tracing::Instrument;
@@ -43,6 +44,7 @@ where
             trace_id = cause.trace.trace_id(),
             span_id = cause.trace.span_id(),
         );
+        let method = request.uri().path().trim_start_matches('/').to_owned();
         let answer = self.0.call(request);
         let within_time = async move {
             let Some(deadline) = deadline else { return answer.await };
@@ -53,10 +55,14 @@ where
             tokio::time::timeout_at(deadline.instant(), deadline.scope(answer)).await.unwrap_or_else(|_| late())
         };
         let within_time = async move {
+            let begun = Instant::now();
             let answer = within_time.await;
             if let Ok(answer) = &answer {
                 // A unary method that fails says so in the answer's head.
                 let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code());
+                let word = format!("{code:?}");
+                metrics::counter!("rpc_requests_total", "method" => method.clone(), "code" => word).increment(1);
+                metrics::histogram!("rpc_request_duration_seconds", "method" => method).record(begun.elapsed());
                 spans::answered(&mut step, code, spans::is_servers_fault(code));
             }
             answer

@@ -28,6 +28,8 @@ pub const MIGRATIONS: &[Migration] = &[Migration::new(
 
 /// How often to look for deadlines.
 const TICK: Duration = Duration::from_millis(250);
+/// How often open sagas are counted.
+const CENSUS: Duration = Duration::from_secs(10);
 /// How many passed deadlines are read at a time.
 const BATCH: i64 = 64;
 
@@ -152,15 +154,23 @@ where
     F: Fn(Uuid) -> Fut + Send,
     Fut: Future<Output = Result<(), DbError>> + Send,
 {
+    let mut counted: Option<Timestamp> = None;
     // Where the last look ended, so that sagas whose time-out keeps failing do not hide those behind them.
     let mut after = Due { id: Uuid::nil(), deadline: i64::MIN };
     while !shutdown.is_cancelled() {
+        let now = clock.now();
+        if counted.is_none_or(|counted| now.since(counted) >= CENSUS) {
+            counted = Some(now);
+            if let Err(error) = census::<S>(&db, now).await {
+                tracing::debug!(kind = S::KIND, error = &error as &dyn std::error::Error, "sagas were not counted");
+            }
+        }
         let due: Result<Vec<Due>, _> = db
             .read()
             .all(
                 "SELECT id, deadline FROM sagas WHERE kind = $1 AND deadline <= $2 \
                  AND (deadline > $3 OR (deadline = $3 AND id > $4)) ORDER BY deadline, id LIMIT $5",
-                values![S::KIND, clock.now().micros(), after.deadline, after.id, BATCH],
+                values![S::KIND, now.micros(), after.deadline, after.id, BATCH],
             )
             .await;
         after = Due { id: Uuid::nil(), deadline: i64::MIN };
@@ -189,6 +199,30 @@ where
             () = shutdown.cancelled() => {}
         }
     }
+    // Whoever looks for them next counts them.
+    gauges::<S>(0, Duration::ZERO);
+}
+
+#[derive(FromRow)]
+struct Open {
+    count: i64,
+    oldest: Option<i64>,
+}
+
+/// Counts the sagas that wait for something, and how long the oldest of them has existed.
+async fn census<S: Saga>(db: &Db, now: Timestamp) -> Result<(), DbError> {
+    let query =
+        "SELECT COUNT(*) AS count, MIN(started_at) AS oldest FROM sagas WHERE kind = $1 AND deadline IS NOT NULL";
+    let open: Option<Open> = db.read().one(query, values![S::KIND]).await?;
+    let open = open.unwrap_or(Open { count: 0, oldest: None });
+    let age = open.oldest.map_or(Duration::ZERO, |oldest| now.since(Timestamp::from_micros(oldest)));
+    gauges::<S>(open.count, age);
+    Ok(())
+}
+
+fn gauges<S: Saga>(open: i64, oldest: Duration) {
+    metrics::gauge!("sagas_open", "kind" => S::KIND).set(open as f64);
+    metrics::gauge!("saga_oldest_seconds", "kind" => S::KIND).set(oldest.as_secs_f64());
 }
 
 #[derive(FromRow)]

@@ -1,6 +1,9 @@
 //! Spans on their way to a collector, by OTLP over gRPC.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bookworm_trace::{KeyValue, next_trace_id};
 use opentelemetry::{SpanId, TraceId};
@@ -60,7 +63,9 @@ impl Traces {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(PAUSE)
             .build();
-        let processor = BatchSpanProcessor::builder(Counting(exporter)).with_batch_config(config).build();
+        let processor = BatchSpanProcessor::builder(Watched { exporter, fails: AtomicBool::new(false) })
+            .with_batch_config(config)
+            .build();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(export.ratio))))
@@ -131,28 +136,39 @@ impl IdGenerator for Ids {
     }
 }
 
-/// Counts what becomes of spans.
+/// Counts what becomes of spans, and says once that the collector does not take them, and once that it does again.
 #[derive(Debug)]
-struct Counting<E>(E);
+struct Watched<E> {
+    exporter: E,
+    fails: AtomicBool,
+}
 
-impl<E: SpanExporter> SpanExporter for Counting<E> {
+impl<E: SpanExporter> SpanExporter for Watched<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len() as u64;
-        let sent = self.0.export(batch).await;
+        let sent = self.exporter.export(batch).await;
         let outcome = if sent.is_ok() { "sent" } else { "failed" };
         metrics::counter!("trace_spans_exported_total", "outcome" => outcome).increment(count);
+        match (&sent, self.fails.swap(sent.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(error, "the collector does not take spans: they are lost until it does");
+            }
+            (Ok(()), true) => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
         sent
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.exporter.shutdown_with_timeout(timeout)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.exporter.force_flush()
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.0.set_resource(resource);
+        self.exporter.set_resource(resource);
     }
 }

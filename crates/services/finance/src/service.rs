@@ -210,7 +210,18 @@ impl Finance {
                 "refund_failed"
             }
         };
-        tx.after_commit(move || metrics::counter!("payment_events_total", "event" => name).increment(1));
+        let moved = match fact {
+            Fact::Captured => Some(("captured", payment.captured)),
+            Fact::Refunded(_, amount) => Some(("refunded", *amount)),
+            _ => None,
+        };
+        tx.after_commit(move || {
+            metrics::counter!("payment_events_total", "event" => name).increment(1);
+            if let Some((direction, money)) = moved {
+                let labels = [("direction", direction), ("currency", money.currency.code())];
+                metrics::counter!("payment_minor_units_total", &labels).increment(money.amount.unsigned_abs());
+            }
+        });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod document;
 mod double_checkout;
 mod import;
 mod inboxes;
+mod metrics;
 mod nats;
 mod oversell;
 mod purchase;

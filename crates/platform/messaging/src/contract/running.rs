@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use bookworm_kernel::Clock;
+use bookworm_kernel::{Clock, SystemClock};
 use bookworm_loops::Loop;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ impl Running {
 
     /// Starts to publish what is in an outbox.
     pub fn relay(&mut self, outbox: Arc<dyn OutboxSource>, bus: &SharedBus) {
-        self.tasks.push(tokio::spawn(relay(outbox, bus.clone(), self.stop.clone())));
+        self.tasks.push(tokio::spawn(relay(outbox, bus.clone(), Arc::new(SystemClock), self.stop.clone())));
     }
 
     /// Starts a loop, without supervision: its panic fails the test in [`stop`](Self::stop).

@@ -17,16 +17,21 @@ pub(crate) async fn react(catalog: Arc<Catalog>, message: Received<ReserveStock>
     let done = message.once(&catalog.db, move |tx| {
         Box::pin(async move {
             let order_id = command.order_id;
-            match stock::reserve(tx, order_id, &command.lines, service.clock.now()).await? {
+            let outcome = match stock::reserve(tx, order_id, &command.lines, service.clock.now()).await? {
                 Outcome::Reserved(sold_out) => {
                     service.outbox.put(tx, &cause, &StockReserved { order_id }).await?;
                     service.changed_with(tx, command.lines.iter().map(|line| line.book_id).collect());
                     service.search_changed(tx, &sold_out).await?;
+                    "reserved"
                 }
                 Outcome::Refused(short) => {
                     service.outbox.put(tx, &cause, &StockRejected { order_id, short }).await?;
+                    "refused"
                 }
-            }
+            };
+            tx.after_commit(move || {
+                metrics::counter!("stock_reservations_total", "outcome" => outcome).increment(1);
+            });
             Ok::<_, ReactionError>(())
         })
     });

@@ -157,7 +157,8 @@ impl Shop {
             .await
             .unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(relay(self.catalog.outbox().source(self.db()), bus.clone(), stop.clone()));
+        let outbox = self.catalog.outbox().source(self.db());
+        tokio::spawn(relay(outbox, bus.clone(), self.clock.clone(), stop.clone()));
         for consumer in self.catalog.consumers() {
             tokio::spawn(consumer.run(bus.clone(), self.clock.clone(), Policy::default(), stop.clone()));
         }

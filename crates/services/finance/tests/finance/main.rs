@@ -92,6 +92,9 @@ impl DeadLetters for DeadMessages {
     async fn list(&self, _: Option<Uuid>, _: u64) -> Result<Vec<DeadLetter>, BusError> {
         Ok(Vec::new())
     }
+    async fn count(&self) -> Result<u64, BusError> {
+        Ok(self.0.lock().unwrap().len() as u64)
+    }
     async fn find(&self, _: Uuid) -> Result<Option<DeadLetter>, BusError> {
         Ok(None)
     }
