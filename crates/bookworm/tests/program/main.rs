@@ -8,4 +8,5 @@ mod ending;
 mod imports;
 mod logs;
 mod program;
+mod prometheus;
 mod traces;
