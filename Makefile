@@ -23,11 +23,11 @@ web: ## Bundle styles and scripts of the pages
 	@scripts/require node npm
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
-test: tools test-alerts test-rust test-crash test-signalr test-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis and a browser are installed and started when they can be)
+test: tools test-alerts test-rust test-crash test-signalr test-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis, FerretDB and a browser are installed and started when they can be)
 
-test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS and Redis
+test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS, Redis and FerretDB (for MongoDB; built with Go)
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
-	scripts/with-postgres scripts/with-nats scripts/with-redis cargo test --workspace --locked --no-fail-fast
+	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/with-ferretdb cargo test --workspace --locked --no-fail-fast
 
 test-crash: web ## Kill the shop a few times while people buy and chat, on both databases (make crash: many times)
 	cargo build --locked --bin bookworm --bin bookworm-bench

@@ -5,6 +5,7 @@
 mod browser;
 mod bus;
 mod databases;
+mod ferretdb;
 mod http;
 mod nats;
 mod poll;
@@ -20,6 +21,7 @@ pub use crate::{
     browser::{Browser, Page},
     bus::{LEASE, bus, publish},
     databases::{TestDatabases, count, execute, on_every_database, postgres_url},
+    ferretdb::{FerretDb, mongodb_database, mongodb_url},
     http::{Client, Request, Response},
     nats::{NatsServer, nats_stream, nats_url},
     poll::{POLL_TIMEOUT, eventually, until},

@@ -64,9 +64,7 @@ impl RedisServer {
     /// # Panics
     /// When it does not run.
     pub fn pause(&self, pause: bool) {
-        let process = self.server.id().to_string();
-        let signal = if pause { "-STOP" } else { "-CONT" };
-        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+        self.server.pause(pause);
     }
 
     /// Starts it on the same data and the same port, and waits until it listens.

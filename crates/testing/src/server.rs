@@ -60,9 +60,11 @@ impl Server {
         }
     }
 
-    /// The number of its process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+    /// Pauses it (SIGSTOP), or lets it go on (SIGCONT).
+    pub(crate) fn pause(&self, pause: bool) {
+        let process = self.child.as_ref().expect("it runs").id().to_string();
+        let signal = if pause { "-STOP" } else { "-CONT" };
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
     }
 }
 
