@@ -255,3 +255,39 @@ fn help_is_wrapped_to_the_terminal() {
     let roles = text(&bookworm(Path::new("unused"), &["serve", "--help"]).output().unwrap());
     assert!(roles.contains("ordering") && roles.contains("Examples:"), "{roles}");
 }
+
+#[test]
+fn a_shop_misses_conversations_that_are_not_where_the_settings_say() {
+    let Some(url) = bookworm_testing::mongodb_url() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let names = [bookworm_testing::mongodb_database(), bookworm_testing::mongodb_database()];
+    let configs = names.map(|name| {
+        let file = folder.path().join(format!("{name}.toml"));
+        fs::write(&file, format!("[mongodb]\nurl = {url:?}\ndatabase = {name:?}\n")).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let (mongodb, elsewhere) = (["--config", &configs[0]], ["--config", &configs[1]]);
+    let before = folder.path().join("before");
+    Running::start(&before, &[]).stop();
+    let left = refused(&before, &mongodb);
+    assert!(left.contains("has its conversations in its database chat"), "{left}");
+    Running::start(&before, &[]).stop();
+
+    let data = folder.path().join("data");
+    Running::start(&data, &mongodb).stop();
+    assert!(!data.join("chat.db").exists());
+    let unset = refused(&data, &[]);
+    assert!(unset.contains("conversations are in MongoDB, and mongodb.url is not set"), "{unset}");
+    let empty = refused(&data, &elsewhere);
+    assert!(empty.contains("is empty, while this shop has had its store chat-mongodb there"), "{empty}");
+    let other = refused(&folder.path().join("other"), &mongodb);
+    assert!(other.contains("belongs to another shop"), "{other}");
+    Running::start(&data, &mongodb).stop();
+    Running::start(&data, &["--config", &configs[1], "--recreate", "chat-mongodb"]).stop();
+    Running::start(&data, &elsewhere).stop();
+
+    let nowhere = folder.path().join("nowhere.toml");
+    fs::write(&nowhere, "[mongodb]\nurl = \"mongodb://127.0.0.1:1\"\nconnect_timeout_seconds = 1\n").unwrap();
+    let away = refused(&data, &["--config", nowhere.to_str().unwrap()]);
+    assert!(away.contains("MongoDB at 127.0.0.1:1 does not answer"), "{away}");
+}

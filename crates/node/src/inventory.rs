@@ -36,6 +36,14 @@ pub struct Inventory {
     now: Timestamp,
 }
 
+/// A store that this shop may use.
+pub struct Claim {
+    /// The shop.
+    pub shop: Uuid,
+    /// Whether the store has its mark.
+    pub marked: bool,
+}
+
 #[derive(FromRow)]
 struct Id {
     id: Uuid,
@@ -167,6 +175,40 @@ impl Inventory {
             self.list.transact::<_, DbError, _>(move |tx| Box::pin(async move { list(tx, &name, now).await })).await?;
         }
         Ok(())
+    }
+
+    /// Whether this shop has had a store of this name.
+    pub fn lists(&self, name: &str) -> bool {
+        self.known.contains(name)
+    }
+
+    /// Uses a store that is in none of these databases and says that it belongs to the shop `found`. Whether it is to be
+    /// marked as this shop's.
+    ///
+    /// # Errors
+    /// When it is missing, or belongs to another shop.
+    pub fn elsewhere(&self, name: &str, place: &str, found: Option<Uuid>) -> anyhow::Result<Claim> {
+        let given_up = self.recreate.iter().any(|other| other == name);
+        match found {
+            Some(shop) if shop != self.shop => bail!("{place} belongs to another shop; name another database"),
+            None if self.lists(name) && !given_up => bail!(
+                "{place} is empty, while this shop has had its store {name} there: everything in it would be gone. Look at \
+                 the settings, restore it from a backup, or begin with an empty one with --recreate {name}"
+            ),
+            _ => Ok(Claim { shop: self.shop, marked: found.is_some() }),
+        }
+    }
+
+    /// Lists a store that [`elsewhere`](Self::elsewhere) accepted, once it is marked.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub async fn enlist(&self, name: &str) -> anyhow::Result<()> {
+        let (name, now) = (name.to_owned(), self.now);
+        self.list
+            .transact::<_, DbError, _>(move |tx| Box::pin(async move { list(tx, &name, now).await }))
+            .await
+            .context("cannot write the list of databases")
     }
 
     /// Ends with the start: the list is not needed any more.

@@ -10,6 +10,7 @@
 //! | what each listener answers | `listeners.rs` |
 //! | what every role stands on: databases, bus, clock, token keys | `foundation.rs` |
 //! | which bus: the embedded one or NATS, and how to sign in there | `bus.rs` |
+//! | where the chat's conversations are, and how to sign in to MongoDB | `conversations.rs` |
 //! | what processes share in Redis, and how to sign in there | `redis.rs` |
 //! | the data folder: who may read it, who runs on it | `folder.rs` |
 //! | which databases a shop has, and what happens when one is missing | `inventory.rs` |
@@ -19,6 +20,7 @@
 mod bus;
 mod clients;
 pub mod commands;
+mod conversations;
 mod descriptors;
 mod fleet;
 mod folder;

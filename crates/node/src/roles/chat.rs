@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bookworm_chat::{
     ChatService, Dependencies,
     bot::{Bot, Writer},
-    store::{ChatStore, SqlStore},
+    store::ChatStore,
     triage::{Triage, embed::Models},
 };
 use bookworm_contracts::grpc::ai::ai_client::AiClient;
@@ -11,6 +11,7 @@ use bookworm_gateway::Note;
 
 use crate::{
     clients::Clients,
+    conversations,
     foundation::Foundation,
     part::{Part, Store},
 };
@@ -30,9 +31,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     let policies = settings.policies_dir.clone().unwrap_or_else(|| foundation.settings.data_dir.join("policies"));
     let zone = foundation.settings.web.time_zone;
     let bot = Bot::new(triage, &policies, &settings.bot, writer, zone);
-    // The one place that chooses the store.
-    let db = foundation.inventory.database(ChatService::NAME).await?;
-    let store: Arc<dyn ChatStore> = Arc::new(SqlStore::open(db, foundation.clock.clone()).await?);
+    let store = conversations::open(foundation).await?;
     let service = ChatService::open(Dependencies {
         store: store.clone(),
         settings: settings.clone(),
@@ -48,6 +47,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     })
     .await?;
     let mut loops = service.loops();
+    loops.extend(store.loops());
     loops.extend(bot.loops());
     let understands = bot.clone();
     let note: Note = Arc::new(move || match understands.triage().knows_meaning() {

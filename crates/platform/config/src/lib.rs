@@ -28,6 +28,7 @@ pub use crate::{
         identity::{Argon2, Identity, Lockout},
         mail::{Mail, MailLimits, MailQuota, MailTransport, Smtp, SmtpTls},
         messaging::Messaging,
+        mongodb::Mongodb,
         nats::Nats,
         ordering::{Ordering, ShippingMethod, TaxRule},
         payment::{Payment, PaymentProvider, Sandbox},

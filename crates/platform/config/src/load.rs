@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 45] = [
+const UNSET: [(&str, &str); 51] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -198,6 +198,12 @@ const UNSET: [(&str, &str); 45] = [
     ("redis.ca_file", "certificates of authorities to trust instead of the usual ones"),
     ("redis.certificate_file", "our certificate, for a server that wants one"),
     ("redis.key_file", "its private key"),
+    ("mongodb.url", "mongodb://host:27017; until then the chat is in the shop's own databases"),
+    ("mongodb.username", "who signs in to MongoDB"),
+    ("mongodb.password", "the password for it"),
+    ("mongodb.password_file", "a file with the password"),
+    ("mongodb.ca_file", "certificates of authorities to trust instead of the usual ones"),
+    ("mongodb.certificate_key_file", "our certificate and its private key, for a server that wants one"),
     ("telemetry.metrics_token", "with it /metrics can be read from other machines"),
     ("telemetry.otlp_endpoint", "the OpenTelemetry collector that traces are sent to"),
     ("telemetry.otlp_headers", "headers of each request to it: name=value, with commas"),

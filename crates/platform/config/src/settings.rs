@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use url::Url;
 
 use crate::{
-    Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Nats, Ordering, Payment,
-    Redis, Search, Shop, Sources, Telemetry, Web,
+    Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Mongodb, Nats, Ordering,
+    Payment, Redis, Search, Shop, Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub nats: Nats,
     /// What processes share in memory.
     pub redis: Redis,
+    /// The chat's conversations.
+    pub mongodb: Mongodb,
     /// Logs.
     pub telemetry: Telemetry,
     /// The first administrator.
@@ -91,6 +93,7 @@ impl Default for Settings {
             messaging: Messaging::default(),
             nats: Nats::default(),
             redis: Redis::default(),
+            mongodb: Mongodb::default(),
             telemetry: Telemetry::default(),
             admin: Admin::default(),
             identity: Identity::default(),
@@ -146,6 +149,7 @@ impl Settings {
         v.section("messaging", &self.messaging);
         v.section("nats", &self.nats);
         v.section("redis", &self.redis);
+        v.section("mongodb", &self.mongodb);
         v.section("telemetry", &self.telemetry);
         v.section("admin", &self.admin);
         v.section("identity", &self.identity);

@@ -121,8 +121,8 @@ fn errors_name_the_key_and_the_source() {
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
     gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `covers_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
-    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_GATWAY__CONCURRENCY)
-    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_CONFIG__COLOUR)
+    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `mongodb`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `mongodb`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     the configuration is not valid:
@@ -187,9 +187,11 @@ fn no_secret_is_ever_printed() {
     settings.nats.nkey = secret();
     settings.redis.url = secret();
     settings.redis.password = secret();
+    settings.mongodb.url = secret();
+    settings.mongodb.password = secret();
     let printed = format!("{}{settings:?}", settings.redacted_toml());
     assert!(!printed.contains("hunter2"), "{printed}");
-    assert_eq!(settings.redacted_toml().matches("********").count(), 12);
+    assert_eq!(settings.redacted_toml().matches("********").count(), 14);
     // Not even by the error about a secret that was put under the wrong key or in the wrong shape.
     for name in ["BOOKWORM_LISTEN", "BOOKWORM_DATABASE__URL", "BOOKWORM_GATEWAY__CONCURRENCY"] {
         let text = error(env(name, "hunter2"));
@@ -242,6 +244,11 @@ fn every_broken_limit_is_named_at_once() {
     settings.redis.password = Some(Secret::new("b"));
     settings.redis.ca_file = Some("c".into());
     settings.redis.certificate_file = Some("d".into());
+    settings.mongodb.url = Some(Secret::new("mongodb://"));
+    settings.mongodb.database = "a.b".into();
+    settings.mongodb.connect_timeout_seconds = 0;
+    settings.mongodb.password = Some(Secret::new("a"));
+    settings.mongodb.password_file = Some("b".into());
     settings.gateway.body_limit_kib = 0;
     settings.gateway.request_timeout_seconds = 0;
     settings.gateway.concurrency = 0;
@@ -308,6 +315,11 @@ fn every_broken_limit_is_named_at_once() {
     redis.ca_file: is for rediss:// only
     redis.certificate_file: is for rediss:// only
     redis.key_file: must be set exactly when redis.certificate_file is
+    mongodb.url: must be mongodb://host:27017, several hosts with commas between, or mongodb+srv://name
+    mongodb.database: must be 1 to 38 letters, digits, _ and -
+    mongodb.connect_timeout_seconds: must be 1 to 600, not 0
+    mongodb.password: cannot be set together with mongodb.password_file
+    mongodb.username: must be set exactly when a password is
     telemetry.log_filter: must not be empty; `off` writes nothing
     admin.email: must be an e-mail address
     admin.password: must be set when admin.email is

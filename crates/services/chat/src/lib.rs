@@ -15,7 +15,7 @@
 //! | conversations as the API and the hub show them | `service/view.rs` |
 //! | an endpoint | `features/<use case>.rs` |
 //! | the queue, the bot's pending turns, retention | `loops/` |
-//! | how conversations are stored | `store/` |
+//! | how conversations are stored | `store/sql.rs`, `store/mongo/` |
 //! | calls to other services | `clients.rs` |
 
 pub mod bot;

@@ -8,5 +8,6 @@ mod bot;
 mod customers;
 mod house;
 mod limits;
+mod mongo;
 mod shop;
 mod writer;

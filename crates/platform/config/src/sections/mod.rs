@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 pub(crate) mod identity;
 pub(crate) mod mail;
 pub(crate) mod messaging;
+pub(crate) mod mongodb;
 pub(crate) mod nats;
 pub(crate) mod ordering;
 pub(crate) mod payment;

@@ -1,10 +1,11 @@
 //! How conversations are stored: one document for each conversation, and its messages in a collection of their own.
 //!
-//! [`ChatStore`] does not depend on SQL, so that a document database can take its place. `contract.rs`, behind the
-//! feature of that name, is the suite that each implementation must pass.
+//! [`ChatStore`] depends on no database: [`SqlStore`] is one in SQLite or PostgreSQL, [`MongoStore`] one in MongoDB.
+//! `contract.rs`, behind the feature of that name, is the suite that each implementation must pass.
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod mongo;
 mod sql;
 
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bookworm_contracts::events::chat::{AnsweredByMail, TranscriptRequested};
 use bookworm_kernel::{Cause, ConversationId, CustomerId, Timestamp};
+use bookworm_loops::Loop;
 use bookworm_messaging::{Inbox, OutboxSource};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::sql::SqlStore;
+pub use self::{mongo::MongoStore, sql::SqlStore};
 use crate::domain::{
     agent::{AgentStatus, ChatAgent, Skill},
     conversation::{Conversation, ConversationStatus},
@@ -132,6 +134,10 @@ pub trait ChatStore: Send + Sync + 'static {
     /// Where it records which messages it has handled, so that old records are pruned. `None` for a store without.
     fn inbox(&self) -> Option<Arc<dyn Inbox>> {
         None
+    }
+    /// What it does in the background. All that it promises holds without.
+    fn loops(&self) -> Vec<Loop> {
+        Vec::new()
     }
     /// Closes its connections. Nothing uses it afterwards.
     async fn close(&self);
