@@ -179,7 +179,7 @@ pub(crate) struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn new(target: &'a str, arguments: &'a dyn SendArguments) -> Self {
+    pub fn new(target: &'a str, arguments: &'a dyn SendArguments) -> Self {
         Self { target, arguments, frames: Default::default() }
     }
 

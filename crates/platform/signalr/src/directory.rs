@@ -28,6 +28,17 @@ pub enum Audience {
     Users(Vec<String>),
 }
 
+/// What an attempt to join a group came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// The connection is not here.
+    Absent,
+    /// It was in the group already.
+    Before,
+    /// It is in the group now.
+    Now,
+}
+
 type Members = HashMap<Arc<str>, Arc<Connection>>;
 
 #[derive(Default)]
@@ -143,31 +154,31 @@ impl Directory {
         self.read().users.get(user).map_or(0, HashMap::len)
     }
 
-    /// From now on no message reaches it.
-    pub fn leave(&self, connection: &Connection) {
+    /// From now on no message reaches it. Returns the groups that it was in; `None`: it had not entered.
+    pub fn leave(&self, connection: &Connection) -> Option<Vec<Arc<str>>> {
         let mut tables = self.write();
-        if tables.by_id.remove(&connection.id).is_none() {
-            return;
-        }
+        tables.by_id.remove(&connection.id)?;
         if let Some(user) = connection.user_id() {
             remove_member(&mut tables.users, user, &connection.id);
         }
-        for group in lock(&connection.groups).drain() {
-            remove_member(&mut tables.groups, &group, &connection.id);
+        let groups: Vec<Arc<str>> = lock(&connection.groups).drain().collect();
+        for group in &groups {
+            remove_member(&mut tables.groups, group, &connection.id);
         }
+        Some(groups)
     }
 
     pub fn connection(&self, id: &str) -> Option<Arc<Connection>> {
         self.read().by_id.get(id).cloned()
     }
 
-    /// Adds a connection to a group; again changes nothing. `false`: no such connection here.
-    pub fn join(&self, id: &str, group: &str, limit: usize) -> Result<bool, GroupError> {
+    /// Adds a connection to a group; again changes nothing.
+    pub fn join(&self, id: &str, group: &str, limit: usize) -> Result<Joined, GroupError> {
         let mut tables = self.write();
-        let Some(connection) = tables.by_id.get(id).cloned() else { return Ok(false) };
+        let Some(connection) = tables.by_id.get(id).cloned() else { return Ok(Joined::Absent) };
         let mut groups = lock(&connection.groups);
         if groups.contains(group) {
-            return Ok(true);
+            return Ok(Joined::Before);
         }
         if groups.len() >= limit {
             return Err(GroupError::TooMany(limit));
@@ -175,15 +186,16 @@ impl Directory {
         let name: Arc<str> = group.into();
         groups.insert(Arc::clone(&name));
         tables.groups.entry(name).or_default().insert(Arc::clone(&connection.id), Arc::clone(&connection));
-        Ok(true)
+        Ok(Joined::Now)
     }
 
-    pub fn quit(&self, id: &str, group: &str) -> bool {
+    /// Takes a connection out of a group; whether it was in it. `None`: no such connection here.
+    pub fn quit(&self, id: &str, group: &str) -> Option<bool> {
         let mut tables = self.write();
-        let Some(connection) = tables.by_id.get(id).cloned() else { return false };
-        lock(&connection.groups).remove(group);
+        let connection = tables.by_id.get(id).cloned()?;
+        let was_member = lock(&connection.groups).remove(group);
         remove_member(&mut tables.groups, group, id);
-        true
+        Some(was_member)
     }
 
     /// Calls `each` for everybody in the audience.

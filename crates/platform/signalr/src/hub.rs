@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backplane::{Backplane, BackplaneError, Local, Node, RemoteCall};
-use crate::clients::{Clients, Frames};
+use crate::backplane::{Address, Backplane, BackplaneError, Local, Node, RemoteCall};
+use crate::clients::{Clients, Frames, Writing};
 use crate::connection::{Connection, Phase, Signal, TransportKind, lock};
 use crate::context::{Call, Context};
-use crate::directory::{Audience, Directory};
+use crate::directory::{Audience, Directory, Joined};
 use crate::endpoint;
 use crate::error::{Disconnect, GroupError, HubError, InvokeError, SendError};
 use crate::handler::{Handler, Method, StreamHandler};
@@ -43,6 +43,7 @@ pub struct HubCore {
     pub(crate) on_disconnected: Option<Disconnected>,
     pub(crate) authenticator: Option<Box<Authenticator>>,
     pub(crate) raw: Option<RawHandler>,
+    resynchronise: Option<String>,
     pub(crate) directory: Directory,
     pub(crate) metrics: HubMetrics,
     pub(crate) sessions: TaskTracker,
@@ -75,6 +76,7 @@ pub struct HubBuilder<S> {
     on_disconnected: Option<Disconnected>,
     authenticator: Option<Box<Authenticator>>,
     raw: Option<RawHandler>,
+    resynchronise: Option<String>,
     backplane: Arc<dyn Backplane>,
 }
 
@@ -89,6 +91,7 @@ impl Hub {
             on_disconnected: None,
             authenticator: None,
             raw: None,
+            resynchronise: None,
             backplane: Arc::new(Local),
         }
     }
@@ -197,6 +200,14 @@ impl<S: Send + Sync + 'static> HubBuilder<S> {
         self
     }
 
+    /// The client's method that is called, without arguments, on every connection of this node when messages from other
+    /// nodes may have been lost. Without one clients are not notified.
+    #[must_use]
+    pub fn resynchronise_by(mut self, target: impl Into<String>) -> Self {
+        self.resynchronise = Some(target.into());
+        self
+    }
+
     /// The hub.
     pub fn build(self, options: Options) -> Hub {
         let core = Arc::new_cyclic(|me| HubCore {
@@ -208,6 +219,7 @@ impl<S: Send + Sync + 'static> HubBuilder<S> {
             on_disconnected: self.on_disconnected,
             authenticator: self.authenticator,
             raw: self.raw,
+            resynchronise: self.resynchronise,
             directory: Directory::default(),
             sessions: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -316,6 +328,10 @@ impl HubCore {
             return Err(GroupError::Empty);
         }
         match Node::change_group(self, id, group, join) {
+            Some(Ok(())) if join => {
+                self.backplane.listening(&self.name, &[Address::Group(group)]).await;
+                Ok(())
+            }
             Some(changed) => changed,
             None if self.is_alone() => Ok(()),
             None => {
@@ -359,8 +375,34 @@ impl HubCore {
         })
     }
 
+    /// Asks a client of another node. The timeout is for a node that ends meanwhile; otherwise it answers in time.
     pub(crate) async fn ask_elsewhere(&self, id: &str, call: &RemoteCall) -> Answer {
-        self.backplane.invoke(&self.name, &self.node(), id, call).await
+        let node = self.node();
+        let asking = self.backplane.invoke(&self.name, &node, id, call);
+        tokio::time::timeout(self.options.client_result_timeout, asking).await.unwrap_or(Err(InvokeError::TimedOut))
+    }
+
+    /// From now on messages reach the connection. `false`: its user has `limit` connections already.
+    pub(crate) fn enter(&self, connection: &Arc<Connection>, limit: usize) -> bool {
+        addresses(connection).for_each(|address| self.backplane.listen(&self.name, address));
+        let entered = self.directory.enter(connection, limit);
+        if !entered {
+            addresses(connection).for_each(|address| self.backplane.unlisten(&self.name, address));
+        }
+        entered
+    }
+
+    /// Waits until messages of other nodes reach the connection, too.
+    pub(crate) async fn listening(&self, connection: &Connection) {
+        let addresses: Vec<_> = addresses(connection).collect();
+        self.backplane.listening(&self.name, &addresses).await;
+    }
+
+    /// From now on no message reaches the connection.
+    pub(crate) fn leave(&self, connection: &Connection) {
+        let Some(groups) = self.directory.leave(connection) else { return };
+        let groups = groups.iter().map(|group| Address::Group(group));
+        addresses(connection).chain(groups).for_each(|address| self.backplane.unlisten(&self.name, address));
     }
 
     /// A client completed something that is no upload. Only who was asked may answer; what nobody waits for is ignored.
@@ -434,14 +476,24 @@ impl Node for HubCore {
     }
 
     fn change_group(&self, connection_id: &str, group: &str, join: bool) -> Option<Result<(), GroupError>> {
-        if join {
-            match self.directory.join(connection_id, group, self.options.maximum_groups) {
-                Ok(true) => Some(Ok(())),
-                Ok(false) => None,
-                Err(error) => Some(Err(error)),
+        let address = Address::Group(group);
+        if !join {
+            let was_member = self.directory.quit(connection_id, group)?;
+            if was_member {
+                self.backplane.unlisten(&self.name, address);
             }
-        } else {
-            self.directory.quit(connection_id, group).then_some(Ok(()))
+            return Some(Ok(()));
+        }
+        // Counted before it is a member, so that the count is never below that of the members.
+        self.backplane.listen(&self.name, address);
+        let joined = self.directory.join(connection_id, group, self.options.maximum_groups);
+        if !matches!(joined, Ok(Joined::Now)) {
+            self.backplane.unlisten(&self.name, address);
+        }
+        match joined {
+            Ok(Joined::Absent) => None,
+            Ok(Joined::Before | Joined::Now) => Some(Ok(())),
+            Err(error) => Some(Err(error)),
         }
     }
 
@@ -460,4 +512,16 @@ impl Node for HubCore {
         connection.signal(Signal::Abort);
         true
     }
+
+    fn resynchronise(&self) {
+        let Some(target) = &self.resynchronise else { return };
+        let everybody = Audience::All { except: Vec::new() };
+        // Nothing is written but the name: it cannot fail.
+        let _ = HubCore::deliver(self, &everybody, &Writing::new(target, &()));
+    }
+}
+
+/// What messages to a connection alone are addressed to.
+fn addresses(connection: &Connection) -> impl Iterator<Item = Address<'_>> {
+    std::iter::once(Address::Connection(&connection.id)).chain(connection.user_id().map(Address::User))
 }

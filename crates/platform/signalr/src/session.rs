@@ -461,7 +461,7 @@ impl Session {
             wire.set_binary(protocol.is_binary());
         }
         let limit = self.hub.options.maximum_connections_per_user;
-        if !self.hub.directory.enter(&self.connection, limit) {
+        if !self.hub.enter(&self.connection, limit) {
             self.hub.metrics.rejected.increment(1);
             return Err(End {
                 reason: Disconnect::Error("the user has too many connections".to_owned()),
@@ -471,15 +471,16 @@ impl Session {
         self.control.extend_from_slice(&write_handshake_success());
         self.connection.times.pinged.store(self.connection.now(), Ordering::Relaxed);
         self.connection.enter(Phase::Open);
-        match &self.hub.on_connected {
-            None => self.open(),
-            Some(_) => self.stage = Stage::Greeting,
+        if self.hub.on_connected.is_none() && self.hub.is_alone() {
+            self.open();
+        } else {
+            self.stage = Stage::Greeting;
         }
         Ok(())
     }
 
-    /// Runs `on_connected` when the client has the answer to its handshake: a client that is refused now must know that
-    /// it was connected.
+    /// Waits until other nodes' messages reach the connection, then runs `on_connected`. It does so when the client has
+    /// the answer to its handshake: a client that is refused now must know that it was connected.
     fn connect_when_greeted(&mut self) -> bool {
         if self.stage != Stage::Greeting
             || self.ending.is_some()
@@ -488,12 +489,14 @@ impl Session {
         {
             return false;
         }
-        let Some(connected) = &self.hub.on_connected else { return false };
         self.stage = Stage::Connecting;
-        let token = self.connection.over.child_token();
-        let call = Call::new(Arc::clone(&self.hub), Arc::clone(&self.connection), token, false, true);
-        let work = AssertUnwindSafe(connected(call)).catch_unwind();
+        let (hub, connection) = (Arc::clone(&self.hub), Arc::clone(&self.connection));
         let connecting = async move {
+            hub.listening(&connection).await;
+            let Some(connected) = &hub.on_connected else { return Done::Connected(Ok(())) };
+            let token = connection.over.child_token();
+            let call = Call::new(Arc::clone(&hub), Arc::clone(&connection), token, false, true);
+            let work = AssertUnwindSafe(connected(call)).catch_unwind();
             let result = work.await.unwrap_or_else(|panic| Err(panicked(&panic)));
             if result.is_err() {
                 tokio::time::sleep(REFUSAL_PAUSE).await;
@@ -775,7 +778,7 @@ impl Session {
         let Self { hub, connection, wire, mut calls, uploads, waiting, mut control, mut stateful, connected, .. } =
             self;
         connection.stateful.store(false, Ordering::Release);
-        hub.directory.leave(&connection);
+        hub.leave(&connection);
         hub.abandon_results(&connection);
         drop(waiting);
         // Their handlers learn that the connection is gone.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::{Audience, Backplane, Node, RemoteCall};
+use super::{Address, Audience, Backplane, Node, RemoteCall};
 use crate::connection::lock;
 use crate::error::{GroupError, InvokeError};
 use crate::protocol::{Payload, Protocol};
@@ -15,8 +15,11 @@ use crate::protocol::{Payload, Protocol};
 /// How long a message may take to the other node.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const HUB: &str = "contract";
+/// What the connection of the second node has, besides its id.
+const GROUPS: [&str; 2] = ["room", "with space: *"];
+const USER: &str = "ü";
 
-/// A node with one connection, which notes what it is asked.
+/// A node with one connection, which records what it is asked.
 struct Recorder {
     connection_id: &'static str,
     received: Mutex<Vec<(Audience, RemoteCall)>>,
@@ -32,6 +35,23 @@ impl Recorder {
         self.connection_id == connection_id
     }
 
+    /// Those of the audience who are here, one address each: a backplane may bring several at once, or only these.
+    fn here(&self, audience: &Audience) -> Vec<Audience> {
+        match audience {
+            Audience::All { .. } => vec![audience.clone()],
+            Audience::Connections(ids) => {
+                ids.iter().filter(|id| self.has(id)).map(|id| Audience::Connections(vec![id.clone()])).collect()
+            }
+            Audience::Groups { names, except } => {
+                let names = names.iter().filter(|name| GROUPS.contains(&name.as_str()));
+                names.map(|name| Audience::Groups { names: vec![name.clone()], except: except.clone() }).collect()
+            }
+            Audience::Users(ids) => {
+                ids.iter().filter(|id| *id == USER).map(|id| Audience::Users(vec![id.clone()])).collect()
+            }
+        }
+    }
+
     async fn receives(&self, count: usize) -> Vec<(Audience, RemoteCall)> {
         let all = async {
             while lock(&self.received).len() < count {
@@ -45,7 +65,7 @@ impl Recorder {
 
 impl Node for Recorder {
     fn deliver(&self, audience: &Audience, call: &RemoteCall) {
-        lock(&self.received).push((audience.clone(), call.clone()));
+        lock(&self.received).extend(self.here(audience).into_iter().map(|audience| (audience, call.clone())));
     }
 
     fn change_group(&self, connection_id: &str, group: &str, join: bool) -> Option<Result<(), GroupError>> {
@@ -68,8 +88,12 @@ impl Node for Recorder {
         connection_id: &str,
         call: &RemoteCall,
     ) -> Option<BoxFuture<'static, Result<Payload, InvokeError>>> {
+        let id = connection_id.to_owned();
         let answer = match call.target.as_str() {
             "fail" => Err(InvokeError::Client("no".to_owned())),
+            "leave" => Err(InvokeError::Disconnected(id)),
+            "sleep" => Err(InvokeError::TimedOut),
+            "crowd" => Err(InvokeError::TooMany(7)),
             // An answer is written in the protocol of the client that gave it.
             _ => Ok(Payload { protocol: Protocol::MessagePack, bytes: call.messagepack.clone() }),
         };
@@ -79,6 +103,8 @@ impl Node for Recorder {
     fn disconnect(&self, connection_id: &str) -> bool {
         self.has(connection_id)
     }
+
+    fn resynchronise(&self) {}
 }
 
 /// Runs the suite on two processes' handles of one backplane; within one process both may be the same.
@@ -94,6 +120,15 @@ pub async fn run(first: Arc<dyn Backplane>, second: Arc<dyn Backplane>) {
     second.attach("another hub", weak(&stranger));
     let me = weak(&near);
     assert!(!first.is_alone(HUB), "a node that is not alone knows it");
+    let [room, other] = GROUPS.map(Address::Group);
+    let addresses = [Address::Connection("far"), Address::User(USER), room, other];
+    for address in addresses {
+        second.listen(HUB, address);
+    }
+    // The publisher has a member of the same group, who is served already.
+    first.listen(HUB, room);
+    second.listening(HUB, &addresses).await;
+    first.listening(HUB, &[room]).await;
 
     let call = |target: &str| RemoteCall {
         target: target.to_owned(),
@@ -104,13 +139,19 @@ pub async fn run(first: Arc<dyn Backplane>, second: Arc<dyn Backplane>) {
     let audiences = [
         Audience::All { except: names(&["a", "b"]) },
         Audience::Connections(names(&["far", "nobody"])),
-        Audience::Groups { names: names(&["room", "with space: *"]), except: names(&["c"]) },
-        Audience::Users(names(&["42", "ü"])),
+        Audience::Groups { names: names(&GROUPS), except: names(&["c"]) },
+        Audience::Groups { names: names(&["no such group"]), except: Vec::new() },
+        Audience::Users(names(&["42", USER])),
     ];
     for (index, audience) in audiences.iter().enumerate() {
         first.publish(HUB, &me, audience, &call(&format!("m{index}"))).await.expect("published");
     }
-    let expected: Vec<_> = audiences.into_iter().enumerate().map(|(n, to)| (to, call(&format!("m{n}")))).collect();
+    let expected: Vec<_> = audiences
+        .iter()
+        .enumerate()
+        .flat_map(|(n, audience)| far.here(audience).into_iter().map(move |here| (here, n)))
+        .map(|(here, n)| (here, call(&format!("m{n}"))))
+        .collect();
     assert_eq!(far.receives(expected.len()).await, expected, "whole, and in order");
     assert!(lock(&near.received).is_empty(), "the publisher has served its own");
 
@@ -124,8 +165,11 @@ pub async fn run(first: Arc<dyn Backplane>, second: Arc<dyn Backplane>) {
 
     let answer = first.invoke(HUB, &me, "far", &call("ask")).await.expect("an answer");
     assert_eq!((answer.protocol, &answer.bytes), (Protocol::MessagePack, &call("ask").messagepack));
-    let refused = first.invoke(HUB, &me, "far", &call("fail")).await;
-    assert!(matches!(refused, Err(InvokeError::Client(text)) if text == "no"));
+    let refused = async |target| first.invoke(HUB, &me, "far", &call(target)).await;
+    assert!(matches!(refused("fail").await, Err(InvokeError::Client(text)) if text == "no"));
+    assert!(matches!(refused("leave").await, Err(InvokeError::Disconnected(id)) if id == "far"));
+    assert!(matches!(refused("sleep").await, Err(InvokeError::TimedOut)));
+    assert!(matches!(refused("crowd").await, Err(InvokeError::TooMany(7))));
     let nobody = first.invoke(HUB, &me, "nobody", &call("ask")).await;
     assert!(matches!(nobody, Err(InvokeError::NoConnection(id)) if id == "nobody"));
 

@@ -40,6 +40,17 @@ impl RemoteCall {
     }
 }
 
+/// What messages to some connections are addressed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Address<'a> {
+    /// A connection's id.
+    Connection(&'a str),
+    /// A group's name.
+    Group(&'a str),
+    /// A user's id.
+    User(&'a str),
+}
+
 /// The other nodes could not be reached.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the other nodes could not be reached: {0}")]
@@ -60,6 +71,8 @@ pub trait Node: Send + Sync {
     ) -> Option<BoxFuture<'static, Result<Payload, InvokeError>>>;
     /// Ends a connection. `false`: it is not here.
     fn disconnect(&self, connection_id: &str) -> bool;
+    /// Messages from other nodes may have been lost: every client of this node should ask for what it missed.
+    fn resynchronise(&self);
 }
 
 /// Carries what one node publishes to the others. Every method is about the *other* nodes.
@@ -68,6 +81,16 @@ pub trait Backplane: Send + Sync + 'static {
     fn attach(&self, hub: &str, node: Weak<dyn Node>);
     /// Whether there is no other node, so that nothing need be serialised for one.
     fn is_alone(&self, hub: &str) -> bool;
+    /// Somebody here has this address. Counted: as many calls of [`unlisten`](Self::unlisten) end it. A backplane that
+    /// brings everything to every node need not know.
+    fn listen(&self, _hub: &str, _address: Address<'_>) {}
+    /// One fewer here has this address.
+    fn unlisten(&self, _hub: &str, _address: Address<'_>) {}
+    /// Waits until what is published to these addresses reaches this node. It never waits for a backplane that is away:
+    /// after that, clients are told to resynchronise.
+    fn listening<'a>(&'a self, _hub: &'a str, _addresses: &'a [Address<'a>]) -> BoxFuture<'a, ()> {
+        futures::future::ready(()).boxed()
+    }
     /// Has the other nodes send to those of the audience who are connected to them. `from` is the publishing node.
     fn publish<'a>(
         &'a self,
