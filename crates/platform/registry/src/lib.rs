@@ -11,6 +11,7 @@ mod lead;
 mod lease;
 mod memory;
 mod registry;
+mod roster;
 
 use std::{error::Error, future::Future, time::Duration};
 
@@ -26,6 +27,7 @@ pub use crate::{
     lease::{Grant, Leases},
     memory::{MemoryLeases, MemoryRegistry},
     registry::{Change, Changes, Listing, Registry, Revised},
+    roster::{Alone, Roster},
 };
 
 /// How long an entry or a lease lives after it was written.
