@@ -1,4 +1,5 @@
 use std::{
+    convert::Infallible,
     error::Error,
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,7 +8,7 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    RedisError, RedisResult, ServerErrorKind, TlsCertificates, aio::MultiplexedConnection,
+    PushInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, aio::MultiplexedConnection,
 };
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -222,10 +223,27 @@ impl Redis {
         }
     }
 
+    /// Another connection to the server, for messages. `each` gets what the server sends by itself; it must not wait.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn connect_for_messages(
+        &self,
+        each: impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, String> {
+        let connected = self.connect_with(AsyncConnectionConfig::new().set_push_sender(each)).await;
+        connected.map_err(|attempt| match attempt {
+            Attempt::Refused(error) => error.to_string(),
+            Attempt::Away(why) => why,
+        })
+    }
+
     async fn connect(&self) -> Result<MultiplexedConnection, Attempt> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(CONNECT_TIMEOUT));
+        self.connect_with(AsyncConnectionConfig::new()).await
+    }
+
+    async fn connect_with(&self, config: AsyncConnectionConfig) -> Result<MultiplexedConnection, Attempt> {
+        let config = config.set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(CONNECT_TIMEOUT));
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(connection)) => self.verify(connection).await,

@@ -1,13 +1,20 @@
-//! Redis for what processes share in memory: the [connection](Redis), and the [cache](RedisCache).
+//! Redis for what processes share in memory: the [connection](Redis), the [cache](RedisCache), and [messages](PubSub)
+//! between them, which carry SignalR's [backplane](RedisBackplane) and a [roster](RedisRoster).
 //!
 //! Nothing here is the only copy of anything. Without the server each process goes on by itself, and no call waits longer
 //! than its timeout.
 #![warn(missing_docs)]
 
+mod backplane;
 mod cache;
 mod connection;
+mod pub_sub;
+mod roster;
 
 pub use crate::{
+    backplane::RedisBackplane,
     cache::RedisCache,
     connection::{Away, ConnectError, Options, Redis},
+    pub_sub::PubSub,
+    roster::{RedisRoster, Timing},
 };

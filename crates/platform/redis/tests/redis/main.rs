@@ -1,5 +1,9 @@
-//! The cache on a real server: the suite, and what happens when the server goes away, stalls, forgets or refuses.
+//! The cache and the messages on a real server: their suites, and what happens when the server goes away, stalls, forgets
+//! or refuses.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod backplane;
+mod roster;
 
 use std::{
     sync::Arc,
@@ -191,7 +195,7 @@ async fn what_waiting_would_not_mend_is_refused_in_words() {
 /// The rights that `docs/operations.md` lists are enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_few_rights_is_enough() {
-    let page = include_str!("../../../../docs/operations.md");
+    let page = include_str!("../../../../../docs/operations.md");
     let rights = page.split("ACL SETUSER ").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
     let rights = rights.replace("PASSWORD", "secret").replace("bookworm:", "shop:");
     let user: Vec<&str> = std::iter::once("--user").chain(rights.split(' ')).collect();
@@ -204,4 +208,5 @@ async fn a_user_with_few_rights_is_enough() {
     assert!(has(&cache, "one").await);
     cache.invalidate(&["red".to_owned()]).await.unwrap();
     assert!(!has(&cache, "one").await);
+    backplane::passes_the_suite(&redis).await;
 }
