@@ -13,10 +13,11 @@ use bookworm_registry::{Directory, Follower, Leases, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Roles, bus,
+    Role, Roles, bus,
     fleet::Fleet,
     folder::{self, Lock},
     inventory::{Inventory, Missing},
+    redis,
 };
 
 /// What every role stands on.
@@ -33,6 +34,8 @@ pub struct Foundation {
     pub bus: SharedBus,
     /// The same when it is NATS: then other processes share it.
     pub nats: Option<NatsBus>,
+    /// What processes share in memory; `None` when each is by itself.
+    pub redis: Option<redis::Shared>,
     /// What only one of several processes need do.
     pub leases: Arc<dyn Leases>,
     /// Where the instances of the shop's roles announce themselves: shared with other processes when the bus is NATS.
@@ -86,6 +89,8 @@ impl Foundation {
             Owner::Guest | Owner::Reader => None,
         };
         let missing = if owner == Owner::Reader { Missing::Refuse } else { Missing::Make };
+        let shares = owner == Owner::Exclusive && (roles.has(Role::Gateway) || roles.has(Role::Chat));
+        let redis = if shares { redis::open(&settings.redis).await? } else { None };
         let inventory = Inventory::open(databases(&settings), missing, recreate, clock.now()).await?;
         if owner == Owner::Reader {
             folder::prepare(&settings.data_dir)?;
@@ -115,6 +120,7 @@ impl Foundation {
             bus_db,
             bus,
             nats,
+            redis,
             leases,
             registry,
             directory,

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, middleware::from_fn_with_state};
-use bookworm_cache::SharedCache;
 use bookworm_config::{Secret, Settings};
 use bookworm_fleet::Drain;
 use bookworm_gateway::{Check, Dependencies, GatewayService, Health, Metrics, Note};
@@ -93,7 +92,6 @@ impl Shop {
             public: public.as_ref().map_or(Ok(settings.listen), TcpListener::local_addr)?,
             internal: internal.as_ref().map(TcpListener::local_addr).transpose()?,
         };
-        let redis = if roles.has(Role::Gateway) { redis::open(&settings.redis).await? } else { None };
         let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
         let (gone, requests) = (Gone::default(), Requests::default());
         let membership = Membership::begin(&foundation, &roles, &requests, &gone)?;
@@ -113,8 +111,8 @@ impl Shop {
             on_api,
             on_stop,
         } = part;
-        notes.extend(redis.as_ref().map(|redis| ("redis", redis::note(redis))));
-        loops.extend(redis.as_ref().map(redis::connecting));
+        notes.extend(foundation.redis.as_ref().map(|redis| ("redis", redis.note())));
+        loops.extend(foundation.redis.iter().flat_map(redis::Shared::loops));
         notes.extend(foundation.nats.as_ref().map(|_| ("registry", membership::note(&foundation.directory))));
         stores.push(Store::database(&foundation.bus_db));
         let mut sorted = Sorted::default();
@@ -122,7 +120,7 @@ impl Shop {
         let Sorted { checks, inboxes, outboxes, closing } = sorted;
 
         let (draining, drain) = (CancellationToken::new(), Drain::default());
-        let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation, redis.as_ref().map(redis::cache)));
+        let gateway = roles.has(Role::Gateway).then(|| gateway(&foundation));
         let lost = gone.clone();
         let health = Health::new(checks, draining.clone(), foundation.clock.clone())
             .with_own(own_checks(&foundation, &drain))
@@ -292,13 +290,13 @@ async fn serve(serving: Option<Serving>, stop: CancellationToken, grace: Duratio
     Some(bookworm_http::serve(listener, router, connections, stop, grace).await)
 }
 
-fn gateway(foundation: &Foundation, shared_cache: Option<Arc<dyn SharedCache>>) -> GatewayService {
+fn gateway(foundation: &Foundation) -> GatewayService {
     GatewayService::new(Dependencies {
         settings: foundation.settings.gateway.clone(),
         verifier: foundation.verifier.clone(),
         bus: foundation.bus.clone(),
         clock: foundation.clock.clone(),
-        shared_cache,
+        shared_cache: foundation.redis.as_ref().map(redis::Shared::cache),
     })
 }
 

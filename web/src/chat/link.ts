@@ -24,6 +24,9 @@ const MAX_BACK_OFF = 20_000;
 /** How long a session is reused, in ms: negotiating and connecting need it one after the other. */
 const SESSION_MAX_AGE = 10_000;
 
+/** How long to wait at most before asking for what was missed, in ms. */
+const RESYNCHRONISE_WITHIN = 2_000;
+
 /** The pause after so many attempts: it grows, and has jitter. */
 function backOff(attempts: number): number {
   return Math.min(MAX_BACK_OFF, 500 * 2 ** Math.min(attempts, 6)) * (0.5 + Math.random() / 2);
@@ -56,6 +59,8 @@ export class Link {
       this.#down();
       if (this.#wanted) void this.#connect();
     });
+    // The connection is fine, but events of other instances were lost. Not everybody asks at the same moment.
+    this.#hub.on("resynchronise", () => setTimeout(() => void this.#arrive(), Math.random() * RESYNCHRONISE_WITHIN));
     addEventListener("offline", () => this.#down());
     // A connection from before may be dead.
     addEventListener("online", () => {

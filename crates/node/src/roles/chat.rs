@@ -8,6 +8,8 @@ use bookworm_chat::{
 };
 use bookworm_contracts::grpc::ai::ai_client::AiClient;
 use bookworm_gateway::Note;
+use bookworm_registry::{Alone, Roster};
+use bookworm_signalr::backplane::{Backplane, Local};
 
 use crate::{
     clients::Clients,
@@ -32,6 +34,18 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     let zone = foundation.settings.web.time_zone;
     let bot = Bot::new(triage, &policies, &settings.bot, writer, zone);
     let store = conversations::open(foundation).await?;
+    // Instances of the role behave as one where they meet.
+    let backplane = match &foundation.redis {
+        Some(redis) => redis.backplane(),
+        None => Arc::new(Local) as Arc<dyn Backplane>,
+    };
+    let (roster, meeting) = match &foundation.redis {
+        Some(redis) => {
+            let (roster, meeting) = redis.roster(ChatService::NAME);
+            (roster, Some(meeting))
+        }
+        None => (Arc::new(Alone) as Arc<dyn Roster>, None),
+    };
     let service = ChatService::open(Dependencies {
         store: store.clone(),
         settings: settings.clone(),
@@ -44,11 +58,14 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
             mail: clients.mailroom("chat.notification")?,
         },
         instance: foundation.fleet.tag(),
+        backplane,
+        roster,
     })
     .await?;
     let mut loops = service.loops();
     loops.extend(store.loops());
     loops.extend(bot.loops());
+    loops.extend(meeting);
     let understands = bot.clone();
     let note: Note = Arc::new(move || match understands.triage().knows_meaning() {
         true => "ok".to_owned(),

@@ -35,7 +35,8 @@ use bookworm_config::Chat as Settings;
 use bookworm_http::{Problem, auth::TokenVerifier};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
-use bookworm_signalr::Hub;
+use bookworm_registry::Roster;
+use bookworm_signalr::{Hub, backplane::Backplane};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -62,6 +63,10 @@ pub struct Dependencies {
     pub clients: Clients,
     /// What tells this instance from others of the role, in the tokens of its hub's connections.
     pub instance: Option<String>,
+    /// Joins the hubs of the role's instances.
+    pub backplane: Arc<dyn Backplane>,
+    /// Who is connected to which of them.
+    pub roster: Arc<dyn Roster>,
 }
 
 /// The chat service. Cheap to clone.
@@ -82,10 +87,10 @@ impl ChatService {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn open(dependencies: Dependencies) -> Result<Self, StoreError> {
-        let instance = dependencies.instance.clone();
+        let (instance, backplane) = (dependencies.instance.clone(), dependencies.backplane.clone());
         let chat = Chat::new(dependencies);
         features::canned_replies::seed(&chat).await?;
-        let hub = hub::build(&chat, instance);
+        let hub = hub::build(&chat, instance, backplane);
         chat.set_hub(Some(hub.handle()));
         Ok(Self { chat, hub })
     }

@@ -169,6 +169,7 @@ fn agent() -> Agent {
         languages: vec!["de".into(), "en".into()],
         idle_since: at(2),
         gone_since: Some(at(4)),
+        version: 1,
     }
 }
 
@@ -194,11 +195,13 @@ fn documents_keep_their_stored_form() {
     same("message", &message());
     same("message-plain", &plain_message());
     same("note", &note());
-    same("agent", &agent());
+    same("agent-versioned", &agent());
     same("canned-replies", &replies());
+    let uncounted = Agent { version: 0, ..agent() };
+    assert_eq!(serde_json::from_str::<Agent>(&golden("agent")).unwrap(), uncounted);
     // The first releases had neither of these.
     let old = golden("agent").replace(",\"gone_since\":\"1970-01-01T00:00:04.123456Z\"", "");
-    assert_eq!(serde_json::from_str::<Agent>(&old).unwrap(), Agent { gone_since: None, ..agent() });
+    assert_eq!(serde_json::from_str::<Agent>(&old).unwrap(), Agent { gone_since: None, ..uncounted });
 }
 
 #[derive(FromRow)]
@@ -216,7 +219,7 @@ async fn rows_of_earlier_releases_are_read_and_new_ones_are_the_same(home: &Test
     let (db, store) = (&bench.db, &bench.store);
     let conversation = conversation();
 
-    store.put_agent(&agent()).await.unwrap();
+    assert!(store.put_agent(&agent()).await.unwrap());
     store.put_canned_replies(&replies(), 0).await.unwrap();
     let change = Change {
         conversation: conversation.clone(),
@@ -232,7 +235,7 @@ async fn rows_of_earlier_releases_are_read_and_new_ones_are_the_same(home: &Test
         ("conversations", "conversation"),
         ("messages", "message"),
         ("notes", "note"),
-        ("agents", "agent"),
+        ("agents", "agent-versioned"),
         ("canned_replies", "canned-replies"),
     ] {
         assert_eq!(document(db, table).await, golden(name), "{table}");
@@ -256,7 +259,9 @@ async fn rows_of_earlier_releases_are_read_and_new_ones_are_the_same(home: &Test
     assert_eq!(store.find(conversation.id).await.unwrap(), Some(conversation.clone()));
     assert_eq!(store.messages(conversation.id, 0, 10).await.unwrap(), [plain_message()]);
     assert_eq!(store.notes(conversation.id, 10).await.unwrap(), [note()]);
-    assert_eq!(store.agents().await.unwrap(), [agent()]);
+    let uncounted = Agent { version: 0, ..agent() };
+    assert_eq!(store.agents().await.unwrap(), [uncounted]);
+    assert!(store.put_agent(&agent()).await.unwrap(), "and is changed");
     assert_eq!(store.canned_replies().await.unwrap(), (replies(), 4));
     store.close().await;
 }

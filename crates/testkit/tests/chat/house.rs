@@ -47,7 +47,10 @@ use bookworm_http::{
     auth::{Claims, Role},
 };
 use bookworm_kernel::{Clock, CustomerId, OrderId, SystemClock, Timestamp};
-use bookworm_testing::{Client, TokenMint};
+use bookworm_redis::{Options, PubSub, Redis, RedisBackplane, RedisRoster, Timing};
+use bookworm_registry::{Alone, Roster};
+use bookworm_signalr::backplane::{Backplane, Local};
+use bookworm_testing::{Client, TokenMint, eventually};
 use bookworm_testkit::{HubClient, HubClientError};
 use serde_json::{Value, json};
 use tokio::{
@@ -193,6 +196,7 @@ pub struct House {
     api: Client,
     databases: Databases,
     settings: Settings,
+    redis: Option<String>,
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
     folder: Arc<tempfile::TempDir>,
@@ -206,15 +210,53 @@ impl House {
     pub async fn open_with(settings: Settings) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let databases = Databases::Sqlite(folder.path().to_owned());
-        Self::build(databases, settings, Arc::new(TestClock::default()), folder).await
+        Self::build(databases, settings, None, Arc::new(TestClock::default()), folder).await
+    }
+
+    /// Two instances on the same data, which meet on the Redis server at this address.
+    pub async fn two(redis: &str) -> [Self; 2] {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let (settings, clock) = (Settings::default(), Arc::new(TestClock::default()));
+        let instance = async || {
+            let databases = Databases::Sqlite(folder.path().to_owned());
+            Self::build(databases, settings.clone(), Some(redis.to_owned()), clock.clone(), folder.clone()).await
+        };
+        [instance().await, instance().await]
     }
 
     async fn build(
         databases: Databases,
         settings: Settings,
+        redis: Option<String>,
         clock: Arc<TestClock>,
         folder: Arc<tempfile::TempDir>,
     ) -> Self {
+        let stop = CancellationToken::new();
+        let mut running = Vec::new();
+        let (backplane, roster): (Arc<dyn Backplane>, Arc<dyn Roster>) = match &redis {
+            None => (Arc::new(Local), Arc::new(Alone)),
+            Some(url) => {
+                let options = Options {
+                    url: url.clone(),
+                    password: None,
+                    authorities: None,
+                    certificate: None,
+                    prefix: "chat".to_owned(),
+                };
+                let redis = Arc::new(Redis::open(options).await.unwrap());
+                let messages = PubSub::new(redis.clone(), Duration::from_secs(1));
+                let backplane = RedisBackplane::new(messages.clone());
+                // Instances that crash are noticed sooner than in a shop.
+                let timing = Timing { renew_each: Duration::from_secs(1), lifetime: Duration::from_secs(5) };
+                let roster = RedisRoster::new(messages.clone(), "chat", timing);
+                running.push(tokio::spawn(roster.clone().run(stop.clone())));
+                let token = stop.clone();
+                running.push(tokio::spawn(async move { redis.run(token).await }));
+                running.push(tokio::spawn(messages.clone().run(stop.clone())));
+                eventually("messages arrive", async || messages.is_connected()).await;
+                (backplane, roster)
+            }
+        };
         let verifier = TokenMint::new(clock.clone()).verifier();
         let script = Arc::new(Script { turns: Mutex::default(), go: Semaphore::new(0) });
         let db = databases.open("chat").await.unwrap();
@@ -238,21 +280,22 @@ impl House {
                 )),
             },
             instance: None,
+            backplane,
+            roster,
         };
         let service = ChatService::open(dependencies).await.unwrap();
         let (api, _) = service.api().split_for_parts();
         let router = Router::new().nest("/api/v1", api).merge(service.hub()).layer(Extension(verifier));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let mut running: Vec<JoinHandle<()>> =
-            service.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
+        running.extend(service.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))));
         let serving =
             bookworm_http::serve(listener, router.clone(), Connections::MANY, stop.clone(), Duration::from_secs(5));
         running.push(tokio::spawn(async move {
             let _ = serving.await;
         }));
-        Self { address, clock, script, service, api: Client::new(router), databases, settings, stop, running, folder }
+        let api = Client::new(router);
+        Self { address, clock, script, service, api, databases, settings, redis, stop, running, folder }
     }
 
     async fn end(&mut self) {
@@ -267,15 +310,23 @@ impl House {
     /// Stops in good order and starts on the same data.
     pub async fn restart(mut self) -> Self {
         self.end().await;
-        let (databases, settings) = (self.databases.clone(), self.settings.clone());
-        Self::build(databases, settings, self.clock.clone(), self.folder.clone()).await
+        self.again().await
+    }
+
+    async fn again(&self) -> Self {
+        let (databases, settings, redis) = (self.databases.clone(), self.settings.clone(), self.redis.clone());
+        Self::build(databases, settings, redis, self.clock.clone(), self.folder.clone()).await
     }
 
     /// Lets everything fall, as a power cut does, and starts on the same data.
     pub async fn kill(mut self) -> Self {
+        self.fall();
+        self.again().await
+    }
+
+    /// Lets everything fall.
+    pub fn fall(&mut self) {
         self.running.drain(..).for_each(|task| task.abort());
-        let (databases, settings) = (self.databases.clone(), self.settings.clone());
-        Self::build(databases, settings, self.clock.clone(), self.folder.clone()).await
     }
 
     pub async fn close(mut self) {

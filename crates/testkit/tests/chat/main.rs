@@ -7,6 +7,7 @@ mod authorisation;
 mod bot;
 mod customers;
 mod house;
+mod instances;
 mod limits;
 mod mongo;
 mod shop;

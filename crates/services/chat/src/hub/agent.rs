@@ -56,8 +56,8 @@ pub async fn set_availability(caller: Caller, args: SetAvailability) -> Result<A
         .change_agent(&agent, |agent, now| {
             agent.status = status;
             agent.capacity = capacity;
-            agent.skills = skills.into_iter().map(Into::into).collect();
-            agent.languages = languages;
+            agent.skills = skills.iter().copied().map(Into::into).collect();
+            agent.languages.clone_from(&languages);
             agent.idle_since = now;
         })
         .await?;
@@ -186,9 +186,11 @@ pub async fn transfer(caller: Caller, args: Transfer) -> Result<View> {
     let id = args.conversation_id;
     let conversation = match args.agent_id {
         Some(colleague) => {
-            let colleague = caller.store.agent(colleague).await?.filter(|colleague| {
-                colleague.status == AgentStatus::Available && caller.presence.agent_is_here(colleague.agent.id)
-            });
+            let colleague = caller
+                .store
+                .agent(colleague)
+                .await?
+                .filter(|colleague| colleague.status == AgentStatus::Available && caller.is_connected(colleague));
             let to = colleague.ok_or_else(|| problem(Refusal::AgentAway))?.agent;
             let transferred = caller.change(id, Cause::start(), |conversation| {
                 conversation.transfer(agent.id, &to, now).map(|decision| Plan::from(decision).taken_by(to.id))

@@ -41,11 +41,11 @@ pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
         }
         Side::Agent => {
             let agent = caller.agent().await?.id;
-            let customer_is_here = caller.presence.customer_is_here(id);
+            let customer_is_there = caller.presence.customer_is_there(id);
             caller
                 .change(id, Cause::start(), |conversation| {
                     conversation
-                        .agent_says(agent, &words, args.client_message_id, customer_is_here, most, now)
+                        .agent_says(agent, &words, args.client_message_id, customer_is_there, most, now)
                         .map(Plan::from)
                 })
                 .await

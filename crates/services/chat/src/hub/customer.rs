@@ -112,6 +112,7 @@ async fn attach(caller: &Caller, conversation: &Conversation) -> Result<()> {
     caller.join(&group(Side::Customer, conversation.id)).await?;
     let came = caller.presence.attach(caller.connection(), conversation.id, Side::Customer);
     if came == Some(true) {
+        caller.presence.settled().await;
         caller.show_presence(conversation).await;
     } else {
         caller.send_to_caller("presence", caller.presence_of(conversation)).await;

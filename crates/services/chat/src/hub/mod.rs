@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 use bookworm_contracts::rest::chat::MAX_MESSAGE_CHARS;
 use bookworm_http::ClientAddress;
-use bookworm_signalr::{Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection};
+use bookworm_signalr::{
+    Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection, backplane::Backplane,
+};
 
 use self::caller::{Meter, method, plain, stream};
 use crate::service::{Chat, presence::Identity};
@@ -37,8 +39,11 @@ const MAX_GROUPS: usize = 200;
 const LARGEST_CALL: usize = 64 * 1024;
 const _: () = assert!(LARGEST_CALL >= MAX_MESSAGE_CHARS * 12 + 4096);
 
+/// What clients are called when events of other instances may have been lost.
+const RESYNCHRONISE: &str = "resynchronise";
+
 /// The hub over this chat; `instance` goes into its connections' tokens.
-pub(crate) fn build(chat: &Arc<Chat>, instance: Option<String>) -> Hub {
+pub(crate) fn build(chat: &Arc<Chat>, instance: Option<String>, backplane: Arc<dyn Backplane>) -> Hub {
     let options = Options {
         close_on_authentication_expiration: true,
         maximum_connections: chat.settings.max_connections as usize,
@@ -71,6 +76,8 @@ pub(crate) fn build(chat: &Arc<Chat>, instance: Option<String>) -> Hub {
         .authenticate(authenticate)
         .on_connected(connected)
         .on_disconnected(disconnected)
+        .backplane(backplane)
+        .resynchronise_by(RESYNCHRONISE)
         .on("StartConversation", method(customer::start))
         .on("Conversations", plain(customer::conversations))
         .on("Resume", method(customer::resume))
@@ -117,6 +124,9 @@ async fn connected(ctx: Context<State>) -> Result<(), HubError> {
 async fn disconnected(ctx: Context<State>, _: Disconnect) {
     ctx.typing_ends_at(ctx.connection_id()).await;
     let gone = ctx.presence.leave(ctx.connection_id());
+    if !gone.customers.is_empty() || gone.agent.is_some() {
+        ctx.presence.settled().await;
+    }
     for id in gone.customers {
         if let Ok(conversation) = ctx.find(id).await {
             ctx.show_presence(&conversation).await;

@@ -20,12 +20,16 @@ use crate::{
         conversations::Plan,
         events::{PositionEvent, QueueState},
     },
+    store::Agent,
 };
 
 /// How often to look without being woken: for grace periods that end.
 const POLL: Duration = Duration::from_secs(1);
 /// How long to wait for further changes after the first.
 const DEBOUNCE: Duration = Duration::from_millis(10);
+/// How long to wait at most for what other instances say, and how often to look.
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// The most queued conversations that a round reads.
 const MAX_QUEUED: usize = 1000;
 
@@ -39,16 +43,12 @@ struct Announced {
 /// Runs the desk until `shutdown`.
 pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
     let mut announced = Announced::default();
-    let mut started = false;
+    tokio::select! {
+        () = others_are_known(&chat) => {}
+        () = shutdown.cancelled() => return,
+    }
     loop {
-        let round = async {
-            if !started {
-                record_absences(&chat).await?;
-                started = true;
-            }
-            round(&chat, &mut announced).await
-        };
-        if let Err(problem) = round.await {
+        if let Err(problem) = round(&chat, &mut announced).await {
             tracing::warn!(%problem, "the support desk could not be brought up to date");
         }
         tokio::select! {
@@ -59,16 +59,20 @@ pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
     }
 }
 
-/// After a start nobody is connected: agents who were get the grace period of a lost connection.
-async fn record_absences(chat: &Chat) -> Result<()> {
-    for agent in chat.store.agents().await? {
-        chat.change_agent(&agent.agent, |_, _| {}).await?;
-    }
-    Ok(())
+/// Waits until it is known who is connected to other instances, but not for ever.
+async fn others_are_known(chat: &Chat) {
+    let known = async {
+        while !chat.presence.is_known() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let _ = tokio::time::timeout(KNOWN_TIMEOUT, known).await;
 }
 
 async fn round(chat: &Chat, announced: &mut Announced) -> Result<()> {
-    requeue_lost(chat).await?;
+    // Agents who were connected before a start, or to an instance that crashed, get the grace period of a lost connection.
+    let agents = chat.record_connections().await?;
+    requeue_lost(chat, &agents).await?;
     let waiting = chat.store.waiting(MAX_QUEUED).await?;
     if !waiting.is_empty() && assign(chat, &waiting).await? {
         // What was assigned is no longer queued.
@@ -79,12 +83,12 @@ async fn round(chat: &Chat, announced: &mut Announced) -> Result<()> {
 }
 
 /// Requeues the conversations of agents whose grace period is over.
-async fn requeue_lost(chat: &Chat) -> Result<()> {
+async fn requeue_lost(chat: &Chat, agents: &[Agent]) -> Result<()> {
     let grace = Duration::from_secs(chat.settings.agent_grace_seconds);
     let now = chat.clock.now();
-    for agent in chat.store.agents().await? {
+    for agent in agents {
         let over = agent.gone_since.is_some_and(|since| now.since(since) >= grace);
-        if !over || chat.presence.agent_is_here(agent.agent.id) {
+        if !over || chat.presence.agent_is_there(agent.agent.id) {
             continue;
         }
         let lost = chat.conversations_with(agent.agent.id).await?;

@@ -14,7 +14,11 @@ const BATCH: usize = 500;
 pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
     loop {
         match chat.store.due(chat.clock.now(), BATCH).await {
-            Ok(due) => due.iter().for_each(|conversation| chat.answer_what_is_due(conversation.id)),
+            // The instance that has the customer answers, with their rights.
+            Ok(due) => due
+                .iter()
+                .filter(|conversation| !chat.presence.customer_is_only_elsewhere(conversation.id))
+                .for_each(|conversation| chat.answer_what_is_due(conversation.id)),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -3,6 +3,7 @@
 mod census;
 mod desk;
 mod due;
+mod presence;
 mod tidy;
 
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use crate::service::Chat;
 
 /// The loops.
 pub(crate) fn all(chat: &Arc<Chat>) -> Vec<Loop> {
-    let (at_desk, due, old, counted) = (chat.clone(), chat.clone(), chat.clone(), chat.clone());
+    let (at_desk, due, old, counted, here) = (chat.clone(), chat.clone(), chat.clone(), chat.clone(), chat.clone());
     vec![
         Loop::new("chat.desk", move |stop| desk::run(at_desk.clone(), stop)).leader_only(),
         Loop::new("chat.due", move |stop| due::run(due.clone(), stop)),
         Loop::new("chat.tidy", move |stop| tidy::run(old.clone(), stop)).leader_only(),
+        Loop::every("chat.presence", presence::INTERVAL, move || presence::record(here.clone())),
         Loop::new("chat.census", move |stop| census::run(counted.clone(), stop)),
     ]
 }

@@ -1,14 +1,15 @@
 //! Agents: who is at work, and with which conversations.
 
 use bookworm_config::OpeningHours;
-use bookworm_http::Result;
-use bookworm_kernel::{CustomerId, Timestamp};
+use bookworm_http::{Problem, Result};
+use bookworm_kernel::{CustomerId, ErrorCode, Timestamp};
 
 use super::{
     Chat,
     announce::{DESK, agent_group},
+    conversations::ATTEMPTS,
     events::{AgentAtWork, QueueState},
-    presence::Entered,
+    presence::{Entered, Member},
     view,
 };
 use crate::{
@@ -25,35 +26,47 @@ use crate::{
 const SHOWN: usize = 200;
 
 impl Chat {
-    /// Changes an agent's document; makes a new one, who is offline, the first time.
+    /// Changes an agent's document, as `change` says, which may be called more than once; makes a new one, who is
+    /// offline, the first time.
+    ///
+    /// # Errors
+    /// 409 after too many conflicts.
     pub(crate) async fn change_agent(
         &self,
         agent: &ChatAgent,
-        change: impl FnOnce(&mut Agent, Timestamp) + Send,
+        change: impl Fn(&mut Agent, Timestamp) + Send + Sync,
     ) -> Result<Agent> {
         let _turn = self.agents.lock().await;
-        let now = self.clock.now();
-        let known = self.store.agent(agent.id).await?;
-        let mut changed = known.clone().unwrap_or_else(|| Agent {
-            agent: agent.clone(),
-            status: AgentStatus::Offline,
-            capacity: 1,
-            skills: Vec::new(),
-            languages: Vec::new(),
-            idle_since: now,
-            gone_since: None,
-        });
-        changed.agent = agent.clone();
-        // Read under the lock: an agent who leaves and comes back at once must end up connected.
-        changed.gone_since = match (self.presence.agent_is_here(agent.id), changed.gone_since) {
-            (true, _) => None,
-            (false, since) => since.or(Some(now)),
-        };
-        change(&mut changed, now);
-        if known.as_ref() != Some(&changed) {
-            self.store.put_agent(&changed).await?;
+        for _ in 0..ATTEMPTS {
+            let now = self.clock.now();
+            let known = self.store.agent(agent.id).await?;
+            let mut changed = known.clone().unwrap_or_else(|| Agent {
+                agent: agent.clone(),
+                status: AgentStatus::Offline,
+                capacity: 1,
+                skills: Vec::new(),
+                languages: Vec::new(),
+                idle_since: now,
+                gone_since: None,
+                version: 0,
+            });
+            changed.agent = agent.clone();
+            // Looked at after the document: an agent who leaves and comes back at once must end up connected.
+            changed.gone_since = match (self.presence.agent_is_there(agent.id), changed.gone_since) {
+                (true, _) => None,
+                (false, None) if self.presence.is_known() => Some(now),
+                (false, since) => since,
+            };
+            change(&mut changed, now);
+            if known.as_ref() == Some(&changed) {
+                return Ok(changed);
+            }
+            changed.version += 1;
+            if self.store.put_agent(&changed).await? {
+                return Ok(changed);
+            }
         }
-        Ok(changed)
+        Err(Problem::new(ErrorCode::ConcurrentChange))
     }
 
     /// Records that a connection is an agent's.
@@ -61,6 +74,9 @@ impl Chat {
         let entered = self.presence.agent_enters(connection, agent.id);
         if entered == Entered::Before {
             return Ok(());
+        }
+        if entered == Entered::First {
+            self.presence.settled().await;
         }
         let stored = self.change_agent(agent, |_, _| {}).await?;
         if let Some(hub) = self.hub() {
@@ -84,10 +100,51 @@ impl Chat {
     /// An agent's last connection is gone.
     pub(crate) async fn agent_left(&self, id: CustomerId) -> Result<()> {
         if let Some(agent) = self.store.agent(id).await? {
-            self.change_agent(&agent.agent, |_, _| {}).await?;
+            let gone = self.change_agent(&agent.agent, |agent, now| {
+                // Whatever is known of other instances: one that has them records that within moments.
+                if !self.presence.agent_is_there(id) {
+                    agent.gone_since.get_or_insert(now);
+                }
+            });
+            gone.await?;
         }
         self.show_agents_presence(id).await?;
         self.desk.notify_one();
+        Ok(())
+    }
+
+    /// Whether an agent has a connection, to any instance. While others cannot be heard, their records count.
+    pub(crate) fn is_connected(&self, agent: &Agent) -> bool {
+        let recorded = !self.presence.is_known() && agent.gone_since.is_none();
+        recorded || self.presence.agent_is_there(agent.agent.id)
+    }
+
+    /// Records of agents what their connections say: those of this instance, and those who are nowhere.
+    pub(crate) async fn record_connections(&self) -> Result<Vec<Agent>> {
+        let mut agents = self.store.agents().await?;
+        for agent in &mut agents {
+            let wrong = match self.presence.agent_is_there(agent.agent.id) {
+                true => agent.gone_since.is_some(),
+                false => agent.gone_since.is_none() && self.presence.is_known(),
+            };
+            if wrong {
+                *agent = self.change_agent(&agent.agent, |_, _| {}).await?;
+            }
+        }
+        Ok(agents)
+    }
+
+    /// Announces to those who are attached here that somebody was lost with another instance.
+    pub(crate) async fn show_lost(&self) -> Result<()> {
+        for member in self.presence.take_lost() {
+            let conversations = match member {
+                Member::Customer(id) => self.store.find(id).await?.into_iter().collect(),
+                Member::Agent(id) => self.conversations_with(id).await?,
+            };
+            for conversation in conversations.iter().filter(|one| self.presence.is_attached(one.id)) {
+                self.show_presence(conversation).await;
+            }
+        }
         Ok(())
     }
 
@@ -121,7 +178,7 @@ impl Chat {
             let candidate = Candidate {
                 id,
                 status: agent.status,
-                connected: self.presence.agent_is_here(id),
+                connected: self.is_connected(&agent),
                 capacity: agent.capacity,
                 open: loads.iter().find(|(with, _)| *with == id).map_or(0, |(_, open)| *open),
                 skills: agent.skills,

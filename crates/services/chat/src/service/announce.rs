@@ -2,6 +2,7 @@
 
 use bookworm_contracts::rest::chat as rest;
 use bookworm_kernel::{ConversationId, CustomerId};
+use bookworm_signalr::SendError;
 use serde::Serialize;
 
 use super::{
@@ -30,8 +31,17 @@ impl Chat {
     /// Sends to a group. Never waits for a slow reader; an event that reaches nobody is in the store.
     pub(crate) async fn send(&self, group: String, event: &str, argument: impl Serialize + Send + Sync) {
         let Some(hub) = self.hub() else { return };
-        if let Err(error) = hub.clients().group(group).send(event, (argument,)).await {
-            tracing::warn!(event, error = &error as &dyn std::error::Error, "an event was not sent");
+        match hub.clients().group(group).send(event, (argument,)).await {
+            Ok(()) => {}
+            // The connection's own log says so once; clients elsewhere resynchronise when it is back.
+            Err(SendError::Backplane(error)) => {
+                tracing::debug!(
+                    event,
+                    error = &error as &dyn std::error::Error,
+                    "an event was sent to this instance only"
+                );
+            }
+            Err(error) => tracing::warn!(event, error = &error as &dyn std::error::Error, "an event was not sent"),
         }
     }
 
@@ -124,8 +134,8 @@ impl Chat {
     pub(crate) fn presence_of(&self, conversation: &Conversation) -> PresenceEvent {
         PresenceEvent {
             conversation_id: conversation.id,
-            customer_online: self.presence.customer_is_here(conversation.id),
-            agent_online: conversation.agent.as_ref().is_some_and(|agent| self.presence.agent_is_here(agent.id)),
+            customer_online: self.presence.customer_is_there(conversation.id),
+            agent_online: conversation.agent.as_ref().is_some_and(|agent| self.presence.agent_is_there(agent.id)),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
 /// The most messages in one answer.
 pub(crate) const MAX_MESSAGES: usize = 200;
 /// How often a change is decided again after a conflict with another node.
-const ATTEMPTS: usize = 8;
+pub(crate) const ATTEMPTS: usize = 8;
 
 /// Locks for conversations: within this process, changes to one are made one after the other, and announced in the
 /// order in which they were stored. Between processes the conversation's version detects conflicts.

@@ -41,7 +41,7 @@ pub(crate) struct Chat {
     answering: Answering,
     /// The bot's turns under way.
     pub tasks: TaskTracker,
-    /// Locked while an agent's document is changed.
+    /// Locked while an agent's document is changed: changes of this process do not conflict with each other.
     agents: Mutex<()>,
     /// Wakes the desk.
     pub desk: Notify,
@@ -51,7 +51,7 @@ pub(crate) struct Chat {
 impl Chat {
     /// A chat without a hub.
     pub fn new(dependencies: Dependencies) -> Arc<Self> {
-        let Dependencies { store, settings, clock, verifier, responder, clients, instance: _ } = dependencies;
+        let Dependencies { store, settings, clock, verifier, responder, clients, roster, .. } = dependencies;
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             store,
@@ -60,7 +60,7 @@ impl Chat {
             verifier,
             responder,
             clients,
-            presence: Presence::default(),
+            presence: Presence::new(roster),
             typing: Typing::default(),
             drafts: Drafts::default(),
             locks: Locks::default(),

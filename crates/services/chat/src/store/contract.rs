@@ -100,6 +100,7 @@ fn at_work(n: u128, capacity: u32, idle_since: Timestamp) -> Agent {
         languages: vec!["en".into()],
         idle_since,
         gone_since: None,
+        version: 1,
     }
 }
 
@@ -206,7 +207,7 @@ async fn a_change_is_stored_as_a_whole_or_not_at_all(fixture: &Fixture<'_>) {
 
 async fn the_same_id_is_one_message_of_each_side(fixture: &Fixture<'_>) {
     let id = Uuid::new_v4();
-    fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap();
+    assert!(fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap());
     let queued = fixture.queued(fixture.at(1)).await;
     let asked = fixture.says(&queued, id, fixture.at(2)).await;
     let with = fixture.taken(&asked, 1, fixture.at(3)).await.unwrap();
@@ -232,7 +233,7 @@ async fn messages_are_read_from_either_end(fixture: &Fixture<'_>) {
 }
 
 async fn the_queue_is_in_order_and_conversations_of_lost_agents_come_first(fixture: &Fixture<'_>) {
-    fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap();
+    assert!(fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap());
     let (first, second, third) =
         (fixture.queued(fixture.at(1)).await, fixture.queued(fixture.at(2)).await, fixture.queued(fixture.at(3)).await);
     let with = fixture.taken(&third, 1, fixture.at(4)).await.unwrap();
@@ -245,7 +246,7 @@ async fn the_queue_is_in_order_and_conversations_of_lost_agents_come_first(fixtu
 }
 
 async fn nobody_gets_more_than_their_capacity_however_many_are_given_at_once(fixture: &Fixture<'_>) {
-    fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap();
+    assert!(fixture.store.put_agent(&fixture.at_work(1, 3)).await.unwrap());
     let mut waiting = Vec::new();
     for n in 0..10 {
         waiting.push(fixture.queued(fixture.at(n)).await);
@@ -261,7 +262,7 @@ async fn nobody_gets_more_than_their_capacity_however_many_are_given_at_once(fix
 
 async fn a_conversation_is_taken_once(fixture: &Fixture<'_>) {
     for n in 1..=8 {
-        fixture.store.put_agent(&fixture.at_work(n, 3)).await.unwrap();
+        assert!(fixture.store.put_agent(&fixture.at_work(n, 3)).await.unwrap());
     }
     let queued = fixture.queued(fixture.at(1)).await;
     let taken = join_all((1..=8).map(|n| fixture.taken(&queued, n, fixture.at(2)))).await;
@@ -335,9 +336,14 @@ async fn a_deleted_conversation_leaves_nothing_but_its_mails(fixture: &Fixture<'
 
 async fn agents_and_prepared_answers_are_stored(fixture: &Fixture<'_>) {
     let mut known = fixture.at_work(7, 3);
-    fixture.store.put_agent(&known).await.unwrap();
+    assert!(fixture.store.put_agent(&known).await.unwrap());
+    assert!(!fixture.store.put_agent(&known).await.unwrap(), "they are there already");
     known.gone_since = Some(fixture.at(5).plus(Duration::from_secs(1)));
-    fixture.store.put_agent(&known).await.unwrap();
+    known.version = 3;
+    assert!(!fixture.store.put_agent(&known).await.unwrap(), "nobody has stored the second version");
+    known.version = 2;
+    let at_once = join_all((0..8).map(|_| fixture.store.put_agent(&known))).await;
+    assert_eq!(at_once.into_iter().filter(|put| *put.as_ref().unwrap()).count(), 1, "one change, not eight");
     assert_eq!(fixture.store.agents().await.unwrap(), [known.clone()]);
     assert_eq!(fixture.store.agent(known.agent.id).await.unwrap(), Some(known));
 

@@ -97,6 +97,9 @@ pub struct Agent {
     /// Since when they have no connection; `None` while they have one.
     #[serde(default)]
     pub gone_since: Option<Timestamp>,
+    /// How often they were stored: 1 at first. 0 in documents of releases that did not count.
+    #[serde(default)]
+    pub version: u64,
 }
 
 /// A prepared answer. Part of a stored document.
@@ -189,8 +192,9 @@ pub trait ChatStore: Send + Sync + 'static {
     async fn agents(&self) -> Result<Vec<Agent>>;
     /// An agent.
     async fn agent(&self, id: CustomerId) -> Result<Option<Agent>>;
-    /// Stores an agent.
-    async fn put_agent(&self, agent: &Agent) -> Result<()>;
+    /// Stores an agent whose version is one more than the stored one; where there is none, that counts as 0. `false`: it
+    /// is not, because they were changed meanwhile, and nothing was stored.
+    async fn put_agent(&self, agent: &Agent) -> Result<bool>;
 
     /// The prepared answers, and their version.
     async fn canned_replies(&self) -> Result<(Vec<CannedReply>, u64)>;

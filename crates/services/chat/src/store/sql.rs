@@ -201,12 +201,17 @@ async fn add(tx: &Tx, message: &Message) -> Result<(), CommitError> {
     if added == 1 { Ok(()) } else { Err(CommitError::Duplicate) }
 }
 
-/// Checks that the agent is below their capacity. Locks the agent, so that assignments to them come one after another.
-async fn check_capacity(tx: &Tx, agent: CustomerId) -> Result<(), CommitError> {
+/// An agent, who is not changed by others until the transaction ends.
+async fn locked_agent(tx: &Tx, id: CustomerId) -> Result<Option<Agent>, DbError> {
     let lock = tx.for_update();
     let row: Option<Document> =
-        tx.one(&format!("SELECT document FROM agents WHERE id = $1{lock}"), values![agent.uuid()]).await?;
-    let capacity = row.map(|row| read::<Agent>(&row.document)).transpose()?.map_or(0, |agent| agent.capacity);
+        tx.one(&format!("SELECT document FROM agents WHERE id = $1{lock}"), values![id.uuid()]).await?;
+    row.map(|row| read(&row.document)).transpose()
+}
+
+/// Checks that the agent is below their capacity. Locks the agent, so that assignments to them come one after another.
+async fn check_capacity(tx: &Tx, agent: CustomerId) -> Result<(), CommitError> {
+    let capacity = locked_agent(tx, agent).await?.map_or(0, |agent| agent.capacity);
     let open: Option<i64> = tx
         .scalar(
             "SELECT COUNT(*) FROM conversations WHERE agent_id = $1 AND status = 'with_agent'",
@@ -436,23 +441,26 @@ impl ChatStore for SqlStore {
         self.document("SELECT document FROM agents WHERE id = $1", values![id.uuid()]).await
     }
 
-    async fn put_agent(&self, agent: &Agent) -> Result<()> {
-        let (id, document) = (agent.agent.id.uuid(), write(agent)?);
-        let put: Result<u64, DbError> = self
+    async fn put_agent(&self, agent: &Agent) -> Result<bool> {
+        let (id, version, document) = (agent.agent.id, agent.version, write(agent)?);
+        let put: Result<bool, DbError> = self
             .db
             .transact(move |tx| {
                 Box::pin(async move {
-                    tx.exec(
-                        "INSERT INTO agents (id, document) VALUES ($1, $2) \
-                         ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                        values![id, document],
-                    )
-                    .await
+                    let stored = locked_agent(tx, id).await?;
+                    if stored.as_ref().map_or(0, |agent| agent.version) + 1 != version {
+                        return Ok(false);
+                    }
+                    let sql = match stored {
+                        Some(_) => "UPDATE agents SET document = $2 WHERE id = $1",
+                        // Where there is no row there is nothing to lock.
+                        None => "INSERT INTO agents (id, document) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+                    };
+                    Ok(tx.exec(sql, values![id.uuid(), document]).await? == 1)
                 })
             })
             .await;
-        put?;
-        Ok(())
+        Ok(put?)
     }
 
     async fn canned_replies(&self) -> Result<(Vec<CannedReply>, u64)> {
