@@ -111,7 +111,8 @@ pub fn build(
         _ => others,
     };
     let internal = foundation.fleet.token.as_ref().filter(|_| foundation.fleet.address.is_some()).map(|token| {
-        let routes = grpc_routes(&grpc).merge(drain).merge(api.clone()).merge(others.clone());
+        let health = Grpc::new(health.grpc(roles.iter().map(Role::name).collect()));
+        let routes = grpc_routes(grpc.iter().chain([&health])).merge(drain).merge(api.clone()).merge(others.clone());
         let routes = match pages.clone() {
             Some(pages) => routes.merge(pages),
             None => fallback::install(routes),
@@ -133,8 +134,8 @@ pub fn build(
 }
 
 /// The services of these roles, as HTTP/2 brings their calls.
-fn grpc_routes(services: &[Grpc]) -> Router {
-    services.iter().fold(Router::new(), |router, grpc| {
+fn grpc_routes<'a>(services: impl Iterator<Item = &'a Grpc>) -> Router {
+    services.fold(Router::new(), |router, grpc| {
         let transport = grpc.transport.clone();
         let answer = move |request: Request| async move {
             let answer = transport.oneshot(request.map(tonic::body::Body::new)).await;

@@ -131,6 +131,15 @@ impl Health {
         OpenApiRouter::new().routes(routes!(for_staff)).with_state(self)
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Waits until the process is about to end.
+    pub(super) async fn drains(&self) {
+        self.draining.cancelled().await;
+    }
+
     fn ready(&self) -> operations::Health {
         let mut checks: BTreeMap<String, String> =
             self.own.iter().map(|(name, check)| ((*name).to_owned(), check())).collect();
