@@ -175,7 +175,8 @@ mod tests {
         }
         let several: Vec<_> = owners.iter().filter(|(_, roles)| roles.len() > 1).collect();
         assert!(several.is_empty(), "{several:?}");
-        let ours = ["GET /admin/dead-letters", "GET /admin/health", "POST /admin/dead-letters/{id}/retry"];
+        let ours =
+            ["GET /admin/dead-letters", "GET /admin/health", "GET /fleet", "POST /admin/dead-letters/{id}/retry"];
         let mut unowned: Vec<String> =
             operations(&whole).into_iter().filter(|operation| !owners.contains_key(operation)).collect();
         unowned.sort();

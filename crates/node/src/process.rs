@@ -5,8 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, middleware::from_fn_with_state};
 use bookworm_config::{Secret, Settings};
+use bookworm_contracts::rest::operations::FleetKind;
 use bookworm_fleet::Drain;
-use bookworm_gateway::{Check, Dependencies, GatewayService, Health, Metrics, Note};
+use bookworm_gateway::{Check, Dependencies, GatewayService, Health, KnownFleet, Metrics, Note};
 use bookworm_http::{Connections, Drained, auth::TokenVerifier};
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_messaging::{Inbox, OutboxSource, Policy, housekeeping, relay};
@@ -297,7 +298,18 @@ fn gateway(foundation: &Foundation) -> GatewayService {
         bus: foundation.bus.clone(),
         clock: foundation.clock.clone(),
         shared_cache: foundation.redis.as_ref().map(redis::Shared::cache),
+        fleet: known_fleet(foundation),
     })
+}
+
+/// What staff see of the shop's processes.
+fn known_fleet(foundation: &Foundation) -> KnownFleet {
+    let kind = match (&foundation.nats, foundation.settings.fleet.has_others()) {
+        (Some(_), _) => FleetKind::Registry,
+        (None, true) => FleetKind::Settings,
+        (None, false) => FleetKind::OneProcess,
+    };
+    KnownFleet { directory: foundation.directory.clone(), kind, process: foundation.fleet.instance.clone() }
 }
 
 /// What operators call this process.

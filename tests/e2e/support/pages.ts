@@ -121,6 +121,7 @@ export const KINDS: Kind[] = [
   { name: "office-mails", who: "staff", path: () => "/admin/mail" },
   { name: "office-mail", who: "staff", path: (world) => world.mail },
   { name: "office-dead-letters", who: "staff", path: () => "/admin/dead-letters" },
+  { name: "office-processes", who: "staff", path: () => "/admin/fleet" },
 ];
 
 /** A file with books to add, one that is rejected, and a detail that is left out. */

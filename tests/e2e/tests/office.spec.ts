@@ -225,6 +225,31 @@ test("the office shows failed events, payments and the ledger", async ({ staff }
   await expect(staff.getByRole("heading", { level: 2, name: "Ledger" })).toBeVisible();
 });
 
+test("the office shows the processes, and refreshes them without losing the focus", async ({ staff, visit }) => {
+  await staff.clock.install();
+  await staff.goto("/admin/fleet");
+  await expect(staff.getByText("The whole shop runs in one process.")).toBeVisible();
+  await expect(staff.getByRole("link", { name: "Refresh" })).toBeHidden();
+  let looks = 0;
+  await staff.route("**/admin/fleet/status", (route) => {
+    looks += 1;
+    const table = `<div id="fleet-table" tabindex="0" role="region" aria-label="Roles and processes">Look ${looks}.</div>`;
+    return route.fulfill({ contentType: "text/html", body: `<section id="fleet" data-every="5000" data-announce="Now">${table}</section>` });
+  });
+  const table = staff.getByRole("region", { name: "Roles and processes" });
+  await staff.clock.runFor(6_000);
+  await expect(table).toHaveText("Look 1.");
+  await table.focus();
+  await staff.clock.runFor(6_000);
+  await expect(table).toHaveText("Look 2.");
+  await expect(table).toBeFocused();
+
+  const plain = await visit({ storageState: process.env.SHOP_STAFF ?? "", javaScriptEnabled: false });
+  await plain.goto("/admin/fleet");
+  await plain.getByRole("link", { name: "Refresh" }).click();
+  await expect(plain.getByText("The whole shop runs in one process.")).toBeVisible();
+});
+
 test("the office is for staff", async ({ page, person }) => {
   await page.goto("/admin/orders");
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fadmin%2Forders/);

@@ -91,3 +91,67 @@ pub struct Health {
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty", default)]
     pub notes: std::collections::BTreeMap<String, String>,
 }
+
+/// The processes that the shop runs in, as the gateway that answers knows them. `GET /fleet`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Fleet {
+    /// How the processes know of each other, and so who is listed.
+    pub kind: FleetKind,
+    /// Whether the registry answered when it was last asked. `false`: this is what it said last.
+    pub current: bool,
+    /// The process that answers.
+    pub answered_by: String,
+    /// Each role of each process, ordered by role and process.
+    pub instances: Vec<FleetInstance>,
+}
+
+/// How the processes of a shop know of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FleetKind {
+    /// There is one, which is the whole shop.
+    OneProcess,
+    /// By their settings, in which others are named. They do not say how they are: only the process that answers is
+    /// listed.
+    Settings,
+    /// By a registry that they share. All are listed.
+    Registry,
+}
+
+/// One role of one process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FleetInstance {
+    /// What it does.
+    #[schema(example = "catalog")]
+    pub role: String,
+    /// The process: the same for each of its roles.
+    pub instance: String,
+    /// Where other processes reach it. For administrators alone, and absent when none can.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
+    /// The release it runs.
+    pub version: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Where it runs; empty when nobody said.
+    pub zone: String,
+    /// What it says of itself: `starting`, `ready`, `draining`, or `unknown` to this release.
+    pub state: String,
+    /// Requests that its process is answering.
+    pub requests: u64,
+    /// Edges whose circuit breaker is not closed in its process: callees that it does not reach.
+    pub open_breakers: Vec<String>,
+    /// Why the monitor says that nobody should ask it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verdict: Option<FleetVerdict>,
+}
+
+/// The monitor's verdict on an instance that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetVerdict {
+    /// What is wrong.
+    #[schema(example = "it does not answer in time")]
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}

@@ -37,11 +37,12 @@ use tower_http::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::features::{
-    api_document, authenticate, cache, cache_control, client_address, cors, dead_letters, load, panic, rate_limit,
-    security, well_formed,
+    api_document, authenticate, cache, cache_control, client_address, cors, dead_letters, fleet, load, panic,
+    rate_limit, security, well_formed,
 };
 pub use crate::features::{
     elsewhere,
+    fleet::KnownFleet,
     health::{Check, Health, Note},
     metrics::Metrics,
 };
@@ -61,6 +62,8 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// The cache that gateways share, if there is one. Without it each has its own memory alone.
     pub shared_cache: Option<Arc<dyn SharedCache>>,
+    /// The processes that staff see.
+    pub fleet: KnownFleet,
 }
 
 /// The gateway role. Cheap to clone.
@@ -73,6 +76,7 @@ struct Gateway {
     bus: SharedBus,
     limiter: Arc<rate_limit::Limiter>,
     cache: Arc<cache::AnswerCache>,
+    fleet: KnownFleet,
 }
 
 /// What the gateway serves beside the API.
@@ -96,19 +100,20 @@ impl GatewayService {
     /// Wires it up.
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { settings, verifier, bus, clock, shared_cache } = dependencies;
+        let Dependencies { settings, verifier, bus, clock, shared_cache, fleet } = dependencies;
         let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit));
         let timeout = Duration::from_secs(settings.request_timeout_seconds);
         let fetches = settings.concurrency as usize;
         let cache = Arc::new(cache::AnswerCache::new(&settings.cache, fetches, timeout, shared_cache, clock));
-        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache }))
+        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, fleet }))
     }
 
     /// The whole API of these services, from `/api/v1` on, with its document: what the pages call, and what
     /// [`front`](Self::front) serves to everybody.
     pub fn api(&self, services: OpenApiRouter, health: &Health) -> Router {
         let gateway = &*self.0;
-        let ours = dead_letters::api(gateway.bus.clone()).merge(health.clone().api());
+        let ours =
+            dead_letters::api(gateway.bus.clone()).merge(health.clone().api()).merge(fleet::api(gateway.fleet.clone()));
         let (services, document) = services.merge(ours).split_for_parts();
         let routes = services.merge(api_document::routes(document));
         let api = Router::new()

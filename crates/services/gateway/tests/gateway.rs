@@ -9,10 +9,14 @@ use std::sync::{
 
 use axum::{Json, response::IntoResponse, routing::get};
 use bookworm_config::Gateway;
-use bookworm_contracts::events::catalog::{BookChanged, InventoryUpdated, SearchIndexUpdated};
-use bookworm_gateway::{Dependencies, GatewayService, Health};
+use bookworm_contracts::{
+    events::catalog::{BookChanged, InventoryUpdated, SearchIndexUpdated},
+    rest::operations::FleetKind,
+};
+use bookworm_gateway::{Dependencies, GatewayService, Health, KnownFleet};
 use bookworm_kernel::{BookId, SystemClock};
 use bookworm_messaging::{Message, Policy, SharedBus};
+use bookworm_registry::Directory;
 use bookworm_testing::{Client, Running, TestDatabases, TokenMint, bus, eventually, publish};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +49,11 @@ impl Door {
             bus: bus.clone(),
             clock: clock.clone(),
             shared_cache: None,
+            fleet: KnownFleet {
+                directory: Directory::fixed([]),
+                kind: FleetKind::OneProcess,
+                process: "gateway".to_owned(),
+            },
         });
         let calls = Arc::new(AtomicUsize::new(0));
         let answer = move || {

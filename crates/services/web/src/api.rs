@@ -17,7 +17,7 @@ use bookworm_contracts::rest::{
         RegisterRequest, SignOutRequest, TokenRequest, TokenResponse,
     },
     imports::{Import, ImportMapping, Imports},
-    operations::{DeadLetter, Health, Mail, MailConfirmation, MailRefusals},
+    operations::{DeadLetter, Fleet, Health, Mail, MailConfirmation, MailRefusals},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
         ShipRequest, ShippingCountry, ShippingMethod,
@@ -762,6 +762,11 @@ impl ApiClient {
     /// `GET /admin/health`
     pub(crate) async fn health(&self, caller: &Caller) -> ApiResult<Health> {
         self.fetch(Call::get(caller, "/admin/health")).await
+    }
+
+    /// `GET /fleet`
+    pub(crate) async fn fleet(&self, caller: &Caller) -> ApiResult<Fleet> {
+        self.fetch(Call::get(caller, "/fleet")).await
     }
 
     /// `GET /admin/dead-letters`

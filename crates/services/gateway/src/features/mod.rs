@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod cors;
 pub mod dead_letters;
 pub mod elsewhere;
+pub mod fleet;
 mod grpc_health;
 pub mod health;
 pub mod load;

@@ -65,6 +65,8 @@ pub struct Inner {
     pub import_refusal: Option<(u16, Value)>,
     /// Prepared replies as they are saved, and their version.
     pub replies: (Value, u32),
+    /// What `/fleet` answers; two instances with hostile words when there is none.
+    pub fleet: Option<Value>,
 }
 
 #[derive(Clone, Default)]
@@ -402,6 +404,21 @@ async fn one_order(
     Json(order).into_response()
 }
 
+pub fn instance(role: &str, process: &str, state: &str) -> Value {
+    json!({"role": role, "instance": process, "version": "1.2.3", "started_at": "2026-03-01T08:00:00Z", "zone": "",
+        "state": state, "requests": 1234, "open_breakers": []})
+}
+
+async fn fleet(State(api): State<FakeApi>) -> Json<Value> {
+    let hostile = json!({"role": HOSTILE, "instance": HOSTILE, "address": HOSTILE, "version": HOSTILE,
+        "started_at": "2026-03-01T08:00:00Z", "zone": HOSTILE, "state": HOSTILE, "requests": u64::MAX,
+        "open_breakers": [HOSTILE], "verdict": {"reason": HOSTILE, "since": "2026-03-01T08:00:00Z"}});
+    let usual = json!({"kind": "registry", "current": false, "answered_by": HOSTILE,
+        "instances": [hostile, instance("catalog", "a", "ready")]});
+    let answer = api.0.lock().unwrap().fleet.clone();
+    Json(answer.unwrap_or(usual))
+}
+
 pub fn router(api: &FakeApi) -> Router {
     let mail = json!({"id": OTHER, "kind": "order_confirmed", "to": "ada@example.org", "subject": HOSTILE,
         "text": HOSTILE, "html": "<p onclick=\"x\">Hi</p>", "status": "sent", "attempts": 1, "created_at": "2026-03-01T12:30:00Z"});
@@ -602,6 +619,7 @@ pub fn router(api: &FakeApi) -> Router {
             get(move || async move { page(vec![mail]) })
         })
         .route("/admin/mail/{id}", answer(mail))
+        .route("/fleet", get(fleet))
         .route("/admin/dead-letters", get(move || async move { page(vec![letter]) }))
         .route("/admin/dead-letters/{id}/retry", post(|| async { StatusCode::NO_CONTENT }))
         .route("/admin/payments", get(move || async move { page(vec![payment]) }))

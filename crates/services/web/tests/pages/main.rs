@@ -7,6 +7,7 @@ mod buying;
 mod chat;
 mod every_page;
 mod fake_api;
+mod fleet;
 mod imports;
 mod money;
 mod office;
@@ -61,6 +62,7 @@ const STAFF: &[&str] = &[
     "/admin/mail",
     "/admin/mail/1",
     "/admin/dead-letters",
+    "/admin/fleet",
     "/admin/search",
     "/admin/payments",
     "/admin/payments/reconciliation",

@@ -4,6 +4,7 @@ pub(crate) mod authors;
 mod books;
 mod chat;
 mod dead_letters;
+mod fleet;
 mod history;
 mod imports;
 pub(crate) mod mail;
@@ -67,6 +68,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/mail/{id}", get(mail::show))
         .route("/dead-letters", get(dead_letters::list))
         .route("/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/fleet", get(fleet::show))
+        .route("/fleet/status", get(fleet::status))
         .route("/search", get(search::show).post(search::save))
         .route("/search/status", get(search::status))
         .route("/chat", get(chat::desk))
