@@ -31,6 +31,14 @@ Examples:
   Say which columns hold title and price:
     bookworm import books.csv --map title=Name,price=\"Regular price\"";
 
+const FLEET_EXAMPLES: &str = "\
+Examples:
+  Who is there, by the settings of one of the processes:
+    bookworm fleet --config catalog.toml
+  The addresses of every catalogue that is ready:
+    bookworm fleet --json | jq -r '.instances[]
+      | select(.role == \"catalog\" and .state == \"ready\") | .address'";
+
 #[derive(Debug, Parser)]
 #[command(name = "bookworm", version, max_term_width = 100, about = ABOUT, long_about = LONG_ABOUT)]
 pub struct Arguments {
@@ -85,6 +93,17 @@ pub enum Command {
     /// Prints a line for each difference, and exits with 1 when there is one. What is still being processed (an order
     /// whose payment was captured while the event about it waits on the bus) is listed apart and is no difference.
     Reconcile,
+
+    /// Show the processes of the shop: roles, state, release, load
+    ///
+    /// Asks the registry that they announce themselves in: give it the settings of one of them (--config). Below the
+    /// table stands why the monitor says that nobody should ask an instance, and whom an instance does not reach.
+    #[command(after_help = FLEET_EXAMPLES)]
+    Fleet {
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Have the other processes of the shop leave one alone
     ///

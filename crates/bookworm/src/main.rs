@@ -71,6 +71,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 print(&report.to_string());
                 Ok(if report.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
+            Command::Fleet { json } => {
+                let fleet = commands::fleet(&settings).await?;
+                print(&if json { format!("{:#}\n", fleet.to_json()) } else { fleet.to_string() });
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Drain(drain) => {
                 let drained = commands::drain(&settings, &drain.instance, !drain.undo).await?;
                 print(&format!("{drained}\n"));

@@ -15,7 +15,7 @@
 //! | the data folder: who may read it, who runs on it | `folder.rs` |
 //! | which databases a shop has, and what happens when one is missing | `inventory.rs` |
 //! | how the process starts, serves and ends | `process.rs` |
-//! | what `bookworm import`, `replay` and `reconcile` do | `commands/` |
+//! | what `bookworm import`, `replay`, `reconcile` and `fleet` do | `commands/` |
 
 mod bus;
 mod clients;

@@ -2,12 +2,14 @@
 
 mod books;
 mod drain;
+mod fleet;
 mod import;
 mod reconcile;
 mod replay_orders;
 
 pub use self::{
     drain::{DrainedProcess, drain},
+    fleet::{Fleet, fleet},
     import::{Import, ImportMapping, ImportOptions, ImportProgress, ImportReport, import},
     reconcile::{Reconciled, reconcile},
     replay_orders::{Replayed, replay_orders},
