@@ -150,7 +150,7 @@ impl Fleet {
 /// Which of these roles asks which other that is not among them.
 fn needs(settings: &Settings, roles: &Roles) -> impl Iterator<Item = (Role, Role)> {
     // In a fleet whoever has an API checks access tokens, with identity's keys.
-    let checks = |role: &Role| !matches!(role, Role::Ai | Role::Web);
+    let checks = |role: &Role| !matches!(role, Role::Ai | Role::Web | Role::Monitor);
     let checking = roles.iter().find(checks).filter(|_| settings.fleet.has_others());
     roles
         .iter()

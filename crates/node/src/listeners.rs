@@ -55,7 +55,7 @@ fn document(role: Role) -> Option<OpenApi> {
         Role::Ordering => Some(OrderingService::document()),
         Role::Rating => Some(RatingService::document()),
         Role::Chat => Some(ChatService::document()),
-        Role::Ai | Role::Gateway | Role::Web => None,
+        Role::Ai | Role::Gateway | Role::Web | Role::Monitor => None,
     }
 }
 
@@ -72,7 +72,8 @@ fn other_routes(role: Role, upstream: &Upstream) -> Router {
         | Role::Ordering
         | Role::Rating
         | Role::Gateway
-        | Role::Web => Router::new(),
+        | Role::Web
+        | Role::Monitor => Router::new(),
     }
 }
 

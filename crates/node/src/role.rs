@@ -25,11 +25,13 @@ pub enum Role {
     Gateway,
     /// The pages.
     Web,
+    /// Who of the others answers.
+    Monitor,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ai,
         Self::Catalog,
         Self::Basket,
@@ -41,6 +43,7 @@ impl Role {
         Self::Chat,
         Self::Gateway,
         Self::Web,
+        Self::Monitor,
     ];
 
     /// Its name on the command line.
@@ -58,6 +61,7 @@ impl Role {
             Self::Chat => "chat",
             Self::Gateway => "gateway",
             Self::Web => "web",
+            Self::Monitor => "monitor",
         }
     }
 
@@ -66,7 +70,7 @@ impl Role {
     #[must_use]
     pub const fn asks(self) -> &'static [Self] {
         match self {
-            Self::Ai | Self::Catalog | Self::Finance | Self::Notification | Self::Gateway => &[],
+            Self::Ai | Self::Catalog | Self::Finance | Self::Notification | Self::Gateway | Self::Monitor => &[],
             Self::Basket | Self::Rating => &[Self::Catalog],
             Self::Identity => &[Self::Basket, Self::Notification],
             Self::Ordering => &[Self::Catalog, Self::Basket],
@@ -145,7 +149,7 @@ mod tests {
         let error = parse(&["catalogue"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`catalogue` is not a role; the roles are ai, catalog, basket, notification, identity, finance, ordering, rating, chat, gateway, web"
+            "`catalogue` is not a role; the roles are ai, catalog, basket, notification, identity, finance, ordering, rating, chat, gateway, web, monitor"
         );
     }
 

@@ -6,6 +6,7 @@ mod catalog;
 mod chat;
 mod finance;
 mod identity;
+mod monitor;
 mod notification;
 mod ordering;
 mod rating;
@@ -34,6 +35,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
             // It stands before all the others, and is built when they are there.
             Role::Gateway => Part::default(),
             Role::Web => web::build(foundation)?,
+            Role::Monitor => monitor::build(foundation),
         };
         part = part.and(brings);
     }

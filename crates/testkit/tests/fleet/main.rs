@@ -8,8 +8,20 @@ mod intruders;
 mod registry;
 
 /// Every role in a process of its own.
-const APART: [&str; 11] =
-    ["gateway", "ai", "catalog", "basket", "notification", "identity", "finance", "ordering", "rating", "chat", "web"];
+const APART: [&str; 12] = [
+    "gateway",
+    "ai",
+    "catalog",
+    "basket",
+    "notification",
+    "identity",
+    "finance",
+    "ordering",
+    "rating",
+    "chat",
+    "web",
+    "monitor",
+];
 
 /// Runs a test on PostgreSQL, where processes share the bus; says loudly when there is none.
 async fn on_postgres<Fut: Future<Output = ()>>(test: impl FnOnce(String) -> Fut) {

@@ -1,0 +1,5 @@
+//! The rules, pure.
+
+pub mod judgment;
+#[cfg(test)]
+mod tests;
