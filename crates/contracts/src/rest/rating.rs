@@ -28,6 +28,36 @@ pub struct ReviewInput {
     pub spoiler: bool,
 }
 
+/// `POST /review-invitations/check`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationCheck {
+    /// The `invite` of the link in the mail.
+    pub token: String,
+}
+
+/// What somebody is asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Invitation {
+    /// Their name as it stands beside a review.
+    pub author: String,
+    /// The books of the order.
+    pub books: Vec<InvitedBook>,
+    /// Until when reviews are taken.
+    pub expires_at: Timestamp,
+}
+
+/// A book that somebody is asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InvitedBook {
+    /// The book.
+    pub book_id: BookId,
+    /// Its title when it was sold.
+    pub title: String,
+    /// The review of it that was written already.
+    pub review: Option<Review>,
+}
+
 /// Where a review stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +122,9 @@ pub struct Review {
     pub author: String,
     /// How many found it helpful.
     pub helpful: i64,
+    /// Whether whoever asks is one of them; null for those without an account.
+    #[serde(default)]
+    pub found_helpful: Option<bool>,
     /// What the shop answered.
     pub answer: Option<ShopAnswer>,
     /// When it was written.
@@ -126,6 +159,15 @@ pub struct StarCount {
     pub count: i64,
 }
 
+/// How many reviews are in a language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LanguageCount {
+    /// As a BCP 47 tag.
+    pub language: String,
+    /// How many.
+    pub count: i64,
+}
+
 /// A page of a book's reviews. `GET /books/{id}/reviews`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReviewPage {
@@ -139,6 +181,9 @@ pub struct ReviewPage {
     pub average: f64,
     /// Of these, how many give 5, 4, 3, 2 and 1 stars.
     pub distribution: Vec<StarCount>,
+    /// The languages of those that name one, most first.
+    #[serde(default)]
+    pub languages: Vec<LanguageCount>,
     /// How the shop checks reviews, to be shown beside them.
     pub checked: String,
 }

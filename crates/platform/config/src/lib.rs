@@ -32,6 +32,7 @@ pub use crate::{
         nats::Nats,
         ordering::{Ordering, ShippingMethod, TaxRule},
         payment::{Payment, PaymentProvider, Sandbox},
+        rating::Rating,
         redis::Redis,
         search::Search,
         shop::Shop,

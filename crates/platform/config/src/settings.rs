@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Mongodb, Nats, Ordering,
-    Payment, Redis, Search, Shop, Sources, Telemetry, Web,
+    Payment, Rating, Redis, Search, Shop, Sources, Telemetry, Web,
     validate::{Invalid, Validation},
 };
 
@@ -69,6 +69,8 @@ pub struct Settings {
     pub payment: Payment,
     /// Outgoing mail.
     pub mail: Mail,
+    /// Reviews, and asking for them.
+    pub rating: Rating,
     /// The storefront.
     pub web: Web,
     /// The model that turns texts into vectors of meaning.
@@ -103,6 +105,7 @@ impl Default for Settings {
             ordering: Ordering::default(),
             payment: Payment::default(),
             mail: Mail::default(),
+            rating: Rating::default(),
             web: Web::default(),
             ai: Ai::default(),
             chat: Chat::default(),
@@ -159,6 +162,7 @@ impl Settings {
         v.section("ordering", &self.ordering);
         v.section("payment", &self.payment);
         v.section("mail", &self.mail);
+        v.section("rating", &self.rating);
         v.section("web", &self.web);
         v.section("ai", &self.ai);
         v.section("chat", &self.chat);
@@ -166,6 +170,12 @@ impl Settings {
         let named = self.public_url.is_some() || !self.fleet.has_others();
         v.check("public_url", named, "must be set for a fleet: its processes listen in many places");
         v.finish()
+    }
+
+    /// How many days after an order is complete its buyer is asked for a review.
+    #[must_use]
+    pub fn invite_after_days(&self) -> u32 {
+        self.rating.invite_after_days.unwrap_or(if self.demo { 0 } else { Rating::DAYS })
     }
 
     /// As TOML that can be read back, every secret as asterisks.

@@ -121,8 +121,8 @@ fn errors_name_the_key_and_the_source() {
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
     gateway.rate_limit.per_minute: unknown key, expected one of `enabled`, `per_client_per_minute`, `per_account_per_minute`, `hubs_per_client_per_minute`, `covers_per_client_per_minute`, `burst` (environment BOOKWORM_GATEWAY__RATE_LIMIT__PER_MINUTE)
-    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `mongodb`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_GATWAY__CONCURRENCY)
-    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `mongodb`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_CONFIG__COLOUR)
+    gatway: unknown key (did you mean `gateway`?), expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `mongodb`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `rating`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_GATWAY__CONCURRENCY)
+    config: unknown key, expected one of `listen`, `data_dir`, `public_url`, `shutdown_grace_seconds`, `demo`, `roles`, `shop`, `database`, `messaging`, `nats`, `redis`, `mongodb`, `telemetry`, `admin`, `identity`, `gateway`, `basket`, `search`, `ordering`, `payment`, `mail`, `rating`, `web`, `ai`, `chat`, `fleet` (environment BOOKWORM_CONFIG__COLOUR)
     gateway.rate_limit.burst: invalid value, expected a whole number (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     gateway.rate_limit.burst: invalid value, expected a whole number of 0 or more (environment BOOKWORM_GATEWAY__RATE_LIMIT__BURST)
     the configuration is not valid:
@@ -232,6 +232,8 @@ fn every_broken_limit_is_named_at_once() {
     settings.identity.argon2.parallelism = 17;
     settings.nats.url = Some(Secret::new("nats://a:4222,http://b"));
     settings.nats.stream = "two words".into();
+    settings.rating.invite_after_days = Some(366);
+    settings.rating.invitation_valid_days = 0;
     settings.nats.replicas = 2;
     settings.nats.max_mib = 1;
     settings.nats.connect_timeout_seconds = 0;
@@ -369,6 +371,8 @@ fn every_broken_limit_is_named_at_once() {
     mail.smtp.host: must be set for the transport `smtp`
     mail.smtp.port: must be 1 to 65535, not 0
     mail.smtp.password: must be set exactly when mail.smtp.username is
+    rating.invite_after_days: must be 0 to 365, not 366
+    rating.invitation_valid_days: must be 1 to 365, not 0
     web.shop_name: must be 1 to 60 characters, without control characters
     ai.max_tokens: must be 8 to 512, not 513
     ai.threads: must be 0 to 256, not 257

@@ -6,6 +6,7 @@ use bookworm_contracts::events::{
     chat::{AnsweredByMail, TranscriptRequested},
     identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped},
+    rating::ReviewInvited,
 };
 use bookworm_db::{DbError, Tx};
 use bookworm_kernel::{Email, Timestamp};
@@ -34,6 +35,7 @@ pub fn consumer(service: &Arc<Notification>) -> Consumer {
         .on(writer::<OrderRefunded>(service))
         .on(writer::<AnsweredByMail>(service))
         .on(writer::<TranscriptRequested>(service))
+        .on(writer::<ReviewInvited>(service))
 }
 
 fn writer<M: Message + Occasion>(

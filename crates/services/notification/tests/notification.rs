@@ -16,6 +16,7 @@ use bookworm_contracts::{
         ordering::{
             OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine,
         },
+        rating::{InvitedBook, ReviewInvited},
     },
     grpc::{
         Edge, methods,
@@ -48,6 +49,7 @@ on_every_database!(
     the_mail_that_confirms_an_address_holds_no_word_of_whoever_named_it,
     limits_hold_for_senders_mailboxes_and_all_and_outlive_a_restart,
     many_at_once_get_no_more_than_the_limit,
+    who_has_the_books_is_asked_with_a_link_for_each_and_a_way_to_end_it,
     orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kept_for_staff,
 );
 
@@ -636,5 +638,45 @@ async fn orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kep
     shop.until_mails(5).await;
     assert_eq!(shop.sent().await.len(), 3, "two confirmations, and what the shop itself writes");
     assert_eq!(shop.statuses().await, ["refused", "refused", "sent", "sent", "sent"]);
+    shop.running.stop().await;
+}
+
+async fn who_has_the_books_is_asked_with_a_link_for_each_and_a_way_to_end_it(home: &TestDatabases) {
+    let shop = Shop::open(home, 3).await;
+    let book = |title: &str| InvitedBook { book_id: BookId::new(), title: title.to_owned() };
+    let mut invited = ReviewInvited {
+        order_id: OrderId::new(),
+        email: Email::parse("ann@reader.test").unwrap(),
+        name: "Ann Reader".to_owned(),
+        books: vec![book("The Dispossessed"), book("<b>Bold</b>")],
+        token: "f".repeat(64),
+        days: 60,
+    };
+    shop.publish(&invited).await;
+    shop.until_mails(1).await;
+    assert_eq!(shop.service.deliver().await.unwrap(), 1);
+    let mail = shop.postman.taken.lock().unwrap()[0].clone();
+    assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("ann@reader.test", "How did you like your books?"));
+    let ends = format!("https://books.example.org/api/v1/review-invitations/unsubscribe?token={}", invited.token);
+    assert_eq!(mail.unsubscribe.as_deref(), Some(ends.as_str()));
+    for book in &invited.books {
+        let link = format!("https://books.example.org/books/{}/review?invite={}", book.book_id, invited.token);
+        assert!(mail.text.contains(&link) && mail.html.contains(&link), "{link}");
+    }
+    assert!(mail.html.contains("&#60;b&#62;Bold") && !mail.html.contains("<b>Bold"), "{}", mail.html);
+    let page = format!("https://books.example.org/unsubscribe?token={}", invited.token);
+    assert!(mail.text.contains(&page) && mail.html.contains(&page));
+
+    // Its links write reviews for whoever has them: only administrators read it.
+    let mails = shop.client().get("/admin/mail").caller(account(&[Role::Staff])).send().await.expect(200);
+    assert!(!mails.text().contains(&invited.token));
+
+    invited.books = vec![book(&"Long ".repeat(30))];
+    shop.publish(&invited).await;
+    shop.until_mails(2).await;
+    shop.service.deliver().await.unwrap();
+    let subject = shop.postman.taken.lock().unwrap()[1].subject.clone();
+    assert!(subject.starts_with("How did you like “Long Long") && subject.ends_with("…”?"), "{subject}");
+    assert!(subject.chars().count() < 90, "{subject}");
     shop.running.stop().await;
 }

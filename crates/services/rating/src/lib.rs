@@ -10,7 +10,8 @@
 //! | what is held, and why | `domain/screening.rs` |
 //! | an endpoint | `features/<use case>.rs` |
 //! | a limit | `features/input.rs`, `service.rs`, `features/write_review.rs` |
-//! | what completed orders cause | `reactions/` |
+//! | what completed and refunded orders cause | `reactions/` |
+//! | who is asked for a review, when, and what the link is good for | `domain/invitation.rs`, `features/invite.rs`, `features/invited.rs` |
 
 mod clients;
 mod domain;
@@ -24,11 +25,12 @@ use std::sync::Arc;
 use bookworm_contracts::grpc::{Edge, catalog::catalog_client::CatalogClient};
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
+use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::service::Ratings;
+use crate::{domain::InvitationRules, service::Ratings};
 
 /// What the role needs.
 pub struct Dependencies {
@@ -38,6 +40,10 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// The catalogue.
     pub catalog: CatalogClient<Edge>,
+    /// How many days after an order is complete its buyer is asked for a review; 0 is at once.
+    pub invite_after_days: u32,
+    /// For how many days the links of such a mail take reviews.
+    pub invitation_valid_days: u32,
 }
 
 /// The rating role. Cheap to clone.
@@ -53,12 +59,13 @@ impl RatingService {
     /// # Errors
     /// When the database cannot be migrated.
     pub async fn open(dependencies: Dependencies) -> Result<Self, DbError> {
-        let Dependencies { db, clock, catalog } = dependencies;
+        let Dependencies { db, clock, catalog, invite_after_days, invitation_valid_days } = dependencies;
         let migrations: Vec<Migration> =
             [bookworm_messaging::MIGRATIONS, bookworm_eventstore::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
         let outbox = Outbox::new(clock.clone());
-        Ok(Self(Arc::new(Ratings { db, outbox, clock, catalog })))
+        let invitations = InvitationRules { after_days: invite_after_days, valid_days: invitation_valid_days };
+        Ok(Self(Arc::new(Ratings { db, outbox, clock, catalog, invitations })))
     }
 
     /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
@@ -76,6 +83,20 @@ impl RatingService {
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         vec![reactions::consumer(&self.0)]
+    }
+
+    /// Its background loop.
+    #[must_use]
+    pub fn loops(&self) -> Vec<Loop> {
+        vec![features::invite::regularly(self.0.clone())]
+    }
+
+    /// Does once what its loop does: asks everybody for a review whose time has come. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn invite(&self) -> Result<usize, DbError> {
+        features::invite::due(&self.0).await
     }
 
     /// Where its messages wait for the relay.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Refused, Review, ReviewEvent, Status},
+    domain::{InvitationRules, Refused, Review, ReviewEvent, Status},
     store::{
         readers,
         reviews::{self, Row},
@@ -32,6 +32,7 @@ pub(crate) struct Ratings {
     pub outbox: Outbox,
     pub clock: Arc<dyn Clock>,
     pub catalog: CatalogClient<Edge>,
+    pub invitations: InvitationRules,
 }
 
 /// Who does something to a review; stored beside its events.

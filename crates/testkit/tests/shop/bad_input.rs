@@ -155,6 +155,7 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
             &["text"],
         ),
         endpoint(Method::POST, &review("/appeal"), As::Customer, json!({"text": "It is true."}), &[]),
+        endpoint(Method::POST, "/review-invitations/check", As::Guest, json!({"token": "a".repeat(64)}), &[]),
         endpoint(Method::PUT, &review("/answer"), As::Admin, json!({"text": "Thank you."}), &[]),
         endpoint(
             Method::POST,

@@ -15,6 +15,7 @@ pub(crate) mod mongodb;
 pub(crate) mod nats;
 pub(crate) mod ordering;
 pub(crate) mod payment;
+pub(crate) mod rating;
 pub(crate) mod redis;
 pub(crate) mod search;
 pub(crate) mod shop;

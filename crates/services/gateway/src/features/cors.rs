@@ -20,6 +20,7 @@ pub fn layer(settings: &Cors) -> CorsLayer {
             "if-none-match",
             "idempotency-key",
             "basket-token",
+            "review-invitation",
             "prefer",
             "x-correlation-id",
             "traceparent",

@@ -8,6 +8,7 @@ use bookworm_contracts::events::{
     chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
     identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
     ordering::{OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary},
+    rating::ReviewInvited,
 };
 use bookworm_kernel::{Email, Money, TimeZone};
 use uuid::Uuid;
@@ -55,6 +56,8 @@ pub struct Draft {
     pub html: String,
     /// The order it is about.
     pub order_id: Option<Uuid>,
+    /// Where one request ends mails of this kind (RFC 8058), for mails that nobody needs.
+    pub unsubscribe: Option<String>,
 }
 
 /// Whether a mail may be caused at all.
@@ -125,6 +128,7 @@ impl Occasion for OrderConfirmed {
             text: ConfirmedText { head, order: &self.order }.render()?,
             html: ConfirmedHtml { head, order: &self.order }.render()?,
             order_id: Some(self.order.order_id.uuid()),
+            unsubscribe: None,
         })
     }
 }
@@ -158,6 +162,7 @@ impl Occasion for OrderRejected {
             text: RejectedText { head, order: &self.order, reason: &self.reason }.render()?,
             html: RejectedHtml { head, order: &self.order, reason: &self.reason }.render()?,
             order_id: Some(self.order.order_id.uuid()),
+            unsubscribe: None,
         })
     }
 }
@@ -191,6 +196,7 @@ impl Occasion for OrderCancelled {
             text: CancelledText { head, order: &self.order, reason: &self.reason }.render()?,
             html: CancelledHtml { head, order: &self.order, reason: &self.reason }.render()?,
             order_id: Some(self.order.order_id.uuid()),
+            unsubscribe: None,
         })
     }
 }
@@ -220,6 +226,7 @@ impl Occasion for OrderShipped {
             text: ShippedText { head, order: &self.order, tracking: self.tracking.as_deref() }.render()?,
             html: ShippedHtml { head, order: &self.order, tracking: self.tracking.as_deref() }.render()?,
             order_id: Some(self.order.order_id.uuid()),
+            unsubscribe: None,
         })
     }
 }
@@ -251,6 +258,7 @@ impl Occasion for OrderRefunded {
             text: RefundedText { head, order: &self.order, amount: self.amount, reason: &self.reason }.render()?,
             html: RefundedHtml { head, order: &self.order, amount: self.amount, reason: &self.reason }.render()?,
             order_id: Some(self.order.order_id.uuid()),
+            unsubscribe: None,
         })
     }
 }
@@ -278,6 +286,7 @@ impl Occasion for EmailConfirmed {
             text: WelcomeText { head, name: &self.name }.render()?,
             html: WelcomeHtml { head, name: &self.name }.render()?,
             order_id: None,
+            unsubscribe: None,
         })
     }
 }
@@ -313,6 +322,7 @@ impl Occasion for EmailConfirmationRequested {
             text: ConfirmEmailText { head, token, hours }.render()?,
             html: ConfirmEmailHtml { head, token, hours }.render()?,
             order_id: None,
+            unsubscribe: None,
         })
     }
 }
@@ -346,6 +356,7 @@ pub fn ask_for_proof(to: Email, token: &link::Token, head: &Letterhead) -> Resul
         text: ConfirmMailText { head, token, hours }.render()?,
         html: ConfirmMailHtml { head, token, hours }.render()?,
         order_id: None,
+        unsubscribe: None,
     })
 }
 
@@ -380,6 +391,7 @@ impl Occasion for PasswordResetRequested {
             text: PasswordResetText { head, name, token, minutes }.render()?,
             html: PasswordResetHtml { head, name, token, minutes }.render()?,
             order_id: None,
+            unsubscribe: None,
         })
     }
 }
@@ -415,6 +427,7 @@ impl Occasion for AnsweredByMail {
             text: AnswerText { head, answer: self }.render()?,
             html: AnswerHtml { head, answer: self }.render()?,
             order_id: None,
+            unsubscribe: None,
         })
     }
 }
@@ -463,7 +476,52 @@ impl Occasion for TranscriptRequested {
             text: TranscriptText { head, name, lines }.render()?,
             html: TranscriptHtml { head, name, lines }.render()?,
             order_id: None,
+            unsubscribe: None,
         })
+    }
+}
+
+/// The kind of the mail that asks for reviews, whose links write them.
+pub const REVIEW_INVITATION: &str = "review_invitation";
+
+#[derive(Template)]
+#[template(path = "review_invitation.txt")]
+struct InvitationText<'a> {
+    head: &'a Letterhead,
+    invited: &'a ReviewInvited,
+}
+
+#[derive(Template)]
+#[template(path = "review_invitation.html")]
+struct InvitationHtml<'a> {
+    head: &'a Letterhead,
+    invited: &'a ReviewInvited,
+}
+
+impl Occasion for ReviewInvited {
+    fn write(&self, head: &Letterhead) -> Result<Draft, askama::Error> {
+        let subject = match self.books.as_slice() {
+            [book] => format!("How did you like “{}”?", shortened(&book.title)),
+            _ => "How did you like your books?".to_owned(),
+        };
+        Ok(Draft {
+            kind: REVIEW_INVITATION,
+            to: self.email.clone(),
+            subject,
+            text: InvitationText { head, invited: self }.render()?,
+            html: InvitationHtml { head, invited: self }.render()?,
+            order_id: Some(self.order_id.uuid()),
+            unsubscribe: Some(format!("{}/api/v1/review-invitations/unsubscribe?token={}", head.origin, self.token)),
+        })
+    }
+}
+
+/// A title as a subject has room for it: at most 60 characters.
+fn shortened(title: &str) -> String {
+    const MOST: usize = 60;
+    match title.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", title[..end].trim_end()),
+        None => title.to_owned(),
     }
 }
 

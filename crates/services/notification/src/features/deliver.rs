@@ -55,7 +55,14 @@ pub async fn deliver(service: &Notification) -> Result<usize, DbError> {
 
 async fn attempt(service: &Notification, row: Row) -> (uuid::Uuid, Outcome) {
     let (id, attempts) = (row.id, u32::try_from(row.attempts).unwrap_or(u32::MAX));
-    let mail = Outgoing { id, to: row.recipient, subject: row.subject, text: row.text, html: row.html };
+    let mail = Outgoing {
+        id,
+        to: row.recipient,
+        subject: row.subject,
+        text: row.text,
+        html: row.html,
+        unsubscribe: row.unsubscribe,
+    };
     let outcome = match service.transport.send(&mail).await {
         Ok(Handover::Sent) => Outcome::Sent,
         Ok(Handover::Kept) => Outcome::Kept,

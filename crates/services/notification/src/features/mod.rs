@@ -14,7 +14,7 @@ use bookworm_http::auth::{AccountClaims, Role};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    domain::{CONFIRM_EMAIL, CONFIRM_MAIL, PASSWORD_RESET},
+    domain::{CONFIRM_EMAIL, CONFIRM_MAIL, PASSWORD_RESET, REVIEW_INVITATION},
     service::Notification,
 };
 
@@ -28,9 +28,10 @@ pub fn routes() -> OpenApiRouter<Arc<Notification>> {
 }
 
 /// A mail as this account may read it. Whoever reads a link that sets a new password can take the account over, and
-/// whoever reads one that proves an address can prove what is not theirs: so only administrators see those words.
+/// whoever reads one that proves an address can prove what is not theirs, and one that asks for a review can write it for
+/// its buyer: so only administrators see those words.
 fn shown_to(account: &AccountClaims, mut mail: Mail) -> Mail {
-    let holds_a_link = [PASSWORD_RESET, CONFIRM_EMAIL, CONFIRM_MAIL].contains(&mail.kind.as_str());
+    let holds_a_link = [PASSWORD_RESET, CONFIRM_EMAIL, CONFIRM_MAIL, REVIEW_INVITATION].contains(&mail.kind.as_str());
     if holds_a_link && !account.has(Role::Admin) {
         mail.text = "Only administrators can read this mail: its link is for the person it was sent to.".to_owned();
         mail.html = format!("<p>{}</p>", mail.text);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use self::ledger::TooMany;
 use crate::domain::Draft;
 
-pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION];
+pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION, UNSUBSCRIBE];
 
 const MAILS: Migration = Migration::new(
     "notification/0001_mails",
@@ -34,8 +34,11 @@ const MAILS: Migration = Migration::new(
           CREATE INDEX mails_order ON mails (order_id);",
 );
 
+const UNSUBSCRIBE: Migration =
+    Migration::new("notification/0004_unsubscribe", "ALTER TABLE mails ADD COLUMN unsubscribe TEXT;");
+
 const COLUMNS: &str =
-    "id, kind, recipient, subject, text, html, status, attempts, error, order_id, created_at, sent_at";
+    "id, kind, recipient, subject, text, html, status, attempts, error, order_id, unsubscribe, created_at, sent_at";
 
 /// A mail as it is stored. `due_at` is null once there is nothing left to do.
 #[derive(Debug, FromRow)]
@@ -50,6 +53,7 @@ pub struct Row {
     pub attempts: i64,
     pub error: Option<String>,
     pub order_id: Option<Uuid>,
+    pub unsubscribe: Option<String>,
     pub created_at: i64,
     pub sent_at: Option<i64>,
 }
@@ -77,8 +81,8 @@ impl From<Row> for Mail {
 pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
     tx.exec(
-        "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, due_at, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $8)",
+        "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, due_at, created_at, unsubscribe) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $8, $9)",
         values![
             id,
             draft.kind,
@@ -87,7 +91,8 @@ pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbErr
             draft.text.as_str(),
             draft.html.as_str(),
             draft.order_id,
-            now.micros()
+            now.micros(),
+            draft.unsubscribe.clone()
         ],
     )
     .await?;

@@ -24,6 +24,8 @@ pub struct Outgoing {
     pub text: String,
     /// The HTML part.
     pub html: String,
+    /// Where one request ends mails of this kind.
+    pub unsubscribe: Option<String>,
 }
 
 /// Where a mail is once a transport has taken it.

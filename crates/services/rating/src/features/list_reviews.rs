@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use bookworm_contracts::rest::rating::{ReviewPage, ReviewSort, StarCount};
+use bookworm_contracts::rest::rating::{LanguageCount, ReviewPage, ReviewSort, StarCount};
 use bookworm_db::DbError;
 use bookworm_http::{
-    ApiJson, ApiPath, ApiQuery, Origin, PageParams, Problem, Result, Validator, cursor, openapi::ProblemResponses,
+    ApiJson, ApiPath, ApiQuery, Origin, PageParams, Problem, Result, Validator, auth::Caller, cursor,
+    openapi::ProblemResponses,
 };
 use bookworm_kernel::{BookId, Language};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::{
     service::Ratings,
     store::{
         list::{self, Order, Place},
-        tallies,
+        tallies, votes,
     },
 };
 
@@ -66,6 +67,7 @@ struct Key(ReviewSort, Place);
 pub(crate) async fn list_reviews(
     State(service): State<Arc<Ratings>>,
     Origin(cause): Origin,
+    caller: Caller,
     ApiPath(book): ApiPath<BookId>,
     ApiQuery(query): ApiQuery<Query>,
 ) -> Result<ApiJson<ReviewPage>> {
@@ -100,14 +102,22 @@ pub(crate) async fn list_reviews(
     };
     let rows = list::of_book(service.db.read(), book, filter, order, after, limit + 1).await?;
     let (rows, next) = cursor::page(rows, limit, |row| Key(sort, order.place(row)));
-    let shown = rows.into_iter().map(|row| shown::review(row, Viewer::Stranger));
+    let mut items =
+        rows.into_iter().map(|row| shown::review(row, Viewer::Stranger)).collect::<Result<Vec<_>, DbError>>()?;
+    if let Some(account) = caller.id() {
+        let ids: Vec<_> = items.iter().map(|review| review.id).collect();
+        let voted = votes::of_account(service.db.read(), account, &ids).await?;
+        items.iter_mut().for_each(|review| review.found_helpful = Some(voted.contains(&review.id)));
+    }
+    let languages = list::languages(service.db.read(), book).await?.into_iter();
     let distribution = (1..=5).zip(tally.distribution()).rev().map(|(stars, count)| StarCount { stars, count });
     Ok(ApiJson(ReviewPage {
-        items: shown.collect::<Result<_, DbError>>()?,
+        items,
         next,
         count: tally.count(),
         average: tally.average_hundredths() as f64 / 100.0,
         distribution: distribution.collect(),
+        languages: languages.map(|one| LanguageCount { language: one.language, count: one.count }).collect(),
         checked: CHECKED.to_owned(),
     }))
 }

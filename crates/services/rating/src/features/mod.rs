@@ -2,10 +2,13 @@
 
 mod answer_review;
 mod appeal;
+mod author;
 mod decide;
 mod delete_review;
 mod edit_review;
 mod input;
+pub(crate) mod invite;
+mod invited;
 mod list_reviews;
 mod moderation_queue;
 mod own_reviews;
@@ -26,6 +29,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Ratings>> {
     OpenApiRouter::new()
         .routes(routes!(list_reviews::list_reviews, write_review::write_review))
         .routes(routes!(own_reviews::own_reviews))
+        .routes(routes!(invited::check_invitation))
+        .routes(routes!(invited::ask_unsubscribe, invited::unsubscribe))
         .routes(routes!(read_review::read_review, edit_review::edit_review, delete_review::delete_review))
         .routes(routes!(review_events::review_events))
         .routes(routes!(vote::vote_helpful, vote::withdraw_vote))

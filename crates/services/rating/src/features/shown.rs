@@ -54,6 +54,7 @@ pub(super) fn review(row: Row, viewer: Viewer) -> Result<Review, DbError> {
         rating: stars.number(),
         verified: row.verified,
         helpful: row.helpful,
+        found_helpful: None,
         spoiler: row.spoiler,
         created_at: row.created_at(),
         updated_at: row.updated_at(),

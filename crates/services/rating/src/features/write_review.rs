@@ -6,13 +6,11 @@ use axum::{
 };
 use bookworm_contracts::rest::rating::{Review, ReviewInput};
 use bookworm_db::Tx;
-use bookworm_http::{
-    ApiJson, ApiPath, Origin, Problem, Result, auth::AccountClaims, auth::Signed, openapi::ProblemResponses,
-};
+use bookworm_http::{ApiJson, ApiPath, Origin, Problem, Result, openapi::ProblemResponses};
 use bookworm_kernel::{BookId, Cause, CustomerId, ErrorCode, Timestamp};
 use http::{StatusCode, header};
 
-use super::{input, shown, shown::Viewer};
+use super::{author::Author, input, shown, shown::Viewer};
 use crate::{
     clients,
     domain::{self, Reason, Stars, Status},
@@ -33,10 +31,12 @@ const RATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// One for each account and book (`duplicate_value`). `verified` when a completed order of the account has the book;
 /// then it is seen at once, unless something in it was found: a web or mail address, repetition, or more than 5 reviews
 /// within an hour. Everything else waits for staff; `standing` says so. An account makes at most 100 changes to reviews,
-/// votes and reports in 24 hours (`too_many_requests`).
+/// votes and reports in 24 hours (`too_many_requests`). Who bought without an account writes with the link of the mail
+/// that asked for it: its token is the header `Review-Invitation`, and good for the books of that order.
 #[utoipa::path(
     post, path = "/books/{id}/reviews", tag = "rating", request_body = ReviewInput,
-    params(("id" = BookId, Path, description = "The book")),
+    params(("id" = BookId, Path, description = "The book"),
+        ("Review-Invitation" = Option<String>, Header, description = "The token of an invitation, in place of an account")),
     responses((status = 201, description = "The review", body = Review,
         headers(("Location" = String, description = "The review's address"),
             ("ETag" = String, description = "Its version"))), ProblemResponses),
@@ -44,24 +44,25 @@ const RATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 )]
 pub(crate) async fn write_review(
     State(service): State<Arc<Ratings>>,
-    Signed(account): Signed,
+    author: Author,
     Origin(cause): Origin,
     ApiPath(book): ApiPath<BookId>,
     ApiJson(input): ApiJson<ReviewInput>,
 ) -> Result<Response> {
     let (stars, words) = input::check(&input)?;
+    author.may_write_about(book)?;
     // Who bought a book may review it even when it is no longer sold.
-    let bought = readers::order_with(service.db.read(), account.id, book).await?.is_some();
+    let bought = readers::order_with(service.db.read(), author.id, book).await?.is_some();
     if !bought && !clients::sells(&service.catalog, &cause, book).await? {
         return Err(Problem::not_found("book"));
     }
-    let (author, ratings) = (account.id, service.clone());
+    let (viewer, ratings) = (Viewer::Account(author.id), service.clone());
     let written = service.db.transact::<_, WorkError, _>(move |tx| {
-        Box::pin(async move { write(tx, &ratings, &cause, book, &account, stars, words).await })
+        Box::pin(async move { write(tx, &ratings, &cause, book, &author, stars, words).await })
     });
     let row = written.await?;
     let location = format!("/api/v1/reviews/{}", row.id);
-    let answer = shown::answer(row, Viewer::Account(author))?;
+    let answer = shown::answer(row, viewer)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer).into_response())
 }
 
@@ -70,11 +71,11 @@ async fn write(
     service: &Ratings,
     cause: &Cause,
     book: BookId,
-    account: &AccountClaims,
+    by: &Author,
     stars: Stars,
     words: Words,
 ) -> Result<Row, WorkError> {
-    let (author, now) = (account.id, service.now());
+    let (author, now) = (by.id, service.now());
     count_change(tx, author, now).await?;
     let mut row = match reviews::lock_of(tx, book, author).await? {
         Some(row) if row.status()? != Status::Deleted => {
@@ -95,7 +96,7 @@ async fn write(
         None => too_many(tx, author, now).await?,
     };
     let order = readers::order_with(tx, author, book).await?;
-    row.author_name = domain::public_name(&account.name);
+    row.author_name.clone_from(&by.public_name);
     row.set_words(words);
     let mut work = Work::on(tx, row, Actor::Author(author), *cause, now).await?;
     let events = work.review.state.write(book, author, stars, order, found);

@@ -1,6 +1,6 @@
 //! Lists of reviews.
 
-use bookworm_db::{DbError, Sql, Value, values};
+use bookworm_db::{DbError, FromRow, Sql, Value, values};
 use bookworm_kernel::{BookId, CustomerId};
 use uuid::Uuid;
 
@@ -87,19 +87,41 @@ pub(crate) async fn of_book(
     sql.all(&query, values).await
 }
 
-/// At most `limit` of an account's own reviews, latest first, before a review.
+/// How many of a book's published reviews are in a language.
+#[derive(Debug, FromRow)]
+pub(crate) struct InLanguage {
+    pub language: String,
+    pub count: i64,
+}
+
+/// The languages of a book's published reviews, most first.
+pub(crate) async fn languages(sql: &impl Sql, book: BookId) -> Result<Vec<InLanguage>, DbError> {
+    let query = "SELECT language, COUNT(*) AS count FROM reviews \
+                 WHERE book_id = $1 AND status = $2 AND language IS NOT NULL \
+                 GROUP BY language ORDER BY count DESC, language";
+    sql.all(query, values![book.uuid(), Status::Published.name()]).await
+}
+
+/// At most `limit` of an account's own reviews, of one book or all, latest first, before a review.
 pub(crate) async fn of_author(
     sql: &impl Sql,
     author: CustomerId,
+    book: Option<BookId>,
     before: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<Row>, DbError> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM reviews WHERE author = $1 AND status <> $2 AND id < $3 ORDER BY id DESC LIMIT $4"
-    );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let before = before.unwrap_or(Uuid::max());
-    sql.all(&query, values![author.uuid(), Status::Deleted.name(), before, limit]).await
+    let mut values: Vec<Value> = values![author.uuid(), Status::Deleted.name(), before, limit].into();
+    let mut only = "";
+    if let Some(book) = book {
+        values.push(book.uuid().into());
+        only = " AND book_id = $5";
+    }
+    let query = format!(
+        "SELECT {COLUMNS} FROM reviews WHERE author = $1 AND status <> $2 AND id < $3{only} ORDER BY id DESC LIMIT $4"
+    );
+    sql.all(&query, values).await
 }
 
 /// At most `limit` reviews that stand here, or that staff have to decide on; the oldest first, after a review.

@@ -1,6 +1,7 @@
 //! Reviews as they are shown, and what decisions about them count. What happened to a review is in its events; its
 //! words are only here, so that their author can take them back.
 
+pub(crate) mod invitations;
 pub(crate) mod list;
 pub(crate) mod readers;
 pub(crate) mod reports;
@@ -21,6 +22,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
                 version BIGINT NOT NULL
               );",
     },
+    INVITATIONS,
 ];
 
 const REVIEWS: Migration = Migration {
@@ -89,5 +91,30 @@ const REVIEWS: Migration = Migration {
             at BIGINT NOT NULL,
             decided BOOLEAN NOT NULL,
             PRIMARY KEY (review_id, account)
+          );",
+};
+
+/// One row for each order that is complete, or that came back before. `state`: `waiting`, `sent`, `unwanted` (its mailbox
+/// had unsubscribed), `withdrawn`. The address is there only while it is needed.
+const INVITATIONS: Migration = Migration {
+    name: "rating/0003_invitations",
+    readers: Readers::All,
+    sql: "CREATE TABLE invitations (
+            order_id UUID NOT NULL PRIMARY KEY,
+            reader UUID NOT NULL,
+            mailbox TEXT NOT NULL,
+            email TEXT,
+            name TEXT,
+            author_name TEXT NOT NULL,
+            books TEXT NOT NULL,
+            state TEXT NOT NULL,
+            due_at BIGINT NOT NULL,
+            token_hash TEXT UNIQUE,
+            expires_at BIGINT
+          );
+          CREATE INDEX invitations_due ON invitations (due_at) WHERE state = 'waiting';
+          CREATE TABLE unsubscribed (
+            mailbox TEXT NOT NULL PRIMARY KEY,
+            at BIGINT NOT NULL
           );",
 };

@@ -166,6 +166,12 @@ pub(crate) async fn find(sql: &impl Sql, id: Uuid) -> Result<Option<Row>, DbErro
     sql.one(&format!("SELECT {COLUMNS} FROM reviews WHERE id = $1"), values![id]).await
 }
 
+/// Reads an account's review of a book to show it.
+pub(crate) async fn find_of(sql: &impl Sql, book: BookId, author: CustomerId) -> Result<Option<Row>, DbError> {
+    let query = format!("SELECT {COLUMNS} FROM reviews WHERE book_id = $1 AND author = $2");
+    sql.one(&query, values![book.uuid(), author.uuid()]).await
+}
+
 /// Reads a review to change it.
 pub(crate) async fn lock(tx: &Tx, id: Uuid) -> Result<Option<Row>, DbError> {
     tx.one(&format!("SELECT {COLUMNS} FROM reviews WHERE id = $1{}", tx.for_update()), values![id]).await

@@ -1,6 +1,8 @@
 //! Who found which review helpful.
 
-use bookworm_db::{DbError, Sql, Tx, values};
+use std::collections::HashSet;
+
+use bookworm_db::{DbError, FromRow, Sql, Tx, in_list, values};
 use bookworm_kernel::{CustomerId, Timestamp};
 use uuid::Uuid;
 
@@ -25,4 +27,24 @@ pub(crate) async fn remove_all(tx: &Tx, review: Uuid) -> Result<(), DbError> {
 
 async fn count(tx: &Tx, review: Uuid, change: i64) -> Result<(), DbError> {
     tx.exec("UPDATE reviews SET helpful = helpful + $1 WHERE id = $2", values![change, review]).await.map(drop)
+}
+
+/// Which of these reviews an account found helpful.
+pub(crate) async fn of_account(
+    sql: &impl Sql,
+    account: CustomerId,
+    reviews: &[Uuid],
+) -> Result<HashSet<Uuid>, DbError> {
+    #[derive(FromRow)]
+    struct Row {
+        review_id: Uuid,
+    }
+    if reviews.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let list = in_list(2, reviews.len());
+    let query = format!("SELECT review_id FROM helpful_votes WHERE account = $1 AND review_id IN ({list})");
+    let values = values![account.uuid()].into_iter().chain(reviews.iter().map(|id| (*id).into()));
+    let rows: Vec<Row> = sql.all(&query, values.collect::<Vec<_>>()).await?;
+    Ok(rows.into_iter().map(|row| row.review_id).collect())
 }

@@ -1,6 +1,7 @@
 //! The rating role from the outside: HTTP and events, on each database.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod invitations;
 mod lists;
 mod moderation;
 mod rated;
@@ -23,11 +24,12 @@ use bookworm_contracts::{
 };
 use bookworm_http::{auth::AccountClaims, auth::Role, context};
 use bookworm_kernel::{BookId, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity};
-use bookworm_messaging::Policy;
+use bookworm_messaging::{Message, Policy, Subscriber};
 use bookworm_rating::{Dependencies, RatingService};
 use bookworm_testing::{
-    Client, NOW, Response, Running, TestDatabases, TokenMint, account, bus, clock, count, eventually, publish,
+    Client, NOW, Response, Running, TestDatabases, TokenMint, account, bus, clock, count, eventually, publish, until,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tonic::Status;
 use uuid::Uuid;
@@ -62,7 +64,15 @@ impl Shop {
         let clock = clock();
         let db = home.databases.open(RatingService::NAME).await.unwrap();
         let catalog = CatalogClient::new(Edge::local("test.catalog", CatalogServer::new(Shelf), methods::CATALOG));
-        let service = RatingService::open(Dependencies { db, clock: clock.clone(), catalog }).await.unwrap();
+        let service = RatingService::open(Dependencies {
+            db,
+            clock: clock.clone(),
+            catalog,
+            invite_after_days: 3,
+            invitation_valid_days: 60,
+        })
+        .await
+        .unwrap();
         let (api, _) = service.api().split_for_parts();
         let mint = TokenMint::new(clock.clone());
         let app = api.layer(Extension(mint.verifier())).layer(middleware::from_fn(context::layer));
@@ -75,6 +85,12 @@ impl Shop {
 
     /// The orders of `buyers` with this book are complete; one of `None` is a guest's.
     async fn complete(&self, home: &TestDatabases, book: BookId, buyers: &[Option<CustomerId>]) {
+        let orders: Vec<_> = buyers.iter().map(|buyer| completed(book, *buyer)).collect();
+        self.react(home, &orders).await;
+    }
+
+    /// The role reacts to these messages.
+    async fn react<M: Message>(&self, home: &TestDatabases, messages: &[M]) {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let bus = bus(&home.another(), clock.clone()).await;
         let mut running = Running::new();
@@ -83,11 +99,11 @@ impl Shop {
         }
         let inbox = "SELECT COUNT(*) FROM inbox";
         let before = count(self.service.db(), inbox).await;
-        for buyer in buyers {
-            publish(&bus, &completed(book, *buyer)).await;
+        for message in messages {
+            publish(&bus, message).await;
         }
-        eventually("the role reacted to every order", async || {
-            count(self.service.db(), inbox).await == before + buyers.len() as i64
+        eventually("the role reacted to every message", async || {
+            count(self.service.db(), inbox).await == before + messages.len() as i64
         })
         .await;
         running.stop().await;
@@ -126,6 +142,44 @@ impl Shop {
     async fn ratings(&self, path: &str) -> Vec<f64> {
         let body = self.get(path).await.expect(200).body;
         body["items"].as_array().unwrap().iter().map(|review| review["rating"].as_f64().unwrap()).collect()
+    }
+}
+
+/// Hears what the role publishes of one kind.
+struct Listener<M> {
+    subscriber: Arc<dyn Subscriber>,
+    running: Running,
+    kind: std::marker::PhantomData<M>,
+}
+
+impl<M: Message + DeserializeOwned> Listener<M> {
+    async fn new(shop: &Shop, home: &TestDatabases) -> Self {
+        let clock: Arc<dyn Clock> = shop.clock.clone();
+        let bus = bus(&home.another(), clock).await;
+        let subscriber = bus.subscribe("test", &[M::SUBJECT]).await.unwrap();
+        let mut running = Running::new();
+        running.relay(shop.service.outbox().source(shop.service.db()), &bus);
+        Self { subscriber, running, kind: std::marker::PhantomData }
+    }
+
+    /// The next `n` messages.
+    async fn heard(&self, n: usize) -> Vec<M> {
+        let mut heard: Vec<M> = Vec::new();
+        while heard.len() < n {
+            let received = until("the messages are published", async || {
+                let received = self.subscriber.receive(n - heard.len()).await.unwrap();
+                (!received.is_empty()).then_some(received)
+            });
+            for delivery in received.await {
+                self.subscriber.ack(std::slice::from_ref(&delivery.tag)).await.unwrap();
+                heard.push(serde_json::from_value(delivery.envelope.data.clone()).unwrap());
+            }
+        }
+        heard
+    }
+
+    async fn stop(self) {
+        self.running.stop().await;
     }
 }
 

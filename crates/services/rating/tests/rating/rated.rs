@@ -1,42 +1,10 @@
 //! What the published reviews of a book give together, as other roles hear it.
 
 use bookworm_contracts::events::rating::BookRated;
-use bookworm_messaging::{SharedBus, Subscriber};
 
 use super::*;
 
 bookworm_testing::on_every_database!(every_change_that_counts_is_published_once, writers_at_once_are_all_counted);
-
-/// Hears what the role publishes.
-struct Listener {
-    subscriber: Arc<dyn Subscriber>,
-    running: Running,
-}
-
-impl Listener {
-    async fn new(shop: &Shop, home: &TestDatabases) -> Self {
-        let clock: Arc<dyn Clock> = shop.clock.clone();
-        let bus: SharedBus = bus(&home.another(), clock).await;
-        let subscriber = bus.subscribe("test", &["events.rating.BookRated.v1"]).await.unwrap();
-        let mut running = Running::new();
-        running.relay(shop.service.outbox().source(shop.service.db()), &bus);
-        Self { subscriber, running }
-    }
-
-    /// The next `n` messages.
-    async fn heard(&self, n: usize) -> Vec<BookRated> {
-        let mut heard: Vec<BookRated> = Vec::new();
-        eventually("the ratings are published", async || {
-            for delivery in self.subscriber.receive(n - heard.len()).await.unwrap() {
-                self.subscriber.ack(std::slice::from_ref(&delivery.tag)).await.unwrap();
-                heard.push(serde_json::from_value(delivery.envelope.data.clone()).unwrap());
-            }
-            heard.len() >= n
-        })
-        .await;
-        heard
-    }
-}
 
 fn numbers(rated: &BookRated) -> (i64, i64, i64, i64, [i64; 5]) {
     (rated.version, rated.count, rated.half_stars, rated.average_hundredths, rated.distribution)
@@ -44,7 +12,7 @@ fn numbers(rated: &BookRated) -> (i64, i64, i64, i64, [i64; 5]) {
 
 async fn every_change_that_counts_is_published_once(home: &TestDatabases) {
     let shop = Shop::open(home).await;
-    let listener = Listener::new(&shop, home).await;
+    let listener = Listener::<BookRated>::new(&shop, home).await;
     let (ann, bob, cat) = (customer(), customer(), customer());
     shop.complete(home, book(1), &[Some(ann.id), Some(bob.id)]).await;
     let first = shop.review(&ann, book(1), json!({"rating": 4.5})).await;
@@ -84,13 +52,13 @@ async fn every_change_that_counts_is_published_once(home: &TestDatabases) {
     );
     assert!(heard[..7].iter().all(|rated| rated.book_id == book(1)) && heard[7].book_id == book(2));
     assert_eq!(heard[0].bayesian_ten_thousandths, 35_476);
-    listener.running.stop().await;
+    listener.stop().await;
     shop.close().await;
 }
 
 async fn writers_at_once_are_all_counted(home: &TestDatabases) {
     let shop = Shop::open(home).await;
-    let listener = Listener::new(&shop, home).await;
+    let listener = Listener::<BookRated>::new(&shop, home).await;
     let readers: Vec<_> = (0..8).map(|_| customer()).collect();
     let ids: Vec<_> = readers.iter().map(|reader| Some(reader.id)).collect();
     shop.complete(home, book(1), &ids).await;
@@ -102,6 +70,6 @@ async fn writers_at_once_are_all_counted(home: &TestDatabases) {
     heard.sort_by_key(|rated| rated.version);
     let counts: Vec<_> = heard.iter().map(|rated| (rated.version, rated.count)).collect();
     assert_eq!(counts, (1..=8).map(|n| (n, n)).collect::<Vec<_>>(), "a higher version never knows less");
-    listener.running.stop().await;
+    listener.stop().await;
     shop.close().await;
 }
