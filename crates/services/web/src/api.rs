@@ -22,6 +22,10 @@ use bookworm_contracts::rest::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
         ShipRequest, ShippingCountry, ShippingMethod,
     },
+    rating::{
+        AnswerInput, AppealInput, DecisionInput, Invitation, InvitationCheck, ModeratedReview, ReportInput, Review,
+        ReviewEvent, ReviewInput, ReviewPage,
+    },
 };
 use bookworm_http::RequestContext;
 use bookworm_kernel::{FieldError, Money};
@@ -39,6 +43,7 @@ const BASKET_TOKEN: HeaderName = HeaderName::from_static("basket-token");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REVIEW_INVITATION: HeaderName = HeaderName::from_static("review-invitation");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What every HTTP service looks like from here, in this process or behind a connection.
@@ -749,6 +754,117 @@ impl ApiClient {
         self.send(call).await.map(drop)
     }
 
+    /// `GET /books/{id}/reviews` with filters as the API names them.
+    pub(crate) async fn reviews(&self, caller: &Caller, book: &str, filters: &[Pair<'_>]) -> ApiResult<ReviewPage> {
+        self.fetch(Call::get(caller, format!("/books/{}/reviews", encoded(book))).query(filters)).await
+    }
+
+    /// `GET /reviews`: one's own.
+    pub(crate) async fn own_reviews(&self, caller: &Caller, filters: &[Pair<'_>]) -> ApiResult<Page<Review>> {
+        self.fetch(Call::get(caller, "/reviews").query(filters)).await
+    }
+
+    /// `GET /reviews/{id}`
+    pub(crate) async fn review(&self, caller: &Caller, id: &str) -> ApiResult<Review> {
+        self.fetch(Call::get(caller, format!("/reviews/{}", encoded(id)))).await
+    }
+
+    /// `GET /reviews/{id}/events`
+    pub(crate) async fn review_events(&self, caller: &Caller, id: &str) -> ApiResult<Vec<ReviewEvent>> {
+        let path = format!("/reviews/{}/events", encoded(id));
+        let list: List<ReviewEvent> = self.fetch(Call::get(caller, path).query(&[("limit", "100")])).await?;
+        Ok(list.into_items())
+    }
+
+    /// `POST /books/{id}/reviews`, with the account or an invitation.
+    pub(crate) async fn write_review(
+        &self,
+        caller: &Caller,
+        book: &str,
+        invite: &str,
+        review: &ReviewInput,
+    ) -> ApiResult<Review> {
+        let call = Call::post(caller, format!("/books/{}/reviews", encoded(book))).json(review);
+        self.fetch(invited(call, invite)).await
+    }
+
+    /// `PUT /reviews/{id}` of the version that its author saw, with the account or an invitation.
+    pub(crate) async fn edit_review(
+        &self,
+        caller: &Caller,
+        id: &str,
+        version: &str,
+        invite: &str,
+        review: &ReviewInput,
+    ) -> ApiResult<Review> {
+        let call = Call::new(Method::PUT, caller, format!("/reviews/{}", encoded(id)))
+            .header(header::IF_MATCH, &format!("\"{version}\""))
+            .json(review);
+        self.fetch(invited(call, invite)).await
+    }
+
+    /// `DELETE /reviews/{id}`, with the account or an invitation.
+    pub(crate) async fn delete_review(&self, caller: &Caller, id: &str, invite: &str) -> ApiResult<()> {
+        let call = Call::new(Method::DELETE, caller, format!("/reviews/{}", encoded(id)));
+        self.send(invited(call, invite)).await.map(drop)
+    }
+
+    /// `PUT` or `DELETE /reviews/{id}/helpful`
+    pub(crate) async fn vote(&self, caller: &Caller, id: &str, helpful: bool) -> ApiResult<()> {
+        let method = if helpful { Method::PUT } else { Method::DELETE };
+        self.send(Call::new(method, caller, format!("/reviews/{}/helpful", encoded(id)))).await.map(drop)
+    }
+
+    /// `POST /reviews/{id}/reports`
+    pub(crate) async fn report_review(&self, caller: &Caller, id: &str, report: &ReportInput) -> ApiResult<()> {
+        self.send(Call::post(caller, format!("/reviews/{}/reports", encoded(id))).json(report)).await.map(drop)
+    }
+
+    /// `POST /reviews/{id}/appeal`
+    pub(crate) async fn appeal(&self, caller: &Caller, id: &str, appeal: &AppealInput) -> ApiResult<()> {
+        self.send(Call::post(caller, format!("/reviews/{}/appeal", encoded(id))).json(appeal)).await.map(drop)
+    }
+
+    /// `POST /review-invitations/check`
+    pub(crate) async fn check_invitation(&self, caller: &Caller, token: &str) -> ApiResult<Invitation> {
+        let request = InvitationCheck { token: token.to_owned() };
+        self.fetch(Call::post(caller, "/review-invitations/check").json(&request)).await
+    }
+
+    /// `POST /review-invitations/unsubscribe`
+    pub(crate) async fn unsubscribe(&self, caller: &Caller, token: &str) -> ApiResult<()> {
+        self.send(Call::post(caller, "/review-invitations/unsubscribe").query(&[("token", token)])).await.map(drop)
+    }
+
+    /// `GET /admin/reviews`
+    pub(crate) async fn review_queue(&self, caller: &Caller, query: &[Pair<'_>]) -> ApiResult<Page<ModeratedReview>> {
+        self.fetch(Call::get(caller, "/admin/reviews").query(query)).await
+    }
+
+    /// `POST /admin/reviews/{id}/decision` about the version that staff saw.
+    pub(crate) async fn decide_review(
+        &self,
+        caller: &Caller,
+        id: &str,
+        version: &str,
+        decision: &DecisionInput,
+    ) -> ApiResult<()> {
+        let call = Call::post(caller, format!("/admin/reviews/{}/decision", encoded(id)))
+            .header(header::IF_MATCH, &format!("\"{version}\""))
+            .json(decision);
+        self.send(call).await.map(drop)
+    }
+
+    /// `PUT` the shop's answer to a review, or `DELETE` it.
+    pub(crate) async fn answer_review(&self, caller: &Caller, id: &str, answer: Option<&AnswerInput>) -> ApiResult<()> {
+        let path = format!("/reviews/{}/answer", encoded(id));
+        let call = match answer {
+            Some(answer) => Call::new(Method::PUT, caller, path).json(answer),
+            None => Call::new(Method::DELETE, caller, path),
+        };
+        self.send(call).await.map(drop)
+    }
+
     /// `GET /admin/mail`
     pub(crate) async fn mails(&self, caller: &Caller, query: &[Pair<'_>]) -> ApiResult<Page<Mail>> {
         self.fetch(Call::get(caller, "/admin/mail").query(query)).await
@@ -794,6 +910,11 @@ impl ApiClient {
     pub(crate) async fn reconciliation(&self, caller: &Caller) -> ApiResult<ReconciliationReport> {
         self.fetch(Call::get(caller, "/admin/reconciliation")).await
     }
+}
+
+/// In the name of whoever has the link of an invitation, if there is one.
+fn invited<'a>(call: Call<'a>, invite: &str) -> Call<'a> {
+    if invite.is_empty() { call } else { call.header(REVIEW_INVITATION, invite) }
 }
 
 /// A short list: as a page, or bare.

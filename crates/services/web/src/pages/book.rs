@@ -13,7 +13,9 @@ use tokio::sync::Semaphore;
 use crate::{
     api::{ApiClient, Caller},
     error::PageResult,
+    form::Query,
     layout::{Shell, page},
+    pages::reviews::Section,
     service::Web,
     session::Visitor,
     shelf::Row,
@@ -36,6 +38,7 @@ struct BookPage {
     json_ld: String,
     most: i64,
     similar: Arc<Vec<Book>>,
+    reviews: Section,
     book: Book,
 }
 
@@ -68,12 +71,14 @@ pub(crate) async fn show(
     State(web): State<Web>,
     visitor: Visitor,
     Path(id): Path<String>,
+    query: Query,
     headers: HeaderMap,
 ) -> PageResult {
     let caller = visitor.caller();
     // The row below the book is a bonus: the page does not fail with it.
     let similar = web.shelf.bonus(&web.api, caller, Row::Similar(id.clone()));
-    let (book, similar) = tokio::join!(web.api.book(caller, &id), similar);
+    let reviews = Section::read(&web, &visitor, &id, &query);
+    let (book, similar, reviews) = tokio::join!(web.api.book(caller, &id), similar, reviews);
     let book = book?;
     // A browser that fetches ahead shows the page to nobody yet.
     if visitor.account().is_some() && !headers.contains_key("sec-purpose") {
@@ -94,6 +99,7 @@ pub(crate) async fn show(
         json_ld: metadata(&book),
         most: book.available.clamp(1, OFFERED),
         similar,
+        reviews,
         book,
     })
 }

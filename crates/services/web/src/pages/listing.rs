@@ -40,7 +40,7 @@ const RATING: &str = "rating";
 const PRICES: &[&str] = &["0-999", "1000-1999", "2000-2999", "3000-"];
 
 /// Languages to choose from before anything was searched: those that books are most printed in.
-const LANGUAGES: &[&str] = &[
+pub(super) const LANGUAGES: &[&str] = &[
     "ar", "cs", "da", "de", "el", "en", "es", "fi", "fr", "hu", "it", "ja", "la", "nl", "no", "pl", "pt", "ru", "sv",
     "tr", "zh",
 ];

@@ -14,6 +14,7 @@ pub(crate) mod listing;
 pub(crate) mod order;
 pub(crate) mod password;
 pub(crate) mod policies;
+pub(crate) mod reviews;
 pub(crate) mod search;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
@@ -63,6 +64,7 @@ pub(crate) fn router() -> Router<Web> {
         .route("/policies/{slug}", get(policies::show))
         .route("/chat/session", get(chat::session))
         .route("/errors/{code}", get(info::error_code))
+        .merge(reviews::router())
         .nest("/admin", admin::router())
         .fallback(no_such_page)
         .method_not_allowed_fallback(async || PageError::MethodNotAllowed)

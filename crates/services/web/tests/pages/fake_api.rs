@@ -67,6 +67,10 @@ pub struct Inner {
     pub replies: (Value, u32),
     /// What `/fleet` answers; two instances with hostile words when there is none.
     pub fleet: Option<Value>,
+    /// What one's own review has in place of the usual; none is written when it is null.
+    pub own_review: Value,
+    /// What saving a review is refused with.
+    pub review_refusal: Option<(u16, Value)>,
 }
 
 #[derive(Clone, Default)]
@@ -114,6 +118,104 @@ pub fn book(id: &str, title: &str) -> Value {
         "rating": {"average": 4.4, "count": 12345}, "available": 3, "cover_url": format!("/covers/{id}.svg?v=2"),
         "version": 2, "updated_at": "2026-03-01T12:30:00Z", "isbn13": "9780061120084"
     })
+}
+
+/// A review with hostile words, and the shop's answer to it.
+pub fn review(changed: &Value) -> Value {
+    let mut review = json!({
+        "id": ORDER, "book_id": BOOK, "rating": 4.5, "title": HOSTILE, "text": format!("{HOSTILE}\nhttps:example"),
+        "language": "de", "spoiler": false, "verified": true, "author": "Ada <b>", "helpful": 2, "found_helpful": false,
+        "answer": {"text": HOSTILE, "at": "2026-03-01T12:30:00Z"}, "created_at": "2026-03-01T12:30:00Z",
+        "updated_at": "2026-03-01T12:30:00Z", "version": 3, "standing": null
+    });
+    if let Some(changed) = changed.as_object() {
+        review.as_object_mut().unwrap().extend(changed.clone());
+    }
+    review
+}
+
+fn hidden() -> Value {
+    json!({"standing": {"status": "hidden", "reason": null, "explanation": HOSTILE, "appeal": null}})
+}
+
+async fn save_review(State(api): State<FakeApi>) -> Response {
+    if let Some((status, body)) = api.0.lock().unwrap().review_refusal.clone() {
+        let code = body["code"].as_str().unwrap_or("validation_failed").to_owned();
+        return problem(status, &code, body);
+    }
+    let waiting =
+        json!({"standing": {"status": "waiting", "reason": "not_verified", "explanation": null, "appeal": null}});
+    Json(review(&waiting)).into_response()
+}
+
+fn reviews() -> Router<FakeApi> {
+    let moderated = json!({"review": review(&hidden()), "customer_id": OTHER, "report_count": 3,
+        "reports": [{"reason": "spam", "text": HOSTILE, "by": OTHER, "at": "2026-03-01T12:30:00Z"}]});
+    let event = |version: u32, kind: &str, by: &str, reason: Value| {
+        json!({"version": version, "type": kind, "at": "2026-03-01T12:30:00Z", "by": by, "account": null,
+            "reason": reason, "correlation_id": OTHER})
+    };
+    let events = vec![event(1, "Written", "author", Value::Null), event(2, "Hidden", "staff", json!(HOSTILE))];
+    Router::new()
+        .route(
+            "/books/{id}/reviews",
+            get(|Path(book): Path<String>| async move {
+                if book == OTHER || book.parse::<uuid::Uuid>().is_err() {
+                    return problem(404, "not_found", json!({}));
+                }
+                let spoiler = json!({"id": OTHER, "spoiler": true, "verified": false, "title": null, "answer": null});
+                let counts = [(5, 2), (4, 0), (3, 0), (2, 0), (1, 0)];
+                let counts: Vec<_> = counts.iter().map(|(stars, count)| json!({"stars": stars, "count": count})).collect();
+                let languages = json!([{"language": "de", "count": 1}, {"language": "en", "count": 1}]);
+                Json(json!({"items": [review(&json!({})), review(&spoiler)], "next": "c/u+r", "count": 2, "average": 4.5,
+                    "distribution": counts, "languages": languages, "checked": format!("Checked. {HOSTILE}")}))
+                .into_response()
+            })
+            .post(save_review),
+        )
+        .route(
+            "/reviews",
+            get(|State(api): State<FakeApi>, Query(query): Query<std::collections::HashMap<String, String>>| async move {
+                let own = api.0.lock().unwrap().own_review.clone();
+                match query.contains_key("book_id") && own.is_null() {
+                    true => page(vec![]),
+                    false => page(vec![review(&hidden())]),
+                }
+            }),
+        )
+        .route(
+            "/reviews/{id}",
+            get(|| async { Json(review(&hidden())) })
+                .put(save_review)
+                .delete(|| async { StatusCode::NO_CONTENT }),
+        )
+        .route("/reviews/{id}/events", get(move || async move { page(events) }))
+        .route("/reviews/{id}/helpful", put(|| async { StatusCode::NO_CONTENT }).delete(|| async { StatusCode::NO_CONTENT }))
+        .route("/reviews/{id}/reports", post(|| async { StatusCode::NO_CONTENT }))
+        .route("/reviews/{id}/appeal", post(|| async { Json(review(&hidden())) }))
+        .route("/reviews/{id}/answer", put(save_review).delete(|| async { StatusCode::NO_CONTENT }))
+        .route(
+            "/review-invitations/check",
+            post(|Json(body): Json<Value>| async move {
+                match body["token"].as_str() {
+                    Some("good") => Json(json!({"author": "Ada", "expires_at": "2026-05-01T12:30:00Z",
+                        "books": [{"book_id": BOOK, "title": HOSTILE, "review": null}]}))
+                    .into_response(),
+                    _ => problem(400, "validation_failed", json!({"errors": [{"field": "/token", "message": "has expired"}]})),
+                }
+            }),
+        )
+        .route(
+            "/review-invitations/unsubscribe",
+            post(|Query(query): Query<std::collections::HashMap<String, String>>| async move {
+                match query.get("token").map(String::as_str) {
+                    Some("good") => StatusCode::NO_CONTENT.into_response(),
+                    _ => problem(400, "validation_failed", json!({})),
+                }
+            }),
+        )
+        .route("/admin/reviews", get(move || async move { page(vec![moderated]) }))
+        .route("/admin/reviews/{id}/decision", post(save_review))
 }
 
 fn page(items: Vec<Value>) -> Json<Value> {
@@ -627,6 +729,7 @@ pub fn router(api: &FakeApi) -> Router {
             "/admin/ledger",
             get(|| async { page(vec![json!({"account": "provider_clearing", "balance": money(-3297)})]) }),
         )
-        .route("/admin/reconciliation", answer(report));
+        .route("/admin/reconciliation", answer(report))
+        .merge(reviews());
     Router::new().nest("/api/v1", v1).layer(middleware::from_fn_with_state(api.clone(), watch)).with_state(api.clone())
 }

@@ -11,6 +11,7 @@ mod fleet;
 mod imports;
 mod money;
 mod office;
+mod reviews;
 mod search;
 mod sessions;
 mod words;
@@ -45,6 +46,7 @@ const PUBLIC: &[&str] = &[
     "/contact",
     "/policies",
     "/policies/gift-cards",
+    "/unsubscribe?token=%3Cscript%3E",
 ];
 
 const STAFF: &[&str] = &[
@@ -67,12 +69,21 @@ const STAFF: &[&str] = &[
     "/admin/payments",
     "/admin/payments/reconciliation",
     "/admin/chat/replies",
+    "/admin/reviews",
+    "/admin/reviews?queue=hidden&cursor=abc",
 ];
 
 fn all() -> Vec<String> {
     let mut all: Vec<String> = PUBLIC.iter().chain(STAFF).map(|path| (*path).to_owned()).collect();
     all.extend([
         format!("/books/{BOOK}"),
+        format!("/books/{BOOK}?sort=lowest&stars=5&verified=true&language=de&cursor=abc"),
+        format!("/books/{BOOK}/review"),
+        format!("/books/{BOOK}/review?invite=good"),
+        format!("/reviews/{ORDER}/report"),
+        "/account/reviews".to_owned(),
+        format!("/account/reviews/{ORDER}"),
+        format!("/admin/reviews/{ORDER}"),
         format!("/orders/{ORDER}?key=k%2Fe%2By"),
         format!("/orders/{ORDER}"),
         "/orders".to_owned(),

@@ -11,6 +11,7 @@ pub(crate) mod mail;
 pub(crate) mod orders;
 mod overview;
 pub(crate) mod payments;
+mod reviews;
 mod search;
 mod stock;
 
@@ -64,6 +65,10 @@ pub(crate) fn router() -> Router<Web> {
         .route("/books/authors/{id}/split", post(authors::split))
         .route("/books/{id}", get(books::edit).post(books::save))
         .route("/books/{id}/delete", get(books::ask_delete).post(books::delete))
+        .route("/reviews", get(reviews::list))
+        .route("/reviews/{id}", get(reviews::show))
+        .route("/reviews/{id}/decision", post(reviews::decide))
+        .route("/reviews/{id}/answer", post(reviews::answer))
         .route("/mail", get(mail::list))
         .route("/mail/{id}", get(mail::show))
         .route("/dead-letters", get(dead_letters::list))
@@ -150,6 +155,7 @@ fn why_not(error: &ApiError) -> &'static str {
         Some(ErrorCode::InvalidOrderState) => {
             "That isn’t possible at the moment: the order has changed, or its payment hasn’t arrived yet. Check it below."
         }
+        Some(ErrorCode::InvalidReviewState) => "That isn’t possible where the review stands now.",
         Some(ErrorCode::ConcurrentChange | ErrorCode::EditConflict | ErrorCode::PreconditionRequired) => {
             "Somebody else changed this at the same moment. Check it and try again."
         }
