@@ -148,6 +148,7 @@ fn at_work(capacity: u32) -> Agent {
         languages: vec!["en".into()],
         idle_since: NOW,
         gone_since: None,
+        version: 1,
     }
 }
 
@@ -257,7 +258,7 @@ async fn a_slot_that_a_crash_left_behind_is_free_again_after_a_minute() {
     let Some(url) = mongodb_url() else { return };
     let bench = Bench::new(&url, Moves::Never).await;
     let store = bench.store().await;
-    store.put_agent(&at_work(1)).await.unwrap();
+    assert!(store.put_agent(&at_work(1)).await.unwrap());
     let queue = async || {
         let conversation = start(&store).await;
         let decision = conversation.ask_for_person(true, NOW).unwrap();

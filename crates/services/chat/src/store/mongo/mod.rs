@@ -619,11 +619,22 @@ impl ChatStore for MongoStore {
         Ok(row.map(|row| row.agent.0))
     }
 
-    async fn put_agent(&self, agent: &Agent) -> Result<()> {
+    async fn put_agent(&self, agent: &Agent) -> Result<bool> {
+        let Some(before) = agent.version.checked_sub(1) else { return Ok(false) };
         let set = doc! { "$set": { "agent": write(agent)? } };
-        let id = doc! { "_id": agent.agent.id.to_string() };
-        self.mongo.call(self.agent_collection().update_one(id, set).upsert(true)).await?;
-        Ok(())
+        let mut stored = doc! { "_id": agent.agent.id.to_string() };
+        if before == 0 {
+            // Agents whose changes were not counted yet have no version; where another one is stored, the insert meets it.
+            let uncounted = doc! { "agent.version": { "$exists": false } };
+            stored.insert("$or", [uncounted, doc! { "agent.version": 0 }]);
+        } else {
+            stored.insert("agent.version", signed(before));
+        }
+        match self.mongo.call(self.agent_collection().update_one(stored, set).upsert(before == 0)).await {
+            Ok(done) => Ok(done.matched_count == 1 || done.upserted_id.is_some()),
+            Err(error) if error.is_duplicate() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn canned_replies(&self) -> Result<(Vec<CannedReply>, u64)> {
