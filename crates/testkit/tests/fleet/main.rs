@@ -5,6 +5,7 @@
 mod apart;
 mod health;
 mod intruders;
+mod monitor;
 mod registry;
 
 /// Every role in a process of its own.

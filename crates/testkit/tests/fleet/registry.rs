@@ -29,7 +29,7 @@ async fn on_nats<Fut: Future<Output = ()>>(test: impl FnOnce(String, String) -> 
 }
 
 /// The registry of this shop.
-async fn registry(shop: &TestShop) -> NatsRegistry {
+pub async fn registry(shop: &TestShop) -> NatsRegistry {
     let settings = &shop.settings().nats;
     let options = ConnectOptions {
         servers: vec![Secret::expose(settings.url.as_ref().unwrap()).to_owned()],
