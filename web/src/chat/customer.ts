@@ -420,7 +420,8 @@ class Customer {
         this.#acknowledged.delete(id);
         store.remove(id);
       }
-      if (answer_id && answer_id === this.#answer?.id) this.#endAnswer();
+      // Of two instances that wrote an answer, one is stored: its message ends the other's draft as well.
+      if (answer_id && this.#answer) this.#endAnswer();
     }
     this.#showPending();
     const last = fresh.at(-1) as Message;

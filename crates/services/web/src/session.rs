@@ -275,6 +275,11 @@ impl Visitor {
         self.forget(REFRESH);
     }
 
+    /// Forgets a token that the API does not take; the refresh token may bring a new one.
+    pub(crate) fn drop_access(&self) {
+        self.forget(ACCESS);
+    }
+
     pub(crate) fn store_theme(&self, theme: Theme) {
         match theme {
             Theme::System => self.forget(THEME),

@@ -67,5 +67,5 @@ async fn what_the_page_does_not_know_it_says() {
     let body = page(stale).await;
     assert!(body.contains("1 instance, all ready.") && body.contains("this is what it said last"), "{body}");
     let settings = json!({"kind": "settings", "current": true, "answered_by": "a", "instances": ready()});
-    assert!(page(settings).await.contains("The other processes are named in the settings"));
+    assert!(page(settings).await.contains("Only this process is listed"));
 }

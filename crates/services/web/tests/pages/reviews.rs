@@ -44,7 +44,8 @@ async fn whatever_goes_wrong_what_was_written_stays() {
     let mut browser = Browser::signed_in(&["customer"]);
     let path = format!("/books/{BOOK}/review");
     for (status, body, says) in [
-        (503, json!({"code": "unavailable"}), "nothing was saved"),
+        (503, json!({"code": "unavailable"}), "can’t tell whether"),
+        (404, json!({"code": "not_found"}), "no longer there"),
         (401, json!({"code": "unauthenticated"}), "Sign in in a new tab"),
         (429, json!({"code": "too_many_requests"}), "a lot at once"),
         (409, json!({"code": "duplicate_value"}), "already"),

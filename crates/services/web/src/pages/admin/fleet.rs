@@ -57,7 +57,7 @@ struct Row {
 impl StatusPart {
     fn new(fleet: Fleet, calendar: &Calendar) -> Self {
         let stale = "The registry isn’t answering, so this is what it said last.";
-        let unlisted = "The other processes are named in the settings and don’t report how they are. To see them here, \
+        let unlisted = "Only this process is listed, because the others don’t report how they are. To see them here, \
                         set up NATS, which they then announce themselves through.";
         let note = match fleet.kind {
             FleetKind::Registry => (!fleet.current).then_some(stale),
@@ -79,6 +79,9 @@ impl StatusPart {
 }
 
 fn summary(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "No process has announced itself yet.".to_owned();
+    }
     let of = |state: &str| rows.iter().filter(|row| row.state == state).count();
     let all = if rows.len() == 1 { "1 instance".to_owned() } else { format!("{} instances", rows.len()) };
     let troubles: Vec<String> = [OUT, STARTING, STOPPING, UNKNOWN]

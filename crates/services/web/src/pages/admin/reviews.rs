@@ -96,7 +96,8 @@ fn why(standing: Option<&ReviewStanding>, reported: i64, reports: Vec<String>) -
     let shown = i64::try_from(reports.len()).unwrap_or(i64::MAX);
     why.extend(reports);
     if reported > shown {
-        why.push(format!("{} more reports", reported - shown));
+        let more = reported - shown;
+        why.push(format!("{more} more report{}", if more == 1 { "" } else { "s" }));
     }
     why
 }
@@ -152,7 +153,8 @@ pub(crate) async fn decide(State(web): State<Web>, staff: Staff, Path(id): Path<
     if reason.is_none() && verdict == Verdict::Hide {
         let mut errors = Errors::default();
         errors.add("reason", "Say why it is hidden: its author reads this.");
-        return render(&web, &staff, &id, http::StatusCode::BAD_REQUEST, Some(&fields), errors).await;
+        // The reply is no field of this form: it stays as it is stored.
+        return render(&web, &staff, &id, http::StatusCode::BAD_REQUEST, None, errors).await;
     }
     let done = if verdict == Verdict::Publish { "The review is published." } else { "The review is hidden." };
     let decision = DecisionInput { verdict, reason };

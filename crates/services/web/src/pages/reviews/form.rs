@@ -9,6 +9,7 @@ use bookworm_contracts::rest::rating::{HoldReason, Review, ReviewInput, ReviewSt
 use bookworm_kernel::ErrorCode;
 use http::StatusCode;
 
+use super::NOT_SOLD;
 use crate::{
     api::ApiError,
     error::{PageError, PageResult},
@@ -93,8 +94,15 @@ async fn subject(
         return Ok(Err(Redirect::to(&sign_in_url(visitor.here())).into_response()));
     }
     let mine = [("book_id", book), ("limit", "1")];
-    let (book, own) = tokio::try_join!(web.api.book(caller, book), web.api.own_reviews(caller, &mine))?;
-    Ok(Ok(Subject { title: book.title, language: book.language, review: own.items.into_iter().next() }))
+    let (book, own) = tokio::join!(web.api.book(caller, book), web.api.own_reviews(caller, &mine));
+    let review = own?.items.into_iter().next();
+    let (title, language) = match book {
+        Ok(book) => (book.title, book.language),
+        // What was written about it can be changed and deleted all the same.
+        Err(error) if error.status() == StatusCode::NOT_FOUND && review.is_some() => (NOT_SOLD.to_owned(), None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Ok(Subject { title, language, review }))
 }
 
 /// `GET /books/{id}/review?invite=`
@@ -148,28 +156,33 @@ pub(crate) async fn save(
         spoiler: fields.get("spoiler") == "true",
     };
     let (caller, invite, review) = (visitor.caller(), fields.get("invite"), fields.get("review_id"));
+    let by_mail = !invite.is_empty();
     let saved = match review {
         "" => web.api.write_review(caller, &id, invite, &input).await,
         review => web.api.edit_review(caller, review, fields.get("version"), invite, &input).await,
     };
     let error = match saved {
         Ok(review) => {
-            visitor.flash(&Flash::success(thanks(&review)));
-            return Ok(Redirect::to(&format!("{}#reviews", book_path(&id))).into_response());
+            visitor.flash(&Flash::success(thanks(&review, by_mail)));
+            return Ok(afterwards(&web, &visitor, &id).await);
         }
         Err(error) => error,
     };
-    if error.status() == StatusCode::NOT_FOUND {
-        return Err(error.into());
-    }
     let ended = error.status() == StatusCode::UNAUTHORIZED;
+    if ended {
+        // Else the page for signing in takes its visitor for signed in.
+        visitor.drop_access();
+    }
     let sign_in = ended.then(|| sign_in_url(&book_path(&id)));
-    again(error.status(), why_not(&error), sign_in)
+    again(error.status(), why_not(&error, by_mail), sign_in)
 }
 
 /// What the author reads after it is saved.
-fn thanks(review: &Review) -> &'static str {
+fn thanks(review: &Review, by_mail: bool) -> &'static str {
     match review.standing.as_ref().map(|standing| (standing.status, standing.reason)) {
+        Some((ReviewStatus::Waiting | ReviewStatus::Held, _)) if by_mail => {
+            "Thank you! Our staff read your review before it appears."
+        }
         Some((ReviewStatus::Waiting, Some(HoldReason::NotVerified))) => {
             "Thank you! Our staff read your review before it appears, because we can’t see a completed order with this book on your account."
         }
@@ -180,8 +193,14 @@ fn thanks(review: &Review) -> &'static str {
     }
 }
 
-fn why_not(error: &ApiError) -> Errors {
+fn why_not(error: &ApiError, by_mail: bool) -> Errors {
     let general = match ErrorCode::parse(error.code()) {
+        Some(ErrorCode::NotFound) => {
+            "This review, or the book, is no longer there. Copy what you wrote here, then open the book’s page again."
+        }
+        Some(ErrorCode::DuplicateValue) if by_mail => {
+            "You’ve reviewed this book already. Open the link in our email again to change it."
+        }
         Some(ErrorCode::DuplicateValue) => {
             "You’ve reviewed this book already. Open it under “Your reviews” in your account to change it."
         }
@@ -198,7 +217,7 @@ fn why_not(error: &ApiError) -> Errors {
                 return Errors::from_api(&problem.errors, &["rating", "title", "text", "language"]);
             }
             _ => {
-                "We’re having trouble right now, and nothing was saved. What you wrote is still here: send it again in a moment."
+                "We’re having trouble right now and can’t tell whether your review was saved. What you wrote is still here: send it again in a moment."
             }
         },
     };
@@ -236,7 +255,19 @@ pub(crate) async fn delete(
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Redirect::to(&format!("{}#reviews", book_path(&id))).into_response())
+    Ok(afterwards(&web, &visitor, &id).await)
+}
+
+/// Where the author of a review goes next: to the book's page, or to their reviews where the book is no longer sold.
+async fn afterwards(web: &Web, visitor: &Visitor, book: &str) -> Response {
+    let sold = web.api.book(visitor.caller(), book).await;
+    let gone = matches!(&sold, Err(error) if error.status() == StatusCode::NOT_FOUND);
+    let path = match (gone, visitor.account().is_some()) {
+        (true, true) => "/account/reviews".to_owned(),
+        (true, false) => "/".to_owned(),
+        (false, _) => format!("{}#reviews", book_path(book)),
+    };
+    Redirect::to(&path).into_response()
 }
 
 fn book_path(id: &str) -> String {

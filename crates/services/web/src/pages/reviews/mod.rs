@@ -15,6 +15,9 @@ use bookworm_contracts::rest::rating::{HoldReason, ReviewStanding, ReviewStatus}
 pub(crate) use self::section::{Opinion, Section};
 use crate::service::Web;
 
+/// The title of a book whose page is gone.
+const NOT_SOLD: &str = "a book we no longer sell";
+
 /// Every page about reviews but the book's own.
 pub(crate) fn router() -> Router<Web> {
     Router::new()

@@ -10,7 +10,7 @@ use bookworm_kernel::ErrorCode;
 use futures::future::join_all;
 use http::StatusCode;
 
-use super::Opinion;
+use super::{NOT_SOLD, Opinion};
 use crate::{
     error::PageResult,
     flash::Flash,
@@ -18,7 +18,7 @@ use crate::{
     layout::{Shell, never_stored, page, page_with},
     service::Web,
     session::Visitor,
-    shelf::within_a_moment,
+    shelf::MOMENT,
     view::{self, Calendar, encoded, sign_in_url},
 };
 
@@ -100,8 +100,13 @@ fn why(event: &ReviewEvent) -> Option<String> {
 
 /// The title of a review's book; one that is no longer sold has none here.
 async fn title(web: &Web, visitor: &Visitor, review: &Review) -> String {
-    let book = within_a_moment(web.api.book(visitor.caller(), &review.book_id.to_string())).await;
-    book.map_or_else(|| "a book we no longer sell".to_owned(), |book| book.title)
+    let id = review.book_id.to_string();
+    match tokio::time::timeout(MOMENT, web.api.book(visitor.caller(), &id)).await {
+        Ok(Ok(book)) => book.title,
+        Ok(Err(error)) if error.status() == StatusCode::NOT_FOUND => NOT_SOLD.to_owned(),
+        // It cannot be asked for just now.
+        _ => "a book".to_owned(),
+    }
 }
 
 /// `GET /account/reviews`
