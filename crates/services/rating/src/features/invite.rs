@@ -29,9 +29,11 @@ pub(crate) fn regularly(service: Arc<Ratings>) -> Loop {
 
 /// Asks everybody whose time has come. Returns how many.
 pub(crate) async fn due(service: &Arc<Ratings>) -> Result<usize, DbError> {
-    let mut asked = 0;
+    let (mut asked, mut unreadable) = (0, Vec::new());
     loop {
-        let orders = invitations::due(service.db.read(), service.now(), BATCH).await?;
+        let limit = BATCH + i64::try_from(unreadable.len()).unwrap_or(0);
+        let mut orders = invitations::due(service.db.read(), service.now(), limit).await?;
+        orders.retain(|order| !unreadable.contains(order));
         if orders.is_empty() {
             return Ok(asked);
         }
@@ -40,7 +42,15 @@ pub(crate) async fn due(service: &Arc<Ratings>) -> Result<usize, DbError> {
             let sent = service.db.transact::<_, DbError, _>(move |tx| {
                 Box::pin(async move { send(tx, &ratings, &Cause::start(), order).await })
             });
-            asked += usize::from(sent.await?);
+            match sent.await {
+                Ok(sent) => asked += usize::from(sent),
+                // It does not stand in the way of the others.
+                Err(error @ DbError::Corrupt(_)) => {
+                    tracing::warn!(%order, error = &error as &dyn std::error::Error, "a buyer cannot be asked for reviews");
+                    unreadable.push(order);
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 }
