@@ -68,8 +68,9 @@ impl HealthRpc for Answers {
         let changes = stream::unfold(Some((health, None)), |state| async {
             let (health, last) = state?;
             loop {
-                let now = health.serving();
+                // In this order: what ends is not serving.
                 let ends = health.is_draining();
+                let now = health.serving();
                 if last != Some(now) {
                     let next = (!ends).then_some((health, Some(now)));
                     return Some((Ok(response(now)), next));
