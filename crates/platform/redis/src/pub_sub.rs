@@ -267,7 +267,13 @@ impl PubSub {
                 }
                 let differs =
                     |channel: &String| state.wanted.contains_key(channel) != state.subscribed.contains(channel);
-                batch.into_iter().filter(differs).partition(|channel| state.wanted.contains_key(channel))
+                let (more, less): (Vec<String>, Vec<String>) =
+                    batch.into_iter().filter(differs).partition(|channel| state.wanted.contains_key(channel));
+                // Not any more from here on: who listens again meanwhile waits for the next subscription.
+                for channel in &less {
+                    state.subscribed.remove(channel);
+                }
+                (more, less)
             };
             if more.is_empty() && less.is_empty() {
                 if self.state().dirty.is_empty() {
@@ -281,14 +287,8 @@ impl PubSub {
                 }
                 self.state().subscribed.extend(more);
             }
-            if !less.is_empty() {
-                if !answers(connection.unsubscribe(&less)).await {
-                    return false;
-                }
-                let mut state = self.state();
-                for channel in &less {
-                    state.subscribed.remove(channel);
-                }
+            if !less.is_empty() && !answers(connection.unsubscribe(&less)).await {
+                return false;
             }
             self.changes.send_modify(|changes| *changes += 1);
         }

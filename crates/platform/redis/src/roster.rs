@@ -56,6 +56,8 @@ pub struct RedisRoster {
 
 #[derive(Default)]
 struct State {
+    /// When expiries were last looked for.
+    looked: Option<Instant>,
     mine: HashSet<String>,
     /// Changes that were not sent yet, the last of a member.
     unsent: HashMap<String, bool>,
@@ -195,6 +197,11 @@ impl RedisRoster {
         }
         let ask = {
             let mut state = self.state();
+            let now = Instant::now();
+            // This process was stopped meanwhile: what the others said is still on its way.
+            if state.looked.replace(now).is_some_and(|last| now - last >= self.timing.lifetime / 2) {
+                state.others.values_mut().for_each(|other| other.heard = now);
+            }
             let answered = match &state.asked {
                 Asked::Waiting(since, expected, answered) => {
                     answered.len() as u64 >= *expected || since.elapsed() >= self.timing.lifetime

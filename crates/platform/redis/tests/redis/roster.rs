@@ -68,7 +68,7 @@ async fn what_one_instance_says_the_others_know() {
         });
         one.roster.leave(&member);
         one.roster.settled().await;
-        assert!(one.roster.is_elsewhere(&member));
+        one.sees(&member, true).await;
     }
     assert!(one.roster.take_lost().is_empty() && two.roster.take_lost().is_empty());
 }
