@@ -10,11 +10,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Records and announces once.
 pub(super) async fn record(chat: Arc<Chat>) {
-    let once = async {
-        chat.record_connections().await?;
-        chat.show_lost().await
-    };
-    if let Err(problem) = once.await {
-        tracing::warn!(%problem, "the presence of agents was not recorded");
+    match chat.record_connections().await {
+        Ok(_) => chat.show_lost().await,
+        Err(problem) => tracing::warn!(%problem, "the presence of agents was not recorded"),
     }
 }

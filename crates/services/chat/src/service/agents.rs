@@ -135,17 +135,25 @@ impl Chat {
     }
 
     /// Announces to those who are attached here that somebody was lost with another instance.
-    pub(crate) async fn show_lost(&self) -> Result<()> {
+    pub(crate) async fn show_lost(&self) {
         for member in self.presence.take_lost() {
-            let conversations = match member {
-                Member::Customer(id) => self.store.find(id).await?.into_iter().collect(),
-                Member::Agent(id) => self.conversations_with(id).await?,
+            let found = match member {
+                Member::Customer(id) if !self.presence.is_attached(id) => continue,
+                Member::Customer(id) => self.store.find(id).await.map(Vec::from_iter).map_err(Problem::from),
+                Member::Agent(id) => self.conversations_with(id).await,
+            };
+            let conversations = match found {
+                Ok(conversations) => conversations,
+                // The others are shown all the same.
+                Err(problem) => {
+                    tracing::warn!(%problem, "that somebody was lost with another instance was not shown");
+                    continue;
+                }
             };
             for conversation in conversations.iter().filter(|one| self.presence.is_attached(one.id)) {
                 self.show_presence(conversation).await;
             }
         }
-        Ok(())
     }
 
     async fn show_agents_presence(&self, id: CustomerId) -> Result<()> {

@@ -58,6 +58,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 const LONG_TAIL: usize = 50;
 /// How many documents a sweep reads at once.
 const BATCH: i64 = 100;
+/// How long a commit that is stored waits for what may as well be done later.
+const REST_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most agents.
 const MAX_AGENTS: i64 = 1000;
 
@@ -467,15 +469,20 @@ impl ChatStore for MongoStore {
             self.wake.notify_one();
         }
         let Some(before) = before else { return Ok(()) };
-        if let (Some(agent), Some(token)) = (before.agent(), &before.slot)
-            && (slot.is_some() || change.conversation.status != ConversationStatus::WithAgent)
-        {
-            self.give_back(agent, token).await;
-        }
-        if before.tail.len() + change.messages.len() > LONG_TAIL
-            && let Err(error) = self.move_tail(id).await
-        {
-            tracing::warn!(conversation = %id, error = &error as &dyn std::error::Error, "messages were not moved");
+        let rest = async {
+            if let (Some(agent), Some(token)) = (before.agent(), &before.slot)
+                && (slot.is_some() || change.conversation.status != ConversationStatus::WithAgent)
+            {
+                self.give_back(agent, token).await;
+            }
+            if before.tail.len() + change.messages.len() > LONG_TAIL
+                && let Err(error) = self.move_tail(id).await
+            {
+                tracing::warn!(conversation = %id, error = &error as &dyn std::error::Error, "messages were not moved");
+            }
+        };
+        if tokio::time::timeout(REST_TIMEOUT, rest).await.is_err() {
+            tracing::warn!(conversation = %id, "what follows a commit is done later");
         }
         Ok(())
     }
