@@ -98,13 +98,24 @@ impl Mongo {
     /// # Errors
     /// When the options are wrong, the servers can never be used as they are, or do not come.
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
-        let (client_options, wait) = client_options(&options).await?;
+        let begun = Instant::now();
+        let (client_options, wait) = loop {
+            match client_options(&options).await {
+                // The name of `mongodb+srv://` cannot be looked up yet.
+                Err(ConnectError::Options(error))
+                    if matches!(error.kind.as_ref(), ErrorKind::DnsResolve { .. })
+                        && begun.elapsed() < options.connect_timeout =>
+                {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => break outcome?,
+            }
+        };
         let hosts: Vec<String> = client_options.hosts.iter().map(ToString::to_string).collect();
         let address = hosts.join(",");
         let client = Client::with_options(client_options).map_err(|error| ConnectError::Options(error.into()))?;
         let database = client.database(&options.database);
         let mongo = Self { client, database, address, away: Mutex::default() };
-        let begun = Instant::now();
         loop {
             let error = match mongo.verify().await {
                 Ok(()) => return Ok(mongo),
