@@ -90,6 +90,8 @@ struct Shown {
     counted: BTreeMap<(String, &'static str), usize>,
     /// Who was out.
     out: BTreeSet<Key>,
+    /// Who was acquitted in the last round.
+    back: BTreeSet<Key>,
     blind: bool,
 }
 
@@ -125,11 +127,12 @@ impl Shown {
             count(verdict.key.role(), "out");
             tracing::warn!(instance = %verdict.key, reason = verdict.reason, "an instance is judged out");
         }
-        for key in &rulings.acquitted {
+        let back: BTreeSet<Key> = rulings.acquitted.iter().cloned().collect();
+        for key in back.difference(&self.back) {
             count(key.role(), "back");
-            tracing::info!(instance = %key, "an instance is back");
+            tracing::info!(instance = %key, "an instance is asked again");
         }
-        self.out = out;
+        (self.out, self.back) = (out, back);
     }
 }
 
