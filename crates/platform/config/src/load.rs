@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 51] = [
+const UNSET: [(&str, &str); 52] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -211,6 +211,10 @@ const UNSET: [(&str, &str); 51] = [
     ("admin.password", "the first administrator's password"),
     ("identity.issuer", "the issuer that tokens name; until then public_url"),
     ("ordering.guest_link_secret", "signs guests' links to their orders; until then made at the first start"),
+    (
+        "rating.invite_after_days",
+        "days from a completed order to the mail that asks for a review; until then 7, with demo 0",
+    ),
     ("payment.webhook_secret", "signs the provider's webhooks; until then made at the first start"),
     ("mail.smtp.username", "who signs in to the mail server"),
     ("mail.smtp.password", "the password for it"),
