@@ -107,14 +107,19 @@ pub(crate) fn reduced_from(book: &Book) -> Option<Money> {
     book.list_price.filter(|list| list.currency == book.price.currency && list.amount > book.price.amount)
 }
 
-/// Whole stars of five, as a picture of characters for sighted readers.
+/// Stars of five to the half, as a picture of characters for sighted readers.
 pub(crate) fn stars(average: &f64) -> &'static str {
     match *average {
         a if a >= 4.75 => "★★★★★",
+        a if a >= 4.25 => "★★★★½",
         a if a >= 3.75 => "★★★★☆",
+        a if a >= 3.25 => "★★★½☆",
         a if a >= 2.75 => "★★★☆☆",
+        a if a >= 2.25 => "★★½☆☆",
         a if a >= 1.75 => "★★☆☆☆",
-        _ => "★☆☆☆☆",
+        a if a >= 1.25 => "★½☆☆☆",
+        a if a >= 0.75 => "★☆☆☆☆",
+        _ => "½☆☆☆☆",
     }
 }
 
