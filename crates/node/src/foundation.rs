@@ -89,7 +89,8 @@ impl Foundation {
             Owner::Guest | Owner::Reader => None,
         };
         let missing = if owner == Owner::Reader { Missing::Refuse } else { Missing::Make };
-        let shares = owner == Owner::Exclusive && (roles.has(Role::Gateway) || roles.has(Role::Chat));
+        let sharing = [Role::Gateway, Role::Chat, Role::Identity];
+        let shares = owner == Owner::Exclusive && sharing.into_iter().any(|role| roles.has(role));
         let redis = if shares { redis::open(&settings.redis).await? } else { None };
         let inventory = Inventory::open(databases(&settings), missing, recreate, clock.now()).await?;
         if owner == Owner::Reader {

@@ -113,7 +113,7 @@ impl Shop {
             on_stop,
         } = part;
         notes.extend(foundation.redis.as_ref().map(|redis| ("redis", redis.note())));
-        loops.extend(foundation.redis.iter().flat_map(redis::Shared::loops));
+        loops.extend(foundation.redis.as_ref().map(redis::Shared::connecting));
         notes.extend(foundation.nats.as_ref().map(|_| ("registry", membership::note(&foundation.directory))));
         stores.push(Store::database(&foundation.bus_db));
         let mut sorted = Sorted::default();
@@ -299,6 +299,7 @@ fn gateway(foundation: &Foundation) -> GatewayService {
         clock: foundation.clock.clone(),
         shared_cache: foundation.redis.as_ref().map(redis::Shared::cache),
         fleet: known_fleet(foundation),
+        shared_limits: foundation.redis.as_ref().map(redis::Shared::limits),
     })
 }
 

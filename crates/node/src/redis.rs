@@ -7,19 +7,35 @@ use bookworm_cache::SharedCache;
 use bookworm_config::{Redis as Settings, Secret};
 use bookworm_gateway::Note;
 use bookworm_loops::Loop;
-use bookworm_redis::{Options, PubSub, Redis, RedisBackplane, RedisCache, RedisRoster, Timing};
-use bookworm_registry::Roster;
-use bookworm_signalr::backplane::Backplane;
+use bookworm_redis::{Options, PubSub, Redis, RedisBackplane, RedisCache, RedisLimits, RedisRoster, Timing};
+use bookworm_registry::{Alone, Roster};
+use bookworm_resilience::SharedLimits;
+use bookworm_signalr::backplane::{Backplane, Local};
 
 /// The timeout of a call of the cache: below the gateway's own.
 const CACHE_TIMEOUT: Duration = Duration::from_millis(45);
+/// The timeout of counting against a limit, which every request waits for.
+const LIMITS_TIMEOUT: Duration = Duration::from_millis(45);
 /// The timeout of a message to other processes.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What this process shares with others.
 pub struct Shared {
     redis: Arc<Redis>,
-    messages: Arc<PubSub>,
+}
+
+/// What makes the instances of a role one, and the loops that it needs.
+pub(crate) struct Meeting {
+    pub backplane: Arc<dyn Backplane>,
+    pub roster: Arc<dyn Roster>,
+    pub loops: Vec<Loop>,
+}
+
+impl Meeting {
+    /// For a role with one instance.
+    pub(crate) fn alone() -> Self {
+        Self { backplane: Arc::new(Local), roster: Arc::new(Alone), loops: Vec::new() }
+    }
 }
 
 /// The connection, if there is to be one.
@@ -48,9 +64,7 @@ pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Option<Shared>> 
         prefix: settings.prefix.clone(),
     };
     let redis = Redis::open(options).await.context("Redis, which the section [redis] names, cannot be used")?;
-    let redis = Arc::new(redis);
-    let messages = PubSub::new(redis.clone(), MESSAGE_TIMEOUT);
-    Ok(Some(Shared { redis, messages }))
+    Ok(Some(Shared { redis: Arc::new(redis) }))
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -63,26 +77,31 @@ impl Shared {
         Arc::new(RedisCache::new(self.redis.clone(), "answers", CACHE_TIMEOUT))
     }
 
-    /// What joins the hubs of chat instances.
-    pub(crate) fn backplane(&self) -> Arc<dyn Backplane> {
-        RedisBackplane::new(self.messages.clone())
+    /// The limits that processes share.
+    pub(crate) fn limits(&self) -> Arc<dyn SharedLimits> {
+        Arc::new(RedisLimits::new(self.redis.clone(), "limit", LIMITS_TIMEOUT))
     }
 
-    /// Who is connected to which instance of a role, and the loop that finds out.
-    pub(crate) fn roster(&self, role: &str) -> (Arc<dyn Roster>, Loop) {
-        let roster = RedisRoster::new(self.messages.clone(), role, Timing::default());
+    /// How instances of a role meet.
+    pub(crate) fn meeting(&self, role: &str) -> Meeting {
+        let messages = PubSub::new(self.redis.clone(), MESSAGE_TIMEOUT);
+        let backplane = RedisBackplane::new(messages.clone());
+        let roster = RedisRoster::new(messages.clone(), role, Timing::default());
         let finding_out = roster.clone();
-        (roster, Loop::new(format!("{role}.roster"), move |stop| finding_out.clone().run(stop)))
+        let loops = vec![
+            Loop::new(format!("{role}.messages"), move |stop| messages.clone().run(stop)),
+            Loop::new(format!("{role}.roster"), move |stop| finding_out.clone().run(stop)),
+        ];
+        Meeting { backplane, roster, loops }
     }
 
-    /// Reconnect for ever.
-    pub(crate) fn loops(&self) -> [Loop; 2] {
-        let (redis, messages) = (self.redis.clone(), self.messages.clone());
-        let connecting = move |stop| {
+    /// Reconnects for ever.
+    pub(crate) fn connecting(&self) -> Loop {
+        let redis = self.redis.clone();
+        Loop::new("redis", move |stop| {
             let redis = redis.clone();
             async move { redis.run(stop).await }
-        };
-        [Loop::new("redis", connecting), Loop::new("redis.messages", move |stop| messages.clone().run(stop))]
+        })
     }
 
     /// What `/health/ready` says about it.
@@ -90,7 +109,10 @@ impl Shared {
         let redis = self.redis.clone();
         Arc::new(move || match redis.away() {
             None => "ok".to_owned(),
-            Some((since, _)) => format!("away for {} s: each process goes on by itself", since.as_secs()),
+            Some((since, _)) => format!(
+                "away for {} s: each process goes on by itself, its own limits and clients alone",
+                since.as_secs()
+            ),
         })
     }
 }

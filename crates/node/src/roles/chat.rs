@@ -8,14 +8,13 @@ use bookworm_chat::{
 };
 use bookworm_contracts::grpc::ai::ai_client::AiClient;
 use bookworm_gateway::Note;
-use bookworm_registry::{Alone, Roster};
-use bookworm_signalr::backplane::{Backplane, Local};
 
 use crate::{
     clients::Clients,
     conversations,
     foundation::Foundation,
     part::{Part, Store},
+    redis::Meeting,
 };
 
 pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
@@ -35,17 +34,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     let bot = Bot::new(triage, &policies, &settings.bot, writer, zone);
     let store = conversations::open(foundation).await?;
     // Instances of the role behave as one where they meet.
-    let backplane = match &foundation.redis {
-        Some(redis) => redis.backplane(),
-        None => Arc::new(Local) as Arc<dyn Backplane>,
-    };
-    let (roster, meeting) = match &foundation.redis {
-        Some(redis) => {
-            let (roster, meeting) = redis.roster(ChatService::NAME);
-            (roster, Some(meeting))
-        }
-        None => (Arc::new(Alone) as Arc<dyn Roster>, None),
-    };
+    let meeting = foundation.redis.as_ref().map_or_else(Meeting::alone, |redis| redis.meeting(ChatService::NAME));
     let service = ChatService::open(Dependencies {
         store: store.clone(),
         settings: settings.clone(),
@@ -58,14 +47,14 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
             mail: clients.mailroom("chat.notification")?,
         },
         instance: foundation.fleet.tag(),
-        backplane,
-        roster,
+        backplane: meeting.backplane,
+        roster: meeting.roster,
     })
     .await?;
     let mut loops = service.loops();
     loops.extend(store.loops());
     loops.extend(bot.loops());
-    loops.extend(meeting);
+    loops.extend(meeting.loops);
     let understands = bot.clone();
     let note: Note = Arc::new(move || match understands.triage().knows_meaning() {
         true => "ok".to_owned(),

@@ -10,6 +10,7 @@ use crate::{
     clients::Clients,
     foundation::Foundation,
     part::{Part, Store},
+    redis,
 };
 
 pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Result<Part> {
@@ -21,6 +22,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
         public_url: foundation.origin.clone(),
         basket: clients.basket("identity.basket")?,
         mail: clients.mailroom("identity.notification")?,
+        shared_limits: foundation.redis.as_ref().map(redis::Shared::limits),
     })
     .await?;
     let admin = service.ensure_admin(settings.admin.email.as_deref(), settings.admin.password.as_ref()).await?;

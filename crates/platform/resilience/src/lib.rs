@@ -5,6 +5,7 @@ mod breaker;
 mod budget;
 mod deadline;
 mod guard;
+mod rates;
 mod window;
 
 pub use crate::{
@@ -12,5 +13,6 @@ pub use crate::{
     budget::BudgetPolicy,
     deadline::Deadline,
     guard::{Failure, Fault, Guard, Limits, Policy},
+    rates::{LimitsUnavailable, Rate, SharedLimits, Taken},
     window::{Counts, Window},
 };

@@ -27,6 +27,7 @@ use bookworm_http::{LargestBody, auth::TokenVerifier, context, fallback};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, SharedBus};
+use bookworm_resilience::SharedLimits;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -64,6 +65,8 @@ pub struct Dependencies {
     pub shared_cache: Option<Arc<dyn SharedCache>>,
     /// The processes that staff see.
     pub fleet: KnownFleet,
+    /// The limits that gateways share, if there are any. Without them each counts by itself.
+    pub shared_limits: Option<Arc<dyn SharedLimits>>,
 }
 
 /// The gateway role. Cheap to clone.
@@ -100,8 +103,8 @@ impl GatewayService {
     /// Wires it up.
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { settings, verifier, bus, clock, shared_cache, fleet } = dependencies;
-        let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit));
+        let Dependencies { settings, verifier, bus, clock, shared_cache, shared_limits, fleet } = dependencies;
+        let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit, shared_limits));
         let timeout = Duration::from_secs(settings.request_timeout_seconds);
         let fetches = settings.concurrency as usize;
         let cache = Arc::new(cache::AnswerCache::new(&settings.cache, fetches, timeout, shared_cache, clock));

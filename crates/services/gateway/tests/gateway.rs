@@ -54,6 +54,7 @@ impl Door {
                 kind: FleetKind::OneProcess,
                 process: "gateway".to_owned(),
             },
+            shared_limits: None,
         });
         let calls = Arc::new(AtomicUsize::new(0));
         let answer = move || {

@@ -19,6 +19,7 @@ mod domain;
 mod features;
 mod hasher;
 mod service;
+mod shared_addresses;
 mod store;
 mod tokens;
 mod turns;
@@ -33,6 +34,7 @@ use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
+use bookworm_resilience::SharedLimits;
 use tokio::sync::watch;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -44,7 +46,6 @@ pub use crate::{
 };
 
 /// What the role needs.
-#[derive(Debug)]
 pub struct Dependencies {
     /// The role's database.
     pub db: Db,
@@ -58,6 +59,8 @@ pub struct Dependencies {
     pub basket: BasketClient<Edge>,
     /// Says whether a mail may be sent.
     pub mail: MailroomClient<Edge>,
+    /// The limits that processes of the role share, if there are any. Without them each counts by itself.
+    pub shared_limits: Option<Arc<dyn SharedLimits>>,
 }
 
 /// The identity role. Cheap to clone.

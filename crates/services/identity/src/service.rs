@@ -15,6 +15,7 @@ use crate::{
     clients::Clients,
     domain::{AddressLimit, Backoff, SessionRules},
     hasher::Hasher,
+    shared_addresses::SharedAddresses,
     tokens::Tokens,
     turns::Turns,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Identity {
     pub sessions: SessionRules,
     pub backoff: Backoff,
     addresses: Mutex<AddressLimit>,
+    /// The same for all processes of the role together.
+    pub shared_addresses: Option<SharedAddresses>,
     /// Attempts to sign in that are being checked.
     pub turns: Turns,
     /// What goes on after its request was answered.
@@ -41,7 +44,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// Reads the signing keys (making the first) from a database whose schema is up to date.
     pub async fn new(dependencies: Dependencies) -> Result<Self, DbError> {
-        let Dependencies { db, clock, settings, public_url, basket, mail } = dependencies;
+        let Dependencies { db, clock, settings, public_url, basket, mail, shared_limits } = dependencies;
         let hasher = Hasher::new(&settings.argon2)
             .map_err(|error| DbError::Corrupt(format!("the settings identity.argon2: {error}")))?;
         let public_url = public_url.trim_end_matches('/').to_owned();
@@ -63,6 +66,7 @@ impl Identity {
                 longest: minutes(lockout.max_delay_minutes),
             },
             addresses: Mutex::new(AddressLimit::new(lockout.per_address_per_minute)),
+            shared_addresses: shared_limits.map(|all| SharedAddresses::new(all, lockout.per_address_per_minute)),
             turns: Turns::default(),
             tasks: TaskTracker::new(),
             db,

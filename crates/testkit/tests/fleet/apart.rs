@@ -5,9 +5,11 @@ use bookworm_contracts::rest::{
     operations::Mail,
     ordering::{Order, OrderStatus, PaymentStatus},
 };
+use bookworm_testing::{POLL_TIMEOUT, redis_prefix, redis_url};
 use bookworm_testkit::{HubClient, TestShop, ask, exchange, until};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{APART, on_postgres};
 
@@ -128,6 +130,39 @@ async fn a_customer_talks_to_the_bot_whichever_instance_it_is() {
             post(address, &id, hello).await;
             let (status, answer) = ask(address, &id).await.unwrap();
             assert_eq!((status, answer.contains("{}")), (StatusCode::OK, true), "{answer}");
+        }
+        shop.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_customer_and_an_agent_meet_whichever_instances_they_are_connected_to() {
+    let Some(redis) = redis_url() else { return };
+    let prefix = redis_prefix();
+    on_postgres(|server| async move {
+        let two = [&APART[..], &["chat"]].concat();
+        let settings = [("redis.url", &*redis), ("redis.prefix", &*prefix)];
+        let mut shop = TestShop::start_apart(&server, &two, &settings).await;
+        let address = shop.listen();
+        // Connections go to the instances in turn: of two customers one is connected to another than the agent.
+        let mut customers = Vec::new();
+        for _ in 0..2 {
+            let mut customer = HubClient::connect(address, "/hubs/chat", None).await.unwrap();
+            let started = customer.invoke("StartConversation", &[json!({"name": "Ann"})]).await.unwrap();
+            let id = started["conversation"]["id"].clone();
+            let _ = customer.invoke("AskForPerson", &[json!({"conversation_id": id})]).await.unwrap();
+            customers.push((customer, id));
+        }
+        let mut agent = HubClient::connect(address, "/hubs/chat", Some(shop.admin())).await.unwrap();
+        let _ = agent.invoke("SetAvailability", &[json!({"status": "away"})]).await.unwrap();
+        for (customer, id) in &mut customers {
+            let _ = agent.invoke("Accept", &[json!({"conversation_id": id})]).await.unwrap();
+            let text = json!({"conversation_id": id, "client_message_id": Uuid::new_v4(), "text": "Hello, I am here."});
+            let _ = agent.invoke("SendMessage", &[text]).await.unwrap();
+            let said =
+                customer.event_like("message", POLL_TIMEOUT, |message| message["author"] == "agent").await.unwrap();
+            assert_eq!(said.unwrap()["text"], "Hello, I am here.");
         }
         shop.stop().await;
     })

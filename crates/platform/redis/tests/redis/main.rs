@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod backplane;
+mod rates;
 mod roster;
 
 use std::{
@@ -209,4 +210,5 @@ async fn a_user_with_few_rights_is_enough() {
     cache.invalidate(&["red".to_owned()]).await.unwrap();
     assert!(!has(&cache, "one").await);
     backplane::passes_the_suite(&redis).await;
+    rates::are_shared(&redis).await;
 }

@@ -2,8 +2,11 @@
 //!
 //! The generic cell rate algorithm, through `governor`, for each client address and for each account. The answer says
 //! how much is left (`RateLimit`, `RateLimit-Policy`: draft-ietf-httpapi-ratelimit-headers).
+//!
+//! Gateways that share limits ask them after their own, so that what one refuses by itself is not counted for the others.
+//! While they do not answer, each gateway has its own limits alone.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{error::Error, hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -14,6 +17,7 @@ use bookworm_config::RateLimit;
 use bookworm_http::{Problem, auth::Caller, places::network};
 use bookworm_kernel::{CustomerId, ErrorCode};
 use bookworm_loops::Loop;
+use bookworm_resilience::{Rate, SharedLimits, Taken};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -43,53 +47,98 @@ pub struct Limiter {
     /// of the shop's pages.
     hubs: Keyed<IpAddr>,
     covers: Keyed<IpAddr>,
-    per_client: u32,
-    per_account: u32,
-    per_hub_client: u32,
-    covers_per_client: u32,
+    per_client: Policy,
+    per_account: Policy,
+    per_hub_client: Policy,
+    covers_per_client: Policy,
+    shared: Option<Arc<dyn SharedLimits>>,
+}
+
+/// One of the limits.
+#[derive(Clone, Copy)]
+struct Policy {
+    name: &'static str,
+    rate: Rate,
+}
+
+impl Policy {
+    fn new(name: &'static str, per_minute: u32, burst: u32) -> Self {
+        // The configuration refuses zeros.
+        let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Self { name, rate: Rate { per_minute: at_least_one(per_minute), burst: at_least_one(burst) } }
+    }
+
+    fn limiter<K: Hash + Eq + Clone>(self) -> Keyed<K> {
+        let quota = Quota::per_minute(self.rate.per_minute).allow_burst(self.rate.burst);
+        RateLimiter::keyed(quota).with_middleware()
+    }
 }
 
 impl Limiter {
-    pub fn new(settings: &RateLimit) -> Self {
-        // The configuration refuses zeros.
-        let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let quota =
-            |per_minute: u32| Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(settings.burst));
+    pub fn new(settings: &RateLimit, shared: Option<Arc<dyn SharedLimits>>) -> Self {
+        let (hubs, covers) = (settings.hubs_per_client_per_minute, settings.covers_per_client_per_minute);
+        let per_client = Policy::new("client", settings.per_client_per_minute, settings.burst);
+        let per_account = Policy::new("account", settings.per_account_per_minute, settings.burst);
+        let per_hub_client = Policy::new("hubs", hubs, hubs);
+        let covers_per_client = Policy::new("covers", covers, covers);
         Self {
             enabled: settings.enabled,
-            clients: RateLimiter::keyed(quota(settings.per_client_per_minute)).with_middleware(),
-            accounts: RateLimiter::keyed(quota(settings.per_account_per_minute)).with_middleware(),
-            hubs: RateLimiter::keyed(Quota::per_minute(at_least_one(settings.hubs_per_client_per_minute)))
-                .with_middleware(),
-            covers: RateLimiter::keyed(Quota::per_minute(at_least_one(settings.covers_per_client_per_minute)))
-                .with_middleware(),
-            per_client: settings.per_client_per_minute,
-            per_account: settings.per_account_per_minute,
-            per_hub_client: settings.hubs_per_client_per_minute,
-            covers_per_client: settings.covers_per_client_per_minute,
+            clients: per_client.limiter(),
+            accounts: per_account.limiter(),
+            hubs: per_hub_client.limiter(),
+            covers: covers_per_client.limiter(),
+            per_client,
+            per_account,
+            per_hub_client,
+            covers_per_client,
+            shared,
         }
     }
 
-    fn check_hub(&self, client: IpAddr) -> Result<Left, Refused> {
-        take(&self.hubs, &network(client), "hubs", self.per_hub_client)
+    async fn check_hub(&self, client: IpAddr) -> Result<Left, Refused> {
+        let client = network(client);
+        let left = take(&self.hubs, &client, self.per_hub_client)?;
+        self.share(left, &[(self.per_hub_client, client.to_string())]).await
     }
 
-    fn check_cover(&self, client: IpAddr) -> Result<Left, Refused> {
-        take(&self.covers, &network(client), "covers", self.covers_per_client)
+    async fn check_cover(&self, client: IpAddr) -> Result<Left, Refused> {
+        let client = network(client);
+        let left = take(&self.covers, &client, self.covers_per_client)?;
+        self.share(left, &[(self.covers_per_client, client.to_string())]).await
     }
 
-    fn check(&self, client: IpAddr, account: Option<CustomerId>) -> Result<Left, Refused> {
-        let left = take(&self.clients, &network(client), "client", self.per_client)?;
-        match account {
-            Some(account) => take(&self.accounts, &account, "account", self.per_account),
-            None => Ok(left),
+    async fn check(&self, client: IpAddr, account: Option<CustomerId>) -> Result<Left, Refused> {
+        let client = network(client);
+        let mut left = take(&self.clients, &client, self.per_client)?;
+        let mut all = vec![(self.per_client, client.to_string())];
+        if let Some(account) = account {
+            left = take(&self.accounts, &account, self.per_account)?;
+            all.push((self.per_account, account.to_string()));
+        }
+        self.share(left, &all).await
+    }
+
+    /// Counts what this gateway has granted against the limits that gateways share.
+    async fn share(&self, left: Left, all: &[(Policy, String)]) -> Result<Left, Refused> {
+        let Some(shared) = &self.shared else { return Ok(left) };
+        let limits: Vec<_> = all.iter().map(|(policy, key)| (format!("{}:{key}", policy.name), policy.rate)).collect();
+        match shared.take(&limits).await {
+            Ok(Taken::Granted { left: remaining }) => Ok(Left { remaining: remaining.min(left.remaining), ..left }),
+            Ok(Taken::Refused { limit, wait }) => {
+                let policy = all.get(limit).map_or(left.policy, |(policy, _)| *policy);
+                Err(Refused { left: Left { policy, remaining: 0 }, wait })
+            }
+            Err(error) => {
+                metrics::counter!("gateway_rate_limits_unshared_total").increment(1);
+                tracing::debug!(error = &error as &dyn Error, "this gateway's own limits are all there is");
+                Ok(left)
+            }
         }
     }
 }
 
 struct Left {
-    policy: &'static str,
-    per_minute: u32,
+    policy: Policy,
     remaining: u32,
 }
 
@@ -98,16 +147,11 @@ struct Refused {
     wait: Duration,
 }
 
-fn take<K: std::hash::Hash + Eq + Clone>(
-    limiter: &Keyed<K>,
-    key: &K,
-    policy: &'static str,
-    per_minute: u32,
-) -> Result<Left, Refused> {
+fn take<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K, policy: Policy) -> Result<Left, Refused> {
     match limiter.check_key(key) {
-        Ok(state) => Ok(Left { policy, per_minute, remaining: state.remaining_burst_capacity() }),
+        Ok(state) => Ok(Left { policy, remaining: state.remaining_burst_capacity() }),
         Err(until) => Err(Refused {
-            left: Left { policy, per_minute, remaining: 0 },
+            left: Left { policy, remaining: 0 },
             wait: until.wait_time_from(DefaultClock::default().now()),
         }),
     }
@@ -124,23 +168,24 @@ pub async fn layer(State(limiter): State<Arc<Limiter>>, request: Request, next: 
     let account = Caller::from_request_parts(&mut parts, &()).await.ok().and_then(|caller| caller.id());
     let client = parts.extensions.get::<Client>().map_or(IpAddr::from([127, 0, 0, 1]), |client| client.0);
     let checked = match parts.uri.path() {
-        path if path.starts_with(LONG) => limiter.check_hub(client),
-        path if path.starts_with(COVERS) => limiter.check_cover(client),
-        _ => limiter.check(client, account),
+        path if path.starts_with(LONG) => limiter.check_hub(client).await,
+        path if path.starts_with(COVERS) => limiter.check_cover(client).await,
+        _ => limiter.check(client, account).await,
     };
     let (left, wait, mut response) = match checked {
         Ok(left) => (left, Duration::ZERO, next.run(Request::from_parts(parts, body)).await),
         Err(Refused { left, wait }) => {
-            metrics::counter!("gateway_rate_limited_total", "policy" => left.policy).increment(1);
+            metrics::counter!("gateway_rate_limited_total", "policy" => left.policy.name).increment(1);
             let problem = Problem::new(ErrorCode::TooManyRequests)
-                .detail(format!("At most {} requests a minute. Please wait a moment.", left.per_minute))
+                .detail(format!("At most {} requests a minute. Please wait a moment.", left.policy.rate.per_minute))
                 .retry_after(wait.max(Duration::from_secs(1)));
             (left, wait, problem.into_response())
         }
     };
     let headers = response.headers_mut();
-    let policy = format!("\"{}\";q={};w=60", left.policy, left.per_minute);
-    let state = format!("\"{}\";r={};t={}", left.policy, left.remaining, wait.as_secs_f64().ceil());
+    let Policy { name, rate } = left.policy;
+    let policy = format!("\"{name}\";q={};w=60", rate.per_minute);
+    let state = format!("\"{name}\";r={};t={}", left.remaining, wait.as_secs_f64().ceil());
     for (name, value) in [(POLICY, policy), (STATE, state)] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);

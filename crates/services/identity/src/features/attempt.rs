@@ -50,6 +50,13 @@ impl Identity {
         if let Err(wait) = limited {
             return Err(too_many(wait));
         }
+        if let Some(shared) = &self.shared_addresses
+            && let Err(wait) = shared.attempt(&client).await
+        {
+            // It was no guess: nothing is checked.
+            self.addresses().succeeded(address);
+            return Err(too_many(wait));
+        }
         let (counted, backoff) = ((account.clone(), client.clone()), self.backoff);
         let outcome = self
             .db
@@ -72,8 +79,11 @@ impl Identity {
     }
 
     /// The attempt was the owner's. The unit of work that follows from it forgets the stored failures.
-    pub(crate) fn attempt_succeeded(&self, attempt: &Attempt) {
+    pub(crate) async fn attempt_succeeded(&self, attempt: &Attempt) {
         self.addresses().succeeded(attempt.address);
+        if let Some(shared) = &self.shared_addresses {
+            shared.succeeded(&attempt.client).await;
+        }
     }
 }
 

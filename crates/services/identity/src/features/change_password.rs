@@ -42,7 +42,7 @@ pub(crate) async fn change_password(
     if checked == Checked::Wrong {
         return Err(Problem::validation(vec![FieldError::new("/current_password", "is not your password")]));
     }
-    service.attempt_succeeded(&attempt);
+    service.attempt_succeeded(&attempt).await;
     let new_hash = service.hasher.hash(request.new_password).await.map_err(failed)?;
     let (refresh, now, id) = (RefreshToken::new(), service.now(), account.id);
     let token = service.new_token(&refresh, now, now);

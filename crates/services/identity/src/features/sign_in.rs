@@ -35,7 +35,7 @@ impl Identity {
             metrics::counter!("identity_sign_ins_total", "outcome" => "refused").increment(1);
             return Err(Problem::new(ErrorCode::InvalidCredentials));
         };
-        self.attempt_succeeded(&attempt);
+        self.attempt_succeeded(&attempt).await;
         let new_hash = match outdated {
             true => Some(self.hasher.hash(password).await.map_err(|error| Problem::internal(&error))?),
             false => None,

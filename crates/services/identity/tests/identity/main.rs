@@ -180,6 +180,7 @@ impl Shop {
             public_url: "https://shop.example/".to_owned(),
             basket: baskets.client(),
             mail: mails.client(),
+            shared_limits: None,
         })
         .await
         .unwrap();

@@ -4,14 +4,14 @@ use std::{
     error::Error,
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bookworm_cache::{Lookup, SharedCache, SharedCacheError};
-use bookworm_kernel::Clock;
+use bookworm_kernel::{Clock, Timestamp};
 use bytes::Bytes;
 
 /// The timeout of each call.
@@ -34,6 +34,8 @@ pub struct SecondLevel {
     missed: AtomicU64,
     /// How many of those were followed by an invalidation of everything.
     recovered: AtomicU64,
+    /// Since when calls fail.
+    failing: Mutex<Option<Timestamp>>,
 }
 
 impl SecondLevel {
@@ -45,6 +47,7 @@ impl SecondLevel {
             invalidating: AtomicU64::new(0),
             missed: AtomicU64::new(1),
             recovered: AtomicU64::new(0),
+            failing: Mutex::default(),
         }
     }
 
@@ -84,6 +87,18 @@ impl SecondLevel {
         self.clock.now().micros() < self.paused_until.load(Ordering::SeqCst)
     }
 
+    /// A call failed; whether the one before did not.
+    fn begins_to_fail(&self) -> bool {
+        let mut failing = self.failing();
+        let begins = failing.is_none();
+        failing.get_or_insert_with(|| self.clock.now());
+        begins
+    }
+
+    fn failing(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn call<T>(
         &self,
         operation: &'static str,
@@ -92,15 +107,22 @@ impl SecondLevel {
         match tokio::time::timeout(TIMEOUT, call).await {
             Ok(Ok(answer)) => {
                 count(operation, "ok");
+                if let Some(since) = self.failing().take() {
+                    tracing::info!(away = ?self.clock.now().since(since), "the shared cache answers again");
+                }
                 return Some(answer);
             }
             Ok(Err(error)) => {
                 count(operation, "error");
-                tracing::warn!(operation, error = &error as &dyn Error, "the shared cache does not answer");
+                if self.begins_to_fail() {
+                    tracing::warn!(operation, error = &error as &dyn Error, "the shared cache does not answer");
+                }
             }
             Err(_) => {
                 count(operation, "timeout");
-                tracing::warn!(operation, timeout = ?TIMEOUT, "the shared cache timed out");
+                if self.begins_to_fail() {
+                    tracing::warn!(operation, timeout = ?TIMEOUT, "the shared cache timed out");
+                }
             }
         }
         self.paused_until.store(self.clock.now().plus(COOL_DOWN).micros(), Ordering::SeqCst);
