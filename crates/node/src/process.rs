@@ -211,8 +211,8 @@ impl Shop {
     }
 
     /// Answers requests until `shutdown`. Then, all within `shutdown_grace_seconds`: says that it is not ready and goes on
-    /// for a moment, so that others notice; leaves the registry; takes no new requests and finishes those in flight; ends reactions and loops;
-    /// carries the last messages to the bus; and closes the databases.
+    /// for a moment, so that others notice; leaves the registry; takes no new requests and finishes those that it has;
+    /// ends reactions and loops; carries the last messages to the bus; and closes the databases.
     pub async fn serve(self, shutdown: CancellationToken) {
         let settings = &self.foundation.settings;
         let drain = settings.drain();
