@@ -1,6 +1,7 @@
 //! gRPC clients and servers, generated from `proto/`, and how each method may be called.
 
 pub mod methods;
+pub mod vectors;
 
 pub use bookworm_rpc::Edge;
 

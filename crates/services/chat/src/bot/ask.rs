@@ -38,7 +38,7 @@ impl Ask<'_> {
     }
 
     /// The message's vector, for a question that is the message itself.
-    fn embedded_for(&self, question: &str) -> Option<&crate::triage::embed::Embedded> {
+    fn embedded_for(&self, question: &str) -> Option<&bookworm_contracts::grpc::vectors::Vectors> {
         self.classification.embedded.as_ref().filter(|_| question == self.turn.text)
     }
 }

@@ -10,9 +10,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bookworm_contracts::grpc::vectors::Vectors;
 use tokio_util::sync::CancellationToken;
 
-use crate::triage::embed::{Embedded, Embedder};
+use crate::triage::embed::Embedder;
 
 const BUILT_IN: [(&str, &str); 7] = [
     ("cancellation", include_str!("../../data/policies/cancellation.md")),
@@ -126,7 +127,7 @@ impl Policies {
 
     /// The section that answers a question best, when one does.
     #[must_use]
-    pub fn find(&self, question: &str, embedded: Option<&Embedded>) -> Option<Section> {
+    pub fn find(&self, question: &str, embedded: Option<&Vectors>) -> Option<Section> {
         let library = self.library();
         let (section, near, shared) = library.best(question, embedded, |_| true)?;
         (near.is_some_and(|near| near >= NEAR) || near.is_none() && shared >= SHARED).then(|| section.clone())
@@ -134,7 +135,7 @@ impl Policies {
 
     /// The section of one policy that answers a question best, however badly; `None` when there is no such policy.
     #[must_use]
-    pub fn of(&self, slug: &str, question: &str, embedded: Option<&Embedded>) -> Option<Section> {
+    pub fn of(&self, slug: &str, question: &str, embedded: Option<&Vectors>) -> Option<Section> {
         let library = self.library();
         library.best(question, embedded, |section| section.slug == slug).map(|(section, ..)| section.clone())
     }
@@ -206,7 +207,7 @@ impl Library {
     fn best(
         &self,
         question: &str,
-        embedded: Option<&Embedded>,
+        embedded: Option<&Vectors>,
         among: impl Fn(&Section) -> bool,
     ) -> Option<(&Section, Option<f32>, f32)> {
         let asked = words(question);

@@ -4,24 +4,14 @@ use std::time::Duration;
 
 use bookworm_contracts::grpc::{
     self, Edge,
-    ai::{EmbedRequest, EmbedResponse, Purpose, StatusRequest, ai_client::AiClient},
+    ai::{Purpose, StatusRequest, ai_client::AiClient},
+    vectors::{self, NoVectors, Vectors},
 };
 use bookworm_kernel::Cause;
 use bookworm_resilience::Deadline;
 
-/// The most texts of a call.
-const BATCH: usize = 64;
 /// The timeout of a message's vector: after that, words alone decide.
 const MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
-
-/// The vectors of several texts, and the name of their model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Embedded {
-    /// Vectors of different models must not be compared.
-    pub model: String,
-    /// One for each text, in their order.
-    pub vectors: Vec<Vec<f32>>,
-}
 
 /// Edges to the `ai` role. Two, so that a slow batch in the background does not open the breaker for messages.
 #[derive(Debug, Clone)]
@@ -46,24 +36,15 @@ impl Embedder {
     }
 
     /// The vector of a message, while its writer waits; nothing when there is none in time.
-    pub async fn message(&self, text: &str, cause: &Cause) -> Option<Embedded> {
-        let asked = self.ask(&self.models.messages, vec![text.to_owned()], Purpose::Query, cause);
+    pub async fn message(&self, text: &str, cause: &Cause) -> Option<Vectors> {
+        let texts = [text.to_owned()];
+        let asked = ask(&self.models.messages, &texts, Purpose::Query, cause);
         Deadline::after(MESSAGE_TIMEOUT).scope(asked).await
     }
 
     /// The vectors of many texts, in the background; nothing unless all have one, of one model.
-    pub async fn all(&self, texts: &[String]) -> Option<Embedded> {
-        let cause = Cause::start();
-        let mut all = Embedded { model: String::new(), vectors: Vec::with_capacity(texts.len()) };
-        for batch in texts.chunks(BATCH) {
-            let embedded = self.ask(&self.models.background, batch.to_vec(), Purpose::Background, &cause).await?;
-            if !all.vectors.is_empty() && embedded.model != all.model {
-                return None;
-            }
-            all.model = embedded.model;
-            all.vectors.extend(embedded.vectors);
-        }
-        Some(all)
+    pub async fn all(&self, texts: &[String]) -> Option<Vectors> {
+        ask(&self.models.background, texts, Purpose::Background, &Cause::start()).await
     }
 
     /// The name of the model that answers now.
@@ -72,17 +53,15 @@ impl Embedder {
         let status = AiClient::new(self.models.background.clone()).status(request).await.ok()?.into_inner();
         Some(status.model).filter(|model| status.ready && !model.is_empty())
     }
+}
 
-    async fn ask(&self, edge: &Edge, texts: Vec<String>, purpose: Purpose, cause: &Cause) -> Option<Embedded> {
-        let wanted = texts.len();
-        let request = grpc::request(cause, EmbedRequest { texts, purpose: purpose.into() });
-        let EmbedResponse { vectors, model } = AiClient::new(edge.clone()).embed(request).await.ok()?.into_inner();
-        let vectors: Vec<Vec<f32>> = vectors.into_iter().map(|vector| vector.values).collect();
-        let sound = vectors.len() == wanted
-            && vectors.iter().all(|values| !values.is_empty() && values.iter().all(|value| value.is_finite()));
-        if !sound {
-            tracing::warn!(model, "the model's vectors cannot be used");
+async fn ask(edge: &Edge, texts: &[String], purpose: Purpose, cause: &Cause) -> Option<Vectors> {
+    match vectors::of_texts(edge, texts, purpose, cause).await {
+        Ok(vectors) => Some(vectors),
+        Err(NoVectors::Refused(_)) => None,
+        Err(error) => {
+            tracing::warn!(%error, "words alone decide");
+            None
         }
-        sound.then_some(Embedded { model, vectors })
     }
 }

@@ -23,12 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bookworm_contracts::rest::chat::ChatRoute;
+use bookworm_contracts::{grpc::vectors::Vectors, rest::chat::ChatRoute};
 use bookworm_kernel::Cause;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    embed::{Embedded, Embedder, Models},
+    embed::{Embedder, Models},
     examples::Example,
     meaning::Meaning,
     mood::Mood,
@@ -64,7 +64,7 @@ pub struct Classification {
     /// The mood of its writer.
     pub mood: Mood,
     /// Its vector, unless it came too late.
-    pub embedded: Option<Embedded>,
+    pub embedded: Option<Vectors>,
 }
 
 impl Classification {
@@ -144,7 +144,7 @@ impl Triage {
         classification
     }
 
-    fn judge(&self, text: &str, embedded: Option<Embedded>) -> Classification {
+    fn judge(&self, text: &str, embedded: Option<Vectors>) -> Classification {
         let words = self.0.words.scores(text);
         let by_meaning = embedded.as_ref().and_then(|embedded| {
             let meaning = self.meaning().filter(|meaning| meaning.model() == embedded.model)?;
@@ -204,7 +204,7 @@ impl Triage {
             .collect();
         let asked = missing.len();
         let fresh = if missing.is_empty() {
-            Embedded { model: model.to_owned(), vectors: Vec::new() }
+            Vectors { model: model.to_owned(), vectors: Vec::new() }
         } else {
             match embedder.all(&missing).await {
                 Some(fresh) if fresh.model == model => fresh,
