@@ -65,8 +65,8 @@ impl Role {
         }
     }
 
-    /// The roles that it cannot do without: in its process, or in another that it knows. Catalogue and chat ask `ai` too,
-    /// but can do without, and the gateway answers for whatever roles there are.
+    /// The roles that it cannot do without: in its process, or in another that it knows. Catalogue, chat and rating ask `ai`
+    /// too, but can do without, and the gateway answers for whatever roles there are.
     #[must_use]
     pub const fn asks(self) -> &'static [Self] {
         match self {

@@ -186,6 +186,38 @@ pub struct ReviewPage {
     pub languages: Vec<LanguageCount>,
     /// How the shop checks reviews, to be shown beside them.
     pub checked: String,
+    /// What several of them say, from five reviews on; null while there is none.
+    #[serde(default)]
+    pub summary: Option<ReviewSummary>,
+}
+
+/// What several reviews of a book say, in the readers' own sentences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewSummary {
+    /// What readers praise, most agreed with first: at most 3.
+    pub praised: Vec<ReviewPoint>,
+    /// What they miss, most agreed with first: at most 3.
+    pub missed: Vec<ReviewPoint>,
+}
+
+/// Something that readers say: the sentence that says it best, and who says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewPoint {
+    /// The sentences it rests on, each word for word from a review of its own. The first stands for all.
+    pub sentences: Vec<ReviewSentence>,
+}
+
+/// A sentence of a review.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewSentence {
+    /// The review.
+    pub review_id: Uuid,
+    /// Who wrote it: first name and an initial.
+    pub author: String,
+    /// The stars of the review, 0.5 to 5 in steps of 0.5.
+    pub rating: f64,
+    /// Plain text.
+    pub text: String,
 }
 
 /// How reviews are sorted.

@@ -12,6 +12,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
         db: foundation.inventory.database(RatingService::NAME).await?,
         clock: foundation.clock.clone(),
         catalog: clients.catalog("rating.catalog")?,
+        model: clients.ai("rating.ai"),
         invite_after_days: settings.invite_after_days(),
         invitation_valid_days: settings.rating.invitation_valid_days,
     })

@@ -11,6 +11,7 @@
 //! | an endpoint | `features/<use case>.rs` |
 //! | a limit | `features/input.rs`, `service.rs`, `features/write_review.rs` |
 //! | what completed and refunded orders cause | `reactions/` |
+//! | what reviews say together | `domain/summary.rs`, `features/summarize.rs` |
 //! | who is asked for a review, when, and what the link is good for | `domain/invitation.rs`, `features/invite.rs`, `features/invited.rs` |
 
 mod clients;
@@ -30,7 +31,7 @@ use bookworm_messaging::{Consumer, Outbox};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{domain::InvitationRules, service::Ratings};
+use crate::{domain::InvitationRules, features::summarize::SummaryError, service::Ratings};
 
 /// What the role needs.
 pub struct Dependencies {
@@ -40,6 +41,8 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// The catalogue.
     pub catalog: CatalogClient<Edge>,
+    /// The sentence model, which tells what reviews say together; without it they have no summary.
+    pub model: Option<Edge>,
     /// How many days after an order is complete its buyer is asked for a review; 0 is at once.
     pub invite_after_days: u32,
     /// For how many days the links of such a mail take reviews.
@@ -59,13 +62,13 @@ impl RatingService {
     /// # Errors
     /// When the database cannot be migrated.
     pub async fn open(dependencies: Dependencies) -> Result<Self, DbError> {
-        let Dependencies { db, clock, catalog, invite_after_days, invitation_valid_days } = dependencies;
+        let Dependencies { db, clock, catalog, model, invite_after_days, invitation_valid_days } = dependencies;
         let migrations: Vec<Migration> =
             [bookworm_messaging::MIGRATIONS, bookworm_eventstore::MIGRATIONS, store::MIGRATIONS].concat();
         db.migrate(&migrations, clock.now()).await?;
         let outbox = Outbox::new(clock.clone());
         let invitations = InvitationRules { after_days: invite_after_days, valid_days: invitation_valid_days };
-        Ok(Self(Arc::new(Ratings { db, outbox, clock, catalog, invitations })))
+        Ok(Self(Arc::new(Ratings { db, outbox, clock, catalog, model, invitations })))
     }
 
     /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
@@ -85,10 +88,11 @@ impl RatingService {
         vec![reactions::consumer(&self.0)]
     }
 
-    /// Its background loop.
+    /// Its background loops.
     #[must_use]
     pub fn loops(&self) -> Vec<Loop> {
-        vec![features::invite::regularly(self.0.clone())]
+        let summaries = self.0.model.clone().map(|model| features::summarize::regularly(self.0.clone(), model));
+        std::iter::once(features::invite::regularly(self.0.clone())).chain(summaries).collect()
     }
 
     /// Does once what its loop does: asks everybody for a review whose time has come. Returns how many.
@@ -97,6 +101,20 @@ impl RatingService {
     /// When the database fails.
     pub async fn invite(&self) -> Result<usize, DbError> {
         features::invite::due(&self.0).await
+    }
+
+    /// Does once what its loop does: summarises the reviews of every book whose reviews have changed. Returns of how many,
+    /// or nothing when no model answers.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn summarize(&self) -> Result<Option<usize>, DbError> {
+        let Some(model) = &self.0.model else { return Ok(None) };
+        match features::summarize::stale(&self.0, model).await {
+            Ok(built) => Ok(Some(built)),
+            Err(SummaryError::Db(error)) => Err(error),
+            Err(SummaryError::NoVectors(_) | SummaryError::GivenUp) => Ok(None),
+        }
     }
 
     /// Where its messages wait for the relay.

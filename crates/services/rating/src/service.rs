@@ -19,7 +19,7 @@ use crate::{
     store::{
         readers,
         reviews::{self, Row},
-        tallies,
+        summaries, tallies,
     },
 };
 
@@ -32,6 +32,7 @@ pub(crate) struct Ratings {
     pub outbox: Outbox,
     pub clock: Arc<dyn Clock>,
     pub catalog: CatalogClient<Edge>,
+    pub model: Option<Edge>,
     pub invitations: InvitationRules,
 }
 
@@ -178,6 +179,7 @@ impl Work {
     /// published.
     pub async fn record(&mut self, tx: &Tx, outbox: &Outbox, events: &[ReviewEvent]) -> Result<(), WorkError> {
         let counted = self.review.state.counted();
+        let was_published = self.review.state.status() == Status::Published;
         let (id, noted) = (self.row.id, self.by.noted());
         let appended = bookworm_eventstore::append::<Review>(
             tx,
@@ -207,6 +209,9 @@ impl Work {
         }
         self.row.follow(&self.review, self.now);
         reviews::put(tx, &self.row).await?;
+        if was_published || self.review.state.status() == Status::Published {
+            summaries::mark_stale(tx, self.row.book_id()).await?;
+        }
         if self.review.state.counted() != counted {
             publish_rating(tx, outbox, &self.cause, self.row.book_id()).await?;
         }

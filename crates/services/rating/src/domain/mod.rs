@@ -5,6 +5,7 @@ mod name;
 mod review;
 mod screening;
 mod stars;
+pub(crate) mod summary;
 mod tally;
 
 pub(crate) use invitation::{InvitationRules, InviteToken, guest, mailbox};

@@ -11,7 +11,7 @@ use bookworm_kernel::{BookId, Language};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::{shown, shown::Viewer};
+use super::{shown, shown::Viewer, summarize};
 use crate::{
     clients,
     domain::Stars,
@@ -119,5 +119,6 @@ pub(crate) async fn list_reviews(
         distribution: distribution.collect(),
         languages: languages.map(|one| LanguageCount { language: one.language, count: one.count }).collect(),
         checked: CHECKED.to_owned(),
+        summary: summarize::shown(&service, book).await?,
     }))
 }

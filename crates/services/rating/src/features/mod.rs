@@ -16,6 +16,7 @@ mod read_review;
 mod report_review;
 mod review_events;
 mod shown;
+pub(crate) mod summarize;
 mod vote;
 mod write_review;
 

@@ -6,6 +6,7 @@ pub(crate) mod list;
 pub(crate) mod readers;
 pub(crate) mod reports;
 pub(crate) mod reviews;
+pub(crate) mod summaries;
 pub(crate) mod tallies;
 pub(crate) mod votes;
 
@@ -23,6 +24,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
               );",
     },
     INVITATIONS,
+    SUMMARIES,
 ];
 
 const REVIEWS: Migration = Migration {
@@ -117,4 +119,19 @@ const INVITATIONS: Migration = Migration {
             mailbox TEXT NOT NULL PRIMARY KEY,
             at BIGINT NOT NULL
           );",
+};
+
+/// `changes` counts what happened to the published reviews of a book; `built`: how many of these its summary knows.
+const SUMMARIES: Migration = Migration {
+    name: "rating/0004_summaries",
+    readers: Readers::All,
+    sql: "CREATE TABLE book_summaries (
+            book_id UUID NOT NULL PRIMARY KEY,
+            changes BIGINT NOT NULL,
+            built BIGINT NOT NULL,
+            summary TEXT,
+            at BIGINT
+          );
+          CREATE INDEX book_summaries_stale ON book_summaries (book_id) WHERE built < changes;
+          INSERT INTO book_summaries (book_id, changes, built) SELECT book_id, 1, 0 FROM book_tallies;",
 };

@@ -5,6 +5,7 @@ mod invitations;
 mod lists;
 mod moderation;
 mod rated;
+mod summary;
 mod writing;
 
 use std::sync::Arc;
@@ -14,6 +15,10 @@ use bookworm_contracts::{
     events::ordering::{OrderCompleted, OrderSummary, OrderedLine},
     grpc::{
         Edge,
+        ai::{
+            CompleteChunk, CompleteRequest, EmbedRequest, EmbedResponse, StatusRequest, StatusResponse, Vector,
+            ai_server::{Ai, AiServer},
+        },
         catalog::{
             Book, GetBooksRequest, GetBooksResponse,
             catalog_client::CatalogClient,
@@ -49,6 +54,52 @@ impl Catalog for Shelf {
     }
 }
 
+/// A model that knows what three words are about and whether a sentence praises. It breaks where a text says so.
+struct Model;
+
+#[tonic::async_trait]
+impl Ai for Model {
+    type CompleteStream = futures::stream::Empty<Result<CompleteChunk, Status>>;
+
+    async fn complete(
+        &self,
+        _: tonic::Request<CompleteRequest>,
+    ) -> Result<tonic::Response<Self::CompleteStream>, Status> {
+        Err(Status::unavailable("no language model"))
+    }
+
+    async fn embed(&self, request: tonic::Request<EmbedRequest>) -> Result<tonic::Response<EmbedResponse>, Status> {
+        let texts = request.into_inner().texts;
+        if texts.iter().any(|text| text.contains("out of order")) {
+            return Err(Status::unavailable("out of order"));
+        }
+        let vectors = texts.iter().map(|text| {
+            let text = text.to_lowercase();
+            let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            let about = if has(&["writing"]) {
+                0
+            } else if has(&["story", "plot"]) {
+                1
+            } else {
+                2
+            };
+            let mut values = vec![0.0; 4];
+            values[3] = match (has(&["loved", "beautiful", "gripping"]), has(&["disappoint", "dull", "weak"])) {
+                (true, false) => 0.6,
+                (false, true) => -0.6,
+                _ => 0.0,
+            };
+            values[about] = f32::sqrt(1.0 - values[3] * values[3]);
+            Vector { values }
+        });
+        Ok(tonic::Response::new(EmbedResponse { vectors: vectors.collect(), model: "words".to_owned() }))
+    }
+
+    async fn status(&self, _: tonic::Request<StatusRequest>) -> Result<tonic::Response<StatusResponse>, Status> {
+        Err(Status::unavailable("nobody asks this here"))
+    }
+}
+
 fn book(n: u128) -> BookId {
     BookId::from_uuid(Uuid::from_u128(n))
 }
@@ -68,6 +119,7 @@ impl Shop {
             db,
             clock: clock.clone(),
             catalog,
+            model: Some(Edge::local("test.ai", AiServer::new(Model), methods::AI)),
             invite_after_days: 3,
             invitation_valid_days: 60,
         })

@@ -166,9 +166,13 @@ fn reviews() -> Router<FakeApi> {
                 let spoiler = json!({"id": OTHER, "spoiler": true, "verified": false, "title": null, "answer": null});
                 let counts = [(5, 2), (4, 0), (3, 0), (2, 0), (1, 0)];
                 let counts: Vec<_> = counts.iter().map(|(stars, count)| json!({"stars": stars, "count": count})).collect();
+                let sentence = |text: &str| json!({"review_id": OTHER, "author": HOSTILE, "rating": 4.5, "text": text});
+                let agreed = json!({"sentences": [sentence(HOSTILE), sentence("I read it twice"), sentence("Twice")]});
+                let summary = json!({"praised": [agreed], "missed": [{"sentences": [sentence("The end is weak")]}]});
                 let languages = json!([{"language": "de", "count": 1}, {"language": "en", "count": 1}]);
                 Json(json!({"items": [review(&json!({})), review(&spoiler)], "next": "c/u+r", "count": 2, "average": 4.5,
-                    "distribution": counts, "languages": languages, "checked": format!("Checked. {HOSTILE}")}))
+                    "distribution": counts, "languages": languages, "checked": format!("Checked. {HOSTILE}"),
+                    "summary": summary}))
                 .into_response()
             })
             .post(save_review),

@@ -24,6 +24,23 @@ async fn a_book_shows_its_reviews_and_where_ratings_are_from() {
 }
 
 #[tokio::test]
+async fn what_readers_agree_on_stands_above_all_reviews_and_above_no_selection() {
+    let mut browser = Browser::new();
+    let seen = browser.get(&format!("/books/{BOOK}")).await;
+    assert!(
+        seen.body.contains("<h4>Readers praise</h4>") && seen.body.contains("<h4>Readers miss</h4>"),
+        "{}",
+        seen.body
+    );
+    assert!(seen.body.contains("and 2 others</summary>") && seen.body.contains("“I read it twice”"));
+    assert!(seen.body.contains("“The end is weak”"));
+    for query in ["stars=5", "verified=true", "language=de", "cursor=abc"] {
+        let seen = browser.get(&format!("/books/{BOOK}?{query}")).await;
+        assert!(!seen.body.contains("In readers’ words"), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn without_the_rating_role_the_page_works_and_says_nothing_false() {
     let mut browser = Browser::signed_in(&["customer"]);
     browser.api.break_path("/reviews", 503);

@@ -1,7 +1,7 @@
 //! The reviews on the page of a book.
 
 use askama::Template;
-use bookworm_contracts::rest::rating::{Review, ReviewPage};
+use bookworm_contracts::rest::rating::{Review, ReviewPage, ReviewPoint, ReviewSentence, ReviewSummary};
 
 use super::out_of_five;
 use crate::{
@@ -38,6 +38,8 @@ struct List {
     average: f64,
     spread: Vec<Bar>,
     checked: String,
+    /// What they say together; on the first page of all of them only.
+    said: Vec<Side>,
     opinions: Vec<Opinion>,
     choices: Vec<Choices>,
     verified_only: bool,
@@ -47,6 +49,33 @@ struct List {
     all_href: String,
     first_href: Option<String>,
     next_href: Option<String>,
+}
+
+/// What readers praise, or what they miss.
+struct Side {
+    title: &'static str,
+    points: Vec<SaidPoint>,
+}
+
+/// What several say: the sentence that stands for all, and the others.
+struct SaidPoint {
+    first: ReviewSentence,
+    others: Vec<ReviewSentence>,
+}
+
+impl Side {
+    fn new(title: &'static str, points: Vec<ReviewPoint>) -> Self {
+        let point = |point: ReviewPoint| {
+            let mut sentences = point.sentences.into_iter();
+            Some(SaidPoint { first: sentences.next()?, others: sentences.collect() })
+        };
+        Self { title, points: points.into_iter().filter_map(point).collect() }
+    }
+
+    fn both(summary: ReviewSummary) -> Vec<Self> {
+        let sides = [Self::new("Readers praise", summary.praised), Self::new("Readers miss", summary.missed)];
+        sides.into_iter().filter(|side| !side.points.is_empty()).collect()
+    }
 }
 
 /// How many reviews give so many stars.
@@ -175,6 +204,9 @@ impl Asked<'_> {
             let options = std::iter::once(any("All", self.language)).chain(languages).collect();
             choices.push(Choices { name: "language", label: "Language", options });
         }
+        let filtered = !(self.stars.is_empty() && self.language.is_empty()) || self.verified_only;
+        let first = self.query.get("cursor").is_empty();
+        let summary = page.summary.filter(|_| first && !filtered);
         List {
             count: page.count,
             average: page.average,
@@ -184,6 +216,7 @@ impl Asked<'_> {
                 .map(|one| Bar { stars: one.stars, count: one.count, href: href("stars", &one.stars.to_string()) })
                 .collect(),
             checked: page.checked,
+            said: summary.map(Side::both).unwrap_or_default(),
             opinions: page
                 .items
                 .into_iter()
@@ -192,9 +225,9 @@ impl Asked<'_> {
                 .collect(),
             choices,
             verified_only: self.verified_only,
-            filtered: !(self.stars.is_empty() && self.language.is_empty()) || self.verified_only,
+            filtered,
             lost,
-            first_href: (!self.query.get("cursor").is_empty()).then(|| href("cursor", "")),
+            first_href: (!first).then(|| href("cursor", "")),
             next_href: page.next.filter(|_| !lost).map(|cursor| href("cursor", &cursor)),
             all_href: format!("{here}#reviews"),
         }
