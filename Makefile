@@ -29,11 +29,12 @@ test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS, Redis and Fer
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
 	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/with-ferretdb cargo test --workspace --locked --no-fail-fast
 
-test-crash: web ## Kill the shop a few times while people buy and chat, on both databases (make crash: many times)
+test-crash: web ## Kill the shop a few times while people buy and chat, on both databases and as a fleet (make crash, make faults: more)
 	cargo build --locked --bin bookworm --bin bookworm-bench
 	$(TARGET)/debug/bookworm-bench crash --bin $(TARGET)/debug/bookworm --kills 5
 	$(TARGET)/debug/bookworm-bench chat-crash --bin $(TARGET)/debug/bookworm --kills 5
 	scripts/with-postgres scripts/crash-on-postgres $(TARGET)/debug 5 3
+	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/crash-on-fleet $(TARGET)/debug
 
 .PHONY: test-alerts
 test-alerts: ## Check the alert rules, their tests, and the configurations around them
@@ -96,11 +97,19 @@ bench: build ## Measure speed and memory; prints the tables of docs/performance.
 
 KILLS ?= 50
 CHAT_KILLS ?= 20
-crash: build ## Kill the shop 50 times while people buy and 20 times while they chat, on SQLite and on PostgreSQL
+FLEET_KILLS ?= 100
+crash: build ## Kill the shop 50 times while people buy and 20 times while they chat, on SQLite and on PostgreSQL, and 100 processes of a fleet
 	cargo build --release --locked --bin bookworm-bench
 	$(TARGET)/release/bookworm-bench crash --bin $(TARGET)/release/bookworm --kills $(KILLS)
 	$(TARGET)/release/bookworm-bench chat-crash --bin $(TARGET)/release/bookworm --kills $(CHAT_KILLS)
 	scripts/with-postgres scripts/crash-on-postgres $(TARGET)/release $(KILLS) $(CHAT_KILLS)
+	scripts/with-postgres scripts/with-nats scripts/with-redis $(TARGET)/release/bookworm-bench crash --fleet --bin $(TARGET)/release/bookworm --kills $(FLEET_KILLS)
+
+.PHONY: faults
+FAULTS ?=
+faults: build ## Try what can go wrong in a fleet (about 40 minutes; FAULTS="--only nats-away --seconds 60"; see docs/faults.md)
+	cargo build --release --locked --bin bookworm-bench
+	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/with-ferretdb scripts/with-faketime $(TARGET)/release/bookworm-bench faults --bin $(TARGET)/release/bookworm $(FAULTS)
 
 clean: ## Remove what was built (not the shop's data)
 	cargo clean

@@ -1,7 +1,12 @@
 //! A small HTTP/1.1 client: one connection, kept alive, one request at a time. It shares the machine with what it
 //! measures, so it does no more than it must.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use bookworm_kernel::OrderId;
@@ -58,18 +63,53 @@ impl Answer {
     }
 }
 
+/// What was answered: how often each status, with the code of a problem; and how often nothing was. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Tally(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Tally {
+    /// Counts `what`.
+    pub fn add(&self, what: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+    }
+
+    fn add_answer(&self, answer: &Result<Answer>) {
+        self.add(match answer {
+            Ok(answer) if answer.status.is_success() => "ok".to_owned(),
+            Ok(answer) => format!("{} {}", answer.status.as_u16(), answer.code()).trim_end().to_owned(),
+            Err(_) => "no answer".to_owned(),
+        });
+    }
+
+    /// How often each.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// One connection, made when it is needed and again when it broke.
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
     host: String,
     sender: Option<SendRequest<Full<Bytes>>>,
+    tally: Tally,
 }
 
 impl Client {
     /// Connects with the first request.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, host: address.to_string(), sender: None }
+        Self::counted(address, Tally::default())
+    }
+
+    /// The same; what is answered is counted there.
+    pub fn counted(address: SocketAddr, tally: Tally) -> Self {
+        Self { address, host: address.to_string(), sender: None, tally }
+    }
+
+    /// A further connection to this address, counted with this one.
+    pub fn another(&self, address: SocketAddr) -> Self {
+        Self::counted(address, self.tally.clone())
     }
 
     /// Sends a request and reads the whole answer.
@@ -85,6 +125,12 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).context("a request that cannot be sent")?;
+        let answer = self.answer(request).await;
+        self.tally.add_answer(&answer);
+        answer
+    }
+
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<Answer> {
         match timeout(LIMIT, self.exchange(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {

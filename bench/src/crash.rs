@@ -23,13 +23,14 @@ use bookworm_contracts::rest::{
 use bookworm_kernel::{BookId, OrderId, Quantity};
 use clap::Args;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use uuid::Uuid;
 
 use crate::{
     books,
     checks::{self, Evidence},
-    client::Answer,
+    client::{Answer, Tally},
+    fleet::{Fleet, Member, Plan, ROLES, Trial},
     say,
     server::{ADMIN, OwnDatabase, Program},
     shop::{Failure, Range, Visitor, checkout_request},
@@ -50,6 +51,13 @@ pub struct Arguments {
     /// A PostgreSQL server to run on, in a database of its own; SQLite when missing
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// A fleet instead of one process: every role apart, on engines of its own; kills a process of each role in turn.
+    /// Run it with scripts/with-postgres scripts/with-nats scripts/with-redis
+    #[arg(long, conflicts_with = "database_url")]
+    fleet: bool,
+    /// With --fleet: processes of each role
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    instances: u8,
     /// Decides the moments and the purchases; printed at the start
     #[arg(long)]
     seed: Option<u64>,
@@ -59,9 +67,9 @@ pub struct Arguments {
 }
 
 /// Books in the shop, most with plenty of copies and a few with hardly any.
-const BOOKS: u32 = 40;
+pub const BOOKS: u32 = 40;
 const SCARCE: usize = 3;
-const PLENTY: i64 = 100_000;
+pub const PLENTY: i64 = 100_000;
 const FEW: i64 = 40;
 /// How long a buyer tries one thing once the killing has ended before it counts as a violation: before, bad luck may
 /// hit the same request again and again.
@@ -118,6 +126,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let temporary = tempfile::tempdir()?;
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder)?;
+    if arguments.fleet {
+        return fleet_run(&arguments, folder, seed).await;
+    }
     let database = match &arguments.database_url {
         Some(url) => Some(OwnDatabase::create(url).await?),
         None => None,
@@ -155,32 +166,13 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     let range = Range::of(server.address).await?;
     let stock_before = prepare_stock(server.address, &range.books).await?;
 
-    let (publish_address, address) = watch::channel(Some(server.address));
-    let (stop, steady) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
-    let buyers: Vec<_> = (0..arguments.buyers)
-        .map(|n| {
-            let buyer = Buyer {
-                n,
-                range: range.clone(),
-                address: address.clone(),
-                current: server.address,
-                stop: stop.clone(),
-                steady: steady.clone(),
-                random: StdRng::seed_from_u64(seed.wrapping_add(u64::from(n) + 1)),
-                visitor: Visitor::new(server.address),
-                account: (n % 2 == 1).then(|| (format!("buyer-{n}@bench.example"), format!("password of buyer {n}"))),
-                done: Vec::new(),
-            };
-            tokio::spawn(buyer.run())
-        })
-        .collect();
-
+    let crowd = Crowd::begin(&range, server.address, arguments.buyers, seed);
     let mut random = StdRng::seed_from_u64(seed);
     let (mut restarts, mut starts_killed, began) = (Vec::new(), 0, Instant::now());
     for _ in 0..arguments.kills {
         sleep(Duration::from_millis(random.random_range(50..=1500))).await;
         server.kill().await?;
-        publish_address.send_replace(None);
+        crowd.shop_is_at(None);
         // Recovery must survive being killed as well.
         if random.random_bool(0.125) {
             let mut child = program.spawn()?;
@@ -190,19 +182,10 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
         }
         server = program.start().await.context("it does not start again after it was killed")?;
         restarts.push(server.took);
-        publish_address.send_replace(Some(server.address));
+        crowd.shop_is_at(Some(server.address));
     }
     let killing = began.elapsed();
-    steady.get_or_init(Instant::now);
-    sleep(Duration::from_secs(2)).await;
-    stop.store(true, Ordering::SeqCst);
-    let mut purchases = Vec::new();
-    let until = tokio::time::Instant::now() + LAST_PURCHASES;
-    for buyer in buyers {
-        let done = tokio::time::timeout_at(until, buyer).await.context("the buyers do not come to an end")?;
-        purchases.extend(done.context("a buyer broke down")??);
-    }
-
+    let purchases = crowd.finish().await?;
     let evidence = Evidence { purchases, stock_before };
     let report = checks::settle(server.address, &evidence).await?;
     let mut violations = report.violations;
@@ -217,29 +200,144 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     }
 
     restarts.sort_unstable();
-    let tries: u32 = evidence.purchases.iter().map(|purchase| purchase.attempts).sum();
-    let count = |test: fn(&Ended) -> bool| evidence.purchases.iter().filter(|p| test(&p.ended)).count();
     say(&format!(
         "kills {} (and {starts_killed} while starting) in {killing:.0?}; restart p50 {:.0?}, max {:.0?}",
         arguments.kills,
         restarts[restarts.len() / 2],
         restarts[restarts.len() - 1]
     ));
-    say(&format!(
-        "purchases {}: answered confirmed {}, refused {}, open {}; checkout sent {tries} times, {} repeats",
-        evidence.purchases.len(),
-        count(|ended| *ended == Ended::Confirmed),
-        count(|ended| matches!(ended, Ended::Refused(_))),
-        count(|ended| *ended == Ended::Open),
-        tries as usize - evidence.purchases.len().min(tries as usize),
-    ));
-    say(&format!("baskets checked out twice at once: {}", evidence.purchases.iter().filter(|p| p.doubled).count()));
+    say(&summary(&evidence.purchases));
     say(&report.figures);
     Ok(violations)
 }
 
+/// The same on a fleet: a process of each role is killed in turn, and started again at once.
+async fn fleet_run(arguments: &Arguments, folder: &std::path::Path, seed: u64) -> Result<ExitCode> {
+    let Arguments { kills, buyers, instances, .. } = *arguments;
+    say(&format!("crash: a fleet, {instances} of each role, {kills} kills, {buyers} buyers, seed {seed}"));
+    let plan = Plan::new(&arguments.bin, folder, instances);
+    let mut trial = Trial::begin(&plan, buyers, seed).await?;
+    let killed = fleet_kills(&mut trial.fleet, kills, seed).await?;
+    let verdict = trial.end().await?;
+    say(&format!("killed {killed:?}"));
+    say(&verdict.figures);
+    if verdict.violations.is_empty() {
+        say("violations 0");
+        return Ok(ExitCode::SUCCESS);
+    }
+    verdict.violations.iter().for_each(|violation| say(&format!("VIOLATION {violation}")));
+    say(&format!("violations {}, seed {seed}; the ends of the logs:\n{}", verdict.violations.len(), verdict.logs));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Kills a process of each role in turn, at random moments, so many in all, and starts each again at once. Says how often
+/// each role was hit.
+///
+/// # Errors
+/// When one cannot be started again.
+pub async fn fleet_kills(fleet: &mut Fleet, kills: u32, seed: u64) -> Result<BTreeMap<&'static str, u32>> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut killed = BTreeMap::new();
+    for role in ROLES.iter().cycle().take(kills as usize) {
+        fleet.pass(Duration::from_millis(random.random_range(200..=2500))).await?;
+        let of_role: Vec<&mut Member> = fleet.of(role).collect();
+        let chosen = random.random_range(0..of_role.len());
+        // One that is just starting may be hit again: recovery must survive being killed as well. But while another of
+        // its role does, nobody is left whom an orchestrator would not have waited for.
+        for (n, member) in of_role.into_iter().enumerate() {
+            if n == chosen {
+                member.kill().await?;
+                member.start()?;
+            } else {
+                member.until_ready().await?;
+            }
+        }
+        *killed.entry(*role).or_default() += 1;
+    }
+    fleet.until_ready().await?;
+    Ok(killed)
+}
+
+/// How purchases ended, in words.
+pub fn summary(purchases: &[Purchase]) -> String {
+    let tries: u32 = purchases.iter().map(|purchase| purchase.attempts).sum();
+    let count = |test: fn(&Purchase) -> bool| purchases.iter().filter(|purchase| test(purchase)).count();
+    format!(
+        "purchases {}: answered confirmed {}, refused {}, open {}; checkout sent {tries} times, {} repeats; baskets \
+         checked out twice at once: {}",
+        purchases.len(),
+        count(|purchase| purchase.ended == Ended::Confirmed),
+        count(|purchase| matches!(purchase.ended, Ended::Refused(_))),
+        count(|purchase| purchase.ended == Ended::Open),
+        tries as usize - purchases.len().min(tries as usize),
+        count(|purchase| purchase.doubled),
+    )
+}
+
+/// People who buy until they are told to stop.
+pub struct Crowd {
+    address: watch::Sender<Option<SocketAddr>>,
+    stop: Arc<AtomicBool>,
+    steady: Arc<OnceLock<Instant>>,
+    buyers: Vec<JoinHandle<Result<Vec<Purchase>>>>,
+    tally: Tally,
+}
+
+impl Crowd {
+    /// So many, half of them with an account, begin to buy at the shop at this address.
+    pub fn begin(range: &Range, shop: SocketAddr, buyers: u32, seed: u64) -> Self {
+        let (address, watched) = watch::channel(Some(shop));
+        let (stop, steady) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
+        let tally = Tally::default();
+        let buyers = (0..buyers).map(|n| {
+            let buyer = Buyer {
+                n,
+                range: range.clone(),
+                address: watched.clone(),
+                current: shop,
+                stop: stop.clone(),
+                steady: steady.clone(),
+                random: StdRng::seed_from_u64(seed.wrapping_add(u64::from(n) + 1)),
+                visitor: Visitor::counted(shop, tally.clone()),
+                account: (n % 2 == 1).then(|| (format!("buyer-{n}@bench.example"), format!("password of buyer {n}"))),
+                done: Vec::new(),
+            };
+            tokio::spawn(buyer.run())
+        });
+        let buyers = buyers.collect();
+        Self { address, stop, steady, buyers, tally }
+    }
+
+    /// Says where the shop is now; `None` while it is closed.
+    pub fn shop_is_at(&self, address: Option<SocketAddr>) {
+        self.address.send_replace(address);
+    }
+
+    /// What the shop answered them so far.
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
+    /// From now on nothing goes wrong any more: lets them buy a little more and finish what they began.
+    ///
+    /// # Errors
+    /// When somebody has no success in all that time, or is answered what no shop should answer.
+    pub async fn finish(self) -> Result<Vec<Purchase>> {
+        self.steady.get_or_init(Instant::now);
+        sleep(Duration::from_secs(2)).await;
+        self.stop.store(true, Ordering::SeqCst);
+        let mut purchases = Vec::new();
+        let until = tokio::time::Instant::now() + LAST_PURCHASES;
+        for buyer in self.buyers {
+            let done = tokio::time::timeout_at(until, buyer).await.context("the buyers do not come to an end")?;
+            purchases.extend(done.context("a buyer broke down")??);
+        }
+        Ok(purchases)
+    }
+}
+
 /// Leaves few copies of some books, and notes what there is of each.
-async fn prepare_stock(address: SocketAddr, books: &[BookId]) -> Result<BTreeMap<BookId, Stock>> {
+pub async fn prepare_stock(address: SocketAddr, books: &[BookId]) -> Result<BTreeMap<BookId, Stock>> {
     let mut admin = Visitor::new(address);
     admin.sign_in(ADMIN.0, ADMIN.1).await?;
     let mut stock_before = BTreeMap::new();

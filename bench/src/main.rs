@@ -5,6 +5,8 @@ mod chat;
 mod checks;
 mod client;
 mod crash;
+mod faults;
+mod fleet;
 mod load;
 mod oversell;
 mod search;
@@ -61,6 +63,12 @@ enum Command {
     Suite(suite::Arguments),
     /// Kill the program again and again while people buy, and check that nothing was lost or done twice
     Crash(crash::Arguments),
+    /// Try what can go wrong in a fleet, one fault after the other, while people buy, and check that nothing was lost
+    ///
+    /// Starts a fleet of real processes for each case, on a PostgreSQL, a NATS and a Redis of its own. Run it as
+    /// `make faults` does, with scripts/with-postgres scripts/with-nats scripts/with-redis scripts/with-ferretdb. At the
+    /// end comes a table: case, requests, verdict, and what was refused or failed. docs/faults.md says more.
+    Faults(faults::Arguments),
     /// Kill the program in mid-conversation again and again, and check that no message was lost or shown twice
     ChatCrash(chat::crash::Arguments),
     /// Time how fast messages arrive and the bot answers while many people chat
@@ -98,6 +106,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Start { bin, data_dir } => start(&Program::new(&bin, &data_dir, None)).await?,
         Command::Suite(arguments) => suite::run(arguments).await?,
         Command::Crash(arguments) => return crash::run(arguments).await,
+        Command::Faults(arguments) => return faults::run(arguments).await,
         Command::ChatCrash(arguments) => return chat::crash::run(arguments).await,
         Command::ChatLoad(arguments) => chat::load::run(arguments).await?,
         Command::Oversell(arguments) => return oversell::run(arguments).await,

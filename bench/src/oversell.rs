@@ -18,7 +18,9 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    books, say,
+    books,
+    fleet::{Fleet, Plan},
+    say,
     server::{ADMIN, OwnDatabase, Program},
     shop::{Range, Visitor, checkout_request},
 };
@@ -32,6 +34,10 @@ pub struct Arguments {
     /// A PostgreSQL server to run on, in a database of its own; SQLite when missing
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// A fleet instead of one process: two of every role, on engines of its own. Run it with scripts/with-postgres
+    /// scripts/with-nats scripts/with-redis
+    #[arg(long, conflicts_with = "database_url")]
+    fleet: bool,
     /// How many people want a copy
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
     buyers: u16,
@@ -49,28 +55,47 @@ const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(90);
 /// When it cannot be run.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let folder = tempfile::tempdir()?;
+    if arguments.fleet {
+        let mut fleet = Fleet::start(&Plan::new(&arguments.bin, folder.path(), 2)).await?;
+        let mut violations = rush(&arguments, fleet.address()).await?;
+        if let Err(error) = fleet.operate(&["reconcile"]).await {
+            violations.push(format!("{error:#}"));
+        }
+        fleet.stop().await?;
+        violations.append(&mut fleet.violations);
+        return Ok(verdict(&violations));
+    }
     let database = match &arguments.database_url {
         Some(url) => Some(OwnDatabase::create(url).await?),
         None => None,
     };
     let url = database.as_ref().map(OwnDatabase::url);
     let program = Program::new(&arguments.bin, folder.path(), url.as_deref());
-    let result = rush(&arguments, &program, folder.path()).await;
+    let result = in_one_process(&arguments, &program, folder.path()).await;
     if let Some(database) = database {
         database.remove().await?;
     }
-    let violations = result?;
-    violations.iter().for_each(|violation| say(&format!("VIOLATION {violation}")));
-    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(verdict(&result?))
 }
 
-async fn rush(arguments: &Arguments, program: &Program, folder: &std::path::Path) -> Result<Vec<String>> {
+fn verdict(violations: &[String]) -> ExitCode {
+    violations.iter().for_each(|violation| say(&format!("VIOLATION {violation}")));
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn in_one_process(arguments: &Arguments, program: &Program, folder: &std::path::Path) -> Result<Vec<String>> {
     let file = folder.join("books.jsonl");
     books::write(&file, 1, 1000)?;
     program.run(&["import", &file.to_string_lossy()]).await?;
     let server = program.start().await?;
-    let range = Range::of(server.address).await?;
-    let mut admin = Visitor::new(server.address);
+    let violations = rush(arguments, server.address).await?;
+    server.stop().await?;
+    Ok(violations)
+}
+
+async fn rush(arguments: &Arguments, address: SocketAddr) -> Result<Vec<String>> {
+    let range = Range::of(address).await?;
+    let mut admin = Visitor::new(address);
     admin.sign_in(ADMIN.0, ADMIN.1).await?;
     let input = BookInput {
         title: "The last copies".to_owned(),
@@ -81,7 +106,7 @@ async fn rush(arguments: &Arguments, program: &Program, folder: &std::path::Path
     let book: Book = admin.post("/api/v1/books", &input).await?;
     let all_ready = Arc::new(Barrier::new(usize::from(arguments.buyers)));
     let buyers = (0..arguments.buyers)
-        .map(|n| tokio::spawn(buyer(server.address, book.id, range.shipping_method.clone(), n, all_ready.clone())));
+        .map(|n| tokio::spawn(buyer(address, book.id, range.shipping_method.clone(), n, all_ready.clone())));
     let began = Instant::now();
     let mut answers = std::collections::BTreeMap::<String, u16>::new();
     for answer in join_all(buyers).await {
@@ -104,7 +129,6 @@ async fn rush(arguments: &Arguments, program: &Program, folder: &std::path::Path
     if stock.available != i64::from(arguments.copies - expected) || stock.available != stock.on_hand - stock.reserved {
         violations.push(format!("the stock is {stock:?} in the end"));
     }
-    server.stop().await?;
     Ok(violations)
 }
 

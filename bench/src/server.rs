@@ -111,8 +111,22 @@ impl Program {
 
     /// Spawns the program without waiting for it.
     pub fn spawn(&self) -> Result<Child> {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--no-demo"])?;
-        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {}", self.bin.display()))
+        self.spawn_on(&["serve", "--listen", "127.0.0.1:0", "--no-demo"], Stdio::piped())
+    }
+
+    /// Spawns it with these arguments. Nobody reads what it prints.
+    pub fn spawn_with(&self, arguments: &[&str]) -> Result<Child> {
+        self.spawn_on(arguments, Stdio::null())
+    }
+
+    fn spawn_on(&self, arguments: &[&str], output: Stdio) -> Result<Child> {
+        let mut command = self.command(arguments)?;
+        command.stdout(output).spawn().with_context(|| format!("cannot start {}", self.bin.display()))
+    }
+
+    /// Is another program on the same data from now on.
+    pub fn becomes(&mut self, bin: &Path) {
+        bin.clone_into(&mut self.bin);
     }
 
     /// Starts the shop and waits for its first answer.

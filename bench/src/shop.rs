@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, Tally};
 
 /// The most pages of one list that are read.
 const MAX_PAGES: usize = 10_000;
@@ -67,7 +67,12 @@ impl std::error::Error for Failure {}
 impl Visitor {
     /// A guest without a basket.
     pub fn new(address: SocketAddr) -> Self {
-        Self { client: Client::new(address), bearer: None, basket_token: None }
+        Self::counted(address, Tally::default())
+    }
+
+    /// The same; what they are answered is counted there.
+    pub fn counted(address: SocketAddr, tally: Tally) -> Self {
+        Self { client: Client::counted(address, tally), bearer: None, basket_token: None }
     }
 
     /// The access token, when they are signed in.
@@ -77,12 +82,16 @@ impl Visitor {
 
     /// Goes on at another address, as the same person.
     pub fn moves_to(&mut self, address: SocketAddr) {
-        self.client = Client::new(address);
+        self.client = self.client.another(address);
     }
 
     /// The same person on another connection.
     pub fn second_connection(&self, address: SocketAddr) -> Self {
-        Self { client: Client::new(address), bearer: self.bearer.clone(), basket_token: self.basket_token.clone() }
+        Self {
+            client: self.client.another(address),
+            bearer: self.bearer.clone(),
+            basket_token: self.basket_token.clone(),
+        }
     }
 
     /// Sends a request as who they are.

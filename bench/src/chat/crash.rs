@@ -227,12 +227,11 @@ impl Tally {
 }
 
 /// The whole conversation, once no answer of the bot is pending.
-async fn history(address: SocketAddr, conversation: &Conversation) -> Result<Vec<Value>> {
+pub(super) async fn history(address: SocketAddr, conversation: &Conversation) -> Result<Vec<Value>> {
     let began = Instant::now();
     loop {
         let mut client = HubClient::connect(address, HUB, None).await?;
-        let question = json!({"conversation_id": conversation.id, "secret": conversation.secret});
-        let resumed = client.invoke("Resume", &[question]).await?;
+        let resumed = conversation.resume(&mut client).await?;
         let mut messages = resumed["messages"].as_array().cloned().unwrap_or_default();
         let mut more = resumed["more"] == true;
         while more {

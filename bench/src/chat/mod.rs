@@ -2,6 +2,7 @@
 
 pub mod crash;
 pub mod load;
+pub mod talk;
 
 use std::net::SocketAddr;
 
@@ -37,6 +38,11 @@ impl Conversation {
     /// Sends a message; gives its number.
     async fn send(&self, client: &mut HubClient, key: Uuid, text: &str) -> Result<u64, HubClientError> {
         send(client, &self.id, key, text).await
+    }
+
+    /// Goes on with it on this connection.
+    async fn resume(&self, client: &mut HubClient) -> Result<Value, HubClientError> {
+        client.invoke("Resume", &[json!({"conversation_id": self.id, "secret": self.secret})]).await
     }
 
     /// Asks for a person.
