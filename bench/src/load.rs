@@ -32,13 +32,15 @@ pub enum Scenario {
     List,
     /// `GET /api/v1/books/{id}` of any book
     Detail,
+    /// `GET /api/v1/search` with two words of a title, hardly ever the same twice
+    Search,
     /// `GET /books/{id}` of any book: the page that people see
     Page,
     /// `POST /api/v1/basket/items`: each connection has a basket of its own
     Basket,
     /// A guest's whole purchase: new basket, one or two books, checkout, confirmed
     Checkout,
-    /// All of these, one after the other
+    /// All of these but the search, which has a command of its own, one after the other
     All,
 }
 
@@ -56,6 +58,7 @@ impl Scenario {
         match self {
             Self::List => "list of 20, JSON",
             Self::Detail => "book detail, JSON",
+            Self::Search => "search by words, JSON",
             Self::Page => "book page, HTML",
             Self::Basket => "add to basket, durable",
             Self::Checkout => "checkout to confirmed order, whole journey, durable",
@@ -207,6 +210,16 @@ impl Buyer {
             Scenario::Detail => {
                 let path = format!("/api/v1/books/{}", self.book(plan));
                 self.read(&path).await
+            }
+            Scenario::Search => {
+                let title = plan.range.titles.choose(&mut self.random).context("no titles")?;
+                let words: Vec<&str> = title.split_whitespace().collect();
+                let mut word = || words.choose(&mut self.random).copied().unwrap_or_default();
+                let query: String =
+                    url::form_urlencoded::byte_serialize(format!("{} {}", word(), word()).as_bytes()).collect();
+                // What was asked for already comes from a cache, as long as all of it is the same.
+                let limit = self.random.random_range(10..=50);
+                self.read(&format!("/api/v1/search?q={query}&limit={limit}")).await
             }
             Scenario::Page => {
                 let path = format!("/books/{}", self.book(plan));

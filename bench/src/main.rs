@@ -7,6 +7,7 @@ mod client;
 mod crash;
 mod faults;
 mod fleet;
+mod forms;
 mod load;
 mod oversell;
 mod search;
@@ -75,6 +76,8 @@ enum Command {
     ChatLoad(chat::load::Arguments),
     /// Let many people buy the last copies at once
     Oversell(oversell::Arguments),
+    /// Measure one process against a fleet of one and of two of each role
+    Forms(forms::Arguments),
     /// Score the search on judged queries: words only, meaning only, and both
     SearchQuality(search::Quality),
     /// Time the search on a shop with many books
@@ -110,6 +113,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::ChatCrash(arguments) => return chat::crash::run(arguments).await,
         Command::ChatLoad(arguments) => chat::load::run(arguments).await?,
         Command::Oversell(arguments) => return oversell::run(arguments).await,
+        Command::Forms(arguments) => forms::run(arguments).await?,
         Command::SearchQuality(arguments) => search::quality(arguments).await?,
         Command::SearchSpeed(arguments) => search::speed(arguments).await?,
     }

@@ -214,6 +214,24 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
 }
 
+/// Processor time of a process so far, with that of the children that it has now.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_of_family(pid: u32) -> Result<Duration> {
+    let mut time = cpu(pid)?;
+    for entry in std::fs::read_dir("/proc")?.filter_map(Result::ok) {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // It may end while we look.
+        let parent = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let parent = parent.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(1)?.parse::<u32>().ok());
+        if parent == Some(pid) {
+            time += cpu(child).unwrap_or_default();
+        }
+    }
+    Ok(time)
+}
+
 /// A PostgreSQL database of its own for one run, removed at its end.
 #[derive(Debug)]
 pub struct OwnDatabase {

@@ -261,6 +261,8 @@ pub fn checkout_request(email: Option<&str>, shipping_method: &str, token: &str,
 pub struct Range {
     /// Every book.
     pub books: Vec<BookId>,
+    /// Their titles.
+    pub titles: Vec<String>,
     /// A way to deliver to the United States.
     pub shipping_method: String,
 }
@@ -281,6 +283,7 @@ impl Range {
             |method: &&ShippingMethod| method.countries.is_empty() || method.countries.iter().any(|c| c == "US");
         let shipping_method =
             methods.iter().find(serves).context("nothing is delivered to the United States")?.code.clone();
-        Ok(Self { books: books.into_iter().map(|book| book.id).collect(), shipping_method })
+        let (books, titles) = books.into_iter().map(|book| (book.id, book.title)).unzip();
+        Ok(Self { books, titles, shipping_method })
     }
 }

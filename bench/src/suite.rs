@@ -166,7 +166,7 @@ fn row(scenario: Scenario, outcome: &Outcome, busy: Busy) -> Row {
         Scenario::Page => (2000.0, None),
         Scenario::Basket => (1500.0, None),
         Scenario::Checkout => (200.0, Some(250.0)),
-        Scenario::All => (0.0, None),
+        Scenario::Search | Scenario::All => (0.0, None),
     };
     let each = |busy: Duration| format!("{:.0} µs", busy.as_secs_f64() * 1e6 / outcome.steps as f64);
     Row {

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::signal;
+use crate::server;
 
 /// How long a server may take to start or to stop.
 const START: Duration = Duration::from_secs(60);
@@ -171,6 +172,15 @@ impl Engine {
             return answers;
         }
         TcpStream::connect(self.address).await.is_ok()
+    }
+
+    /// Processor time that it used so far.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn cpu(&self) -> Result<Duration> {
+        let child = self.child.as_ref().and_then(Child::id);
+        server::cpu_of_family(child.with_context(|| format!("{} does not run", self.name))?)
     }
 
     /// Ends it as a power cut does; PostgreSQL by its immediate shutdown, which leaves as much to recover.

@@ -23,7 +23,12 @@ pub use self::{
     proxy::{Front, Proxy, Way},
     trial::{Trial, Verdict},
 };
-use crate::{books, client::Client, crash, say, server::Program};
+use crate::{
+    books,
+    client::Client,
+    crash, say,
+    server::{self, Program},
+};
 
 /// Every role.
 pub const ROLES: [&str; 12] = [
@@ -62,6 +67,8 @@ pub struct Plan {
     pub behind_proxies: Vec<&'static str>,
     /// Roles whose processes reach NATS and PostgreSQL through proxies of their own.
     pub engines_behind_proxies: Vec<&'static str>,
+    /// How many books it sells.
+    pub books: u32,
     /// Whether conversations are in FerretDB.
     pub with_ferretdb: bool,
     /// Variables of the first instance of each role.
@@ -75,6 +82,7 @@ impl Plan {
             bin: bin.to_owned(),
             folder: folder.to_owned(),
             instances,
+            books: crash::BOOKS,
             settings: Vec::new(),
             behind_proxies: Vec::new(),
             engines_behind_proxies: Vec::new(),
@@ -108,6 +116,8 @@ pub struct Member {
     program: Program,
     arguments: Vec<String>,
     pub operations: SocketAddr,
+    /// Where it answers people, if it is a gateway.
+    pub public: SocketAddr,
     child: Option<Child>,
     /// What the others reach it through.
     behind: Option<Proxy>,
@@ -159,7 +169,7 @@ impl Fleet {
         };
         let operator = program("operator", nats.address, postgres.address)?;
         let file = folder.join("books.jsonl");
-        books::write(&file, crash::BOOKS, crash::PLENTY)?;
+        books::write(&file, plan.books, crash::PLENTY)?;
         operator.run(&["import", &file.to_string_lossy()]).await?;
 
         let (mut members, mut gateways) = (Vec::new(), Vec::new());
@@ -195,6 +205,7 @@ impl Fleet {
                 program,
                 arguments,
                 operations,
+                public,
                 child: None,
                 behind,
                 to_nats,
@@ -282,6 +293,16 @@ impl Fleet {
         }
     }
 
+    /// Processor time that all processes of the shop used so far, and the engines.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn cpu(&self) -> Result<(Duration, Duration)> {
+        let members = self.members.iter().map(|member| server::cpu(member.pid()?)).sum::<Result<Duration>>()?;
+        let engines = [&self.postgres, &self.nats, &self.redis];
+        Ok((members, engines.into_iter().map(Engine::cpu).sum::<Result<Duration>>()?))
+    }
+
     /// A command of an operator, such as `reconcile`.
     ///
     /// # Errors
@@ -337,6 +358,14 @@ impl Member {
             self.name,
             self.program.log_tail()
         )))
+    }
+
+    /// Resident memory in MiB.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn memory(&self) -> Result<f64> {
+        server::memory(self.pid()?)
     }
 
     fn pid(&self) -> Result<u32> {
@@ -441,7 +470,7 @@ async fn signal(pid: u32, what: &str) -> Result<()> {
 
 /// An address that nobody else has, to be listened on again and again: of a loopback network of this process's own, and
 /// below the ports that the system gives to outgoing connections.
-fn own_address() -> SocketAddr {
+pub fn own_address() -> SocketAddr {
     static PORT: AtomicU16 = AtomicU16::new(20_000);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     (Ipv4Addr::new(127, 64 | high, middle, low), PORT.fetch_add(1, Ordering::Relaxed)).into()
