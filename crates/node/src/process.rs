@@ -31,6 +31,9 @@ const KEYS_EVERY: Duration = Duration::from_secs(60);
 /// The same, while there are none.
 const KEYS_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long closing the databases may take where nothing is left of the budget.
+const CLOSES_WITHIN: Duration = Duration::from_secs(1);
+
 /// A shop that is ready to answer, or a part of one.
 pub struct Shop {
     public: Option<Serving>,
@@ -259,9 +262,7 @@ impl Shop {
         report("reactions and loops", self.working.finish(budget.left().mul_f64(0.75)).await);
         report("outbox relays", self.relays.finish(budget.left()).await);
         report("the registry", following.finish(budget.left()).await);
-        for close in self.closing {
-            close.await;
-        }
+        report("databases", close_all(self.closing, budget.left().max(CLOSES_WITHIN)).await);
         closed.cancel();
         let _ = operations.await;
         tracing::info!("closed");
@@ -358,6 +359,15 @@ fn follow_keys(verifier: Arc<TokenVerifier>) -> Loop {
     })
 }
 
+/// Closes all at once, for so long at most: what runs on a connection to a server that has fallen silent never ends.
+/// Returns how many are not closed.
+async fn close_all(closing: Vec<BoxFuture<'static, ()>>, within: Duration) -> usize {
+    let mut closing: JoinSet<()> = closing.into_iter().collect();
+    let all = async { while closing.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(within, all).await;
+    closing.len()
+}
+
 fn report(what: &str, left: usize) {
     if left > 0 {
         // Nothing is lost: what they were doing is still in the databases and goes on at the next start.
@@ -409,4 +419,20 @@ fn metrics(telemetry: Telemetry, foundation: &Foundation) -> Metrics {
             telemetry.render()
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_cannot_be_closed_does_not_keep_the_process_from_ending() {
+        let (quick, never) = (|| async {}.boxed(), || futures::future::pending().boxed());
+        let began = tokio::time::Instant::now();
+        assert_eq!(close_all(vec![quick(), never(), quick()], Duration::from_secs(7)).await, 1);
+        assert_eq!(began.elapsed(), Duration::from_secs(7));
+        assert_eq!(close_all(vec![quick(), quick()], Duration::from_secs(7)).await, 0);
+    }
 }
