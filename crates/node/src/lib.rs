@@ -22,6 +22,7 @@ mod clients;
 pub mod commands;
 mod conversations;
 mod descriptors;
+mod farewell;
 mod fleet;
 mod folder;
 mod foundation;

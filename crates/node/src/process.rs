@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Role, Roles, descriptors,
+    Role, Roles, descriptors, farewell,
     foundation::{Addresses, Foundation, Owner},
     listeners::{self, Brought},
     membership::{self, Membership, Requests},
@@ -163,7 +163,10 @@ impl Shop {
             relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), clock.clone(), stop)));
         }
         let serving = |listener: Option<TcpListener>, router: Option<Router>, connections| {
-            let counted = |router: Router| router.layer(from_fn_with_state(requests.clone(), Requests::count));
+            let counted = |router: Router| {
+                let router = router.layer(from_fn_with_state(draining.clone(), farewell::close_kept));
+                router.layer(from_fn_with_state(requests.clone(), Requests::count))
+            };
             listener.zip(router.map(counted)).map(|(listener, router)| Serving { listener, router, connections })
         };
         // All requests of another process come from one address.
