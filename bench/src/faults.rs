@@ -25,7 +25,7 @@ use crate::{
     chat::talk::Talk,
     client::Tally,
     crash,
-    fleet::{Fleet, Plan, ROLES, Trial, Verdict, Way},
+    fleet::{Fleet, Member, Plan, ROLES, Trial, Verdict, Way, clock_ahead},
     load::Outcome,
     say,
     server::ADMIN,
@@ -88,6 +88,7 @@ pub enum Case {
     MonitorCut,
     WithoutNats,
     WithoutPostgres,
+    Lost,
     Clocks,
     Rolling,
     Upgrade,
@@ -120,6 +121,9 @@ impl Case {
             Self::MonitorCut => ("the monitors reach neither NATS nor PostgreSQL: nobody falls", 60),
             Self::WithoutNats => ("catalog-1, ordering-1 and finance-1 do not reach NATS: nobody notices", 60),
             Self::WithoutPostgres => ("catalog-1, basket-1 and ordering-1 do not reach PostgreSQL", 60),
+            Self::Lost => {
+                ("catalog-1, basket-1 and ordering-1 lose their connections to NATS and PostgreSQL silently", 90)
+            }
             Self::Clocks => ("the first processes of all roles are 90 s ahead of the others: nobody notices", 30),
             Self::Rolling => ("every process restarted in good order, one after the other: nothing is refused", 0),
             Self::Upgrade => {
@@ -219,9 +223,9 @@ async fn try_case(arguments: &Arguments, case: Case, folder: &Path, seed: u64) -
         }
         Case::MonitorCut => plan.engines_behind_proxies = vec!["monitor"],
         Case::WithoutNats => plan.engines_behind_proxies = vec!["catalog", "ordering", "finance"],
-        Case::WithoutPostgres => plan.engines_behind_proxies = vec!["catalog", "basket", "ordering"],
+        Case::WithoutPostgres | Case::Lost => plan.engines_behind_proxies = vec!["catalog", "basket", "ordering"],
         Case::PostgresIdle => buyers = 0,
-        Case::Clocks => plan.of_first = clock_ahead(90)?,
+        Case::Clocks => plan.of_first = clock_ahead(folder, 90).await?,
         Case::Rolling | Case::Upgrade => buyers = buyers.min(2),
         _ => {}
     }
@@ -309,9 +313,25 @@ async fn try_case(arguments: &Arguments, case: Case, folder: &Path, seed: u64) -
                 let before = trial.tally().counts();
                 trial.fleet.pass(lasts / 4).await?;
                 found.mostly_unnoticed(&format!("{way:?}"), &before, &trial.tally());
+                if way == Way::Silent {
+                    // Who is told to stop now ends within its time all the same.
+                    for member in trial.fleet.first_of(&["catalog", "basket", "ordering"]) {
+                        let ended = member.stop().await;
+                        found.check(ended.is_ok(), || format!("{ended:?}"));
+                        member.reaches_engines(Way::Open, Way::Open);
+                        member.start()?;
+                    }
+                }
                 cut(&mut trial.fleet, Way::Open);
                 trial.fleet.pass(Duration::from_secs(15)).await?;
             }
+        }
+        Case::Lost => {
+            trial.fleet.first_of(&["catalog", "basket", "ordering"]).for_each(Member::loses_engines);
+            trial.fleet.pass(lasts / 3).await?;
+            let before = trial.tally().counts();
+            trial.fleet.pass(lasts * 2 / 3).await?;
+            found.mostly_unnoticed("lost", &before, &trial.tally());
         }
         Case::Clocks => {
             let before = trial.tally().counts();
@@ -320,7 +340,10 @@ async fn try_case(arguments: &Arguments, case: Case, folder: &Path, seed: u64) -
         }
         Case::Rolling => {
             let load = Steady::begin(&trial, arguments.rate);
+            let before = trial.tally().counts();
             roll(&mut trial.fleet).await?;
+            // Buyers keep their connections.
+            found.unnoticed(&before, &trial.tally());
             load.end(&mut found).await?;
         }
         Case::Upgrade => {
@@ -698,23 +721,6 @@ impl Steady {
         found.answers = self.tally.counts();
         Ok(())
     }
-}
-
-/// The variables that put a process's clock ahead.
-fn clock_ahead(seconds: u32) -> Result<Vec<(String, String)>> {
-    // Where Debian's package `faketime` has it.
-    let library = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"]
-        .map(|folder| Path::new(folder).join("faketime/libfaketime.so.1"))
-        .into_iter()
-        .find(|library| library.exists())
-        .context("clocks need libfaketime (apt-get install faketime)")?;
-    Ok(vec![
-        ("LD_PRELOAD".to_owned(), library.display().to_string()),
-        ("FAKETIME".to_owned(), format!("+{seconds}s")),
-        // How long something takes is told by another clock, which is right everywhere.
-        ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
-        ("DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
-    ])
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 use crate::{
     load::{Scenario, Until},
@@ -87,13 +91,24 @@ enum Command {
 // One thread: the load generator shares the machine with what it measures.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
+    let ended = tokio::select! {
+        ended = run(Arguments::parse().command) => ended,
+        // What was started ends with what started it.
+        interrupted = interrupted() => interrupted,
+    };
+    match ended {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bookworm-bench: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn interrupted() -> Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! { interrupted = ctrl_c() => interrupted?, _ = terminate.recv() => {} }
+    anyhow::bail!("interrupted")
 }
 
 async fn run(command: Command) -> Result<ExitCode> {

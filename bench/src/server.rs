@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -79,7 +80,7 @@ impl Program {
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let log = OpenOptions::new().create(true).append(true).open(self.data_dir.join("server.log"))?;
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(self.data_dir.join("server.log"))?;
         let mut command = Command::new(&self.bin);
         command
             .args(arguments)

@@ -5,7 +5,9 @@ mod proxy;
 mod trial;
 
 use std::{
+    fs::DirBuilder,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
@@ -162,7 +164,7 @@ impl Fleet {
         common.extend(ferretdb_url.map(|url| ("BOOKWORM_MONGODB__URL", url)));
         let program = |name: &str, nats: SocketAddr, postgres: SocketAddr| -> Result<Program> {
             let data = folder.join(name);
-            std::fs::create_dir_all(&data)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&data)?;
             let program = Program::new(&plan.bin, &data, Some(&Engine::database_url(postgres)))
                 .with("BOOKWORM_NATS__URL", format!("nats://{nats}"));
             Ok(common.iter().fold(program, |program, (key, value)| program.with(key, value)))
@@ -420,6 +422,11 @@ impl Member {
         self.behind.iter().for_each(|proxy| proxy.make(way));
     }
 
+    /// Loses its connections to NATS and PostgreSQL without a word, if the plan puts proxies there.
+    pub fn loses_engines(&mut self) {
+        self.to_nats.iter().chain(&self.to_postgres).for_each(Proxy::lose);
+    }
+
     /// How it reaches NATS and PostgreSQL from now on, if the plan puts proxies there.
     pub fn reaches_engines(&mut self, nats: Way, postgres: Way) {
         self.to_nats.iter().for_each(|proxy| proxy.make(nats));
@@ -466,6 +473,20 @@ async fn signal(pid: u32, what: &str) -> Result<()> {
     let status = Command::new("sh").arg("-c").arg(format!("kill -{what} {pid}")).status().await?;
     ensure!(status.success(), "cannot send {what} to process {pid}");
     Ok(())
+}
+
+/// The variables that put a process's clock so far ahead; a library for that is compiled into the folder.
+///
+/// # Errors
+/// When there is no C compiler.
+pub async fn clock_ahead(folder: &Path, seconds: u32) -> Result<Vec<(String, String)>> {
+    let folder = std::path::absolute(folder)?;
+    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+    std::fs::write(&source, include_str!("clock.c"))?;
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().await;
+    ensure!(compiled.context("cannot run cc")?.success(), "cc cannot compile {}", source.display());
+    let library = library.display().to_string();
+    Ok(vec![("LD_PRELOAD".to_owned(), library), ("CLOCK_AHEAD_SECONDS".to_owned(), seconds.to_string())])
 }
 
 /// An address that nobody else has, to be listened on again and again: of a loopback network of this process's own, and

@@ -37,6 +37,8 @@ pub struct Proxy {
     /// Where clients connect to.
     pub address: SocketAddr,
     way: watch::Sender<Way>,
+    /// How often connections were lost.
+    losses: watch::Sender<u32>,
 }
 
 impl Proxy {
@@ -47,21 +49,28 @@ impl Proxy {
     pub async fn before(server: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (address, way) = (listener.local_addr()?, watch::Sender::new(Way::Open));
-        let watched = way.subscribe();
+        let losses = watch::Sender::new(0);
+        let (watched, lost) = (way.subscribe(), losses.subscribe());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let mut way = watched.clone();
+                let (mut way, losses) = (watched.clone(), lost.clone());
+                let born = *losses.borrow();
                 tokio::spawn(async move {
                     let mut until_cut = way.clone();
                     tokio::select! {
                         biased;
                         _ = until_cut.wait_for(|way| *way == Way::Cut) => {}
-                        () = pass(client, server, &mut way) => {}
+                        () = pass(client, server, &mut way, Lost { born, losses }) => {}
                     }
                 });
             }
         });
-        Ok(Self { address, way })
+        Ok(Self { address, way, losses })
+    }
+
+    /// Loses every connection that there is, and tells neither end, as a router does that restarts. New ones pass.
+    pub fn lose(&self) {
+        self.losses.send_modify(|losses| *losses += 1);
     }
 
     /// Makes the way so, for the connections that there are too.
@@ -70,7 +79,23 @@ impl Proxy {
     }
 }
 
-async fn pass(client: TcpStream, server: SocketAddr, way: &mut watch::Receiver<Way>) {
+/// Whether a connection was lost: it is older than the last loss.
+#[derive(Clone)]
+struct Lost {
+    born: u32,
+    losses: watch::Receiver<u32>,
+}
+
+impl Lost {
+    async fn until_lost(&mut self) {
+        let born = self.born;
+        if self.losses.wait_for(|losses| *losses > born).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+async fn pass(client: TcpStream, server: SocketAddr, way: &mut watch::Receiver<Way>, mut lost: Lost) {
     while *way.borrow() == Way::Silent {
         if way.changed().await.is_err() {
             return;
@@ -79,7 +104,19 @@ async fn pass(client: TcpStream, server: SocketAddr, way: &mut watch::Receiver<W
     let Ok(server) = TcpStream::connect(server).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    tokio::join!(carry(from_client, to_server, way.clone(), true), carry(from_server, to_client, way.clone(), false));
+    let both = async {
+        tokio::join!(
+            carry(from_client, to_server, way.clone(), true),
+            carry(from_server, to_client, way.clone(), false)
+        )
+    };
+    tokio::pin!(both);
+    tokio::select! {
+        biased;
+        // Both sockets stay open, and nobody reads them any more.
+        () = lost.until_lost() => std::future::pending().await,
+        _ = &mut both => {}
+    }
 }
 
 /// Carries bytes until there are no more. What takes longer does not keep back what comes after it.
@@ -167,5 +204,67 @@ impl Front {
             }
         });
         Ok(Self { address })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Longer than anything takes that is not held back.
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A server that sends back what it gets.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.split();
+                    let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                });
+            }
+        });
+        address
+    }
+
+    async fn ping(stream: &mut TcpStream) -> std::io::Result<u8> {
+        stream.write_all(b"x").await?;
+        stream.read_u8().await
+    }
+
+    #[tokio::test]
+    async fn a_way_is_open_slow_silent_and_cut() {
+        let proxy = Proxy::before(echo().await).await.unwrap();
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        assert_eq!(timeout(LONG, ping(&mut stream)).await.unwrap().unwrap(), b'x');
+
+        let (delay, began) = (Duration::from_millis(300), Instant::now());
+        proxy.make(Way::Slow(delay));
+        assert_eq!(timeout(LONG, ping(&mut stream)).await.unwrap().unwrap(), b'x');
+        assert!(began.elapsed() >= delay);
+
+        proxy.make(Way::Silent);
+        let mut second = TcpStream::connect(proxy.address).await.unwrap();
+        for stream in [&mut stream, &mut second] {
+            assert!(timeout(Duration::from_millis(300), ping(stream)).await.is_err(), "nothing passes");
+        }
+        proxy.make(Way::Open);
+        for stream in [&mut stream, &mut second] {
+            assert_eq!(timeout(LONG, stream.read_u8()).await.unwrap().unwrap(), b'x', "what waited arrives");
+        }
+
+        proxy.lose();
+        assert!(timeout(Duration::from_millis(300), ping(&mut second)).await.is_err(), "it is lost");
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        assert_eq!(timeout(LONG, ping(&mut stream)).await.unwrap().unwrap(), b'x', "new ones pass");
+
+        proxy.make(Way::Cut);
+        assert!(timeout(LONG, ping(&mut stream)).await.unwrap().is_err());
+        let mut third = TcpStream::connect(proxy.address).await.unwrap();
+        assert!(timeout(LONG, ping(&mut third)).await.unwrap().is_err());
     }
 }
