@@ -1,4 +1,7 @@
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use bookworm_config::Sources;
 use bookworm_node::Role;
@@ -23,6 +26,23 @@ Examples:
     bookworm serve --listen 127.0.0.1:0 --data-dir /tmp/try --no-demo
   For others, with the settings of a file:
     bookworm serve --listen 0.0.0.0:80 --config shop.toml";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  A fleet's databases and streams, and its first administrator:
+    BOOKWORM_ADMIN__EMAIL=me@example.org BOOKWORM_ADMIN__PASSWORD=... \\
+      bookworm init --config fleet.toml --data-dir /var/lib/bookworm/init";
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  One process for each role, with engines of its own:
+    bookworm up deploy/fleet.toml --data-dir /tmp/fleet
+  Who is there, while it runs (it prints the settings for this):
+    bookworm fleet --config /tmp/fleet/fleet.toml
+  Two processes of every role, on engines that run already:
+    BOOKWORM_UP__EACH=2 BOOKWORM_NATS__URL=nats://127.0.0.1:4222 \\
+      BOOKWORM_REDIS__URL=redis://127.0.0.1 \\
+      BOOKWORM_DATABASE__URL=postgres://me:secret@127.0.0.1/shop bookworm up";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -67,6 +87,32 @@ pub enum Command {
     /// requests that are running and exits with 0; a second one exits at once.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
+
+    /// Make what the processes of a shop share, and bring it up to date
+    ///
+    /// The fleet's secret (the file that fleet.token_file names), every role's tables, NATS's stream and buckets, the keys
+    /// that sign tokens, the first administrator, and demonstration books unless the settings have `demo = false`. Looks
+    /// first whether PostgreSQL, NATS, Redis and MongoDB, where the settings name them, answer and are new enough. Prints a
+    /// line for each of these: `made`, or `found` when it was there. What is there stays as it is: repeat it at will, and
+    /// run it with each new release before that release starts, while the one before still runs.
+    ///
+    /// In a fleet give it a data folder of its own; of a shop in one process it takes that shop's, which must not run then.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
+
+    /// Run a whole fleet on this machine: engines, and a process for each role
+    ///
+    /// Starts the engines that the section [up] of the settings names, each on a port of its own with its data in the data
+    /// folder; brings everything up to date as `init` does; starts a process for each role, or as many as [up] says; and
+    /// prints `the shop is at http://ADDRESS` once all of them are ready. One log on standard error has the lines of all,
+    /// each with the name of its process. A process that ends is started again, after growing pauses. Ctrl-C or SIGTERM ends
+    /// all of them together and then the engines, and exits with 0; a second one kills them.
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Up),
+
+    /// Run a program that ends when the process that starts it does
+    #[command(hide = true)]
+    Tied(Tied),
 
     /// Load books from a file
     ///
@@ -143,6 +189,45 @@ pub struct Serve {
 }
 
 #[derive(Debug, Args)]
+pub struct Init {
+    /// Leave an empty catalogue empty
+    #[arg(long)]
+    no_demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// A TOML file with settings, as --config; see deploy/fleet.toml [default: that of --config]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Tied {
+    /// The process that starts it
+    #[arg(long)]
+    pub parent: i32,
+
+    /// The user that it runs as
+    #[arg(long, requires = "gid")]
+    pub uid: Option<u32>,
+
+    /// The only group of that user
+    #[arg(long, requires = "uid")]
+    pub gid: Option<u32>,
+
+    /// Send it SIGINT and not SIGTERM
+    #[arg(long)]
+    pub interrupt: bool,
+
+    /// The program
+    pub program: PathBuf,
+
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
 pub struct Drain {
     /// The process's name in the registry: `fleet.instance`, or what it made at its start
     pub instance: String,
@@ -182,7 +267,7 @@ impl Arguments {
     /// Where the settings come from.
     pub fn sources(&self) -> Sources {
         let mut sources = Sources::new().environment();
-        if let Some(file) = &self.config {
+        if let Some(file) = self.file() {
             sources = sources.file(file);
         }
         if let Some(dir) = &self.data_dir {
@@ -199,10 +284,21 @@ impl Arguments {
                 sources = sources.set("--no-demo", "demo", "false");
             }
         }
+        if let Command::Init(Init { no_demo: true }) = &self.command {
+            sources = sources.set("--no-demo", "demo", "false");
+        }
         if !matches!(self.command, Command::Serve(_)) && self.verbose {
             sources = sources.set("--verbose", "telemetry.log_filter", "info");
         }
         sources
+    }
+
+    /// The file with settings.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.command {
+            Command::Up(Up { file: Some(file) }) => Some(file),
+            _ => self.config.as_deref(),
+        }
     }
 
     /// Whether the log is left out but for warnings: a command's answer should not drown in it.

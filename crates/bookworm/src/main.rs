@@ -2,9 +2,11 @@
 
 mod arguments;
 mod import;
+mod init;
 mod serve;
+mod up;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use arguments::{Arguments, Command, Replay};
@@ -39,12 +41,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Command::Tied(tied) = &arguments.command {
+        match up::become_program(tied)? {}
+    }
     if matches!(arguments.command, Command::Config) {
         print(&Settings::explain(arguments.sources())?);
         return Ok(ExitCode::SUCCESS);
     }
     let quiet = arguments.is_quiet();
-    let mut settings = Settings::load(arguments.sources())?;
+    let (sources, file) = (arguments.sources(), arguments.file().map(Path::to_owned));
+    let mut settings = Settings::load(sources.clone())?;
     // Before the first line is logged: each says which process wrote it.
     let instance = settings.fleet.instance.get_or_insert_with(make_instance).clone();
     let process = Process { instance, release: env!("CARGO_PKG_VERSION").to_owned() };
@@ -60,6 +66,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 ended
             }
+            Command::Up(_) => up::run(&settings, sources, file).await,
+            Command::Init(_) => init::run(settings).await,
             Command::Import(import) => import::run(settings, import).await,
             Command::Replay { what: Replay::Orders } => {
                 let report = commands::replay_orders(settings).await?;
@@ -81,7 +89,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 print(&format!("{drained}\n"));
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Config => unreachable!("answered above"),
+            Command::Config | Command::Tied(_) => unreachable!("answered above"),
         }
     })
 }

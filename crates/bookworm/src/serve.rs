@@ -2,7 +2,7 @@ use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use bookworm_config::{AiProvider, MailTransport, Settings};
-use bookworm_node::Shop;
+use bookworm_node::{FirstAdmin, Shop};
 use bookworm_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ pub async fn run(settings: Settings, telemetry: Telemetry, recreate: Vec<String>
     let summary = Summary::of(&settings);
     let mut shop = Shop::open_recreating(settings, telemetry, recreate).await?;
     let shutdown = CancellationToken::new();
-    signals(shutdown.clone())?;
+    signals(shutdown.clone(), || std::process::exit(130))?;
     let (public, admin) = (shop.address(), shop.take_first_admin());
     let listeners = [
         ("listening on", public),
@@ -28,16 +28,21 @@ pub async fn run(settings: Settings, telemetry: Telemetry, recreate: Vec<String>
         }
     }
     if let Some(admin) = admin {
-        crate::print(&format!(
-            "administrator {} has the password {}\nIt is shown only this once: keep it safe. Sign in at {home}sign-in\n",
-            admin.email, admin.password
-        ));
+        crate::print(&once(&admin, &home));
     }
     if public.is_some() && std::io::stdout().is_terminal() {
         crate::print(&summary.text(&home));
     }
     serving.await.context("the shop broke down")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How the first administrator signs in to the shop at `home`, which ends with a slash.
+pub fn once(admin: &FirstAdmin, home: &str) -> String {
+    format!(
+        "administrator {} has the password {}\nIt is shown only this once: keep it safe. Sign in at {home}sign-in\n",
+        admin.email, admin.password
+    )
 }
 
 /// What somebody who started the shop by hand wants to know, below the log.
@@ -99,8 +104,8 @@ impl Summary {
     }
 }
 
-/// The first signal begins the shutdown, the second ends the program at once.
-fn signals(shutdown: CancellationToken) -> anyhow::Result<()> {
+/// The first signal begins the shutdown, the second does what is to be done at once.
+pub fn signals(shutdown: CancellationToken, at_once: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
@@ -111,7 +116,7 @@ fn signals(shutdown: CancellationToken) -> anyhow::Result<()> {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
             if shutdown.is_cancelled() {
                 tracing::warn!("second signal: exiting at once");
-                std::process::exit(130);
+                at_once();
             }
             tracing::info!("shutting down; a second signal exits at once");
             shutdown.cancel();

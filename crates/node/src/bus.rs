@@ -32,7 +32,7 @@ pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: O
         let (leases, registry) = (Arc::new(MemoryLeases::new()), Arc::new(MemoryRegistry::new()));
         return Ok(Shared { bus, nats: None, leases, registry });
     }
-    let nats = Nats::connect(connection(&settings.nats)?).await?;
+    let nats = connect(&settings.nats).await?;
     let dead_letters = DbDeadLetters::open(db.clone(), clock.clone()).await?;
     let bus = NatsBus::open(nats.clone(), stream(settings, lease), Arc::new(dead_letters)).await?;
     let replicas = settings.nats.replicas as usize;
@@ -53,8 +53,16 @@ pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: O
 /// # Errors
 /// When NATS cannot be reached.
 pub async fn registry(settings: &NatsSettings) -> anyhow::Result<NatsRegistry> {
-    let nats = Nats::connect(connection(settings)?).await?;
+    let nats = connect(settings).await?;
     Ok(NatsRegistry::open(nats, &settings.stream, LIFETIME, settings.replicas as usize).await?)
+}
+
+/// A connection, for a command that looks at what the server has.
+///
+/// # Errors
+/// When NATS cannot be reached, or used as it is.
+pub async fn connect(settings: &NatsSettings) -> anyhow::Result<Nats> {
+    Ok(Nats::connect(connection(settings)?).await?)
 }
 
 fn stream(settings: &Settings, lease: Duration) -> bookworm_nats::Settings {

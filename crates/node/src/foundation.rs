@@ -174,7 +174,8 @@ pub enum Owner {
     Reader,
 }
 
-fn databases(settings: &Settings) -> Databases {
+/// Where the settings say that the databases are.
+pub fn databases(settings: &Settings) -> Databases {
     match &settings.database.url {
         Some(url) => Databases::Postgres {
             url: Secret::expose(url).to_owned(),

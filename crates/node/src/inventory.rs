@@ -2,7 +2,7 @@
 //! that has gone missing, or one that was copied in from another shop, is refused at start. Without the list a lost
 //! `ordering.db` would be made anew, empty, and the shop would open as if it had never sold a book.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use bookworm_db::{Backend, Databases, Db, DbError, FromRow, Sql, Uuid, values};
@@ -215,6 +215,28 @@ impl Inventory {
     pub async fn close(&self) {
         self.list.close().await;
     }
+}
+
+/// How many migrations each database of a shop has; nothing where there is no shop.
+///
+/// # Errors
+/// When a database cannot be used.
+pub async fn migrations(databases: &Databases) -> anyhow::Result<BTreeMap<String, i64>> {
+    if databases.existing(&[SHOP]).await?.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let list = databases.open(SHOP).await?;
+    let names: Vec<Name> = list.read().all("SELECT name FROM shop_databases ORDER BY name", []).await?;
+    list.close().await;
+    let names: Vec<&str> = names.iter().map(|row| &*row.name).collect();
+    let mut counts = BTreeMap::new();
+    for name in databases.existing(&names).await? {
+        let db = databases.open(name).await?;
+        let count = db.read().scalar::<i64>("SELECT COUNT(*) FROM schema_migrations", []).await?;
+        db.close().await;
+        counts.insert(name.to_owned(), count.unwrap_or_default());
+    }
+    Ok(counts)
 }
 
 fn names(databases: &[&str]) -> Vec<String> {

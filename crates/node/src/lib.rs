@@ -40,4 +40,5 @@ pub use crate::{
     fleet::make_instance,
     process::{FirstAdmin, Shop},
     role::{Role, Roles, UnknownRole},
+    secret::secret_file,
 };

@@ -37,6 +37,10 @@ pub struct Part {
     pub pages: Option<Pages>,
     /// The administrator that it made, if this was the first start.
     pub first_admin: Option<FirstAdmin>,
+    /// Whether it made the first administrator, whose password may be in the settings.
+    pub made_admin: bool,
+    /// How many demonstration books it loaded; `None` when there were books, or none were wanted.
+    pub demo_books: Option<u64>,
     /// What it does once the public API is there to be called.
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
     /// What it does when the process begins to end, while requests in flight are finished.
@@ -56,6 +60,8 @@ impl Part {
         self.loops.extend(other.loops);
         self.pages = self.pages.or(other.pages);
         self.first_admin = self.first_admin.or(other.first_admin);
+        self.made_admin |= other.made_admin;
+        self.demo_books = self.demo_books.or(other.demo_books);
         self.on_api.extend(other.on_api);
         self.on_stop.extend(other.on_stop);
         self

@@ -114,6 +114,7 @@ impl Shop {
             first_admin,
             on_api,
             on_stop,
+            ..
         } = part;
         notes.extend(foundation.redis.as_ref().map(|redis| ("redis", redis.note())));
         loops.extend(foundation.redis.as_ref().map(redis::Shared::connecting));

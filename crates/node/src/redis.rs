@@ -104,6 +104,11 @@ impl Shared {
         })
     }
 
+    /// Why it does not answer; `None` while it does.
+    pub(crate) fn away(&self) -> Option<String> {
+        self.redis.away().map(|(_, why)| why)
+    }
+
     /// What `/health/ready` says about it.
     pub(crate) fn note(&self) -> Note {
         let redis = self.redis.clone();

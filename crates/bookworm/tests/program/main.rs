@@ -6,7 +6,9 @@
 mod crowds;
 mod ending;
 mod imports;
+mod init;
 mod logs;
 mod program;
 mod prometheus;
 mod traces;
+mod up;

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use bookworm_config::Settings;
 use bookworm_kernel::Timestamp;
-use bookworm_registry::{Directory, Member};
+use bookworm_registry::{Directory, Member, State};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Fleet(Vec<Member>);
 
 impl Fleet {
+    /// Whether a process's role is ready, by the role's and the process's name.
+    #[must_use]
+    pub fn is_ready(&self, role: &str, process: &str) -> bool {
+        self.0.iter().any(|Member { instance, .. }| {
+            instance.role() == role && instance.id() == process && instance.state == State::Ready
+        })
+    }
+
     /// For programs: `{"instances": [...]}`, each as in `GET /api/v1/fleet`.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -116,7 +124,7 @@ pub async fn fleet(settings: &Settings) -> anyhow::Result<Fleet> {
 
 #[cfg(test)]
 mod tests {
-    use bookworm_registry::{Instance, Key, Load, State, Verdict};
+    use bookworm_registry::{Instance, Key, Load, Verdict};
 
     use super::*;
 
@@ -157,6 +165,8 @@ mod tests {
                 "ai.a1b2 does not reach: x.y",
             ]
         );
+        assert!(fleet.is_ready("catalog", "a1b2"));
+        assert!(!fleet.is_ready("catalog", "b2c3") && !fleet.is_ready("chat", "a1b2"));
         assert_eq!(Fleet(Vec::new()).to_string(), "no process of the shop announces itself\n");
     }
 

@@ -4,6 +4,7 @@ mod books;
 mod drain;
 mod fleet;
 mod import;
+mod init;
 mod reconcile;
 mod replay_orders;
 
@@ -11,6 +12,7 @@ pub use self::{
     drain::{DrainedProcess, drain},
     fleet::{Fleet, fleet},
     import::{Import, ImportMapping, ImportOptions, ImportProgress, ImportReport, import},
+    init::{Done, Initialised, Step, init},
     reconcile::{Reconciled, reconcile},
     replay_orders::{Replayed, replay_orders},
 };

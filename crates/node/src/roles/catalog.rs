@@ -22,26 +22,25 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     let search = SearchOptions { folder: settings.data_dir.join("search"), ai, settings: settings.search.clone() };
     let (currency, clock) = (settings.shop.currency, foundation.clock.clone());
     let service = CatalogService::open(Dependencies { db, clock, currency, search: Some(search) }).await?;
-    if settings.demo {
-        load_demo(&service, &settings.data_dir).await?;
-    }
+    let demo_books = if settings.demo { load_demo(&service, &settings.data_dir).await? } else { None };
     Ok(Part {
         api: service.api(),
         grpc: vec![Grpc::new(service.grpc())],
         stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
         loops: service.loops(),
+        demo_books,
         ..Part::default()
     })
 }
 
 /// Fills an empty catalogue. The file stays in the data folder until all of it is loaded, so that a first start that
-/// was interrupted is finished by the next.
-async fn load_demo(catalog: &CatalogService, data_dir: &Path) -> anyhow::Result<()> {
+/// was interrupted is finished by the next. How many books were added; `None` when there were books already.
+async fn load_demo(catalog: &CatalogService, data_dir: &Path) -> anyhow::Result<Option<u64>> {
     let file = data_dir.join("demo-catalogue.jsonl");
     let unfinished = file.exists();
     if !unfinished && !catalog.is_empty().await? {
-        return Ok(());
+        return Ok(None);
     }
     std::fs::write(&file, DEMO).with_context(|| format!("cannot write {}", file.display()))?;
     let source = import::Source::File(file.clone());
@@ -51,5 +50,6 @@ async fn load_demo(catalog: &CatalogService, data_dir: &Path) -> anyhow::Result<
         .await
         .context("cannot load the demonstration catalogue")?;
     tracing::info!(books = report.added, rejected = report.rejected, "demonstration catalogue loaded");
-    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    Ok(Some(report.added))
 }

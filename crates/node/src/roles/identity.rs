@@ -25,6 +25,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
         shared_limits: foundation.redis.as_ref().map(redis::Shared::limits),
     })
     .await?;
+    let had_admin = service.has_admin().await?;
     let admin = service.ensure_admin(settings.admin.email.as_deref(), settings.admin.password.as_ref()).await?;
     foundation.verifier.set_keys(service.public_keys());
     let mut loops = service.loops();
@@ -36,6 +37,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
         stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
         consumers: service.consumers(),
         loops,
+        made_admin: !had_admin,
         first_admin: admin.map(|admin| FirstAdmin { email: admin.email, password: admin.password }),
         ..Part::default()
     })

@@ -37,6 +37,7 @@ pub use crate::{
         search::Search,
         shop::Shop,
         telemetry::{LogFormat, Telemetry},
+        up::Up,
         web::Web,
     },
     settings::Settings,

@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 52] = [
+const UNSET: [(&str, &str); 56] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -233,6 +233,10 @@ const UNSET: [(&str, &str); 52] = [
     ("fleet.instance", "this process's name; until then made at each start"),
     ("fleet.zone", "where it runs"),
     ("fleet.operations_listen", "where it answers operators: health and metrics"),
+    ("up.nats", "the nats-server that `bookworm up` starts; until then nats.url"),
+    ("up.postgres", "the postgres that it starts; until then database.url"),
+    ("up.redis", "the redis-server that it starts; until then redis.url"),
+    ("up.ferretdb", "the FerretDB that it starts; until then mongodb.url"),
 ];
 
 /// Puts the source behind each value of the TOML, and unset keys at the end of their section.

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Mongodb, Nats, Ordering,
-    Payment, Rating, Redis, Search, Shop, Sources, Telemetry, Web,
+    Payment, Rating, Redis, Search, Shop, Sources, Telemetry, Up, Web,
     validate::{Invalid, Validation},
 };
 
@@ -79,6 +79,8 @@ pub struct Settings {
     pub chat: Chat,
     /// The other processes of the shop.
     pub fleet: Fleet,
+    /// A whole fleet on this machine.
+    pub up: Up,
 }
 
 impl Default for Settings {
@@ -110,6 +112,7 @@ impl Default for Settings {
             ai: Ai::default(),
             chat: Chat::default(),
             fleet: Fleet::default(),
+            up: Up::default(),
         }
     }
 }
@@ -167,6 +170,7 @@ impl Settings {
         v.section("ai", &self.ai);
         v.section("chat", &self.chat);
         v.section("fleet", &self.fleet);
+        v.section("up", &self.up);
         let named = self.public_url.is_some() || !self.fleet.has_others();
         v.check("public_url", named, "must be set for a fleet: its processes listen in many places");
         v.finish()

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +11,7 @@ use async_nats::{
     connection::State,
     jetstream::{self, context::ContextBuilder},
 };
+use futures::TryStreamExt;
 use tokio::time::Instant;
 
 /// The oldest server: those before silently ignore a consumer's `filter_subjects`.
@@ -109,6 +111,11 @@ pub struct Nats {
     pub(crate) context: jetstream::Context,
 }
 
+/// The account's streams are not known.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS does not say which streams there are")]
+pub struct StreamsError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
 /// It is not connected at this moment.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no connection to NATS at this moment")]
@@ -163,6 +170,20 @@ impl Nats {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// The release of the server that it is connected to, such as `2.15.1`.
+    #[must_use]
+    pub fn release(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// The names of the account's streams. A bucket is one, with `KV_` before its name.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn streams(&self) -> Result<BTreeSet<String>, StreamsError> {
+        self.context.stream_names().try_collect().await.map_err(|error| StreamsError(Box::new(error)))
     }
 
     /// Refuses at once what would wait for a timeout, and be sent when it is no longer meant.

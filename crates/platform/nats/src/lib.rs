@@ -11,6 +11,6 @@ mod subscriber;
 
 pub use crate::{
     bus::{NatsBus, OpenError, Settings},
-    connect::{ConnectError, ConnectOptions, Login, Nats},
+    connect::{ConnectError, ConnectOptions, Login, Nats, StreamsError},
     registry::{NatsLeases, NatsRegistry},
 };

@@ -168,6 +168,14 @@ impl IdentityService {
         features::ensure_admin::ensure_admin(&self.0, email, password).await
     }
 
+    /// Whether there is an administrator.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn has_admin(&self) -> Result<bool, DbError> {
+        store::any_admin(self.0.db.read()).await
+    }
+
     /// The role's database.
     #[must_use]
     pub fn db(&self) -> &Db {

@@ -20,4 +20,5 @@ pub(crate) mod redis;
 pub(crate) mod search;
 pub(crate) mod shop;
 pub(crate) mod telemetry;
+pub(crate) mod up;
 pub(crate) mod web;
