@@ -23,7 +23,7 @@ web: ## Bundle styles and scripts of the pages
 	@scripts/require node npm
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
-test: tools test-alerts test-rust test-crash test-signalr test-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis, FerretDB and a browser are installed and started when they can be)
+test: tools test-alerts test-deploy test-rust test-crash test-signalr test-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis, FerretDB and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS, Redis and FerretDB (for MongoDB; built with Go)
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
@@ -39,6 +39,10 @@ test-crash: web ## Kill the shop a few times while people buy and chat, on both 
 .PHONY: test-alerts
 test-alerts: ## Check the alert rules, their tests, and the configurations around them
 	scripts/test-alerts
+
+.PHONY: test-deploy
+test-deploy: ## Check the files for systemd, Kubernetes, compose and NATS with the tools that read them
+	scripts/with-nats scripts/test-deploy
 
 .PHONY: test-signalr
 test-signalr: ## Drive the SignalR server with the clients that other people wrote
