@@ -6,7 +6,10 @@ use bookworm_catalog::CatalogService;
 use bookworm_chat::ChatService;
 use bookworm_finance::{FinanceService, SandboxProvider};
 use bookworm_fleet::{Gate, Upstream};
-use bookworm_gateway::{Backends, GatewayService, Health, Metrics, elsewhere};
+use bookworm_gateway::{
+    Backends, GatewayService, Health, Metrics,
+    elsewhere::{self, Better},
+};
 use bookworm_http::fallback;
 use bookworm_identity::IdentityService;
 use bookworm_notification::NotificationService;
@@ -20,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     Role, Roles,
     foundation::Foundation,
-    part::{Grpc, Pages},
+    part::{Grpc, Pages, SEARCH},
 };
 
 /// The router of each listener.
@@ -59,6 +62,11 @@ fn document(role: Role) -> Option<OpenApi> {
     }
 }
 
+/// What some instances of a role answer better than others.
+fn better(role: Role) -> Option<Better> {
+    (role == Role::Catalog).then_some(Better { paths: &CatalogService::SEARCHES, capability: SEARCH })
+}
+
 /// The addresses of a role outside `/api/v1`.
 fn other_routes(role: Role, upstream: &Upstream) -> Router {
     match role {
@@ -94,7 +102,7 @@ pub fn build(
         Some(gateway) => {
             let absent = || Role::ALL.into_iter().filter(|role| !roles.has(*role));
             let whole = absent().fold(api, |api, role| match document(role) {
-                Some(document) => api.merge(elsewhere::api(document, &upstream(role))),
+                Some(document) => api.merge(elsewhere::api(document, &upstream(role), better(role))),
                 None => api,
             });
             let api = gateway.api(whole, health);
@@ -162,6 +170,19 @@ mod tests {
             methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
         };
         paths.iter().flat_map(methods).collect()
+    }
+
+    #[test]
+    fn what_some_answer_better_is_in_the_document_of_their_role() {
+        let described = Role::ALL.into_iter().filter_map(|role| Some((document(role)?, better(role)?)));
+        let mut paths = 0;
+        for (document, better) in described {
+            for path in better.paths {
+                assert!(document.paths.paths.contains_key(*path), "{path}");
+                paths += 1;
+            }
+        }
+        assert_eq!(paths, CatalogService::SEARCHES.len());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_registry::{Announcer, Directory, Instance, Key, Load, State};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Roles, foundation::Foundation};
+use crate::{Roles, foundation::Foundation, part::Capability};
 
 /// How often a process looks whether it can take requests: while it cannot, and once it can.
 const LOOKS_EACH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -91,10 +91,11 @@ impl Membership {
         Ok(Self { announcers, announcing, following })
     }
 
-    /// Announces whether this process can be asked, until `ending`.
+    /// Announces whether this process can be asked, and what it can do, until `ending`.
     pub fn report(
         &self,
         is_ready: impl Fn() -> bool + Send + 'static,
+        capabilities: Vec<Capability>,
         drain: Drain,
         ending: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -102,6 +103,7 @@ impl Membership {
         async move {
             let mut announced = State::Starting;
             loop {
+                announcers.iter().for_each(|announcer| announce_capabilities(announcer, &capabilities));
                 let (drained, is_ending) = (drain.is_asked(), ending.is_cancelled());
                 let (state, look_again) = match (drained || is_ending, is_ready()) {
                     (true, _) => (State::Draining, LOOKS_EACH.1),
@@ -128,6 +130,16 @@ impl Membership {
     pub async fn withdraw(self) -> Supervisor {
         self.announcing.finish(LEAVES_WITHIN).await;
         self.following
+    }
+}
+
+/// Announces what this instance can do now, when that changed.
+fn announce_capabilities(announcer: &Announcer, capabilities: &[Capability]) {
+    let instance = announcer.instance();
+    let own = capabilities.iter().filter(|capability| capability.role.name() == instance.role());
+    let now: Vec<String> = own.filter(|own| (own.is_there)()).map(|own| own.name.to_owned()).collect();
+    if instance.capabilities != now {
+        announcer.change(|instance| instance.capabilities = now);
     }
 }
 

@@ -11,10 +11,24 @@ use tonic::server::NamedService;
 use tower::Service;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::FirstAdmin;
+use crate::{FirstAdmin, Role};
 
 /// Makes the pages, given the API that they call.
 pub type Pages = Box<dyn FnOnce(Router) -> Router + Send>;
+
+/// What an instance of the catalogue can do once its index is whole.
+pub const SEARCH: &str = "search";
+
+/// What an instance of a role can do that not every instance can, or not at every time.
+#[derive(Clone)]
+pub struct Capability {
+    /// The role.
+    pub role: Role,
+    /// As it is announced.
+    pub name: &'static str,
+    /// Whether it can now.
+    pub is_there: Arc<dyn Fn() -> bool + Send + Sync>,
+}
 
 /// What one role brings into the process.
 #[derive(Default)]
@@ -29,6 +43,8 @@ pub struct Part {
     pub stores: Vec<Store>,
     /// What `/health/ready` shows of parts that the shop can do without.
     pub notes: Vec<(&'static str, Note)>,
+    /// What it says of itself in the registry.
+    pub capabilities: Vec<Capability>,
     /// Its reactions to other services' messages.
     pub consumers: Vec<Consumer>,
     /// Its background loops.
@@ -56,6 +72,7 @@ impl Part {
         self.grpc.extend(other.grpc);
         self.stores.extend(other.stores);
         self.notes.extend(other.notes);
+        self.capabilities.extend(other.capabilities);
         self.consumers.extend(other.consumers);
         self.loops.extend(other.loops);
         self.pages = self.pages.or(other.pages);

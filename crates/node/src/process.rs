@@ -22,7 +22,7 @@ use crate::{
     foundation::{Addresses, Foundation, Owner},
     listeners::{self, Brought},
     membership::{self, Membership, Requests},
-    part::{Part, Store},
+    part::{Capability, Part, Store},
     redis, roles,
 };
 
@@ -40,6 +40,7 @@ pub struct Shop {
     internal: Option<Serving>,
     operations: Option<Serving>,
     membership: Membership,
+    capabilities: Vec<Capability>,
     working: Supervisor,
     relays: Supervisor,
     draining: CancellationToken,
@@ -108,6 +109,7 @@ impl Shop {
             grpc,
             mut stores,
             mut notes,
+            capabilities,
             consumers,
             mut loops,
             pages,
@@ -177,6 +179,7 @@ impl Shop {
             internal: serving(internal, routers.internal, of_processes),
             operations: serving(operations, Some(routers.operations), of_processes),
             membership,
+            capabilities,
             working,
             relays,
             draining,
@@ -230,7 +233,8 @@ impl Shop {
             (self.draining.clone(), CancellationToken::new(), CancellationToken::new());
         let stop = stop_serving.clone();
         let health = self.health.clone();
-        let announced = self.membership.report(move || health.is_ready(), self.drain.clone(), draining.clone());
+        let announced =
+            self.membership.report(move || health.is_ready(), self.capabilities, self.drain.clone(), draining.clone());
         let membership = self.membership;
         let watcher = async move {
             shutdown.cancelled().await;

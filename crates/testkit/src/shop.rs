@@ -57,7 +57,7 @@ pub struct TestShop {
     /// Where it listens.
     address: Option<SocketAddr>,
     settings: Settings,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     admin: String,
 }
 
@@ -193,6 +193,18 @@ impl TestShop {
         started
     }
 
+    /// Starts one more process of a fleet, with these roles, and returns its place among [`others`](Self::others).
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn join(&mut self, roles: &str) -> usize {
+        let mut settings = self.settings.clone();
+        settings.roles = roles.split(',').map(ToOwned::to_owned).collect();
+        settings.data_dir = self.folder.path().join(Uuid::new_v4().simple().to_string());
+        self.others.push(Process::run(open(&settings).await));
+        self.others.len() - 1
+    }
+
     /// What a process with these roles says that cannot start.
     ///
     /// # Panics
@@ -226,7 +238,7 @@ impl TestShop {
             others,
             address: None,
             settings,
-            _folder: folder,
+            folder,
             admin: String::new(),
         }
     }

@@ -1,12 +1,13 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 use bookworm_catalog::{CatalogService, Dependencies, Models, SearchOptions, import};
 
 use crate::{
+    Role,
     clients::Clients,
     foundation::Foundation,
-    part::{Grpc, Part, Store},
+    part::{Capability, Grpc, Part, SEARCH, Store},
 };
 
 /// The demonstration catalogue, loaded by the same importer that users use.
@@ -23,10 +24,15 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
     let (currency, clock) = (settings.shop.currency, foundation.clock.clone());
     let service = CatalogService::open(Dependencies { db, clock, currency, search: Some(search) }).await?;
     let demo_books = if settings.demo { load_demo(&service, &settings.data_dir).await? } else { None };
+    let (noted, asked) = (service.clone(), service.clone());
+    let can_search =
+        Capability { role: Role::Catalog, name: SEARCH, is_there: Arc::new(move || asked.search_standing() == "ok") };
     Ok(Part {
         api: service.api(),
         grpc: vec![Grpc::new(service.grpc())],
         stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox().source(service.db()))],
+        notes: vec![("search", Arc::new(move || noted.search_standing().to_owned()))],
+        capabilities: vec![can_search],
         consumers: service.consumers(),
         loops: service.loops(),
         demo_books,

@@ -43,6 +43,7 @@ pub struct Upstream {
     peers: Peers,
     role: &'static str,
     balancer: Balancer<Authority>,
+    capability: Option<&'static str>,
 }
 
 /// Which instance gets a request.
@@ -69,7 +70,13 @@ enum Unreached {
 
 impl Upstream {
     pub(crate) fn new(peers: Peers, role: &'static str, balancer: Balancer<Authority>) -> Self {
-        Self { peers, role, balancer }
+        Self { peers, role, balancer, capability: None }
+    }
+
+    /// The same; requests go to instances that announced this capability, while there are any.
+    #[must_use]
+    pub fn preferring(&self, capability: &'static str) -> Self {
+        Self { capability: Some(capability), ..self.clone() }
     }
 
     /// Whether the instance with this tag is known.
@@ -155,7 +162,7 @@ impl Upstream {
         {
             return Ok(picked);
         }
-        self.balancer.pick(tried).await
+        self.balancer.pick_able(tried, self.capability).await
     }
 
     fn answer(&self, mut response: Response<Incoming>, client: Option<OnUpgrade>) -> Response<Body> {

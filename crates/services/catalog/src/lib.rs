@@ -64,6 +64,8 @@ pub struct Dependencies {
 impl CatalogService {
     /// The role's name, also of its database.
     pub const NAME: &'static str = "catalog";
+    /// The paths of [`api`](Self::api) that are answered from the index, where there is one.
+    pub const SEARCHES: [&'static str; 4] = ["/search", "/search/suggest", "/books/{id}/similar", "/recommendations"];
 
     /// Brings the database up to date and starts with empty caches.
     ///
@@ -102,12 +104,22 @@ impl CatalogService {
         let catalog = self.0.clone();
         if self.0.search.folder().is_some() {
             loops.push(Loop::new("catalog.index", move |stop| search::follow::run(catalog.clone(), stop)));
+            let catalog = self.0.clone();
+            loops.push(Loop::new("catalog.vectors", move |stop| search::take::run(catalog.clone(), stop)));
         }
         let catalog = self.0.clone();
         if self.0.search.embedder().is_some() {
-            loops.push(Loop::new("catalog.vectors", move |stop| search::meaning::run(catalog.clone(), stop)));
+            let embed = Loop::new("catalog.embedding", move |stop| search::meaning::run(catalog.clone(), stop));
+            loops.push(embed.leader_only());
         }
         loops
+    }
+
+    /// How this instance stands to searching: `ok`, or what is missing. Until then [`SEARCHES`](Self::SEARCHES) are better
+    /// asked of another one.
+    #[must_use]
+    pub fn search_standing(&self) -> &'static str {
+        self.0.search.standing()
     }
 
     /// Queries of other services. They read the database and never a cached answer, since checkout relies on them.

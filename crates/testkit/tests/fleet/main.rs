@@ -7,6 +7,7 @@ mod health;
 mod intruders;
 mod monitor;
 mod registry;
+mod vectors;
 
 /// Every role in a process of its own.
 const APART: [&str; 12] = [

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::{APART, on_postgres};
 
 /// Runs a test on PostgreSQL and NATS; says loudly when one of them is missing.
-async fn on_nats<Fut: Future<Output = ()>>(test: impl FnOnce(String, String) -> Fut) {
+pub async fn on_nats<Fut: Future<Output = ()>>(test: impl FnOnce(String, String) -> Fut) {
     if let Some(nats) = nats_url() {
         on_postgres(|server| test(server, nats)).await;
     }
@@ -45,7 +45,7 @@ pub async fn registry(shop: &TestShop) -> NatsRegistry {
 }
 
 /// What is announced.
-async fn announced(registry: &NatsRegistry) -> Vec<Instance> {
+pub async fn announced(registry: &NatsRegistry) -> Vec<Instance> {
     let listing = registry.list().await.unwrap();
     listing.instances.into_iter().map(|entry| entry.value).collect()
 }
@@ -57,7 +57,7 @@ async fn states(registry: &NatsRegistry, role: &str) -> Vec<State> {
     states
 }
 
-async fn until_states(registry: &NatsRegistry, role: &str, wanted: &[State]) {
+pub async fn until_states(registry: &NatsRegistry, role: &str, wanted: &[State]) {
     until("the states are announced", async || (states(registry, role).await == wanted).then_some(())).await;
 }
 
@@ -121,7 +121,7 @@ async fn one_of_two_instances_dies_and_people_go_on_buying() {
 }
 
 /// An instance of a role that is only an address: how often it was asked. It answers nothing.
-async fn decoy() -> (String, Arc<AtomicUsize>) {
+pub async fn decoy() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(AtomicUsize::new(0));

@@ -5,7 +5,8 @@
 //!    likely that judges or network are wrong than that everybody is sick, and the few would be overrun.
 //! 3. When none is ready, those that are about to end still answer.
 //! 4. Of two chosen at random, the one with less work before it is asked (Mitzenmacher, "The Power of Two Choices", 2001).
-//!    A repeated call goes to another instance where there is one.
+//!    A repeated call goes to another instance where there is one; and what not every instance can do well, to one that
+//!    announced that it can, where there is one.
 //! 5. An instance whose calls fail is ejected for a while, at most half of the ready ones at a time.
 
 use std::sync::Arc;
@@ -152,12 +153,25 @@ impl<C: Clone> Group<C> {
         Endpoint { number, instance, judged_out: false, connection, record: Record::new(), gauges }
     }
 
-    /// Who is asked, of those that were not tried where possible.
-    pub(super) fn choose(&mut self, random: &mut impl Rng, tried: &[Key]) -> Option<Chosen<C>> {
+    /// Who is asked: where possible somebody who was not tried, and of those somebody with this capability.
+    pub(super) fn choose(
+        &mut self,
+        random: &mut impl Rng,
+        tried: &[Key],
+        capability: Option<&str>,
+    ) -> Option<Chosen<C>> {
         let candidates = self.candidates();
         let untried: Vec<usize> =
             candidates.iter().copied().filter(|at| !tried.contains(&self.endpoints[*at].instance.key)).collect();
         let among = if untried.is_empty() { candidates } else { untried };
+        let able: Vec<usize> = match capability {
+            Some(wanted) => {
+                let has = |at: &usize| self.endpoints[*at].instance.capabilities.iter().any(|has| has == wanted);
+                among.iter().copied().filter(has).collect()
+            }
+            None => Vec::new(),
+        };
+        let among = if able.is_empty() { among } else { able };
         let at = match among.len() {
             0 => return None,
             1 => among[0],

@@ -100,14 +100,22 @@ impl<C: Clone> Balancer<C> {
     /// # Errors
     /// When nobody appears.
     pub async fn pick(&self, tried: &[Key]) -> Result<Picked<C>, Nobody> {
-        if let Some(picked) = self.pick_now(tried) {
+        self.pick_able(tried, None).await
+    }
+
+    /// The same; if possible one that announced this capability.
+    ///
+    /// # Errors
+    /// When nobody appears.
+    pub async fn pick_able(&self, tried: &[Key], capability: Option<&str>) -> Result<Picked<C>, Nobody> {
+        if let Some(picked) = self.choose(tried, capability) {
             return Ok(picked);
         }
         let mut directory = self.0.directory.clone();
         let appears = async {
             loop {
                 directory.changed().await;
-                if let Some(picked) = self.pick_now(tried) {
+                if let Some(picked) = self.choose(tried, capability) {
                     return picked;
                 }
             }
@@ -121,8 +129,12 @@ impl<C: Clone> Balancer<C> {
     /// The same without waiting.
     #[must_use]
     pub fn pick_now(&self, tried: &[Key]) -> Option<Picked<C>> {
+        self.choose(tried, None)
+    }
+
+    fn choose(&self, tried: &[Key], capability: Option<&str>) -> Option<Picked<C>> {
         let mut state = self.lock();
-        let (ticket, instance, connection) = state.group.choose(&mut rand::rng(), tried)?;
+        let (ticket, instance, connection) = state.group.choose(&mut rand::rng(), tried, capability)?;
         Some(Picked { balancer: self.clone(), ticket: Some(ticket), instance, connection })
     }
 

@@ -334,7 +334,7 @@ impl Follower<'_> {
     /// What this process caches of these books may be out of date: another process may have changed them.
     fn seen(&self, books: &[BookId]) {
         self.catalog.cache.changed(books);
-        self.search.note_dirty(books.iter().map(|book| book.uuid()));
+        self.search.0.unembedded.notify_one();
     }
 
     /// Tells everybody that searches find these books as they are now.

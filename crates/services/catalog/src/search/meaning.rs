@@ -1,8 +1,12 @@
 //! Every book gets its vector.
 //!
-//! In the background, once words are searched: books whose text has no vector yet, or another text than when its vector
-//! was made (a fingerprint beside the vector says so). Vectors are stored with the index, so a restart makes none twice.
-//! While the model does not answer this waits, and goes on by itself.
+//! In the background, once words are searched, by one instance of several: books whose text has no vector in the database
+//! yet, or another text than when its vector was made (a fingerprint beside the vector says so). From there every
+//! instance takes them over (`take.rs`). A vector that only the index's folder has, as earlier releases stored it, is
+//! taken from there and not made again. While the model does not answer this waits, and goes on by itself.
+//!
+//! Two at once would do no harm: before a text is embedded it is looked up whether somebody did, and a vector is only
+//! put in the place of the one that was there when the text was read.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,24 +17,33 @@ use std::{
 
 use bookworm_db::DbError;
 use bookworm_kernel::BookId;
-use bookworm_search::{Index, SearchError, VectorModel};
+use bookworm_search::{Index, SearchError};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Embedder, NoMeaning, Search, embed::Embedded, follow};
-use crate::{service::Catalog, store::books};
+use crate::{
+    service::Catalog,
+    store::{
+        books::{self, BookRow},
+        feed,
+        vectors::{self, Model, Standing, Vector},
+    },
+};
 
 /// Texts that are embedded together.
 const BATCH: usize = 16;
 /// Books that are looked at together.
 const PAGE: i64 = 500;
+/// Vectors of a folder that are put into the database together.
+const FOUND: usize = 64;
 /// How often to look whether there is anything to do without having been woken.
 const IDLE: Duration = Duration::from_secs(5);
-/// How often those who cache answers learn that more books are found by meaning.
-const PUBLISH_EVERY: Duration = Duration::from_secs(60);
 /// The longest pause while the model does not answer.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// How long the index of this instance is waited for: it may have vectors. Without one they can still be made.
+const NO_INDEX: Duration = Duration::from_secs(60);
 
 /// Why no vectors are made.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +61,8 @@ struct Text {
     id: Uuid,
     fingerprint: u64,
     text: String,
+    /// The mark of the vector that was there when the text was read.
+    before: Option<u64>,
 }
 
 fn fingerprint(text: &str) -> u64 {
@@ -86,20 +101,28 @@ pub(crate) async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
     }
 }
 
+/// What is still to be looked at.
+#[derive(Clone, Copy)]
+enum Scan {
+    /// Every book after this one.
+    All { after: Uuid, then: i64 },
+    /// The books that changed after this place in the feed.
+    Changes(i64),
+}
+
 struct Worker<'a> {
     catalog: &'a Arc<Catalog>,
     search: &'a Search,
     embedder: &'a Embedder,
-    /// The opening of the index that is worked on.
-    opened: u64,
-    /// The last book that was looked at of all; `None` when all were.
-    scan: Option<Uuid>,
+    scan: Option<Scan>,
     ready: VecDeque<Text>,
     /// Texts that the model does not take: until the next start.
     refused: HashSet<u64>,
+    /// What the models call themselves, as far as they are ready.
+    model: Option<String>,
+    began: Instant,
     started: Instant,
     logged_at: Instant,
-    published_at: Instant,
     done: usize,
 }
 
@@ -110,100 +133,169 @@ impl<'a> Worker<'a> {
             catalog,
             search,
             embedder,
-            opened: 0,
-            scan: Some(Uuid::nil()),
+            scan: None,
             ready: VecDeque::new(),
             refused: HashSet::new(),
+            model: None,
+            began: now,
             started: now,
             logged_at: now,
-            published_at: now,
             done: 0,
         }
     }
 
     /// Does a little; `false` when there is nothing to do now.
     async fn step(&mut self) -> Result<bool, Failure> {
-        let Some(index) = self.search.index().filter(|_| self.search.is_whole()) else { return Ok(false) };
-        if self.opened != self.search.opened() {
-            self.opened = self.search.opened();
-            self.begin();
+        let index = self.search.index();
+        let hopeless = index.is_none() && self.began.elapsed() > NO_INDEX;
+        if !self.search.is_whole() && !hopeless {
+            return Ok(false);
         }
-        if self.embedder.status().await.is_none() && self.embedder.is_failing() {
+        let status = self.embedder.status().await;
+        if status.is_none() && self.embedder.is_failing() {
             return Err(Failure::NoMeaning(NoMeaning::Failing));
         }
         if self.embedder.is_off() {
             return Ok(false);
         }
-        if self.ready.len() < BATCH {
-            self.look(&index).await?;
+        if let Some(model) = status.filter(|status| status.ready).map(|status| status.model)
+            && self.model.as_ref() != Some(&model)
+        {
+            self.model = Some(model);
+            self.begin();
+        }
+        if self.ready.len() < BATCH && !self.look(index.as_ref()).await? {
+            return Ok(true);
         }
         if self.ready.is_empty() {
-            if self.scan.is_some() {
-                return Ok(true);
-            }
             self.all_done().await?;
-            return Ok(!self.search.dirty().is_empty());
+            return Ok(false);
         }
-        self.embed(&index).await?;
+        self.embed().await?;
         Ok(true)
     }
 
+    /// Looks at every book from now on.
     fn begin(&mut self) {
-        self.scan = Some(Uuid::nil());
+        self.scan = None;
         self.ready.clear();
         self.started = Instant::now();
         self.done = 0;
     }
 
-    /// Looks for texts without a vector: those that changed before the rest.
-    async fn look(&mut self, index: &Index) -> Result<(), Failure> {
-        let dirty: Vec<Uuid> = {
-            let mut dirty = self.search.dirty();
-            let first: Vec<Uuid> = dirty.iter().take(PAGE as usize).copied().collect();
-            first.iter().for_each(|id| {
-                dirty.remove(id);
-            });
-            first
-        };
+    /// Looks for texts without a vector among the next books. Whether it has looked at all.
+    async fn look(&mut self, index: Option<&Index>) -> Result<bool, Failure> {
         let db = self.catalog.db.read();
-        let rows = if dirty.is_empty() {
-            let Some(after) = self.scan else { return Ok(()) };
-            let rows = books::all(db, after, PAGE).await?;
-            self.scan = rows.last().map(|row| row.id);
-            rows
-        } else {
-            self.search.0.embedded.store(false, Ordering::Release);
-            let ids: Vec<BookId> = dirty.iter().copied().map(BookId::from_uuid).collect();
-            match books::by_ids(db, &ids).await {
-                Ok(rows) => rows,
-                Err(error) => {
-                    self.search.note_dirty(dirty);
-                    return Err(error.into());
-                }
+        let Some(feed) = feed::state(db).await? else {
+            self.catalog.db.transact::<_, DbError, _>(|tx| Box::pin(feed::begin(tx))).await?;
+            return Ok(false);
+        };
+        let (rows, next, all) = match self.scan {
+            None => {
+                self.scan = Some(Scan::All { after: Uuid::nil(), then: feed.last });
+                return Ok(false);
+            }
+            // The table has forgotten what was not looked at, or came back from a backup.
+            Some(Scan::Changes(at)) if !(feed.pruned_through..=feed.last).contains(&at) => {
+                self.begin();
+                return Ok(false);
+            }
+            Some(Scan::Changes(at)) => {
+                let changes = feed::after(db, at, PAGE).await?;
+                let Some(last) = changes.last() else { return Ok(true) };
+                let distinct: HashSet<Uuid> = changes.iter().map(|change| change.book_id).collect();
+                let ids: Vec<BookId> = distinct.into_iter().map(BookId::from_uuid).collect();
+                (books::by_ids(db, &ids).await?, Scan::Changes(last.seq), last.seq >= feed.last)
+            }
+            Some(Scan::All { after, then }) => {
+                let rows = books::all(db, after, PAGE).await?;
+                let next = match rows.last() {
+                    Some(last) => Scan::All { after: last.id, then },
+                    None => Scan::Changes(then),
+                };
+                (rows, next, false)
             }
         };
+        self.sort(index, rows).await?;
+        self.scan = Some(next);
+        Ok(all)
+    }
+
+    /// Finds out which of these books need a vector, and puts those that the folder has.
+    async fn sort(&mut self, index: Option<&Index>, rows: Vec<BookRow>) -> Result<(), Failure> {
+        let db = self.catalog.db.read();
+        let standing = vectors::standing(db).await?;
+        let is_usable = |name: &str| self.model.as_ref().is_none_or(|model| model == name);
+        let marks = self.marks(standing.as_ref(), rows.iter().map(|row| row.id).collect()).await?;
+        // The folder's count when there is nothing newer to compare them with.
+        let folder = index.and_then(|index| Some((index.clone(), index.model()?)));
+        let folder = folder.filter(|(_, model)| {
+            let others = standing.as_ref().filter(|standing| is_usable(&standing.model().name));
+            is_usable(&model.name) && others.is_none_or(|standing| standing.model() == stored(model))
+        });
         // Only the names of subjects are in the text, not their ids.
         let facts = follow::facts(db, rows, &mut HashMap::new()).await?;
+        let mut found = Vec::new();
         for book in facts {
             let text = book.text();
-            let fingerprint = fingerprint(&text);
-            if index.fingerprint(book.id) != Some(fingerprint) && !self.refused.contains(&fingerprint) {
-                self.ready.push_back(Text { id: book.id, fingerprint, text });
+            let (id, fingerprint) = (book.id, fingerprint(&text));
+            let before = marks.get(&id).copied();
+            if before == Some(fingerprint) || self.refused.contains(&fingerprint) {
+                continue;
             }
+            match &folder {
+                Some((index, _)) if index.fingerprint(id) == Some(fingerprint) => found.push((id, fingerprint, before)),
+                _ => self.ready.push_back(Text { id, fingerprint, text, before }),
+            }
+        }
+        if let Some((index, model)) = folder {
+            for found in found.chunks(FOUND) {
+                let (index, wanted) = (index.clone(), found.to_vec());
+                let read = tokio::task::spawn_blocking(move || {
+                    let read = |(id, fingerprint, before): (Uuid, u64, Option<u64>)| {
+                        let vector = index.vector(id)?.map(|numbers| Vector { book_id: id, fingerprint, numbers });
+                        Ok::<_, SearchError>(vector.map(|vector| (vector, before)))
+                    };
+                    wanted.into_iter().filter_map(|wanted| read(wanted).transpose()).collect::<Result<Vec<_>, _>>()
+                });
+                let rows = read.await.map_err(|panic| SearchError::Engine(panic.to_string()))??;
+                self.put(stored(&model), rows).await?;
+            }
+        }
+        if !self.ready.is_empty() && self.search.0.embedded.swap(false, Ordering::AcqRel) {
+            let noted = self.catalog.db.transact::<_, DbError, _>(|tx| Box::pin(vectors::set_complete(tx, false)));
+            noted.await?;
         }
         Ok(())
     }
 
-    async fn embed(&mut self, index: &Index) -> Result<(), Failure> {
-        let batch: Vec<Text> = self.ready.drain(..self.ready.len().min(BATCH)).collect();
+    /// The marks of these books' vectors, as far as they are of the model that answers now.
+    async fn marks(&self, standing: Option<&Standing>, ids: Vec<Uuid>) -> Result<HashMap<Uuid, u64>, Failure> {
+        let is_usable = |standing: &&Standing| self.model.as_ref().is_none_or(|model| standing.model().name == *model);
+        if standing.filter(is_usable).is_none() {
+            return Ok(HashMap::new());
+        }
+        let marks = vectors::marks_of(self.catalog.db.read(), &ids).await?;
+        Ok(marks.into_iter().map(|mark| (mark.book_id, mark.fingerprint.cast_unsigned())).collect())
+    }
+
+    async fn embed(&mut self) -> Result<(), Failure> {
+        let mut batch: Vec<Text> = self.ready.drain(..self.ready.len().min(BATCH)).collect();
+        // Somebody else may have made them a moment ago.
+        let standing = vectors::standing(self.catalog.db.read()).await?;
+        let marks = self.marks(standing.as_ref(), batch.iter().map(|text| text.id).collect()).await?;
+        batch.retain(|text| marks.get(&text.id) != Some(&text.fingerprint));
+        if batch.is_empty() {
+            return Ok(());
+        }
         let texts = batch.iter().map(|text| text.text.clone()).collect();
         match self.embedder.books(texts).await {
-            Ok(vectors) => self.store(index, batch, vectors).await,
+            Ok(vectors) => self.store(batch, vectors).await,
             Err(NoMeaning::Refused) if batch.len() > 1 => {
                 // One of them is the culprit.
                 for text in batch {
                     match self.embedder.books(vec![text.text.clone()]).await {
-                        Ok(vectors) => self.store(index, vec![text], vectors).await?,
+                        Ok(vectors) => self.store(vec![text], vectors).await?,
                         Err(NoMeaning::Refused) => self.refuse(&text),
                         Err(failing) => {
                             self.ready.push_front(text);
@@ -229,47 +321,70 @@ impl<'a> Worker<'a> {
         self.refused.insert(text.fingerprint);
     }
 
-    async fn store(&mut self, index: &Index, batch: Vec<Text>, vectors: Vec<Embedded>) -> Result<(), Failure> {
+    async fn store(&mut self, batch: Vec<Text>, vectors: Vec<Embedded>) -> Result<(), Failure> {
         let Some(first) = vectors.first() else { return Ok(()) };
-        let model = VectorModel { name: first.model.clone(), dimensions: first.vector.len() };
-        let another = index.model().as_ref() != Some(&model);
-        let rows: Vec<(Uuid, u64, Vec<f32>)> =
-            batch.iter().zip(vectors).map(|(text, embedded)| (text.id, text.fingerprint, embedded.vector)).collect();
-        let (count, index) = (rows.len(), index.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            if another {
-                index.use_model(&model)?;
-            }
-            index.put_vectors(&rows)
-        });
-        work.await.map_err(|panic| SearchError::Engine(panic.to_string()))??;
-        if another {
-            // Vectors of another model are gone: every book is looked at again.
-            tracing::info!("books get vectors of a model that is new to the index");
-            self.begin();
+        let dimensions = i64::try_from(first.vector.len()).unwrap_or(i64::MAX);
+        let model = Model { name: first.model.clone(), dimensions };
+        let row = |(text, embedded): (&Text, Embedded)| {
+            let vector = Vector { book_id: text.id, fingerprint: text.fingerprint, numbers: embedded.vector };
+            (vector, text.before)
+        };
+        let rows: Vec<_> = batch.iter().zip(vectors).map(row).collect();
+        self.done += rows.len();
+        let passed_by = self.put(model, rows).await?;
+        if !passed_by.is_empty() {
+            let ids: Vec<BookId> = passed_by.into_iter().map(BookId::from_uuid).collect();
+            let rows = books::by_ids(self.catalog.db.read(), &ids).await?;
+            self.sort(None, rows).await?;
         }
-        self.done += count;
         if self.logged_at.elapsed() > Duration::from_secs(10) {
             self.logged_at = Instant::now();
             tracing::info!(books = self.done, per_second = self.rate(), "books get their vectors");
         }
-        if self.published_at.elapsed() > PUBLISH_EVERY {
-            self.published_at = Instant::now();
-            follow::publish_updated(self.catalog, Vec::new()).await?;
-        }
         Ok(())
     }
 
-    async fn all_done(&mut self) -> Result<(), Failure> {
-        if self.search.0.embedded.swap(true, Ordering::AcqRel) {
-            return Ok(());
+    /// Puts vectors into the database. Returns the books that somebody else gave one meanwhile.
+    async fn put(&mut self, model: Model, rows: Vec<(Vector, Option<u64>)>) -> Result<Vec<Uuid>, Failure> {
+        let search = self.search.clone();
+        let name = model.name.clone();
+        let put = self.catalog.db.transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                let passed_by = vectors::put(tx, &model, &rows).await?;
+                tx.after_commit(move || search.0.vectors_changed.notify_one());
+                Ok(passed_by)
+            })
+        });
+        let passed_by = put.await?;
+        if self.model.as_ref().is_some_and(|known| *known != name) {
+            // It calls itself otherwise than it did: every book is looked at again.
+            self.model = Some(name);
+            self.begin();
         }
+        Ok(passed_by)
+    }
+
+    async fn all_done(&mut self) -> Result<(), Failure> {
         if self.done > 0 {
             tracing::info!(books = self.done, per_second = self.rate(), "every book has its vector");
             self.done = 0;
             self.started = Instant::now();
-            self.published_at = Instant::now();
-            follow::publish_updated(self.catalog, Vec::new()).await?;
+        }
+        match vectors::standing(self.catalog.db.read()).await? {
+            Some(standing) if standing.complete => {}
+            Some(_) => {
+                let search = self.search.clone();
+                let noted = self.catalog.db.transact::<_, DbError, _>(move |tx| {
+                    Box::pin(async move {
+                        vectors::set_complete(tx, true).await?;
+                        tx.after_commit(move || search.0.vectors_changed.notify_one());
+                        Ok(())
+                    })
+                });
+                noted.await?;
+            }
+            // There is no book, or none whose text is taken.
+            None => self.search.0.embedded.store(true, Ordering::Release),
         }
         Ok(())
     }
@@ -277,4 +392,9 @@ impl<'a> Worker<'a> {
     fn rate(&self) -> u64 {
         (self.done as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64
     }
+}
+
+/// The index's model as the database has it.
+fn stored(model: &bookworm_search::VectorModel) -> Model {
+    Model { name: model.name.clone(), dimensions: i64::try_from(model.dimensions).unwrap_or(i64::MAX) }
 }

@@ -7,6 +7,7 @@
 //! | what is meant by a query that finds nothing | `meant.rs` |
 //! | how changes reach the index | `follow.rs` |
 //! | how books get their vectors | `meaning.rs` |
+//! | how every instance takes them over | `take.rs` |
 //! | how the models are asked | `embed.rs` |
 //!
 //! The index is derived: it can be deleted at any time and is made again from the database. While it is not there, or
@@ -19,21 +20,16 @@ pub(crate) mod meant;
 pub(crate) mod plan;
 mod schema;
 mod synonyms;
+pub(crate) mod take;
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     thread::available_parallelism,
 };
-
-use bookworm_config::Search as Settings;
-use bookworm_search::{Index, SearchError, Synonym};
-use tokio::sync::{Notify, Semaphore};
-use uuid::Uuid;
 
 pub use self::embed::Models;
 use self::synonyms::Synonyms;
@@ -41,6 +37,9 @@ pub(crate) use self::{
     embed::{Embedder, NoMeaning},
     schema::{AUTHOR, SUBJECT, TITLE},
 };
+use bookworm_config::Search as Settings;
+use bookworm_search::{Index, SearchError, Synonym};
+use tokio::sync::{Notify, Semaphore};
 
 /// What a catalogue needs to search.
 #[derive(Debug, Clone)]
@@ -76,9 +75,11 @@ struct Inner {
     changed: Notify,
     /// Wakes who makes vectors.
     unembedded: Notify,
-    /// Books whose text may have changed since their vector was made.
-    dirty: Mutex<BTreeSet<Uuid>>,
-    /// Whether every book's vector was looked at since the index was opened.
+    /// Wakes who takes them over.
+    vectors_changed: Notify,
+    /// Whether the vectors that are in the database were taken over since the index was opened.
+    taken: AtomicBool,
+    /// Whether every book has its vector.
     embedded: AtomicBool,
     synonyms: RwLock<Arc<Synonyms>>,
     synonyms_version: AtomicI64,
@@ -111,7 +112,8 @@ impl Search {
             opened: AtomicU64::new(0),
             changed: Notify::new(),
             unembedded: Notify::new(),
-            dirty: Mutex::default(),
+            vectors_changed: Notify::new(),
+            taken: AtomicBool::new(false),
             embedded: AtomicBool::new(false),
             synonyms: RwLock::default(),
             synonyms_version: AtomicI64::new(0),
@@ -151,6 +153,7 @@ impl Search {
         } else {
             self.0.whole.store(false, Ordering::Release);
         }
+        self.0.taken.store(false, Ordering::Release);
         self.0.embedded.store(false, Ordering::Release);
         *self.0.index.write().unwrap_or_else(PoisonError::into_inner) = index;
     }
@@ -170,15 +173,14 @@ impl Search {
         self.0.embedded.load(Ordering::Acquire)
     }
 
-    fn dirty(&self) -> MutexGuard<'_, BTreeSet<Uuid>> {
-        self.0.dirty.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that the texts of these books may have changed.
-    fn note_dirty(&self, books: impl IntoIterator<Item = Uuid>) {
-        if self.0.embedder.is_some() {
-            self.dirty().extend(books);
-            self.0.unembedded.notify_one();
+    /// How this instance stands to search: `ok` once its index has every book, and the vectors that were made so far.
+    /// Others that can do better are asked instead.
+    pub(crate) fn standing(&self) -> &'static str {
+        match (self.0.folder.is_some(), self.is_whole(), self.0.taken.load(Ordering::Acquire)) {
+            (false, ..) => "without an index: the database answers",
+            (true, false, _) => "the index is not whole: the database answers",
+            (true, true, false) => "vectors are being taken over: words alone answer for some books",
+            (true, true, true) => "ok",
         }
     }
 

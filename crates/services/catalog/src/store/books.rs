@@ -12,6 +12,7 @@ use super::{
     names::{self, Kind, KnownNames},
     select_in,
     stored::{self, Author},
+    vectors,
 };
 use crate::domain::{
     Draft, Rating, Reviews, draft,
@@ -509,6 +510,7 @@ pub(crate) async fn delete(tx: &Tx, id: BookId, version: i64, now: Timestamp) ->
     }
     let old = Links { publishers, ..unlink(tx, &[id]).await? };
     tx.exec("DELETE FROM book_search WHERE book_id = $1", values![id.uuid()]).await?;
+    vectors::remove(tx, id.uuid()).await?;
     link(tx, &[], old).await?;
     Ok(true)
 }

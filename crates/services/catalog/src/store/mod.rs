@@ -11,6 +11,7 @@ pub(crate) mod shoppers;
 pub(crate) mod stock;
 pub(crate) mod stored;
 pub(crate) mod synonyms;
+pub(crate) mod vectors;
 
 use bookworm_db::{Db, DbError, Migration, Value};
 use bookworm_kernel::Timestamp;
@@ -239,6 +240,25 @@ const MIGRATIONS: &[Migration] = &[
           ALTER TABLE books ADD COLUMN review_half_stars BIGINT NOT NULL DEFAULT 0;
           ALTER TABLE books ADD COLUMN review_count BIGINT NOT NULL DEFAULT 0;
           ALTER TABLE books ADD COLUMN review_version BIGINT NOT NULL DEFAULT 0;",
+    ),
+    // The index on marks has all that is compared: without it, whoever compares reads the vectors too.
+    Migration::new(
+        "catalog/0007_vectors",
+        "CREATE TABLE vector_model (
+            place BIGINT PRIMARY KEY,
+            name TEXT NOT NULL,
+            dimensions BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            complete BOOLEAN NOT NULL
+          );
+          CREATE TABLE book_vectors (
+            book_id UUID PRIMARY KEY,
+            fingerprint BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            vector BYTEA NOT NULL
+          );
+          CREATE INDEX book_vectors_by_seq ON book_vectors (seq, book_id, fingerprint);
+          CREATE INDEX book_vectors_marks ON book_vectors (book_id, fingerprint);",
     ),
 ];
 

@@ -4,6 +4,7 @@ mod finding;
 mod meant;
 mod model;
 mod recommendations;
+mod replicas;
 mod staff;
 
 use std::{
@@ -36,7 +37,9 @@ use bookworm_http::auth::{AccountClaims, Caller, Role};
 use bookworm_kernel::{
     BookId, Cause, Clock, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, Timestamp,
 };
+use bookworm_loops::{Gone, Supervisor};
 use bookworm_messaging::{DbBus, Envelope, Policy, SharedBus};
+use bookworm_registry::MemoryLeases;
 use bookworm_testing::{eventually, on_every_database};
 use http::{HeaderMap, Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -68,6 +71,8 @@ struct ModelState {
     absent: AtomicBool,
     queries: AtomicUsize,
     books: AtomicUsize,
+    /// Counts its releases.
+    release: AtomicU64,
 }
 
 impl Model {
@@ -78,6 +83,14 @@ impl Model {
 
     fn slow(&self, milliseconds: u64) {
         self.0.delay_ms.store(milliseconds, Ordering::SeqCst);
+    }
+
+    fn name(&self) -> String {
+        format!("concepts {}", self.0.release.load(Ordering::SeqCst))
+    }
+
+    fn embedded(&self) -> usize {
+        self.0.books.load(Ordering::SeqCst)
     }
 
     fn fail(&self, fails: bool) {
@@ -119,14 +132,14 @@ impl Ai for Model {
             Vector { values: values.into_iter().map(|value| value / length).collect() }
         });
         let vectors = vectors.collect();
-        Ok(tonic::Response::new(EmbedResponse { vectors, model: "concepts".to_owned() }))
+        Ok(tonic::Response::new(EmbedResponse { vectors, model: self.name() }))
     }
 
     async fn status(&self, _: tonic::Request<StatusRequest>) -> Result<tonic::Response<StatusResponse>, tonic::Status> {
         let absent = self.0.absent.load(Ordering::SeqCst);
         let fails = self.0.fails.load(Ordering::SeqCst);
         Ok(tonic::Response::new(StatusResponse {
-            model: if absent { String::new() } else { "concepts".to_owned() },
+            model: if absent { String::new() } else { self.name() },
             dimensions: 6 + OWN as u32,
             ready: !absent && !fails,
             problem: if fails { "it fails".to_owned() } else { String::new() },
@@ -142,8 +155,7 @@ struct Shop {
     clock: Arc<dyn Clock>,
     folder: Arc<tempfile::TempDir>,
     model: Model,
-    stop: CancellationToken,
-    workers: Vec<tokio::task::JoinHandle<()>>,
+    working: Supervisor,
 }
 
 struct Answer {
@@ -154,6 +166,16 @@ struct Answer {
 
 impl Shop {
     async fn open(databases: Option<Databases>, folder: Arc<tempfile::TempDir>, model: Model) -> Self {
+        Self::open_under(databases, folder, model, MemoryLeases::new()).await
+    }
+
+    /// The same, as one instance of those that share these leases.
+    async fn open_under(
+        databases: Option<Databases>,
+        folder: Arc<tempfile::TempDir>,
+        model: Model,
+        leases: MemoryLeases,
+    ) -> Self {
         let databases = databases.unwrap_or_else(|| Databases::Sqlite(folder.path().to_owned()));
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
         let db = databases.open(CatalogService::NAME).await.unwrap();
@@ -171,23 +193,21 @@ impl Shop {
         .await
         .unwrap();
         let (router, _) = catalog.api().split_for_parts();
-        let stop = CancellationToken::new();
-        let workers = catalog.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))).collect();
-        Self { catalog, router, databases, clock, folder, model, stop, workers }
+        let working = Supervisor::new(CancellationToken::new(), Gone::default());
+        let mut working = working.leading(Arc::new(leases), "an instance");
+        catalog.loops().into_iter().for_each(|work| working.start(work));
+        Self { catalog, router, databases, clock, folder, model, working }
     }
 
     /// Ends it as a process ends, and starts it again on the same data.
-    async fn restart(mut self) -> Self {
+    async fn restart(self) -> Self {
         let (databases, folder, model) = (self.databases.clone(), self.folder.clone(), self.model.clone());
         self.end().await;
         Self::open(Some(databases), folder, model).await
     }
 
-    async fn end(&mut self) {
-        self.stop.cancel();
-        for worker in self.workers.drain(..) {
-            worker.await.unwrap();
-        }
+    async fn end(self) {
+        assert_eq!(self.working.finish(Duration::from_secs(60)).await, 0, "its loops end");
         self.catalog.db().close().await;
     }
 
@@ -311,7 +331,7 @@ fn titles(body: &Value) -> Vec<String> {
 async fn on_each<F: Future<Output = Shop>>(test: impl Fn(Shop) -> F) {
     on_every_database(async |home| {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let mut shop = test(Shop::open(Some(home.databases.clone()), folder, Model::default()).await).await;
+        let shop = test(Shop::open(Some(home.databases.clone()), folder, Model::default()).await).await;
         shop.end().await;
     })
     .await;

@@ -53,8 +53,10 @@ async fn recommendations_follow_what_a_customer_bought_and_looked_at() {
                 .await
                 .unwrap(),
         );
+        let stop = CancellationToken::new();
+        let _stopped = stop.clone().drop_guard();
         for consumer in shop.catalog.consumers() {
-            tokio::spawn(consumer.run(bus.clone(), shop.clock.clone(), Policy::default(), shop.stop.clone()));
+            tokio::spawn(consumer.run(bus.clone(), shop.clock.clone(), Policy::default(), stop.clone()));
         }
         let recommended = async |caller: Option<CustomerId>| {
             let request = Request::get("/recommendations?limit=3").body(Body::empty()).unwrap();

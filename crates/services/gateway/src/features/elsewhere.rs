@@ -12,10 +12,23 @@ use http::Uri;
 use utoipa::openapi::{OpenApi, path::PathItem};
 use utoipa_axum::router::OpenApiRouter;
 
+/// What the instances of a role answer unequally well: these paths, better those that announced the capability.
+#[derive(Debug, Clone, Copy)]
+pub struct Better {
+    /// As the document names them.
+    pub paths: &'static [&'static str],
+    /// As instances announce it.
+    pub capability: &'static str,
+}
+
 /// The API of a role in another process: each operation of its document leads there.
-pub fn api(document: OpenApi, role: &Upstream) -> OpenApiRouter {
+pub fn api(document: OpenApi, role: &Upstream, better: Option<Better>) -> OpenApiRouter {
     let paths = document.paths.paths.clone();
     paths.iter().fold(OpenApiRouter::with_openapi(document), |router, (path, item)| {
+        let role = match better.filter(|better| better.paths.contains(&&**path)) {
+            Some(better) => role.preferring(better.capability),
+            None => role.clone(),
+        };
         let methods = methods(item);
         router.route(path, methods.fold(MethodRouter::new(), |route, method| route.on_service(method, role.clone())))
     })
