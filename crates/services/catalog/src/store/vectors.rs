@@ -176,6 +176,8 @@ mod tests {
 
     use super::*;
 
+    const NOBODY: [Uuid; 0] = [];
+
     fn model(name: &str) -> Model {
         Model { name: name.to_owned(), dimensions: 2 }
     }
@@ -197,10 +199,10 @@ mod tests {
 
             let largest = u64::MAX;
             let two = [(vector(book, 1, 1.0), None), (vector(other, largest, 2.0), None)];
-            assert_eq!(put_in(&db, &small, &two).await, []);
+            assert_eq!(put_in(&db, &small, &two).await, NOBODY);
             assert_eq!(put_in(&db, &small, &[(vector(book, 9, 9.0), None)]).await, [book], "who saw none");
             assert_eq!(put_in(&db, &small, &[(vector(book, 9, 9.0), Some(8))]).await, [book], "who saw another one");
-            assert_eq!(put_in(&db, &small, &[(vector(book, 2, 3.0), Some(1))]).await, []);
+            assert_eq!(put_in(&db, &small, &[(vector(book, 2, 3.0), Some(1))]).await, NOBODY);
             let kept = read(db.read(), &small, &[book, other]).await.unwrap();
             assert!(kept.contains(&vector(book, 2, 3.0)) && kept.contains(&vector(other, largest, 2.0)), "{kept:?}");
 
@@ -214,8 +216,8 @@ mod tests {
 
             // Vectors of a new model never stand beside those of the old one.
             let large = model("large");
-            assert_eq!(put_in(&db, &large, &[(vector(book, 2, 4.0), Some(2))]).await, []);
-            assert_eq!(read(db.read(), &small, &[book, other]).await.unwrap(), []);
+            assert_eq!(put_in(&db, &large, &[(vector(book, 2, 4.0), Some(2))]).await, NOBODY);
+            assert_eq!(read(db.read(), &small, &[book, other]).await.unwrap(), Vec::<Vector>::new());
             assert_eq!(read(db.read(), &large, &[book, other]).await.unwrap(), [vector(book, 2, 4.0)]);
             let now = standing(db.read()).await.unwrap().unwrap();
             assert!(now.seq > last && now.model() == large && !now.complete, "{now:?}");
