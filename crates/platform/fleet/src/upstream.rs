@@ -142,7 +142,10 @@ impl Upstream {
                 head.headers.insert(HEADER, token.pass(&head.method, &head.uri));
             }
             let answer = http.request(Request::from_parts(head.clone(), lender.lend())).await;
-            picked.report(if answer.is_ok() { Outcome::Answered } else { Outcome::Failed });
+            picked.report(match &answer {
+                Ok(response) if !says_it_cannot(response.status()) => Outcome::Answered,
+                _ => Outcome::Failed,
+            });
             let may_repeat = lender.is_whole() && head.method.is_safe();
             last = Some(match answer {
                 Ok(response) if *pick == Pick::Holding && response.status() == StatusCode::NOT_FOUND && may_repeat => {
@@ -176,6 +179,13 @@ impl Upstream {
         remove_hop_by_hop(response.headers_mut());
         response.map(|body| Body::new(TimeoutBody::new(PAUSE, body)))
     }
+}
+
+/// Whether an instance answers that it cannot do its work now, as `Unavailable` and `DeadlineExceeded` say of a call. It
+/// may be the only one: an instance that is cut off from its database answers sooner than those that work, and would be
+/// asked before them.
+fn says_it_cannot(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 fn is_tagged(instance: &Instance, tag: &str) -> bool {

@@ -107,6 +107,18 @@ async fn what_may_have_been_done_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn an_instance_that_cannot_do_its_work_is_asked_seldom_however_soon_it_says_so() {
+    for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT] {
+        let peers = peers(&[echo().await, answers(move |_, _| status.into_response()).await]);
+        let mut refused = 0;
+        for _ in 0..40 {
+            refused += usize::from(pass(&peers, Pick::Any, Method::POST).await.status() == status);
+        }
+        assert!(refused <= 5, "{refused} of 40 were refused with {status}");
+    }
+}
+
+#[tokio::test]
 async fn a_tag_names_one_instance_and_an_unknown_one_any() {
     let instances = [echo().await, echo().await];
     let peers = peers(&instances);
