@@ -155,7 +155,7 @@ impl DbError {
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|e| e.code()).map(std::borrow::Cow::into_owned);
-        let lost = matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_)).then_some(Outage::Unreachable);
+        let lost = is_lost(&error).then_some(Outage::Unreachable);
         match (&error, code.as_deref()) {
             (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed, _) => Self::Busy,
             // SQLite: SQLITE_BUSY and its extended codes. PostgreSQL: serialization failure, deadlock, too many clients.
@@ -165,6 +165,16 @@ impl From<sqlx::Error> for DbError {
                 None => Self::Query(Arc::new(error)),
             },
         }
+    }
+}
+
+/// Whether there is no connection, or it broke. One that ends while TLS is being agreed on is reported as an answer that
+/// nobody knows.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Protocol(why) => why.contains("response from SSLRequest"),
+        _ => false,
     }
 }
 

@@ -126,3 +126,11 @@ async fn a_unit_of_work_that_lost_its_connection_fails_and_is_not_repeated() {
     service.close().await;
     home.clean().await;
 }
+
+#[test]
+fn a_connection_that_ends_before_it_is_made_is_an_outage() {
+    let ended = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".to_owned());
+    assert!(DbError::from(ended).is_outage());
+    let broken = sqlx::Error::Protocol("unknown message type: '\\0'".to_owned());
+    assert!(!DbError::from(broken).is_outage(), "what is wrong with one answer is not wrong with the server");
+}
