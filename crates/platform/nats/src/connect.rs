@@ -18,6 +18,9 @@ use tokio::time::Instant;
 const OLDEST: (i64, i64) = (2, 11);
 /// After how long an unanswered request to the server has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the server is asked whether it is still there. After the third question without an answer a connection is
+/// given up: one that was lost on the way without a word says so in no other way.
+const PING_EACH: Duration = Duration::from_secs(5);
 /// How often to look whether the first connection is there.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -201,6 +204,7 @@ fn configure(
         .retry_on_initial_connect()
         .max_reconnects(None)
         .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(PING_EACH)
         .require_tls(options.tls)
         .event_callback(move |event| {
             let last_error = last_error.clone();
