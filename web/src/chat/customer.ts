@@ -14,6 +14,8 @@ const TAIL = 50;
 const TYPING = 3_000;
 /** When the other side's "typing" ends by itself, in ms. */
 const TYPING_ENDS = 7_000;
+/** For so long the chat is expected back before other ways are named, in ms. */
+const AWAY_AFTER = 8_000;
 /** Below this width the panel covers the page. */
 const NARROW = "(max-width: 40rem)";
 
@@ -37,6 +39,8 @@ class Customer {
   #flushing = false;
   #filling: Promise<void> | undefined;
   #wasOn = false;
+  #away = false;
+  #awayTimer = 0;
   #account: string | null = null;
   #agentOnline: boolean | undefined;
   #waiting: number | undefined;
@@ -85,6 +89,7 @@ class Customer {
       "/hubs/chat",
       (on) => {
         this.#wasOn ||= on;
+        this.#watch(on);
         if (!on) this.#endAnswer();
         this.#update();
         if (!on) return;
@@ -104,6 +109,7 @@ class Customer {
     if (saved) this.#restore(saved);
     this.#showPending();
     this.#update();
+    this.#watch(false);
     this.#link.start();
     if (open) this.#open();
     else if (store.isOpen() && !matchMedia(NARROW).matches) this.#show(true);
@@ -218,11 +224,26 @@ class Customer {
       conversation: this.#conversation,
       on: this.#link.up,
       wasOn: this.#wasOn,
+      away: this.#away,
       signedIn: this.#account !== null,
       agentOnline: this.#agentOnline,
       waiting: this.#waiting,
       answerByMail: this.#conversation?.answer_by_mail ?? false,
     });
+  }
+
+  /** Notices when the chat stays away. A browser without a network reaches no other page either. */
+  #watch(on: boolean): void {
+    if (on) {
+      clearTimeout(this.#awayTimer);
+      this.#awayTimer = 0;
+      this.#away = false;
+    } else if (this.#awayTimer === 0) {
+      this.#awayTimer = setTimeout(() => {
+        this.#away = navigator.onLine;
+        this.#update();
+      }, AWAY_AFTER);
+    }
   }
 
   #badge(): void {

@@ -32,6 +32,8 @@ export interface PanelState {
   on: boolean;
   /** Whether it was reached before. */
   wasOn: boolean;
+  /** Whether it has not been reached for so long that writing by other means is quicker. */
+  away: boolean;
   signedIn: boolean;
   agentOnline: boolean | undefined;
   waiting: number | undefined;
@@ -52,6 +54,7 @@ export class Panel {
   readonly #actions: Actions;
   readonly #who = h("p", { class: "chat__who" });
   readonly #news = h("p", { class: "chat__news", role: "status", hidden: true });
+  readonly #away = h("p", { class: "chat__news chat__news--off", hidden: true }, "You don’t have to wait: ", h("a", { href: "/contact#write" }, "write to us"), " and we’ll reply by email.");
   readonly #scroll: HTMLElement;
   readonly #earlier: HTMLButtonElement;
   readonly #log = h("div", { class: "chat__log", role: "log", "aria-label": "Messages", "aria-live": "off", "aria-relevant": "additions" });
@@ -146,6 +149,7 @@ export class Panel {
         h("button", { type: "button", class: "chat__close", "aria-label": "Close the chat", title: "Close (Escape)", onclick: () => actions.close() }, icon(20, "M5 5l10 10M15 5 5 15")),
       ),
       this.#news,
+      this.#away,
       this.#scroll,
       this.#latest,
       this.#sheet,
@@ -302,7 +306,8 @@ export class Panel {
     const over = status === "resolved" || status === "closed";
     setText(this.#who, who(standing));
     setText(this.#news, news(standing));
-    this.#news.classList.toggle("chat__news--off", !on && standing.wasOn);
+    this.#news.classList.toggle("chat__news--off", !on && (standing.wasOn || standing.away));
+    this.#away.hidden = on || !standing.away;
     this.root.dataset["status"] = status ?? "new";
     this.#ask.disabled = !on;
     this.#scroll.firstElementChild?.toggleAttribute("hidden", status !== undefined && status !== "bot");
@@ -550,7 +555,8 @@ function who({ conversation, agentOnline }: PanelState): string {
   }
 }
 
-function news({ conversation, on, wasOn, answerByMail, waiting }: PanelState): string {
+function news({ conversation, on, wasOn, away, answerByMail, waiting }: PanelState): string {
+  if (!on && away) return "No connection to the chat right now. Messages you write here are sent once it’s back.";
   if (!on) return wasOn ? "No connection. We’ll send your messages when you’re back online." : "Connecting…";
   if (conversation?.status !== "queued") return "";
   if (answerByMail) return "Nobody’s available right now. We’ll reply by email.";

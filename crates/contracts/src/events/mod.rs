@@ -5,5 +5,6 @@ pub mod catalog;
 pub mod chat;
 pub mod finance;
 pub mod identity;
+pub mod notification;
 pub mod ordering;
 pub mod rating;

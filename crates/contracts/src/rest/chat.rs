@@ -11,6 +11,30 @@ use super::ordering::OrderStatus;
 /// The longest message, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 4_000;
 
+/// `POST /contact`: a message to the shop that needs no chat. It becomes a conversation, and is answered by e-mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContactRequest {
+    /// How to address a guest, 1 to 100 characters. That of an account counts instead.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(max_length = 100)]
+    pub name: Option<String>,
+    /// Where the answer goes. A guest must give one; that of an account counts instead.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(max_length = 254)]
+    pub email: Option<String>,
+    /// Plain text.
+    #[schema(min_length = 1, max_length = 4_000)]
+    pub text: String,
+}
+
+/// A message that was taken. It is stored, and nothing that happens to the shop now loses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ContactReceived {
+    /// The conversation that it becomes.
+    pub conversation_id: ConversationId,
+}
+
 /// Where a conversation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -65,6 +65,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
         others: service.hub(),
         stores: vec![part(store)],
         notes: vec![("chat_bot", note)],
+        consumers: service.consumers(),
         loops,
         on_api: vec![Box::new(move |api| bot.connect(api))],
         on_stop: vec![Box::pin(async move { service.shutdown().await })],

@@ -20,7 +20,7 @@ pub async fn build(foundation: &Foundation) -> anyhow::Result<Part> {
     Ok(Part {
         api: service.api(),
         grpc: vec![Grpc::new(service.grpc())],
-        stores: vec![Store::with_inbox(service.db())],
+        stores: vec![Store::with_inbox(service.db()).and_outbox(service.outbox())],
         consumers: service.consumers(),
         loops: service.loops(),
         ..Part::default()

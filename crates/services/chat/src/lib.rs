@@ -16,6 +16,7 @@
 //! | an endpoint | `features/<use case>.rs` |
 //! | the queue, the bot's pending turns, retention | `loops/` |
 //! | how conversations are stored | `store/sql.rs`, `store/mongo/` |
+//! | what becomes of the contact form | `reactions.rs` |
 //! | calls to other services | `clients.rs` |
 
 pub mod bot;
@@ -24,6 +25,7 @@ pub mod domain;
 mod features;
 mod hub;
 mod loops;
+mod reactions;
 mod service;
 pub mod store;
 pub mod triage;
@@ -35,6 +37,7 @@ use bookworm_config::Chat as Settings;
 use bookworm_http::{Problem, auth::TokenVerifier};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
+use bookworm_messaging::Consumer;
 use bookworm_registry::Roster;
 use bookworm_signalr::{Hub, backplane::Backplane};
 use utoipa::openapi::OpenApi;
@@ -111,6 +114,12 @@ impl ChatService {
     /// The hub's routes, with their whole path.
     pub fn hub(&self) -> Router {
         self.hub.router(hub::PATH)
+    }
+
+    /// Its reactions to other services' messages.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        vec![reactions::consumer(&self.chat)]
     }
 
     /// Its background loops.

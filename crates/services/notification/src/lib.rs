@@ -10,6 +10,7 @@
 //! | which event leads to which mail | `reactions.rs` |
 //! | how much mail strangers can cause | `domain/limits.rs`, `features/admit.rs` |
 //! | what waits until its reader has proved the address | `reactions.rs`, `domain/link.rs` |
+//! | what becomes of the contact form | `features/contact.rs` |
 //! | when to try again, and when to give up | `features/deliver.rs` |
 //! | how a mail is sent | `transport/` |
 //! | what other roles ask | `grpc.rs` |
@@ -29,7 +30,7 @@ use bookworm_contracts::grpc::notification::mailroom_server::{Mailroom, Mailroom
 use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::{Clock, TimeZone};
 use bookworm_loops::Loop;
-use bookworm_messaging::Consumer;
+use bookworm_messaging::{Consumer, OutboxSource};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -128,6 +129,12 @@ impl NotificationService {
     /// When the database fails.
     pub async fn tidy(&self) -> Result<u64, DbError> {
         features::tidy::tidy(&self.0).await
+    }
+
+    /// What it publishes.
+    #[must_use]
+    pub fn outbox(&self) -> Arc<dyn OutboxSource> {
+        self.0.outbox.source(&self.0.db)
     }
 
     /// The role's database.

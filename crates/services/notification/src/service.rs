@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bookworm_config::{MailLimits, MailQuota};
 use bookworm_db::Db;
 use bookworm_kernel::{Clock, Timestamp};
+use bookworm_messaging::Outbox;
 use tokio::sync::Notify;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 
 pub(crate) struct Notification {
     pub db: Db,
+    pub outbox: Outbox,
     pub clock: Arc<dyn Clock>,
     pub transport: Arc<dyn Transport>,
     pub letterhead: Letterhead,
@@ -33,6 +35,7 @@ impl Notification {
         let Dependencies { db, clock, settings, transport, shop_name, origin, time_zone } = dependencies;
         Self {
             db,
+            outbox: Outbox::new(clock.clone()),
             clock,
             transport,
             letterhead: Letterhead { shop: shop_name, origin, zone: time_zone },

@@ -13,6 +13,7 @@ use bookworm_contracts::{
     events::{
         chat::{AnsweredByMail, TranscriptLine, TranscriptRequested},
         identity::{EmailConfirmationRequested, EmailConfirmed, PasswordResetRequested},
+        notification::ContactRequested,
         ordering::{
             OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected, OrderShipped, OrderSummary, OrderedLine,
         },
@@ -28,11 +29,13 @@ use bookworm_http::auth::Role;
 use bookworm_kernel::{
     BookId, ConversationId, Currency, CustomerId, Email, ManualClock, Money, OrderId, Quantity, TimeZone, Timestamp,
 };
-use bookworm_messaging::{Message, Policy, SharedBus};
+use bookworm_messaging::{Consumer, Message, Policy, SharedBus};
 use bookworm_notification::{Dependencies, Handover, NotificationService, Outgoing, Transport, TransportError};
 use bookworm_testing::{
     Client, NOW, Running, TestDatabases, account, count, eventually, execute, on_every_database, publish, until,
 };
+use http::StatusCode;
+use serde_json::json;
 use uuid::Uuid;
 
 on_every_database!(
@@ -49,6 +52,7 @@ on_every_database!(
     the_mail_that_confirms_an_address_holds_no_word_of_whoever_named_it,
     limits_hold_for_senders_mailboxes_and_all_and_outlive_a_restart,
     many_at_once_get_no_more_than_the_limit,
+    a_message_to_the_shop_is_published_once_and_strangers_send_so_many,
     who_has_the_books_is_asked_with_a_link_for_each_and_a_way_to_end_it,
     orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kept_for_staff,
 );
@@ -175,6 +179,44 @@ fn order() -> OrderSummary {
         placed_at: Timestamp::default(),
         placed_from: None,
     }
+}
+
+async fn a_message_to_the_shop_is_published_once_and_strangers_send_so_many(home: &TestDatabases) {
+    let chat = MailQuota { sender_hour: 2, ..MailLimits::default().chat };
+    let limits = MailLimits { chat, ..MailLimits::default() };
+    let mut shop = Shop::with(home, Mail { limits, ..Mail::default() }).await;
+    shop.running.relay(shop.service.outbox(), &shop.bus);
+    let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
+    let consumer = Consumer::new("a.test").on::<ContactRequested, _, _>(move |message| {
+        let _ = came.send(message.body);
+        std::future::ready(Ok(()))
+    });
+    shop.running.consumer(consumer, &shop.bus, shop.clock.clone(), Policy::default());
+    let write = async |body: serde_json::Value| shop.client().post("/contact").json(&body).send().await;
+    for wrong in [json!({"text": "Hello?"}), json!({"email": "ann@reader.test", "text": " "}), json!({"email": "ann"})]
+    {
+        assert_eq!(write(wrong.clone()).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let good = json!({"name": "Ann", "email": "ann@reader.test", "text": "Hello?\nIs anybody there?"});
+    let taken = write(good.clone()).await.expect(StatusCode::ACCEPTED).body;
+    let event = coming.recv().await.unwrap();
+    assert_eq!(json!(event.conversation_id), taken["conversation_id"]);
+    assert_eq!((event.account, event.name.as_str(), event.email.as_str()), (None, "Ann", "ann@reader.test"));
+    assert_eq!(event.text, "Hello?\nIs anybody there?");
+
+    // The account's own address counts, whatever the form says.
+    let account = account(&[Role::Customer]);
+    let (id, email) = (account.id, account.email.clone());
+    let own = shop.client().post("/contact").caller(account).json(&good).send().await;
+    assert_eq!(own.status, StatusCode::ACCEPTED);
+    let event = coming.recv().await.unwrap();
+    assert_eq!((event.account.unwrap().id, event.email.as_str()), (id, email.as_str()));
+
+    let refused = write(good).await;
+    assert!(refused.is_problem("too_many_requests"), "{:?}", refused.body);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(shop.bus.backlog().await.unwrap(), 0);
+    assert!(coming.try_recv().is_err(), "nothing else was published");
 }
 
 async fn the_confirmation_says_what_was_bought_and_escapes_it(home: &TestDatabases) {

@@ -10,7 +10,7 @@ use bookworm_contracts::rest::{
         Author, AuthorDoubles, Book, BookInput, MergeAuthor, Recommendations, SearchResponse, SearchStatus,
         SplitAuthor, Stock, StockAdjustment, Subject, Synonyms,
     },
-    chat::{CannedReplies, Policy},
+    chat::{CannedReplies, ContactRequest, Policy},
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{
         Account, EmailConfirmation, PasswordResetCheck, PasswordResetConfirmation, PasswordResetRequest,
@@ -657,6 +657,11 @@ impl ApiClient {
     /// `POST /identity/password-reset`
     pub(crate) async fn ask_password_reset(&self, caller: &Caller, request: &PasswordResetRequest) -> ApiResult<()> {
         self.send(Call::post(caller, "/identity/password-reset").json(request)).await.map(drop)
+    }
+
+    /// `POST /contact`
+    pub(crate) async fn contact(&self, caller: &Caller, request: &ContactRequest) -> ApiResult<()> {
+        self.send(Call::post(caller, "/contact").json(request)).await.map(drop)
     }
 
     /// `POST /identity/password-reset/check`

@@ -324,6 +324,25 @@ impl Conversation {
         Decision { next, messages: Vec::new(), happened: Vec::new() }
     }
 
+    /// A new conversation that began with the contact form: it waits for a person, whose answer goes by mail, since
+    /// whoever wrote does not wait in the chat.
+    #[must_use]
+    pub fn from_contact(
+        id: ConversationId,
+        customer: Customer,
+        language: String,
+        words: &Words,
+        now: Timestamp,
+    ) -> Decision {
+        let mut decision = Self::start(id, customer, language, now);
+        let name = decision.next.customer.name.clone();
+        decision.say(AuthorKind::Customer, &name, words, now);
+        decision.next.mail_promised = true;
+        decision.announce("You wrote to us with the contact form. We’ll reply by email.", now);
+        decision.queue(HandOver { reason: Reason::Wanted, skill: Skill::General }, true, now);
+        decision
+    }
+
     /// Nothing changes.
     #[must_use]
     pub fn as_it_is(&self) -> Decision {

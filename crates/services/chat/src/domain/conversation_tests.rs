@@ -267,3 +267,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_came_with_the_contact_form_waits_for_a_person_and_is_answered_by_mail() {
+    let email = Email::parse("ada@example.org").expect("an address");
+    let decision = Conversation::from_contact(
+        ConversationId::new(),
+        customer(Some(email)),
+        "en".to_owned(),
+        &words("Hello?"),
+        at(0),
+    );
+    let texts: Vec<&str> = decision.messages.iter().map(|message| message.text.as_str()).collect();
+    assert_eq!(texts, ["Hello?", "You wrote to us with the contact form. We’ll reply by email."]);
+    let next = decision.next;
+    assert_eq!((next.status, next.last_seq, next.version), (ConversationStatus::Queued, 2, 1));
+    assert!(next.bot_due.is_empty(), "the bot has no part in it");
+    let with = next.accept(&agent(1), at(4)).expect("it waits").next;
+    let answered = with.agent_says(agent(1).id, &words("Here."), Uuid::new_v4(), false, MOST, at(5)).expect("mine");
+    assert!(answered.happened.contains(&Happened::AnsweredByMail("Here.".to_owned())));
+}

@@ -1,5 +1,6 @@
 pub mod admit;
 mod confirm_mail;
+mod contact;
 pub mod deliver;
 mod list_mails;
 mod list_refusals;
@@ -23,6 +24,7 @@ pub fn routes() -> OpenApiRouter<Arc<Notification>> {
         .routes(routes!(list_mails::list_mails))
         .routes(routes!(list_refusals::list_refusals))
         .routes(routes!(confirm_mail::confirm_mail))
+        .routes(routes!(contact::contact))
         .routes(routes!(read_mail::read_mail))
         .routes(routes!(resend_mail::resend_mail))
 }

@@ -8,6 +8,7 @@ pub(crate) mod book;
 pub(crate) mod chat;
 pub(crate) mod checkout;
 mod confirm;
+mod contact;
 pub(crate) mod home;
 pub(crate) mod info;
 pub(crate) mod listing;
@@ -59,7 +60,7 @@ pub(crate) fn router() -> Router<Web> {
         .route("/about", get(info::about))
         .route("/shipping-and-returns", get(info::shipping))
         .route("/privacy", get(info::privacy))
-        .route("/contact", get(policies::contact))
+        .route("/contact", get(contact::show).post(contact::send))
         .route("/policies", get(policies::list))
         .route("/policies/{slug}", get(policies::show))
         .route("/chat/session", get(chat::session))

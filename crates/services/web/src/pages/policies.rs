@@ -1,4 +1,4 @@
-//! How to reach the shop, and what it promises.
+//! What the shop promises.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -12,19 +12,7 @@ use crate::{
     layout::{Shell, page},
     service::Web,
     session::Visitor,
-    view::capitalised,
 };
-
-#[derive(Template)]
-#[template(path = "contact.html")]
-struct ContactPage {
-    shell: Shell,
-    email: String,
-    /// Empty when people always answer.
-    hours: String,
-    sends_mail: bool,
-    policies: Vec<Policy>,
-}
 
 #[derive(Template)]
 #[template(path = "policies.html")]
@@ -41,34 +29,6 @@ struct PolicyPage {
     /// Names the heading in addresses.
     id: String,
     body: String,
-}
-
-/// `GET /contact`: also where the chat's button leads without JavaScript.
-pub(crate) async fn contact(State(web): State<Web>, visitor: Visitor) -> PageResult {
-    let policies = web.api.policies(visitor.caller()).await.unwrap_or_default();
-    let shell = visitor.shell("Contact").section("contact").indexed("How to reach us: chat and email.");
-    let hours = hours(&web.settings.hours, web.settings.utc_offset_minutes);
-    page(&ContactPage { shell, email: web.settings.email.clone(), hours, sends_mail: visitor.sends_mail(), policies })
-}
-
-/// `Mon–Fri 09:00–18:00, Sat 10:00–14:00 (UTC+1)`
-fn hours(all: &[String], offset_minutes: i32) -> String {
-    if all.is_empty() {
-        return String::new();
-    }
-    let times = all.iter().map(|hours| {
-        let (days, time) = hours.split_once(' ').unwrap_or((hours, ""));
-        let days = days.split('-').map(capitalised).collect::<Vec<_>>().join("–");
-        format!("{days} {}", time.replace('-', "–"))
-    });
-    let (hours, minutes) = (offset_minutes.unsigned_abs() / 60, offset_minutes.unsigned_abs() % 60);
-    let sign = if offset_minutes < 0 { '−' } else { '+' };
-    let zone = match (hours, minutes) {
-        (0, 0) => "UTC".to_owned(),
-        (hours, 0) => format!("UTC{sign}{hours}"),
-        (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
-    };
-    format!("{} ({zone})", times.collect::<Vec<_>>().join(", "))
 }
 
 /// `GET /policies`
@@ -147,13 +107,5 @@ mod tests {
             with_anchors("## Who pays the _postage_?\n\n## Main\n\n## Returns\n\n## Who pays the postage", "returns");
         assert!(html.contains("<h2 id=\"who-pays-the-postage\">Who pays the <em>postage</em>?</h2>"), "{html}");
         assert_eq!(html.matches(" id=").count(), 1, "{html}");
-    }
-
-    #[test]
-    fn hours_read_well() {
-        let all = ["mon-fri 09:00-18:00".to_owned(), "sun 10:00-14:00".to_owned()];
-        assert_eq!(hours(&all, 60), "Mon–Fri 09:00–18:00, Sun 10:00–14:00 (UTC+1)");
-        assert_eq!(hours(&all[1..], 0), "Sun 10:00–14:00 (UTC)");
-        assert_eq!(hours(&[], 60), "");
     }
 }

@@ -55,3 +55,34 @@ async fn every_page_offers_the_chat_and_the_desk_does_not() {
     assert!(Browser::signed_in(&["admin"]).get("/admin/chat").await.body.contains("data-orders"));
     assert!(Browser::new().get("/admin/chat").await.location().starts_with("/sign-in"));
 }
+
+#[tokio::test]
+async fn whoever_cannot_use_the_chat_writes_with_a_form() {
+    let mut guest = Browser::new();
+    let seen = guest.get("/contact").await;
+    assert!(seen.body.contains("action=\"/contact\"") && seen.body.contains("We’ll reply by email."));
+    let empty = guest.post("/contact", &[("name", "Ann"), ("email", ""), ("text", " ")]).await;
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+    assert!(empty.body.contains("Enter your email, so we can reply.") && empty.body.contains("Enter your message."));
+    assert!(guest.api.asked("POST /api/v1/contact").is_empty());
+
+    let fields = [("name", "Ann"), ("email", "ann@reader.test"), ("text", "Is it <b>there</b>?")];
+    assert_eq!(guest.post("/contact", &fields).await.location(), "/contact");
+    assert!(guest.get("/contact").await.body.contains("We’ve got your message and will reply by email."));
+    let asked = guest.api.asked("POST /api/v1/contact").pop().unwrap().body;
+    assert_eq!(asked, json!({"name": "Ann", "email": "ann@reader.test", "text": "Is it <b>there</b>?"}));
+
+    // An account has its own name and address.
+    let mut customer = Browser::signed_in(&["customer"]);
+    let seen = customer.get("/contact").await;
+    assert!(seen.body.contains("We’ll reply to ada@example.org.") && !seen.body.contains("id=\"f-email\""));
+    assert_eq!(customer.post("/contact", &fields).await.location(), "/contact");
+    let asked = customer.api.asked("POST /api/v1/contact").pop().unwrap().body;
+    assert_eq!(asked, json!({"text": "Is it <b>there</b>?"}));
+
+    // What was typed stays when it cannot be sent.
+    guest.api.break_path("/contact", 503);
+    let away = guest.post("/contact", &fields).await;
+    assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(away.body.contains("Is it &#60;b&#62;there") && away.body.contains("Please try again in a minute"));
+}

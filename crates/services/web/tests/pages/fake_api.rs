@@ -616,6 +616,7 @@ pub fn router(api: &FakeApi) -> Router {
         .route("/admin/search", answer(status))
         .route("/admin/health", get(health))
         .route("/chat/canned-replies", get(replies).put(save_replies))
+        .route("/contact", post(|| async { (StatusCode::ACCEPTED, Json(json!({"conversation_id": ORDER}))) }))
         .route("/chat/policies", get(|| async { page(vec![policy()]) }))
         .route(
             "/chat/policies/{slug}",
