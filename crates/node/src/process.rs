@@ -121,6 +121,9 @@ impl Shop {
         notes.extend(foundation.redis.as_ref().map(|redis| ("redis", redis.note())));
         loops.extend(foundation.redis.as_ref().map(redis::Shared::connecting));
         notes.extend(foundation.nats.as_ref().map(|_| ("registry", membership::note(&foundation.directory))));
+        if roles.has(Role::Gateway) {
+            notes.extend(elsewhere(&foundation, &roles));
+        }
         stores.push(Store::database(&foundation.bus_db));
         let mut sorted = Sorted::default();
         stores.into_iter().for_each(|store| sorted.add(store));
@@ -330,6 +333,20 @@ fn name(foundation: &Foundation, roles: &Roles) -> serde_json::Value {
         "version": env!("CARGO_PKG_VERSION"),
         "roles": roles.iter().map(Role::name).collect::<Vec<_>>(),
     })
+}
+
+/// Whether the roles in other processes are there, and what customers notice when one is not.
+fn elsewhere(foundation: &Foundation, roles: &Roles) -> Vec<(&'static str, Note)> {
+    let absent = Role::ALL.into_iter().filter(|role| !roles.has(*role) && foundation.fleet.reaches(*role));
+    let note = |role: Role| -> (&'static str, Note) {
+        let peers = foundation.peers.clone();
+        let note: Note = Arc::new(move || match peers.is_away(role.name()) {
+            true => format!("away: {}", role.without()),
+            false => "ok".to_owned(),
+        });
+        (role.name(), note)
+    };
+    absent.map(note).collect()
 }
 
 /// What this process needs of itself before requests come to it.

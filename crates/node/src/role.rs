@@ -65,6 +65,25 @@ impl Role {
         }
     }
 
+    /// What customers notice while it is away, for operators.
+    #[must_use]
+    pub const fn without(self) -> &'static str {
+        match self {
+            Self::Ai => "the search and the chat's bot go by words alone",
+            Self::Catalog => "books are shown as they were, and the pages say so; no orders are taken",
+            Self::Basket => "baskets can be neither shown nor changed; browsing goes on",
+            Self::Notification => "mails wait on the bus; the contact form and new mail links are refused",
+            Self::Identity => "nobody signs in; whoever is signed in stays so for a while",
+            Self::Finance => "no new orders are taken; those under way wait, or are refused in time",
+            Self::Ordering => "no orders are taken; baskets are kept",
+            Self::Rating => "books are shown without their reviews",
+            Self::Chat => "messages are taken with the contact form, and become conversations later",
+            Self::Gateway => "nobody reaches the shop",
+            Self::Web => "there are no pages; the API answers",
+            Self::Monitor => "nobody judges who is sick; callers still notice by themselves",
+        }
+    }
+
     /// The roles that it cannot do without: in its process, or in another that it knows. Catalogue, chat and rating ask `ai`
     /// too, but can do without, and the gateway answers for whatever roles there are.
     #[must_use]

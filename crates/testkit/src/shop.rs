@@ -67,16 +67,38 @@ pub struct Process {
     pub internal: Option<SocketAddr>,
     /// Where it answers operators.
     pub operations: Option<SocketAddr>,
+    settings: Settings,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Process {
-    fn run(shop: Shop) -> Self {
+    fn run(shop: Shop, settings: Settings) -> Self {
         let (internal, operations) = (shop.internal_address(), shop.operations_address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(shop.serve(stop.clone()));
-        Self { internal, operations, stop, serving }
+        Self { internal, operations, settings, stop, serving }
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A process with the settings of one that has ended, ready to be asked.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start(settings: Settings) -> Self {
+        let process = Self::run(open(&settings).await, settings);
+        if let Some(operations) = process.operations {
+            until("it is ready", async || {
+                crate::ask(operations, "/health/ready").await.filter(|(status, _)| *status == StatusCode::OK)
+            })
+            .await;
+        }
+        process
     }
 
     /// Ends it as a power cut does: it says nothing to anybody.
@@ -174,7 +196,7 @@ impl TestShop {
         for (shop, settings) in futures::future::join_all(opening).await {
             match (shop.address(), &front) {
                 (Some(_), None) => front = Some((shop, settings)),
-                _ => others.push(Process::run(shop)),
+                _ => others.push(Process::run(shop, settings)),
             }
         }
         let (shop, settings) = front.expect("one of them is a gateway");

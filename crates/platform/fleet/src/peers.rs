@@ -7,7 +7,8 @@ use std::{
 
 use axum::body::Body;
 use bookworm_registry::{Directory, Instance, Key, Load, State};
-use bookworm_rpc::{Balancer, Protocol, Sign, Transport};
+use bookworm_resilience::Outage;
+use bookworm_rpc::{Balancer, EndpointStatus, Protocol, Sign, Transport};
 use http::{
     Method, Request, StatusCode, Uri,
     uri::{Authority, PathAndQuery},
@@ -41,8 +42,8 @@ pub(crate) struct Shared {
     pub token: Option<Arc<FleetToken>>,
     pub http: HttpClient,
     /// One for each role, so that all that goes there shares what is known of the instances.
-    balancers: Mutex<HashMap<&'static str, Balancer<Authority>>>,
-    transports: Mutex<HashMap<&'static str, Transport>>,
+    balancers: Mutex<HashMap<&'static str, (Balancer<Authority>, Arc<Outage>)>>,
+    transports: Mutex<HashMap<&'static str, (Balancer<Transport>, Transport)>>,
     /// Connections that were handed over to another protocol.
     pub tunnels: TaskTracker,
     pub leaving: CancellationToken,
@@ -128,10 +129,10 @@ impl Peers {
     pub fn upstream(&self, role: &'static str) -> Upstream {
         let new = || {
             let authority = |instance: &Instance| address_of(instance)?.into_parts().authority;
-            Balancer::new(role, Protocol::Http, self.directory(role).clone(), authority)
+            (Balancer::new(role, Protocol::Http, self.directory(role).clone(), authority), Arc::default())
         };
-        let balancer = lock(&self.0.balancers).entry(role).or_insert_with(new).clone();
-        Upstream::new(self.clone(), role, balancer)
+        let (balancer, outage) = lock(&self.0.balancers).entry(role).or_insert_with(new).clone();
+        Upstream::new(self.clone(), role, balancer, outage)
     }
 
     /// Carries gRPC calls to this role.
@@ -139,9 +140,35 @@ impl Peers {
     pub fn transport(&self, role: &'static str) -> Transport {
         let new = || {
             let balancer = Balancer::new(role, Protocol::Grpc, self.directory(role).clone(), bookworm_rpc::connect);
-            bookworm_rpc::remote(balancer, self.sign())
+            (balancer.clone(), bookworm_rpc::remote(balancer, self.sign()))
         };
-        lock(&self.0.transports).entry(role).or_insert_with(new).clone()
+        lock(&self.0.transports).entry(role).or_insert_with(new).1.clone()
+    }
+
+    /// Whether a role in other processes is away: nobody of it is ready, or the last request to it was not passed on.
+    #[must_use]
+    pub fn is_away(&self, role: &str) -> bool {
+        let view = self.directory(role).view();
+        let nobody = !view.of(role).any(|member| member.instance.state == State::Ready && member.verdict.is_none());
+        nobody || lock(&self.0.balancers).get(role).is_some_and(|(_, outage)| outage.is_on())
+    }
+
+    /// The instances that this process leaves alone for a while, because what it asked them failed. In order.
+    #[must_use]
+    pub fn ejected(&self) -> Vec<Key> {
+        let mut ejected: Vec<Key> =
+            self.endpoints().filter(|endpoint| endpoint.ejected).map(|found| found.key).collect();
+        ejected.sort_unstable();
+        ejected.dedup();
+        ejected
+    }
+
+    /// What is known of every instance that this process has asked, by each way.
+    fn endpoints(&self) -> impl Iterator<Item = EndpointStatus> {
+        let http: Vec<_> = lock(&self.0.balancers).values().map(|(balancer, _)| balancer.clone()).collect();
+        let grpc: Vec<_> = lock(&self.0.transports).values().map(|(balancer, _)| balancer.clone()).collect();
+        let http = http.into_iter().flat_map(|balancer| balancer.endpoints());
+        http.chain(grpc.into_iter().flat_map(|balancer| balancer.endpoints()))
     }
 
     /// Adds the pass of this process to a call.

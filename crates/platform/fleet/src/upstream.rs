@@ -2,6 +2,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use axum::{body::Body, extract::OriginalUri, response::IntoResponse};
 use bookworm_http::{Problem, RequestContext, context::write_trace};
 use bookworm_kernel::ErrorCode;
 use bookworm_registry::{Instance, Key};
-use bookworm_resilience::Deadline;
+use bookworm_resilience::{Deadline, Note, Outage};
 use bookworm_rpc::{Balancer, Nobody, Outcome, Picked};
 use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use http::{
@@ -44,6 +45,7 @@ pub struct Upstream {
     role: &'static str,
     balancer: Balancer<Authority>,
     capability: Option<&'static str>,
+    outage: Arc<Outage>,
 }
 
 /// Which instance gets a request.
@@ -69,8 +71,8 @@ enum Unreached {
 }
 
 impl Upstream {
-    pub(crate) fn new(peers: Peers, role: &'static str, balancer: Balancer<Authority>) -> Self {
-        Self { peers, role, balancer, capability: None }
+    pub(crate) fn new(peers: Peers, role: &'static str, balancer: Balancer<Authority>, outage: Arc<Outage>) -> Self {
+        Self { peers, role, balancer, capability: None, outage }
     }
 
     /// The same; requests go to instances that announced this capability, while there are any.
@@ -103,6 +105,7 @@ impl Upstream {
         write_trace(step.place(), request.headers_mut());
         match self.send(&pick, request).await {
             Ok(response) => {
+                self.log(None);
                 step.set("http.response.status_code", i64::from(response.status().as_u16()));
                 if response.status().is_client_error() || response.status().is_server_error() {
                     step.fail(response.status().as_u16().to_string());
@@ -112,10 +115,26 @@ impl Upstream {
             Err(error) => {
                 step.fail("unavailable");
                 metrics::counter!("fleet_requests_failed_total", "role" => self.role).increment(1);
-                tracing::warn!(role = self.role, %error, "a request was not passed on");
+                self.log(Some(&error));
                 let detail = "This part of the shop cannot be reached. Please try again in a moment.";
                 Problem::new(ErrorCode::Unavailable).detail(detail).retry_after(RETRY_AFTER).into_response()
             }
+        }
+    }
+
+    /// Says once that the role cannot be reached, and when it can be again.
+    fn log(&self, error: Option<&Unreached>) {
+        let note = if error.is_some() { self.outage.failed() } else { self.outage.answered() };
+        let why = error.map(ToString::to_string).unwrap_or_default();
+        match note {
+            Some(Note::Began) => tracing::warn!(role = self.role, why, "requests are not passed on"),
+            Some(Note::GoesOn { failed }) => {
+                tracing::warn!(role = self.role, why, failed, "requests are still not passed on");
+            }
+            Some(Note::Ended { failed, lasted }) => {
+                tracing::info!(role = self.role, failed, seconds = lasted.as_secs(), "requests are passed on again");
+            }
+            None => {}
         }
     }
 

@@ -5,6 +5,7 @@ mod breaker;
 mod budget;
 mod deadline;
 mod guard;
+mod outage;
 mod rates;
 mod window;
 
@@ -13,6 +14,7 @@ pub use crate::{
     budget::BudgetPolicy,
     deadline::Deadline,
     guard::{Failure, Fault, Guard, Limits, Policy},
+    outage::{Note, Outage},
     rates::{LimitsUnavailable, Rate, SharedLimits, Taken},
     window::{Counts, Window},
 };

@@ -9,7 +9,7 @@ use std::{
 
 use bookworm_http::{Problem, RequestContext, context::write_trace, grpc::to_status};
 use bookworm_kernel::{ErrorCode, TraceParent};
-use bookworm_resilience::{BreakerPolicy, Deadline, Failure, Fault, Guard, Limits, Policy, State};
+use bookworm_resilience::{BreakerPolicy, Deadline, Failure, Fault, Guard, Limits, Note, Outage, Policy, State};
 use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -42,6 +42,31 @@ struct Inner {
     name: &'static str,
     guard: Guard,
     methods: &'static [Method],
+    outage: Outage,
+}
+
+impl Inner {
+    /// Says once that the callee does not answer, and when it does again. An answer that blames the caller is one.
+    fn log(&self, method: &Method, failure: Option<&Failure<Status>>) {
+        let note = match failure {
+            None => self.outage.answered(),
+            Some(Failure::Failed(status)) if fault(status) == Fault::Caller => self.outage.answered(),
+            Some(_) => self.outage.failed(),
+        };
+        let why = failure.map(ToString::to_string).unwrap_or_default();
+        match note {
+            Some(Note::Began) => {
+                tracing::warn!(edge = self.name, method = method.path, why, "calls bring no answer");
+            }
+            Some(Note::GoesOn { failed }) => {
+                tracing::warn!(edge = self.name, method = method.path, why, failed, "calls still bring no answer");
+            }
+            Some(Note::Ended { failed, lasted }) => {
+                tracing::info!(edge = self.name, failed, seconds = lasted.as_secs(), "calls are answered again");
+            }
+            None => tracing::debug!(edge = self.name, method = method.path, why, "a call was made"),
+        }
+    }
 }
 
 impl std::fmt::Debug for Edge {
@@ -56,7 +81,7 @@ impl Edge {
     pub fn new(name: &'static str, transport: Transport, methods: &'static [Method]) -> Self {
         let breaker = BreakerPolicy { open_at_most: OPEN_AT_MOST, ..BreakerPolicy::default() };
         let guard = Guard::new(name, Policy { concurrency: CONCURRENCY, breaker, ..Policy::default() });
-        Self { inner: Arc::new(Inner { name, guard, methods }), transport }
+        Self { inner: Arc::new(Inner { name, guard, methods, outage: Outage::default() }), transport }
     }
 
     /// The edge of this name to a service of this process.
@@ -117,9 +142,9 @@ impl Edge {
             ask(transport, Request::from_parts(head, body))
         };
         let answer = edge.guard.call_within(limits, attempt, fault).await;
+        edge.log(method, answer.as_ref().err());
         let answer = answer.map_err(|failure| {
             let refused = |wait| to_status(&Problem::new(ErrorCode::Unavailable).retry_after(wait));
-            tracing::warn!(edge = edge.name, method = method.path, why = %failure, "a call brought no answer");
             match failure {
                 Failure::Refused { retry_after } => refused(retry_after.max(Duration::from_secs(1))),
                 Failure::Busy => refused(Duration::from_secs(1)),

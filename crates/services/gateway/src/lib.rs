@@ -79,6 +79,8 @@ struct Gateway {
     bus: SharedBus,
     limiter: Arc<rate_limit::Limiter>,
     cache: Arc<cache::AnswerCache>,
+    /// A part of the cache's memory for outages; `None` where nothing is cached.
+    last_good: Option<Arc<cache::last_good::LastGood>>,
     fleet: KnownFleet,
 }
 
@@ -107,8 +109,11 @@ impl GatewayService {
         let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit, shared_limits));
         let timeout = Duration::from_secs(settings.request_timeout_seconds);
         let fetches = settings.concurrency as usize;
+        let spare = u64::from(settings.cache.capacity_mib) * 1024 * 1024 / 4;
+        let last_good = || Arc::new(cache::last_good::LastGood::new(spare, clock.clone()));
+        let last_good = settings.cache.enabled.then(last_good);
         let cache = Arc::new(cache::AnswerCache::new(&settings.cache, fetches, timeout, shared_cache, clock));
-        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, fleet }))
+        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, last_good, fleet }))
     }
 
     /// The whole API of these services, from `/api/v1` on, with its document: what the pages call, and what
@@ -122,6 +127,10 @@ impl GatewayService {
         let api = Router::new()
             .nest(API, fallback::install(routes))
             .layer(middleware::from_fn_with_state(gateway.cache.clone(), cache::layer));
+        let api = match &gateway.last_good {
+            Some(last) => api.layer(middleware::from_fn_with_state(last.clone(), cache::last_good::layer)),
+            None => api,
+        };
         asked(api, &gateway.settings, &gateway.verifier).layer(middleware::from_fn(cache_control::layer))
     }
 

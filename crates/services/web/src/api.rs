@@ -1,6 +1,14 @@
 //! The public REST API as its own customer sees it: one typed method for each endpoint that a page needs.
 
-use std::{convert::Infallible, fmt::Write as _, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::{Body, to_bytes};
 use bookworm_contracts::rest::{
@@ -64,7 +72,32 @@ pub struct Caller {
     pub basket_token: Option<String>,
     /// Headers of the page's own request that are handed on: correlation, trace context, client address.
     pub passed_on: HeaderMap,
+    /// What the answers of this request were like.
+    pub(crate) seen: Seen,
 }
+
+/// How old the oldest answer is that was given because the catalogue is away. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(Arc<AtomicU64>);
+
+impl Seen {
+    /// Notes an answer with these headers.
+    fn note(&self, headers: &HeaderMap) {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if text(CACHE_STATUS).is_some_and(|status| status.contains("detail=stale-if-error")) {
+            let seconds: u64 = text("age").and_then(|age| age.parse().ok()).unwrap_or_default();
+            self.0.fetch_max(seconds.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Its age in seconds; `None` when all were answered as usual.
+    pub(crate) fn stale_seconds(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    }
+}
+
+/// Says of an answer which cache gave it, and why (RFC 9211).
+const CACHE_STATUS: &str = "cache-status";
 
 impl Caller {
     /// Takes over the headers that tie the API's work to the page's request.
@@ -85,7 +118,7 @@ impl Caller {
 
     /// The same request, made for nobody in particular: what the catalogue answers is the same for all.
     pub(crate) fn anonymous(&self) -> Self {
-        Self { passed_on: self.passed_on.clone(), ..Self::default() }
+        Self { passed_on: self.passed_on.clone(), seen: self.seen.clone(), ..Self::default() }
     }
 }
 
@@ -340,6 +373,7 @@ impl ApiClient {
         let exchange = async {
             let Ok(response) = self.service.clone().oneshot(request).await;
             let (parts, body) = response.into_parts();
+            call.caller.seen.note(&parts.headers);
             let body = to_bytes(body, LONGEST_ANSWER).await.map_err(|_| ApiError::Unreachable)?;
             Ok(Answer { status: parts.status, headers: parts.headers, body })
         };

@@ -79,7 +79,7 @@ impl PageError {
             Self::Api(error) => error.problem(),
             _ => None,
         };
-        let (heading, advice) = self.words(status, problem);
+        let (heading, advice) = self.words(status, problem, visitor.here());
         let page = ErrorPage {
             shell: visitor.shell(heading),
             status: status.as_u16(),
@@ -97,7 +97,7 @@ impl PageError {
         response
     }
 
-    fn words(&self, status: StatusCode, problem: Option<&ProblemBody>) -> (&'static str, String) {
+    fn words(&self, status: StatusCode, problem: Option<&ProblemBody>, here: &str) -> (&'static str, String) {
         let detail = problem.map(|problem| match problem.errors.as_slice() {
             [] => problem.message().to_owned(),
             [error, ..] => words::of_field(error),
@@ -131,11 +131,9 @@ impl PageError {
             (Self::MethodNotAllowed, _) => {
                 ("This page can’t do that", "Go back and try it from the page itself.".to_owned())
             }
-            (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => (
-                "We’re having trouble right now",
-                "Please try again in a moment. Your last change may not have been saved; nothing will be done twice."
-                    .to_owned(),
-            ),
+            (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => {
+                (heading_while_away(here), advice_while_away(here).to_owned())
+            }
             (_, status) if status.is_client_error() => {
                 ("That didn’t work", detail.unwrap_or_else(|| "We couldn’t understand that request.".to_owned()))
             }
@@ -143,6 +141,83 @@ impl PageError {
                 "Something went wrong on our side",
                 "We’ve logged the problem. If you contact us, please include the reference below.".to_owned(),
             ),
+        }
+    }
+}
+
+/// What the visitor wanted, by the page's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Checkout,
+    Basket,
+    Orders,
+    Account,
+    Books,
+    Other,
+}
+
+fn wanted(here: &str) -> Wanted {
+    let first = here.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
+    match first {
+        "checkout" => Wanted::Checkout,
+        "basket" => Wanted::Basket,
+        "orders" => Wanted::Orders,
+        "account" | "sign-in" | "sign-up" => Wanted::Account,
+        "books" | "search" => Wanted::Books,
+        _ => Wanted::Other,
+    }
+}
+
+/// What is not there, while a part of the shop is away.
+fn heading_while_away(here: &str) -> &'static str {
+    match wanted(here) {
+        Wanted::Checkout => "We can’t take orders right now",
+        Wanted::Basket => "We can’t reach your basket right now",
+        Wanted::Orders => "We can’t show your orders right now",
+        Wanted::Account => "We can’t reach your account right now",
+        Wanted::Books => "We can’t reach our shelves right now",
+        Wanted::Other => "We’re having trouble right now",
+    }
+}
+
+/// What is safe, and when to come back.
+fn advice_while_away(here: &str) -> &'static str {
+    match wanted(here) {
+        Wanted::Checkout => {
+            "Your basket is kept. Please come back in a few minutes. If you had just placed an order, it won’t be placed \
+             or paid twice."
+        }
+        Wanted::Basket => {
+            "Your basket is kept, and you can go on browsing. Please try again in a minute. If you had just changed it, \
+             the change may not have been saved."
+        }
+        Wanted::Orders => "Your orders are safe. Please try again in a minute.",
+        Wanted::Account => "You can still browse, and check out as a guest. Please try again in a minute.",
+        Wanted::Books => "Please try again in a minute. Your basket and your orders are safe.",
+        Wanted::Other => {
+            "Please try again in a moment. Your last change may not have been saved; nothing will be done twice."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_meets_a_closed_door_reads_what_is_safe_and_when_to_come_back() {
+        for (here, heading, advice) in [
+            ("/checkout", "We can’t take orders right now", "come back in a few minutes"),
+            ("/checkout/start-again", "We can’t take orders right now", "won’t be placed or paid twice"),
+            ("/basket?x=1", "We can’t reach your basket right now", "go on browsing"),
+            ("/basket/items", "We can’t reach your basket right now", "may not have been saved"),
+            ("/orders/7?key=k", "We can’t show your orders right now", "safe"),
+            ("/sign-in?next=/checkout", "We can’t reach your account right now", "as a guest"),
+            ("/books?sort=title", "We can’t reach our shelves right now", "in a minute"),
+            ("/", "We’re having trouble right now", "nothing will be done twice"),
+        ] {
+            assert_eq!(heading_while_away(here), heading, "{here}");
+            assert!(advice_while_away(here).contains(advice), "{here}: {}", advice_while_away(here));
         }
     }
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
+    api::Seen,
     assets,
     error::{PageError, PageResult},
     flash::Flash,
@@ -45,9 +46,20 @@ pub(crate) struct Shell {
     pub(crate) calendar: Calendar,
     /// The parts of the shop that cannot work now, each with what is wrong: shown in the back office.
     pub(crate) troubles: Vec<(String, String)>,
+    /// What the answers were like that the page is made of.
+    pub(crate) seen: Seen,
 }
 
 impl Shell {
+    /// How old the page's contents are, in words, when they are from before the catalogue went away.
+    pub(crate) fn stale(&self) -> Option<String> {
+        Some(match self.seen.stale_seconds()? {
+            ..60 => "less than a minute".to_owned(),
+            60..120 => "a minute".to_owned(),
+            seconds => format!("{} minutes", seconds / 60),
+        })
+    }
+
     pub(crate) fn section(mut self, section: &'static str) -> Self {
         self.section = section;
         self

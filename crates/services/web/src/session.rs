@@ -205,6 +205,7 @@ impl Visitor {
             rated: inner.rated,
             calendar: self.calendar(),
             troubles: Vec::new(),
+            seen: inner.caller.seen.clone(),
         }
     }
 

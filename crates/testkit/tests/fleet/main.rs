@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod apart;
+mod degraded;
 mod health;
 mod intruders;
 mod monitor;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Cause, ConversationId, ErrorCode};
+use bookworm_resilience::{Note, Outage};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -47,9 +48,19 @@ pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
         () = others_are_known(&chat) => {}
         () = shutdown.cancelled() => return,
     }
+    let outage = Outage::default();
     loop {
-        if let Err(problem) = round(&chat, &mut announced).await {
-            tracing::warn!(%problem, "the support desk could not be brought up to date");
+        match round(&chat, &mut announced).await {
+            Ok(()) => {
+                if let Some(Note::Ended { failed, .. }) = outage.answered() {
+                    tracing::info!(failed, "the support desk is brought up to date again");
+                }
+            }
+            Err(problem) => {
+                if outage.failed().is_some() {
+                    tracing::warn!(%problem, "the support desk cannot be brought up to date");
+                }
+            }
         }
         tokio::select! {
             () = chat.desk.notified() => tokio::time::sleep(DEBOUNCE).await,

@@ -6,17 +6,20 @@
 //! | [`answer`] | how long a service allows its answer to be cached (RFC 9111, 5861), and how it is sent again (RFC 9211) |
 //! | [`tags`] | what an answer depends on, and whether that has changed since |
 //! | [`single_flight`] | what is being fetched now, so that it is fetched once |
+//! | [`last_good`] | what can be shown while the catalogue is away |
 //! | [`second_level`] | a cache outside the process, which several gateways share |
 //!
 //! The catalogue's messages invalidate: see `reactions/`.
 //!
 //! A change counts from the arrival of its message. From then on, no request gets an answer that was fetched before and
-//! depends on it: neither fresh nor stale, neither from memory nor from a fetch under way.
+//! depends on it: neither fresh nor stale, neither from memory nor from a fetch under way. The exception is marked: what
+//! [`last_good`] gives in place of a failure.
 //!
 //! `Cache-Control` of a request is respected for staff alone (RFC 9111 lets a cache choose): a stranger who could bypass
 //! the cache could make the services do the work that it saves.
 
 pub mod answer;
+pub mod last_good;
 mod question;
 mod second_level;
 mod single_flight;

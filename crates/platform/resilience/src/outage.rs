@@ -1,0 +1,91 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How often the log hears that an outage goes on.
+const REPEAT_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// What the log should say of one thing that may stop answering: when it stops, each ten minutes how much has failed, and
+/// when it answers again. A caller that tries every second fills no log.
+#[derive(Debug, Default)]
+pub struct Outage(Mutex<Option<Ongoing>>);
+
+#[derive(Debug)]
+struct Ongoing {
+    began: Instant,
+    said: Instant,
+    failed: u64,
+}
+
+/// What should be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// It has just stopped answering.
+    Began,
+    /// It still does not answer.
+    GoesOn {
+        /// Attempts since it stopped.
+        failed: u64,
+    },
+    /// It answers again.
+    Ended {
+        /// Attempts that failed.
+        failed: u64,
+        /// How long it did not answer.
+        lasted: Duration,
+    },
+}
+
+impl Outage {
+    /// An attempt failed.
+    pub fn failed(&self) -> Option<Note> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let Some(ongoing) = state.as_mut() else {
+            *state = Some(Ongoing { began: now, said: now, failed: 1 });
+            return Some(Note::Began);
+        };
+        ongoing.failed += 1;
+        if now.saturating_duration_since(ongoing.said) < REPEAT_AFTER {
+            return None;
+        }
+        ongoing.said = now;
+        Some(Note::GoesOn { failed: ongoing.failed })
+    }
+
+    /// Whether the last attempt failed.
+    pub fn is_on(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// It answered.
+    pub fn answered(&self) -> Option<Note> {
+        let ongoing = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Note::Ended { failed: ongoing.failed, lasted: ongoing.began.elapsed() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_noted_when_it_begins_each_ten_minutes_and_when_it_ends() {
+        let outage = Outage::default();
+        assert_eq!(outage.answered(), None);
+        let mut notes = Vec::new();
+        // A failure each two seconds for 25 minutes.
+        for _ in 0..750 {
+            notes.extend(outage.failed());
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        assert_eq!(notes, [Note::Began, Note::GoesOn { failed: 301 }, Note::GoesOn { failed: 601 }]);
+        assert!(outage.is_on());
+        assert_eq!(outage.answered(), Some(Note::Ended { failed: 750, lasted: Duration::from_secs(1500) }));
+        assert_eq!((outage.answered(), outage.is_on()), (None, false));
+        assert_eq!(outage.failed(), Some(Note::Began));
+    }
+}

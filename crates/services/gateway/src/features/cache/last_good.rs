@@ -1,0 +1,179 @@
+//! What can be shown of the catalogue while it is away: its last good answers (RFC 5861, section 4, `stale-if-error`).
+//!
+//! Only strangers' questions, whose answers are the same for everybody. An answer that is given in place of a failure says
+//! so in `Cache-Status`, and whoever shows it says so too: it may be out of date, and what changed since is unknown here.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, HttpBody as _},
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bookworm_http::Problem;
+use bookworm_kernel::{Clock, ErrorCode, Timestamp};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::{answer::CACHE_STATUS, count, question::MAX_TARGET};
+use crate::API;
+
+/// For how long an answer is good enough when there is no other.
+const GOOD_FOR: Duration = Duration::from_secs(60 * 60);
+/// The largest answer that is stored, in bytes.
+const LARGEST: u64 = 256 * 1024;
+
+/// The last good answers.
+pub struct LastGood {
+    answers: moka::sync::Cache<String, Arc<Good>>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Good {
+    at: Timestamp,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl LastGood {
+    /// None yet; at most `capacity` bytes of them.
+    pub fn new(capacity: u64, clock: Arc<dyn Clock>) -> Self {
+        let answers = moka::sync::Cache::builder()
+            .max_capacity(capacity)
+            .weigher(|key: &String, good: &Arc<Good>| {
+                u32::try_from(key.len() + good.body.len() + 1024).unwrap_or(u32::MAX)
+            })
+            .time_to_live(GOOD_FOR)
+            .build();
+        Self { answers, clock }
+    }
+
+    /// Stores a good answer on its way out.
+    async fn store(&self, key: String, response: Response) -> Response {
+        let fits = response.body().size_hint().upper().is_some_and(|length| length <= LARGEST);
+        if !fits || response.headers().contains_key(header::CONTENT_ENCODING) {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+            return self.instead(&key, Problem::new(ErrorCode::Unavailable).into_response());
+        };
+        let good = Good { at: self.clock.now(), headers: parts.headers.clone(), body: body.clone() };
+        self.answers.insert(key, Arc::new(good));
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    /// The last good answer in place of a failure, or the failure.
+    fn instead(&self, key: &str, failure: Response) -> Response {
+        let Some(good) = self.answers.get(key) else { return failure };
+        let age = self.clock.now().since(good.at);
+        if age >= GOOD_FOR {
+            return failure;
+        }
+        count("last_good");
+        let mut response = Response::new(Body::from(good.body.clone()));
+        let headers = response.headers_mut();
+        headers.clone_from(&good.headers);
+        let status = format!("bookworm; hit; fwd-status={}; detail={DETAIL}", failure.status().as_u16());
+        if let Ok(status) = HeaderValue::try_from(status) {
+            headers.insert(CACHE_STATUS, status);
+        }
+        headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+        // Nobody else stores what may be wrong.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// What `Cache-Status` says of an answer that is given in place of a failure.
+const DETAIL: &str = "stale-if-error";
+
+/// Stores good answers of the catalogue, and gives them in place of failures.
+pub async fn layer(State(last): State<Arc<LastGood>>, request: Request, next: Next) -> Response {
+    let Some(key) = key(&request) else { return next.run(request).await };
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::OK => last.store(key, response).await,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            last.instead(&key, response)
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            last.answers.invalidate(&key);
+            response
+        }
+        _ => response,
+    }
+}
+
+/// Path and query of a stranger's question to the catalogue.
+fn key(request: &Request) -> Option<String> {
+    let known = |name| request.headers().contains_key(name);
+    if request.method() != Method::GET || known("authorization") || known("basket-token") {
+        return None;
+    }
+    let path = request.uri().path().strip_prefix(API)?;
+    let is_shown =
+        matches!(path, "/books" | "/subjects" | "/search" | "/recommendations") || path.starts_with("/books/");
+    let target = request.uri().path_and_query()?.as_str();
+    (is_shown && target.len() <= MAX_TARGET).then(|| target.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::any};
+    use bookworm_kernel::ManualClock;
+    use bookworm_testing::clock;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// A catalogue that answers with what the query asks for: `?status=503`.
+    fn shop() -> (Router, Arc<ManualClock>, Arc<std::sync::Mutex<(u16, String)>>) {
+        let (clock, next) = (clock(), Arc::new(std::sync::Mutex::new((200, "one".to_owned()))));
+        let answers = next.clone();
+        let answer = move || {
+            let (status, body) = answers.lock().unwrap().clone();
+            std::future::ready((StatusCode::from_u16(status).unwrap(), [(header::ETAG, "\"1\"")], body))
+        };
+        let last = Arc::new(LastGood::new(1 << 20, clock.clone()));
+        (Router::new().fallback(any(answer)).layer(middleware::from_fn_with_state(last, layer)), clock, next)
+    }
+
+    async fn ask(shop: &Router, path: &str, token: bool) -> (u16, String, String) {
+        let request = http::Request::get(path);
+        let request = if token { request.header("authorization", "Bearer x") } else { request };
+        let answer = shop.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let header = |name| answer.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        let (status, said) = (answer.status().as_u16(), format!("{} {}", header("cache-status"), header("age")));
+        let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap(), said.trim().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_answered_with_the_last_good_answer_and_says_so() {
+        let (shop, clock, next) = shop();
+        let good = (200, "one".to_owned(), String::new());
+        for path in ["/api/v1/books?sort=title", "/api/v1/books/7", "/api/v1/orders"] {
+            assert_eq!(ask(&shop, path, false).await, good, "{path}");
+        }
+        assert_eq!(ask(&shop, "/api/v1/books/8", true).await, good, "somebody's own");
+        clock.advance(Duration::from_secs(300));
+        for status in [502, 503, 504] {
+            *next.lock().unwrap() = (status, "away".to_owned());
+            let said = format!("bookworm; hit; fwd-status={status}; detail=stale-if-error 300");
+            for path in ["/api/v1/books?sort=title", "/api/v1/books/7"] {
+                assert_eq!(ask(&shop, path, false).await, (200, "one".to_owned(), said.clone()), "{path}");
+            }
+            for path in ["/api/v1/books?sort=price", "/api/v1/orders", "/api/v1/books/8"] {
+                assert_eq!(ask(&shop, path, false).await.0, status, "{path}");
+            }
+            assert_eq!(ask(&shop, "/api/v1/books/7", true).await.0, status, "whoever is known gets no copy");
+        }
+        *next.lock().unwrap() = (404, String::new());
+        assert_eq!(ask(&shop, "/api/v1/books/7", false).await.0, 404);
+        *next.lock().unwrap() = (503, String::new());
+        assert_eq!(ask(&shop, "/api/v1/books/7", false).await.0, 503, "a book that is gone stays gone");
+        clock.advance(GOOD_FOR);
+        assert_eq!(ask(&shop, "/api/v1/books?sort=title", false).await.0, 503, "too old");
+    }
+}
