@@ -14,7 +14,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bookworm_fleet::Drain;
+use bookworm_fleet::{Drain, Peers};
 use bookworm_gateway::Note;
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_registry::{Announcer, Directory, Instance, Key, Load, State};
@@ -46,9 +46,13 @@ impl Requests {
         next.run(request).await
     }
 
-    fn load(&self) -> Load {
+    fn load(&self, peers: &Peers) -> Load {
         let open = bookworm_resilience::not_closed().into_iter().map(|(name, _)| name.to_owned());
-        Load { requests: self.0.load(Ordering::Relaxed), open_breakers: open.collect() }
+        Load {
+            requests: self.0.load(Ordering::Relaxed),
+            open_breakers: open.collect(),
+            ejected: peers.ejected().iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -75,7 +79,8 @@ impl Membership {
         let mut announcers = Vec::new();
         for instance in instances(foundation, roles)? {
             let (name, requests) = (format!("announce {}", instance.role()), requests.clone());
-            let announcer = Announcer::new(foundation.registry.clone(), instance, move || requests.load());
+            let peers = foundation.peers.clone();
+            let announcer = Announcer::new(foundation.registry.clone(), instance, move || requests.load(&peers));
             announcers.push(announcer.clone());
             announcing.start(Loop::new(name, move |stop| {
                 let announcer = announcer.clone();

@@ -141,6 +141,9 @@ pub struct FleetInstance {
     pub requests: u64,
     /// Edges whose circuit breaker is not closed in its process: callees that it does not reach.
     pub open_breakers: Vec<String>,
+    /// Instances that its process leaves alone for a while, because its calls to them failed: `<role>.<instance>`.
+    #[serde(default)]
+    pub ejected: Vec<String>,
     /// Why the monitor says that nobody should ask it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub verdict: Option<FleetVerdict>,

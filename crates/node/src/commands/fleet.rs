@@ -38,6 +38,7 @@ impl Fleet {
                 "state": instance.state.name(),
                 "requests": instance.load.requests,
                 "open_breakers": instance.load.open_breakers,
+                "ejected": instance.load.ejected,
             });
             if let Some(address) = &instance.grpc {
                 shown["address"] = json!(address);
@@ -92,6 +93,9 @@ impl fmt::Display for Fleet {
             if !instance.load.open_breakers.is_empty() {
                 writeln!(f, "{} does not reach: {}", instance.key, instance.load.open_breakers.join(", "))?;
             }
+            if !instance.load.ejected.is_empty() {
+                writeln!(f, "{} leaves alone: {}", instance.key, instance.load.ejected.join(", "))?;
+            }
         }
         Ok(())
     }
@@ -139,7 +143,11 @@ mod tests {
             zone: String::new(),
             state: State::Ready,
             capabilities: Vec::new(),
-            load: Load { requests: 3, open_breakers: if verdict { vec!["x.y".to_owned()] } else { Vec::new() } },
+            load: Load {
+                requests: 3,
+                open_breakers: if verdict { vec!["x.y".to_owned()] } else { Vec::new() },
+                ejected: if verdict { vec!["catalog.a1b2".to_owned()] } else { Vec::new() },
+            },
         };
         let reason = "it cannot be reached".to_owned();
         let verdict = verdict.then(|| Verdict {
@@ -163,6 +171,7 @@ mod tests {
                 "ai       a1b2     out    3         1.2.3    2026-03-01T12:00:00Z  -     http://10.0.0.5:9000",
                 "ai.a1b2 is out since 2026-03-01T12:01:00Z: it cannot be reached",
                 "ai.a1b2 does not reach: x.y",
+                "ai.a1b2 leaves alone: catalog.a1b2",
             ]
         );
         assert!(fleet.is_ready("catalog", "a1b2"));
@@ -175,6 +184,7 @@ mod tests {
         let json = Fleet(vec![member("catalog", false), member("ai", true)]).to_json();
         assert_eq!(json["instances"][0]["address"], "http://10.0.0.5:9000");
         assert_eq!(json["instances"][0].get("verdict"), None);
+        assert_eq!(json["instances"][1]["ejected"][0], "catalog.a1b2");
         assert_eq!(json["instances"][1]["verdict"]["since"], "2026-03-01T12:01:00Z");
     }
 }

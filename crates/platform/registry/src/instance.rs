@@ -151,6 +151,8 @@ pub struct Load {
     pub requests: u64,
     /// Its circuit breakers that are not closed, by name: callees that it does not reach.
     pub open_breakers: Vec<String>,
+    /// The instances that it leaves alone for a while, because its calls to them failed: `<role>.<id>`.
+    pub ejected: Vec<String>,
 }
 
 /// The monitor's word that an instance does not answer, so that nobody should ask it. It must be repeated, and ends by

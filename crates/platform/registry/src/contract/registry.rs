@@ -82,7 +82,7 @@ async fn an_instance_is_listed_for_everybody_as_it_was_announced(bench: &impl Re
         zone: "köln/1".to_owned(),
         state: State::Draining,
         capabilities: vec!["search".to_owned(), "a \"word\"".to_owned()],
-        load: Load { requests: u64::MAX, open_breakers: vec!["chat.ai".to_owned()] },
+        load: Load { requests: u64::MAX, open_breakers: vec!["chat.ai".to_owned()], ejected: vec!["ai.b2".to_owned()] },
         ..instance("catalog", "host-1_A")
     };
     registry.announce(&full).await.unwrap();

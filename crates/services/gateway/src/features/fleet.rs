@@ -52,6 +52,7 @@ fn instance(member: &Member, with_address: bool) -> FleetInstance {
         state: instance.state.name().to_owned(),
         requests: instance.load.requests,
         open_breakers: instance.load.open_breakers.clone(),
+        ejected: instance.load.ejected.clone(),
         verdict: verdict.as_ref().map(|verdict| FleetVerdict { reason: verdict.reason.clone(), since: verdict.since }),
     }
 }
@@ -79,7 +80,11 @@ mod tests {
             zone: "north".to_owned(),
             state,
             capabilities: Vec::new(),
-            load: Load { requests: 3, open_breakers: vec!["catalog.ai.queries".to_owned()] },
+            load: Load {
+                requests: 3,
+                open_breakers: vec!["catalog.ai.queries".to_owned()],
+                ejected: vec!["ai.c".to_owned()],
+            },
         }
     }
 
@@ -116,7 +121,7 @@ mod tests {
         let staff = ask(&[Role::Staff]).await.expect(StatusCode::OK).body;
         let common = json!({
             "version": "1.2.3", "started_at": NOW, "zone": "north", "requests": 3,
-            "open_breakers": ["catalog.ai.queries"],
+            "open_breakers": ["catalog.ai.queries"], "ejected": ["ai.c"],
         });
         let with = |more: serde_json::Value| {
             let mut all = common.clone();

@@ -518,7 +518,7 @@ pub fn instance(role: &str, process: &str, state: &str) -> Value {
 async fn fleet(State(api): State<FakeApi>) -> Json<Value> {
     let hostile = json!({"role": HOSTILE, "instance": HOSTILE, "address": HOSTILE, "version": HOSTILE,
         "started_at": "2026-03-01T08:00:00Z", "zone": HOSTILE, "state": HOSTILE, "requests": u64::MAX,
-        "open_breakers": [HOSTILE], "verdict": {"reason": HOSTILE, "since": "2026-03-01T08:00:00Z"}});
+        "open_breakers": [HOSTILE], "ejected": [HOSTILE], "verdict": {"reason": HOSTILE, "since": "2026-03-01T08:00:00Z"}});
     let usual = json!({"kind": "registry", "current": false, "answered_by": HOSTILE,
         "instances": [hostile, instance("catalog", "a", "ready")]});
     let answer = api.0.lock().unwrap().fleet.clone();

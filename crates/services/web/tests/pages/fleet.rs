@@ -31,6 +31,7 @@ async fn each_state_is_said_in_words() {
     out["verdict"] = json!({"reason": "it cannot be reached", "since": "2026-03-01T08:00:00Z"});
     let mut reader = instance("web", "d", "ready");
     reader["open_breakers"] = json!(["web.gateway"]);
+    reader["ejected"] = json!(["catalog.b"]);
     reader["address"] = json!("http://10.0.0.4:9000");
     reader["zone"] = json!("north");
     let instances = [
@@ -50,6 +51,7 @@ async fn each_state_is_said_in_words() {
         ">Ready</span>",
         "</time>: it cannot be reached.",
         "Its calls fail: web.gateway.",
+        "Leaves alone for now: catalog.b.",
         "http://10.0.0.4:9000",
         "d, north",
         ">1,234</td>",

@@ -48,6 +48,8 @@ struct Row {
     out: Option<(String, String)>,
     /// Whom it does not reach.
     failing: String,
+    /// Whom it leaves alone.
+    ejected: String,
     requests: String,
     version: String,
     /// HTML.
@@ -119,6 +121,7 @@ impl Row {
             state,
             out: instance.verdict.map(|verdict| (calendar.time(&verdict.since), verdict.reason)),
             failing: instance.open_breakers.join(", "),
+            ejected: instance.ejected.join(", "),
             requests: view::number(&i64::try_from(instance.requests).unwrap_or(i64::MAX)),
             version: instance.version,
             started: calendar.time(&instance.started_at),
