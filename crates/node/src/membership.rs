@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::{
     extract::{Request, State as Extracted},
     middleware::Next,
@@ -16,8 +16,9 @@ use axum::{
 };
 use bookworm_fleet::{Drain, Peers};
 use bookworm_gateway::Note;
+use bookworm_kernel::Timestamp;
 use bookworm_loops::{Gone, Loop, Supervisor};
-use bookworm_registry::{Announcer, Directory, Instance, Key, Load, State};
+use bookworm_registry::{Announcer, Directory, Instance, Key, Load, RENEW_EACH, Revised, State};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Roles, foundation::Foundation, part::Capability};
@@ -26,6 +27,11 @@ use crate::{Roles, foundation::Foundation, part::Capability};
 const LOOKS_EACH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// How long the registry is waited for when this process leaves it; without an answer its entries expire.
 const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long another process of the same name has to show that it is alive, beyond the time after which it announces
+/// itself again; and how often to look.
+const SHOWS_ITSELF_WITHIN: Duration = RENEW_EACH.saturating_add(Duration::from_secs(2));
+const LOOKS_FOR_IT_EACH: Duration = Duration::from_millis(500);
 
 /// Requests that this process is answering. Cheap to clone; clones count together.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +73,53 @@ pub struct Membership {
     announcers: Vec<Announcer>,
     announcing: Supervisor,
     following: Supervisor,
+}
+
+/// Checks that no other process has this one's name: of two, each would overwrite what the other announces. One that
+/// died with it is no hindrance: it does not announce itself again.
+///
+/// # Errors
+/// When another process goes on announcing itself.
+pub async fn name_is_free(foundation: &Foundation, roles: &Roles) -> anyhow::Result<()> {
+    let own = instances(foundation, roles)?;
+    let first = others_of(foundation, &own).await;
+    if first.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(instance = foundation.fleet.instance, "waiting whether another process of this name is alive");
+    let end = tokio::time::Instant::now() + SHOWS_ITSELF_WITHIN;
+    while tokio::time::Instant::now() < end {
+        tokio::time::sleep(LOOKS_FOR_IT_EACH).await;
+        let now = others_of(foundation, &own).await;
+        let alive = now.iter().find(|entry| first.iter().all(|before| before.revision != entry.revision));
+        if let Some(Revised { value: other, .. }) = alive {
+            bail!(
+                "another process runs under the name {} (fleet.instance): it has the role {}, started at {} and answers \
+                 at {}. Give each process a name of its own, or none: then it makes one",
+                other.id(),
+                other.role(),
+                Timestamp::from_micros(other.generation),
+                other.http.as_deref().unwrap_or("no address"),
+            );
+        }
+        if now.is_empty() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What other processes announce under this one's name. Where this process listens nobody else does: what is announced
+/// for there is of an earlier start. A registry that does not answer knows of nobody.
+async fn others_of(foundation: &Foundation, own: &[Instance]) -> Vec<Revised<Instance>> {
+    let listing = foundation.registry.list().await.unwrap_or_default();
+    let is_other = |entry: &Revised<Instance>| {
+        own.iter().any(|own| {
+            let found = &entry.value;
+            own.key == found.key && own.generation != found.generation && (own.http.is_none() || own.http != found.http)
+        })
+    };
+    listing.instances.into_iter().filter(is_other).collect()
 }
 
 impl Membership {
@@ -129,6 +182,11 @@ impl Membership {
                 }
             }
         }
+    }
+
+    /// Ends as if it had never begun: for a process that does not start after all.
+    pub async fn undo(self) {
+        self.withdraw().await.finish(LEAVES_WITHIN).await;
     }
 
     /// Takes this process out of the registry, so that nobody asks it any more. What is returned still follows the others.

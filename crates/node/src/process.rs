@@ -99,9 +99,19 @@ impl Shop {
         };
         let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
         let (gone, requests) = (Gone::default(), Requests::default());
+        membership::name_is_free(&foundation, &roles).await?;
         let membership = Membership::begin(&foundation, &roles, &requests, &gone)?;
-        foundation.fleet.meet(&foundation.settings, &roles, &foundation.directory).await?;
-        let part = roles::build(&foundation, &roles).await?;
+        let built = async {
+            foundation.fleet.meet(&foundation.settings, &roles, &foundation.directory).await?;
+            roles::build(&foundation, &roles).await
+        };
+        let part = match built.await {
+            Ok(part) => part,
+            Err(error) => {
+                membership.undo().await;
+                return Err(error);
+            }
+        };
         foundation.inventory.close().await;
         let Part {
             api,

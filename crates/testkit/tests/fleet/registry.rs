@@ -31,17 +31,20 @@ pub async fn on_nats<Fut: Future<Output = ()>>(test: impl FnOnce(String, String)
 /// The registry of this shop.
 pub async fn registry(shop: &TestShop) -> NatsRegistry {
     let settings = &shop.settings().nats;
-    let options = ConnectOptions {
-        servers: vec![Secret::expose(settings.url.as_ref().unwrap()).to_owned()],
+    let nats = Nats::connect(options(Secret::expose(settings.url.as_ref().unwrap()))).await.unwrap();
+    NatsRegistry::open(nats, &settings.stream, LIFETIME, 1).await.unwrap()
+}
+
+fn options(server: &str) -> ConnectOptions {
+    ConnectOptions {
+        servers: vec![server.to_owned()],
         name: "a test".to_owned(),
         login: None,
         ca_file: None,
         client_certificate: None,
         tls: false,
         connect_timeout: Duration::from_secs(30),
-    };
-    let nats = Nats::connect(options).await.unwrap();
-    NatsRegistry::open(nats, &settings.stream, LIFETIME, 1).await.unwrap()
+    }
 }
 
 /// What is announced.
@@ -213,6 +216,36 @@ async fn a_process_whose_callees_are_nowhere_says_so_at_start() {
             "an address in the settings is enough, and the others are named: {words}"
         );
         assert!(words.contains("--roles basket") && words.contains("BOOKWORM_FLEET__ENDPOINTS__BASKET="), "{words}");
+        let nats = Nats::connect(options(&nats)).await.unwrap();
+        let registry = NatsRegistry::open(nats, &stream, LIFETIME, 1).await.unwrap();
+        assert_eq!(announced(&registry).await, [], "a process that does not start is not there");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_with_one_name_the_second_is_refused_while_the_first_is_alive() {
+    on_nats(|server, nats| async move {
+        let processes = ["gateway,identity,basket,notification,catalog,finance"];
+        let mut shop = TestShop::start_announced(&server, &nats, &processes, &[("fleet.instance", "one")]).await;
+        let registry = registry(&shop).await;
+        let Some(database) = shop.settings().database.url.as_ref().map(|url| Secret::expose(url).to_owned()) else {
+            panic!("it has a database")
+        };
+        let stream = shop.settings().nats.stream.clone();
+        let second = [
+            ("nats.url", &*nats),
+            ("nats.stream", &stream),
+            ("nats.max_mib", "8"),
+            ("fleet.instance", "one"),
+            ("database.url", &database),
+        ];
+        let words = TestShop::refusal(Database::Postgres(server), "ai,finance", &second).await;
+        assert!(words.contains("another process runs under the name one (fleet.instance)"), "{words}");
+        assert!(words.contains("it has the role finance") && words.contains("http://127.0.0.1:"), "{words}");
+        assert_eq!(states(&registry, "finance").await, [State::Ready], "the first is still there");
+        assert_eq!(states(&registry, "ai").await, []);
+        shop.stop().await;
     })
     .await;
 }
