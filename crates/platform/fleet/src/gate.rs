@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::{
+    body::Body,
     extract::{ConnectInfo, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -15,6 +16,7 @@ use bookworm_http::{Problem, grpc::to_status};
 use bookworm_kernel::ErrorCode;
 use bookworm_resilience::Deadline;
 use http::header;
+use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use crate::{
@@ -24,6 +26,10 @@ use crate::{
 
 /// How often the log says that requests are refused.
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
+
+/// How much of a refused question is read, in bytes, and for how long.
+const SKIPPED_AT_MOST: usize = 64 * 1024;
+const SKIPPED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the layer [`gate`] needs.
 pub struct Gate {
@@ -53,12 +59,12 @@ impl Gate {
         }
     }
 
-    fn refuse(&self, request: &Request, refusal: Refusal) -> Response {
+    fn refuse(&self, request: &http::request::Parts, refusal: Refusal) -> Response {
         metrics::counter!("fleet_requests_refused_total", "reason" => refusal.name()).increment(1);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.refused += 1;
         if log.last.is_none_or(|last| last.elapsed() >= LOGGED_EVERY) {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.to_string());
+            let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.to_string());
             tracing::warn!(
                 peer = peer.as_deref().unwrap_or("?"),
                 reason = %refusal,
@@ -70,18 +76,35 @@ impl Gate {
         drop(log);
         let problem = Problem::new(ErrorCode::Unauthenticated).detail("Only processes of this shop may ask here.");
         let grpc = request
-            .headers()
+            .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         if grpc { to_status(&problem).into_http() } else { problem.into_response() }
     }
 }
 
+/// Reads a little of a question that is refused, and forgets it. HTTP/2 resets the stream of one that was not read, and a
+/// caller who is still writing it then sees the reset in place of the answer.
+async fn skip(mut body: Body) {
+    let read = async {
+        let mut left = SKIPPED_AT_MOST;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, bytes::Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
+    };
+    // Whoever writes slowly is refused all the same.
+    let _ = tokio::time::timeout(SKIPPED_WITHIN, read).await;
+}
+
 /// Lets a request of the same fleet through, with the time that its sender has left; answers others with 401
 /// `unauthenticated`, and looks at nothing else of them.
 pub async fn gate(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     if let Err(refusal) = gate.check(&request) {
-        return gate.refuse(&request, refusal);
+        let (head, body) = request.into_parts();
+        skip(body).await;
+        return gate.refuse(&head, refusal);
     }
     let left = read_time_left(request.headers());
     remove_internal(request.headers_mut());

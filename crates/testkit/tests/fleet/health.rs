@@ -35,7 +35,11 @@ async fn a_process_answers_the_fleet_for_each_of_its_roles_and_no_other() {
             assert_eq!(check(address, service, secret).await.unwrap(), ServingStatus::Serving, "{service:?}");
         }
         assert_eq!(check(address, "basket", secret).await.unwrap_err().code(), Code::NotFound);
-        assert!(check(address, "catalog", "the secret of another fleet, as long").await.is_err());
+        // Whether the question was read before it was refused is a matter of luck: often enough to see both.
+        for _ in 0..50 {
+            let refused = check(address, "catalog", "the secret of another fleet, as long").await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+        }
         shop.stop().await;
     })
     .await;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bookworm_fleet::{FleetToken, HEADER};
 use bookworm_kernel::SystemClock;
-use bookworm_testkit::{TestShop, exchange};
+use bookworm_testkit::{TestShop, ask, exchange};
 use http::{Method, StatusCode, Uri};
 
 use crate::{APART, on_postgres};
@@ -51,10 +51,18 @@ async fn whoever_is_not_of_the_fleet_is_refused_and_does_no_harm() {
         // No HTTP at all, a head beyond all limits, an HTTP/2 frame beyond all limits.
         let huge = [b"GET / HTTP/1.1\r\nx: ".to_vec(), vec![b'a'; 1 << 20]].concat();
         let frame = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1], &[0; 100_000]].concat();
-        for bytes in [&b"\x00\x01\x02 garbage\r\n\r\n"[..], &huge, &frame] {
-            let answer = exchange(address, bytes).await.unwrap_or_default();
-            assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
+        // A greeting of TLS, and headers of HTTP/2 that no table can decode.
+        let tls = [&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03][..], &[7; 500]].concat();
+        let headers = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0], &[0, 0, 9, 1, 4, 0, 0, 0, 1], &[0xff; 9]]
+            .concat();
+        let operations = shop.others()[place].operations.unwrap();
+        for bytes in [&b"\x00\x01\x02 garbage\r\n\r\n"[..], &huge, &frame, &tls, &headers] {
+            for listener in [address, operations] {
+                let answer = exchange(listener, bytes).await.unwrap_or_default();
+                assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
+            }
         }
+        assert_eq!(ask(operations, "/health/live").await.unwrap().0, StatusCode::OK, "none of it did harm");
         // The public port has no way in for them either.
         let front = shop.listen();
         let call = call.replace("finance.v1.X/Y", "basket.v1.Basket/GetBasket");
