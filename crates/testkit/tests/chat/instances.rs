@@ -166,3 +166,34 @@ async fn each_side_sees_whether_the_other_is_connected_to_another_instance() {
     one.close().await;
     two.close().await;
 }
+
+#[tokio::test]
+async fn the_bot_answers_once_a_customer_who_is_at_both_instances() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let [one, two] = House::two(&server.url()).await;
+    let ann = Person::new("Ann", &[Role::Customer]);
+    let mut first = one.connect(&ann).await;
+    let (id, _) = first.start().await;
+    let mut second = two.connect(&ann).await;
+    second.ok("Resume", only(&id)).await;
+    let turns = || one.script.turns.lock().unwrap().len() + two.script.turns.lock().unwrap().len();
+    first.say(&id, "wait").await;
+    until("the bot has been asked", async || (turns() == 1).then_some(())).await;
+    // Another tab, and several looks for messages that wait.
+    let mut third = two.connect(&ann).await;
+    third.ok("Resume", only(&id)).await;
+    let early = second.event_like("message", ROUNDS, |message| message["author"] == "bot").await.unwrap();
+    assert_eq!((early, turns()), (None, 1));
+    one.script.go.add_permits(1);
+    second.expect("message", |message| message["author"] == "bot").await;
+    assert_eq!(turns(), 1);
+
+    // Who took the message is gone: the other answers.
+    first.say(&id, "wait").await;
+    until("the bot has been asked again", async || (turns() == 2).then_some(())).await;
+    let mut one = one;
+    one.fall();
+    two.script.go.add_permits(1);
+    second.expect("message", |message| message["author"] == "bot").await;
+    two.close().await;
+}

@@ -117,7 +117,9 @@ async fn attach(caller: &Caller, conversation: &Conversation) -> Result<()> {
     } else {
         caller.send_to_caller("presence", caller.presence_of(conversation)).await;
     }
-    caller.answer_what_is_due(conversation.id);
+    if caller.takes_the_turn(conversation) {
+        caller.answer_what_is_due(conversation.id);
+    }
     Ok(())
 }
 

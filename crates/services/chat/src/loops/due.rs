@@ -3,28 +3,24 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bookworm_resilience::{Note, Outage};
 use tokio_util::sync::CancellationToken;
 
-use crate::service::Chat;
+use crate::{service::Chat, store::StoreError};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 const BATCH: usize = 500;
 
 /// Has them answered until `shutdown`; then waits for the answers under way.
 pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
+    let outage = Outage::default();
     loop {
-        match chat.store.due(chat.clock.now(), BATCH).await {
-            // The instance that has the customer answers, with their rights.
-            Ok(due) => due
-                .iter()
-                .filter(|conversation| !chat.presence.customer_is_only_elsewhere(conversation.id))
-                .for_each(|conversation| chat.answer_what_is_due(conversation.id)),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "messages that wait for the bot cannot be read"
-                );
-            }
+        let due = chat.store.due(chat.clock.now(), BATCH).await;
+        note(&outage, due.as_ref().err());
+        if let Ok(due) = due {
+            due.iter()
+                .filter(|conversation| chat.takes_the_turn(conversation))
+                .for_each(|conversation| chat.answer_what_is_due(conversation.id));
         }
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -33,4 +29,18 @@ pub(super) async fn run(chat: Arc<Chat>, shutdown: CancellationToken) {
     }
     chat.tasks.close();
     chat.tasks.wait().await;
+}
+
+/// Says once that the store does not answer, and when it does again.
+fn note(outage: &Outage, error: Option<&StoreError>) {
+    match error.map_or_else(|| outage.answered(), |_| outage.failed()) {
+        Some(Note::Began | Note::GoesOn { .. }) => {
+            let error = error.map(|error| error as &dyn std::error::Error);
+            tracing::warn!(error, "messages that wait for the bot cannot be read");
+        }
+        Some(Note::Ended { failed, .. }) => {
+            tracing::info!(failed, "messages that wait for the bot can be read again");
+        }
+        None => {}
+    }
 }

@@ -77,6 +77,18 @@ impl Chat {
         });
     }
 
+    /// Whether a message that waits for the bot is this instance's to answer. The instance that has the customer answers,
+    /// with their rights. When several have, the one that took the message does, and is given the time for it: two would
+    /// do the same work, and the draft of one would end with the answer of the other.
+    pub(crate) fn takes_the_turn(&self, conversation: &Conversation) -> bool {
+        if !self.presence.customer_is_elsewhere(conversation.id) {
+            return true;
+        }
+        let now = self.clock.now();
+        let is_late = |since| now.since(since) >= ANSWER_TIMEOUT;
+        self.presence.customer_is_here(conversation.id) && conversation.bot_due_since.is_some_and(is_late)
+    }
+
     async fn answer_all(&self, id: ConversationId) -> Result<()> {
         loop {
             let Some(conversation) = self.store.find(id).await? else { return Ok(()) };

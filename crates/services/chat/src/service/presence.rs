@@ -194,16 +194,13 @@ impl Presence {
         self.customer_is_here(conversation) || self.customer_is_elsewhere(conversation)
     }
 
-    /// Whether the customer is connected to other instances, and not to this one.
-    pub fn customer_is_only_elsewhere(&self, conversation: ConversationId) -> bool {
-        !self.customer_is_here(conversation) && self.customer_is_elsewhere(conversation)
-    }
-
-    fn customer_is_here(&self, conversation: ConversationId) -> bool {
+    /// Whether the customer is connected to this instance.
+    pub fn customer_is_here(&self, conversation: ConversationId) -> bool {
         self.lock().customers.contains_key(&conversation)
     }
 
-    fn customer_is_elsewhere(&self, conversation: ConversationId) -> bool {
+    /// Whether the customer is connected to other instances.
+    pub fn customer_is_elsewhere(&self, conversation: ConversationId) -> bool {
         self.roster.is_elsewhere(&Member::Customer(conversation).to_string())
     }
 
