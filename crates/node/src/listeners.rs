@@ -7,7 +7,7 @@ use bookworm_chat::ChatService;
 use bookworm_finance::{FinanceService, SandboxProvider};
 use bookworm_fleet::{Gate, Upstream};
 use bookworm_gateway::{
-    Backends, GatewayService, Health, Metrics,
+    Backends, GatewayService, Health, KnownTraces, Metrics,
     elsewhere::{self, Better},
 };
 use bookworm_http::fallback;
@@ -139,7 +139,14 @@ pub fn build(
             Backends { pages: pages.or(remote), others, health: health.clone(), metrics: public_metrics, https };
         gateway.front(api, backends)
     });
-    Listeners { public, internal, operations: bookworm_gateway::operations(health.clone(), metrics.clone()) }
+    let traces = known_traces(foundation);
+    let operations = bookworm_gateway::operations(health.clone(), metrics.clone(), traces);
+    Listeners { public, internal, operations }
+}
+
+/// Where the recent traces of the shop are.
+pub fn known_traces(foundation: &Foundation) -> KnownTraces {
+    KnownTraces { peers: foundation.peers.clone(), process: foundation.fleet.instance.clone() }
 }
 
 /// The services of these roles, as HTTP/2 brings their calls.
@@ -197,8 +204,14 @@ mod tests {
         }
         let several: Vec<_> = owners.iter().filter(|(_, roles)| roles.len() > 1).collect();
         assert!(several.is_empty(), "{several:?}");
-        let ours =
-            ["GET /admin/dead-letters", "GET /admin/health", "GET /fleet", "POST /admin/dead-letters/{id}/retry"];
+        let ours = [
+            "GET /admin/dead-letters",
+            "GET /admin/health",
+            "GET /admin/traces",
+            "GET /admin/traces/{id}",
+            "GET /fleet",
+            "POST /admin/dead-letters/{id}/retry",
+        ];
         let mut unowned: Vec<String> =
             operations(&whole).into_iter().filter(|operation| !owners.contains_key(operation)).collect();
         unowned.sort();

@@ -13,6 +13,7 @@ use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_messaging::{Inbox, OutboxSource, Policy, housekeeping, relay};
 use bookworm_resilience::Deadline;
 use bookworm_telemetry::Telemetry;
+use bookworm_trace::Bound;
 use futures::future::BoxFuture;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,9 @@ const KEYS_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long closing the databases may take where nothing is left of the budget.
 const CLOSES_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often the recent traces are tidied.
+const TRACES_EVERY: Duration = Duration::from_secs(5);
 
 /// A shop that is ready to answer, or a part of one.
 pub struct Shop {
@@ -88,6 +92,7 @@ impl Shop {
         recreate: Vec<String>,
     ) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
+        remember_traces(&settings.telemetry);
         let connections = descriptors::fit(&mut settings, &roles);
         let public = if roles.has(Role::Gateway) { Some(listen("listen", settings.listen).await?) } else { None };
         let wanted = &settings.fleet;
@@ -169,7 +174,7 @@ impl Shop {
         working.start(Loop::new("telemetry", move |stop| {
             let telemetry = telemetry.clone();
             async move {
-                tokio::select! { () = telemetry.upkeep() => {}, () = stop.cancelled() => {} }
+                tokio::select! { () = telemetry.upkeep() => {}, () = tidy_traces() => {}, () = stop.cancelled() => {} }
             }
         }));
         let mut relays = Supervisor::new(CancellationToken::new(), gone);
@@ -321,8 +326,18 @@ fn gateway(foundation: &Foundation) -> GatewayService {
         clock: foundation.clock.clone(),
         shared_cache: foundation.redis.as_ref().map(redis::Shared::cache),
         fleet: known_fleet(foundation),
+        traces: listeners::known_traces(foundation),
         shared_limits: foundation.redis.as_ref().map(redis::Shared::limits),
     })
+}
+
+/// Keeps the recent traces of this process in memory, where the settings leave room for them.
+fn remember_traces(settings: &bookworm_config::Telemetry) {
+    let bytes = settings.recent_traces_mib as usize * 1024 * 1024;
+    let age = Duration::from_secs(u64::from(settings.recent_traces_minutes) * 60);
+    if bytes > 0 {
+        bookworm_trace::remember(Bound { bytes, age });
+    }
 }
 
 /// What staff see of the shop's processes.
@@ -401,6 +416,17 @@ async fn close_all(closing: Vec<BoxFuture<'static, ()>>, within: Duration) -> us
     let all = async { while closing.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(within, all).await;
     closing.len()
+}
+
+/// Forgets traces that are too old, also while nobody asks.
+async fn tidy_traces() {
+    let mut tick = tokio::time::interval(TRACES_EVERY);
+    loop {
+        tick.tick().await;
+        if let Some(recent) = bookworm_trace::recent() {
+            recent.tidy();
+        }
+    }
 }
 
 fn report(what: &str, left: usize) {

@@ -158,3 +158,155 @@ pub struct FleetVerdict {
     /// Since when.
     pub since: Timestamp,
 }
+
+/// The recent traces of the shop's processes, latest first. `GET /admin/traces`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Traces {
+    /// Whether the process that answers keeps traces.
+    pub kept: bool,
+    /// Those that were asked for, at most 200.
+    pub items: Vec<TraceSummary>,
+    /// Processes that were asked and did not answer: their traces are missing.
+    pub unreachable: Vec<String>,
+}
+
+/// A trace: everything that one request, or one thing that began by itself, set in motion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TraceSummary {
+    /// 32 hexadecimal digits.
+    #[schema(example = "4bf92f3577b34da6a3ce929d0e0e4736")]
+    pub id: String,
+    /// The name of its first step.
+    #[schema(example = "POST /api/v1/orders/checkout")]
+    pub name: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Until its last step ended, in microseconds.
+    pub duration_us: u64,
+    /// How many steps are known.
+    pub steps: u64,
+    /// Whether a step failed.
+    pub failed: bool,
+    /// Whether a request, a call or a reaction took longer than a second.
+    pub slow: bool,
+    /// What it is about: the id of an order or of a conversation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<String>,
+}
+
+/// What is known of a trace, or of everything that is about one order or conversation. `GET /admin/traces/{id}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Trace {
+    /// What was asked for.
+    pub id: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Its steps, each after the one that it follows from, siblings in the order in which they began.
+    pub steps: Vec<TraceStep>,
+    /// The sequence diagram of what happened.
+    pub diagram: TraceDiagram,
+    /// The scenario that it is an instance of, as it is written down; absent when it is of none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected: Option<TraceScenario>,
+    /// Processes that were asked and did not answer: their steps are missing.
+    pub unreachable: Vec<String>,
+}
+
+/// A step of a trace: a span.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TraceStep {
+    /// Its trace.
+    pub trace_id: String,
+    /// 16 hexadecimal digits.
+    #[schema(example = "00f067aa0ba902b7")]
+    pub span_id: String,
+    /// The step that it follows from, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent_id: Option<String>,
+    /// How many known steps it follows from.
+    pub depth: u32,
+    /// `server`, `client`, `producer`, `consumer` or `internal`.
+    pub kind: String,
+    /// What it is.
+    pub name: String,
+    /// The process that took it.
+    pub process: String,
+    /// When it began, in microseconds from the beginning of the whole.
+    pub offset_us: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// Whether it failed.
+    pub failed: bool,
+    /// What is said of it, by the names of OpenTelemetry's semantic conventions.
+    #[schema(value_type = Object)]
+    pub attributes: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// A sequence diagram of what happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TraceDiagram {
+    /// Who takes part, from left to right.
+    pub participants: Vec<String>,
+    /// What went from whom to whom, in the order of time.
+    pub arrows: Vec<TraceArrow>,
+    /// The same as a Mermaid `sequenceDiagram`.
+    pub mermaid: String,
+}
+
+/// An arrow of a sequence diagram.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TraceArrow {
+    /// Who.
+    pub from: String,
+    /// To whom: the same for what somebody does by itself.
+    pub to: String,
+    /// What.
+    pub label: String,
+    /// The step that it is drawn from.
+    pub span_id: String,
+    /// When, in microseconds from the beginning of the whole.
+    pub offset_us: u64,
+    /// How long it took, in microseconds; absent for an answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration_us: Option<u64>,
+    /// Whether it is the answer to another.
+    pub reply: bool,
+    /// Whether it failed.
+    pub failed: bool,
+    /// Which attempt it is, from 2 on; absent for the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attempt: Option<u32>,
+    /// Whether it takes back what was done before.
+    pub compensation: bool,
+    /// Whether the scenario has no such arrow.
+    pub extra: bool,
+}
+
+/// How a scenario is written down, and what of it was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TraceScenario {
+    /// Its name.
+    #[schema(example = "Book purchase")]
+    pub name: String,
+    /// Its arrows.
+    pub arrows: Vec<ExpectedArrow>,
+    /// The whole of it as a Mermaid `sequenceDiagram`.
+    pub mermaid: String,
+}
+
+/// An arrow of a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExpectedArrow {
+    /// Who.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// What.
+    pub label: String,
+    /// Whether it is the answer to another.
+    pub reply: bool,
+    /// Whether it was seen.
+    pub seen: bool,
+    /// Whether it need not be part of each instance: of one branch of several, or of an earlier request.
+    pub optional: bool,
+}

@@ -12,6 +12,8 @@ mod ordering;
 mod rating;
 mod web;
 
+use axum::middleware::from_fn_with_state;
+
 use crate::{Role, Roles, clients::Clients, foundation::Foundation, part::Part};
 
 /// Builds the roles in the order in which they ask each other, and says what they bring together.
@@ -22,7 +24,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
     let mut part = Part::default();
     for role in roles.iter() {
         let clients = Clients { here: &part.grpc, fleet: &foundation.fleet, peers: &foundation.peers };
-        let brings = match role {
+        let mut brings = match role {
             Role::Ai => ai::build(foundation)?,
             Role::Catalog => catalog::build(foundation, &clients).await?,
             Role::Basket => basket::build(foundation, &clients).await?,
@@ -37,6 +39,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
             Role::Web => web::build(foundation)?,
             Role::Monitor => monitor::build(foundation),
         };
+        brings.api = brings.api.layer(from_fn_with_state(role.name(), bookworm_http::context::role));
         part = part.and(brings);
     }
     Ok(part)

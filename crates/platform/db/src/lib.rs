@@ -8,6 +8,7 @@ mod open;
 mod pool;
 mod probe;
 mod row;
+mod spans;
 mod sql;
 mod sqlite_writer;
 mod tx;
@@ -88,7 +89,16 @@ impl Db {
         E: From<DbError> + Send + 'static,
         F: for<'t> FnOnce(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.unit(tx::Limit::WORK, work).await
+        let Some(mut step) = spans::unit(self.backend(), &self.name) else {
+            return self.unit(tx::Limit::WORK, work).await;
+        };
+        let place = step.place();
+        // The work runs in a task or a thread of its own.
+        let done = self.unit(tx::Limit::WORK, move |tx| Box::pin(bookworm_trace::scope(place, work(tx)))).await;
+        if done.is_err() {
+            step.set("bookworm.outcome", "rolled back");
+        }
+        done
     }
 
     async fn unit<T, E, F>(&self, limit: tx::Limit, work: F) -> Result<T, E>

@@ -12,6 +12,7 @@ use sqlx::{
 use crate::{
     Backend, DbError, Outage, Result, Sql, Value,
     row::Row,
+    spans,
     value::{to_postgres, to_sqlite},
 };
 
@@ -136,7 +137,7 @@ impl Sql for Pool {
 
     fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
         let values: Vec<Value> = values.into_iter().collect();
-        match &self.0 {
+        let work = match &self.0 {
             Inner::Sqlite(pool) => Either::Left(async move {
                 let query = sqlx::query_with(AssertSqlSafe(sql), to_sqlite(values)?);
                 Ok(pool.execute(query).await?.rows_affected())
@@ -145,7 +146,8 @@ impl Sql for Pool {
                 let mut connection = live(pool).await?;
                 exec(&mut connection, sql, &values).await
             }),
-        }
+        };
+        spans::statement(self.backend(), sql, work)
     }
 
     async fn batch(&self, sql: &str) -> Result<()> {
@@ -165,7 +167,7 @@ impl Sql for Pool {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Row>>> + Send {
         let values: Vec<Value> = values.into_iter().collect();
-        match &self.0 {
+        let work = match &self.0 {
             Inner::Sqlite(pool) => Either::Left(async move {
                 let query = sqlx::query_with(AssertSqlSafe(sql), to_sqlite(values)?);
                 Ok(if limit == 1 {
@@ -187,7 +189,8 @@ impl Sql for Pool {
                     other => other,
                 }
             }),
-        }
+        };
+        spans::statement(self.backend(), sql, work)
     }
 }
 

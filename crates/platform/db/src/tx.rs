@@ -8,7 +8,7 @@ use futures::future::Either;
 use sqlx::{Postgres, Transaction};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Backend, Result, Sql, Value, pool, row::Row, sqlite_writer::SqliteWriter};
+use crate::{Backend, Result, Sql, Value, pool, row::Row, spans, sqlite_writer::SqliteWriter};
 
 /// How long a unit of work may take.
 #[derive(Debug, Clone, Copy)]
@@ -119,13 +119,14 @@ impl Sql for Tx {
     }
 
     fn exec(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> impl Future<Output = Result<u64>> + Send {
-        match &self.inner {
-            Inner::Sqlite(writer) => Either::Left(std::future::ready(writer.exec(sql, values))),
+        let values: Vec<Value> = values.into_iter().collect();
+        let work = match &self.inner {
+            Inner::Sqlite(writer) => Either::Left(async move { writer.exec(sql, values) }),
             Inner::Postgres(transaction) => {
-                let values: Vec<Value> = values.into_iter().collect();
                 Either::Right(async move { pool::exec(&mut *transaction.lock().await, sql, &values).await })
             }
-        }
+        };
+        spans::statement(self.backend(), sql, work)
     }
 
     async fn batch(&self, sql: &str) -> Result<()> {
@@ -141,12 +142,13 @@ impl Sql for Tx {
         values: impl IntoIterator<Item = Value>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Row>>> + Send {
-        match &self.inner {
-            Inner::Sqlite(writer) => Either::Left(std::future::ready(writer.rows(sql, values, limit))),
+        let values: Vec<Value> = values.into_iter().collect();
+        let work = match &self.inner {
+            Inner::Sqlite(writer) => Either::Left(async move { writer.rows(sql, values, limit) }),
             Inner::Postgres(transaction) => {
-                let values: Vec<Value> = values.into_iter().collect();
                 Either::Right(async move { pool::rows(&mut *transaction.lock().await, sql, &values, limit).await })
             }
-        }
+        };
+        spans::statement(self.backend(), sql, work)
     }
 }

@@ -26,7 +26,7 @@ pub use crate::{
     drain::{DRAIN, Drain},
     gate::{Gate, gate},
     keys::FetchedKeys,
-    peers::{NotDrained, Peers, tag_of},
+    peers::{NotDone, Peers, tag_of},
     token::{FleetToken, HEADER, Refusal, VALIDITY},
     upstream::{Pick, Upstream},
 };

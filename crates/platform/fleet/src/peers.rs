@@ -9,10 +9,12 @@ use axum::body::Body;
 use bookworm_registry::{Directory, Instance, Key, Load, State};
 use bookworm_resilience::Outage;
 use bookworm_rpc::{Balancer, EndpointStatus, Protocol, Sign, Transport};
+use bytes::Bytes;
 use http::{
     Method, Request, StatusCode, Uri,
     uri::{Authority, PathAndQuery},
 };
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -28,6 +30,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a process may take to answer [`Peers::drain`].
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for [`Peers::read`], whose reader waits for all of them.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest answer that [`Peers::read`] takes.
+const LONGEST_ANSWER: usize = 32 << 20;
 
 pub(crate) type HttpClient = Client<HttpConnector, Body>;
 
@@ -55,9 +61,9 @@ impl fmt::Debug for Peers {
     }
 }
 
-/// Why a process did not do what [`Peers::drain`] asked.
+/// Why a process did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDrained {
+pub enum NotDone {
     /// It answers no other processes.
     #[error("it answers no other processes: it has no fleet.internal_listen")]
     NoAddress,
@@ -70,6 +76,9 @@ pub enum NotDrained {
     /// It does not believe us, or is of a release that cannot.
     #[error("it answered {0}: 401 means another fleet.token, 404 an older release")]
     Refused(StatusCode),
+    /// Its answer broke off, or is longer than any should be.
+    #[error("its answer cannot be read")]
+    Unreadable,
 }
 
 /// What tells an instance from others in a hub connection's token: twelve hex digits of its address's hash, so that
@@ -185,20 +194,59 @@ impl Peers {
     ///
     /// # Errors
     /// When it has no address, cannot be reached within ten seconds, or refuses.
-    pub async fn drain(&self, instance: &Instance, drain: bool) -> Result<(), NotDrained> {
-        let authority = address_of(instance).and_then(|address| address.into_parts().authority);
-        let uri = upstream::uri(authority.ok_or(NotDrained::NoAddress)?, Some(PathAndQuery::from_static(DRAIN)));
+    pub async fn drain(&self, instance: &Instance, drain: bool) -> Result<(), NotDone> {
         let method = if drain { Method::PUT } else { Method::DELETE };
+        let asked = self.ask(instance, method, PathAndQuery::from_static(DRAIN));
+        match tokio::time::timeout(DRAIN_TIMEOUT, asked).await.map_err(|_| NotDone::Late)??.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            refused => Err(NotDone::Refused(refused)),
+        }
+    }
+
+    /// What the process of this instance answers to `GET path` on its internal listener, up to 32 MiB.
+    ///
+    /// # Errors
+    /// When it has no address, does not answer within three seconds, or answers with another status than 200.
+    pub async fn read(&self, instance: &Instance, path: PathAndQuery) -> Result<Bytes, NotDone> {
+        let answer = async {
+            let answer = self.ask(instance, Method::GET, path).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(NotDone::Refused(answer.status()));
+            }
+            axum::body::to_bytes(Body::new(answer), LONGEST_ANSWER).await.map_err(|_| NotDone::Unreadable)
+        };
+        tokio::time::timeout(READ_TIMEOUT, answer).await.map_err(|_| NotDone::Late)?
+    }
+
+    async fn ask(
+        &self,
+        instance: &Instance,
+        method: Method,
+        path: PathAndQuery,
+    ) -> Result<http::Response<Incoming>, NotDone> {
+        let authority = address_of(instance).and_then(|address| address.into_parts().authority);
+        let uri = upstream::uri(authority.ok_or(NotDone::NoAddress)?, Some(path));
         let mut request = Request::new(Body::empty());
         if let Some(token) = &self.0.token {
             request.headers_mut().insert(HEADER, token.pass(&method, &uri));
         }
         (*request.method_mut(), *request.uri_mut()) = (method, uri);
-        let answer = tokio::time::timeout(DRAIN_TIMEOUT, self.0.http.request(request)).await;
-        match answer.map_err(|_| NotDrained::Late)??.status() {
-            StatusCode::NO_CONTENT => Ok(()),
-            refused => Err(NotDrained::Refused(refused)),
+        Ok(self.0.http.request(request).await?)
+    }
+
+    /// One instance of each process that is known, whatever its roles.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Instance> {
+        let fixed = self.0.fixed.values().map(Directory::view);
+        let views: Vec<_> = fixed.chain([self.0.announced.view()]).collect();
+        let mut processes: Vec<Instance> = Vec::new();
+        for member in views.iter().flat_map(|view| &view.members) {
+            let instance = &member.instance;
+            if instance.http.is_some() && processes.iter().all(|known| known.http != instance.http) {
+                processes.push(instance.clone());
+            }
         }
+        processes
     }
 
     /// Ends the connections that were handed over, spread over `within`, so that their clients do not all come back at

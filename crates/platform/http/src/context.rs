@@ -3,7 +3,7 @@
 use std::{borrow::Cow, convert::Infallible, future::Future, time::Instant};
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Request},
+    extract::{FromRequestParts, MatchedPath, OriginalUri, Request, State},
     middleware::Next,
     response::Response,
 };
@@ -11,6 +11,7 @@ use bookworm_kernel::{Cause, CorrelationId, TraceParent};
 use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::problem::Untraced;
 
@@ -43,7 +44,7 @@ impl RequestContext {
 
     /// Runs a future so that [`RequestContext::current`] returns this context in it.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, future)
+        CURRENT.scope(self, bookworm_trace::scope(self.trace, future))
     }
 
     /// As the cause of messages and calls.
@@ -127,11 +128,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 pub async fn layer(mut request: Request, next: Next) -> Response {
     let method = method_name(request.method());
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let (context, mut step) = RequestContext::answering(request.headers(), || {
-        let mut attributes = vec![KeyValue::new("http.request.method", method)];
-        attributes.extend(path.map(|path| KeyValue::new("http.route", path.to_owned())));
-        (path.map_or(Cow::Borrowed(method), |path| format!("{method} {path}").into()), attributes)
-    });
+    let (context, mut step) = RequestContext::answering(request.headers(), || describe(method, path));
     let route = path.unwrap_or("unmatched").to_owned();
     request.extensions_mut().insert(context);
     let span = tracing::info_span!(
@@ -157,10 +154,7 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
         insert(response.headers_mut(), CORRELATION_ID_LOWER, context.correlation_id.to_string());
         insert(response.headers_mut(), TRACEPARENT, context.trace.to_string());
         let (status, took) = (response.status(), started.elapsed());
-        step.set("http.response.status_code", i64::from(status.as_u16()));
-        if status.is_server_error() {
-            step.fail(status.as_u16().to_string());
-        }
+        answered(&mut step, &response);
         let status = status.as_u16();
         metrics::counter!("http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
             .increment(1);
@@ -170,6 +164,66 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
         response
     };
     context.scope(answer.instrument(span)).await
+}
+
+/// Middleware around an API that this process calls without a connection, as its pages do: such a call is a step of its
+/// own. A request that came through [`layer`] has one already.
+pub async fn called(mut request: Request, next: Next) -> Response {
+    if request.extensions().get::<RequestContext>().is_some() {
+        return next.run(request).await;
+    }
+    let method = method_name(request.method());
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let (context, mut step) = RequestContext::answering(request.headers(), || describe(method, path));
+    request.extensions_mut().insert(context);
+    let response = context.scope(next.run(request)).await;
+    answered(&mut step, &response);
+    response
+}
+
+/// Middleware around the routes of one role: what it does of a request is a step of its own, beside what stands before it.
+pub async fn role(State(role): State<&'static str>, mut request: Request, next: Next) -> Response {
+    let method = method_name(request.method());
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let uri = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
+    let step = Span::within(Kind::Internal, || {
+        let (name, mut attributes) = describe(method, path);
+        attributes.push(KeyValue::new("bookworm.role", role));
+        let subject = path.and_then(|route| subject(route, uri.path()));
+        attributes.extend(subject.map(|id| KeyValue::new(bookworm_trace::SUBJECT, id.to_string())));
+        (format!("{role} {name}").into(), attributes)
+    });
+    let (Some(mut step), Some(context)) = (step, RequestContext::current()) else { return next.run(request).await };
+    let context = RequestContext { trace: step.place(), ..context };
+    request.extensions_mut().insert(context);
+    let response = context.scope(next.run(request)).await;
+    answered(&mut step, &response);
+    response
+}
+
+/// What a path is about: what stands where its route has `{id}`, when that is an id.
+fn subject(route: &str, path: &str) -> Option<Uuid> {
+    let at = route.split('/').position(|part| part == "{id}")?;
+    path.split('/').nth(at)?.parse().ok()
+}
+
+fn describe(method: &'static str, route: Option<&str>) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let mut attributes = Vec::with_capacity(6);
+    attributes.push(KeyValue::new("http.request.method", method));
+    attributes.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
+    (route.map_or(Cow::Borrowed(method), |route| format!("{method} {route}").into()), attributes)
+}
+
+fn answered(step: &mut Span, response: &Response) {
+    let status = response.status();
+    step.set("http.response.status_code", i64::from(status.as_u16()));
+    // Of a cache of the shop: `bookworm; hit; ttl=30`, `bookworm; fwd=miss`.
+    if let Some(cache) = response.headers().get("cache-status").and_then(|value| value.to_str().ok()) {
+        step.set("bookworm.cache_status", cache.to_owned());
+    }
+    if status.is_server_error() {
+        step.fail(status.as_u16().to_string());
+    }
 }
 
 /// The method for logs and metrics. Clients may make up methods; metrics must not grow with them.

@@ -400,7 +400,7 @@ fn count(consumer: &Arc<str>, outcome: &'static str) {
 /// In a task of its own, so that a panic is this message's trouble alone.
 async fn spawn(handler: &Handler, envelope: &Envelope, cause: Cause, attempt: u32, receipt: Receipt) -> Reaction {
     let (handler, envelope) = (handler.clone(), envelope.clone());
-    let reaction = async move { handler(envelope, cause, attempt, receipt).await };
+    let reaction = bookworm_trace::scope(cause.trace, async move { handler(envelope, cause, attempt, receipt).await });
     tokio::spawn(reaction.in_current_span())
         .await
         .unwrap_or_else(|_| Err(ReactionError::retry("the reaction panicked")))

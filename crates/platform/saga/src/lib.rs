@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use bookworm_db::{Db, DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{Clock, Timestamp};
+use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -251,7 +252,19 @@ async fn step<S: Saga>(
     input: S::Input,
     now: Timestamp,
 ) -> Result<Vec<S::Action>, DbError> {
-    let decision = S::decide(&parse::<S>(&row.state)?, input);
+    let before = parse::<S>(&row.state)?;
+    let decision = S::decide(&before, input);
+    let reached = decision.state.as_ref().map_or("ignored", S::step);
+    // Within what delivered the input; a deadline has no such step, and is one of its own.
+    let step = Span::begin(Kind::Internal, bookworm_trace::current().map(Parent::from), || {
+        let attributes = vec![
+            KeyValue::new("bookworm.saga.kind", S::KIND),
+            KeyValue::new(bookworm_trace::SUBJECT, id.to_string()),
+            KeyValue::new("bookworm.saga.from", S::step(&before)),
+            KeyValue::new("bookworm.saga.to", reached),
+        ];
+        (format!("saga {}: {reached}", S::KIND).into(), attributes)
+    });
     if let Some(state) = &decision.state {
         let deadline = decision.deadline.map(|within| now.plus(within).micros());
         tx.exec(
@@ -263,6 +276,7 @@ async fn step<S: Saga>(
             metrics::counter!("sagas_ended_total", "kind" => S::KIND, "step" => S::step(state)).increment(1);
         }
     }
+    drop(step);
     Ok(decision.actions)
 }
 

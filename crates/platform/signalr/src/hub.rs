@@ -32,6 +32,9 @@ use crate::request::{Authenticator, Credentials, Principal, Rejection};
 type Connected = Box<dyn Fn(Call) -> BoxFuture<'static, Result<(), HubError>> + Send + Sync>;
 type Disconnected = Box<dyn Fn(Call, Disconnect) -> BoxFuture<'static, ()> + Send + Sync>;
 type Answer = Result<Payload, InvokeError>;
+/// An invocation under way: the result's bytes in the caller's protocol.
+type Work = BoxFuture<'static, Result<Bytes, HubError>>;
+type Around = Box<dyn Fn(&str, Work) -> Work + Send + Sync>;
 
 /// Everything of a hub, its state's type forgotten.
 pub struct HubCore {
@@ -43,6 +46,7 @@ pub struct HubCore {
     pub(crate) on_disconnected: Option<Disconnected>,
     pub(crate) authenticator: Option<Box<Authenticator>>,
     pub(crate) raw: Option<RawHandler>,
+    pub(crate) around: Option<Around>,
     resynchronise: Option<String>,
     pub(crate) directory: Directory,
     pub(crate) metrics: HubMetrics,
@@ -76,6 +80,7 @@ pub struct HubBuilder<S> {
     on_disconnected: Option<Disconnected>,
     authenticator: Option<Box<Authenticator>>,
     raw: Option<RawHandler>,
+    around: Option<Around>,
     resynchronise: Option<String>,
     backplane: Arc<dyn Backplane>,
 }
@@ -91,6 +96,7 @@ impl Hub {
             on_disconnected: None,
             authenticator: None,
             raw: None,
+            around: None,
             resynchronise: None,
             backplane: Arc::new(Local),
         }
@@ -115,6 +121,17 @@ impl Hub {
 }
 
 impl<S: Send + Sync + 'static> HubBuilder<S> {
+    /// What stands around each invocation that has one result: it is given the method's name and the work, and returns what
+    /// is done instead. For traces and the like; the last one counts.
+    #[must_use]
+    pub fn around<F>(mut self, around: F) -> Self
+    where
+        F: Fn(&str, Work) -> Work + Send + Sync + 'static,
+    {
+        self.around = Some(Box::new(around));
+        self
+    }
+
     /// A method that clients invoke for one result. Names are compared without regard to case; the last of a name counts.
     #[must_use]
     pub fn on<P, H: Handler<S, P>>(mut self, name: &str, handler: H) -> Self {
@@ -219,6 +236,7 @@ impl<S: Send + Sync + 'static> HubBuilder<S> {
             on_disconnected: self.on_disconnected,
             authenticator: self.authenticator,
             raw: self.raw,
+            around: self.around,
             resynchronise: self.resynchronise,
             directory: Directory::default(),
             sessions: TaskTracker::new(),

@@ -724,7 +724,12 @@ impl Session {
         let bound = span.in_scope(|| {
             Ok(match &method.start {
                 MethodStart::Unary(start) => {
-                    running.unary(start(call.clone(), incoming)?).instrument(span.clone()).boxed()
+                    let work = start(call.clone(), incoming)?;
+                    let work = match &hub.around {
+                        Some(around) => around(&method.name, work),
+                        None => work,
+                    };
+                    running.unary(work).instrument(span.clone()).boxed()
                 }
                 MethodStart::Stream(start) => {
                     running.stream(start(call.clone(), incoming)?).instrument(span.clone()).boxed()

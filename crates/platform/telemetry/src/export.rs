@@ -1,19 +1,22 @@
 //! Spans on their way to a collector, by OTLP over gRPC.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bookworm_trace::{KeyValue, next_trace_id};
-use opentelemetry::{SpanId, TraceId};
+use opentelemetry::{Context, SpanId, TraceId};
 use opentelemetry_otlp::{WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, SdkTracerProvider, SpanData,
-        SpanExporter,
+        BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, SdkTracerProvider, Span,
+        SpanData, SpanExporter, SpanProcessor,
     },
 };
 use tonic::{
@@ -63,9 +66,10 @@ impl Traces {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(PAUSE)
             .build();
-        let processor = BatchSpanProcessor::builder(Watched { exporter, fails: AtomicBool::new(false) })
-            .with_batch_config(config)
-            .build();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let watched = Watched { exporter, fails: AtomicBool::new(false), waiting: waiting.clone() };
+        let batches = BatchSpanProcessor::builder(watched).with_batch_config(config).build();
+        let processor = Bounded { batches, waiting };
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(export.ratio))))
@@ -136,15 +140,56 @@ impl IdGenerator for Ids {
     }
 }
 
+/// Lets in what the queue has room for, and counts what it drops; the queue itself drops in silence.
+#[derive(Debug)]
+struct Bounded {
+    batches: BatchSpanProcessor,
+    /// How many spans are in the queue.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl SpanProcessor for Bounded {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.batches.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        // As the queue does: what is not sampled does not wait in it.
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            metrics::counter!("trace_spans_dropped_total", "to" => "collector").increment(1);
+            return;
+        }
+        self.batches.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
 /// Counts what becomes of spans, and says once that the collector does not take them, and once that it does again.
 #[derive(Debug)]
 struct Watched<E> {
     exporter: E,
     fails: AtomicBool,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl<E: SpanExporter> SpanExporter for Watched<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         let count = batch.len() as u64;
         let sent = self.exporter.export(batch).await;
         let outcome = if sent.is_ok() { "sent" } else { "failed" };

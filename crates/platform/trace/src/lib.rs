@@ -1,16 +1,18 @@
 //! Steps of work as spans of a distributed trace.
 //!
 //! A span is where the ids of a step come from: the ones in logs, in `traceparent` and in what is exported are the same.
-//! Nothing here knows where spans go. Until somebody installs a tracer provider and calls [`enable`] they go nowhere: a
-//! step then gets ids of its own, and nothing else is done. Names and attributes follow OpenTelemetry's semantic
-//! conventions.
+//! Nothing here knows where spans are sent. Once somebody installs a tracer provider and calls [`enable`] they go to it,
+//! and once somebody calls [`remember`] the recent ones are kept in this process. Without either a step gets ids of its own,
+//! and nothing else is done. Names and attributes follow OpenTelemetry's semantic conventions.
 
 #![warn(missing_docs)]
 
+mod current;
 mod ids;
+mod recent;
 mod state;
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{borrow::Cow, sync::OnceLock, time::Instant};
 
 use bookworm_kernel::TraceParent;
 use opentelemetry::{
@@ -20,7 +22,13 @@ use opentelemetry::{
 };
 pub use opentelemetry::{KeyValue, trace::SpanKind as Kind};
 
-pub use crate::{ids::next_trace_id, state::tracestate};
+use crate::recent::Ended;
+pub use crate::{
+    current::{cause, current, scope},
+    ids::next_trace_id,
+    recent::{Bound, Recent, SLOW, SUBJECT, Step, Summary, recent, remember},
+    state::tracestate,
+};
 
 static TRACER: OnceLock<BoxedTracer> = OnceLock::new();
 
@@ -48,7 +56,23 @@ impl From<TraceParent> for Parent<'_> {
 pub struct Span {
     place: TraceParent,
     span: Option<BoxedSpan>,
+    kept: Option<Box<Kept>>,
     _state: Option<state::Kept>,
+}
+
+/// A step under way that this process keeps.
+struct Kept {
+    ended: Ended,
+    began: Instant,
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        if let (Some(kept), Some(recent)) = (self.kept.take(), recent()) {
+            let took = u64::try_from(kept.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            recent.push(Ended { took, ..kept.ended });
+        }
+    }
 }
 
 impl std::fmt::Debug for Span {
@@ -82,20 +106,47 @@ impl Span {
             None => state::of(parent.trace),
         });
         let begun = TRACER.get().and_then(|tracer| begin(tracer, &kind, before, state.as_ref(), links));
-        let (place, span) = match begun {
-            Some((place, mut span)) => {
-                if span.is_recording() {
-                    let (name, attributes) = describe();
-                    span.update_name(name);
-                    span.set_attributes(attributes);
-                }
-                (place, Some(span))
-            }
+        let is_kept = recent().is_some();
+        let (place, mut span) = match begun {
+            Some((place, span)) => (place, Some(span)),
+            None if is_kept => (before.unwrap_or_else(TraceParent::start).child(), None),
             None => (unrecorded(&kind, before), None),
         };
+        let exported = span.as_mut().filter(|span| span.is_recording());
+        let described = (is_kept || exported.is_some()).then(describe);
+        let kept = match (described, exported) {
+            (Some((name, attributes)), Some(span)) if is_kept => {
+                span.update_name(name.clone());
+                span.set_attributes(attributes.iter().cloned());
+                Some((name, attributes))
+            }
+            (Some((name, attributes)), Some(span)) => {
+                span.update_name(name);
+                span.set_attributes(attributes);
+                None
+            }
+            (described, None) => described,
+            (None, Some(_)) => None,
+        };
+        let parent = before.filter(|before| before.is_span()).map(|before| before.bits().1);
+        let kept = kept.map(|(name, attributes)| {
+            let (trace, span, _) = place.bits();
+            let started = recent::now();
+            let ended = Ended { trace, span, parent, kind, name, started, took: 0, failed: false, attributes };
+            Box::new(Kept { ended, began: Instant::now() })
+        });
         // Whoever only passes on has the place of the step before it, and so its state.
         let state = state.filter(|_| before != Some(place)).map(|state| state::Kept::new(place, state));
-        Self { place, span, _state: state }
+        Self { place, span, kept, _state: state }
+    }
+
+    /// Begins a step within the one that this task is at ([`current`]); `None` outside of one, and where no spans are made.
+    #[must_use]
+    pub fn within(kind: Kind, describe: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>)) -> Option<Self> {
+        if recent().is_none() && TRACER.get().is_none() {
+            return None;
+        }
+        current().map(|place| Self::begin(kind, Some(place.into()), describe))
     }
 
     /// Where in its trace the step is: what follows from it has this as its parent.
@@ -106,15 +157,25 @@ impl Span {
 
     /// Says something of the step.
     pub fn set(&mut self, key: &'static str, value: impl Into<opentelemetry::Value>) {
+        if self.span.is_none() && self.kept.is_none() {
+            return;
+        }
+        let attribute = KeyValue::new(key, value);
+        if let Some(kept) = &mut self.kept {
+            kept.ended.attributes.push(attribute.clone());
+        }
         if let Some(span) = &mut self.span {
-            span.set_attribute(KeyValue::new(key, value));
+            span.set_attribute(attribute);
         }
     }
 
     /// The step failed; `kind` is a word for how, of a small set (attribute `error.type`).
     pub fn fail(&mut self, kind: impl Into<Cow<'static, str>>) {
+        self.set("error.type", kind.into());
+        if let Some(kept) = &mut self.kept {
+            kept.ended.failed = true;
+        }
         if let Some(span) = &mut self.span {
-            span.set_attribute(KeyValue::new("error.type", kind.into()));
             span.set_status(Status::error(""));
         }
     }

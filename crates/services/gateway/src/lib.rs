@@ -14,6 +14,7 @@
 //! | which messages invalidate answers | `reactions/` |
 //! | what is passed on to roles in other processes | `features/elsewhere.rs` |
 
+pub mod diagram;
 mod features;
 mod reactions;
 
@@ -38,14 +39,15 @@ use tower_http::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::features::{
-    api_document, authenticate, cache, cache_control, client_address, cors, dead_letters, fleet, load, panic,
-    rate_limit, security, well_formed,
+    api_document, authenticate, cache, cache_control, client_address, cors, dead_letters, fleet, load, metrics, panic,
+    rate_limit, security, traces, well_formed,
 };
 pub use crate::features::{
     elsewhere,
     fleet::KnownFleet,
     health::{Check, Health, Note},
     metrics::Metrics,
+    traces::KnownTraces,
 };
 
 /// The prefix of the public API.
@@ -65,6 +67,8 @@ pub struct Dependencies {
     pub shared_cache: Option<Arc<dyn SharedCache>>,
     /// The processes that staff see.
     pub fleet: KnownFleet,
+    /// Where the shop's recent traces are.
+    pub traces: KnownTraces,
     /// The limits that gateways share, if there are any. Without them each counts by itself.
     pub shared_limits: Option<Arc<dyn SharedLimits>>,
 }
@@ -82,6 +86,7 @@ struct Gateway {
     /// A part of the cache's memory for outages; `None` where nothing is cached.
     last_good: Option<Arc<cache::last_good::LastGood>>,
     fleet: KnownFleet,
+    traces: KnownTraces,
 }
 
 /// What the gateway serves beside the API.
@@ -105,7 +110,7 @@ impl GatewayService {
     /// Wires it up.
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { settings, verifier, bus, clock, shared_cache, shared_limits, fleet } = dependencies;
+        let Dependencies { settings, verifier, bus, clock, shared_cache, shared_limits, fleet, traces } = dependencies;
         let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit, shared_limits));
         let timeout = Duration::from_secs(settings.request_timeout_seconds);
         let fetches = settings.concurrency as usize;
@@ -113,15 +118,17 @@ impl GatewayService {
         let last_good = || Arc::new(cache::last_good::LastGood::new(spare, clock.clone()));
         let last_good = settings.cache.enabled.then(last_good);
         let cache = Arc::new(cache::AnswerCache::new(&settings.cache, fetches, timeout, shared_cache, clock));
-        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, last_good, fleet }))
+        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, last_good, fleet, traces }))
     }
 
     /// The whole API of these services, from `/api/v1` on, with its document: what the pages call, and what
     /// [`front`](Self::front) serves to everybody.
     pub fn api(&self, services: OpenApiRouter, health: &Health) -> Router {
         let gateway = &*self.0;
-        let ours =
-            dead_letters::api(gateway.bus.clone()).merge(health.clone().api()).merge(fleet::api(gateway.fleet.clone()));
+        let ours = dead_letters::api(gateway.bus.clone())
+            .merge(health.clone().api())
+            .merge(fleet::api(gateway.fleet.clone()))
+            .merge(traces::api(gateway.traces.clone()));
         let (services, document) = services.merge(ours).split_for_parts();
         let routes = services.merge(api_document::routes(document));
         let api = Router::new()
@@ -131,14 +138,20 @@ impl GatewayService {
             Some(last) => api.layer(middleware::from_fn_with_state(last.clone(), cache::last_good::layer)),
             None => api,
         };
-        asked(api, &gateway.settings, &gateway.verifier).layer(middleware::from_fn(cache_control::layer))
+        asked(api, &gateway.settings, &gateway.verifier)
+            .layer(middleware::from_fn(cache_control::layer))
+            .layer(middleware::from_fn(context::called))
     }
 
     /// The router to listen with.
     pub fn front(&self, api: Router, backends: Backends) -> Router {
-        let Gateway { settings, verifier, limiter, .. } = &*self.0;
+        let Gateway { settings, verifier, limiter, traces, .. } = &*self.0;
         let Backends { pages, others, health, metrics, https } = backends;
-        let metrics = metrics.map(Metrics::routes).unwrap_or_default();
+        let metrics = metrics.map(|metrics| {
+            let operators = middleware::from_fn_with_state(metrics.clone(), metrics::operators_only);
+            metrics.routes().merge(traces::for_operators(traces.clone()).route_layer(operators))
+        });
+        let metrics = metrics.unwrap_or_default();
         let outside = others.merge(health.routes()).merge(metrics).merge(api_document::pages());
         let router = Router::new().merge(api).merge(outside);
         let router = match pages {
@@ -198,6 +211,7 @@ fn asked(api: Router, settings: &Settings, verifier: &Arc<TokenVerifier>) -> Rou
 /// What a process answers on its internal listener, whatever roles it has. `gate` stands before everything.
 pub fn internal(routes: Router, verifier: &Arc<TokenVerifier>, gate: Arc<Gate>) -> Router {
     routes
+        .merge(traces::of_process())
         .layer(Extension(verifier.clone()))
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(middleware::from_fn_with_state(gate, bookworm_fleet::gate))
@@ -205,8 +219,8 @@ pub fn internal(routes: Router, verifier: &Arc<TokenVerifier>, gate: Arc<Gate>) 
 }
 
 /// What a process answers on its operations listener.
-pub fn operations(health: Health, metrics: Metrics) -> Router {
-    fallback::install(health.operations().merge(metrics.operations()))
+pub fn operations(health: Health, metrics: Metrics, known: KnownTraces) -> Router {
+    fallback::install(health.operations().merge(metrics.operations()).merge(traces::for_operators(known)))
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(middleware::from_fn(context::layer))
 }

@@ -29,6 +29,12 @@ pub struct Telemetry {
     /// Which share of the traces that begin here is exported: 0 to 1. A request that brings a `traceparent` does as that
     /// says. Default 1.
     pub trace_ratio: f64,
+    /// How much memory the recent traces take at most that this process keeps for staff, in MiB: 0 to 4,096; 0 keeps none.
+    /// Default 32.
+    pub recent_traces_mib: u32,
+    /// How long they are kept, in minutes: 1 to 1,440. Traces with a failure, and slow ones, four times as long. Default
+    /// 60.
+    pub recent_traces_minutes: u32,
 }
 
 impl Telemetry {
@@ -59,6 +65,8 @@ impl Default for Telemetry {
             otlp_endpoint: None,
             otlp_headers: None,
             trace_ratio: 1.0,
+            recent_traces_mib: 32,
+            recent_traces_minutes: 60,
         }
     }
 }
@@ -88,6 +96,8 @@ impl Validate for Telemetry {
             "must be name=value pairs with commas between them",
         );
         v.check("trace_ratio", (0.0..=1.0).contains(&self.trace_ratio), "must be 0 to 1");
+        v.check("recent_traces_mib", self.recent_traces_mib <= 4096, "must be 0 to 4096");
+        v.check("recent_traces_minutes", (1..=1440).contains(&self.recent_traces_minutes), "must be 1 to 1440");
     }
 }
 
@@ -104,6 +114,8 @@ mod tests {
             ("telemetry.otlp_headers", "a b=c", "telemetry.otlp_headers: must be name=value pairs"),
             ("telemetry.trace_ratio", "1.5", "telemetry.trace_ratio: must be 0 to 1"),
             ("telemetry.trace_ratio", "NaN", "telemetry.trace_ratio: must be"),
+            ("telemetry.recent_traces_mib", "5000", "telemetry.recent_traces_mib: must be 0 to 4096"),
+            ("telemetry.recent_traces_minutes", "0", "telemetry.recent_traces_minutes: must be 1 to 1440"),
         ] {
             let error = Settings::load(Sources::new().set("a test", key, value)).expect_err(words).to_string();
             assert!(error.contains(words), "{error}");

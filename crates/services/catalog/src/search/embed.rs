@@ -95,7 +95,7 @@ impl Embedder {
 
     async fn embed(&self, way: &Edge, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, NoMeaning> {
         let wanted = texts.len();
-        let request = grpc::request(&Cause::start(), EmbedRequest { texts, purpose: purpose.into() });
+        let request = grpc::request(&bookworm_trace::cause(), EmbedRequest { texts, purpose: purpose.into() });
         let answer = AiClient::new(way.clone()).embed(request).await.map_err(|status| match status.code() {
             Code::InvalidArgument => NoMeaning::Refused,
             _ if self.is_off() => NoMeaning::Off,

@@ -31,15 +31,17 @@ use std::{
     thread::available_parallelism,
 };
 
+use bookworm_config::Search as Settings;
+use bookworm_search::{Index, SearchError, Synonym};
+use bookworm_trace::{KeyValue, Kind, Span};
+use tokio::sync::{Notify, Semaphore};
+
 pub use self::embed::Models;
 use self::synonyms::Synonyms;
 pub(crate) use self::{
     embed::{Embedder, NoMeaning},
     schema::{AUTHOR, SUBJECT, TITLE},
 };
-use bookworm_config::Search as Settings;
-use bookworm_search::{Index, SearchError, Synonym};
-use tokio::sync::{Notify, Semaphore};
 
 /// What a catalogue needs to search.
 #[derive(Debug, Clone)]
@@ -221,9 +223,12 @@ impl Search {
         let index = self.index().ok_or(NoIndex)?;
         // Never closed.
         let permit = self.0.running.clone().acquire_owned().await.map_err(|_| NoIndex)?;
+        let step = Span::within(Kind::Client, || {
+            ("search index".into(), vec![KeyValue::new("db.system.name", "bookworm.index")])
+        });
         let answer = tokio::task::spawn_blocking(move || {
             let answer = question(&index);
-            drop(permit);
+            drop((permit, step));
             answer
         });
         match answer.await {

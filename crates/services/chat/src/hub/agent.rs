@@ -2,7 +2,7 @@
 
 use bookworm_contracts::rest::chat::{ChatNote, Conversation as View};
 use bookworm_http::{Problem, Result, Validator};
-use bookworm_kernel::{Cause, ConversationId};
+use bookworm_kernel::ConversationId;
 
 use super::{
     caller::Caller,
@@ -115,7 +115,7 @@ async fn take(
     decide: fn(&Conversation, &ChatAgent, bookworm_kernel::Timestamp) -> Result<Plan, Refusal>,
 ) -> Result<Opened> {
     let now = caller.clock.now();
-    let taken = caller.change(id, Cause::start(), |conversation| decide(conversation, agent, now)).await?;
+    let taken = caller.change(id, bookworm_trace::cause(), |conversation| decide(conversation, agent, now)).await?;
     caller.was_given(agent).await?;
     attach(caller, &taken.conversation, 0).await
 }
@@ -137,7 +137,7 @@ async fn attach(caller: &Caller, conversation: &Conversation, after: u64) -> Res
     }
     caller.send_to_caller("presence", caller.presence_of(conversation)).await;
     let page = caller.page(Side::Agent, id, after, MAX_MESSAGES).await?;
-    let context = caller.context_of(conversation, &Cause::start()).await;
+    let context = caller.context_of(conversation, &bookworm_trace::cause()).await;
     let notes = caller.store.notes(id, MAX_ITEMS).await?;
     let conversation = caller.find(id).await?;
     Ok(Opened {
@@ -192,7 +192,7 @@ pub async fn transfer(caller: Caller, args: Transfer) -> Result<View> {
                 .await?
                 .filter(|colleague| colleague.status == AgentStatus::Available && caller.is_connected(colleague));
             let to = colleague.ok_or_else(|| problem(Refusal::AgentAway))?.agent;
-            let transferred = caller.change(id, Cause::start(), |conversation| {
+            let transferred = caller.change(id, bookworm_trace::cause(), |conversation| {
                 conversation.transfer(agent.id, &to, now).map(|decision| Plan::from(decision).taken_by(to.id))
             });
             let conversation = transferred.await?.conversation;
@@ -201,7 +201,7 @@ pub async fn transfer(caller: Caller, args: Transfer) -> Result<View> {
             conversation
         }
         None => {
-            let given_back = caller.change(id, Cause::start(), |conversation| {
+            let given_back = caller.change(id, bookworm_trace::cause(), |conversation| {
                 conversation.give_back(agent.id, args.skill.map(Into::into), now).map(Plan::from)
             });
             given_back.await?.conversation
@@ -214,7 +214,7 @@ pub async fn transfer(caller: Caller, args: Transfer) -> Result<View> {
 pub async fn close(caller: Caller, args: Close) -> Result<View> {
     let agent = caller.agent().await?;
     let now = caller.clock.now();
-    let closed = caller.change(args.conversation_id, Cause::start(), |conversation| {
+    let closed = caller.change(args.conversation_id, bookworm_trace::cause(), |conversation| {
         conversation.close(agent.id, args.resolution.into(), now).map(Plan::from)
     });
     let conversation = closed.await?.conversation;

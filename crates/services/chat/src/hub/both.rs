@@ -2,7 +2,7 @@
 
 use bookworm_contracts::rest::chat::{AuthorKind, MessagePage};
 use bookworm_http::{Problem, Result, Validator};
-use bookworm_kernel::{Cause, ConversationId, CustomerId, ErrorCode};
+use bookworm_kernel::{ConversationId, CustomerId, ErrorCode};
 use uuid::Uuid;
 
 use super::{
@@ -34,7 +34,7 @@ pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
     let sent = match side {
         Side::Customer => {
             caller
-                .change(id, Cause::start(), |conversation| {
+                .change(id, bookworm_trace::cause(), |conversation| {
                     conversation.customer_says(&words, args.client_message_id, most, now).map(Plan::from)
                 })
                 .await
@@ -43,7 +43,7 @@ pub async fn send_message(caller: Caller, args: SendMessage) -> Result<Sent> {
             let agent = caller.agent().await?.id;
             let customer_is_there = caller.presence.customer_is_there(id);
             caller
-                .change(id, Cause::start(), |conversation| {
+                .change(id, bookworm_trace::cause(), |conversation| {
                     conversation
                         .agent_says(agent, &words, args.client_message_id, customer_is_there, most, now)
                         .map(Plan::from)
@@ -111,7 +111,7 @@ pub async fn mark_read(caller: Caller, args: Mark) -> Result<()> {
 async fn mark(caller: Caller, id: ConversationId, delivered: u64, read: u64) -> Result<()> {
     let side = caller.side(id)?;
     let agent = if side == Side::Agent { Some(caller.agent().await?.id) } else { None };
-    let marked = caller.change(id, Cause::start(), |conversation| {
+    let marked = caller.change(id, bookworm_trace::cause(), |conversation| {
         if agent.is_some() && conversation.agent.as_ref().map(|agent| agent.id) != agent {
             return Err(Refusal::NotWithYou);
         }

@@ -2,7 +2,7 @@
 
 use bookworm_contracts::{events::chat::TranscriptRequested, rest::chat::Conversation as View};
 use bookworm_http::{Problem, Result, Validator, auth::AccountClaims};
-use bookworm_kernel::{Cause, ConversationId, Email, ErrorCode, has_visible};
+use bookworm_kernel::{ConversationId, Email, ErrorCode, has_visible};
 use futures::Stream;
 
 use super::{
@@ -76,7 +76,7 @@ pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
                 .detail(format!("At most {most} conversations may be open. Please end one first.")));
         }
         let started = Conversation::start(ConversationId::new(), customer, language, caller.clock.now());
-        caller.begin(started, Cause::start()).await?
+        caller.begin(started, bookworm_trace::cause()).await?
     };
     attach(&caller, &conversation).await?;
     Ok(Started {
@@ -132,10 +132,11 @@ pub async fn resume(caller: Caller, args: Resume) -> Result<Resumed> {
     }
     if let Some(account) = account.filter(|_| conversation.customer.id.is_none()) {
         let now = caller.clock.now();
-        let taken = caller.change(conversation.id, Cause::start(), |conversation| match conversation.customer.id {
-            None => Ok(conversation.taken_over_by(of_account(&account), now).into()),
-            Some(_) => Ok(conversation.as_it_is().into()),
-        });
+        let taken =
+            caller.change(conversation.id, bookworm_trace::cause(), |conversation| match conversation.customer.id {
+                None => Ok(conversation.taken_over_by(of_account(&account), now).into()),
+                Some(_) => Ok(conversation.as_it_is().into()),
+            });
         conversation = taken.await?.conversation;
         if conversation.customer.id != Some(account.id) {
             return Err(no_such_conversation());
@@ -152,7 +153,7 @@ pub async fn resume(caller: Caller, args: Resume) -> Result<Resumed> {
 pub async fn ask_for_person(caller: Caller, args: Only) -> Result<View> {
     caller.customer_of(args.conversation_id)?;
     let (there, now) = (caller.someone_is_there().await?, caller.clock.now());
-    let asked = caller.change(args.conversation_id, Cause::start(), |conversation| {
+    let asked = caller.change(args.conversation_id, bookworm_trace::cause(), |conversation| {
         conversation.ask_for_person(there, now).map(Plan::from)
     });
     let conversation = asked.await?.conversation;
@@ -167,7 +168,7 @@ pub async fn leave_address(caller: Caller, args: LeaveAddress) -> Result<View> {
     let email = valid.parse::<Address>("email", &args.email);
     valid.finish()?;
     let (there, now) = (caller.someone_is_there().await?, caller.clock.now());
-    let left = caller.change(id, Cause::start(), |conversation| match &email {
+    let left = caller.change(id, bookworm_trace::cause(), |conversation| match &email {
         Some(Address(email)) if conversation.customer.id.is_none() => {
             conversation.leave_address(email.clone(), there, now).map(Plan::from)
         }
@@ -186,7 +187,7 @@ pub async fn rate(caller: Caller, args: Rate) -> Result<()> {
     let comment = valid.optional_multiline("comment", args.comment.as_deref(), 1..=2000);
     valid.finish()?;
     let now = caller.clock.now();
-    let rated = caller.change(args.conversation_id, Cause::start(), |conversation| {
+    let rated = caller.change(args.conversation_id, bookworm_trace::cause(), |conversation| {
         conversation.rate(score.unwrap_or(1), comment.clone(), now).map(Plan::from)
     });
     rated.await?;
@@ -197,8 +198,9 @@ pub async fn rate(caller: Caller, args: Rate) -> Result<()> {
 pub async fn end(caller: Caller, args: Only) -> Result<View> {
     caller.customer_of(args.conversation_id)?;
     let now = caller.clock.now();
-    let ended = caller
-        .change(args.conversation_id, Cause::start(), |conversation| conversation.customer_ends(now).map(Plan::from));
+    let ended = caller.change(args.conversation_id, bookworm_trace::cause(), |conversation| {
+        conversation.customer_ends(now).map(Plan::from)
+    });
     let conversation = ended.await?.conversation;
     caller.view(&conversation).await
 }
@@ -224,7 +226,7 @@ pub async fn send_transcript(caller: Caller, args: SendTranscript) -> Result<()>
     let last = conversation.last_seq.saturating_add(1);
     let lines = transcript::lines(caller.store.messages_before(id, last, MAX_LINES).await?);
     let now = caller.clock.now();
-    let sent = caller.change(id, Cause::start(), |conversation| {
+    let sent = caller.change(id, bookworm_trace::cause(), |conversation| {
         let (decision, email) = conversation.send_transcript(to.clone(), now)?;
         let transcript = TranscriptRequested {
             conversation_id: id,

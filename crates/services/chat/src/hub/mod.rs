@@ -23,6 +23,8 @@ use bookworm_http::ClientAddress;
 use bookworm_signalr::{
     Context, Credentials, Disconnect, Hub, HubError, Options, Principal, Rejection, backplane::Backplane,
 };
+use bookworm_trace::{KeyValue, Kind, Span};
+use futures::future::BoxFuture;
 
 use self::caller::{Meter, method, plain, stream};
 use crate::service::{Chat, presence::Identity};
@@ -77,6 +79,7 @@ pub(crate) fn build(chat: &Arc<Chat>, instance: Option<String>, backplane: Arc<d
         .on_connected(connected)
         .on_disconnected(disconnected)
         .backplane(backplane)
+        .around(traced)
         .resynchronise_by(RESYNCHRONISE)
         .on("StartConversation", method(customer::start))
         .on("Conversations", plain(customer::conversations))
@@ -104,6 +107,28 @@ pub(crate) fn build(chat: &Arc<Chat>, instance: Option<String>, backplane: Arc<d
         .on("Close", method(agent::close))
         .on("Reopen", method(agent::reopen))
         .build(options)
+}
+
+/// An invocation is a trace of its own: a connection lives for hours.
+fn traced<T: Send + 'static>(
+    method: &str,
+    work: BoxFuture<'static, Result<T, HubError>>,
+) -> BoxFuture<'static, Result<T, HubError>> {
+    let mut step = Span::begin(Kind::Server, None, || {
+        let attributes = vec![
+            KeyValue::new("rpc.system", "signalr"),
+            KeyValue::new("rpc.service", "chat"),
+            KeyValue::new("rpc.method", method.to_owned()),
+        ];
+        (format!("chat/{method}").into(), attributes)
+    });
+    let place = step.place();
+    Box::pin(bookworm_trace::scope(place, async move {
+        let done = work.await;
+        // A refusal is an answer, as a status below 500 is; what goes wrong behind it has steps that say so.
+        step.set("bookworm.outcome", if done.is_ok() { "ok" } else { "refused" });
+        done
+    }))
 }
 
 type State = Arc<Chat>;

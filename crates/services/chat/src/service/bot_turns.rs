@@ -8,6 +8,7 @@ use std::{
 
 use bookworm_http::{Problem, Result};
 use bookworm_kernel::{Cause, ConversationId, ErrorCode};
+use bookworm_trace::{KeyValue, Kind, Span};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -115,7 +116,14 @@ impl Chat {
 
     async fn answer(&self, conversation: &Conversation, message: Message, rights: Rights) -> Result<()> {
         let (id, seq) = (conversation.id, message.seq);
-        let cause = Cause::start();
+        // A turn may come long after its message, and once more after a crash: it is a trace of its own.
+        let start = Cause::start();
+        let step = Span::begin(Kind::Internal, Some(start.trace.into()), || {
+            let attributes =
+                vec![KeyValue::new("bookworm.role", "bot"), KeyValue::new(bookworm_trace::SUBJECT, id.to_string())];
+            ("bot answer".into(), attributes)
+        });
+        let cause = Cause { trace: step.place(), ..start };
         let before = self.store.messages_before(id, seq, BEFORE).await?;
         let utterance = |message: Message| {
             let by_customer = message.author == AuthorKind::Customer;
@@ -139,6 +147,7 @@ impl Chat {
         };
         self.show_typing(Side::Customer, writes(true)).await;
         let (reply, answer_id) = self.ask_the_bot(turn).await;
+        drop(step);
         self.show_typing(Side::Customer, writes(false)).await;
         let there = match reply.hand_over {
             Some(_) => self.someone_is_there().await?,

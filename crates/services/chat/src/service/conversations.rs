@@ -8,6 +8,7 @@ use std::{
 use bookworm_contracts::{events::chat::AnsweredByMail, rest::chat as rest};
 use bookworm_http::{Problem, Result, auth::AccountClaims};
 use bookworm_kernel::{Cause, ConversationId, CustomerId, ErrorCode};
+use bookworm_trace::{KeyValue, Kind, Span};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Chat, view};
@@ -126,6 +127,20 @@ impl Chat {
         cause: Cause,
         decide: impl Fn(&Conversation) -> Result<Plan, Refusal> + Send + Sync,
     ) -> Result<Changed, NotChanged> {
+        let (cause, mut step) = step("change", id, cause);
+        let changed = bookworm_trace::scope(cause.trace, self.decided(id, cause, decide)).await;
+        if let Ok(changed) = &changed {
+            step.set("bookworm.chat.status", changed.conversation.status.name());
+        }
+        changed
+    }
+
+    async fn decided(
+        &self,
+        id: ConversationId,
+        cause: Cause,
+        decide: impl Fn(&Conversation) -> Result<Plan, Refusal> + Send + Sync,
+    ) -> Result<Changed, NotChanged> {
         let _lock = self.locks.lock(&id).await;
         for _ in 0..ATTEMPTS {
             let before = self.find(id).await.map_err(NotChanged::Problem)?;
@@ -160,6 +175,7 @@ impl Chat {
     /// Stores a new conversation.
     pub(crate) async fn begin(&self, decision: Decision, cause: Cause) -> Result<Conversation> {
         let Decision { next, messages, happened } = decision;
+        let (cause, _step) = step("begin", next.id, cause);
         let change = Change {
             conversation: next.clone(),
             expected: None,
@@ -168,7 +184,7 @@ impl Chat {
             taken_by: None,
             cause,
         };
-        match self.store.commit(change).await {
+        match bookworm_trace::scope(cause.trace, self.store.commit(change)).await {
             Ok(()) => {
                 self.announce(None, &next, &messages, &happened).await;
                 Ok(next)
@@ -258,4 +274,14 @@ pub(crate) fn is_customer(conversation: &Conversation, account: Option<&AccountC
         _ => false,
     };
     own || opened()
+}
+
+/// Something that happens to a conversation, as a step of its trace.
+fn step(what: &'static str, id: ConversationId, cause: Cause) -> (Cause, Span) {
+    let step = Span::begin(Kind::Internal, Some(cause.trace.into()), || {
+        let attributes =
+            vec![KeyValue::new("bookworm.role", "chat"), KeyValue::new(bookworm_trace::SUBJECT, id.to_string())];
+        (format!("chat {what} conversation").into(), attributes)
+    });
+    (Cause { trace: step.place(), ..cause }, step)
 }

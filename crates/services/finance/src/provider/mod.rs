@@ -2,6 +2,7 @@
 
 mod providers;
 pub mod sandbox;
+mod traced;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{PaymentProvider, ProviderError};
+use super::{PaymentProvider, ProviderError, traced::Traced};
 
 /// The payment providers of a shop. New payments go to one of them; a payment stays with the provider that it was made
 /// with, whose name is stored beside it, so that it can be captured, refunded and followed after the shop has changed
@@ -15,6 +15,7 @@ impl Providers {
     /// A shop whose new payments go to this provider.
     #[must_use]
     pub fn new(for_new: Arc<dyn PaymentProvider>) -> Self {
+        let for_new: Arc<dyn PaymentProvider> = Arc::new(Traced(for_new));
         let by_name = BTreeMap::from([(for_new.name(), for_new.clone())]);
         Self { for_new, by_name }
     }
@@ -23,7 +24,7 @@ impl Providers {
     /// no place of it.
     #[must_use]
     pub fn with(mut self, other: Arc<dyn PaymentProvider>) -> Self {
-        self.by_name.entry(other.name()).or_insert(other);
+        self.by_name.entry(other.name()).or_insert_with(|| Arc::new(Traced(other)));
         self
     }
 

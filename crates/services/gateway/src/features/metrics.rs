@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
-    extract::State,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -31,7 +32,11 @@ impl Metrics {
     }
 
     pub(crate) fn routes(self) -> Router {
-        Router::new().route("/metrics", get(scrape)).route("/api/v1/metrics", get(scrape)).with_state(self)
+        Router::new()
+            .route("/metrics", get(scrape))
+            .route("/api/v1/metrics", get(scrape))
+            .route_layer(from_fn_with_state(self.clone(), operators_only))
+            .with_state(self)
     }
 
     /// The same for a listener that only operators reach: whoever asks there may read them.
@@ -53,17 +58,23 @@ impl Metrics {
     }
 }
 
-async fn scrape(
+async fn scrape(State(metrics): State<Metrics>) -> Response {
+    metrics.answer().await
+}
+
+/// Lets operators pass: whoever asks from this machine, or sends the token.
+pub(crate) async fn operators_only(
     State(metrics): State<Metrics>,
     from_here: Option<Extension<FromThisMachine>>,
-    headers: HeaderMap,
+    request: Request,
+    next: Next,
 ) -> Response {
     let from_here = from_here.is_some_and(|Extension(from_here)| from_here.0);
-    if !from_here && !metrics.knows(&headers) {
-        let detail = "Metrics are read on the shop's own machine, or with the token of telemetry.metrics_token.";
+    if !from_here && !metrics.knows(request.headers()) {
+        let detail = "This is read on the shop's own machine, or with the token of telemetry.metrics_token.";
         return Problem::new(ErrorCode::Forbidden).detail(detail).into_response();
     }
-    metrics.answer().await
+    next.run(request).await
 }
 
 #[cfg(test)]

@@ -15,4 +15,5 @@ pub mod metrics;
 pub mod panic;
 pub mod rate_limit;
 pub mod security;
+pub mod traces;
 pub mod well_formed;

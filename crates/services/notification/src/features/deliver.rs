@@ -3,6 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
+use bookworm_kernel::TraceParent;
+use bookworm_trace::{KeyValue, Kind, Parent, Span};
 use futures::future::join_all;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,16 @@ pub async fn deliver(service: &Notification) -> Result<usize, DbError> {
 
 async fn attempt(service: &Notification, row: Row) -> (uuid::Uuid, Outcome) {
     let (id, attempts) = (row.id, u32::try_from(row.attempts).unwrap_or(u32::MAX));
+    let parent = row.trace.as_deref().and_then(TraceParent::parse);
+    let mut step = Span::begin(Kind::Client, parent.map(Parent::from), || {
+        let mut attributes = vec![
+            KeyValue::new("bookworm.mail.id", id.to_string()),
+            KeyValue::new("bookworm.mail.kind", row.kind.clone()),
+            KeyValue::new("bookworm.attempt", i64::from(attempts)),
+        ];
+        attributes.extend(row.order_id.map(|order| KeyValue::new(bookworm_trace::SUBJECT, order.to_string())));
+        ("send mail".into(), attributes)
+    });
     let mail = Outgoing {
         id,
         to: row.recipient,
@@ -81,6 +93,10 @@ async fn attempt(service: &Notification, row: Row) -> (uuid::Uuid, Outcome) {
         Outcome::Later(..) => "retried",
         Outcome::Failed(_) => "failed",
     };
+    step.set("bookworm.mail.outcome", label);
+    if matches!(outcome, Outcome::Later(..) | Outcome::Failed(_)) {
+        step.fail("not_sent");
+    }
     metrics::counter!("mails_total", "kind" => row.kind, "outcome" => label).increment(1);
     (id, outcome)
 }

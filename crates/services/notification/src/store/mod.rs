@@ -11,7 +11,7 @@ use uuid::Uuid;
 use self::ledger::TooMany;
 use crate::domain::Draft;
 
-pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION, UNSUBSCRIBE];
+pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION, UNSUBSCRIBE, TRACE];
 
 const MAILS: Migration = Migration::new(
     "notification/0001_mails",
@@ -37,8 +37,10 @@ const MAILS: Migration = Migration::new(
 const UNSUBSCRIBE: Migration =
     Migration::new("notification/0004_unsubscribe", "ALTER TABLE mails ADD COLUMN unsubscribe TEXT;");
 
-const COLUMNS: &str =
-    "id, kind, recipient, subject, text, html, status, attempts, error, order_id, unsubscribe, created_at, sent_at";
+/// The step that queued it, as `traceparent`: null where nothing is known of it.
+const TRACE: Migration = Migration::new("notification/0005_trace", "ALTER TABLE mails ADD COLUMN trace TEXT;");
+
+const COLUMNS: &str = "id, kind, recipient, subject, text, html, status, attempts, error, order_id, unsubscribe, trace, created_at, sent_at";
 
 /// A mail as it is stored. `due_at` is null once there is nothing left to do.
 #[derive(Debug, FromRow)]
@@ -54,6 +56,7 @@ pub struct Row {
     pub error: Option<String>,
     pub order_id: Option<Uuid>,
     pub unsubscribe: Option<String>,
+    pub trace: Option<String>,
     pub created_at: i64,
     pub sent_at: Option<i64>,
 }
@@ -81,8 +84,8 @@ impl From<Row> for Mail {
 pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
     tx.exec(
-        "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, due_at, created_at, unsubscribe) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $8, $9)",
+        "INSERT INTO mails (id, kind, recipient, subject, text, html, status, attempts, order_id, due_at, created_at, unsubscribe, trace) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $7, $8, $8, $9, $10)",
         values![
             id,
             draft.kind,
@@ -92,7 +95,8 @@ pub async fn queue(tx: &Tx, draft: &Draft, now: Timestamp) -> Result<Uuid, DbErr
             draft.html.as_str(),
             draft.order_id,
             now.micros(),
-            draft.unsubscribe.clone()
+            draft.unsubscribe.clone(),
+            bookworm_trace::current().map(|place| place.to_string())
         ],
     )
     .await?;

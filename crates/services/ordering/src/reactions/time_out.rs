@@ -25,17 +25,17 @@ pub(crate) async fn run(service: Arc<Ordering>, shutdown: CancellationToken) {
 
 async fn time_out(service: &Arc<Ordering>, id: OrderId) -> Result<(), DbError> {
     let (service, now) = (service.clone(), service.now());
-    let db = service.db.clone();
-    let done = db
-        .transact::<_, WorkError, _>(move |tx| {
-            Box::pin(async move {
-                let actions = bookworm_saga::advance_if_due::<CheckoutSaga>(tx, id.uuid(), now).await?;
-                let mut work = Work::on(&service, tx, Cause::start(), id);
-                work.perform(actions).await?;
-                work.finish_if_decided().await
-            })
+    let (db, cause) = (service.db.clone(), Cause::start());
+    let done = db.transact::<_, WorkError, _>(move |tx| {
+        Box::pin(async move {
+            let actions = bookworm_saga::advance_if_due::<CheckoutSaga>(tx, id.uuid(), now).await?;
+            let mut work = Work::on(&service, tx, cause, id);
+            work.perform(actions).await?;
+            work.finish_if_decided().await
         })
-        .await;
+    });
+    // What a deadline sets in motion is one trace.
+    let done = bookworm_trace::scope(cause.trace, done).await;
     done.map_err(|error| match error {
         WorkError::Db(error) => error,
         WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => DbError::Busy,
