@@ -7,6 +7,8 @@ use bookworm_config::Sources;
 use bookworm_node::Role;
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 
+use crate::trace::Trace;
+
 const ABOUT: &str = "BookWorm, an online bookstore in one program.";
 // One line for each paragraph: clap wraps them to the terminal.
 const LONG_ABOUT: &str = "\
@@ -58,6 +60,13 @@ Examples:
   The addresses of every catalogue that is ready:
     bookworm fleet --json | jq -r '.instances[]
       | select(.role == \"catalog\" and .state == \"ready\") | .address'";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  The steps of an order, as a tree:
+    bookworm trace 0190b0a0-0000-7000-8000-000000000001
+  The same as a sequence diagram, for documents and tickets:
+    bookworm trace 0190b0a0-0000-7000-8000-000000000001 --mermaid";
 
 #[derive(Debug, Parser)]
 #[command(name = "bookworm", version, max_term_width = 100, about = ABOUT, long_about = LONG_ABOUT)]
@@ -157,6 +166,13 @@ pub enum Command {
     /// 503, and the registry `draining`. So it stays until it ends, or until --undo. Before `serve` ends it does the same
     /// by itself. Needs [nats], and the fleet's secret.
     Drain(Drain),
+
+    /// Show what happened to an order, a conversation or a request
+    ///
+    /// Asks the running shop of these settings for the steps that its processes remember: requests, calls, messages,
+    /// statements, with how long each took. They are kept for a while (telemetry.recent_traces_minutes).
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(Trace),
 
     /// Show the settings, and where each comes from; secrets are hidden
     Config,

@@ -4,6 +4,7 @@ mod arguments;
 mod import;
 mod init;
 mod serve;
+mod trace;
 mod up;
 
 use std::{path::Path, process::ExitCode, time::Duration};
@@ -89,6 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 print(&format!("{drained}\n"));
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Trace(trace) => trace::run(&settings, trace).await,
             Command::Config | Command::Tied(_) => unreachable!("answered above"),
         }
     })

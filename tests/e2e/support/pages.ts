@@ -121,6 +121,12 @@ export const KINDS: Kind[] = [
   { name: "office-mails", who: "staff", path: () => "/admin/mail" },
   { name: "office-mail", who: "staff", path: (world) => world.mail },
   { name: "office-dead-letters", who: "staff", path: () => "/admin/dead-letters" },
+  { name: "office-traces", who: "staff", path: () => "/admin/traces" },
+  { name: "office-traces-none", who: "staff", path: () => "/admin/traces?name=nothing-is-called-this" },
+  { name: "office-trace", who: "staff", path: (world) => `/admin/traces/${world.order.id}`, act: unfoldAll },
+  { name: "office-reviews", who: "staff", path: () => "/admin/reviews" },
+  { name: "own-reviews", who: "customer", path: () => "/account/reviews" },
+  { name: "review-form", who: "customer", path: (world) => `/books/${world.book.id}/review` },
   { name: "office-processes", who: "staff", path: () => "/admin/fleet" },
 ];
 
@@ -292,6 +298,10 @@ async function connected(page: Page): Promise<void> {
 async function firstAuthor(page: Page): Promise<void> {
   await page.locator("#found + ul a").first().click();
   await page.waitForURL(/\/admin\/books\/authors\/[^?]/);
+}
+
+async function unfoldAll(page: Page): Promise<void> {
+  for (const part of await page.locator("main details").all()) await part.evaluate((details: HTMLDetailsElement) => (details.open = true));
 }
 
 async function unfold(page: Page): Promise<void> {

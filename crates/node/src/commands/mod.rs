@@ -7,6 +7,7 @@ mod import;
 mod init;
 mod reconcile;
 mod replay_orders;
+mod trace;
 
 pub use self::{
     drain::{DrainedProcess, drain},
@@ -15,4 +16,5 @@ pub use self::{
     init::{Done, Initialised, Step, init},
     reconcile::{Reconciled, reconcile},
     replay_orders::{Replayed, replay_orders},
+    trace::{ShownTrace, trace},
 };

@@ -25,7 +25,7 @@ use bookworm_contracts::rest::{
         RegisterRequest, SignOutRequest, TokenRequest, TokenResponse,
     },
     imports::{Import, ImportMapping, Imports},
-    operations::{DeadLetter, Fleet, Health, Mail, MailConfirmation, MailRefusals},
+    operations::{DeadLetter, Fleet, Health, Mail, MailConfirmation, MailRefusals, Trace, Traces},
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
         ShipRequest, ShippingCountry, ShippingMethod,
@@ -922,6 +922,16 @@ impl ApiClient {
     /// `GET /fleet`
     pub(crate) async fn fleet(&self, caller: &Caller) -> ApiResult<Fleet> {
         self.fetch(Call::get(caller, "/fleet")).await
+    }
+
+    /// `GET /admin/traces`
+    pub(crate) async fn traces(&self, caller: &Caller, query: &[Pair<'_>]) -> ApiResult<Traces> {
+        self.fetch(Call::get(caller, "/admin/traces").query(query)).await
+    }
+
+    /// `GET /admin/traces/{id}`
+    pub(crate) async fn trace(&self, caller: &Caller, id: &str) -> ApiResult<Trace> {
+        self.fetch(Call::get(caller, format!("/admin/traces/{}", encoded(id)))).await
     }
 
     /// `GET /admin/dead-letters`

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod scenarios;
+
 use std::{collections::HashMap, time::Duration};
 
 use bookworm_contracts::rest::{Page, operations::Mail};

@@ -14,6 +14,7 @@ pub(crate) mod payments;
 mod reviews;
 mod search;
 mod stock;
+mod traces;
 
 use axum::{
     Router,
@@ -75,6 +76,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/dead-letters/{id}/retry", post(dead_letters::retry))
         .route("/fleet", get(fleet::show))
         .route("/fleet/status", get(fleet::status))
+        .route("/traces", get(traces::list))
+        .route("/traces/{id}", get(traces::show))
         .route("/search", get(search::show).post(search::save))
         .route("/search/status", get(search::status))
         .route("/chat", get(chat::desk))

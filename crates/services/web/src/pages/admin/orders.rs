@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     PAGE, Staff,
     history::{self, Entry},
-    next_href, settle,
+    next_href, settle, traces,
 };
 use crate::{
     api::ApiError,
@@ -113,6 +113,8 @@ struct OrderPage {
     address: Vec<String>,
     as_of: String,
     method: String,
+    /// Whether what happened to it can still be seen step by step.
+    traced: bool,
     /// What may be done with it now; nothing with an order of the past.
     can: OrderActions,
     order: Order,
@@ -171,10 +173,12 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
     let as_of = query.get("as_of");
     let then = [("as_of", as_of)];
     let methods = async { Ok(web.api.shipping_methods(staff.caller()).await.unwrap_or_default()) };
-    let (order, events, methods) = tokio::try_join!(
+    let traced = async { Ok(traces::of_order(&web, &staff, &id).await) };
+    let (order, events, methods, traced) = tokio::try_join!(
         web.api.order(staff.caller(), &id, &then),
         web.api.order_events(staff.caller(), &id),
-        methods
+        methods,
+        traced
     )?;
     page(&OrderPage {
         shell: staff.office(format!("Order {}", order.number)),
@@ -182,6 +186,7 @@ pub(crate) async fn show(State(web): State<Web>, staff: Staff, Path(id): Path<St
         address: order.shipping_address.lines(),
         as_of: Timestamp::parse(as_of).map(|at| staff.calendar().zone.date_time(at)).unwrap_or_default(),
         method: method_name(&methods, &order.shipping_method),
+        traced,
         can: order.actions.unwrap_or_default(),
         order,
     })
