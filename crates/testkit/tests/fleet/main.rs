@@ -9,6 +9,7 @@ mod intruders;
 mod monitor;
 mod registry;
 mod vectors;
+mod web;
 
 /// Every role in a process of its own.
 const APART: [&str; 12] = [
