@@ -60,6 +60,14 @@ impl World {
         settle().await;
     }
 
+    async fn give(&mut self, id: &str, capabilities: &[&str]) {
+        let capabilities = capabilities.iter().map(ToString::to_string).collect();
+        let instance = Instance { capabilities, ..self.announced[id].clone() };
+        self.registry.announce(&instance).await.unwrap();
+        self.announced.insert(id.to_owned(), instance);
+        settle().await;
+    }
+
     async fn remove(&mut self, id: &str) {
         self.registry.withdraw(&key(id)).await.unwrap();
         self.announced.remove(id);

@@ -53,6 +53,28 @@ async fn a_slow_instance_gets_little() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_can_do_it_is_asked_before_who_cannot() {
+    let mut world = World::with(&["one", "two", "three"]).await;
+    let asked = async |world: &World, tried: &[_]| {
+        let mut under_way = Vec::new();
+        for _ in 0..100 {
+            under_way.push(world.balancer.pick_able(tried, Some("search")).await.unwrap());
+        }
+        under_way.iter().map(|picked| picked.connection()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(asked(&world, &[]).await, set(&["one", "two", "three"]), "better anybody than nobody");
+    world.give("two", &["search"]).await;
+    assert_eq!(asked(&world, &[]).await, set(&["two"]));
+    assert_eq!(picked(&world, 200).await, set(&["one", "two", "three"]), "for everything else");
+    assert_eq!(asked(&world, &[key("two")]).await, set(&["one", "three"]), "when it has failed");
+    world.give("three", &["more", "search"]).await;
+    assert_eq!(asked(&world, &[]).await, set(&["two", "three"]));
+    world.set("three", State::Draining).await;
+    world.judge("two", true).await;
+    assert_eq!(asked(&world, &[]).await, set(&["one"]), "one that is out can do nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_under_way_count() {
     let world = World::with(&["one", "two"]).await;
     let under_way: Vec<_> = (0..100).map(|_| world.balancer.pick_now(&[]).unwrap()).collect();
