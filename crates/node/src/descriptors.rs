@@ -4,8 +4,6 @@ use bookworm_config::Settings;
 use bookworm_http::Connections;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::{Role, Roles};
-
 /// What the shop reserves for itself where the limit allows it: databases, files, connections to others.
 const RESERVE: u64 = 256;
 /// The most that it reserves.
@@ -13,9 +11,9 @@ const MOST_RESERVE: u64 = 1024;
 
 /// Raises this process's limit of open descriptors as far as it may, and fits the settings' limits of connections into
 /// what is left. Says what came of it.
-pub fn fit(settings: &mut Settings, roles: &Roles) -> Connections {
+pub fn fit(settings: &mut Settings) -> Connections {
     let limit = raise();
-    let connections = connections(settings, roles, limit);
+    let connections = connections(settings, limit);
     let hub = u32::try_from(connections.all).unwrap_or(u32::MAX);
     let chat = &mut settings.chat;
     let told_apart = chat.max_connections_per_address < chat.max_connections;
@@ -59,16 +57,11 @@ fn raise() -> Option<u64> {
     limit.maximum
 }
 
-fn connections(settings: &Settings, roles: &Roles, limit: Option<u64>) -> Connections {
+fn connections(settings: &Settings, limit: Option<u64>) -> Connections {
     let wanted = &settings.gateway.connections;
     let (max, each) = (wanted.max as usize, wanted.per_address as usize);
     let of_databases = match &settings.database.url {
-        // One pool for each role that has a database, and one for the bus.
-        Some(_) => {
-            let databases =
-                roles.iter().filter(|role| !matches!(role, Role::Ai | Role::Gateway | Role::Web)).count() + 1;
-            u64::from(settings.database.max_connections) * databases as u64
-        }
+        Some(_) => u64::from(settings.database.max_connections),
         None => 0,
     };
     let all = limit.map_or(max, |limit| {
@@ -85,14 +78,9 @@ mod tests {
     use super::*;
 
     fn fitted(limit: Option<u64>, change: impl FnOnce(&mut Settings)) -> (usize, usize) {
-        fitted_for(&[], limit, change)
-    }
-
-    fn fitted_for(roles: &[&str], limit: Option<u64>, change: impl FnOnce(&mut Settings)) -> (usize, usize) {
         let mut settings = Settings::default();
         change(&mut settings);
-        let roles = Roles::parse(&roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>()).unwrap();
-        let Connections { all, each } = connections(&settings, &roles, limit);
+        let Connections { all, each } = connections(&settings, limit);
         (all, each)
     }
 
@@ -107,10 +95,8 @@ mod tests {
         let postgres = |settings: &mut Settings| {
             settings.database.url = Some(bookworm_config::Secret::new("postgres://localhost/x"));
         };
-        assert!(fitted(Some(1024), postgres).0 < 768, "its connections need descriptors too");
-        let pool = Settings::default().database.max_connections as usize;
-        assert_eq!(fitted_for(&["gateway", "web"], Some(1024), postgres).0, 768 - pool, "the bus's alone");
-        assert_eq!(fitted_for(&["gateway", "basket"], Some(1024), postgres).0, 768 - 2 * pool);
+        let most = Settings::default().database.max_connections as usize;
+        assert_eq!(fitted(Some(1024), postgres).0, 768 - most, "its connections need descriptors too");
     }
 
     #[test]

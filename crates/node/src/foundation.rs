@@ -92,7 +92,11 @@ impl Foundation {
         let sharing = [Role::Gateway, Role::Chat, Role::Identity];
         let shares = owner == Owner::Exclusive && sharing.into_iter().any(|role| roles.has(role));
         let redis = if shares { redis::open(&settings.redis).await? } else { None };
-        let inventory = Inventory::open(databases(&settings), missing, recreate, clock.now()).await?;
+        let databases = databases(&settings, owner, &roles)?;
+        if owner == Owner::Exclusive {
+            databases.check_connections(count(&roles)).await?;
+        }
+        let inventory = Inventory::open(databases, missing, recreate, clock.now()).await?;
         if owner == Owner::Reader {
             folder::prepare(&settings.data_dir)?;
         }
@@ -174,14 +178,56 @@ pub enum Owner {
     Reader,
 }
 
+/// How many databases a process with these roles opens: theirs, and that of the bus and the dead letters.
+fn count(roles: &Roles) -> u32 {
+    let of_roles = roles.iter().map(|role| role.databases().len()).sum::<usize>();
+    u32::try_from(of_roles).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// What a command opens of each database: it does one thing after the other.
+const OF_A_COMMAND: u32 = 4;
+/// With one connection each, whoever waits for the disk has all others of its service wait.
+const AT_LEAST: u32 = 2;
+
 /// Where the settings say that the databases are.
-pub fn databases(settings: &Settings) -> Databases {
-    match &settings.database.url {
-        Some(url) => Databases::Postgres {
-            url: Secret::expose(url).to_owned(),
-            max_connections: settings.database.max_connections,
-            prefix: String::new(),
-        },
-        None => Databases::Sqlite(settings.data_dir.clone()),
+pub fn databases(settings: &Settings, owner: Owner, roles: &Roles) -> anyhow::Result<Databases> {
+    let Some(url) = &settings.database.url else { return Ok(Databases::Sqlite(settings.data_dir.clone())) };
+    let max_connections = match owner {
+        Owner::Exclusive => share(settings.database.max_connections, count(roles))?,
+        Owner::Guest | Owner::Reader => OF_A_COMMAND,
+    };
+    Ok(Databases::Postgres { url: Secret::expose(url).to_owned(), max_connections, prefix: String::new() })
+}
+
+/// What each of so many databases has of the process's connections: as many as any other, so that none starves another.
+fn share(connections: u32, databases: u32) -> anyhow::Result<u32> {
+    let each = connections / databases;
+    if each < AT_LEAST {
+        bail!(
+            "database.max_connections is {connections}, and the roles of this process have {databases} databases: {} \
+             connections at least, {AT_LEAST} for each",
+            databases * AT_LEAST
+        );
+    }
+    Ok(each)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_share_the_connections_of_their_process() {
+        let all = Roles::parse(&[]).unwrap();
+        assert_eq!(count(&all), 10);
+        assert_eq!(share(Settings::default().database.max_connections, count(&all)).unwrap(), 4);
+        let one = Roles::parse(&["catalog".to_owned()]).unwrap();
+        assert_eq!(share(9, count(&one)).unwrap(), 4, "never more together");
+        assert_eq!(share(20, 10).unwrap(), 2);
+        assert_eq!(
+            share(19, 10).unwrap_err().to_string(),
+            "database.max_connections is 19, and the roles of this process have 10 databases: 20 connections at least, \
+             2 for each"
+        );
     }
 }

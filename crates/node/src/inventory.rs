@@ -2,7 +2,10 @@
 //! that has gone missing, or one that was copied in from another shop, is refused at start. Without the list a lost
 //! `ordering.db` would be made anew, empty, and the shop would open as if it had never sold a book.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, bail};
 use bookworm_db::{Backend, Databases, Db, DbError, FromRow, Sql, Uuid, values};
@@ -34,6 +37,8 @@ pub struct Inventory {
     recreate: Vec<String>,
     missing: Missing,
     now: Timestamp,
+    /// Those that this process uses.
+    opened: Mutex<Vec<Db>>,
 }
 
 /// A store that this shop may use.
@@ -94,7 +99,7 @@ impl Inventory {
             let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             bail!("--recreate {unknown}: this shop has no such database; it has {known}");
         }
-        Ok(Self { databases, list, shop, known, recreate, missing, now })
+        Ok(Self { databases, list, shop, known, recreate, missing, now, opened: Mutex::default() })
     }
 
     /// Opens a database of this shop; makes it when the shop has never had it.
@@ -145,7 +150,13 @@ impl Inventory {
             (None, true) => tracing::info!(database = name, "belongs to this shop from now on"),
         }
         self.claim(&db, name).await.with_context(|| format!("cannot mark the database {name}"))?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(db.clone());
         Ok(db)
+    }
+
+    /// The databases that were opened so far.
+    pub fn opened(&self) -> Vec<Db> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn gone(&self, name: &str) -> String {

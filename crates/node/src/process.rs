@@ -6,6 +6,7 @@ use anyhow::Context;
 use axum::{Router, middleware::from_fn_with_state};
 use bookworm_config::{Secret, Settings};
 use bookworm_contracts::rest::operations::FleetKind;
+use bookworm_db::Db;
 use bookworm_fleet::Drain;
 use bookworm_gateway::{Check, Dependencies, GatewayService, Health, KnownFleet, Metrics, Note};
 use bookworm_http::{Connections, Drained, auth::TokenVerifier};
@@ -93,7 +94,7 @@ impl Shop {
     ) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
         remember_traces(&settings.telemetry);
-        let connections = descriptors::fit(&mut settings, &roles);
+        let connections = descriptors::fit(&mut settings);
         let public = if roles.has(Role::Gateway) { Some(listen("listen", settings.listen).await?) } else { None };
         let wanted = &settings.fleet;
         let internal = listen_if("fleet.internal_listen", wanted.internal_listen).await?;
@@ -466,10 +467,11 @@ fn policy(settings: &Settings) -> Policy {
 }
 
 fn metrics(telemetry: Telemetry, foundation: &Foundation) -> Metrics {
-    let bus = foundation.bus.clone();
+    let (bus, databases) = (foundation.bus.clone(), foundation.inventory.opened());
     let token = foundation.settings.telemetry.metrics_token.clone();
     Metrics::new(token.as_ref().map(Secret::expose), move || {
         let (telemetry, bus) = (telemetry.clone(), bus.clone());
+        databases.iter().for_each(Db::show_connections);
         Box::pin(async move {
             if let Ok(backlog) = bus.backlog().await {
                 metrics::gauge!("bus_backlog").set(backlog as f64);

@@ -84,6 +84,22 @@ impl Role {
         }
     }
 
+    /// The databases that it opens, where the shop has them on a server.
+    #[must_use]
+    pub const fn databases(self) -> &'static [&'static str] {
+        match self {
+            Self::Catalog => &["catalog"],
+            Self::Basket => &["basket"],
+            Self::Notification => &["notification"],
+            Self::Identity => &["identity"],
+            Self::Finance => &["finance", "sandbox"],
+            Self::Ordering => &["ordering"],
+            Self::Rating => &["rating"],
+            Self::Chat => &["chat"],
+            Self::Ai | Self::Gateway | Self::Web | Self::Monitor => &[],
+        }
+    }
+
     /// The roles that it cannot do without: in its process, or in another that it knows. Catalogue, chat and rating ask `ai`
     /// too, but can do without, and the gateway answers for whatever roles there are.
     #[must_use]

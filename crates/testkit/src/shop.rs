@@ -531,7 +531,7 @@ fn of_a_fleet<'a>(roles: &'a str, internal_listen: &'a str) -> [(&'a str, &'a st
     [
         ("roles", roles),
         ("public_url", "http://shop.test"),
-        ("database.max_connections", "3"),
+        ("database.max_connections", "20"),
         ("fleet.token", FLEET_TOKEN),
         ("fleet.internal_listen", internal_listen),
         ("fleet.operations_listen", "127.0.0.1:0"),

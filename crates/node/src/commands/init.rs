@@ -65,7 +65,7 @@ pub struct Initialised {
 pub async fn init(settings: Settings, mut show: impl FnMut(Step)) -> anyhow::Result<Initialised> {
     let mut step = |done: Done, text: String| show(Step { done, text });
     fleet_secret(&settings, &mut step)?;
-    let databases = databases(&settings);
+    let databases = databases(&settings, Owner::Guest, &Roles::parse(&[])?)?;
     postgres(&databases, &mut step).await?;
     redis(&settings, &mut step).await?;
     let streams_before = streams(&settings, &mut step).await?;

@@ -295,7 +295,7 @@ fn every_broken_limit_is_named_at_once() {
     let lines: Vec<_> = settings.validate().unwrap_err().iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @"
     shutdown_grace_seconds: must be 0 to 600, not 601
-    database.max_connections: must be 1 to 1000, not 0
+    database.max_connections: must be 4 to 1000, not 0
     messaging.max_attempts: must be 1 to 100, not 0
     messaging.backoff_initial_ms: must be 1 to 60000, not 0
     messaging.backoff_max_seconds: must be 1 to 3600, not 3601

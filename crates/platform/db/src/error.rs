@@ -25,6 +25,17 @@ pub enum DbError {
     /// A newer release took away what this program needs.
     #[error("a newer release changed the database ({0}), and this program is too old to use it: start the newer one")]
     FromTheFuture(String),
+    /// The server admits fewer connections than this process may open.
+    #[error(
+        "the PostgreSQL server admits {most} connections (its max_connections, without those that it reserves), and this \
+         process may open {wanted}: raise max_connections of the server, or lower database.max_connections"
+    )]
+    TooFewConnections {
+        /// What this process may open.
+        wanted: i64,
+        /// What the server admits.
+        most: i64,
+    },
     /// Every connection is busy, or the database did not answer in time. Trying again may help.
     #[error("the database is busy")]
     Busy,

@@ -147,6 +147,15 @@ impl Db {
         Ok(self.read().scalar::<i64>(count, values![name]).await?.is_some_and(|count| count > 0))
     }
 
+    /// Shows in the metrics how many connections to its server it has. For whoever reads them, each time.
+    pub fn show_connections(&self) {
+        let Some((open, idle)) = self.reads.connections() else { return };
+        for (state, count) in [("open", open as f64), ("idle", idle as f64)] {
+            let labels = [("database", self.name.to_string()), ("state", state.to_owned())];
+            metrics::gauge!("db_connections", &labels).set(count);
+        }
+    }
+
     /// Waits for the units of work in flight and closes every connection.
     pub async fn close(&self) {
         if let Writes::Sqlite(committer) = &self.writes {

@@ -6,7 +6,7 @@ use std::{
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::{
-    Db, DbError, Pool, Result, Sql, Writes, group_commit::GroupCommitter, probe::Probe, row::Row,
+    Db, DbError, FromRow, Pool, Result, Sql, Writes, group_commit::GroupCommitter, probe::Probe, row::Row,
     sqlite_writer::SqliteWriter,
 };
 
@@ -56,6 +56,37 @@ impl Databases {
 }
 
 impl Databases {
+    /// Makes sure that the server admits as many connections as `databases` of these may open together. Says so in the
+    /// log, and warns where others have so many that it may not be enough.
+    ///
+    /// # Errors
+    /// [`DbError::TooFewConnections`] when the server never admits so many, [`DbError::Open`] when it cannot be used.
+    pub async fn check_connections(&self, databases: u32) -> Result<()> {
+        let Self::Postgres { url, max_connections, .. } = self else { return Ok(()) };
+        let wanted = i64::from(*max_connections) * i64::from(databases);
+        let once = Pool::connect(url).await?;
+        let limits = once.one(ADMITTED, []).await;
+        once.close().await;
+        let Admitted { most, others } =
+            limits?.ok_or_else(|| DbError::Corrupt("the server does not tell its limits".to_owned()))?;
+        if wanted > most {
+            return Err(DbError::TooFewConnections { wanted, most });
+        }
+        let each = max_connections;
+        tracing::info!(most = wanted, each, databases, server = most, others, "connections to PostgreSQL");
+        if wanted + others > most {
+            tracing::warn!(
+                most = wanted,
+                server = most,
+                others,
+                "others have so many connections to PostgreSQL that it may refuse some of ours: raise its max_connections, \
+                 or lower database.max_connections of the processes"
+            );
+        }
+        metrics::gauge!("db_connections_limit").set(wanted as f64);
+        Ok(())
+    }
+
     /// Which of these services have a database with something in it: on SQLite a file, on PostgreSQL a schema that was
     /// migrated. Makes nothing.
     ///
@@ -114,6 +145,17 @@ impl Databases {
 
 fn file(folder: &Path, service: &str) -> PathBuf {
     folder.join(format!("{service}.db"))
+}
+
+/// What a server admits to those who are not its administrators, and how many connections there are, without this one.
+const ADMITTED: &str = "SELECT CAST(current_setting('max_connections') AS BIGINT) \
+       - CAST(current_setting('superuser_reserved_connections') AS BIGINT) AS most, \
+     (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS others";
+
+#[derive(FromRow)]
+struct Admitted {
+    most: i64,
+    others: i64,
 }
 
 /// How every connection to a SQLite file behaves.

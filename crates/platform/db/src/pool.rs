@@ -85,6 +85,14 @@ impl Pool {
         Ok(Self(Inner::Sqlite(pool.connect_with(options.disable_statement_logging()).await?)))
     }
 
+    /// How many connections are open to a server, and how many of them nobody uses; `None` for files.
+    pub(crate) fn connections(&self) -> Option<(u32, usize)> {
+        match &self.0 {
+            Inner::Sqlite(_) => None,
+            Inner::Postgres(pool) => Some((pool.size(), pool.num_idle())),
+        }
+    }
+
     /// Closes every connection, once what runs on it has ended.
     pub async fn close(&self) {
         match &self.0 {

@@ -71,7 +71,7 @@ async fn captured(shop: &TestShop) -> HashMap<OrderId, i64> {
 async fn two_hundred_baskets_checked_out_twice_at_once_are_two_hundred_orders() {
     on_every_database(|database| async move {
         // So many at once want more connections than a shop has by default.
-        let mut shop = TestShop::start_with(database, &[("database.max_connections", "48")]).await;
+        let mut shop = TestShop::start_with(database, &[("database.max_connections", "480")]).await;
         let book = shop.book("Bought Once", 1500, 1000).await;
         let one = [(book.id, 2)];
         let purchases: Vec<_> =

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod connections;
 mod document;
 mod double_checkout;
 mod import;

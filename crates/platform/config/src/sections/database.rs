@@ -14,19 +14,20 @@ pub struct Database {
     /// service in the data folder. Secret, because it contains the password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
-    /// The most connections that each service opens: 1 to 1000. Default 16.
+    /// The most connections to PostgreSQL that this process opens, all its databases together, which share them evenly; at
+    /// least two for each: 4 to 1000. Default 40.
     pub max_connections: u32,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, max_connections: 16 }
+        Self { url: None, max_connections: 40 }
     }
 }
 
 impl Validate for Database {
     fn validate(&self, v: &mut Validation) {
-        v.range("max_connections", self.max_connections, 1..=1000);
+        v.range("max_connections", self.max_connections, 4..=1000);
         if let Some(url) = &self.url {
             let known = Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
             v.check("url", known, "must start with postgres://; leave it out for SQLite in the data folder");
