@@ -23,7 +23,7 @@ web: ## Bundle styles and scripts of the pages
 	@scripts/require node npm
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
-test: tools test-alerts test-deploy test-rust test-crash test-signalr test-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis, FerretDB and a browser are installed and started when they can be)
+test: tools test-alerts test-deploy test-rust test-crash test-signalr test-e2e test-fleet-e2e ## Run every test (Prometheus, PostgreSQL, NATS, Redis, FerretDB and a browser are installed and started when they can be)
 
 test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS, Redis and FerretDB (for MongoDB; built with Go)
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
@@ -54,6 +54,10 @@ fuzz-api: web ## Fuzz the API as a guest, as a customer and as staff, against it
 
 test-e2e: web ## Buy books in a real browser
 	scripts/with-browser scripts/e2e
+
+.PHONY: test-fleet-e2e
+test-fleet-e2e: web ## The same, a few of them, on a fleet of 16 processes that `bookworm up` starts
+	scripts/with-postgres scripts/with-nats scripts/with-redis env BOOKWORM_E2E_FLEET=deploy/fleet.toml scripts/with-browser scripts/e2e
 
 check: format-check lint deny ## Format, lints, licences: what CI asks before it tests
 

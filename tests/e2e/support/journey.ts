@@ -55,11 +55,17 @@ export async function placeOrder(page: Page): Promise<void> {
   await page.getByRole("button", { name: /^(Pay |Place order$)/ }).click();
 }
 
+/** Waits until the button names the total: an order that is sent before is answered with the total to check. */
+export async function namesTotal(page: Page): Promise<void> {
+  await expect(page.getByRole("button", { name: /^Pay / })).toBeVisible();
+}
+
 /** Buys what is in the basket and waits for the confirmation; gives the order's path with its key, and its number. */
 export async function buy(page: Page, person: Person, { guest = true } = {}): Promise<Placed> {
   await page.goto("/checkout");
   await fillAddress(page, person, { guest });
   await payWith(page, CARD.approved);
+  await namesTotal(page);
   await placeOrder(page);
   return expectConfirmed(page);
 }

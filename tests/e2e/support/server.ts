@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -10,6 +10,11 @@ const BINARY = process.env.BOOKWORM_BIN ?? resolve(__dirname, "../../../target/d
 
 /** The first start loads the demonstration catalogue, in a debug build, on a machine that may be busy. */
 const START_MS = 120_000;
+/** The same of two dozen processes. */
+const FLEET_START_MS = 420_000;
+/** How long a shop may take to end, and a fleet with its engines. */
+const STOP_MS = 20_000;
+const FLEET_STOP_MS = 120_000;
 
 /** The real program on a free port, with a data folder of its own. */
 export class Server {
@@ -18,17 +23,33 @@ export class Server {
     readonly dataDir: string,
     readonly log: string,
     private readonly child: ChildProcess,
+    private readonly stopMs: number,
   ) {}
 
-  /** Starts it and waits until it answers. `port` 0 takes any; a `dataDir` that exists is used again. */
-  static async start({ port = 0, dataDir = mkdtempSync(join(tmpdir(), "bookworm-e2e-")) } = {}): Promise<Server> {
+  /**
+   * Starts it and waits until it answers. `port` 0 takes any; a `dataDir` that exists is used again. With `fleet`, the
+   * settings of one, `bookworm up` starts it as many processes.
+   */
+  static async start({
+    port = 0,
+    dataDir = mkdtempSync(join(tmpdir(), "bookworm-e2e-")),
+    fleet = undefined as string | undefined,
+  } = {}): Promise<Server> {
     if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: build it with \`cargo build --bin bookworm\``);
     const log = join(dataDir, "e2e.log");
-    const child = spawn(BINARY, ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", dataDir], {
+    const startMs = fleet ? FLEET_START_MS : START_MS;
+    // Run by root, PostgreSQL has another user, who must get through.
+    if (fleet) chmodSync(dataDir, 0o711);
+    const child = spawn(BINARY, [...(fleet ? ["up", fleet] : ["serve"]), "--data-dir", dataDir], {
       stdio: ["ignore", "pipe", "pipe"],
       env: {
-        // Settings of whoever runs the tests are not the tests' settings.
-        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("BOOKWORM_"))),
+        // Settings of whoever runs the tests are not the tests' settings, but for the engines of a fleet.
+        ...Object.fromEntries(
+          Object.entries(process.env).filter(
+            ([name]) => !name.startsWith("BOOKWORM_") || (fleet && name.startsWith("BOOKWORM_UP__")),
+          ),
+        ),
+        BOOKWORM_LISTEN: `127.0.0.1:${port}`,
         BOOKWORM_ADMIN__EMAIL: ADMIN.email,
         BOOKWORM_ADMIN__PASSWORD: ADMIN.password,
         // Tests wait for an agent who vanishes to be missed; reloading the desk takes less.
@@ -50,12 +71,12 @@ export class Server {
     const url = await new Promise<string>((done, fail) => {
       const timer = setTimeout(() => {
         child.kill("SIGKILL");
-        fail(new Error(`the shop did not start in ${START_MS / 1000} s:\n${tail(log)}`));
-      }, START_MS);
+        fail(new Error(`the shop did not start in ${startMs / 1000} s:\n${tail(log)}`));
+      }, startMs);
       let seen = "";
       child.stdout?.on("data", (chunk: Buffer) => {
         seen += chunk.toString();
-        const found = /listening on (http:\/\/\S+)/.exec(seen)?.[1];
+        const found = /(?:listening on|the shop is at) (http:\/\/[^/\s]+)/.exec(seen)?.[1];
         if (found) {
           clearTimeout(timer);
           done(found);
@@ -66,7 +87,7 @@ export class Server {
         fail(new Error(`the shop ended with ${code} before it answered:\n${seen}${tail(log)}`));
       });
     });
-    return new Server(url, dataDir, log, child);
+    return new Server(url, dataDir, log, child, fleet ? FLEET_STOP_MS : STOP_MS);
   }
 
   /** Pulls the plug. */
@@ -76,7 +97,7 @@ export class Server {
 
   /** Asks it to finish and gives its exit code; one that does not finish in time is killed. */
   async stop(): Promise<number | null> {
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), 20_000);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), this.stopMs);
     const code = await this.end("SIGTERM");
     clearTimeout(timer);
     return code;

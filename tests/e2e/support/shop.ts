@@ -1,10 +1,11 @@
 import { request } from "@playwright/test";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { ADMIN, Server, tail } from "./server";
 
 /** Starts one shop for the whole run, signs its owner in once, and closes it in the end. */
 export default async function open(): Promise<() => Promise<void>> {
-  const server = await Server.start();
+  const fleet = process.env.BOOKWORM_E2E_FLEET;
+  const server = await Server.start({ fleet: fleet ? resolve(fleet) : undefined });
   process.env.SHOP_URL = server.url;
   process.env.SHOP_LOG = server.log;
   process.env.SHOP_STAFF = join(server.dataDir, "e2e-staff.json");

@@ -107,6 +107,9 @@ export const test = base.extend<Fixtures>({
 
 export { expect } from "@playwright/test";
 
+/** For tests that are also run on a fleet of many processes (`make test-fleet-e2e`). */
+export const FLEET = { tag: "@fleet" };
+
 /** Where the shop of this run is. */
 export function shopUrl(): string {
   const url = process.env.SHOP_URL;

@@ -2,7 +2,7 @@ import type { Locator } from "@playwright/test";
 import { ask, botSaid, chatBox, chatButton, chatPanel, choose, openChat, said, say } from "../support/chat";
 import { addToBasket, buy, signIn, signUp, tabTo } from "../support/journey";
 import { Server, freePort, tail } from "../support/server";
-import { expect, offline, ownPorts, test } from "../support/test";
+import { FLEET, expect, offline, ownPorts, test } from "../support/test";
 
 test("the bot says where an order is, from the order itself", async ({ page, person, books }) => {
   const [book] = await books(1);
@@ -75,7 +75,7 @@ test("the page brings the chat's script only when it is wanted", async ({ page }
   expect(scripts.filter((path) => path.startsWith("/assets/chat-"))).toHaveLength(1);
 });
 
-test("a guest who signs in goes on with the conversation, and who signs out leaves it", async ({ page, person, visit }) => {
+test("a guest who signs in goes on with the conversation, and who signs out leaves it", FLEET, async ({ page, person, visit }) => {
   const other = await visit();
   await signUp(other, person);
   await page.goto("/sign-in");
@@ -100,7 +100,7 @@ test("a guest who signs in goes on with the conversation, and who signs out leav
   await expect(panel.getByText("I am a guest for now")).toHaveCount(0);
 });
 
-test("tabs stay in step", async ({ page }) => {
+test("tabs stay in step", FLEET, async ({ page }) => {
   await page.goto("/about");
   const second = await page.context().newPage();
   await second.goto("/privacy");

@@ -4,7 +4,7 @@ import { becomeAgent, botSaid, chatBox, choose, deskBox, openChat, openDesk, own
 import { addToBasket, buy, signUp } from "../support/journey";
 import { Server, tail } from "../support/server";
 import { signInOwner } from "../support/shop";
-import { expect, ownPorts, test as base } from "../support/test";
+import { FLEET, expect, ownPorts, test as base } from "../support/test";
 
 /** A shop of its own: who waits in another test's conversation would wait here, too. */
 const test = base.extend<object, { shop: { server: Server; owner: string } }>({
@@ -64,7 +64,7 @@ async function seenWriting(box: Locator, other: Locator, name: string): Promise<
   }).toPass({ timeout: 30_000 });
 }
 
-test("a difficult question goes from the bot to a person, is solved and rated", async ({ page, person, books, visit, staff }) => {
+test("a difficult question goes from the bot to a person, is solved and rated", FLEET, async ({ page, person, books, visit, staff }) => {
   const desk = await visit();
   await becomeAgent(desk, staff, "Jo Helpful");
   await openDesk(desk, "Away");
@@ -183,7 +183,7 @@ test("an agent who vanishes loses the conversation to the queue; notes stay amon
   await thread(second).getByRole("button", { name: "Resolve" }).click();
 });
 
-test("a conversation is passed on to a colleague, and back to the queue", async ({ visit, staff }) => {
+test("a conversation is passed on to a colleague, and back to the queue", FLEET, async ({ visit, staff }) => {
   const [one, other] = [await visit(), await visit()];
   await becomeAgent(one, staff, "Paul Passes");
   await becomeAgent(other, staff, "Tara Takes");
