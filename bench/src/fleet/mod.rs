@@ -151,7 +151,7 @@ impl Fleet {
             ("BOOKWORM_NATS__MAX_MIB", "256".to_owned()),
             ("BOOKWORM_REDIS__URL", format!("redis://{}", redis.address)),
             ("BOOKWORM_FLEET__TOKEN", "the-secret-of-the-fleet-under-attack".to_owned()),
-            ("BOOKWORM_DATABASE__MAX_CONNECTIONS", "4".to_owned()),
+            ("BOOKWORM_DATABASE__MAX_CONNECTIONS", "8".to_owned()),
             ("BOOKWORM_AI__PROVIDER", "off".to_owned()),
             // A machine that runs a whole fleet has no time for strong passwords.
             ("BOOKWORM_IDENTITY__ARGON2__MEMORY_KIB", "64".to_owned()),

@@ -223,7 +223,7 @@ impl TestShop {
         let mut settings = self.settings.clone();
         settings.roles = roles.split(',').map(ToOwned::to_owned).collect();
         settings.data_dir = self.folder.path().join(Uuid::new_v4().simple().to_string());
-        self.others.push(Process::run(open(&settings).await));
+        self.others.push(Process::run(open(&settings).await, settings));
         self.others.len() - 1
     }
 

@@ -19,7 +19,7 @@ use super::child::Child;
 const GRACE: Duration = Duration::from_secs(20);
 /// Who PostgreSQL runs as when we are root, whom it refuses.
 const POSTGRES_USER: &str = "postgres";
-/// Connections beside those of the pools: `init`, migrations, whoever looks inside.
+/// Connections beside those of the processes: `init`, migrations, whoever looks inside.
 const SPARE_CONNECTIONS: u32 = 100;
 
 /// An engine that is to be started.
@@ -32,17 +32,18 @@ pub struct Engine {
     pub setting: (&'static str, String),
 }
 
-/// Sets up, in `folder`, the engines that the settings have us start. `pools` is how many pools of connections the fleet
+/// Sets up, in `folder`, the engines that the settings have us start. `processes` is how many the fleet
 /// has.
 ///
 /// # Errors
 /// When a program is not found, a folder cannot be written, or PostgreSQL cannot be set up.
-pub async fn prepare(settings: &Settings, folder: &Path, pools: u32) -> anyhow::Result<Vec<Engine>> {
+pub async fn prepare(settings: &Settings, folder: &Path, processes: u32) -> anyhow::Result<Vec<Engine>> {
     let Up { nats, postgres: database, redis: cache, ferretdb: documents, .. } = &settings.up;
     let mut engines = Vec::new();
     if let Some(program) = database {
         let program = found("up.postgres", program, &debians_postgres())?;
-        let connections = pools.saturating_mul(settings.database.max_connections).saturating_add(SPARE_CONNECTIONS);
+        let connections =
+            processes.saturating_mul(settings.database.max_connections).saturating_add(SPARE_CONNECTIONS);
         engines.push(postgres(program, &own(folder, "postgres")?, folder, connections).await?);
     }
     if let Some(program) = nats {

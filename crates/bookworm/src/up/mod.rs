@@ -97,8 +97,8 @@ impl Fleet {
         folder: &Path,
     ) -> anyhow::Result<()> {
         let wanted = plan::names(settings)?.len();
-        let pools = u32::try_from(wanted).unwrap_or(u32::MAX).saturating_mul(plan::POOLS);
-        let engines = engines::prepare(settings, folder, pools).await?;
+        let processes = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let engines = engines::prepare(settings, folder, processes).await?;
         let plan = plan::make(settings, &engines, folder, file.as_deref())?;
         // Refused before anything is started.
         let settings = Settings::load(

@@ -8,8 +8,6 @@ use bookworm_node::Role;
 
 use super::engines::{Engine, free_address};
 
-/// How many pools of connections to PostgreSQL a process of one role has: its own, and the bus's.
-pub const POOLS: u32 = 2;
 /// How long a process waits for those that it needs: all start at once, and share the machine.
 const START_WAIT_SECONDS: u64 = 240;
 

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fmt, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, bail};
-use bookworm_config::{AiProvider, Settings};
+use bookworm_config::{AiProvider, Database, Settings};
 use bookworm_db::{Databases, Pool, Sql};
 
 use crate::{
@@ -125,6 +125,8 @@ fn of_init(mut settings: Settings) -> Settings {
     settings.roles = Vec::new();
     settings.ai.provider = AiProvider::Off;
     settings.fleet.endpoints.clear();
+    // A process of one role may have fewer than all roles need.
+    settings.database.max_connections = settings.database.max_connections.max(Database::default().max_connections);
     settings
 }
 

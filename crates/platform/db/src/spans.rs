@@ -65,7 +65,11 @@ fn word(error: &DbError) -> &'static str {
         DbError::Busy => "busy",
         DbError::Aborted(_) => "aborted",
         DbError::Corrupt(_) => "corrupt",
-        DbError::Query(_) | DbError::Sqlite(_) | DbError::Migration { .. } | DbError::FromTheFuture(_) => "failed",
+        DbError::Query(_)
+        | DbError::Sqlite(_)
+        | DbError::Migration { .. }
+        | DbError::FromTheFuture(_)
+        | DbError::TooFewConnections { .. } => "failed",
     }
 }
 

@@ -13,7 +13,8 @@ use bookworm_contracts::{
     events::catalog::{BookChanged, InventoryUpdated, SearchIndexUpdated},
     rest::operations::FleetKind,
 };
-use bookworm_gateway::{Dependencies, GatewayService, Health, KnownFleet};
+use bookworm_fleet::Peers;
+use bookworm_gateway::{Dependencies, GatewayService, Health, KnownFleet, KnownTraces};
 use bookworm_kernel::{BookId, SystemClock};
 use bookworm_messaging::{Message, Policy, SharedBus};
 use bookworm_registry::Directory;
@@ -55,6 +56,10 @@ impl Door {
                 process: "gateway".to_owned(),
             },
             shared_limits: None,
+            traces: KnownTraces {
+                peers: Peers::new(Directory::fixed([]), [], None),
+                process: "gateway".to_owned(),
+            },
         });
         let calls = Arc::new(AtomicUsize::new(0));
         let answer = move || {
