@@ -42,5 +42,5 @@ test("the form needs no script", async ({ visit }) => {
   await form.getByLabel("Email").fill("ann@example.org");
   await form.getByLabel("Message").fill("Hello?");
   await form.getByRole("button", { name: "Send message" }).click();
-  await expect(page.getByText("We’ve got your message and will reply by email.")).toBeVisible();
+  await expect(page.getByText("We’ve got your message and will get back to you.")).toBeVisible();
 });

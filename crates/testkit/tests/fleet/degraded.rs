@@ -164,7 +164,7 @@ async fn without_the_chat_a_message_waits_and_becomes_a_conversation() {
         })
         .await;
         assert_eq!(
-            (&queued["customer"]["name"], &queued["preview"]),
+            (&queued["customer_name"], &queued["preview"]),
             (&"Guest".into(), &"Where is my parcel?".into()),
             "{queued}"
         );

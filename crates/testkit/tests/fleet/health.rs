@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bookworm_fleet::{FleetToken, HEADER};
 use bookworm_kernel::SystemClock;
 use bookworm_testkit::TestShop;
-use http::{HeaderMap, Method, Uri};
+use http::{Method, Uri};
 use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
@@ -17,7 +17,9 @@ async fn check(address: SocketAddr, service: &str, secret: &str) -> Result<Servi
     let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let mut client = HealthClient::with_interceptor(channel, move |mut request: Request<()>| {
         let pass = token.pass(&Method::POST, &Uri::from_static("/grpc.health.v1.Health/Check"));
-        *request.metadata_mut() = MetadataMap::from_headers(HeaderMap::from_iter([(HEADER, pass)]));
+        let mut headers = std::mem::take(request.metadata_mut()).into_headers();
+        headers.insert(HEADER, pass);
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
         Ok(request)
     });
     let answer = client.check(HealthCheckRequest { service: service.to_owned() }).await?;

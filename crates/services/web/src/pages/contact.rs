@@ -59,7 +59,8 @@ pub(crate) async fn send(State(web): State<Web>, visitor: Visitor, fields: Field
     };
     match web.api.contact(visitor.caller(), &request).await {
         Ok(()) => {
-            visitor.flash(&Flash::success("Thank you. We’ve got your message and will reply by email."));
+            let how = if visitor.sends_mail() { "will reply by email" } else { "will get back to you" };
+            visitor.flash(&Flash::success(format!("Thank you. We’ve got your message and {how}.")));
             Ok(Redirect::to("/contact").into_response())
         }
         Err(ApiError::Problem(problem)) if (400..500).contains(&problem.status) => {

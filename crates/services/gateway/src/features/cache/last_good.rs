@@ -50,7 +50,9 @@ impl LastGood {
 
     /// Stores a good answer on its way out.
     async fn store(&self, key: String, response: Response) -> Response {
-        let fits = response.body().size_hint().upper().is_some_and(|length| length <= LARGEST);
+        // An answer of another process is read as it comes: only its head says how long it is.
+        let said = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let fits = said.or(response.body().size_hint().upper()).is_some_and(|length: u64| length <= LARGEST);
         if !fits || response.headers().contains_key(header::CONTENT_ENCODING) {
             return response;
         }
