@@ -179,7 +179,7 @@ impl Fleet {
             if tokio::time::Instant::now() >= until {
                 bail!("not ready after {} s: {missing}{why}", READY_WITHIN.as_secs());
             }
-            if look % LOOKS_BEFORE_A_WORD == 0 {
+            if look.is_multiple_of(LOOKS_BEFORE_A_WORD) {
                 self.log.line("up", &format!("waiting for {missing}{why}"));
             }
             tokio::time::sleep(LOOK_EVERY).await;
