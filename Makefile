@@ -29,11 +29,15 @@ test-rust: web ## Run the Rust tests, on SQLite, PostgreSQL, NATS, Redis and Fer
 	@scripts/model || echo "WITHOUT A MODEL: tests that need it are skipped, or fail where CI=true" >&2
 	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/with-ferretdb cargo test --workspace --locked --no-fail-fast
 
-test-crash: web ## Kill the shop a few times while people buy and chat, on both databases and as a fleet (make crash, make faults: more)
+test-crash: web ## Kill the shop a few times while people buy and chat, on both databases (make crash: many times)
 	cargo build --locked --bin bookworm --bin bookworm-bench
 	$(TARGET)/debug/bookworm-bench crash --bin $(TARGET)/debug/bookworm --kills 5
 	$(TARGET)/debug/bookworm-bench chat-crash --bin $(TARGET)/debug/bookworm --kills 5
 	scripts/with-postgres scripts/crash-on-postgres $(TARGET)/debug 5 3
+
+.PHONY: test-fleet
+test-fleet: web ## Kill each process of a fleet once while people buy, NATS too, stop two; then sell the last copies (make faults: more)
+	cargo build --locked --bin bookworm --bin bookworm-bench
 	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/crash-on-fleet $(TARGET)/debug
 
 .PHONY: test-alerts
