@@ -55,6 +55,7 @@ impl Door {
                 kind: FleetKind::OneProcess,
                 process: "gateway".to_owned(),
             },
+            traces: KnownTraces { peers: Peers::new(Directory::fixed([]), [], None), process: "gateway".to_owned() },
             shared_limits: None,
             traces: KnownTraces {
                 peers: Peers::new(Directory::fixed([]), [], None),
