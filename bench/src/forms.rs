@@ -78,7 +78,7 @@ const SCENARIOS: [Scenario; 5] =
 
 /// A shop that runs in one of the forms.
 enum Running {
-    Alone(Server, Option<Engine>),
+    Alone(Box<Server>, Option<Box<Engine>>),
     Fleet(Box<Fleet>),
 }
 
@@ -103,7 +103,7 @@ impl Running {
         let file = folder.join("books.jsonl");
         books::write(&file, arguments.books, crash::PLENTY)?;
         program.run(&["import", &file.to_string_lossy()]).await?;
-        Ok(Self::Alone(program.start().await?, postgres))
+        Ok(Self::Alone(Box::new(program.start().await?), postgres.map(Box::new)))
     }
 
     fn address(&self) -> std::net::SocketAddr {
@@ -124,7 +124,7 @@ impl Running {
     fn cpu(&self) -> Result<(Duration, Duration)> {
         match self {
             Self::Alone(server, postgres) => {
-                Ok((server.cpu()?, postgres.as_ref().map_or(Ok(Duration::ZERO), Engine::cpu)?))
+                Ok((server.cpu()?, postgres.as_ref().map_or(Ok(Duration::ZERO), |postgres| postgres.cpu())?))
             }
             Self::Fleet(fleet) => fleet.cpu(),
         }

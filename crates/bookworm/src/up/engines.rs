@@ -42,8 +42,7 @@ pub async fn prepare(settings: &Settings, folder: &Path, processes: u32) -> anyh
     let mut engines = Vec::new();
     if let Some(program) = database {
         let program = found("up.postgres", program, &debians_postgres())?;
-        let connections =
-            processes.saturating_mul(settings.database.max_connections).saturating_add(SPARE_CONNECTIONS);
+        let connections = processes.saturating_mul(settings.database.max_connections).saturating_add(SPARE_CONNECTIONS);
         engines.push(postgres(program, &own(folder, "postgres")?, folder, connections).await?);
     }
     if let Some(program) = nats {

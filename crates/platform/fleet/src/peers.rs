@@ -41,6 +41,9 @@ pub(crate) type HttpClient = Client<HttpConnector, Body>;
 #[derive(Clone)]
 pub struct Peers(Arc<Shared>);
 
+/// How the instances of a role are chosen, and whether all of them are away.
+type Balanced = (Balancer<Authority>, Arc<Outage>);
+
 pub(crate) struct Shared {
     announced: Directory,
     /// Roles whose addresses were configured.
@@ -48,7 +51,7 @@ pub(crate) struct Shared {
     pub token: Option<Arc<FleetToken>>,
     pub http: HttpClient,
     /// One for each role, so that all that goes there shares what is known of the instances.
-    balancers: Mutex<HashMap<&'static str, (Balancer<Authority>, Arc<Outage>)>>,
+    balancers: Mutex<HashMap<&'static str, Balanced>>,
     transports: Mutex<HashMap<&'static str, (Balancer<Transport>, Transport)>>,
     /// Connections that were handed over to another protocol.
     pub tunnels: TaskTracker,

@@ -57,10 +57,6 @@ impl Door {
             },
             traces: KnownTraces { peers: Peers::new(Directory::fixed([]), [], None), process: "gateway".to_owned() },
             shared_limits: None,
-            traces: KnownTraces {
-                peers: Peers::new(Directory::fixed([]), [], None),
-                process: "gateway".to_owned(),
-            },
         });
         let calls = Arc::new(AtomicUsize::new(0));
         let answer = move || {

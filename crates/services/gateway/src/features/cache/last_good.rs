@@ -130,7 +130,10 @@ mod tests {
     use super::*;
 
     /// A catalogue that answers with what the query asks for: `?status=503`.
-    fn shop() -> (Router, Arc<ManualClock>, Arc<std::sync::Mutex<(u16, String)>>) {
+    /// The status and the body of the next answer.
+    type Next = Arc<std::sync::Mutex<(u16, String)>>;
+
+    fn shop() -> (Router, Arc<ManualClock>, Next) {
         let (clock, next) = (clock(), Arc::new(std::sync::Mutex::new((200, "one".to_owned()))));
         let answers = next.clone();
         let answer = move || {
