@@ -1,7 +1,7 @@
 //! Vectors of many texts at once, asked of the `ai` role in the background.
 
 use bookworm_kernel::Cause;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{
     Edge,
@@ -32,6 +32,18 @@ pub enum NoVectors {
     /// Its model was exchanged between two calls.
     #[error("the model changed from {0} to {1}")]
     Changed(String, String),
+}
+
+impl NoVectors {
+    /// Whether it is the texts that the model does not take: others it may take.
+    #[must_use]
+    pub fn is_about_texts(&self) -> bool {
+        match self {
+            Self::Refused(status) => status.code() == Code::InvalidArgument,
+            Self::Unusable(_) => true,
+            Self::Changed(..) => false,
+        }
+    }
 }
 
 /// The vectors of texts, in as many calls as it takes.

@@ -186,7 +186,8 @@ pub struct ReviewPage {
     pub languages: Vec<LanguageCount>,
     /// How the shop checks reviews, to be shown beside them.
     pub checked: String,
-    /// What several of them say, from five reviews on; null while there is none.
+    /// What several of them say, from five reviews with words on; null while there is none, and beside the first page of all
+    /// reviews only.
     #[serde(default)]
     pub summary: Option<ReviewSummary>,
 }

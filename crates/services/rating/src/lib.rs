@@ -28,6 +28,7 @@ use bookworm_db::{Db, DbError, Migration};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Outbox};
+use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -110,7 +111,7 @@ impl RatingService {
     /// When the database fails.
     pub async fn summarize(&self) -> Result<Option<usize>, DbError> {
         let Some(model) = &self.0.model else { return Ok(None) };
-        match features::summarize::stale(&self.0, model).await {
+        match features::summarize::stale(&self.0, model, &CancellationToken::new()).await {
             Ok(built) => Ok(Some(built)),
             Err(SummaryError::Db(error)) => Err(error),
             Err(SummaryError::NoVectors(_) | SummaryError::GivenUp) => Ok(None),

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// From so many published reviews on a book has a summary.
-pub(crate) const FROM: i64 = 5;
+/// From so many reviews in one language on, with words that give nothing away, a book has a summary.
+pub(crate) const FROM: usize = 5;
 /// Points of each kind, and sentences that each shows.
 const POINTS: usize = 3;
 const SHOWN: usize = 5;

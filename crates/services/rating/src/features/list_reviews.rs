@@ -85,6 +85,7 @@ pub(crate) async fn list_reviews(
         }
         None => None,
     };
+    let is_whole = after.is_none() && query.stars.is_none() && query.verified.is_none() && query.language.is_none();
     let tally = tallies::of(service.db.read(), book).await?;
     if tally.count() == 0 && !clients::sells(&service.catalog, &cause, book).await? {
         return Err(Problem::not_found("book"));
@@ -119,6 +120,6 @@ pub(crate) async fn list_reviews(
         distribution: distribution.collect(),
         languages: languages.map(|one| LanguageCount { language: one.language, count: one.count }).collect(),
         checked: CHECKED.to_owned(),
-        summary: summarize::shown(&service, book).await?,
+        summary: if is_whole { summarize::shown(&service, book).await? } else { None },
     }))
 }

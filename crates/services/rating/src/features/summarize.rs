@@ -6,22 +6,20 @@ use bookworm_contracts::{
     grpc::{
         Edge,
         ai::Purpose,
-        vectors::{self, NoVectors},
+        vectors::{self, NoVectors, Vectors},
     },
     rest::rating::{ReviewPoint, ReviewSentence, ReviewSummary},
 };
 use bookworm_db::DbError;
 use bookworm_kernel::{BookId, Cause};
 use bookworm_loops::Loop;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     domain::summary::{FROM, PRAISE, Point, Poles, REGRET, Said, Summary, sentences, summarize},
     service::Ratings,
-    store::{
-        summaries::{self, Stale, Text},
-        tallies,
-    },
+    store::summaries::{self, Stale, Text},
 };
 
 /// How often to look for changed reviews.
@@ -44,34 +42,51 @@ pub(crate) enum SummaryError {
 
 /// Builds what is out of date, until the process ends. While no model answers, the summaries that there are stay.
 pub(crate) fn regularly(service: Arc<Ratings>, model: Edge) -> Loop {
-    Loop::every("rating.summaries", EVERY, move || {
+    Loop::new("rating.summaries", move |stop| {
         let (service, model) = (service.clone(), model.clone());
         async move {
-            match stale(&service, &model).await {
-                Ok(_) => {}
-                // That the model is away is said by whoever asks it while customers wait.
-                Err(SummaryError::NoVectors(error)) => tracing::debug!(%error, "summaries of reviews wait for a model"),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "summaries of reviews wait");
+            while !stop.is_cancelled() {
+                match stale(&service, &model, &stop).await {
+                    Ok(_) => {}
+                    // That the model is away is said by whoever asks it while customers wait.
+                    Err(SummaryError::NoVectors(error)) => {
+                        tracing::debug!(%error, "summaries of reviews wait for a model");
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "summaries of reviews wait");
+                    }
                 }
+                stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
             }
         }
     })
     .leader_only()
 }
 
-/// Builds the summary of every book whose reviews have changed. Returns how many.
-pub(crate) async fn stale(service: &Ratings, model: &Edge) -> Result<usize, SummaryError> {
+/// Builds the summary of every book whose reviews have changed, until `stop`. Returns how many. A book whose summary cannot
+/// be built does not stand in the way of the others.
+pub(crate) async fn stale(service: &Ratings, model: &Edge, stop: &CancellationToken) -> Result<usize, SummaryError> {
     let (mut built, mut after, mut poles) = (0, None, None);
     loop {
         let books = summaries::stale(service.db.read(), after, BATCH).await?;
         let Some(last) = books.last() else { return Ok(built) };
         after = Some(last.book);
         for book in books {
-            let summary = build(service, model, book, &mut poles).await?;
-            summaries::put(&service.db, book, &summary, service.now()).await?;
-            metrics::counter!("rating_summaries_total").increment(1);
-            built += 1;
+            if stop.is_cancelled() {
+                return Ok(built);
+            }
+            match build(service, model, book, &mut poles).await {
+                Ok(summary) => {
+                    summaries::put(&service.db, book, &summary, service.now()).await?;
+                    metrics::counter!("rating_summaries_total").increment(1);
+                    built += 1;
+                }
+                Err(error @ (SummaryError::Db(DbError::Corrupt(_)) | SummaryError::GivenUp)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(book = %book.book, error, "the reviews of a book cannot be summarised");
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 }
@@ -96,17 +111,16 @@ async fn build(
     book: Stale,
     poles_known: &mut Option<Arc<OfPoles>>,
 ) -> Result<Summary, SummaryError> {
-    if tallies::of(service.db.read(), book.book).await?.count() < FROM {
+    let reviews = in_main_language(summaries::texts(service.db.read(), book.book, REVIEWS).await?);
+    if reviews.len() < FROM {
         return Ok(Summary::default());
     }
-    let reviews = in_main_language(summaries::texts(service.db.read(), book.book, REVIEWS).await?);
     let said: Vec<Said> = reviews.iter().flat_map(said).take(SENTENCES).collect();
+    let cause = Cause::start();
+    let (said, vectors) = embedded(model, said, &cause).await?;
     if said.is_empty() {
         return Ok(Summary::default());
     }
-    let cause = Cause::start();
-    let texts: Vec<String> = said.iter().map(|one| one.text.clone()).collect();
-    let vectors = vectors::of_texts(model, &texts, Purpose::Background, &cause).await?;
     let known = match poles_known.take().filter(|known| known.model == vectors.model) {
         Some(known) => known,
         None => Arc::new(poles(model, &cause).await?),
@@ -118,6 +132,30 @@ async fn build(
     // Each sentence is compared with each.
     let work = move || summarize(&said, &vectors.vectors, &Poles { praise: &known.praise, regret: &known.regret });
     tokio::task::spawn_blocking(work).await.map_err(|_| SummaryError::GivenUp)
+}
+
+/// The sentences with their vectors; without those that the model does not take.
+async fn embedded(model: &Edge, said: Vec<Said>, cause: &Cause) -> Result<(Vec<Said>, Vectors), NoVectors> {
+    let texts: Vec<String> = said.iter().map(|one| one.text.clone()).collect();
+    match vectors::of_texts(model, &texts, Purpose::Background, cause).await {
+        Ok(vectors) => return Ok((said, vectors)),
+        Err(error) if error.is_about_texts() => tracing::debug!(%error, "a sentence of a review has no vector"),
+        Err(error) => return Err(error),
+    }
+    let (mut taken, mut all) = (Vec::new(), Vectors { model: String::new(), vectors: Vec::new() });
+    for one in said {
+        match vectors::of_texts(model, std::slice::from_ref(&one.text), Purpose::Background, cause).await {
+            Ok(vectors) if all.vectors.is_empty() || all.model == vectors.model => {
+                all.model = vectors.model;
+                all.vectors.extend(vectors.vectors);
+                taken.push(one);
+            }
+            Ok(vectors) => return Err(NoVectors::Changed(all.model, vectors.model)),
+            Err(error) if error.is_about_texts() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((taken, all))
 }
 
 fn said(review: &Text) -> impl Iterator<Item = Said> {
@@ -137,7 +175,8 @@ fn in_main_language(mut reviews: Vec<Text>) -> Vec<Text> {
 /// left out, whatever the summary still says: words that were taken back are not shown for a moment longer.
 pub(super) async fn shown(service: &Ratings, book: BookId) -> Result<Option<ReviewSummary>, DbError> {
     let Some(summary) = summaries::of(service.db.read(), book).await? else { return Ok(None) };
-    let texts = summaries::texts(service.db.read(), book, REVIEWS).await?;
+    let quoted = summary.praised.iter().chain(&summary.missed).flatten().map(|sentence| sentence.review);
+    let texts = summaries::texts_of(service.db.read(), quoted.collect()).await?;
     let reviews: HashMap<Uuid, Text> = texts.into_iter().map(|text| (text.id, text)).collect();
     let point = |point: Point| {
         let sentences = point.into_iter().filter_map(|sentence| {

@@ -1,6 +1,8 @@
 //! What the reviews of a book say together, and whether they have changed since.
 
-use bookworm_db::{Db, DbError, FromRow, Sql, Tx, values};
+use std::collections::BTreeSet;
+
+use bookworm_db::{Db, DbError, FromRow, Sql, Tx, Value, in_list, values};
 use bookworm_kernel::{BookId, Timestamp};
 use uuid::Uuid;
 
@@ -67,9 +69,21 @@ pub(crate) struct Text {
     pub language: Option<String>,
 }
 
+const QUOTABLE: &str = "SELECT id, author_name, stars, text, language FROM reviews \
+                        WHERE status = $1 AND spoiler = FALSE AND text IS NOT NULL";
+
 /// The latest published reviews of a book with words that give nothing away, at most `limit`.
 pub(crate) async fn texts(sql: &impl Sql, book: BookId, limit: i64) -> Result<Vec<Text>, DbError> {
-    let query = "SELECT id, author_name, stars, text, language FROM reviews \
-                 WHERE book_id = $1 AND status = $2 AND spoiler = FALSE AND text IS NOT NULL ORDER BY id DESC LIMIT $3";
-    sql.all(query, values![book.uuid(), Status::Published.name(), limit]).await
+    let query = format!("{QUOTABLE} AND book_id = $2 ORDER BY id DESC LIMIT $3");
+    sql.all(&query, values![Status::Published.name(), book.uuid(), limit]).await
+}
+
+/// Those of these reviews that are published still, with words that give nothing away.
+pub(crate) async fn texts_of(sql: &impl Sql, reviews: BTreeSet<Uuid>) -> Result<Vec<Text>, DbError> {
+    if reviews.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = format!("{QUOTABLE} AND id IN ({})", in_list(2, reviews.len()));
+    let bound = std::iter::once(Status::Published.name().into()).chain(reviews.into_iter().map(Value::from));
+    sql.all(&query, bound.collect::<Vec<_>>()).await
 }

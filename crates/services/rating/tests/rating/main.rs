@@ -70,6 +70,9 @@ impl Ai for Model {
 
     async fn embed(&self, request: tonic::Request<EmbedRequest>) -> Result<tonic::Response<EmbedResponse>, Status> {
         let texts = request.into_inner().texts;
+        if texts.iter().any(|text| text.contains("\u{1F4A5}")) {
+            return Err(Status::invalid_argument("nobody can read this"));
+        }
         if texts.iter().any(|text| text.contains("out of order")) {
             return Err(Status::unavailable("out of order"));
         }

@@ -5,6 +5,8 @@ use super::*;
 bookworm_testing::on_every_database!(
     from_five_reviews_on_readers_are_quoted,
     what_was_taken_back_is_not_quoted_for_a_moment,
+    a_sentence_that_the_model_refuses_is_left_out,
+    it_stands_beside_the_first_page_of_all_reviews,
     without_a_model_the_summary_waits
 );
 
@@ -100,5 +102,29 @@ async fn without_a_model_the_summary_waits(home: &TestDatabases) {
     reviewed(home, &shop, 5.0, "The beautiful writing machine is out of order.").await;
     assert_eq!(shop.service.summarize().await.unwrap(), None);
     assert_eq!(summary(&shop).await, before, "what there is stays");
+    shop.close().await;
+}
+
+async fn a_sentence_that_the_model_refuses_is_left_out(home: &TestDatabases) {
+    let shop = Shop::open(home).await;
+    five(home, &shop).await;
+    reviewed(home, &shop, 5.0, "I loved it so \u{1F4A5} much. The beautiful writing again!").await;
+    assert_eq!(shop.service.summarize().await.unwrap(), Some(1));
+    let said = summary(&shop).await;
+    assert_eq!(points(&said, "praised")[0].len(), 4, "{said}");
+    shop.close().await;
+}
+
+async fn it_stands_beside_the_first_page_of_all_reviews(home: &TestDatabases) {
+    let shop = Shop::open(home).await;
+    five(home, &shop).await;
+    shop.service.summarize().await.unwrap();
+    let path = format!("/books/{}/reviews", book(1));
+    let first = shop.get(&format!("{path}?limit=2&sort=newest")).await.expect(200).body;
+    assert!(first["summary"].is_object());
+    let next = first["next"].as_str().unwrap();
+    for query in ["stars=5", "verified=true", "language=en", &*format!("limit=2&sort=newest&cursor={next}")] {
+        assert_eq!(shop.get(&format!("{path}?{query}")).await.expect(200).body["summary"], Value::Null, "{query}");
+    }
     shop.close().await;
 }
