@@ -36,7 +36,7 @@ pub fn make_token(file: &Path) -> io::Result<bool> {
     let digits: String = random().iter().map(|byte| format!("{byte:02x}")).collect();
     // Complete or not at all: others may be looking for it.
     let mut half = file.as_os_str().to_owned();
-    half.push(format!(".{}", std::process::id()));
+    half.push(format!(".{}", Uuid::new_v4().simple()));
     write(Path::new(&half), format!("{digits}\n").as_bytes())?;
     let linked = fs::hard_link(&half, file);
     fs::remove_file(&half)?;

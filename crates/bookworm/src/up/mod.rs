@@ -219,8 +219,12 @@ fn take(folder: &Path) -> anyhow::Result<File> {
 /// Writes down how to reach the fleet, for `bookworm fleet` and other commands; for its owner's eyes only.
 fn write_settings(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
     let path = folder.join("fleet.toml");
-    let lines: Vec<String> =
-        plan.shared.iter().map(|(key, value)| format!("{key} = {}\n", toml::Value::from(value.as_str()))).collect();
+    let lines: Vec<String> = plan
+        .shared
+        .iter()
+        .chain(&plan.of_commands)
+        .map(|(key, value)| format!("{key} = {}\n", toml::Value::from(value.as_str())))
+        .collect();
     let text = format!("# Made by `bookworm up` at each start: how commands reach this fleet.\n{}", lines.concat());
     let half = folder.join("fleet.toml.new");
     let write = || {

@@ -16,6 +16,8 @@ const START_WAIT_SECONDS: u64 = 240;
 pub struct Plan {
     /// Settings that every process has, and `init` and other commands too: key and value.
     pub shared: Vec<(&'static str, String)>,
+    /// What only commands need beside it.
+    pub of_commands: Vec<(&'static str, String)>,
     /// The processes, by role and number.
     pub processes: Vec<Process>,
     /// Where people find the shop, with a slash at the end.
@@ -73,6 +75,8 @@ pub fn make(settings: &Settings, engines: &[Engine], folder: &Path, file: Option
         shared.push(("fleet.token_file", folder.join("fleet-token").display().to_string()));
     }
     let file = file.map(std::path::absolute).transpose().context("the file with settings has no absolute path")?;
+    // Where commands such as `bookworm trace` ask; it gathers from the others.
+    let operators = ("fleet.operations_listen", free_address()?.to_string());
     let (mut processes, mut other_gateways) = (Vec::new(), Vec::new());
     for (role, number) in wanted(settings)? {
         let name = format!("{role}-{number}");
@@ -82,6 +86,10 @@ pub fn make(settings: &Settings, engines: &[Engine], folder: &Path, file: Option
             ("fleet.operations_listen", "127.0.0.1:0".to_owned()),
             ("fleet.start_wait_seconds", settings.fleet.start_wait_seconds.max(START_WAIT_SECONDS).to_string()),
         ];
+        if role == Role::Gateway && number == 1 {
+            own.retain(|(key, _)| *key != operators.0);
+            own.push(operators.clone());
+        }
         if role == Role::Gateway {
             let address = match number {
                 1 => listen,
@@ -101,7 +109,7 @@ pub fn make(settings: &Settings, engines: &[Engine], folder: &Path, file: Option
         let variables = shared.iter().cloned().chain(own).map(|(key, value)| (variable(key), value)).collect();
         processes.push(Process { name, role, arguments, variables });
     }
-    Ok(Plan { shared, processes, shop, other_gateways })
+    Ok(Plan { shared, of_commands: vec![operators], processes, shop, other_gateways })
 }
 
 /// What makes several processes a shop.

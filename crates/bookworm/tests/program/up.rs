@@ -32,11 +32,10 @@ fn engines() -> Option<Vec<(&'static str, String)>> {
         ("BOOKWORM_UP__NATS", "BOOKWORM_TEST_NATS_SERVER", "scripts/with-nats"),
         ("BOOKWORM_UP__REDIS", "BOOKWORM_TEST_REDIS_SERVER", "scripts/with-redis"),
         ("BOOKWORM_UP__FERRETDB", "BOOKWORM_TEST_FERRETDB", "scripts/with-ferretdb"),
-        // The script's server is not used; that there is one says that Debian's programs are there.
-        ("BOOKWORM_UP__POSTGRES", "BOOKWORM_TEST_POSTGRES", "scripts/with-postgres"),
+        ("BOOKWORM_UP__POSTGRES", "BOOKWORM_TEST_POSTGRES_BIN", "scripts/with-postgres"),
     ]
     .map(|(setting, variable, script)| match std::env::var(variable) {
-        Ok(_) if setting.ends_with("POSTGRES") => Some((setting, "postgres".to_owned())),
+        Ok(folder) if setting.ends_with("POSTGRES") => Some((setting, format!("{folder}/postgres"))),
         Ok(program) => Some((setting, program)),
         Err(_) => {
             assert!(std::env::var_os("CI").is_none(), "CI must test this: run {script}, or set {variable}");
