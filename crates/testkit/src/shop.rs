@@ -517,7 +517,8 @@ async fn address_of(database: Database) -> Option<String> {
 }
 
 async fn open(settings: &Settings) -> Shop {
-    Shop::open(settings.clone(), telemetry()).await.expect("the shop opens")
+    // Boxed: a test's thread has a small stack.
+    Box::pin(Shop::open(settings.clone(), telemetry())).await.expect("the shop opens")
 }
 
 fn telemetry() -> Telemetry {

@@ -24,16 +24,17 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
     let mut part = Part::default();
     for role in roles.iter() {
         let clients = Clients { here: &part.grpc, fleet: &foundation.fleet, peers: &foundation.peers };
+        // Boxed, so that not every role's own steps lie on the stack of whoever builds one.
         let mut brings = match role {
             Role::Ai => ai::build(foundation)?,
-            Role::Catalog => catalog::build(foundation, &clients).await?,
-            Role::Basket => basket::build(foundation, &clients).await?,
-            Role::Notification => notification::build(foundation).await?,
-            Role::Identity => identity::build(foundation, &clients).await?,
-            Role::Finance => finance::build(foundation).await?,
-            Role::Ordering => ordering::build(foundation, &clients).await?,
-            Role::Rating => rating::build(foundation, &clients).await?,
-            Role::Chat => chat::build(foundation, &clients).await?,
+            Role::Catalog => Box::pin(catalog::build(foundation, &clients)).await?,
+            Role::Basket => Box::pin(basket::build(foundation, &clients)).await?,
+            Role::Notification => Box::pin(notification::build(foundation)).await?,
+            Role::Identity => Box::pin(identity::build(foundation, &clients)).await?,
+            Role::Finance => Box::pin(finance::build(foundation)).await?,
+            Role::Ordering => Box::pin(ordering::build(foundation, &clients)).await?,
+            Role::Rating => Box::pin(rating::build(foundation, &clients)).await?,
+            Role::Chat => Box::pin(chat::build(foundation, &clients)).await?,
             // It stands before all the others, and is built when they are there.
             Role::Gateway => Part::default(),
             Role::Web => web::build(foundation)?,

@@ -48,7 +48,8 @@ impl Bench for Server {
     }
 
     async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+        // Redis counts whole milliseconds, and a value lives through its last one.
+        tokio::time::sleep(time + Duration::from_millis(2)).await;
     }
 
     fn short(&self) -> Duration {
