@@ -20,6 +20,9 @@ use crate::API;
 
 /// For how long an answer is good enough when there is no other.
 const GOOD_FOR: Duration = Duration::from_secs(60 * 60);
+/// How long the catalogue may take where there is a good answer: a catalogue that is silent (its process stopped, the
+/// network cut) refuses nothing, and whoever shows the answer waits for 20 seconds at most.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is stored, in bytes.
 const LARGEST: u64 = 256 * 1024;
 
@@ -48,6 +51,21 @@ impl LastGood {
         Self { answers, clock }
     }
 
+    async fn answer(&self, key: &str, request: Request, next: Next) -> Response {
+        let response = next.run(request).await;
+        match response.status() {
+            StatusCode::OK => self.store(key.to_owned(), response).await,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                self.instead(key, response)
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                self.answers.invalidate(key);
+                response
+            }
+            _ => response,
+        }
+    }
+
     /// Stores a good answer on its way out.
     async fn store(&self, key: String, response: Response) -> Response {
         // An answer of another process is read as it comes: only its head says how long it is.
@@ -65,13 +83,16 @@ impl LastGood {
         Response::from_parts(parts, Body::from(body))
     }
 
+    /// The answer that is stored and still good enough, and its age.
+    fn get(&self, key: &str) -> Option<(Arc<Good>, Duration)> {
+        let good = self.answers.get(key)?;
+        let age = self.clock.now().since(good.at);
+        (age < GOOD_FOR).then_some((good, age))
+    }
+
     /// The last good answer in place of a failure, or the failure.
     fn instead(&self, key: &str, failure: Response) -> Response {
-        let Some(good) = self.answers.get(key) else { return failure };
-        let age = self.clock.now().since(good.at);
-        if age >= GOOD_FOR {
-            return failure;
-        }
+        let Some((good, age)) = self.get(key) else { return failure };
         count("last_good");
         let mut response = Response::new(Body::from(good.body.clone()));
         let headers = response.headers_mut();
@@ -93,17 +114,13 @@ const DETAIL: &str = "stale-if-error";
 /// Stores good answers of the catalogue, and gives them in place of failures.
 pub async fn layer(State(last): State<Arc<LastGood>>, request: Request, next: Next) -> Response {
     let Some(key) = key(&request) else { return next.run(request).await };
-    let response = next.run(request).await;
-    match response.status() {
-        StatusCode::OK => last.store(key, response).await,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            last.instead(&key, response)
-        }
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
-            last.answers.invalidate(&key);
-            response
-        }
-        _ => response,
+    let answer = last.answer(&key, request, next);
+    if last.get(&key).is_none() {
+        return answer.await;
+    }
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(response) => response,
+        Err(_) => last.instead(&key, Problem::new(ErrorCode::Timeout).into_response()),
     }
 }
 
@@ -129,8 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A catalogue that answers with what the query asks for: `?status=503`.
-    /// The status and the body of the next answer.
+    /// The status and the body of the next answer; with the status 0 none ever comes.
     type Next = Arc<std::sync::Mutex<(u16, String)>>;
 
     fn shop() -> (Router, Arc<ManualClock>, Next) {
@@ -138,7 +154,12 @@ mod tests {
         let answers = next.clone();
         let answer = move || {
             let (status, body) = answers.lock().unwrap().clone();
-            std::future::ready((StatusCode::from_u16(status).unwrap(), [(header::ETAG, "\"1\"")], body))
+            async move {
+                if status == 0 {
+                    std::future::pending::<()>().await;
+                }
+                (StatusCode::from_u16(status).unwrap(), [(header::ETAG, "\"1\"")], body)
+            }
         };
         let last = Arc::new(LastGood::new(1 << 20, clock.clone()));
         (Router::new().fallback(any(answer)).layer(middleware::from_fn_with_state(last, layer)), clock, next)
@@ -180,5 +201,25 @@ mod tests {
         assert_eq!(ask(&shop, "/api/v1/books/7", false).await.0, 503, "a book that is gone stays gone");
         clock.advance(GOOD_FOR);
         assert_eq!(ask(&shop, "/api/v1/books?sort=title", false).await.0, 503, "too old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_catalogue_is_answered_for_after_some_seconds_where_there_is_a_good_answer() {
+        let (shop, clock, next) = shop();
+        assert_eq!(ask(&shop, "/api/v1/books/7", false).await.0, 200);
+        clock.advance(Duration::from_secs(60));
+        *next.lock().unwrap() = (0, String::new());
+        let began = tokio::time::Instant::now();
+        let said = "bookworm; hit; fwd-status=504; detail=stale-if-error 60".to_owned();
+        let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, "/api/v1/books/7", false)).await;
+        assert_eq!(asked.unwrap(), (200, "one".to_owned(), said));
+        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        for path in ["/api/v1/books/8", "/api/v1/orders"] {
+            let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, path, false)).await;
+            assert!(asked.is_err(), "{path}: whoever asks waits as long as they will");
+        }
+        clock.advance(GOOD_FOR);
+        let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, "/api/v1/books/7", false)).await;
+        assert!(asked.is_err(), "too old to stand for another");
     }
 }
