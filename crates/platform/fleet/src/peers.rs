@@ -157,12 +157,16 @@ impl Peers {
         lock(&self.0.transports).entry(role).or_insert_with(new).1.clone()
     }
 
-    /// Whether a role in other processes is away: nobody of it is ready, or the last request to it was not passed on.
+    /// Whether a role in other processes is away: nobody of it is ready. Where its addresses were configured nobody says
+    /// who is, and requests that are not passed on do; elsewhere one that failed, perhaps the last for hours, says less than
+    /// the instances themselves.
     #[must_use]
     pub fn is_away(&self, role: &str) -> bool {
+        if self.0.fixed.contains_key(role) {
+            return lock(&self.0.balancers).get(role).is_some_and(|(_, outage)| outage.is_on());
+        }
         let view = self.directory(role).view();
-        let nobody = !view.of(role).any(|member| member.instance.state == State::Ready && member.verdict.is_none());
-        nobody || lock(&self.0.balancers).get(role).is_some_and(|(_, outage)| outage.is_on())
+        !view.of(role).any(|member| member.instance.state == State::Ready && member.verdict.is_none())
     }
 
     /// The instances that this process leaves alone for a while, because what it asked them failed. In order.

@@ -13,7 +13,7 @@ use std::{
 use axum::{Router, body::Body, response::IntoResponse, routing::any};
 use bookworm_fleet::{Peers, Pick, tag_of};
 use bookworm_http::Connections;
-use bookworm_registry::Directory;
+use bookworm_registry::{Directory, Instance, Key, Load, State};
 use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use tokio_util::sync::CancellationToken;
@@ -150,4 +150,29 @@ async fn what_one_release_has_is_found_whoever_is_asked_first() {
 /// An instance without anything.
 async fn lacks() -> SocketAddr {
     answers(|_, _| StatusCode::NOT_FOUND.into_response()).await
+}
+
+#[tokio::test]
+async fn a_request_that_failed_says_who_is_away_only_where_nobody_else_does() {
+    let away = refuses().await;
+    let configured = peers(&[away]);
+    assert!(!configured.is_away(ROLE), "nothing is known yet");
+    assert_eq!(pass(&configured, Pick::Any, Method::GET).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(configured.is_away(ROLE));
+
+    let instance = Instance {
+        key: Key::new(ROLE, "one").unwrap(),
+        generation: 0,
+        grpc: None,
+        http: Some(format!("http://{away}")),
+        version: String::new(),
+        zone: String::new(),
+        state: State::Ready,
+        capabilities: Vec::new(),
+        load: Load::default(),
+    };
+    let announced = Peers::new(Directory::fixed([instance]), [], None);
+    assert_eq!(pass(&announced, Pick::Any, Method::GET).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!announced.is_away(ROLE), "it says itself that it is ready");
+    assert!(Peers::new(Directory::fixed([]), [], None).is_away(ROLE), "nobody is there");
 }
