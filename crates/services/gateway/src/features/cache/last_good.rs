@@ -15,7 +15,11 @@ use bookworm_http::Problem;
 use bookworm_kernel::{Clock, ErrorCode, Timestamp};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{answer::CACHE_STATUS, count, question::MAX_TARGET};
+use super::{
+    answer::{CACHE_STATUS, listed},
+    count,
+    question::MAX_TARGET,
+};
 use crate::API;
 
 /// For how long an answer is good enough when there is no other.
@@ -33,6 +37,7 @@ pub struct LastGood {
 }
 
 struct Good {
+    /// When the catalogue gave it.
     at: Timestamp,
     headers: HeaderMap,
     body: Bytes,
@@ -74,11 +79,18 @@ impl LastGood {
         if !fits || response.headers().contains_key(header::CONTENT_ENCODING) {
             return response;
         }
+        let at = self.clock.now().minus(age(response.headers()));
+        // A hit of our own cache is what is stored already, unless the cache fetched it anew by itself. `Age` has whole
+        // seconds.
+        let known = self.answers.get(&key);
+        if is_our_hit(response.headers()) && known.is_some_and(|good| at <= good.at.plus(Duration::from_secs(1))) {
+            return response;
+        }
         let (parts, body) = response.into_parts();
         let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
             return self.instead(&key, Problem::new(ErrorCode::Unavailable).into_response());
         };
-        let good = Good { at: self.clock.now(), headers: parts.headers.clone(), body: body.clone() };
+        let good = Good { at, headers: parts.headers.clone(), body: body.clone() };
         self.answers.insert(key, Arc::new(good));
         Response::from_parts(parts, Body::from(body))
     }
@@ -106,6 +118,19 @@ impl LastGood {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+}
+
+/// How old an answer is, as it says.
+fn age(headers: &HeaderMap) -> Duration {
+    let age = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(age.unwrap_or_default())
+}
+
+/// Whether the answer comes from this process's own cache, whose part of `Cache-Status` is the last.
+fn is_our_hit(headers: &HeaderMap) -> bool {
+    let last = listed(headers, &CACHE_STATUS);
+    let last = last.as_ref().and_then(|all| all.to_str().ok()?.rsplit(", ").next());
+    last.is_some_and(|last| last.starts_with("bookworm; hit"))
 }
 
 /// What `Cache-Status` says of an answer that is given in place of a failure.
@@ -221,5 +246,34 @@ mod tests {
         clock.advance(GOOD_FOR);
         let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, "/api/v1/books/7", false)).await;
         assert!(asked.is_err(), "too old to stand for another");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_as_old_as_it_says_and_a_hit_of_our_cache_is_no_new_one() {
+        let (clock, head) = (clock(), Arc::new(std::sync::Mutex::new((200, 0, "bookworm; fwd=miss; stored"))));
+        let answers = head.clone();
+        let answer = move || {
+            let (status, age, cache) = *answers.lock().unwrap();
+            let head = [("age", age.to_string()), ("cache-status", cache.to_owned())];
+            std::future::ready((StatusCode::from_u16(status).unwrap(), head, "one"))
+        };
+        let last = Arc::new(LastGood::new(1 << 20, clock.clone()));
+        let shop = Router::new().fallback(any(answer)).layer(middleware::from_fn_with_state(last.clone(), layer));
+        let path = "/api/v1/books/7";
+        let ask = async |status: u16, age: u64, cache: &'static str| {
+            *head.lock().unwrap() = (status, age, cache);
+            self::ask(&shop, path, false).await.2
+        };
+        ask(200, 20, "catalog; hit, bookworm; fwd=miss; stored").await;
+        clock.advance(Duration::from_secs(30));
+        let stored = last.answers.get(path).unwrap();
+        ask(200, 50, "catalog; hit, bookworm; hit; ttl=10").await;
+        assert!(Arc::ptr_eq(&stored, &last.answers.get(path).unwrap()), "stored already");
+        assert!(ask(503, 0, "").await.ends_with("stale-if-error 50"));
+        ask(200, 5, "bookworm; hit; ttl=55").await;
+        assert!(ask(503, 0, "").await.ends_with("stale-if-error 5"), "the cache fetched it anew");
+        ask(200, 3000, "bookworm; fwd=miss; stored").await;
+        clock.advance(Duration::from_secs(600));
+        assert_eq!(ask(503, 0, "bookworm; fwd=miss").await, "bookworm; fwd=miss 0", "an hour old by now");
     }
 }
