@@ -7,9 +7,13 @@ use tokio::time::Instant;
 
 /// How often the log hears that an outage goes on.
 const REPEAT_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How long nothing may fail before an outage is over: where some attempts succeed and some fail, each success would end
+/// one and each failure begin another.
+const OVER_AFTER: Duration = Duration::from_secs(10);
 
 /// What the log should say of one thing that may stop answering: when it stops, each ten minutes how much has failed, and
-/// when it answers again. A caller that tries every second fills no log.
+/// when it answers and nothing has failed for ten seconds. A caller that tries every second fills no log, nor does a thing
+/// that answers every other time.
 #[derive(Debug, Default)]
 pub struct Outage(Mutex<Option<Ongoing>>);
 
@@ -17,7 +21,10 @@ pub struct Outage(Mutex<Option<Ongoing>>);
 struct Ongoing {
     began: Instant,
     said: Instant,
+    last: Instant,
     failed: u64,
+    /// Whether the last attempt failed.
+    on: bool,
 }
 
 /// What should be logged.
@@ -30,11 +37,11 @@ pub enum Note {
         /// Attempts since it stopped.
         failed: u64,
     },
-    /// It answers again.
+    /// It answers again, and nothing has failed for ten seconds.
     Ended {
         /// Attempts that failed.
         failed: u64,
-        /// How long it did not answer.
+        /// From the first attempt that failed to the last.
         lasted: Duration,
     },
 }
@@ -45,9 +52,10 @@ impl Outage {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let Some(ongoing) = state.as_mut() else {
-            *state = Some(Ongoing { began: now, said: now, failed: 1 });
+            *state = Some(Ongoing { began: now, said: now, last: now, failed: 1, on: true });
             return Some(Note::Began);
         };
+        (ongoing.last, ongoing.on) = (now, true);
         ongoing.failed += 1;
         if now.saturating_duration_since(ongoing.said) < REPEAT_AFTER {
             return None;
@@ -58,13 +66,20 @@ impl Outage {
 
     /// Whether the last attempt failed.
     pub fn is_on(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|ongoing| ongoing.on)
     }
 
     /// It answered.
     pub fn answered(&self) -> Option<Note> {
-        let ongoing = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(Note::Ended { failed: ongoing.failed, lasted: ongoing.began.elapsed() })
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ongoing = state.as_mut()?;
+        ongoing.on = false;
+        if ongoing.last.elapsed() < OVER_AFTER {
+            return None;
+        }
+        let note = Note::Ended { failed: ongoing.failed, lasted: ongoing.last.duration_since(ongoing.began) };
+        *state = None;
+        Some(note)
     }
 }
 
@@ -84,8 +99,24 @@ mod tests {
         }
         assert_eq!(notes, [Note::Began, Note::GoesOn { failed: 301 }, Note::GoesOn { failed: 601 }]);
         assert!(outage.is_on());
-        assert_eq!(outage.answered(), Some(Note::Ended { failed: 750, lasted: Duration::from_secs(1500) }));
+        assert_eq!((outage.answered(), outage.is_on()), (None, false), "it may fail again at once");
+        tokio::time::advance(OVER_AFTER).await;
+        assert_eq!(outage.answered(), Some(Note::Ended { failed: 750, lasted: Duration::from_secs(1498) }));
         assert_eq!((outage.answered(), outage.is_on()), (None, false));
         assert_eq!(outage.failed(), Some(Note::Began));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_answers_every_other_time_fills_no_log() {
+        let (outage, mut notes) = (Outage::default(), Vec::new());
+        for _ in 0..1200 {
+            notes.extend(outage.failed());
+            notes.extend(outage.answered());
+            tokio::time::advance(Duration::from_secs(1)).await;
+            notes.extend(outage.answered());
+        }
+        assert_eq!(notes, [Note::Began, Note::GoesOn { failed: 601 }]);
+        tokio::time::advance(OVER_AFTER).await;
+        assert_eq!(outage.answered(), Some(Note::Ended { failed: 1200, lasted: Duration::from_secs(1199) }));
     }
 }
