@@ -147,10 +147,13 @@ fn file(folder: &Path, service: &str) -> PathBuf {
     folder.join(format!("{service}.db"))
 }
 
-/// What a server admits to those who are not its administrators, and how many connections there are, without this one.
+/// What a server admits to those for whom it reserves nothing, and how many connections there are, without this one.
+/// `reserved_connections` is new in PostgreSQL 16. `pg_stat_activity` hides from us what sessions of other users are;
+/// `pg_stat_database` counts them for everybody.
 const ADMITTED: &str = "SELECT CAST(current_setting('max_connections') AS BIGINT) \
-       - CAST(current_setting('superuser_reserved_connections') AS BIGINT) AS most, \
-     (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS others";
+       - CAST(current_setting('superuser_reserved_connections') AS BIGINT) \
+       - CAST(COALESCE(current_setting('reserved_connections', true), '0') AS BIGINT) AS most, \
+     (SELECT CAST(SUM(numbackends) AS BIGINT) - 1 FROM pg_stat_database) AS others";
 
 #[derive(FromRow)]
 struct Admitted {
