@@ -63,14 +63,20 @@ async fn write<M: Message + Occasion>(service: Arc<Notification>, message: Recei
                     return Ok(());
                 };
                 proofs::store(tx, &draft, &scope, now, now.plus(link::VALID_FOR)).await?;
-                if proofs::link_since(tx, &scope, &draft.to, now.minus(link::ENOUGH_FOR)).await?
-                    || service.grant(tx, &admission, request.kind, &draft.to, now).await?.is_err()
-                {
+                let enough = now.minus(link::ENOUGH_FOR);
+                if proofs::link_since(tx, &scope, &draft.to, enough).await? {
                     return Ok(());
                 }
+                let granted = service.grant(tx, &admission, request.kind, &draft.to, now).await?;
+                // One that was not sent must not keep the next from being sent.
+                let made_at = if granted.is_ok() { now } else { enough };
                 let expires_at = now.plus(link::VALID_FOR);
-                proofs::insert_link(tx, &token.hash(), &scope, &draft.to, now, expires_at).await?;
-                store::queue(tx, &request, now).await?;
+                proofs::insert_link(tx, &token.hash(), &scope, &draft.to, made_at, expires_at).await?;
+                match granted {
+                    Ok(()) => drop(store::queue(tx, &request, now).await?),
+                    // Staff see it, and can send the link: what waits for it does not pass unnoticed.
+                    Err(too_many) => store::refuse(tx, &request, &too_many, now).await?,
+                }
                 tx.after_commit(move || service.wake.notify_one());
                 Ok(())
             })

@@ -55,5 +55,10 @@ fn limits(settings: &MailLimits) -> Limits {
         let MailQuota { sender_hour, sender_day, recipient_hour, recipient_day, all_hour, all_day } = of;
         Quota { sender_hour, sender_day, recipient_hour, recipient_day, all_hour, all_day }
     };
-    Limits { account: quota(settings.account), chat: quota(settings.chat), order: quota(settings.order) }
+    Limits {
+        account: quota(settings.account),
+        chat: quota(settings.chat),
+        contact: quota(settings.contact),
+        order: quota(settings.order),
+    }
 }

@@ -54,6 +54,7 @@ on_every_database!(
     many_at_once_get_no_more_than_the_limit,
     a_message_to_the_shop_is_published_once_and_strangers_send_so_many,
     who_has_the_books_is_asked_with_a_link_for_each_and_a_way_to_end_it,
+    a_link_beyond_the_limit_is_shown_as_refused_and_keeps_no_other_back,
     orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kept_for_staff,
 );
 
@@ -182,8 +183,8 @@ fn order() -> OrderSummary {
 }
 
 async fn a_message_to_the_shop_is_published_once_and_strangers_send_so_many(home: &TestDatabases) {
-    let chat = MailQuota { sender_hour: 2, ..MailLimits::default().chat };
-    let limits = MailLimits { chat, ..MailLimits::default() };
+    let contact = MailQuota { sender_hour: 2, ..MailLimits::default().contact };
+    let limits = MailLimits { contact, ..MailLimits::default() };
     let mut shop = Shop::with(home, Mail { limits, ..Mail::default() }).await;
     shop.running.relay(shop.service.outbox(), &shop.bus);
     let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
@@ -215,6 +216,10 @@ async fn a_message_to_the_shop_is_published_once_and_strangers_send_so_many(home
     let refused = write(good).await;
     assert!(refused.is_problem("too_many_requests"), "{:?}", refused.body);
     assert!(refused.header("retry-after").is_some());
+    // What was written takes nothing from the mails that answer it.
+    for n in 0..5 {
+        assert!(shop.admit("chat_transcript", &format!("s{n}"), "ann@reader.test", false).await.granted, "{n}");
+    }
     eventually("each was dealt with", async || shop.bus.backlog().await.unwrap() == 0).await;
     assert!(coming.try_recv().is_err(), "nothing else was published");
 }
@@ -619,7 +624,7 @@ fn small() -> MailQuota {
 }
 
 fn limited() -> Mail {
-    Mail { limits: MailLimits { account: small(), chat: small(), order: small() }, ..Mail::default() }
+    Mail { limits: MailLimits { account: small(), chat: small(), contact: small(), order: small() }, ..Mail::default() }
 }
 
 async fn limits_hold_for_senders_mailboxes_and_all_and_outlive_a_restart(home: &TestDatabases) {
@@ -680,6 +685,35 @@ async fn orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kep
     shop.until_mails(5).await;
     assert_eq!(shop.sent().await.len(), 3, "two confirmations, and what the shop itself writes");
     assert_eq!(shop.statuses().await, ["refused", "refused", "sent", "sent", "sent"]);
+    shop.running.stop().await;
+}
+
+async fn a_link_beyond_the_limit_is_shown_as_refused_and_keeps_no_other_back(home: &TestDatabases) {
+    let shop = Shop::with(home, limited()).await;
+    for n in 0..2 {
+        assert!(shop.admit("chat_transcript", &format!("s{n}"), "ann@reader.test", false).await.granted);
+    }
+    let answer = AnsweredByMail {
+        conversation_id: ConversationId::new(),
+        email: Email::parse("ann@reader.test").unwrap(),
+        customer_name: "Ann".to_owned(),
+        agent_name: "Eve".to_owned(),
+        text: "Which order do you mean?".to_owned(),
+        proven: false,
+        sender: "somebody".to_owned(),
+    };
+    shop.publish(&answer).await;
+    shop.until_mails(2).await;
+    assert_eq!(shop.sent().await, []);
+    assert_eq!(shop.statuses().await, ["held", "refused"], "staff see that the link was not sent");
+
+    shop.clock.advance(Duration::from_secs(3901));
+    shop.publish(&answer).await;
+    shop.until_mails(4).await;
+    let sent = shop.sent().await;
+    assert_eq!(sent.len(), 1, "there is room again");
+    assert_eq!(shop.confirm(&token_in(&sent[0].1)).await, 204);
+    assert_eq!(shop.sent().await.len(), 3, "both that waited");
     shop.running.stop().await;
 }
 

@@ -30,6 +30,8 @@ pub struct MailLimits {
     pub account: MailQuota,
     /// Transcripts and answers of the support chat.
     pub chat: MailQuota,
+    /// Messages of the contact form, which cause no mail by themselves; the mailbox is the one that the answer goes to.
+    pub contact: MailQuota,
     /// What happened to an order.
     #[serde(deserialize_with = "order_quota")]
     pub order: MailQuota,
@@ -109,7 +111,8 @@ impl Default for Mail {
 
 impl Default for MailLimits {
     fn default() -> Self {
-        Self { account: MailQuota::default(), chat: MailQuota::default(), order: ORDERS }
+        let default = MailQuota::default();
+        Self { account: default, chat: default, contact: default, order: ORDERS }
     }
 }
 
@@ -156,6 +159,7 @@ impl Validate for MailLimits {
     fn validate(&self, v: &mut Validation) {
         v.section("account", &self.account);
         v.section("chat", &self.chat);
+        v.section("contact", &self.contact);
         v.section("order", &self.order);
     }
 }

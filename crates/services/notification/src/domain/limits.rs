@@ -38,6 +38,8 @@ pub struct Limits {
     pub account: Quota,
     /// Of [`Group::Chat`].
     pub chat: Quota,
+    /// Of [`Group::Contact`].
+    pub contact: Quota,
     /// Of [`Group::Order`].
     pub order: Quota,
 }
@@ -49,6 +51,8 @@ pub enum Group {
     Account,
     /// The support chat.
     Chat,
+    /// Messages of the contact form. They cause no mail by themselves: the answers are the chat's.
+    Contact,
     /// Orders.
     Order,
 }
@@ -67,6 +71,7 @@ impl Group {
         match self {
             Self::Account => "account",
             Self::Chat => "chat",
+            Self::Contact => "contact",
             Self::Order => "order",
         }
     }
@@ -75,6 +80,7 @@ impl Group {
         match self {
             Self::Account => limits.account,
             Self::Chat => limits.chat,
+            Self::Contact => limits.contact,
             Self::Order => limits.order,
         }
     }
@@ -225,7 +231,7 @@ mod tests {
     fn one_person_and_one_network_count_once_whatever_is_written() {
         let quota =
             Quota { sender_hour: 1, sender_day: 1, recipient_hour: 1, recipient_day: 1, all_hour: 1, all_day: 1 };
-        let settings = Limits { account: quota, chat: quota, order: quota };
+        let settings = Limits { account: quota, chat: quota, contact: quota, order: quota };
         let keys = |sender: &str, to: &str, proven: bool| {
             let recipient = Email::parse(to).unwrap();
             let wish = Wish { group: Group::Chat, sender, recipient: &recipient, proven };

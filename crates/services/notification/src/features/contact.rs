@@ -44,7 +44,7 @@ pub async fn contact(
     let taken = service.db.transact::<_, DbError, _>(move |tx| {
         Box::pin(async move {
             let proven = event.account.as_ref().is_some_and(|account| account.confirmed);
-            let wish = Wish { group: Group::Chat, sender: &event.sender, recipient: &event.email, proven };
+            let wish = Wish { group: Group::Contact, sender: &event.sender, recipient: &event.email, proven };
             if let Err(too_many) = this.admit(tx, wish, KIND, now).await? {
                 return Ok(Err(too_many));
             }
