@@ -8,8 +8,10 @@ use bookworm_contracts::{
     rest::chat::{ContactReceived, ContactRequest, MAX_MESSAGE_CHARS},
 };
 use bookworm_db::DbError;
-use bookworm_http::{ApiJson, ClientAddress, Problem, Result, Validator, auth::Caller, openapi::ProblemResponses};
-use bookworm_kernel::{Cause, ConversationId, Email, ErrorCode, InvalidEmail, has_visible};
+use bookworm_http::{
+    ApiJson, ClientAddress, Origin, Problem, Result, Validator, auth::Caller, openapi::ProblemResponses,
+};
+use bookworm_kernel::{ConversationId, Email, ErrorCode, InvalidEmail, has_visible};
 use http::StatusCode;
 
 use crate::{
@@ -36,6 +38,7 @@ pub async fn contact(
     State(service): State<Arc<Notification>>,
     caller: Caller,
     client: ClientAddress,
+    Origin(cause): Origin,
     ApiJson(request): ApiJson<ContactRequest>,
 ) -> Result<(StatusCode, Json<ContactReceived>)> {
     let event = read(&caller, client, &request)?;
@@ -48,7 +51,7 @@ pub async fn contact(
             if let Err(too_many) = this.admit(tx, wish, KIND, now).await? {
                 return Ok(Err(too_many));
             }
-            this.outbox.put(tx, &Cause::start(), &event).await?;
+            this.outbox.put(tx, &cause, &event).await?;
             Ok(Ok(()))
         })
     });
