@@ -76,8 +76,13 @@ pub(crate) async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
     let Some(embedder) = search.embedder() else { return };
     let mut worker = Worker::new(&catalog, &search, embedder);
     let mut pause = Duration::from_millis(200);
+    let mut said = None;
     loop {
-        let wait = match worker.step().await {
+        let step = worker.step().await;
+        if step.is_ok() {
+            search.clear_error(said.take());
+        }
+        let wait = match step {
             Ok(true) => {
                 pause = Duration::from_millis(200);
                 Duration::ZERO
@@ -86,7 +91,10 @@ pub(crate) async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
             Err(failure) => {
                 tracing::debug!(error = &failure as &dyn std::error::Error, "vectors wait");
                 if !matches!(failure, Failure::NoMeaning(_)) {
-                    search.set_error(Some(failure.to_string()));
+                    said = Some(failure.to_string());
+                    search.set_error(said.clone());
+                    // Texts that were taken out to be embedded are gone: comparing marks again finds them.
+                    worker.begin();
                 }
                 pause = (pause * 2).min(MAX_PAUSE);
                 pause
@@ -120,6 +128,8 @@ struct Worker<'a> {
     refused: HashSet<u64>,
     /// What the models call themselves, as far as they are ready.
     model: Option<String>,
+    /// The model of the vectors that were looked at.
+    seen: Option<Model>,
     began: Instant,
     started: Instant,
     logged_at: Instant,
@@ -137,6 +147,7 @@ impl<'a> Worker<'a> {
             ready: VecDeque::new(),
             refused: HashSet::new(),
             model: None,
+            seen: None,
             began: now,
             started: now,
             logged_at: now,
@@ -169,7 +180,8 @@ impl<'a> Worker<'a> {
         }
         if self.ready.is_empty() {
             self.all_done().await?;
-            return Ok(false);
+            // Otherwise it begins anew.
+            return Ok(self.scan.is_none());
         }
         self.embed().await?;
         Ok(true)
@@ -190,24 +202,21 @@ impl<'a> Worker<'a> {
             self.catalog.db.transact::<_, DbError, _>(|tx| Box::pin(feed::begin(tx))).await?;
             return Ok(false);
         };
-        let (rows, next, all) = match self.scan {
-            None => {
-                self.scan = Some(Scan::All { after: Uuid::nil(), then: feed.last });
-                return Ok(false);
-            }
+        let scan = self.scan.unwrap_or(Scan::All { after: Uuid::nil(), then: feed.last });
+        let (rows, next, all) = match scan {
             // The table has forgotten what was not looked at, or came back from a backup.
-            Some(Scan::Changes(at)) if !(feed.pruned_through..=feed.last).contains(&at) => {
+            Scan::Changes(at) if !(feed.pruned_through..=feed.last).contains(&at) => {
                 self.begin();
                 return Ok(false);
             }
-            Some(Scan::Changes(at)) => {
+            Scan::Changes(at) => {
                 let changes = feed::after(db, at, PAGE).await?;
                 let Some(last) = changes.last() else { return Ok(true) };
                 let distinct: HashSet<Uuid> = changes.iter().map(|change| change.book_id).collect();
                 let ids: Vec<BookId> = distinct.into_iter().map(BookId::from_uuid).collect();
                 (books::by_ids(db, &ids).await?, Scan::Changes(last.seq), last.seq >= feed.last)
             }
-            Some(Scan::All { after, then }) => {
+            Scan::All { after, then } => {
                 let rows = books::all(db, after, PAGE).await?;
                 let next = match rows.last() {
                     Some(last) => Scan::All { after: last.id, then },
@@ -216,15 +225,19 @@ impl<'a> Worker<'a> {
                 (rows, next, false)
             }
         };
-        self.sort(index, rows).await?;
+        // First, for whoever finds another model while sorting begins anew.
         self.scan = Some(next);
-        Ok(all)
+        self.sort(index, rows).await?;
+        Ok(all && self.scan.is_some())
     }
 
     /// Finds out which of these books need a vector, and puts those that the folder has.
     async fn sort(&mut self, index: Option<&Index>, rows: Vec<BookRow>) -> Result<(), Failure> {
         let db = self.catalog.db.read();
-        let standing = vectors::standing(db).await?;
+        let standing = self.standing().await?;
+        // A book that changed again is embedded once, by its newer text.
+        let looked_at: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+        self.ready.retain(|text| !looked_at.contains(&text.id));
         let is_usable = |name: &str| self.model.as_ref().is_none_or(|model| model == name);
         let marks = self.marks(standing.as_ref(), rows.iter().map(|row| row.id).collect()).await?;
         // The folder's count when there is nothing newer to compare them with.
@@ -263,10 +276,23 @@ impl<'a> Worker<'a> {
             }
         }
         if !self.ready.is_empty() && self.search.0.embedded.swap(false, Ordering::AcqRel) {
-            let noted = self.catalog.db.transact::<_, DbError, _>(|tx| Box::pin(vectors::set_complete(tx, false)));
+            let noted = self.catalog.db.transact::<_, DbError, _>(|tx| Box::pin(vectors::set_incomplete(tx)));
             noted.await?;
         }
         Ok(())
+    }
+
+    /// Where the vectors stand. When they are of another model than when it was last looked at, somebody else wiped
+    /// those that were there, and every book is looked at again.
+    async fn standing(&mut self) -> Result<Option<Standing>, Failure> {
+        let standing = vectors::standing(self.catalog.db.read()).await?;
+        if let Some(standing) = &standing {
+            let model = standing.model();
+            if self.seen.replace(model.clone()).is_some_and(|seen| seen != model) {
+                self.begin();
+            }
+        }
+        Ok(standing)
     }
 
     /// The marks of these books' vectors, as far as they are of the model that answers now.
@@ -280,9 +306,9 @@ impl<'a> Worker<'a> {
     }
 
     async fn embed(&mut self) -> Result<(), Failure> {
-        let mut batch: Vec<Text> = self.ready.drain(..self.ready.len().min(BATCH)).collect();
         // Somebody else may have made them a moment ago.
-        let standing = vectors::standing(self.catalog.db.read()).await?;
+        let standing = self.standing().await?;
+        let mut batch: Vec<Text> = self.ready.drain(..self.ready.len().min(BATCH)).collect();
         let marks = self.marks(standing.as_ref(), batch.iter().map(|text| text.id).collect()).await?;
         batch.retain(|text| marks.get(&text.id) != Some(&text.fingerprint));
         if batch.is_empty() {
@@ -293,12 +319,13 @@ impl<'a> Worker<'a> {
             Ok(vectors) => self.store(batch, vectors).await,
             Err(NoMeaning::Refused) if batch.len() > 1 => {
                 // One of them is the culprit.
-                for text in batch {
+                let mut batch = batch.into_iter();
+                while let Some(text) = batch.next() {
                     match self.embedder.books(vec![text.text.clone()]).await {
                         Ok(vectors) => self.store(vec![text], vectors).await?,
                         Err(NoMeaning::Refused) => self.refuse(&text),
                         Err(failing) => {
-                            self.ready.push_front(text);
+                            batch.rev().chain([text]).for_each(|text| self.ready.push_front(text));
                             return Err(Failure::NoMeaning(failing));
                         }
                     }
@@ -347,21 +374,23 @@ impl<'a> Worker<'a> {
     /// Puts vectors into the database. Returns the books that somebody else gave one meanwhile.
     async fn put(&mut self, model: Model, rows: Vec<(Vector, Option<u64>)>) -> Result<Vec<Uuid>, Failure> {
         let search = self.search.clone();
-        let name = model.name.clone();
+        let now = model.clone();
         let put = self.catalog.db.transact::<_, DbError, _>(move |tx| {
             Box::pin(async move {
-                let passed_by = vectors::put(tx, &model, &rows).await?;
+                let outcome = vectors::put(tx, &model, &rows).await?;
                 tx.after_commit(move || search.0.vectors_changed.notify_one());
-                Ok(passed_by)
+                Ok(outcome)
             })
         });
-        let passed_by = put.await?;
-        if self.model.as_ref().is_some_and(|known| *known != name) {
-            // It calls itself otherwise than it did: every book is looked at again.
-            self.model = Some(name);
+        let outcome = put.await?;
+        let is_renamed = self.model.as_ref().is_some_and(|known| *known != now.name);
+        if is_renamed || outcome.replaced {
+            // All that were there are gone, or the model calls itself otherwise: every book is looked at again.
+            self.model = self.model.take().map(|_| now.name.clone());
             self.begin();
         }
-        Ok(passed_by)
+        self.seen = Some(now);
+        Ok(outcome.passed_by)
     }
 
     async fn all_done(&mut self) -> Result<(), Failure> {
@@ -370,13 +399,17 @@ impl<'a> Worker<'a> {
             self.done = 0;
             self.started = Instant::now();
         }
-        match vectors::standing(self.catalog.db.read()).await? {
+        let standing = self.standing().await?;
+        if self.scan.is_none() {
+            return Ok(());
+        }
+        match standing {
             Some(standing) if standing.complete => {}
-            Some(_) => {
+            Some(standing) => {
                 let search = self.search.clone();
                 let noted = self.catalog.db.transact::<_, DbError, _>(move |tx| {
                     Box::pin(async move {
-                        vectors::set_complete(tx, true).await?;
+                        vectors::set_complete(tx, &standing).await?;
                         tx.after_commit(move || search.0.vectors_changed.notify_one());
                         Ok(())
                     })

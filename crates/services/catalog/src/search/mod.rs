@@ -195,6 +195,14 @@ impl Search {
         *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
+    /// Takes back what somebody said went wrong; what another said since stays.
+    fn clear_error(&self, said: Option<String>) {
+        let mut last = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some() && *last == said {
+            *last = None;
+        }
+    }
+
     /// Uses these synonyms from now on, unless newer ones are known.
     pub(crate) fn set_synonyms(&self, groups: &[Vec<String>], version: i64) {
         if self.0.synonyms_version.fetch_max(version, Ordering::AcqRel) <= version {

@@ -46,19 +46,20 @@ enum Failure {
 pub(crate) async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
     let search = catalog.search.clone();
     let mut taker = Taker { catalog: &catalog, search: &search, opened: 0, at: None, unpublished: None };
-    let (mut pause, mut failing) = (Duration::from_millis(200), false);
+    let (mut pause, mut said) = (Duration::from_millis(200), None);
     loop {
         let wait = match taker.step().await {
             Ok(()) => {
-                (pause, failing) = (Duration::from_millis(200), false);
+                pause = Duration::from_millis(200);
+                search.clear_error(said.take());
                 POLL
             }
             Err(failure) => {
-                if !failing {
-                    failing = true;
+                if said.is_none() {
                     tracing::warn!(error = &failure as &dyn std::error::Error, "vectors are not taken over");
                 }
-                search.set_error(Some(failure.to_string()));
+                said = Some(failure.to_string());
+                search.set_error(said.clone());
                 // What the index has now is not known.
                 taker.at = None;
                 pause = (pause * 2).min(MAX_PAUSE);

@@ -106,10 +106,19 @@ pub(crate) async fn read(db: &impl Sql, model: &Model, books: &[Uuid]) -> Result
     Ok(vectors)
 }
 
+/// What became of vectors that were put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The books where somebody else was first, and those that are gone.
+    pub(crate) passed_by: Vec<Uuid>,
+    /// Whether vectors of another model went.
+    pub(crate) replaced: bool,
+}
+
 /// Puts vectors of a model; those of another model go. `before` is the mark of the vector that each book had when its
-/// text was read: a vector that somebody else put since then stays, for its text may be the newer one. Returns the books
-/// where that was so.
-pub(crate) async fn put(tx: &Tx, model: &Model, vectors: &[(Vector, Option<u64>)]) -> Result<Vec<Uuid>> {
+/// text was read: a vector that somebody else put since then stays, for its text may be the newer one. A book that is
+/// gone gets none.
+pub(crate) async fn put(tx: &Tx, model: &Model, vectors: &[(Vector, Option<u64>)]) -> Result<Outcome> {
     let (name, dimensions) = (model.name.as_str(), model.dimensions);
     tx.exec(
         "INSERT INTO vector_model (place, name, dimensions, seq, complete) VALUES (1, $1, $2, 0, FALSE) ON CONFLICT DO NOTHING",
@@ -132,7 +141,8 @@ pub(crate) async fn put(tx: &Tx, model: &Model, vectors: &[(Vector, Option<u64>)
         let numbers = encode(&vector.numbers);
         let put = match before.filter(|_| !is_new) {
             None => {
-                let insert = "INSERT INTO book_vectors (book_id, fingerprint, seq, vector) VALUES ($1, $2, $3, $4) \
+                let insert = "INSERT INTO book_vectors (book_id, fingerprint, seq, vector) \
+                              SELECT id, $2, $3, $4 FROM books WHERE id = $1 AND deleted = FALSE \
                               ON CONFLICT DO NOTHING";
                 tx.exec(insert, values![id, fingerprint, seq, numbers]).await?
             }
@@ -146,16 +156,24 @@ pub(crate) async fn put(tx: &Tx, model: &Model, vectors: &[(Vector, Option<u64>)
             passed_by.push(id);
         }
     }
-    Ok(passed_by)
+    Ok(Outcome { passed_by, replaced: is_new })
 }
 
-/// Notes whether every book has its vector.
-pub(crate) async fn set_complete(tx: &Tx, complete: bool) -> Result<()> {
-    tx.exec("UPDATE vector_model SET complete = $1 WHERE complete <> $1", values![complete]).await.map(drop)
+/// Notes that a book has no vector yet.
+pub(crate) async fn set_incomplete(tx: &Tx) -> Result<()> {
+    tx.exec("UPDATE vector_model SET complete = FALSE WHERE complete", []).await.map(drop)
+}
+
+/// Notes that every book has its vector, unless anything was put since they stood so.
+pub(crate) async fn set_complete(tx: &Tx, since: &Standing) -> Result<()> {
+    let update = "UPDATE vector_model SET complete = TRUE WHERE name = $1 AND dimensions = $2 AND seq = $3";
+    tx.exec(update, values![since.name.as_str(), since.dimensions, since.seq]).await.map(drop)
 }
 
 /// Removes a book's vector.
 pub(crate) async fn remove(tx: &Tx, book: Uuid) -> Result<()> {
+    // Whoever puts one at this moment has put it, or finds the book gone.
+    tx.exec("UPDATE vector_model SET seq = seq", []).await?;
     tx.exec("DELETE FROM book_vectors WHERE book_id = $1", values![book]).await.map(drop)
 }
 
@@ -176,16 +194,76 @@ mod tests {
 
     use super::*;
 
-    const NOBODY: [Uuid; 0] = [];
-
     fn model(name: &str) -> Model {
         Model { name: name.to_owned(), dimensions: 2 }
     }
 
-    async fn put_in(db: &Db, model: &Model, vectors: &[(Vector, Option<u64>)]) -> Vec<Uuid> {
+    async fn put_in(db: &Db, model: &Model, vectors: &[(Vector, Option<u64>)]) -> Outcome {
         let (model, vectors) = (model.clone(), vectors.to_vec());
         let put = db.transact::<_, DbError, _>(move |tx| Box::pin(async move { put(tx, &model, &vectors).await }));
         put.await.unwrap()
+    }
+
+    async fn put_book(db: &Db) -> Uuid {
+        let id = Uuid::now_v7();
+        let insert = "INSERT INTO books (id, title, title_key, authors, subjects, year_key, price, currency, \
+                      rating_hundredths, rating_count, rating_key, deleted, version, created_at, updated_at) \
+                      VALUES ($1, 'A book', $2, '[]', '[]', 0, 1, 'USD', 0, 0, 0, FALSE, 1, 0, 0)";
+        let put = db.transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move { tx.exec(insert, values![id, vec![1_u8]]).await.map(drop) })
+        });
+        put.await.unwrap();
+        id
+    }
+
+    fn done(passed_by: &[Uuid], replaced: bool) -> Outcome {
+        Outcome { passed_by: passed_by.to_vec(), replaced }
+    }
+
+    #[tokio::test]
+    async fn a_book_that_is_gone_gets_no_vector() {
+        on_every_database(async |home| {
+            let db = home.databases.open("catalog").await.unwrap();
+            crate::store::migrate(&db, SystemClock.now()).await.unwrap();
+            let (book, small) = (put_book(&db).await, model("small"));
+            let late = Vector { book_id: book, fingerprint: 1, numbers: vec![1.0, 0.5] };
+            let gone = db.transact::<_, DbError, _>(move |tx| {
+                Box::pin(async move {
+                    crate::store::books::delete(tx, bookworm_kernel::BookId::from_uuid(book), 1, SystemClock.now())
+                        .await
+                })
+            });
+            assert!(gone.await.unwrap());
+            let nowhere = Vector { book_id: Uuid::now_v7(), ..late.clone() };
+            let both = [(late, None), (nowhere.clone(), None)];
+            assert_eq!(put_in(&db, &small, &both).await, done(&[book, nowhere.book_id], false));
+            assert_eq!(marks(db.read(), Uuid::nil(), 10).await.unwrap().len(), 0);
+            db.close().await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn vectors_are_not_all_there_when_something_was_put_since_somebody_looked() {
+        on_every_database(async |home| {
+            let db = home.databases.open("catalog").await.unwrap();
+            crate::store::migrate(&db, SystemClock.now()).await.unwrap();
+            let (book, small) = (put_book(&db).await, model("small"));
+            let vector = Vector { book_id: book, fingerprint: 1, numbers: vec![1.0, 0.5] };
+            put_in(&db, &small, &[(vector.clone(), None)]).await;
+            let looked = standing(db.read()).await.unwrap().unwrap();
+            let complete = async |since: Standing| {
+                let set =
+                    db.transact::<_, DbError, _>(move |tx| Box::pin(async move { set_complete(tx, &since).await }));
+                set.await.unwrap();
+                standing(db.read()).await.unwrap().unwrap().complete
+            };
+            assert_eq!(put_in(&db, &model("large"), &[(vector, None)]).await, done(&[], true));
+            assert!(!complete(looked).await);
+            assert!(complete(standing(db.read()).await.unwrap().unwrap()).await);
+            db.close().await;
+        })
+        .await;
     }
 
     #[tokio::test]
@@ -193,16 +271,24 @@ mod tests {
         on_every_database(async |home| {
             let db = home.databases.open("catalog").await.unwrap();
             crate::store::migrate(&db, SystemClock.now()).await.unwrap();
-            let (book, other, small) = (Uuid::now_v7(), Uuid::now_v7(), model("small"));
+            let (book, other, small) = (put_book(&db).await, put_book(&db).await, model("small"));
             let vector = |book_id, fingerprint, first| Vector { book_id, fingerprint, numbers: vec![first, 0.5] };
             assert_eq!(standing(db.read()).await.unwrap(), None);
 
             let largest = u64::MAX;
             let two = [(vector(book, 1, 1.0), None), (vector(other, largest, 2.0), None)];
-            assert_eq!(put_in(&db, &small, &two).await, NOBODY);
-            assert_eq!(put_in(&db, &small, &[(vector(book, 9, 9.0), None)]).await, [book], "who saw none");
-            assert_eq!(put_in(&db, &small, &[(vector(book, 9, 9.0), Some(8))]).await, [book], "who saw another one");
-            assert_eq!(put_in(&db, &small, &[(vector(book, 2, 3.0), Some(1))]).await, NOBODY);
+            assert_eq!(put_in(&db, &small, &two).await, done(&[], false));
+            assert_eq!(
+                put_in(&db, &small, &[(vector(book, 9, 9.0), None)]).await,
+                done(&[book], false),
+                "who saw none"
+            );
+            assert_eq!(
+                put_in(&db, &small, &[(vector(book, 9, 9.0), Some(8))]).await,
+                done(&[book], false),
+                "who saw another one"
+            );
+            assert_eq!(put_in(&db, &small, &[(vector(book, 2, 3.0), Some(1))]).await, done(&[], false));
             let kept = read(db.read(), &small, &[book, other]).await.unwrap();
             assert!(kept.contains(&vector(book, 2, 3.0)) && kept.contains(&vector(other, largest, 2.0)), "{kept:?}");
 
@@ -216,7 +302,7 @@ mod tests {
 
             // Vectors of a new model never stand beside those of the old one.
             let large = model("large");
-            assert_eq!(put_in(&db, &large, &[(vector(book, 2, 4.0), Some(2))]).await, NOBODY);
+            assert_eq!(put_in(&db, &large, &[(vector(book, 2, 4.0), Some(2))]).await, done(&[], true));
             assert_eq!(read(db.read(), &small, &[book, other]).await.unwrap(), Vec::<Vector>::new());
             assert_eq!(read(db.read(), &large, &[book, other]).await.unwrap(), [vector(book, 2, 4.0)]);
             let now = standing(db.read()).await.unwrap().unwrap();

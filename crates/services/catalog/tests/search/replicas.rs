@@ -163,3 +163,46 @@ async fn a_deleted_book_leaves_no_vector() {
     })
     .await;
 }
+
+/// Runs a statement as somebody else would.
+async fn run(shop: &Shop, statement: &'static str) {
+    let run = shop.catalog.db().transact::<_, DbError, _>(move |tx| Box::pin(async move { tx.batch(statement).await }));
+    run.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_fails_for_a_while_costs_no_book_its_vector() {
+    on_each(|shop| async move {
+        shop.fill().await;
+        shop.model.slow(2_000);
+        shop.create(json!({"title": "The Android", "price": usd(700)})).await;
+        eventually("its text is at the model", async || shop.model.embedded() > 7).await;
+        run(&shop, "ALTER TABLE book_vectors RENAME TO elsewhere").await;
+        eventually("it is said that something is wrong", async || shop.status().await["last_error"].is_string()).await;
+        shop.model.slow(0);
+        run(&shop, "ALTER TABLE elsewhere RENAME TO book_vectors").await;
+        eventually("its vector is there", async || stored(&shop).await == 8).await;
+        eventually("nothing is wrong any more", async || shop.status().await["last_error"].is_null()).await;
+        shop.ready().await;
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vectors_that_another_model_wiped_are_made_again() {
+    on_each(|shop| async move {
+        shop.fill().await;
+        for wiped in [
+            "DELETE FROM book_vectors; UPDATE vector_model SET name = 'another', seq = seq + 1, complete = FALSE",
+            "DELETE FROM book_vectors; UPDATE vector_model SET dimensions = 3, seq = seq + 1, complete = FALSE",
+        ] {
+            run(&shop, wiped).await;
+            eventually("all are there again", async || stored(&shop).await == 7).await;
+            shop.ready().await;
+        }
+        finds_by_meaning(&shop).await;
+        shop
+    })
+    .await;
+}
