@@ -24,6 +24,8 @@ const LISTS: usize = 8;
 const LONGEST: usize = 256;
 /// The steps of one trace that are stored; of an import with a million there is nothing to be seen.
 const STEPS: usize = 2_000;
+/// Places in the order of a group that may be left behind by traces that are gone, beside as many as there are traces.
+const LEFT_BEHIND: usize = 16;
 /// A trace is slow when a request, a call or a reaction of it takes longer than this.
 pub const SLOW: Duration = Duration::from_secs(1);
 /// How much longer traces with a failure and slow ones are kept.
@@ -250,6 +252,8 @@ struct Trace {
     bytes: usize,
     /// The kind of trace it is; `None` for one that is kept longer.
     group: Option<Cow<'static, str>>,
+    /// Its place in the order of that group.
+    place: u64,
     rooted: bool,
     failed: bool,
     slow: bool,
@@ -277,11 +281,50 @@ impl Trace {
     }
 }
 
-/// Traces of one name, oldest first. A trace that has another group since, or is gone, is still listed until its turn.
+/// A trace's place in the order of a group. It is left behind when the trace has another place since, or is gone.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    trace: u128,
+    /// Never given twice.
+    number: u64,
+    /// When the trace's last step ended, as it was when this place was given.
+    until: i64,
+}
+
+/// Traces of one name, oldest first.
 #[derive(Debug, Default)]
 struct Group {
-    order: VecDeque<u128>,
+    order: VecDeque<Place>,
+    /// How many traces it has.
+    traces: usize,
+    /// What they take.
     bytes: usize,
+}
+
+impl Group {
+    /// What it takes with its order.
+    fn size(&self) -> usize {
+        self.bytes + self.order.capacity() * size_of::<Place>()
+    }
+
+    fn enter(&mut self, place: Place, bytes: usize) {
+        self.traces += 1;
+        self.bytes += bytes;
+        self.order.push_back(place);
+    }
+
+    /// Notes that a trace is no longer one of it. Most places are of traces that are there: others are cleared away.
+    fn leave(&mut self, bytes: usize, by_id: &HashMap<u128, Trace>) {
+        self.traces -= 1;
+        self.bytes -= bytes;
+        if self.order.len() > 2 * self.traces + LEFT_BEHIND {
+            self.order.retain(|place| by_id.get(&place.trace).is_some_and(|trace| trace.place == place.number));
+        }
+        let room = 2 * (self.order.len() + LEFT_BEHIND);
+        if self.order.capacity() > 2 * room {
+            self.order.shrink_to(room);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -291,34 +334,50 @@ struct Traces {
     groups: HashMap<Cow<'static, str>, Group>,
     /// Those that are kept longer.
     longer: Group,
+    /// How many places were given.
+    places: u64,
     /// When the oldest were looked for last.
     looked: i64,
 }
 
 impl Traces {
     fn new(bound: Bound) -> Self {
-        Self { bound, by_id: HashMap::new(), groups: HashMap::new(), longer: Group::default(), looked: 0 }
+        Self { bound, by_id: HashMap::new(), groups: HashMap::new(), longer: Group::default(), places: 0, looked: 0 }
     }
 
     fn bytes(&self) -> usize {
-        self.longer.bytes + self.groups.values().map(|group| group.bytes).sum::<usize>()
+        let group = |(name, group): (&Cow<'static, str>, &Group)| {
+            size_of::<(Cow<'static, str>, Group)>() + name.len() + group.size()
+        };
+        self.longer.size() + self.groups.iter().map(group).sum::<usize>()
     }
 
-    fn group(&mut self, name: Option<&Cow<'static, str>>) -> &mut Group {
+    fn group(&mut self, name: Option<&Cow<'static, str>>) -> Option<&mut Group> {
         match name {
-            Some(name) => {
-                if !self.groups.contains_key(name) {
-                    self.groups.insert(name.clone(), Group::default());
-                }
-                // It was just put there.
-                self.groups.get_mut(name).unwrap_or(&mut self.longer)
-            }
+            Some(name) => self.groups.get_mut(name),
+            None => Some(&mut self.longer),
+        }
+    }
+
+    fn enter(&mut self, name: Option<&Cow<'static, str>>, place: Place, bytes: usize) {
+        match name {
+            Some(name) => self.groups.entry(name.clone()).or_default(),
             None => &mut self.longer,
+        }
+        .enter(place, bytes);
+    }
+
+    fn leave(&mut self, name: Option<&Cow<'static, str>>, bytes: usize) {
+        let Some(name) = name else { return self.longer.leave(bytes, &self.by_id) };
+        let Some(group) = self.groups.get_mut(name) else { return };
+        group.leave(bytes, &self.by_id);
+        if group.traces == 0 {
+            self.groups.remove(name);
         }
     }
 
     fn take(&mut self, ended: Ended) {
-        const TRACE: usize = size_of::<(u128, Trace)>() + size_of::<u128>();
+        const TRACE: usize = size_of::<(u128, Trace)>();
         let id = ended.trace;
         let mut trace = self.by_id.remove(&id).unwrap_or_default();
         let is_new = trace.bytes == 0;
@@ -328,16 +387,18 @@ impl Traces {
         trace.until = trace.until.max(ended.started.saturating_add_unsigned(ended.took));
         if trace.subject.is_none() {
             trace.subject = ended.subject().map(str::to_owned);
+            trace.bytes += trace.subject.as_ref().map_or(0, String::len);
         }
-        let is_root = ended.parent.is_none();
-        trace.rooted |= is_root;
-        let group = match (trace.failed || trace.slow, is_new || is_root) {
+        // A program of somebody else may send many requests as one trace: the first that everything follows from counts.
+        let is_first_root = ended.parent.is_none() && !trace.rooted;
+        trace.rooted |= is_first_root;
+        let group = match (trace.failed || trace.slow, is_new || is_first_root) {
             (true, _) => None,
             (false, true) => Some(ended.name.clone()),
             (false, false) => was.clone(),
         };
         if is_new {
-            trace.bytes = TRACE;
+            trace.bytes += TRACE;
         }
         if trace.steps.len() < STEPS {
             let room = trace.steps.capacity();
@@ -354,13 +415,13 @@ impl Traces {
         let bytes = trace.bytes;
         if is_new || was != group {
             if !is_new {
-                self.group(was.as_ref()).bytes -= before;
+                self.leave(was.as_ref(), before);
             }
-            let new = self.group(group.as_ref());
-            new.bytes += bytes;
-            new.order.push_back(id);
-        } else {
-            self.group(group.as_ref()).bytes += bytes - before;
+            self.places += 1;
+            trace.place = self.places;
+            self.enter(group.as_ref(), Place { trace: id, number: self.places, until: trace.until }, bytes);
+        } else if let Some(group) = self.group(group.as_ref()) {
+            group.bytes += bytes - before;
         }
         trace.group = group;
         self.by_id.insert(id, trace);
@@ -368,18 +429,16 @@ impl Traces {
 
     /// Forgets what is too old or too much.
     fn shrink(&mut self, now: i64) {
-        let mut bytes = self.bytes();
-        while bytes > self.bound.bytes {
-            let largest = self.groups.iter().max_by_key(|(_, group)| group.bytes);
+        while self.bytes() > self.bound.bytes {
+            let largest = self.groups.iter().max_by_key(|(_, group)| group.size());
             let name = match largest {
                 // Half of it is for ordinary ones, so that what works can be seen when much does not.
-                Some((name, group)) if group.bytes > 0 && self.longer.bytes <= self.bound.bytes / 2 => {
-                    Some(name.clone())
-                }
+                Some((name, _)) if self.longer.size() <= self.bound.bytes / 2 => Some(name.clone()),
                 _ => None,
             };
-            let Some(freed) = self.forget(name.as_ref(), |_| true) else { break };
-            bytes -= freed;
+            if !self.forget(name.as_ref()) {
+                break;
+            }
         }
         let second = 1_000_000;
         if now.saturating_sub(self.looked) < second {
@@ -390,28 +449,47 @@ impl Traces {
         let names: Vec<Option<Cow<'static, str>>> = self.groups.keys().cloned().map(Some).chain([None]).collect();
         for name in names {
             let age = if name.is_some() { age } else { age.saturating_mul(i64::from(LONGER)) };
-            while self.forget(name.as_ref(), |trace| now.saturating_sub(trace.until) > age).is_some() {}
+            self.forget_old(name.as_ref(), now.saturating_sub(age));
         }
-        self.groups.retain(|_, group| group.bytes > 0 || !group.order.is_empty());
     }
 
-    /// Forgets the oldest trace of a group, if it `may` go; returns how many bytes that were.
-    fn forget(&mut self, name: Option<&Cow<'static, str>>, may: impl Fn(&Trace) -> bool) -> Option<usize> {
-        loop {
-            let oldest = *self.group(name).order.front()?;
-            let goes = match self.by_id.get(&oldest) {
-                Some(trace) if trace.group.as_ref() == name && !may(trace) => return None,
-                Some(trace) if trace.group.as_ref() == name => Some(trace.bytes),
-                _ => None,
-            };
-            let group = self.group(name);
-            group.order.pop_front();
-            if let Some(bytes) = goes {
-                group.bytes -= bytes;
-                self.by_id.remove(&oldest);
-                return goes;
+    /// Forgets the traces of a group whose last step ended before this.
+    fn forget_old(&mut self, name: Option<&Cow<'static, str>>, before: i64) {
+        while let Some(oldest) = self.oldest(name) {
+            let until = self.by_id.get(&oldest.trace).map_or(oldest.until, |trace| trace.until);
+            if until < before {
+                self.forget(name);
+            } else if oldest.until < before {
+                // It went on since: those behind it need not wait for it.
+                let Some(group) = self.group(name) else { return };
+                group.order.pop_front();
+                group.order.push_back(Place { until, ..oldest });
+            } else {
+                return;
             }
         }
+    }
+
+    /// The place of a group's oldest trace; those before it that were left behind go.
+    fn oldest(&mut self, name: Option<&Cow<'static, str>>) -> Option<Place> {
+        loop {
+            let oldest = *self.group(name)?.order.front()?;
+            if self.by_id.get(&oldest.trace).is_some_and(|trace| trace.place == oldest.number) {
+                return Some(oldest);
+            }
+            self.group(name)?.order.pop_front();
+        }
+    }
+
+    /// Forgets the oldest trace of a group. Whether there was one.
+    fn forget(&mut self, name: Option<&Cow<'static, str>>) -> bool {
+        let Some(oldest) = self.oldest(name) else { return false };
+        let Some(trace) = self.by_id.remove(&oldest.trace) else { return false };
+        if let Some(group) = self.group(name) {
+            group.order.pop_front();
+        }
+        self.leave(name, trace.bytes);
+        true
     }
 }
 
@@ -473,9 +551,14 @@ mod tests {
 
     /// What the traces that are there add up to, which must be what was counted on the way.
     fn counted(traces: &Traces) -> usize {
-        let sum = traces.by_id.values().map(|trace| trace.bytes).sum();
-        assert_eq!(traces.bytes(), sum, "each byte is counted once");
-        sum
+        let sum = traces.by_id.values().map(|trace| trace.bytes).sum::<usize>();
+        let groups = || traces.groups.values().chain([&traces.longer]);
+        assert_eq!(groups().map(|group| group.bytes).sum::<usize>(), sum, "each byte is counted once");
+        assert_eq!(groups().map(|group| group.traces).sum::<usize>(), traces.by_id.len());
+        for group in groups() {
+            assert!(group.order.len() <= 2 * group.traces + LEFT_BEHIND, "{} {}", group.order.len(), group.traces);
+        }
+        traces.bytes()
     }
 
     #[test]
@@ -522,7 +605,8 @@ mod tests {
         traces.shrink(3 * MINUTE);
         assert_eq!(left(&traces), [false, true, false]);
         traces.shrink(5 * MINUTE);
-        assert_eq!((left(&traces), counted(&traces), traces.groups.len()), ([false; 3], 0, 0));
+        counted(&traces);
+        assert_eq!((left(&traces), traces.longer.bytes, traces.groups.len()), ([false; 3], 0, 0));
     }
 
     #[test]
@@ -534,6 +618,52 @@ mod tests {
         let trace = &traces.by_id[&1];
         assert_eq!((trace.steps.len(), trace.summary(1).steps), (STEPS, 9_999));
         counted(&traces);
+    }
+
+    /// A trace of somebody else's program goes on and on, in front of a flood of others.
+    #[test]
+    fn what_others_name_their_traces_does_not_break_the_bound() {
+        let mut traces = traces(200_000);
+        let names = ["GET /books", "GET /authors", "GET /subjects"];
+        for at in 0..20_000_u128 {
+            let name = names[(at % 3) as usize];
+            // Each step is said to be the first of the same trace.
+            traces.take(Ended { trace: 1, ..ended(at + 1, 1, None, name) });
+            // This one changes its group, and that one fails later.
+            traces.take(ended(10 + 2 * at, 2, Some(1), "a step within"));
+            traces.take(ended(10 + 2 * at, 1, None, name));
+            traces.take(ended(11 + 2 * at, 3, Some(2), name));
+            traces.take(Ended { failed: at % 5 == 0, ..ended(11 + 2 * at, 2, Some(1), name) });
+            traces.shrink(0);
+            assert!(counted(&traces) <= 200_000);
+        }
+        assert!(traces.by_id.len() > 100, "the bound is made use of: {}", traces.by_id.len());
+    }
+
+    #[test]
+    fn groups_remember_few_places_of_traces_that_left_them() {
+        let mut traces = traces(usize::MAX);
+        traces.take(ended(1, 1, Some(9), "a step within"));
+        for id in 10..5_000 {
+            traces.take(ended(id, 2, Some(1), "a step within"));
+            traces.take(ended(id, 1, None, "GET /books"));
+            counted(&traces);
+        }
+        assert_eq!(traces.groups["a step within"].traces, 1);
+    }
+
+    #[test]
+    fn a_trace_that_goes_on_does_not_keep_those_behind_it() {
+        let mut traces = traces(usize::MAX);
+        for id in 1..100 {
+            traces.take(ended(id, 1, None, "GET /books"));
+        }
+        traces.take(Ended { started: 2 * MINUTE, ..ended(1, 2, Some(1), "process") });
+        traces.shrink(2 * MINUTE);
+        assert_eq!(traces.by_id.keys().collect::<Vec<_>>(), [&1]);
+        traces.shrink(4 * MINUTE);
+        counted(&traces);
+        assert_eq!((traces.by_id.len(), traces.groups.len()), (0, 0));
     }
 
     #[test]
