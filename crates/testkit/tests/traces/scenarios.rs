@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// The checkout as it is once the total is known.
 const CHECKOUT: &str = "/checkout?country=US&region=OR";
 /// When it is said what is missing.
-const PATIENCE: Duration = Duration::from_secs(45);
+const TIMEOUT: Duration = Duration::from_secs(45);
 
 /// What an administrator sees of it; `None` when nothing is known.
 async fn trace(shop: &TestShop, id: &str) -> Option<Trace> {
@@ -29,7 +29,7 @@ async fn whole(shop: &TestShop, id: &str, name: &str, optional: &[&str]) -> Trac
     let begun = Instant::now();
     until(name, async || {
         let trace = trace(shop, id).await;
-        let is_late = begun.elapsed() > PATIENCE;
+        let is_late = begun.elapsed() > TIMEOUT;
         let Some(trace) = trace else {
             assert!(!is_late, "nothing is known of {id}");
             return None;

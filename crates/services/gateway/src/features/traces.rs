@@ -4,19 +4,19 @@ use std::collections::HashMap;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::{IntoResponse, Response},
     routing::get,
 };
 use bookworm_contracts::rest::operations::{Trace, TraceStep, TraceSummary, Traces};
 use bookworm_fleet::Peers;
-use bookworm_http::{Problem, Result, auth::StaffOnly, openapi::ProblemResponses};
+use bookworm_http::{ApiQuery, Problem, Result, Validator, auth::StaffOnly, openapi::ProblemResponses};
 use bookworm_kernel::Timestamp;
 use bookworm_trace::{Step, Summary, recent};
 use futures::future::join_all;
 use http::uri::PathAndQuery;
 use serde::{Deserialize, de::DeserializeOwned};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::diagram;
@@ -40,12 +40,25 @@ pub struct KnownTraces {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 struct Wanted {
-    /// `failed` or `slow`; left out: all.
-    only: Option<String>,
+    /// Which of them; all when left out.
+    #[param(inline)]
+    only: Option<Only>,
     /// Part of the name of a trace's first step, such as `/checkout`.
+    #[param(max_length = 200)]
     name: Option<String>,
     /// What they are about: the id of an order or of a conversation.
+    #[param(max_length = 64)]
     subject: Option<String>,
+}
+
+/// A kind of traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Only {
+    /// A step failed.
+    Failed,
+    /// It took long.
+    Slow,
 }
 
 pub fn api(traces: KnownTraces) -> OpenApiRouter {
@@ -106,23 +119,32 @@ impl KnownTraces {
     responses((status = 200, description = "Those that were asked for", body = Traces), ProblemResponses),
     security(("bearer" = ["staff"]))
 )]
-async fn list(_: StaffOnly, State(traces): State<KnownTraces>, Query(wanted): Query<Wanted>) -> Json<Traces> {
+async fn list(
+    _: StaffOnly,
+    State(traces): State<KnownTraces>,
+    ApiQuery(wanted): ApiQuery<Wanted>,
+) -> Result<Json<Traces>> {
+    let mut valid = Validator::new();
+    let within = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|text| text.chars().count() <= most);
+    valid.check("/name", within(&wanted.name, 200), "must have at most 200 characters");
+    valid.check("/subject", within(&wanted.subject, 64), "must have at most 64 characters");
+    valid.finish()?;
     let own = recent().map(bookworm_trace::Recent::list).unwrap_or_default();
     let (others, unreachable) = traces.gather::<Vec<Summary>>(OF_PROCESS).await;
     let all = merge(std::iter::once(own).chain(others.into_iter().map(|(_, list)| list)));
     let name = wanted.name.as_deref().unwrap_or_default().to_lowercase();
     let subject = wanted.subject.as_deref().filter(|subject| !subject.is_empty());
     let is_wanted = |summary: &Summary| {
-        let only = match wanted.only.as_deref() {
-            Some("failed") => summary.failed,
-            Some("slow") => summary.slow,
-            _ => true,
+        let only = match wanted.only {
+            Some(Only::Failed) => summary.failed,
+            Some(Only::Slow) => summary.slow,
+            None => true,
         };
         let about = subject.is_none_or(|subject| summary.subject.as_deref() == Some(subject));
         only && about && summary.name.to_lowercase().contains(&name)
     };
     let items = all.into_iter().filter(is_wanted).take(MOST).map(shown).collect();
-    Json(Traces { kept: recent().is_some(), items, unreachable })
+    Ok(Json(Traces { kept: recent().is_some(), items, unreachable }))
 }
 
 /// Those of several processes: each trace once, latest first.

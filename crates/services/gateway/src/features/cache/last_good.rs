@@ -26,7 +26,7 @@ use crate::API;
 const GOOD_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long the catalogue may take where there is a good answer: a catalogue that is silent (its process stopped, the
 /// network cut) refuses nothing, and whoever shows the answer waits for 20 seconds at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is stored, in bytes.
 const LARGEST: u64 = 256 * 1024;
 
@@ -143,7 +143,7 @@ pub async fn layer(State(last): State<Arc<LastGood>>, request: Request, next: Ne
     if last.get(&key).is_none() {
         return answer.await;
     }
-    match tokio::time::timeout(PATIENCE, answer).await {
+    match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(response) => response,
         Err(_) => last.instead(&key, Problem::new(ErrorCode::Timeout).into_response()),
     }
@@ -236,15 +236,15 @@ mod tests {
         *next.lock().unwrap() = (0, String::new());
         let began = tokio::time::Instant::now();
         let said = "bookworm; hit; fwd-status=504; detail=stale-if-error 60".to_owned();
-        let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, "/api/v1/books/7", false)).await;
+        let asked = tokio::time::timeout(4 * TIMEOUT, ask(&shop, "/api/v1/books/7", false)).await;
         assert_eq!(asked.unwrap(), (200, "one".to_owned(), said));
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        assert_eq!(began.elapsed().as_secs(), TIMEOUT.as_secs());
         for path in ["/api/v1/books/8", "/api/v1/orders"] {
-            let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, path, false)).await;
+            let asked = tokio::time::timeout(4 * TIMEOUT, ask(&shop, path, false)).await;
             assert!(asked.is_err(), "{path}: whoever asks waits as long as they will");
         }
         clock.advance(GOOD_FOR);
-        let asked = tokio::time::timeout(4 * PATIENCE, ask(&shop, "/api/v1/books/7", false)).await;
+        let asked = tokio::time::timeout(4 * TIMEOUT, ask(&shop, "/api/v1/books/7", false)).await;
         assert!(asked.is_err(), "too old to stand for another");
     }
 

@@ -12,6 +12,7 @@ use crate::{
     form::Query,
     layout::{Shell, never_stored, page},
     service::Web,
+    shelf::MOMENT,
 };
 
 pub(crate) const ONLY: &[(&str, &str)] = &[("", "All"), ("failed", "With a failure"), ("slow", "Slow")];
@@ -204,9 +205,10 @@ fn row(step: TraceStep, end: u64) -> Step {
 
 /// Whether something is still known of what happened to an order.
 pub(super) async fn of_order(web: &Web, staff: &Staff, order: &str) -> bool {
-    // The order's page does without.
-    let found = web.api.traces(staff.caller(), &[("subject", order)]).await;
-    found.is_ok_and(|found| !found.items.is_empty())
+    // The order's page does without, and does not wait for a process that is slow to answer.
+    let about = [("subject", order)];
+    let found = web.api.traces(staff.caller(), &about);
+    tokio::time::timeout(MOMENT, found).await.is_ok_and(|found| found.is_ok_and(|found| !found.items.is_empty()))
 }
 
 #[cfg(test)]
