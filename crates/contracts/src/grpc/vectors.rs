@@ -55,7 +55,8 @@ pub async fn of_texts(edge: &Edge, texts: &[String], purpose: Purpose, cause: &C
     for batch in texts.chunks(BATCH) {
         let request = super::request(cause, EmbedRequest { texts: batch.to_vec(), purpose: purpose.into() });
         let EmbedResponse { vectors, model } = AiClient::new(edge.clone()).embed(request).await?.into_inner();
-        let usable = |values: &[f32]| !values.is_empty() && values.iter().all(|value| value.is_finite());
+        let usable =
+            |values: &[f32]| values.iter().all(|value| value.is_finite()) && values.iter().any(|value| *value != 0.0);
         if vectors.len() != batch.len() || !vectors.iter().all(|vector| usable(&vector.values)) {
             return Err(NoVectors::Unusable(model));
         }

@@ -11,7 +11,8 @@ use std::{
 use bookworm_config::Search as Settings;
 use bookworm_contracts::grpc::{
     self, Edge,
-    ai::{EmbedRequest, EmbedResponse, Purpose, StatusRequest, StatusResponse, ai_client::AiClient},
+    ai::{Purpose, StatusRequest, StatusResponse, ai_client::AiClient},
+    vectors::{self, NoVectors, Vectors},
 };
 use bookworm_kernel::Cause;
 use bookworm_resilience::{Deadline, State};
@@ -94,25 +95,17 @@ impl Embedder {
     }
 
     async fn embed(&self, way: &Edge, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Embedded>, NoMeaning> {
-        let wanted = texts.len();
-        let request = grpc::request(&bookworm_trace::cause(), EmbedRequest { texts, purpose: purpose.into() });
-        let answer = AiClient::new(way.clone()).embed(request).await.map_err(|status| match status.code() {
-            Code::InvalidArgument => NoMeaning::Refused,
-            _ if self.is_off() => NoMeaning::Off,
-            _ => NoMeaning::Failing,
+        let answer = vectors::of_texts(way, &texts, purpose, &Cause::start()).await;
+        let Vectors { model, vectors } = answer.map_err(|error| match error {
+            NoVectors::Refused(status) if status.code() == Code::InvalidArgument => NoMeaning::Refused,
+            NoVectors::Refused(_) if self.is_off() => NoMeaning::Off,
+            NoVectors::Refused(_) => NoMeaning::Failing,
+            NoVectors::Unusable(_) | NoVectors::Changed(..) => {
+                tracing::warn!(%error, "no vectors");
+                NoMeaning::Failing
+            }
         })?;
-        let EmbedResponse { vectors, model } = answer.into_inner();
-        let sound = vectors.len() == wanted
-            && vectors.iter().all(|vector| {
-                !vector.values.is_empty()
-                    && vector.values.iter().all(|value| value.is_finite())
-                    && vector.values.iter().any(|value| *value != 0.0)
-            });
-        if !sound {
-            tracing::warn!(model, "the model's vectors cannot be used");
-            return Err(NoMeaning::Failing);
-        }
-        Ok(vectors.into_iter().map(|vector| Embedded { vector: vector.values, model: model.clone() }).collect())
+        Ok(vectors.into_iter().map(|vector| Embedded { vector, model: model.clone() }).collect())
     }
 
     /// Asks how the models are, and remembers whether there is one.
