@@ -119,7 +119,7 @@ crash: build ## Kill the shop 50 times while people buy and 20 times while they 
 
 .PHONY: faults
 FAULTS ?=
-faults: build ## Try what can go wrong in a fleet (about 40 minutes; FAULTS="--only nats-away --seconds 60"; see docs/faults.md)
+faults: build ## Try what can go wrong in a fleet (FAULTS="--only nats-away --seconds 60"; see docs/faults.md)
 	cargo build --release --locked --bin bookworm-bench
 	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/with-ferretdb $(TARGET)/release/bookworm-bench faults --bin $(TARGET)/release/bookworm $(FAULTS)
 

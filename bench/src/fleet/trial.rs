@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long the shop may take to be looked at for the first time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A fleet under load.
 pub struct Trial {
@@ -59,8 +59,8 @@ impl Trial {
         ]);
         let fleet = Fleet::start(&plan).await?;
         let address = fleet.address();
-        let range = patiently(async || Range::of(address).await).await?;
-        let stock_before = patiently(async || crash::prepare_stock(address, &range.books).await).await?;
+        let range = retried(async || Range::of(address).await).await?;
+        let stock_before = retried(async || crash::prepare_stock(address, &range.books).await).await?;
         let crowd = Crowd::begin(&range, fleet.address(), buyers, seed);
         Ok(Self { fleet, range, stock_before, crowd, began: Instant::now() })
     }
@@ -98,11 +98,11 @@ impl Trial {
 }
 
 /// Tries again what a busy machine did not do in time.
-async fn patiently<T>(mut work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+async fn retried<T>(mut work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let began = Instant::now();
     loop {
         match work().await {
-            Err(error) if checks::is_passing(&error) && began.elapsed() < PATIENCE => {
+            Err(error) if checks::is_passing(&error) && began.elapsed() < START_TIMEOUT => {
                 sleep(Duration::from_secs(1)).await
             }
             done => return done,

@@ -38,9 +38,9 @@ Examples:
 const UP_EXAMPLES: &str = "\
 Examples:
   One process for each role, with engines of its own:
-    bookworm up deploy/fleet.toml --data-dir /tmp/fleet
+    bookworm up deploy/fleet.toml --data-dir fleet-data
   Who is there, while it runs (it prints the settings for this):
-    bookworm fleet --config /tmp/fleet/fleet.toml
+    bookworm fleet --config fleet-data/fleet.toml
   Two processes of every role, on engines that run already:
     BOOKWORM_UP__EACH=2 BOOKWORM_NATS__URL=nats://127.0.0.1:4222 \\
       BOOKWORM_REDIS__URL=redis://127.0.0.1 \\
