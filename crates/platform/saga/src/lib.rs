@@ -170,7 +170,7 @@ where
             .read()
             .all(
                 "SELECT id, deadline FROM sagas WHERE kind = $1 AND deadline <= $2 \
-                 AND (deadline > $3 OR (deadline = $3 AND id > $4)) ORDER BY deadline, id LIMIT $5",
+                 AND (deadline, id) > ($3, $4) ORDER BY deadline, id LIMIT $5",
                 values![S::KIND, now.micros(), after.deadline, after.id, BATCH],
             )
             .await;

@@ -7,7 +7,7 @@ pub(crate) mod secrets;
 
 use bookworm_db::Migration;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS, ORDER_KEYS];
+pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS, ORDER_KEYS, ORDERS_BY_STATUS];
 
 const ORDERS: Migration = Migration::new(
     "ordering/0001_orders",
@@ -56,6 +56,10 @@ const ORDER_KEYS: Migration = Migration::new(
           ALTER TABLE orders ADD COLUMN keyed BOOLEAN NOT NULL DEFAULT FALSE;
           CREATE INDEX orders_without_keys ON orders (id) WHERE keyed = FALSE;",
 );
+
+/// For lists of staff, who ask for the orders to pack among all that there ever were.
+const ORDERS_BY_STATUS: Migration =
+    Migration::new("ordering/0004_orders_by_status", "CREATE INDEX orders_status ON orders (status, placed_at, id);");
 
 #[cfg(test)]
 mod golden;
