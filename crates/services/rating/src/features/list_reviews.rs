@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use bookworm_contracts::rest::rating::{LanguageCount, ReviewPage, ReviewSort, StarCount};
+use bookworm_contracts::rest::rating::{LanguageCount, Review, ReviewPage, ReviewSort, StarCount};
 use bookworm_db::DbError;
 use bookworm_http::{
     ApiJson, ApiPath, ApiQuery, Origin, PageParams, Problem, Result, Validator, auth::Caller, cursor,
     openapi::ProblemResponses,
 };
-use bookworm_kernel::{BookId, Language};
+use bookworm_kernel::{BookId, CustomerId, Language};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -90,36 +90,69 @@ pub(crate) async fn list_reviews(
     if tally.count() == 0 && !clients::sells(&service.catalog, &cause, book).await? {
         return Err(Problem::not_found("book"));
     }
-    let order = match sort {
-        ReviewSort::Helpful => Order::Helpful,
-        ReviewSort::Newest => Order::Newest,
-        ReviewSort::Highest => Order::Highest,
-        ReviewSort::Lowest => Order::Lowest,
-    };
     let filter = list::Filter {
         stars: query.stars.map(Stars::halves_of),
         verified: query.verified,
         language: language.map(|language| language.tag().to_owned()),
     };
-    let rows = list::of_book(service.db.read(), book, filter, order, after, limit + 1).await?;
-    let (rows, next) = cursor::page(rows, limit, |row| Key(sort, order.place(row)));
-    let mut items =
-        rows.into_iter().map(|row| shown::review(row, Viewer::Stranger)).collect::<Result<Vec<_>, DbError>>()?;
-    if let Some(account) = caller.id() {
-        let ids: Vec<_> = items.iter().map(|review| review.id).collect();
-        let voted = votes::of_account(service.db.read(), account, &ids).await?;
-        items.iter_mut().for_each(|review| review.found_helpful = Some(voted.contains(&review.id)));
-    }
-    let languages = list::languages(service.db.read(), book).await?.into_iter();
+    // Most books of a shop have none: their page costs one look.
+    let listed = match tally.count() {
+        0 => Listed::default(),
+        _ => Listed::read(&service, book, filter, sort, after, limit, caller.id()).await?,
+    };
+    let summary = match is_whole && tally.count() > 0 {
+        true => summarize::shown(&service, book).await?,
+        false => None,
+    };
     let distribution = (1..=5).zip(tally.distribution()).rev().map(|(stars, count)| StarCount { stars, count });
     Ok(ApiJson(ReviewPage {
-        items,
-        next,
+        items: listed.items,
+        next: listed.next,
         count: tally.count(),
         average: tally.average_hundredths() as f64 / 100.0,
         distribution: distribution.collect(),
-        languages: languages.map(|one| LanguageCount { language: one.language, count: one.count }).collect(),
+        languages: listed.languages,
         checked: CHECKED.to_owned(),
-        summary: if is_whole { summarize::shown(&service, book).await? } else { None },
+        summary,
     }))
+}
+
+/// A page of reviews, and the languages of all.
+#[derive(Default)]
+struct Listed {
+    items: Vec<Review>,
+    next: Option<String>,
+    languages: Vec<LanguageCount>,
+}
+
+impl Listed {
+    async fn read(
+        service: &Ratings,
+        book: BookId,
+        filter: list::Filter,
+        sort: ReviewSort,
+        after: Option<Place>,
+        limit: usize,
+        reader: Option<CustomerId>,
+    ) -> Result<Self> {
+        let db = service.db.read();
+        let order = match sort {
+            ReviewSort::Helpful => Order::Helpful,
+            ReviewSort::Newest => Order::Newest,
+            ReviewSort::Highest => Order::Highest,
+            ReviewSort::Lowest => Order::Lowest,
+        };
+        let rows = list::of_book(db, book, filter, order, after, limit + 1).await?;
+        let (rows, next) = cursor::page(rows, limit, |row| Key(sort, order.place(row)));
+        let mut items =
+            rows.into_iter().map(|row| shown::review(row, Viewer::Stranger)).collect::<Result<Vec<_>, DbError>>()?;
+        if let Some(account) = reader {
+            let ids: Vec<_> = items.iter().map(|review| review.id).collect();
+            let voted = votes::of_account(db, account, &ids).await?;
+            items.iter_mut().for_each(|review| review.found_helpful = Some(voted.contains(&review.id)));
+        }
+        let languages = list::languages(db, book).await?.into_iter();
+        let languages = languages.map(|one| LanguageCount { language: one.language, count: one.count }).collect();
+        Ok(Self { items, next, languages })
+    }
 }
