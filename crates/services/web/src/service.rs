@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use bookworm_kernel::Clock;
 
@@ -8,8 +8,11 @@ use crate::{
     ApiClient, Dependencies, WebSettings, cover::Covers, pages::book::Views, session::Refreshes, shelf::Shelf,
 };
 
+/// What the handlers share; cloned for each request, and so one pointer.
 #[derive(Clone)]
-pub(crate) struct Web {
+pub(crate) struct Web(Arc<Shared>);
+
+pub(crate) struct Shared {
     pub api: ApiClient,
     pub clock: Arc<dyn Clock>,
     pub settings: Arc<WebSettings>,
@@ -22,7 +25,7 @@ pub(crate) struct Web {
 impl Web {
     pub fn new(dependencies: Dependencies) -> Self {
         let Dependencies { api, clock, settings } = dependencies;
-        Self {
+        Self(Arc::new(Shared {
             api,
             clock,
             settings: Arc::new(settings),
@@ -30,6 +33,14 @@ impl Web {
             shelf: Shelf::new(),
             covers: Covers::new(),
             views: Views::new(),
-        }
+        }))
+    }
+}
+
+impl Deref for Web {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
