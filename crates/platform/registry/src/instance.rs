@@ -102,6 +102,16 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// What an instance announces among its capabilities while a store of its own does not answer it. Whoever finds
+    /// another that does not say so asks that one. When a store is away from all, all say so, and it changes nothing.
+    pub const WITHOUT_STORES: &str = "without-stores";
+
+    /// Whether its stores answer it, as far as it knows.
+    #[must_use]
+    pub fn has_stores(&self) -> bool {
+        !self.capabilities.iter().any(|capability| capability == Self::WITHOUT_STORES)
+    }
+
     /// What it does.
     #[must_use]
     pub fn role(&self) -> &str {

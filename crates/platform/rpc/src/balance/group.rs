@@ -5,8 +5,8 @@
 //!    likely that judges or network are wrong than that everybody is sick, and the few would be overrun.
 //! 3. When none is ready, those that are about to end still answer.
 //! 4. Of two chosen at random, the one with less work before it is asked (Mitzenmacher, "The Power of Two Choices", 2001).
-//!    A repeated call goes to another instance where there is one; and what not every instance can do well, to one that
-//!    announced that it can, where there is one.
+//!    A repeated call goes to another instance where there is one; one whose stores do not answer it is asked when there
+//!    is no other; and what not every instance can do well is asked of one that announced that it can, where there is one.
 //! 5. An instance whose calls fail is ejected for a while, at most half of the ready ones at a time.
 
 use std::sync::Arc;
@@ -164,14 +164,16 @@ impl<C: Clone> Group<C> {
         let untried: Vec<usize> =
             candidates.iter().copied().filter(|at| !tried.contains(&self.endpoints[*at].instance.key)).collect();
         let among = if untried.is_empty() { candidates } else { untried };
-        let able: Vec<usize> = match capability {
-            Some(wanted) => {
-                let has = |at: &usize| self.endpoints[*at].instance.capabilities.iter().any(|has| has == wanted);
-                among.iter().copied().filter(has).collect()
-            }
-            None => Vec::new(),
+        let preferred = |among: Vec<usize>, is_better: &dyn Fn(&Instance) -> bool| {
+            let better = among.iter().copied().filter(|at| is_better(&self.endpoints[*at].instance));
+            let better: Vec<usize> = better.collect();
+            if better.is_empty() { among } else { better }
         };
-        let among = if able.is_empty() { among } else { able };
+        let among = preferred(among, &Instance::has_stores);
+        let among = match capability {
+            Some(wanted) => preferred(among, &|instance| instance.capabilities.iter().any(|has| has == wanted)),
+            None => among,
+        };
         let at = match among.len() {
             0 => return None,
             1 => among[0],

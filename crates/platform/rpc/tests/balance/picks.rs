@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use bookworm_registry::State;
+use bookworm_registry::{Instance, State};
 use bookworm_rpc::{Balancer, Nobody, Outcome};
 use tokio::time::Instant;
 
@@ -72,6 +72,22 @@ async fn who_can_do_it_is_asked_before_who_cannot() {
     world.set("three", State::Draining).await;
     world.judge("two", true).await;
     assert_eq!(asked(&world, &[]).await, set(&["one"]), "one that is out can do nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_stores_do_not_answer_it_is_asked_when_there_is_no_other() {
+    const LOST: &str = Instance::WITHOUT_STORES;
+    let mut world = World::with(&["one", "two", "three"]).await;
+    world.give("one", &[LOST]).await;
+    assert_eq!(picked(&world, 200).await, set(&["two", "three"]));
+    world.give("two", &[LOST, "search"]).await;
+    assert_eq!(picked(&world, 200).await, set(&["three"]));
+    world.give("three", &[LOST]).await;
+    assert_eq!(picked(&world, 200).await, set(&["one", "two", "three"]), "away from all: everybody answers so");
+    world.give("one", &[]).await;
+    assert_eq!(picked(&world, 200).await, set(&["one"]));
+    world.set("one", State::Draining).await;
+    assert_eq!(picked(&world, 200).await, set(&["two", "three"]), "better anybody than nobody");
 }
 
 #[tokio::test(start_paused = true)]
