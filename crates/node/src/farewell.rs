@@ -2,9 +2,9 @@
 
 use axum::{
     extract::{Request, State},
-    middleware::Next,
     response::Response,
 };
+use bookworm_http::Next;
 use http::{HeaderValue, StatusCode, Version, header::CONNECTION};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,8 @@ pub async fn close_kept(State(ending): State<CancellationToken>, request: Reques
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use axum::{Router, body::Body, routing::get};
+    use bookworm_http::Stack;
     use tower::ServiceExt;
 
     use super::*;
@@ -32,7 +33,7 @@ mod tests {
         let ending = CancellationToken::new();
         let upgraded = async || (StatusCode::SWITCHING_PROTOCOLS, [(CONNECTION, "upgrade")]);
         let router = Router::new().route("/", get(async || "fine")).route("/socket", get(upgraded));
-        let router = router.layer(from_fn_with_state(ending.clone(), close_kept));
+        let router = router.layer(Stack::new().with_state(ending.clone(), close_kept));
         let connection = async |path: &str, version: Version| {
             let request = Request::get(path).version(version).body(Body::empty()).unwrap();
             let answer = router.clone().oneshot(request).await.unwrap();

@@ -11,11 +11,11 @@ use std::{
 use anyhow::{Context, bail};
 use axum::{
     extract::{Request, State as Extracted},
-    middleware::Next,
     response::Response,
 };
 use bookworm_fleet::{Drain, Peers};
 use bookworm_gateway::Note;
+use bookworm_http::Next;
 use bookworm_kernel::Timestamp;
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_registry::{Announcer, Directory, Instance, Key, Load, RENEW_EACH, Revised, State};

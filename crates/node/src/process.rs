@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, middleware::from_fn_with_state};
+use axum::Router;
 use bookworm_config::{Secret, Settings};
 use bookworm_contracts::rest::operations::FleetKind;
 use bookworm_db::Db;
@@ -186,8 +186,8 @@ impl Shop {
         }
         let serving = |listener: Option<TcpListener>, router: Option<Router>, connections| {
             let counted = |router: Router| {
-                let router = router.layer(from_fn_with_state(draining.clone(), farewell::close_kept));
-                router.layer(from_fn_with_state(requests.clone(), Requests::count))
+                let stack = bookworm_http::Stack::new().with_state(requests.clone(), Requests::count);
+                router.layer(stack.with_state(draining.clone(), farewell::close_kept))
             };
             listener.zip(router.map(counted)).map(|(listener, router)| Serving { listener, router, connections })
         };

@@ -12,8 +12,6 @@ mod ordering;
 mod rating;
 mod web;
 
-use axum::middleware::from_fn_with_state;
-
 use crate::{Role, Roles, clients::Clients, foundation::Foundation, part::Part};
 
 /// Builds the roles in the order in which they ask each other, and says what they bring together.
@@ -40,7 +38,8 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
             Role::Web => web::build(foundation)?,
             Role::Monitor => monitor::build(foundation),
         };
-        brings.api = brings.api.layer(from_fn_with_state(role.name(), bookworm_http::context::role));
+        brings.api =
+            brings.api.layer(bookworm_http::Stack::new().with_state(role.name(), bookworm_http::context::role));
         part = part.and(brings);
     }
     Ok(part)

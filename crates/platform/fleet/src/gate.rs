@@ -9,10 +9,9 @@ use std::{
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use bookworm_http::{Problem, grpc::to_status};
+use bookworm_http::{Next, Problem, grpc::to_status};
 use bookworm_kernel::ErrorCode;
 use bookworm_resilience::Deadline;
 use http::header;

@@ -4,7 +4,6 @@ use std::{borrow::Cow, convert::Infallible, future::Future, time::Instant};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, OriginalUri, Request, State},
-    middleware::Next,
     response::Response,
 };
 use bookworm_kernel::{Cause, CorrelationId, TraceParent};
@@ -13,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::problem::Untraced;
+use crate::{Next, problem::Untraced};
 
 /// Request and response header: one id for everything that a request sets in motion. A UUID.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static(CORRELATION_ID_LOWER);
@@ -120,7 +119,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     }
 }
 
-/// Middleware around every request: `router.layer(axum::middleware::from_fn(context::layer))`.
+/// Middleware around every request: `router.layer(crate::Stack::new().with(context::layer))`.
 ///
 /// Sets the [`RequestContext`], begins the spans, answers with `X-Correlation-Id` and `traceparent`, logs one line and
 /// counts the request. Traces, logs and metrics name the route (`/books/{id}`), never the path or the query: those may
@@ -244,7 +243,7 @@ fn method_name(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware, routing::get};
+    use axum::{Router, body::Body, routing::get};
     use bookworm_kernel::ErrorCode;
     use tower::ServiceExt;
 
@@ -263,7 +262,7 @@ mod tests {
                     tokio::spawn(async { axum::response::IntoResponse::into_response(Problem::not_found("book")) }).await.unwrap()
                 }),
             )
-            .layer(middleware::from_fn(layer))
+            .layer(crate::Stack::new().with(layer))
     }
 
     async fn ask(path: &str, headers: &[(&str, &str)]) -> (HeaderMap, String) {
@@ -298,7 +297,7 @@ mod tests {
                     headers.get(TRACESTATE).map_or_else(|| "none".to_owned(), state)
                 }),
             )
-            .layer(middleware::from_fn(layer));
+            .layer(crate::Stack::new().with(layer));
         for (state, handed_on) in [("vendor=1,other=x", "vendor=1,other=x"), ("", "none"), ("no list", "none")] {
             let request = Request::get("/").header(TRACEPARENT, TRACE).header(TRACESTATE, state);
             let response = asked.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();

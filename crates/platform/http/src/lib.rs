@@ -10,7 +10,7 @@
 //! | answer conditionally | [`etag`], [`if_none_match`] |
 //! | never do it twice | [`idempotency`] |
 //! | ask another company | [`outbound`] |
-//! | listen | [`serve()`], [`fallback::install`], [`context::layer`] |
+//! | listen | [`serve()`], [`fallback::install`], [`Stack`], [`context::layer`] |
 //! | share out what there is | [`places::Places`] |
 
 #![warn(missing_docs)]
@@ -31,6 +31,7 @@ pub mod places;
 mod prefer;
 mod problem;
 mod serve;
+mod stack;
 mod validate;
 
 pub use crate::{
@@ -43,6 +44,7 @@ pub use crate::{
     prefer::PreferWait,
     problem::{MEDIA_TYPE as PROBLEM_MEDIA_TYPE, Problem, ProblemBody, status_of},
     serve::{Connections, Drained, Malformed, TooSlow, serve},
+    stack::{Next, Stack, Stacked},
     validate::Validator,
 };
 

@@ -20,21 +20,21 @@ mod reactions;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+};
 use bookworm_cache::SharedCache;
 use bookworm_config::Gateway as Settings;
 use bookworm_fleet::Gate;
-use bookworm_http::{LargestBody, auth::TokenVerifier, context, fallback};
+use bookworm_http::{LargestBody, Next, Stack, auth::TokenVerifier, context, fallback};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, SharedBus};
 use bookworm_resilience::SharedLimits;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    compression::{
-        CompressionLayer, Predicate,
-        predicate::{DefaultPredicate, NotForContentType},
-    },
+use tower_http::compression::{
+    CompressionLayer, Predicate,
+    predicate::{DefaultPredicate, NotForContentType},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -131,16 +131,14 @@ impl GatewayService {
             .merge(traces::api(gateway.traces.clone()));
         let (services, document) = services.merge(ours).split_for_parts();
         let routes = services.merge(api_document::routes(document));
-        let api = Router::new()
-            .nest(API, fallback::install(routes))
-            .layer(middleware::from_fn_with_state(gateway.cache.clone(), cache::layer));
-        let api = match &gateway.last_good {
-            Some(last) => api.layer(middleware::from_fn_with_state(last.clone(), cache::last_good::layer)),
-            None => api,
+        let stack = Stack::new().with(context::called).with(cache_control::layer);
+        let stack = asked(stack, &gateway.settings, &gateway.verifier);
+        let stack = match &gateway.last_good {
+            Some(last) => stack.with_state(last.clone(), cache::last_good::layer),
+            None => stack,
         };
-        asked(api, &gateway.settings, &gateway.verifier)
-            .layer(middleware::from_fn(cache_control::layer))
-            .layer(middleware::from_fn(context::called))
+        let stack = stack.with_state(gateway.cache.clone(), cache::layer);
+        Router::new().nest(API, fallback::install(routes)).layer(stack)
     }
 
     /// The router to listen with.
@@ -148,7 +146,7 @@ impl GatewayService {
         let Gateway { settings, verifier, limiter, traces, .. } = &*self.0;
         let Backends { pages, others, health, metrics, https } = backends;
         let metrics = metrics.map(|metrics| {
-            let operators = middleware::from_fn_with_state(metrics.clone(), metrics::operators_only);
+            let operators = Stack::new().with_state(metrics.clone(), metrics::operators_only);
             metrics.routes().merge(traces::for_operators(traces.clone()).route_layer(operators))
         });
         let metrics = metrics.unwrap_or_default();
@@ -163,17 +161,19 @@ impl GatewayService {
         let compress = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
         let time_limit = Duration::from_secs(settings.request_timeout_seconds);
         router
-            .layer(middleware::from_fn_with_state(time_limit, load::time_limit))
-            .layer(middleware::from_fn_with_state(limiter.clone(), rate_limit::layer))
-            .layer(Extension(verifier.clone()))
-            .layer(middleware::from_fn_with_state(slots, load::shed))
-            .layer(middleware::from_fn_with_state(settings.trust_forwarded_for, client_address::layer))
-            .layer(middleware::from_fn(well_formed::layer))
-            .layer(CatchPanicLayer::custom(panic::answer))
+            .layer(
+                Stack::new()
+                    .with(panic::layer)
+                    .with(well_formed::layer)
+                    .with_state(settings.trust_forwarded_for, client_address::layer)
+                    .with_state(slots, load::shed)
+                    .with_extension(verifier.clone())
+                    .with_state(limiter.clone(), rate_limit::layer)
+                    .with_state(time_limit, load::time_limit),
+            )
             .layer(CompressionLayer::new().compress_when(compress))
             .layer(cors::layer(&settings.cors))
-            .layer(middleware::from_fn_with_state(https, security::layer))
-            .layer(middleware::from_fn(context::layer))
+            .layer(Stack::new().with(context::layer).with_state(https, security::layer))
     }
 
     /// Its consumer of messages that invalidate answers.
@@ -196,31 +196,32 @@ impl GatewayService {
 pub fn services_api(services: OpenApiRouter, settings: &Settings, verifier: &Arc<TokenVerifier>) -> Router {
     let (routes, _) = services.split_for_parts();
     let routes = routes.method_not_allowed_fallback(fallback::method_not_allowed);
-    asked(Router::new().nest(API, routes), settings, verifier)
+    Router::new().nest(API, routes).layer(asked(Stack::new(), settings, verifier))
 }
 
 /// Whoever asks the API has a good token or none, and sends no more than it takes.
-fn asked(api: Router, settings: &Settings, verifier: &Arc<TokenVerifier>) -> Router {
+fn asked(stack: Stack, settings: &Settings, verifier: &Arc<TokenVerifier>) -> Stack {
     let largest = settings.body_limit_kib as usize * 1024;
-    api.layer(middleware::from_fn(authenticate::layer))
-        .layer(Extension(verifier.clone()))
-        .layer(DefaultBodyLimit::max(largest))
-        .layer(Extension(LargestBody(largest)))
+    let limited = move |mut request: Request, next: Next| {
+        DefaultBodyLimit::max(largest).apply(&mut request);
+        next.run(request)
+    };
+    stack.with_extension(LargestBody(largest)).with(limited).with_extension(verifier.clone()).with(authenticate::layer)
 }
 
 /// What a process answers on its internal listener, whatever roles it has. `gate` stands before everything.
 pub fn internal(routes: Router, verifier: &Arc<TokenVerifier>, gate: Arc<Gate>) -> Router {
-    routes
-        .merge(traces::of_process())
-        .layer(Extension(verifier.clone()))
-        .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(middleware::from_fn_with_state(gate, bookworm_fleet::gate))
-        .layer(middleware::from_fn(context::layer))
+    routes.merge(traces::of_process()).layer(
+        Stack::new()
+            .with(context::layer)
+            .with_state(gate, bookworm_fleet::gate)
+            .with(panic::layer)
+            .with_extension(verifier.clone()),
+    )
 }
 
 /// What a process answers on its operations listener.
 pub fn operations(health: Health, metrics: Metrics, known: KnownTraces) -> Router {
     fallback::install(health.operations().merge(metrics.operations()).merge(traces::for_operators(known)))
-        .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(middleware::from_fn(context::layer))
+        .layer(Stack::new().with(context::layer).with(panic::layer))
 }

@@ -87,7 +87,7 @@ impl WebService {
     /// All pages, and the files that they load.
     pub fn pages(&self) -> Router {
         pages::router()
-            .layer(axum::middleware::from_fn_with_state(self.0.clone(), session::visit))
+            .layer(bookworm_http::Stack::new().with_state(self.0.clone(), session::visit))
             .merge(assets::router())
             .with_state(self.0.clone())
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::{
     body::{Body, HttpBody, to_bytes},
     extract::{FromRequestParts, Request, State},
-    middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,6 +13,7 @@ use bookworm_contracts::rest::{
     basket::Basket,
     identity::{Role, TokenRequest, TokenResponse},
 };
+use bookworm_http::Next;
 use bytes::{Bytes, BytesMut};
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};

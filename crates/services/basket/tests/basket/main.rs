@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, middleware};
+use axum::Extension;
 use bookworm_basket::{BasketService, Dependencies, Settings};
 use bookworm_contracts::{
     events::ordering::{OrderCancelled, OrderConfirmed, OrderRejected, OrderSummary, OrderedLine},
@@ -163,7 +163,7 @@ impl Shop {
             .unwrap();
         let mint = TokenMint::new(clock.clone());
         let (api, _) = service.api().split_for_parts();
-        let app = api.layer(Extension(mint.verifier())).layer(middleware::from_fn(context::layer));
+        let app = api.layer(Extension(mint.verifier())).layer(bookworm_http::Stack::new().with(context::layer));
         Self { service, shelf, clock, client: Client::new(app), mint, home }
     }
 

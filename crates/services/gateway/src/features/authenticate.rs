@@ -3,10 +3,9 @@
 
 use axum::{
     extract::{FromRequestParts, Request},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use bookworm_http::auth::Caller;
+use bookworm_http::{Next, auth::Caller};
 
 /// Answers 401 `invalid_token` when there is a token that is not valid. No token is fine here; routes demand their own.
 pub async fn layer(request: Request, next: Next) -> Response {

@@ -1,6 +1,7 @@
 //! Who may cache an answer of the API: decided here for all routes, so that a new one is covered too.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{extract::Request, response::Response};
+use bookworm_http::Next;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 /// What everybody may read, below the API's prefix. Everything else is private until it is named here.
@@ -39,7 +40,7 @@ fn is_public(method: &Method, path: &str, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware, routing::any};
+    use axum::{Router, body::Body, routing::any};
     use tower::ServiceExt;
 
     use super::*;
@@ -48,7 +49,7 @@ mod tests {
         let app = Router::new()
             .route("/api/v1/own", any(|| async { [(header::CACHE_CONTROL, "public, max-age=300")] }))
             .fallback(|| async {})
-            .layer(middleware::from_fn(layer));
+            .layer(bookworm_http::Stack::new().with(layer));
         let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         response.headers()[header::CACHE_CONTROL].to_str().unwrap().to_owned()
     }

@@ -3,11 +3,11 @@
 use axum::{
     Router,
     extract::{Request, State},
-    middleware::Next,
     response::Response,
     routing::{MethodFilter, MethodRouter, any, any_service},
 };
 use bookworm_fleet::{Pick, Upstream};
+use bookworm_http::{Next, Stack};
 use http::Uri;
 use utoipa::openapi::{OpenApi, path::PathItem};
 use utoipa_axum::router::OpenApiRouter;
@@ -73,7 +73,7 @@ pub fn hub(paths: &[&str], role: &Upstream) -> Router {
 
 /// A hub in this process, one of several: connections of another instance are passed on to it.
 pub fn shared_hub(hub: Router, own: String, role: Upstream) -> Router {
-    hub.layer(axum::middleware::from_fn_with_state((own, role), here_or_there))
+    hub.layer(Stack::new().with_state((own, role), here_or_there))
 }
 
 async fn here_or_there(State((own, role)): State<(String, Upstream)>, request: Request, next: Next) -> Response {

@@ -4,11 +4,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bookworm_http::{
-    Problem,
+    Next, Problem,
     places::{Full, Places},
 };
 use bookworm_kernel::ErrorCode;

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::{Request, State},
-    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
-use bookworm_http::Problem;
+use bookworm_http::{Next, Problem, Stack};
 use bookworm_kernel::ErrorCode;
 use futures::future::BoxFuture;
 use http::{HeaderMap, header};
@@ -35,7 +34,7 @@ impl Metrics {
         Router::new()
             .route("/metrics", get(scrape))
             .route("/api/v1/metrics", get(scrape))
-            .route_layer(from_fn_with_state(self.clone(), operators_only))
+            .route_layer(Stack::new().with_state(self.clone(), operators_only))
             .with_state(self)
     }
 
@@ -63,13 +62,8 @@ async fn scrape(State(metrics): State<Metrics>) -> Response {
 }
 
 /// Lets operators pass: whoever asks from this machine, or sends the token.
-pub(crate) async fn operators_only(
-    State(metrics): State<Metrics>,
-    from_here: Option<Extension<FromThisMachine>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let from_here = from_here.is_some_and(|Extension(from_here)| from_here.0);
+pub(crate) async fn operators_only(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let from_here = request.extensions().get::<FromThisMachine>().is_some_and(|from_here| from_here.0);
     if !from_here && !metrics.knows(request.headers()) {
         let detail = "This is read on the shop's own machine, or with the token of telemetry.metrics_token.";
         return Problem::new(ErrorCode::Forbidden).detail(detail).into_response();
@@ -79,7 +73,7 @@ pub(crate) async fn operators_only(
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, middleware};
+    use axum::body::Body;
     use http::{Request, StatusCode};
     use tower::ServiceExt;
 
@@ -88,7 +82,7 @@ mod tests {
 
     async fn ask(peer: &str, headers: &[(&str, &str)], trust: bool) -> StatusCode {
         let metrics = Metrics::new(Some("a-token-of-the-scraper"), || Box::pin(async { "orders 1\n".to_owned() }));
-        let router = metrics.routes().layer(middleware::from_fn_with_state(trust, client_address::layer));
+        let router = metrics.routes().layer(Stack::new().with_state(trust, client_address::layer));
         let mut request = Request::get("/metrics");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -10,11 +10,10 @@ use std::{error::Error, hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, tim
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bookworm_config::RateLimit;
-use bookworm_http::{Problem, auth::Caller, places::network};
+use bookworm_http::{Next, Problem, auth::Caller, places::network};
 use bookworm_kernel::{CustomerId, ErrorCode};
 use bookworm_loops::Loop;
 use bookworm_resilience::{Rate, SharedLimits, Taken};

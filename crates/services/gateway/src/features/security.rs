@@ -2,9 +2,9 @@
 
 use axum::{
     extract::{Request, State},
-    middleware::Next,
     response::Response,
 };
+use bookworm_http::Next;
 use http::{HeaderName, HeaderValue, header};
 
 /// Nothing from other hosts, no inline script or style, no framing.

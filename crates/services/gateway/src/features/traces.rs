@@ -252,8 +252,9 @@ async fn gathered(traces: &KnownTraces, of: &str) -> Result<Trace> {
 mod tests {
     use std::sync::Arc;
 
-    use axum::{Extension, extract::Request, middleware::from_fn};
+    use axum::{Extension, extract::Request};
     use bookworm_fleet::{FleetToken, Gate};
+    use bookworm_http::Stack;
     use bookworm_http::auth::Role;
     use bookworm_registry::{Directory, Instance, Key, Load, State as Says};
     use bookworm_testing::{Client, TokenMint, clock};
@@ -320,8 +321,8 @@ mod tests {
         let routes = Router::new()
             .route(OF_PROCESS, get(answer.clone()))
             .route(&format!("{OF_PROCESS}/{{of}}"), get(answer))
-            .layer(axum::middleware::from_fn_with_state(gate, bookworm_fleet::gate))
-            .layer(from_fn(bookworm_http::context::layer));
+            .layer(Stack::new().with_state(gate, bookworm_fleet::gate))
+            .layer(Stack::new().with(bookworm_http::context::layer));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use bookworm_http::{Malformed, Problem, fallback};
+use bookworm_http::{Malformed, Next, Problem, fallback};
 use bookworm_kernel::ErrorCode;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -61,14 +60,16 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware};
+    use axum::{Router, body::Body};
     use http::StatusCode;
     use tower::ServiceExt;
 
     use super::*;
 
     async fn ask(request: http::request::Builder) -> (StatusCode, HeaderMap, String) {
-        let app = Router::new().fallback(|uri: Uri| async move { uri.to_string() }).layer(middleware::from_fn(layer));
+        let app = Router::new()
+            .fallback(|uri: Uri| async move { uri.to_string() })
+            .layer(bookworm_http::Stack::new().with(layer));
         let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();

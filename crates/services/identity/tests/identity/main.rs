@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Extension, middleware};
+use axum::Extension;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bookworm_config::{Argon2, Identity, Lockout, Secret};
 use bookworm_contracts::grpc::{
@@ -190,7 +190,7 @@ impl Shop {
         let app = api
             .merge(service.well_known())
             .layer(Extension(verifier.clone()))
-            .layer(middleware::from_fn(context::layer));
+            .layer(bookworm_http::Stack::new().with(context::layer));
         Self { service, clock, baskets, mails, verifier, client: Client::new(app) }
     }
 

@@ -10,7 +10,7 @@ mod writing;
 
 use std::sync::Arc;
 
-use axum::{Extension, middleware};
+use axum::Extension;
 use bookworm_contracts::{
     events::ordering::{OrderCompleted, OrderSummary, OrderedLine},
     grpc::{
@@ -130,7 +130,7 @@ impl Shop {
         .unwrap();
         let (api, _) = service.api().split_for_parts();
         let mint = TokenMint::new(clock.clone());
-        let app = api.layer(Extension(mint.verifier())).layer(middleware::from_fn(context::layer));
+        let app = api.layer(Extension(mint.verifier())).layer(bookworm_http::Stack::new().with(context::layer));
         Self { service, client: Client::new(app), clock }
     }
 

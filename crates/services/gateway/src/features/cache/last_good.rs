@@ -8,18 +8,13 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes, HttpBody as _},
     extract::{Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use bookworm_http::Problem;
+use bookworm_http::{Next, Problem};
 use bookworm_kernel::{Clock, ErrorCode, Timestamp};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{
-    answer::{CACHE_STATUS, listed},
-    count,
-    question::MAX_TARGET,
-};
+use super::{answer::CACHE_STATUS, count, question::MAX_TARGET};
 use crate::API;
 
 /// For how long an answer is good enough when there is no other.
@@ -27,6 +22,9 @@ const GOOD_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long the catalogue may take where there is a good answer: a catalogue that is silent (its process stopped, the
 /// network cut) refuses nothing, and whoever shows the answer waits for 20 seconds at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How much younger than what is stored an answer must be to take its place. Most requests ask what was asked a moment ago,
+/// and storing costs as much as the rest of a cached answer.
+const YOUNGER: Duration = Duration::from_secs(10);
 /// The largest answer that is stored, in bytes.
 const LARGEST: u64 = 256 * 1024;
 
@@ -56,10 +54,10 @@ impl LastGood {
         Self { answers, clock }
     }
 
-    async fn answer(&self, key: &str, request: Request, next: Next) -> Response {
+    async fn answer(&self, key: &str, known: Option<&Good>, request: Request, next: Next) -> Response {
         let response = next.run(request).await;
         match response.status() {
-            StatusCode::OK => self.store(key.to_owned(), response).await,
+            StatusCode::OK => self.store(key, known, response).await,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 self.instead(key, response)
             }
@@ -71,27 +69,24 @@ impl LastGood {
         }
     }
 
-    /// Stores a good answer on its way out.
-    async fn store(&self, key: String, response: Response) -> Response {
+    /// Stores a good answer on its way out, unless what is known is as good.
+    async fn store(&self, key: &str, known: Option<&Good>, response: Response) -> Response {
+        let at = self.clock.now().minus(age(response.headers()));
+        if known.is_some_and(|good| at < good.at.plus(YOUNGER)) {
+            return response;
+        }
         // An answer of another process is read as it comes: only its head says how long it is.
         let said = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let fits = said.or(response.body().size_hint().upper()).is_some_and(|length: u64| length <= LARGEST);
         if !fits || response.headers().contains_key(header::CONTENT_ENCODING) {
             return response;
         }
-        let at = self.clock.now().minus(age(response.headers()));
-        // A hit of our own cache is what is stored already, unless the cache fetched it anew by itself. `Age` has whole
-        // seconds.
-        let known = self.answers.get(&key);
-        if is_our_hit(response.headers()) && known.is_some_and(|good| at <= good.at.plus(Duration::from_secs(1))) {
-            return response;
-        }
         let (parts, body) = response.into_parts();
         let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-            return self.instead(&key, Problem::new(ErrorCode::Unavailable).into_response());
+            return self.instead(key, Problem::new(ErrorCode::Unavailable).into_response());
         };
         let good = Good { at, headers: parts.headers.clone(), body: body.clone() };
-        self.answers.insert(key, Arc::new(good));
+        self.answers.insert(key.to_owned(), Arc::new(good));
         Response::from_parts(parts, Body::from(body))
     }
 
@@ -126,21 +121,15 @@ fn age(headers: &HeaderMap) -> Duration {
     Duration::from_secs(age.unwrap_or_default())
 }
 
-/// Whether the answer comes from this process's own cache, whose part of `Cache-Status` is the last.
-fn is_our_hit(headers: &HeaderMap) -> bool {
-    let last = listed(headers, &CACHE_STATUS);
-    let last = last.as_ref().and_then(|all| all.to_str().ok()?.rsplit(", ").next());
-    last.is_some_and(|last| last.starts_with("bookworm; hit"))
-}
-
 /// What `Cache-Status` says of an answer that is given in place of a failure.
 const DETAIL: &str = "stale-if-error";
 
 /// Stores good answers of the catalogue, and gives them in place of failures.
 pub async fn layer(State(last): State<Arc<LastGood>>, request: Request, next: Next) -> Response {
     let Some(key) = key(&request) else { return next.run(request).await };
-    let answer = last.answer(&key, request, next);
-    if last.get(&key).is_none() {
+    let known = last.get(&key).map(|(good, _)| good);
+    let answer = last.answer(&key, known.as_deref(), request, next);
+    if known.is_none() {
         return answer.await;
     }
     match tokio::time::timeout(TIMEOUT, answer).await {
@@ -164,7 +153,7 @@ fn key(request: &Request) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, middleware, routing::any};
+    use axum::{Router, routing::any};
     use bookworm_kernel::ManualClock;
     use bookworm_testing::clock;
     use tower::ServiceExt;
@@ -187,7 +176,7 @@ mod tests {
             }
         };
         let last = Arc::new(LastGood::new(1 << 20, clock.clone()));
-        (Router::new().fallback(any(answer)).layer(middleware::from_fn_with_state(last, layer)), clock, next)
+        (Router::new().fallback(any(answer)).layer(bookworm_http::Stack::new().with_state(last, layer)), clock, next)
     }
 
     async fn ask(shop: &Router, path: &str, token: bool) -> (u16, String, String) {
@@ -249,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_as_old_as_it_says_and_a_hit_of_our_cache_is_no_new_one() {
+    async fn an_answer_is_as_old_as_it_says_and_takes_the_place_of_one_that_is_much_older() {
         let (clock, head) = (clock(), Arc::new(std::sync::Mutex::new((200, 0, "bookworm; fwd=miss; stored"))));
         let answers = head.clone();
         let answer = move || {
@@ -258,7 +247,8 @@ mod tests {
             std::future::ready((StatusCode::from_u16(status).unwrap(), head, "one"))
         };
         let last = Arc::new(LastGood::new(1 << 20, clock.clone()));
-        let shop = Router::new().fallback(any(answer)).layer(middleware::from_fn_with_state(last.clone(), layer));
+        let shop =
+            Router::new().fallback(any(answer)).layer(bookworm_http::Stack::new().with_state(last.clone(), layer));
         let path = "/api/v1/books/7";
         let ask = async |status: u16, age: u64, cache: &'static str| {
             *head.lock().unwrap() = (status, age, cache);
@@ -270,10 +260,17 @@ mod tests {
         ask(200, 50, "catalog; hit, bookworm; hit; ttl=10").await;
         assert!(Arc::ptr_eq(&stored, &last.answers.get(path).unwrap()), "stored already");
         assert!(ask(503, 0, "").await.ends_with("stale-if-error 50"));
+        clock.advance(Duration::from_secs(9));
+        ask(200, 50, "bookworm; fwd=miss").await;
+        assert!(Arc::ptr_eq(&stored, &last.answers.get(path).unwrap()), "nine seconds younger");
+        ask(200, 49, "bookworm; fwd=miss").await;
+        assert!(ask(503, 0, "").await.ends_with("stale-if-error 49"), "ten seconds younger");
+        clock.advance(Duration::from_secs(10));
         ask(200, 5, "bookworm; hit; ttl=55").await;
         assert!(ask(503, 0, "").await.ends_with("stale-if-error 5"), "the cache fetched it anew");
         ask(200, 3000, "bookworm; fwd=miss; stored").await;
-        clock.advance(Duration::from_secs(600));
+        assert!(ask(503, 0, "").await.ends_with("stale-if-error 5"), "an older one is no better");
+        clock.advance(Duration::from_secs(3595));
         assert_eq!(ask(503, 0, "bookworm; fwd=miss").await, "bookworm; fwd=miss 0", "an hour old by now");
     }
 }

@@ -35,12 +35,11 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bookworm_cache::SharedCache;
 use bookworm_config::Cache as Settings;
-use bookworm_http::{Problem, RequestContext, auth::Caller};
+use bookworm_http::{Next, Problem, RequestContext, auth::Caller};
 use bookworm_kernel::{Clock, ErrorCode};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, header, request::Parts};

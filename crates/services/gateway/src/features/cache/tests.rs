@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use axum::{
     Router,
     body::{Body, HttpBody},
-    middleware,
 };
 use bookworm_cache::{Lookup, SharedCacheError, memory::MemoryCache};
 use bookworm_http::auth::{AccountClaims, Role};
@@ -86,7 +85,8 @@ impl Shop {
                 response
             }
         };
-        let router = Router::new().fallback(handler).layer(middleware::from_fn_with_state(cache.clone(), layer));
+        let router =
+            Router::new().fallback(handler).layer(bookworm_http::Stack::new().with_state(cache.clone(), layer));
         Self { backend, cache, clock, router }
     }
 
