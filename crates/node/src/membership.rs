@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 use bookworm_fleet::{Drain, Peers};
-use bookworm_gateway::Note;
+use bookworm_gateway::{Health, Note};
 use bookworm_http::Next;
 use bookworm_kernel::Timestamp;
 use bookworm_loops::{Gone, Loop, Supervisor};
@@ -153,6 +153,7 @@ impl Membership {
     pub fn report(
         &self,
         is_ready: impl Fn() -> bool + Send + 'static,
+        has_stores: HasStores,
         capabilities: Vec<Capability>,
         drain: Drain,
         ending: CancellationToken,
@@ -161,7 +162,8 @@ impl Membership {
         async move {
             let mut announced = State::Starting;
             loop {
-                announcers.iter().for_each(|announcer| announce_capabilities(announcer, &capabilities));
+                let has_stores = has_stores();
+                announcers.iter().for_each(|announcer| announce_capabilities(announcer, &capabilities, has_stores));
                 let (drained, is_ending) = (drain.is_asked(), ending.is_cancelled());
                 let (state, look_again) = match (drained || is_ending, is_ready()) {
                     (true, _) => (State::Draining, LOOKS_EACH.1),
@@ -196,11 +198,34 @@ impl Membership {
     }
 }
 
+/// How often the stores are looked at.
+const STORES_EACH: Duration = Duration::from_secs(1);
+
+/// Whether the stores of this process answered at the last look.
+pub type HasStores = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// Looks at this process's stores, so that callers hear of those that are lost to it alone.
+pub fn look_at_stores(health: Health) -> (Loop, HasStores) {
+    let answer = Arc::new(AtomicBool::new(true));
+    let last = answer.clone();
+    let looking = Loop::new("stores", move |stop| {
+        let (health, answer) = (health.clone(), answer.clone());
+        async move {
+            while !stop.is_cancelled() {
+                answer.store(health.has_parts().await, Ordering::Relaxed);
+                tokio::select! { () = tokio::time::sleep(STORES_EACH) => {}, () = stop.cancelled() => {} }
+            }
+        }
+    });
+    (looking, Box::new(move || last.load(Ordering::Relaxed)))
+}
+
 /// Announces what this instance can do now, when that changed.
-fn announce_capabilities(announcer: &Announcer, capabilities: &[Capability]) {
+fn announce_capabilities(announcer: &Announcer, capabilities: &[Capability], has_stores: bool) {
     let instance = announcer.instance();
     let own = capabilities.iter().filter(|capability| capability.role.name() == instance.role());
-    let now: Vec<String> = own.filter(|own| (own.is_there)()).map(|own| own.name.to_owned()).collect();
+    let now = own.filter(|own| (own.is_there)()).map(|own| own.name);
+    let now: Vec<String> = now.chain((!has_stores).then_some(Instance::WITHOUT_STORES)).map(str::to_owned).collect();
     if instance.capabilities != now {
         announcer.change(|instance| instance.capabilities = now);
     }

@@ -23,7 +23,7 @@ use crate::{
     Role, Roles, descriptors, farewell,
     foundation::{Addresses, Foundation, Owner},
     listeners::{self, Brought},
-    membership::{self, Membership, Requests},
+    membership::{self, HasStores, Membership, Requests},
     part::{Capability, Part, Store},
     redis, roles,
 };
@@ -46,6 +46,7 @@ pub struct Shop {
     operations: Option<Serving>,
     membership: Membership,
     capabilities: Vec<Capability>,
+    has_stores: HasStores,
     working: Supervisor,
     relays: Supervisor,
     draining: CancellationToken,
@@ -160,6 +161,10 @@ impl Shop {
         let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone())
             .leading(foundation.leases.clone(), foundation.fleet.instance.clone());
         loops.into_iter().for_each(|work| working.start(work));
+        let (looking, has_stores) = membership::look_at_stores(health.clone());
+        if foundation.fleet.address.is_some() {
+            working.start(looking);
+        }
         gateway.iter().flat_map(GatewayService::loops).for_each(|work| working.start(work));
         working.start(follow_keys(foundation.verifier.clone()));
         let policy = policy(&foundation.settings);
@@ -199,6 +204,7 @@ impl Shop {
             operations: serving(operations, Some(routers.operations), of_processes),
             membership,
             capabilities,
+            has_stores,
             working,
             relays,
             draining,
@@ -252,8 +258,13 @@ impl Shop {
             (self.draining.clone(), CancellationToken::new(), CancellationToken::new());
         let stop = stop_serving.clone();
         let health = self.health.clone();
-        let announced =
-            self.membership.report(move || health.is_ready(), self.capabilities, self.drain.clone(), draining.clone());
+        let announced = self.membership.report(
+            move || health.is_ready(),
+            self.has_stores,
+            self.capabilities,
+            self.drain.clone(),
+            draining.clone(),
+        );
         let membership = self.membership;
         let watcher = async move {
             shutdown.cancelled().await;

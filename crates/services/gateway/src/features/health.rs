@@ -117,6 +117,12 @@ impl Health {
         self.ready().status == "ok"
     }
 
+    /// Asks every part that this process depends on. Whether all answer.
+    pub async fn has_parts(&self) -> bool {
+        let looks = join_all(self.parts.iter().map(|part| part.look(self.clock.now()))).await;
+        looks.iter().all(|look| look.state != State::Down)
+    }
+
     /// `/health/live` and `/health/ready`.
     pub(crate) fn routes(self) -> Router {
         Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(self)
