@@ -2,7 +2,7 @@ use std::{io::IsTerminal, net::SocketAddr, process::ExitCode};
 
 use anyhow::Context;
 use bookworm_config::{AiProvider, MailTransport, Settings};
-use bookworm_node::{FirstAdmin, Shop};
+use bookworm_node::{FirstAdmin, Shop, StartStopped};
 use bookworm_telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -11,9 +11,15 @@ use tokio_util::sync::CancellationToken;
 /// `recreate` names databases that the operator has given up.
 pub async fn run(settings: Settings, telemetry: Telemetry, recreate: Vec<String>) -> anyhow::Result<ExitCode> {
     let summary = Summary::of(&settings);
-    let mut shop = Shop::open_recreating(settings, telemetry, recreate).await?;
     let shutdown = CancellationToken::new();
     signals(shutdown.clone(), || std::process::exit(130))?;
+    let mut shop = match Shop::open_recreating(settings, telemetry, recreate, &shutdown).await {
+        Err(error) if error.is::<StartStopped>() => {
+            tracing::info!("stopped before the start was over");
+            return Ok(ExitCode::SUCCESS);
+        }
+        opened => opened?,
+    };
     let (public, admin) = (shop.address(), shop.take_first_admin());
     let listeners = [
         ("listening on", public),

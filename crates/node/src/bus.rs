@@ -7,9 +7,10 @@ use anyhow::Context;
 use bookworm_config::{Nats as NatsSettings, Secret, Settings};
 use bookworm_db::Db;
 use bookworm_kernel::Clock;
-use bookworm_messaging::{DbBus, DbDeadLetters, SharedBus, hand_over};
-use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus, NatsLeases, NatsRegistry};
+use bookworm_messaging::{DbBus, DbDeadLetters, DeadLetters, SharedBus, hand_over};
+use bookworm_nats::{ConnectOptions, Login, Nats, NatsBus, NatsRegistry, OpenError};
 use bookworm_registry::{LIFETIME, Leases, MemoryLeases, MemoryRegistry, Registry};
+use bookworm_resilience::StartWait;
 
 use crate::foundation::Owner;
 
@@ -32,12 +33,14 @@ pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: O
         let (leases, registry) = (Arc::new(MemoryLeases::new()), Arc::new(MemoryRegistry::new()));
         return Ok(Shared { bus, nats: None, leases, registry });
     }
+    let dead_letters: Arc<dyn DeadLetters> = Arc::new(DbDeadLetters::open(db.clone(), clock.clone()).await?);
+    let mut wait = waiting(&settings.nats);
     let nats = connect(&settings.nats).await?;
-    let dead_letters = DbDeadLetters::open(db.clone(), clock.clone()).await?;
-    let bus = NatsBus::open(nats.clone(), stream(settings, lease), Arc::new(dead_letters)).await?;
-    let replicas = settings.nats.replicas as usize;
-    let leases = NatsLeases::open(nats.clone(), &settings.nats.stream, LIFETIME, replicas).await?;
-    let registry = NatsRegistry::open(nats, &settings.nats.stream, LIFETIME, replicas).await?;
+    let stream = stream(settings, lease);
+    let opened = wait.until(|_| NatsBus::open(nats.clone(), stream.clone(), dead_letters.clone()), OpenError::may_pass);
+    let bus = opened.await?;
+    let leases = wait.until(|_| bus.leases(), OpenError::may_pass).await?;
+    let registry = wait.until(|_| bus.registry(), OpenError::may_pass).await?;
     if owner == Owner::Exclusive {
         let handed = hand_over(db, &bus).await.context("cannot hand the embedded bus's messages to NATS")?;
         if handed > 0 {
@@ -53,11 +56,19 @@ pub async fn open(settings: &Settings, db: &Db, clock: &Arc<dyn Clock>, owner: O
 /// # Errors
 /// When NATS cannot be reached.
 pub async fn registry(settings: &NatsSettings) -> anyhow::Result<NatsRegistry> {
+    let mut wait = waiting(settings);
     let nats = connect(settings).await?;
-    Ok(NatsRegistry::open(nats, &settings.stream, LIFETIME, settings.replicas as usize).await?)
+    let replicas = settings.replicas as usize;
+    let open = |_| NatsRegistry::open(nats.clone(), &settings.stream, LIFETIME, replicas);
+    Ok(wait.until(open, OpenError::may_pass).await?)
 }
 
-/// A connection, for a command that looks at what the server has.
+/// For the server to come, and to make what it is asked for.
+fn waiting(settings: &NatsSettings) -> StartWait {
+    StartWait::new("NATS", Duration::from_secs(settings.connect_timeout_seconds))
+}
+
+/// A connection, as soon as there is one.
 ///
 /// # Errors
 /// When NATS cannot be reached, or used as it is.

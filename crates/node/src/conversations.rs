@@ -5,10 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use bookworm_chat::{
     ChatService,
-    store::{ChatStore, MongoStore, SqlStore},
+    store::{ChatStore, MongoStore, SqlStore, StoreError},
 };
 use bookworm_config::{Mongodb as Settings, Secret};
 use bookworm_mongo::{Mongo, Options};
+use bookworm_resilience::StartWait;
 
 use crate::{foundation::Foundation, inventory::Claim};
 
@@ -37,10 +38,13 @@ pub(crate) async fn open(foundation: &Foundation) -> anyhow::Result<Arc<dyn Chat
             name = ChatService::NAME
         );
     }
+    let mut wait = StartWait::new("MongoDB", Duration::from_secs(settings.connect_timeout_seconds));
     let mongo = Mongo::connect(options(settings, url)?)
         .await
         .context("MongoDB, which the section [mongodb] names, cannot be used")?;
-    let store = MongoStore::open(Arc::new(mongo), clock).await?;
+    let mongo = Arc::new(mongo);
+    let is_away = |error: &StoreError| matches!(error, StoreError::Busy(_));
+    let store = wait.until(|_| MongoStore::open(mongo.clone(), clock.clone()), is_away).await?;
     let place = format!("the database {} in MongoDB", settings.database);
     let found = store.owner().await?;
     // First the mark, then the list, as for a database.

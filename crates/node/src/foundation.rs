@@ -1,8 +1,8 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use bookworm_config::{Secret, Settings};
-use bookworm_db::{Databases, Db};
+use bookworm_db::{Databases, Db, DbError};
 use bookworm_fleet::Peers;
 use bookworm_http::auth::TokenVerifier;
 use bookworm_identity::AUDIENCE;
@@ -10,6 +10,7 @@ use bookworm_kernel::{Clock, SystemClock};
 use bookworm_messaging::{BusError, Envelope, SharedBus, undelivered};
 use bookworm_nats::NatsBus;
 use bookworm_registry::{Directory, Follower, Leases, Registry};
+use bookworm_resilience::StartWait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -93,6 +94,7 @@ impl Foundation {
         let shares = owner == Owner::Exclusive && sharing.into_iter().any(|role| roles.has(role));
         let redis = if shares { redis::open(&settings.redis).await? } else { None };
         let databases = databases(&settings, owner, &roles)?;
+        reach(&settings, &databases).await?;
         if owner == Owner::Exclusive {
             databases.check_connections(count(&roles)).await?;
         }
@@ -197,6 +199,16 @@ pub fn databases(settings: &Settings, owner: Owner, roles: &Roles) -> anyhow::Re
         Owner::Guest | Owner::Reader => OF_A_COMMAND,
     };
     Ok(Databases::Postgres { url: Secret::expose(url).to_owned(), max_connections, prefix: String::new() })
+}
+
+/// Waits for the server that the databases are on.
+///
+/// # Errors
+/// When it does not answer in time, or cannot be used as the settings say.
+pub async fn reach(settings: &Settings, databases: &Databases) -> anyhow::Result<()> {
+    let mut wait = StartWait::new("PostgreSQL", Duration::from_secs(settings.database.connect_timeout_seconds));
+    let reached = wait.until(|left| databases.reach(left), DbError::may_pass).await;
+    reached.context("PostgreSQL, which database.url names, cannot be used")
 }
 
 /// What each of so many databases has of the process's connections: as many as any other, so that none starves another.

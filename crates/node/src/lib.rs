@@ -38,7 +38,7 @@ mod secret;
 
 pub use crate::{
     fleet::make_instance,
-    process::{FirstAdmin, Shop},
+    process::{FirstAdmin, Shop, StartStopped},
     role::{Role, Roles, UnknownRole},
     secret::secret_file,
 };

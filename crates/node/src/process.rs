@@ -81,17 +81,19 @@ impl Shop {
     /// # Errors
     /// When the address is taken, the data cannot be used, or the roles do not fit together.
     pub async fn open(settings: Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
-        Self::open_recreating(settings, telemetry, Vec::new()).await
+        Self::open_recreating(settings, telemetry, Vec::new(), &CancellationToken::new()).await
     }
 
     /// The same; databases named in `recreate` are made anew, empty, where they are missing or belong to another shop.
+    /// Ends as soon as `stop` says so, whatever it waits for.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), and [`StartStopped`].
     pub async fn open_recreating(
         mut settings: Settings,
         telemetry: Telemetry,
         recreate: Vec<String>,
+        stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let roles = Roles::parse(&settings.roles)?;
         remember_traces(&settings.telemetry);
@@ -104,15 +106,19 @@ impl Shop {
             public: public.as_ref().map_or(Ok(settings.listen), TcpListener::local_addr)?,
             internal: internal.as_ref().map(TcpListener::local_addr).transpose()?,
         };
-        let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
+        let founded = unless_stopped(stop, async {
+            let foundation = Foundation::open(settings, addresses, Owner::Exclusive, recreate).await?;
+            membership::name_is_free(&foundation, &roles).await?;
+            Ok(foundation)
+        });
+        let foundation = founded.await?;
         let (gone, requests) = (Gone::default(), Requests::default());
-        membership::name_is_free(&foundation, &roles).await?;
         let membership = Membership::begin(&foundation, &roles, &requests, &gone)?;
         let built = async {
             foundation.fleet.meet(&foundation.settings, &roles, &foundation.directory).await?;
             roles::build(&foundation, &roles).await
         };
-        let part = match built.await {
+        let part = match unless_stopped(stop, built).await {
             Ok(part) => part,
             Err(error) => {
                 membership.undo().await;
@@ -305,6 +311,18 @@ impl Shop {
         let _ = operations.await;
         tracing::info!("closed");
     }
+}
+
+/// A start that was told to stop before it was over.
+#[derive(Debug, thiserror::Error)]
+#[error("the start was told to stop")]
+pub struct StartStopped;
+
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(StartStopped.into()))
 }
 
 async fn listen(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -7,7 +7,7 @@ use bookworm_cache::SharedCache;
 use bookworm_config::{Redis as Settings, Secret};
 use bookworm_gateway::Note;
 use bookworm_loops::Loop;
-use bookworm_redis::{Options, PubSub, Redis, RedisBackplane, RedisCache, RedisLimits, RedisRoster, Timing};
+use bookworm_redis::{Options, PubSub, Redis, RedisBackplane, RedisCache, RedisLimits, RedisRoster, Timing, WaitError};
 use bookworm_registry::{Alone, Roster};
 use bookworm_resilience::SharedLimits;
 use bookworm_signalr::backplane::{Backplane, Local};
@@ -104,9 +104,9 @@ impl Shared {
         })
     }
 
-    /// Why it does not answer; `None` while it does.
-    pub(crate) fn away(&self) -> Option<String> {
-        self.redis.away().map(|(_, why)| why)
+    /// Waits until it answers, `within` at most: for whoever does not go on without.
+    pub(crate) async fn wait(&self, within: Duration) -> Result<(), WaitError> {
+        self.redis.wait(within).await
     }
 
     /// What `/health/ready` says about it.

@@ -70,11 +70,14 @@ async fn an_engine_that_is_away_is_named_and_nothing_is_made() {
             "bookworm: no connection to NATS at 127.0.0.1:1 within 1 s",
         ),
         (
-            &[("BOOKWORM_REDIS__URL", "redis://127.0.0.1:1")],
-            "bookworm: Redis, which the section [redis] names, does not",
+            &[("BOOKWORM_REDIS__URL", "redis://127.0.0.1:1"), ("BOOKWORM_REDIS__CONNECT_TIMEOUT_SECONDS", "1")],
+            "bookworm: Redis, which the section [redis] names, cannot be used: it does not answer",
         ),
         (
-            &[("BOOKWORM_DATABASE__URL", "postgres://x@127.0.0.1:1/x")],
+            &[
+                ("BOOKWORM_DATABASE__URL", "postgres://x@127.0.0.1:1/x"),
+                ("BOOKWORM_DATABASE__CONNECT_TIMEOUT_SECONDS", "1"),
+            ],
             "bookworm: PostgreSQL, which database.url names, cannot be used",
         ),
     ] {

@@ -10,5 +10,6 @@ mod init;
 mod logs;
 mod program;
 mod prometheus;
+mod starting;
 mod traces;
 mod up;

@@ -7,9 +7,9 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::{TcpSocket, TcpStream},
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
     time::timeout,
 };
 
@@ -36,6 +36,35 @@ impl Program {
     }
 
     async fn start_in(folder: tempfile::TempDir, descriptors: u32, settings: &[(&str, &str)]) -> Self {
+        Starting::begin_in(folder, descriptors, settings).listening().await
+    }
+
+    pub fn log(&self) -> String {
+        log(&self.folder)
+    }
+
+    pub async fn signal(&self, name: &str) {
+        signal(&self.child, name).await;
+    }
+
+    pub async fn ended(&mut self) -> ExitStatus {
+        ended(&mut self.child).await
+    }
+}
+
+/// A shop whose start may not be over.
+pub struct Starting {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    folder: tempfile::TempDir,
+}
+
+impl Starting {
+    pub fn begin(settings: &[(&str, &str)]) -> Self {
+        Self::begin_in(tempfile::tempdir().unwrap(), 1024, settings)
+    }
+
+    fn begin_in(folder: tempfile::TempDir, descriptors: u32, settings: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut child = Command::new("sh")
             .arg("-c")
@@ -53,35 +82,52 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines, folder }
+    }
+
+    /// Waits until it says where it listens.
+    pub async fn listening(mut self) -> Program {
         let address = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
                 if let Some((_, address)) = line.split_once("http://127.0.0.1:") {
                     let port: String = address.chars().take_while(char::is_ascii_digit).collect();
                     return SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
                 }
             }
-            let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-            panic!("the program ended: {log}");
+            panic!("the program ended: {}", log(&self.folder));
         };
         let address = timeout(TIMEOUT, address).await.expect("it says where it listens");
+        let Self { child, mut lines, folder } = self;
         // Nobody else reads on, and a full pipe would stop the program.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address, folder }
+        Program { child, address, folder }
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.folder.path().join("log")).unwrap()).into_owned()
+        log(&self.folder)
     }
 
     pub async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+        signal(&self.child, name).await;
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
-        timeout(TIMEOUT, self.child.wait()).await.expect("it ends").unwrap()
+        ended(&mut self.child).await
     }
+}
+
+fn log(folder: &tempfile::TempDir) -> String {
+    String::from_utf8_lossy(&std::fs::read(folder.path().join("log")).unwrap()).into_owned()
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+}
+
+async fn ended(child: &mut Child) -> ExitStatus {
+    timeout(TIMEOUT, child.wait()).await.expect("it ends").unwrap()
 }
 
 /// A connection that comes from 127.0.0.`from`.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, fmt, os::unix::fs::PermissionsExt, path::Path};
+use std::{collections::BTreeSet, fmt, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use bookworm_config::{AiProvider, Database, Settings};
@@ -6,7 +6,7 @@ use bookworm_db::{Databases, Pool, Sql};
 
 use crate::{
     FirstAdmin, Roles, bus,
-    foundation::{Addresses, Foundation, Owner, databases},
+    foundation::{Addresses, Foundation, Owner, databases, reach},
     inventory::migrations,
     part::Part,
     redis, roles, secret,
@@ -66,6 +66,7 @@ pub async fn init(settings: Settings, mut show: impl FnMut(Step)) -> anyhow::Res
     let mut step = |done: Done, text: String| show(Step { done, text });
     fleet_secret(&settings, &mut step)?;
     let databases = databases(&settings, Owner::Guest, &Roles::parse(&[])?)?;
+    reach(&settings, &databases).await?;
     postgres(&databases, &mut step).await?;
     redis(&settings, &mut step).await?;
     let streams_before = streams(&settings, &mut step).await?;
@@ -182,9 +183,8 @@ async fn postgres(databases: &Databases, step: &mut impl FnMut(Done, String)) ->
 
 async fn redis(settings: &Settings, step: &mut impl FnMut(Done, String)) -> anyhow::Result<()> {
     let Some(redis) = redis::open(&settings.redis).await? else { return Ok(()) };
-    if let Some(why) = redis.away() {
-        bail!("Redis, which the section [redis] names, does not answer: {why}");
-    }
+    let within = Duration::from_secs(settings.redis.connect_timeout_seconds);
+    redis.wait(within).await.context("Redis, which the section [redis] names, cannot be used")?;
     step(Done::Before, "Redis".to_owned());
     Ok(())
 }

@@ -210,6 +210,7 @@ fn every_broken_limit_is_named_at_once() {
     let mut settings = Settings::default();
     settings.shutdown_grace_seconds = 601;
     settings.database.max_connections = 0;
+    settings.database.connect_timeout_seconds = 0;
     settings.messaging.max_attempts = 0;
     settings.messaging.backoff_initial_ms = 0;
     settings.messaging.backoff_max_seconds = 3601;
@@ -243,6 +244,7 @@ fn every_broken_limit_is_named_at_once() {
     settings.nats.key_file = Some("c".into());
     settings.redis.url = Some(Secret::new("redis://:a@cache/one"));
     settings.redis.prefix = "two words".into();
+    settings.redis.connect_timeout_seconds = 601;
     settings.redis.password = Some(Secret::new("b"));
     settings.redis.ca_file = Some("c".into());
     settings.redis.certificate_file = Some("d".into());
@@ -296,6 +298,7 @@ fn every_broken_limit_is_named_at_once() {
     insta::assert_snapshot!(lines.join("\n"), @"
     shutdown_grace_seconds: must be 0 to 600, not 601
     database.max_connections: must be 4 to 1000, not 0
+    database.connect_timeout_seconds: must be 1 to 600, not 0
     messaging.max_attempts: must be 1 to 100, not 0
     messaging.backoff_initial_ms: must be 1 to 60000, not 0
     messaging.backoff_max_seconds: must be 1 to 3600, not 3601
@@ -313,6 +316,7 @@ fn every_broken_limit_is_named_at_once() {
     nats.key_file: must be set exactly when nats.certificate_file is
     redis.url: must be redis://host:6379 or rediss://host:6379, with the number of a database or none
     redis.prefix: must be 1 to 64 letters, digits, _ and -
+    redis.connect_timeout_seconds: must be 1 to 600, not 601
     redis.password: can be in only one of redis.url, redis.password and redis.password_file
     redis.ca_file: is for rediss:// only
     redis.certificate_file: is for rediss:// only

@@ -7,6 +7,9 @@ use rusqlite::{
 
 use crate::tx::TOO_LONG;
 
+/// PostgreSQL's SQLSTATE of a server that admits no more connections.
+const TOO_MANY_CLIENTS: &str = "53300";
+
 /// What can go wrong between a service and its database.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
@@ -122,6 +125,18 @@ impl DbError {
         Self::Open(what.to_owned(), Arc::new(error))
     }
 
+    /// Whether a server that cannot be used now may be there later: it does not answer, is starting, is shutting down, or
+    /// has no room for us. Not so when it refuses the user, or has no such database.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(_, source) => source.downcast_ref::<sqlx::Error>().is_some_and(is_away),
+            Self::Busy => true,
+            Self::Unavailable { why, .. } => *why == Outage::Unreachable,
+            _ => false,
+        }
+    }
+
     /// Names the database that is not available, unless it is named already.
     pub(crate) fn of(mut self, name: &Arc<str>) -> Self {
         if let Self::Unavailable { database: database @ None, .. } = &mut self {
@@ -170,13 +185,21 @@ impl From<sqlx::Error> for DbError {
         match (&error, code.as_deref()) {
             (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed, _) => Self::Busy,
             // SQLite: SQLITE_BUSY and its extended codes. PostgreSQL: serialization failure, deadlock, too many clients.
-            (_, Some("5" | "261" | "517" | "40001" | "40P01" | "53300")) => Self::Busy,
+            (_, Some("5" | "261" | "517" | "40001" | "40P01" | TOO_MANY_CLIENTS)) => Self::Busy,
             (_, code) => match code.and_then(Outage::of_code).or(lost) {
                 Some(why) => Self::Unavailable { database: None, why, source: Arc::new(error) },
                 None => Self::Query(Arc::new(error)),
             },
         }
     }
+}
+
+/// Whether the server may be there, or have room, later.
+fn is_away(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let full = code.as_deref() == Some(TOO_MANY_CLIENTS);
+    let coming = code.as_deref().and_then(Outage::of_postgres) == Some(Outage::Unreachable);
+    full || coming || is_lost(error) || matches!(error, sqlx::Error::PoolTimedOut)
 }
 
 /// Whether there is no connection, or it broke. One that ends while TLS is being agreed on is reported as an answer that

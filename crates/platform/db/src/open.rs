@@ -1,6 +1,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use sqlx::sqlite::SqliteConnectOptions;
@@ -56,6 +57,17 @@ impl Databases {
 }
 
 impl Databases {
+    /// Makes one attempt to reach the server, which takes no longer than `within`, nor than ten seconds. Files need none.
+    ///
+    /// # Errors
+    /// [`DbError::Open`] when it does not answer, or does not let us in.
+    pub async fn reach(&self, within: Duration) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres { url, .. } => Pool::reach(url, within).await,
+        }
+    }
+
     /// Makes sure that the server admits as many connections as `databases` of these may open together. Says so in the
     /// log, and warns where others have so many that it may not be enough.
     ///

@@ -1,6 +1,6 @@
 //! Connections that several callers share: all of PostgreSQL, and SQLite outside of units of work.
 
-use std::{future::Future, str::FromStr, time::Duration};
+use std::{future::Future, io, str::FromStr, time::Duration};
 
 use futures::future::Either;
 use sqlx::{
@@ -18,6 +18,8 @@ use crate::{
 
 /// How long to wait for a connection before the database counts as busy.
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
+/// What messages call it where no database of it is meant.
+const SERVER: &str = "the PostgreSQL server";
 /// Before every unit of work: what only reads may not write ([`Pool::postgres`]).
 const BEGIN: &str = "BEGIN READ WRITE";
 
@@ -38,7 +40,18 @@ impl Pool {
     /// # Errors
     /// [`DbError::Open`] when there is no such server, or it does not let us in.
     pub async fn connect(url: &str) -> Result<Self> {
-        Self::connect_to(url, "the PostgreSQL server").await
+        Self::connect_to(url, SERVER).await
+    }
+
+    /// Connects once and ends the connection again; that takes no longer than `within`.
+    pub(crate) async fn reach(url: &str, within: Duration) -> Result<()> {
+        let reached = async {
+            let connection = PgConnectOptions::from_str(url)?.disable_statement_logging().connect().await?;
+            connection.close().await
+        };
+        let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+        let reached = tokio::time::timeout(within.min(ACQUIRE), reached).await.map_err(silent).flatten();
+        reached.map_err(|error| DbError::open(SERVER, error))
     }
 
     pub(crate) async fn connect_to(url: &str, what: &str) -> Result<Self> {

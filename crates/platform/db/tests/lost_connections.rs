@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bookworm_db::{Databases, Db, DbError, Migration, Pool, Sql, values};
 use bookworm_kernel::{Clock, SystemClock};
 use bookworm_testing::{TestDatabases, eventually};
 use futures::future::join_all;
+use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 /// As many as the pool of a service under test may have.
@@ -125,6 +129,39 @@ async fn a_unit_of_work_that_lost_its_connection_fails_and_is_not_repeated() {
     service.add(1).await.unwrap();
     service.close().await;
     home.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_is_reached_once_it_is_there() {
+    let Some(home) = TestDatabases::postgres() else { return };
+    let Databases::Postgres { url, .. } = &home.databases else { unreachable!("opened for PostgreSQL") };
+    let (before, rest) = url.split_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    // Nobody listens there yet.
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let at = |url: String| Databases::Postgres { url, max_connections: 1, prefix: String::new() };
+    let databases = at(format!("{before}@{address}/{database}"));
+    let reach = || databases.reach(Duration::from_secs(5));
+    let away = reach().await.unwrap_err();
+    assert!(away.may_pass(), "{away:?}");
+
+    // It accepts, and says nothing.
+    let listener = TcpListener::bind(address).await.unwrap();
+    let silent = databases.reach(Duration::from_millis(100)).await.unwrap_err();
+    assert!(silent.may_pass(), "{silent:?}");
+    let server = server.to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    eventually("it is reached", async || reach().await.is_ok()).await;
+    let nowhere = at(format!("{before}@{address}/no_such_database")).reach(Duration::from_secs(60)).await.unwrap_err();
+    assert!(!nowhere.may_pass(), "no time makes it: {nowhere:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bookworm_resilience::StartWait;
 use mongodb::{
     Client, Collection, Database,
     bson::{Document, doc},
@@ -26,8 +27,6 @@ const OLDEST: (&str, i32) = ("5.0", 13);
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of a call, all its attempts together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between attempts at start.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How often servers are looked at while all is well.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The timeout of the farewell.
@@ -76,6 +75,12 @@ pub enum ConnectError {
     Away(String, u64, #[source] Box<MongoError>),
 }
 
+impl ConnectError {
+    fn is_unknown_name(&self) -> bool {
+        matches!(self, Self::Options(error) if matches!(error.kind.as_ref(), ErrorKind::DnsResolve { .. }))
+    }
+}
+
 /// A connection to one database. It is made anew for ever.
 pub struct Mongo {
     client: Client,
@@ -98,38 +103,26 @@ impl Mongo {
     /// # Errors
     /// When the options are wrong, the servers can never be used as they are, or do not come.
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
-        let begun = Instant::now();
-        let (client_options, wait) = loop {
-            match client_options(&options).await {
-                // The name of `mongodb+srv://` cannot be looked up yet.
-                Err(ConnectError::Options(error))
-                    if matches!(error.kind.as_ref(), ErrorKind::DnsResolve { .. })
-                        && begun.elapsed() < options.connect_timeout =>
-                {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                outcome => break outcome?,
-            }
-        };
+        let mut wait = StartWait::new("MongoDB", options.connect_timeout);
+        // The name of `mongodb+srv://` may not be known yet.
+        let client_options = wait.until(|_| client_options(&options), ConnectError::is_unknown_name).await?;
         let hosts: Vec<String> = client_options.hosts.iter().map(ToString::to_string).collect();
         let address = hosts.join(",");
         let client = Client::with_options(client_options).map_err(|error| ConnectError::Options(error.into()))?;
         let database = client.database(&options.database);
         let mongo = Self { client, database, address, away: Mutex::default() };
-        loop {
-            let error = match mongo.verify().await {
-                Ok(()) => return Ok(mongo),
-                Err(error) => error,
-            };
-            if !matches!(error, ConnectError::Away(..)) || begun.elapsed() >= wait {
-                return Err(error);
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        wait.until(|left| mongo.verify(left), |error| matches!(error, ConnectError::Away(..))).await?;
+        Ok(mongo)
     }
 
     /// Whether the server can be used: lets us in, is new enough, takes writes.
-    async fn verify(&self) -> Result<(), ConnectError> {
+    async fn verify(&self, within: Duration) -> Result<(), ConnectError> {
+        let within = within.min(CALL_TIMEOUT);
+        let silent = |_| self.unusable(MongoError::TimedOut(within));
+        timeout(within, self.look()).await.map_err(silent)?
+    }
+
+    async fn look(&self) -> Result<(), ConnectError> {
         let hello = self.call(self.database.run_command(doc! { "hello": 1 })).await.map_err(|e| self.unusable(e))?;
         let release = || async {
             let info = self.call(self.database.run_command(doc! { "buildInfo": 1 })).await;
@@ -232,8 +225,7 @@ fn is_beyond_the_driver(error: &Error) -> bool {
     matches!(error.kind.as_ref(), ErrorKind::ServerSelection { message, .. } if message.contains("driver requires at least"))
 }
 
-/// The driver's options, and how long to wait for the servers.
-async fn client_options(options: &Options) -> Result<(ClientOptions, Duration), ConnectError> {
+async fn client_options(options: &Options) -> Result<ClientOptions, ConnectError> {
     let mut driver = ClientOptions::parse(&options.url).await.map_err(|error| ConnectError::Options(error.into()))?;
     driver.app_name = Some("bookworm".to_owned());
     driver.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
@@ -259,5 +251,5 @@ async fn client_options(options: &Options) -> Result<(ClientOptions, Duration), 
         tls.cert_key_file_path = options.certificate_key_file.clone().or(tls.cert_key_file_path);
         driver.tls = Some(Tls::Enabled(tls));
     }
-    Ok((driver, options.connect_timeout))
+    Ok(driver)
 }

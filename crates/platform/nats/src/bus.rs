@@ -58,6 +58,22 @@ pub enum OpenError {
         /// What the server says.
         why: String,
     },
+    /// The server does not answer, or JetStream is not ready there. Another attempt may succeed.
+    #[error("the JetStream stream {stream} cannot be made or used now: {why}")]
+    Away {
+        /// Its name.
+        stream: String,
+        /// What happened.
+        why: String,
+    },
+}
+
+impl OpenError {
+    /// Whether another attempt may succeed.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Away { .. })
+    }
 }
 
 /// The bus of a fleet: a stream of a NATS server or cluster. Cheap to clone.

@@ -7,12 +7,18 @@ use std::{
 };
 
 use async_nats::{
-    Client, Event, ServerAddr,
+    Client, ConnectErrorKind, Event, ServerAddr, ServerError,
     connection::State,
-    jetstream::{self, context::ContextBuilder},
+    jetstream::{
+        self,
+        context::{AccountErrorKind, ContextBuilder},
+    },
 };
+use bookworm_resilience::{Note, Outage, StartWait};
 use futures::TryStreamExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+use crate::stream::is_passing;
 
 /// The oldest server: those before silently ignore a consumer's `filter_subjects`.
 const OLDEST: (i64, i64) = (2, 11);
@@ -21,8 +27,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the server is asked whether it is still there. After the third question without an answer a connection is
 /// given up: one that was lost on the way without a word says so in no other way.
 const PING_EACH: Duration = Duration::from_secs(5);
-/// How often to look whether the first connection is there.
+/// How often to look whether the first connection is there, and for how long before the log hears that it is not.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_FOR: Duration = Duration::from_secs(2);
 
 /// Who connects, and how.
 #[derive(Clone, Default)]
@@ -39,7 +46,7 @@ pub struct ConnectOptions {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Whether the connection must be TLS. A `tls://` address implies it.
     pub tls: bool,
-    /// How long to wait for the first connection.
+    /// How long to wait for the first connection and JetStream's first answer, together.
     pub connect_timeout: Duration,
 }
 
@@ -84,6 +91,14 @@ pub enum ConnectError {
         /// How long it was tried.
         after: Duration,
         /// What the last try met.
+        why: String,
+    },
+    /// The server does not let us in.
+    #[error("the NATS server at {servers} refuses who signs in ({why})")]
+    Login {
+        /// Where.
+        servers: String,
+        /// What it says.
         why: String,
     },
     /// The server is of an old release.
@@ -135,36 +150,18 @@ impl Nats {
         // Only host and port: an address may carry a password.
         let named = addresses.iter().map(|address| format!("{}:{}", address.host(), address.port()));
         let servers = named.collect::<Vec<_>>().join(", ");
-        let wait = options.connect_timeout;
-        let last_error: Arc<Mutex<String>> = Arc::new(Mutex::new("no answer".to_owned()));
-        let client = configure(options, last_error.clone())?;
+        let mut wait = StartWait::new(format!("NATS at {servers}"), options.connect_timeout);
+        let seen = Seen::default();
+        let client = configure(options, seen.clone())?;
         let client = client.connect(addresses).await.map_err(|error| ConnectError::Credentials(Box::new(error)))?;
-        let until = Instant::now() + wait;
-        let unreachable = || {
-            let why = last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            ConnectError::Unreachable { servers: servers.clone(), after: wait, why }
-        };
-        while client.connection_state() != State::Connected {
-            if Instant::now() >= until {
-                return Err(unreachable());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        let trial = Trial { servers: &servers, client: &client, seen: &seen, total: wait.total() };
+        wait.until(|left| trial.connection(left), ConnectError::may_pass).await?;
         let version = client.server_info().version;
         if !client.is_server_compatible(OLDEST.0, OLDEST.1, 0) {
             return Err(ConnectError::TooOld { servers, version });
         }
         let context = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        // A cluster that just starts has no leader for a while.
-        while let Err(error) = context.query_account().await {
-            let timed_out = matches!(error.kind(), jetstream::context::AccountErrorKind::TimedOut);
-            if !timed_out {
-                return Err(ConnectError::NoJetStream { servers, why: error.to_string() });
-            }
-            if Instant::now() >= until {
-                return Err(unreachable());
-            }
-        }
+        wait.until(|left| trial.jetstream(&context, left), ConnectError::may_pass).await?;
         tracing::info!(%servers, version, "connected to NATS");
         Ok(Self { client, context })
     }
@@ -195,10 +192,92 @@ impl Nats {
     }
 }
 
-fn configure(
-    options: ConnectOptions,
-    last_error: Arc<Mutex<String>>,
-) -> Result<async_nats::ConnectOptions, ConnectError> {
+impl ConnectError {
+    /// Whether it may be another way later: the server does not answer, and did not refuse.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// What the connection said of its attempts.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Attempts>>);
+
+#[derive(Default)]
+struct Attempts {
+    /// Why the last one failed.
+    why: Option<String>,
+    /// Whether the server refused who signs in.
+    refused: bool,
+}
+
+impl Seen {
+    fn failed(&self, event: &Event) {
+        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.why = Some(event.to_string());
+        attempts.refused = is_refusal(event);
+    }
+}
+
+/// An attempt to connect fails with this text and no more, a connection ends with this error.
+fn is_refusal(event: &Event) -> bool {
+    match event {
+        Event::ServerError(error) => *error == ServerError::AuthorizationViolation,
+        Event::ClientError(error) => error.to_string().ends_with(&ConnectErrorKind::AuthorizationViolation.to_string()),
+        _ => false,
+    }
+}
+
+/// What is tried of a server before it is used.
+struct Trial<'t> {
+    servers: &'t str,
+    client: &'t Client,
+    seen: &'t Seen,
+    total: Duration,
+}
+
+impl Trial<'_> {
+    /// Looks for the connection for a while; the client makes the attempts by itself.
+    async fn connection(&self, left: Duration) -> Result<(), ConnectError> {
+        let until = Instant::now() + left.min(LOOK_FOR);
+        while self.client.connection_state() != State::Connected {
+            let (why, refused) = {
+                let attempts = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+                (attempts.why.clone().unwrap_or_else(|| "no answer".to_owned()), attempts.refused)
+            };
+            if refused {
+                return Err(ConnectError::Login { servers: self.servers.to_owned(), why });
+            }
+            if Instant::now() >= until {
+                return Err(self.unreachable(why));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Whether JetStream answers. That of a cluster that has just started has no leader for a while.
+    async fn jetstream(&self, context: &jetstream::Context, left: Duration) -> Result<(), ConnectError> {
+        let silent = || self.unreachable("JetStream does not answer".to_owned());
+        let Ok(answer) = timeout(left, context.query_account()).await else { return Err(silent()) };
+        let Err(error) = answer else { return Ok(()) };
+        match error.kind() {
+            AccountErrorKind::TimedOut | AccountErrorKind::Other => Err(silent()),
+            AccountErrorKind::JetStream(error) if is_passing(&error) => Err(self.unreachable(error.to_string())),
+            AccountErrorKind::JetStream(_) | AccountErrorKind::JetStreamUnavailable => {
+                Err(ConnectError::NoJetStream { servers: self.servers.to_owned(), why: error.to_string() })
+            }
+        }
+    }
+
+    fn unreachable(&self, why: String) -> ConnectError {
+        ConnectError::Unreachable { servers: self.servers.to_owned(), after: self.total, why }
+    }
+}
+
+fn configure(options: ConnectOptions, seen: Seen) -> Result<async_nats::ConnectOptions, ConnectError> {
+    // A lost connection is tried again ten times in the first seconds, by each process.
+    let outage = Arc::new(Outage::default());
     let mut connecting = async_nats::ConnectOptions::new()
         .name(options.name)
         .retry_on_initial_connect()
@@ -207,14 +286,22 @@ fn configure(
         .ping_interval(PING_EACH)
         .require_tls(options.tls)
         .event_callback(move |event| {
-            let last_error = last_error.clone();
+            let (seen, outage) = (seen.clone(), outage.clone());
             async move {
                 match event {
                     Event::Connected => tracing::info!("NATS is connected"),
-                    Event::Disconnected => tracing::warn!("NATS is away; messages wait"),
+                    Event::Disconnected => {
+                        // What failed before it was connected is over.
+                        outage.answered();
+                        tracing::warn!("NATS is away; messages wait");
+                    }
                     Event::ServerError(_) | Event::ClientError(_) => {
-                        tracing::warn!(%event, "NATS");
-                        *last_error.lock().unwrap_or_else(PoisonError::into_inner) = event.to_string();
+                        seen.failed(&event);
+                        match outage.failed() {
+                            Some(Note::GoesOn { failed }) => tracing::warn!(%event, failed, "NATS is still away"),
+                            Some(_) => tracing::warn!(%event, "NATS cannot be reached, and is tried again and again"),
+                            None => {}
+                        }
                     }
                     other => tracing::info!(event = %other, "NATS"),
                 }

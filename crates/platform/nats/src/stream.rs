@@ -1,10 +1,13 @@
 //! The stream and the buckets: made when they are not there, and widened, never narrowed.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use async_nats::jetstream::{
-    Context, ErrorCode,
-    context::{CreateStreamErrorKind, GetStreamErrorKind},
+    self, Context, ErrorCode,
+    context::{
+        AccountError, AccountErrorKind, CreateKeyValueErrorKind, CreateStreamError, CreateStreamErrorKind,
+        GetStreamErrorKind,
+    },
     kv,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
@@ -62,8 +65,7 @@ fn widened(there: &Config, wanted: Config) -> Config {
 }
 
 pub(crate) async fn open(context: &Context, settings: &Settings, names: &Names) -> Result<Stream, OpenError> {
-    let refused =
-        |error: &dyn std::error::Error| OpenError::Stream { stream: settings.stream.clone(), why: chain(error) };
+    let refused = |passing: bool, error: &dyn std::error::Error| failed(&settings.stream, passing, error);
     let wanted = wanted(settings, names);
     // Another process may make it at the same time, with other limits: then it is there at the second look.
     for _ in 0..2 {
@@ -78,20 +80,53 @@ pub(crate) async fn open(context: &Context, settings: &Settings, names: &Names) 
                 }
                 let wider = widened(&there, wanted.clone());
                 if wider != there {
-                    context.update_stream(&wider).await.map_err(|error| refused(&error))?;
+                    let updated = context.update_stream(&wider).await;
+                    updated.map_err(|error| refused(may_pass(&error.kind()), &error))?;
                 }
                 return Ok(stream);
             }
             Err(error) if is_absent(&error.kind()) => {}
-            Err(error) => return Err(refused(&error)),
+            Err(error) => return Err(refused(is_unanswered(&error.kind()), &error)),
         }
         match context.create_stream(&wanted).await {
             Ok(stream) => return Ok(stream),
             Err(error) if is_taken(&error.kind()) => {}
-            Err(error) => return Err(refused(&error)),
+            Err(error) => return Err(refused(may_pass(&error.kind()), &error)),
         }
     }
-    context.get_stream(&settings.stream).await.map_err(|error| refused(&error))
+    let found = context.get_stream(&settings.stream).await;
+    found.map_err(|error| refused(is_unanswered(&error.kind()), &error))
+}
+
+fn failed(stream: &str, passing: bool, error: &dyn std::error::Error) -> OpenError {
+    let (stream, why) = (stream.to_owned(), chain(error));
+    if passing { OpenError::Away { stream, why } } else { OpenError::Stream { stream, why } }
+}
+
+/// Whether JetStream is on its way, or has no leader: a cluster that is starting, or that lost a server. Each of these is
+/// 503, as is JetStream that is not switched on.
+pub(crate) fn is_passing(error: &jetstream::Error) -> bool {
+    let off = [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
+    let no_peers = error.error_code() == ErrorCode::CLUSTER_NO_PEERS;
+    (error.code() == 503 || no_peers) && !off.contains(&error.error_code())
+}
+
+fn is_unanswered(kind: &GetStreamErrorKind) -> bool {
+    match kind {
+        GetStreamErrorKind::Request => true,
+        GetStreamErrorKind::JetStream(error) => is_passing(error),
+        _ => false,
+    }
+}
+
+fn may_pass(kind: &CreateStreamErrorKind) -> bool {
+    match kind {
+        CreateStreamErrorKind::TimedOut
+        | CreateStreamErrorKind::Response
+        | CreateStreamErrorKind::JetStreamUnavailable => true,
+        CreateStreamErrorKind::JetStream(error) => is_passing(error),
+        _ => false,
+    }
 }
 
 fn is_absent(kind: &GetStreamErrorKind) -> bool {
@@ -122,14 +157,29 @@ pub(crate) async fn open_bucket(context: &Context, config: kv::Config) -> Result
     if let Ok(bucket) = context.get_key_value(&name).await {
         return Ok(bucket);
     }
-    match context.create_key_value(config).await {
-        Ok(bucket) => Ok(bucket),
-        // Another process was first.
-        Err(error) => context
-            .get_key_value(&name)
-            .await
-            .map_err(|_| OpenError::Stream { stream: format!("KV_{name}"), why: chain(&error) }),
+    let error = match context.create_key_value(config).await {
+        Ok(bucket) => return Ok(bucket),
+        Err(error) => error,
+    };
+    // Another process was first.
+    if let Ok(bucket) = context.get_key_value(&name).await {
+        return Ok(bucket);
     }
+    let source = error.source();
+    let passing = match error.kind() {
+        CreateKeyValueErrorKind::TimedOut => true,
+        CreateKeyValueErrorKind::BucketCreate => {
+            source.and_then(|e| e.downcast_ref::<CreateStreamError>()).is_some_and(|error| may_pass(&error.kind()))
+        }
+        CreateKeyValueErrorKind::JetStream => {
+            source.and_then(|e| e.downcast_ref::<AccountError>()).is_some_and(|error| match error.kind() {
+                AccountErrorKind::JetStream(error) => is_passing(&error),
+                AccountErrorKind::TimedOut | AccountErrorKind::Other | AccountErrorKind::JetStreamUnavailable => true,
+            })
+        }
+        _ => false,
+    };
+    Err(failed(&format!("KV_{name}"), passing, &error))
 }
 
 /// An error with what led to it, in one line.
@@ -158,6 +208,21 @@ mod tests {
             num_replicas: replicas,
             subjects: vec!["shop.>".to_owned()],
             ..Config::default()
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_somebody_must_change() {
+        let error = |code: u32, err_code: u64| -> jetstream::Error {
+            serde_json::from_value(serde_json::json!({ "code": code, "err_code": err_code })).unwrap()
+        };
+        // Temporarily unavailable, no leader, no peers yet.
+        for passing in [error(503, 10_008), error(503, 10_009), error(400, 10_005)] {
+            assert!(is_passing(&passing), "{passing}");
+        }
+        // Not enabled, not for this account, replicas without a cluster, no room.
+        for lasting in [error(503, 10_076), error(503, 10_039), error(500, 10_074), error(500, 10_047)] {
+            assert!(!is_passing(&lasting), "{lasting}");
         }
     }
 

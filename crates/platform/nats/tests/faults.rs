@@ -243,6 +243,24 @@ async fn a_connection_that_is_lost_without_a_word_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_falls_silent_while_the_stream_is_made_is_told_from_one_that_refuses() {
+    let Some(url) = nats_url() else { return };
+    let home = TestDatabases::sqlite();
+    let (way, lost) = loses_connections(&url).await;
+    let (nats, stream) = (Nats::connect(options(&way)).await.unwrap(), nats_stream());
+    let letters =
+        bookworm_messaging::DbDeadLetters::open(home.databases.open("bus").await.unwrap(), Arc::new(SystemClock));
+    let letters = Arc::new(letters.await.unwrap());
+    lost.send_replace(true);
+    let error = NatsBus::open(nats.clone(), settings(&stream), letters.clone()).await.unwrap_err();
+    assert!(error.may_pass(), "{error}");
+    eventually("it can be made", async || {
+        NatsBus::open(nats.clone(), settings(&stream), letters.clone()).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn instances_that_widen_a_consumer_at_once_all_get_what_they_want() {
     let Some(url) = nats_url() else { return };
     let (stream, home) = (nats_stream(), TestDatabases::sqlite());
@@ -397,6 +415,7 @@ async fn the_stream_is_what_the_settings_say_and_only_grows() {
         bookworm_messaging::DbDeadLetters::open(home.databases.open("bus").await.unwrap(), Arc::new(SystemClock));
     let three = Settings { replicas: 3, ..settings(&stream) };
     let error = NatsBus::open(nats, three, Arc::new(letters.await.unwrap())).await.unwrap_err();
+    assert!(!error.may_pass(), "{error}");
     assert!(error.to_string().contains(&stream) && error.to_string().contains("replicas"), "{error}");
 }
 
@@ -478,7 +497,8 @@ async fn only_who_is_let_in_gets_in() {
         let login = |login| ConnectOptions { login, ..options(&server.url()) };
         Nats::connect(login(Some(good))).await.unwrap();
         for login in [login(Some(bad)), login(None)] {
-            let error = refused(ConnectOptions { connect_timeout: Duration::from_secs(1), ..login }).await;
+            let error = refused(login).await;
+            assert!(matches!(error, ConnectError::Login { .. }), "at once: {error:?}");
             assert!(error.to_string().contains("authorization violation"), "{error}");
         }
     }

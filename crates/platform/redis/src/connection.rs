@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bookworm_resilience::StartWait;
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
     PushInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, aio::MultiplexedConnection,
@@ -53,6 +54,17 @@ pub enum ConnectError {
     /// It does not take writes.
     #[error("Redis at {0} is a replica, which takes no writes; name the master")]
     Replica(String),
+}
+
+/// Why there is no connection after a wait for it.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// The server can never be used as it is.
+    #[error(transparent)]
+    Refused(#[from] ConnectError),
+    /// It did not answer in time.
+    #[error("it does not answer: {0}")]
+    Away(String),
 }
 
 /// The server did not do what it was asked.
@@ -143,6 +155,27 @@ impl Redis {
             Err(Attempt::Away(why)) => redis.left(why),
         }
         Ok(redis)
+    }
+
+    /// Waits until the server answers, `within` at most. For those who cannot go on by themselves, and before
+    /// [`run`](Self::run).
+    ///
+    /// # Errors
+    /// When it does not answer in time, or can never be used as it is.
+    pub async fn wait(&self, within: Duration) -> Result<(), WaitError> {
+        let attempt = |_| async {
+            if self.away().is_none() {
+                return Ok(());
+            }
+            match self.connect().await {
+                Ok(connection) => self.came(connection),
+                Err(Attempt::Refused(error)) => return Err(WaitError::Refused(error)),
+                Err(Attempt::Away(why)) => return Err(WaitError::Away(why)),
+            }
+            Ok(())
+        };
+        let may_pass = |error: &WaitError| matches!(error, WaitError::Away(_));
+        StartWait::new("Redis", within).until(attempt, may_pass).await
     }
 
     /// A key of ours.

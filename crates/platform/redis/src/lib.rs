@@ -15,7 +15,7 @@ mod roster;
 pub use crate::{
     backplane::RedisBackplane,
     cache::RedisCache,
-    connection::{Away, ConnectError, Options, Redis},
+    connection::{Away, ConnectError, Options, Redis, WaitError},
     pub_sub::PubSub,
     rates::RedisLimits,
     roster::{RedisRoster, Timing},

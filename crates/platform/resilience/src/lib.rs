@@ -7,6 +7,7 @@ mod deadline;
 mod guard;
 mod outage;
 mod rates;
+mod start;
 mod window;
 
 pub use crate::{
@@ -16,5 +17,6 @@ pub use crate::{
     guard::{Failure, Fault, Guard, Limits, Policy},
     outage::{Note, Outage},
     rates::{LimitsUnavailable, Rate, SharedLimits, Taken},
+    start::StartWait,
     window::{Counts, Window},
 };

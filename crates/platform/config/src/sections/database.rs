@@ -17,17 +17,20 @@ pub struct Database {
     /// The most connections to PostgreSQL that this process opens, all its databases together, which share them evenly; at
     /// least two for each: 4 to 1000. Default 40.
     pub max_connections: u32,
+    /// How many seconds a start waits for PostgreSQL: 1 to 600. Default 60.
+    pub connect_timeout_seconds: u64,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, max_connections: 40 }
+        Self { url: None, max_connections: 40, connect_timeout_seconds: 60 }
     }
 }
 
 impl Validate for Database {
     fn validate(&self, v: &mut Validation) {
         v.range("max_connections", self.max_connections, 4..=1000);
+        v.range("connect_timeout_seconds", self.connect_timeout_seconds, 1..=600);
         if let Some(url) = &self.url {
             let known = Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
             v.check("url", known, "must start with postgres://; leave it out for SQLite in the data folder");

@@ -18,7 +18,7 @@ pub struct Mongodb {
     /// The database: 1 to 38 letters, digits, `_` and `-`. Shops that share a server need different ones. Default
     /// `bookworm`.
     pub database: String,
-    /// How many seconds to wait for the servers at start: 1 to 600. Default 30.
+    /// How many seconds a start waits for the servers: 1 to 600. Default 60.
     pub connect_timeout_seconds: u64,
     /// Who signs in, with a password, when that is not in `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ impl Default for Mongodb {
         Self {
             url: None,
             database: "bookworm".to_owned(),
-            connect_timeout_seconds: 30,
+            connect_timeout_seconds: 60,
             username: None,
             password: None,
             password_file: None,

@@ -24,7 +24,7 @@ pub struct Nats {
     /// The most that the stream stores, in MiB: 8 to 1048576. Default 1024. When it is full, messages wait in the
     /// outboxes.
     pub max_mib: u32,
-    /// How many seconds to wait for the first connection at start: 1 to 600. Default 30.
+    /// How many seconds a start waits for the servers, and for JetStream there: 1 to 600. Default 60.
     pub connect_timeout_seconds: u64,
     /// Who signs in, with a password.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ impl Default for Nats {
             stream: "BOOKWORM".to_owned(),
             replicas: 1,
             max_mib: 1024,
-            connect_timeout_seconds: 30,
+            connect_timeout_seconds: 60,
             username: None,
             password: None,
             password_file: None,

@@ -19,6 +19,9 @@ pub struct Redis {
     /// Before every key: 1 to 64 letters, digits, `_` and `-`. Shops that share a server need different ones. Default
     /// `bookworm`.
     pub prefix: String,
+    /// How many seconds `bookworm init` waits for the server: 1 to 600. Default 60. A process that serves does not wait for
+    /// it: it goes on by itself.
+    pub connect_timeout_seconds: u64,
     /// The password, when it is not in `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
@@ -41,6 +44,7 @@ impl Default for Redis {
         Self {
             url: None,
             prefix: "bookworm".to_owned(),
+            connect_timeout_seconds: 60,
             password: None,
             password_file: None,
             ca_file: None,
@@ -74,6 +78,7 @@ impl Validate for Redis {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let named = (1..=64).contains(&self.prefix.len()) && self.prefix.chars().all(word);
         v.check("prefix", named, "must be 1 to 64 letters, digits, _ and -");
+        v.range("connect_timeout_seconds", self.connect_timeout_seconds, 1..=600);
         let passwords = [
             url.as_ref().is_some_and(|url| url.password().is_some()),
             self.password.is_some(),
