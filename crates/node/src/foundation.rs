@@ -198,7 +198,12 @@ pub fn databases(settings: &Settings, owner: Owner, roles: &Roles) -> anyhow::Re
         Owner::Exclusive => share(settings.database.max_connections, count(roles))?,
         Owner::Guest | Owner::Reader => OF_A_COMMAND,
     };
-    Ok(Databases::Postgres { url: Secret::expose(url).to_owned(), max_connections, prefix: String::new() })
+    Ok(Databases::Postgres {
+        url: Secret::expose(url).to_owned(),
+        max_connections,
+        statement_timeout: Duration::from_secs(settings.database.statement_timeout_seconds),
+        prefix: String::new(),
+    })
 }
 
 /// Waits for the server that the databases are on.

@@ -1,10 +1,12 @@
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bookworm_db::{Databases, Db, DbError, FromRow, Pool, Sql, Value};
 use uuid::Uuid;
 
 /// How many connections each database of a test may have.
 const MAX_CONNECTIONS: u32 = 8;
+/// How long a statement of a test may take: a busy machine fails none.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Empty databases for one test: SQLite files in a folder of its own, or PostgreSQL schemas with a prefix of its own.
 #[derive(Debug)]
@@ -54,7 +56,8 @@ impl TestDatabases {
     }
 
     fn on_server(url: String, prefix: String) -> Self {
-        let databases = Databases::Postgres { url, max_connections: MAX_CONNECTIONS, prefix };
+        let databases =
+            Databases::Postgres { url, max_connections: MAX_CONNECTIONS, statement_timeout: STATEMENT_TIMEOUT, prefix };
         Self { databases, folder: tempfile::tempdir().unwrap() }
     }
 

@@ -9,6 +9,7 @@ mod ferretdb;
 mod http;
 mod nats;
 mod poll;
+mod proxy;
 mod redis;
 mod server;
 mod tokens;
@@ -25,6 +26,7 @@ pub use crate::{
     http::{Client, Request, Response},
     nats::{NatsServer, nats_stream, nats_url},
     poll::{POLL_TIMEOUT, eventually, until},
+    proxy::Proxy,
     redis::{RedisServer, redis_prefix, redis_url},
     tokens::{AUDIENCE, ISSUER, TokenMint, account},
 };

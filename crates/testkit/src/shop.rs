@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU16, AtomicU32, Ordering},
+    time::Duration,
 };
 
 use axum::Router;
@@ -320,9 +321,12 @@ impl TestShop {
     /// When it cannot be opened.
     pub async fn database(&self, name: &str) -> Option<Db> {
         let databases = match &self.settings.database.url {
-            Some(url) => {
-                Databases::Postgres { url: Secret::expose(url).to_owned(), max_connections: 2, prefix: String::new() }
-            }
+            Some(url) => Databases::Postgres {
+                url: Secret::expose(url).to_owned(),
+                max_connections: 2,
+                statement_timeout: Duration::from_secs(60),
+                prefix: String::new(),
+            },
             None => Databases::Sqlite(self.settings.data_dir.clone()),
         };
         let there = databases.existing(&[name]).await.expect("the databases answer");

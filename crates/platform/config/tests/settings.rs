@@ -211,6 +211,7 @@ fn every_broken_limit_is_named_at_once() {
     settings.shutdown_grace_seconds = 601;
     settings.database.max_connections = 0;
     settings.database.connect_timeout_seconds = 0;
+    settings.database.statement_timeout_seconds = 0;
     settings.messaging.max_attempts = 0;
     settings.messaging.backoff_initial_ms = 0;
     settings.messaging.backoff_max_seconds = 3601;
@@ -299,6 +300,7 @@ fn every_broken_limit_is_named_at_once() {
     shutdown_grace_seconds: must be 0 to 600, not 601
     database.max_connections: must be 4 to 1000, not 0
     database.connect_timeout_seconds: must be 1 to 600, not 0
+    database.statement_timeout_seconds: must be 1 to 600, not 0
     messaging.max_attempts: must be 1 to 100, not 0
     messaging.backoff_initial_ms: must be 1 to 60000, not 0
     messaging.backoff_max_seconds: must be 1 to 3600, not 3601

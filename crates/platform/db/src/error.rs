@@ -56,6 +56,10 @@ pub enum DbError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The connection was lost, or fell silent, while the unit of work was being committed: either all of it is done, or
+    /// nothing. Who repeats it must know what to do about the first.
+    #[error("nobody knows whether the unit of work was committed")]
+    Unknown(#[source] Arc<DbError>),
     /// A statement on PostgreSQL, or one that reads on SQLite, failed.
     #[error("a statement failed")]
     Query(#[source] Arc<sqlx::Error>),
@@ -76,8 +80,10 @@ pub enum Outage {
     ReadOnly,
     /// Reading or writing its files fails.
     DiskFails,
-    /// The server does not answer, is starting, or is shutting down.
+    /// The server cannot be reached, is starting, or is shutting down.
     Unreachable,
+    /// The server did not answer in time.
+    Silent,
 }
 
 impl fmt::Display for Outage {
@@ -87,6 +93,7 @@ impl fmt::Display for Outage {
             Self::ReadOnly => "it is read-only",
             Self::DiskFails => "its disk fails",
             Self::Unreachable => "the server does not answer",
+            Self::Silent => "the server did not answer in time",
         })
     }
 }
@@ -108,7 +115,8 @@ impl Outage {
             "53100" => Some(Self::DiskFull),
             "25006" => Some(Self::ReadOnly),
             "58030" => Some(Self::DiskFails),
-            "57P01" | "57P02" | "57P03" => Some(Self::Unreachable),
+            // The last one ends the session of a unit of work that did nothing for long: its process was stopped.
+            "57P01" | "57P02" | "57P03" | "25P03" => Some(Self::Unreachable),
             _ if state.starts_with("08") => Some(Self::Unreachable),
             _ => None,
         }
@@ -132,7 +140,7 @@ impl DbError {
         match self {
             Self::Open(_, source) => source.downcast_ref::<sqlx::Error>().is_some_and(is_away),
             Self::Busy => true,
-            Self::Unavailable { why, .. } => *why == Outage::Unreachable,
+            Self::Unavailable { why, .. } => matches!(why, Outage::Unreachable | Outage::Silent),
             _ => false,
         }
     }
@@ -174,7 +182,7 @@ impl DbError {
     /// Whether the database cannot be used for now.
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Unknown(_))
     }
 }
 
@@ -184,8 +192,9 @@ impl From<sqlx::Error> for DbError {
         let lost = is_lost(&error).then_some(Outage::Unreachable);
         match (&error, code.as_deref()) {
             (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed, _) => Self::Busy,
-            // SQLite: SQLITE_BUSY and its extended codes. PostgreSQL: serialization failure, deadlock, too many clients.
-            (_, Some("5" | "261" | "517" | "40001" | "40P01" | TOO_MANY_CLIENTS)) => Self::Busy,
+            // SQLite: SQLITE_BUSY and its extended codes. PostgreSQL: serialization failure, deadlock, a statement that took
+            // too long, too many clients.
+            (_, Some("5" | "261" | "517" | "40001" | "40P01" | "57014" | TOO_MANY_CLIENTS)) => Self::Busy,
             (_, code) => match code.and_then(Outage::of_code).or(lost) {
                 Some(why) => Self::Unavailable { database: None, why, source: Arc::new(error) },
                 None => Self::Query(Arc::new(error)),

@@ -3,6 +3,7 @@
 
 mod error;
 mod group_commit;
+mod lease;
 mod migrate;
 mod open;
 mod pool;
@@ -82,7 +83,8 @@ impl Db {
     /// every other writer of this service waits for it.
     ///
     /// # Errors
-    /// What `work` returned, or [`DbError`] when the database failed.
+    /// What `work` returned, or [`DbError`] when the database failed: then nothing was changed, but with
+    /// [`DbError::Unknown`].
     pub async fn transact<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -112,18 +114,18 @@ impl Db {
             Writes::Postgres => {
                 let pool = self.reads.clone();
                 let unit = tokio::spawn(async move {
-                    let tx = Tx::postgres(pool.begin().await?);
+                    let tx = Tx::postgres(pool.begin().await?, limit);
                     match tokio::time::timeout(limit.after, work(&tx)).await {
                         Ok(Ok(value)) => {
                             tx.commit().await?.run();
                             Ok(value)
                         }
                         Ok(Err(error)) => {
-                            tx.rollback().await?;
+                            tx.rollback().await;
                             Err(error)
                         }
                         Err(_) => {
-                            tx.rollback().await?;
+                            tx.rollback().await;
                             Err(E::from(DbError::Aborted(limit.exceeded)))
                         }
                     }

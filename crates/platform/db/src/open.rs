@@ -26,6 +26,8 @@ pub enum Databases {
         url: String,
         /// Connections for each service.
         max_connections: u32,
+        /// How long a statement outside a unit of work may take.
+        statement_timeout: Duration,
         /// Put before each schema's name; empty in a shop, unique for each test.
         prefix: String,
     },
@@ -49,8 +51,8 @@ impl Databases {
     pub async fn open(&self, service: &str) -> Result<Db> {
         match self {
             Self::Sqlite(folder) => open_sqlite(file(folder, service), service).await,
-            Self::Postgres { url, max_connections, prefix } => {
-                open_postgres(url, &format!("{prefix}{service}"), *max_connections, service).await
+            Self::Postgres { url, max_connections, statement_timeout, prefix } => {
+                open_postgres(url, &format!("{prefix}{service}"), *max_connections, *statement_timeout, service).await
             }
         }
     }
@@ -206,7 +208,7 @@ async fn open_sqlite(file: PathBuf, service: &str) -> Result<Db> {
     Ok(Db { writes: Writes::Sqlite(committer), name, reads, probe: Probe::default() })
 }
 
-async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str) -> Result<Db> {
+async fn open_postgres(url: &str, schema: &str, connections: u32, limit: Duration, service: &str) -> Result<Db> {
     let what = format!("schema {schema} of the PostgreSQL server");
     let once = Pool::connect_to(url, &what).await?;
     let created = once.batch(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await;
@@ -215,7 +217,7 @@ async fn open_postgres(url: &str, schema: &str, connections: u32, service: &str)
     if created.is_err_and(|error| !error.is_unique_violation()) {
         return Err(DbError::Aborted("the schema cannot be created"));
     }
-    let reads = Pool::postgres(url, schema, connections, &format!("bookworm-{service}")).await;
+    let reads = Pool::postgres(url, schema, connections, &format!("bookworm-{service}"), limit).await;
     let reads = reads.map_err(|error| DbError::open(&what, error))?;
     Ok(Db { name: service.into(), reads, writes: Writes::Postgres, probe: Probe::default() })
 }

@@ -2,26 +2,29 @@
 
 use std::{future::Future, io, str::FromStr, time::Duration};
 
+use bookworm_resilience::Deadline;
 use futures::future::Either;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool, Postgres, SqlitePool, Transaction,
-    pool::{PoolConnection, PoolOptions},
-    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgPool, SqlitePool,
+    pool::PoolOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::{Instant, timeout};
 
-use crate::{
-    Backend, DbError, Outage, Result, Sql, Value,
-    row::Row,
-    spans,
-    value::{to_postgres, to_sqlite},
-};
+use crate::{Backend, DbError, Outage, Result, Sql, Value, lease::Leased, row::Row, spans, value::to_sqlite};
 
 /// How long to wait for a connection before the database counts as busy.
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
+/// A connection that nobody used for so long is asked whether it is still there, and how long it may take to say so: one
+/// that a router or a firewall forgot says nothing.
+const UNUSED_FOR: Duration = Duration::from_secs(5);
+const SAYS_SO_WITHIN: Duration = Duration::from_secs(3);
+/// The limit of a statement on a connection for what concerns more than one service.
+const LONE_STATEMENT: Duration = Duration::from_secs(60);
+/// How much later than the deadline of whoever waits a statement is given up: they say what happened.
+const BEYOND_DEADLINE: Duration = Duration::from_millis(250);
 /// What messages call it where no database of it is meant.
 const SERVER: &str = "the PostgreSQL server";
-/// Before every unit of work: what only reads may not write ([`Pool::postgres`]).
-const BEGIN: &str = "BEGIN READ WRITE";
 
 /// Statements outside a unit of work. They see everything committed. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,7 +33,15 @@ pub struct Pool(Inner);
 #[derive(Clone, Debug)]
 enum Inner {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Server),
+}
+
+/// Connections to a PostgreSQL server.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pool: PgPool,
+    /// How long a statement may take.
+    limit: Duration,
 }
 
 impl Pool {
@@ -50,7 +61,7 @@ impl Pool {
             connection.close().await
         };
         let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-        let reached = tokio::time::timeout(within.min(ACQUIRE), reached).await.map_err(silent).flatten();
+        let reached = timeout(within.min(ACQUIRE), reached).await.map_err(silent).flatten();
         reached.map_err(|error| DbError::open(SERVER, error))
     }
 
@@ -59,7 +70,8 @@ impl Pool {
             let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
             PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_with(options).await
         };
-        pool.await.map(|pool| Self(Inner::Postgres(pool))).map_err(|error| DbError::open(what, error))
+        let server = pool.await.map(|pool| Server { pool, limit: LONE_STATEMENT });
+        server.map(|server| Self(Inner::Postgres(server))).map_err(|error| DbError::open(what, error))
     }
 
     /// The connections of one service to its schema. Outside a unit of work they refuse to write.
@@ -68,20 +80,32 @@ impl Pool {
         schema: &str,
         connections: u32,
         application: &str,
+        limit: Duration,
     ) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(url)?.disable_statement_logging().application_name(application);
-        let settings = format!("SET search_path = \"{schema}\"; SET default_transaction_read_only = on");
+        let settings = format!(
+            "SET search_path = \"{schema}\"; SET default_transaction_read_only = on; {}",
+            for_those_that_vanish(limit)
+        );
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .min_connections(1)
             .acquire_timeout(ACQUIRE)
             // A round trip before each statement. What the server closed is found by the statement instead.
             .test_before_acquire(false)
+            .before_acquire(|connection, use_of| {
+                Box::pin(async move {
+                    if use_of.idle_for < UNUSED_FOR {
+                        return Ok(true);
+                    }
+                    Ok(timeout(SAYS_SO_WITHIN, connection.ping()).await.is_ok_and(|said| said.is_ok()))
+                })
+            })
             .after_connect(move |connection, _| {
                 let settings = settings.clone();
                 Box::pin(async move { connection.execute(AssertSqlSafe(settings)).await.map(drop) })
             });
-        Ok(Self(Inner::Postgres(pool.connect_with(options).await?)))
+        Ok(Self(Inner::Postgres(Server { pool: pool.connect_with(options).await?, limit })))
     }
 
     pub(crate) async fn sqlite(
@@ -102,7 +126,7 @@ impl Pool {
     pub(crate) fn connections(&self) -> Option<(u32, usize)> {
         match &self.0 {
             Inner::Sqlite(_) => None,
-            Inner::Postgres(pool) => Some((pool.size(), pool.num_idle())),
+            Inner::Postgres(Server { pool, .. }) => Some((pool.size(), pool.num_idle())),
         }
     }
 
@@ -110,26 +134,45 @@ impl Pool {
     pub async fn close(&self) {
         match &self.0 {
             Inner::Sqlite(pool) => pool.close().await,
-            Inner::Postgres(pool) => pool.close().await,
+            Inner::Postgres(Server { pool, .. }) => pool.close().await,
         }
     }
 
     /// Begins a unit of work on PostgreSQL.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        let Inner::Postgres(pool) = &self.0 else {
+    pub(crate) async fn begin(&self) -> Result<Leased> {
+        let Inner::Postgres(server) = &self.0 else {
             return Err(DbError::Aborted("units of work on SQLite run on its writer"));
         };
         // A connection that the server closed while nobody used it is known by its first answer, and nothing is done
         // yet: each try removes one of them from the pool, and the last makes a new one.
-        let mut stale = pool.options().get_max_connections();
+        let began = Instant::now();
+        let mut stale = server.pool.options().get_max_connections();
         loop {
-            let lost = match pool.begin_with(BEGIN).await.map_err(DbError::from) {
-                Err(error) if is_lost(&error) => error,
-                other => return other,
+            let mut leased = server.lease().await?;
+            let lost = match leased.begin(SAYS_SO_WITHIN).await {
+                Err(error) if is_lost(&error) || is_silent(&error) => error,
+                begun => return begun.map(|()| leased),
             };
+            leased.discard();
+            if is_silent(&lost) {
+                server.ask_idle();
+            }
+            if began.elapsed() > ACQUIRE {
+                return Err(lost);
+            }
             stale = stale.checked_sub(1).ok_or(lost)?;
         }
     }
+}
+
+/// What the server is told of a session: it gives up what its client has given up, and what a client has that stopped, or
+/// that vanished without a word. Until then it would hold the locks.
+fn for_those_that_vanish(limit: Duration) -> String {
+    let statement = limit.as_millis() + 1000;
+    format!(
+        "SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = '15s'; SET tcp_keepalives_idle = 30; \
+         SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+    )
 }
 
 /// Whether the connection is gone, and with it what was asked.
@@ -137,14 +180,38 @@ fn is_lost(error: &DbError) -> bool {
     matches!(error, DbError::Unavailable { why: Outage::Unreachable, .. })
 }
 
-/// A connection that answered a moment ago.
-async fn live(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
-    let mut stale = pool.options().get_max_connections();
-    loop {
-        let mut connection = pool.acquire().await?;
-        let Err(error) = connection.ping().await else { return Ok(connection) };
-        connection.close_on_drop();
-        stale = stale.checked_sub(1).ok_or(error)?;
+/// Whether there was no answer in time.
+fn is_silent(error: &DbError) -> bool {
+    matches!(error, DbError::Unavailable { why: Outage::Silent, .. })
+}
+
+impl Server {
+    async fn lease(&self) -> Result<Leased> {
+        Ok(Leased::new(self.pool.acquire().await?))
+    }
+
+    /// A connection that answered a moment ago.
+    async fn live(&self) -> Result<Leased> {
+        let mut stale = self.pool.options().get_max_connections();
+        loop {
+            let mut leased = self.lease().await?;
+            let Err(error) = leased.ping(SAYS_SO_WITHIN).await else { return Ok(leased) };
+            leased.discard();
+            stale = stale.checked_sub(1).ok_or(error)?;
+        }
+    }
+
+    /// What one connection met, others may have met too: each that nobody uses is asked whether it is well, beside whoever
+    /// goes on, and closed when it does not say so.
+    fn ask_idle(&self) {
+        for _ in 0..self.pool.num_idle() {
+            drop(self.pool.try_acquire().map(Leased::new));
+        }
+    }
+
+    /// How long a statement may take: no longer than somebody waits for it.
+    fn limit(&self) -> Duration {
+        Deadline::current().map_or(self.limit, |deadline| self.limit.min(deadline.left() + BEYOND_DEADLINE))
     }
 }
 
@@ -163,9 +230,9 @@ impl Sql for Pool {
                 let query = sqlx::query_with(AssertSqlSafe(sql), to_sqlite(values)?);
                 Ok(pool.execute(query).await?.rows_affected())
             }),
-            Inner::Postgres(pool) => Either::Right(async move {
-                let mut connection = live(pool).await?;
-                exec(&mut connection, sql, &values).await
+            Inner::Postgres(server) => Either::Right(async move {
+                let mut leased = server.live().await?;
+                leased.exec(sql, &values, server.limit()).await
             }),
         };
         spans::statement(self.backend(), sql, work)
@@ -174,9 +241,9 @@ impl Sql for Pool {
     async fn batch(&self, sql: &str) -> Result<()> {
         match &self.0 {
             Inner::Sqlite(pool) => Ok(pool.execute(AssertSqlSafe(sql)).await.map(drop)?),
-            Inner::Postgres(pool) => {
-                let mut connection = live(pool).await?;
-                batch(&mut connection, sql).await
+            Inner::Postgres(server) => {
+                let mut leased = server.live().await?;
+                leased.batch(sql, server.limit()).await
             }
         }
     }
@@ -197,15 +264,19 @@ impl Sql for Pool {
                     pool.fetch_all(query).await?.into_iter().map(Row::sqlite).collect()
                 })
             }),
-            Inner::Postgres(pool) => Either::Right(async move {
-                let mut connection = pool.acquire().await?;
-                match rows(&mut connection, sql, &values, limit).await {
+            Inner::Postgres(server) => Either::Right(async move {
+                let mut leased = server.lease().await?;
+                match leased.rows(sql, &values, limit, server.limit()).await {
                     // The server closed the connection, perhaps long ago. To read twice does no harm.
                     Err(error) if is_lost(&error) => {
-                        connection.close_on_drop();
-                        drop(connection);
-                        let mut connection = live(pool).await?;
-                        rows(&mut connection, sql, &values, limit).await
+                        leased.discard();
+                        let mut leased = server.live().await?;
+                        leased.rows(sql, &values, limit, server.limit()).await
+                    }
+                    Err(error) if is_silent(&error) => {
+                        leased.discard();
+                        server.ask_idle();
+                        Err(error)
                     }
                     other => other,
                 }
@@ -213,25 +284,4 @@ impl Sql for Pool {
         };
         spans::statement(self.backend(), sql, work)
     }
-}
-
-/// A statement on PostgreSQL; returns how many rows it changed.
-pub(crate) async fn exec(connection: &mut PgConnection, sql: &str, values: &[Value]) -> Result<u64> {
-    let query = sqlx::query_with(AssertSqlSafe(sql), to_postgres(values)?);
-    Ok(connection.execute(query).await?.rows_affected())
-}
-
-/// Statements without values on PostgreSQL.
-pub(crate) async fn batch(connection: &mut PgConnection, sql: &str) -> Result<()> {
-    Ok(connection.execute(AssertSqlSafe(sql)).await.map(drop)?)
-}
-
-/// Up to `limit` rows of a statement on PostgreSQL.
-pub(crate) async fn rows(connection: &mut PgConnection, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>> {
-    let query = sqlx::query_with(AssertSqlSafe(sql), to_postgres(values)?);
-    Ok(if limit == 1 {
-        connection.fetch_optional(query).await?.map(Row::postgres).into_iter().collect()
-    } else {
-        connection.fetch_all(query).await?.into_iter().map(Row::postgres).collect()
-    })
 }

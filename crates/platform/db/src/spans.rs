@@ -64,6 +64,7 @@ fn word(error: &DbError) -> &'static str {
         DbError::Open(..) | DbError::Unavailable { .. } => "unavailable",
         DbError::Busy => "busy",
         DbError::Aborted(_) => "aborted",
+        DbError::Unknown(_) => "unknown",
         DbError::Corrupt(_) => "corrupt",
         DbError::Query(_)
         | DbError::Sqlite(_)

@@ -5,10 +5,9 @@ use std::{
 };
 
 use futures::future::Either;
-use sqlx::{Postgres, Transaction};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::{Backend, Result, Sql, Value, pool, row::Row, spans, sqlite_writer::SqliteWriter};
+use crate::{Backend, Result, Sql, Value, lease::Leased, row::Row, spans, sqlite_writer::SqliteWriter};
 
 /// How long a unit of work may take.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +25,9 @@ impl Limit {
         Self { after: Duration::from_secs(3600), exceeded: "the migration took longer than an hour" };
 }
 
+/// How long the server may take to say that a unit of work is durable.
+const COMMITS_WITHIN: Duration = Duration::from_secs(10);
+
 pub(crate) const TOO_LONG: &str = "it took longer than 10 s";
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -39,7 +41,8 @@ pub struct Tx {
 enum Inner {
     /// The writer's thread begins and ends it.
     Sqlite(Arc<SqliteWriter>),
-    Postgres(AsyncMutex<Transaction<'static, Postgres>>),
+    /// And for how long a statement may take.
+    Postgres(AsyncMutex<Leased>, Duration),
 }
 
 impl std::fmt::Debug for Tx {
@@ -53,8 +56,9 @@ impl Tx {
         Self { inner: Inner::Sqlite(writer), hooks: Mutex::default() }
     }
 
-    pub(crate) fn postgres(transaction: Transaction<'static, Postgres>) -> Self {
-        Self { inner: Inner::Postgres(AsyncMutex::new(transaction)), hooks: Mutex::default() }
+    /// A unit of work that has begun, and its limit.
+    pub(crate) fn postgres(begun: Leased, limit: Limit) -> Self {
+        Self { inner: Inner::Postgres(AsyncMutex::new(begun), limit.after), hooks: Mutex::default() }
     }
 
     /// Ends a `SELECT` so that the rows it reads are locked until this unit of work ends. Whoever counts rows, or reads
@@ -84,18 +88,17 @@ impl Tx {
     /// Commits what was done on PostgreSQL.
     pub(crate) async fn commit(self) -> Result<Hooks> {
         let hooks = Hooks(self.hooks.into_inner().unwrap_or_else(PoisonError::into_inner));
-        if let Inner::Postgres(transaction) = self.inner {
-            transaction.into_inner().commit().await?;
+        if let Inner::Postgres(begun, _) = self.inner {
+            begun.into_inner().commit(COMMITS_WITHIN).await?;
         }
         Ok(hooks)
     }
 
     /// Undoes what was done on PostgreSQL.
-    pub(crate) async fn rollback(self) -> Result<()> {
-        if let Inner::Postgres(transaction) = self.inner {
-            transaction.into_inner().rollback().await?;
+    pub(crate) async fn rollback(self) {
+        if let Inner::Postgres(begun, _) = self.inner {
+            begun.into_inner().rollback().await;
         }
-        Ok(())
     }
 }
 
@@ -114,7 +117,7 @@ impl Sql for Tx {
     fn backend(&self) -> Backend {
         match self.inner {
             Inner::Sqlite(_) => Backend::Sqlite,
-            Inner::Postgres(_) => Backend::Postgres,
+            Inner::Postgres(..) => Backend::Postgres,
         }
     }
 
@@ -122,8 +125,8 @@ impl Sql for Tx {
         let values: Vec<Value> = values.into_iter().collect();
         let work = match &self.inner {
             Inner::Sqlite(writer) => Either::Left(async move { writer.exec(sql, values) }),
-            Inner::Postgres(transaction) => {
-                Either::Right(async move { pool::exec(&mut *transaction.lock().await, sql, &values).await })
+            Inner::Postgres(begun, limit) => {
+                Either::Right(async move { begun.lock().await.exec(sql, &values, *limit).await })
             }
         };
         spans::statement(self.backend(), sql, work)
@@ -132,7 +135,7 @@ impl Sql for Tx {
     async fn batch(&self, sql: &str) -> Result<()> {
         match &self.inner {
             Inner::Sqlite(writer) => writer.batch(sql),
-            Inner::Postgres(transaction) => pool::batch(&mut *transaction.lock().await, sql).await,
+            Inner::Postgres(begun, limit) => begun.lock().await.batch(sql, *limit).await,
         }
     }
 
@@ -145,8 +148,8 @@ impl Sql for Tx {
         let values: Vec<Value> = values.into_iter().collect();
         let work = match &self.inner {
             Inner::Sqlite(writer) => Either::Left(async move { writer.rows(sql, values, limit) }),
-            Inner::Postgres(transaction) => {
-                Either::Right(async move { pool::rows(&mut *transaction.lock().await, sql, &values, limit).await })
+            Inner::Postgres(begun, within) => {
+                Either::Right(async move { begun.lock().await.rows(sql, &values, limit, *within).await })
             }
         };
         spans::statement(self.backend(), sql, work)

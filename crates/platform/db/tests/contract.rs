@@ -592,6 +592,7 @@ async fn a_database_that_cannot_be_opened_is_named() {
     let secret = Databases::Postgres {
         url: "postgres://user:secret@127.0.0.1:1/db".to_owned(),
         max_connections: 1,
+        statement_timeout: Duration::from_secs(30),
         prefix: String::new(),
     };
     let error = secret.open("shop").await.unwrap_err();

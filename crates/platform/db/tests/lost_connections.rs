@@ -139,7 +139,12 @@ async fn a_server_is_reached_once_it_is_there() {
     let (server, database) = rest.split_once('/').unwrap();
     // Nobody listens there yet.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let at = |url: String| Databases::Postgres { url, max_connections: 1, prefix: String::new() };
+    let at = |url: String| Databases::Postgres {
+        url,
+        max_connections: 1,
+        statement_timeout: Duration::from_secs(30),
+        prefix: String::new(),
+    };
     let databases = at(format!("{before}@{address}/{database}"));
     let reach = || databases.reach(Duration::from_secs(5));
     let away = reach().await.unwrap_err();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::{net::TcpListener, path::PathBuf, process::Command};
+use std::{net::TcpListener, path::PathBuf, process::Command, time::Duration};
 
 use bookworm_db::{Databases, Db, DbError, Migration, Sql, values};
 use bookworm_kernel::{Clock, SystemClock};
@@ -10,6 +10,7 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 
 const SCHEMA: &[Migration] = &[Migration::new("test/0001", "CREATE TABLE things (n BIGINT NOT NULL);")];
+const LIMIT: Duration = Duration::from_secs(30);
 /// What the server admits, less what it reserves for administrators.
 const ADMITTED: u32 = 17;
 
@@ -67,7 +68,7 @@ impl Server {
 
     fn databases(&self, max_connections: u32) -> Databases {
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
-        Databases::Postgres { url, max_connections, prefix: String::new() }
+        Databases::Postgres { url, max_connections, statement_timeout: LIMIT, prefix: String::new() }
     }
 }
 

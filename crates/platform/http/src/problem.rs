@@ -249,6 +249,15 @@ impl From<DbError> for Problem {
                     .with("part", part)
                     .retry_after(Duration::from_secs(5))
             }
+            DbError::Unknown(_) => {
+                log(ErrorCode::Unavailable, &error);
+                Self::new(ErrorCode::Unavailable)
+                    .detail(
+                        "The shop did not hear whether this was stored. Please look before you send it again; with the same \
+                         Idempotency-Key it can be sent again at once.",
+                    )
+                    .retry_after(Duration::from_secs(5))
+            }
             _ if error.is_transient() => {
                 log(ErrorCode::Unavailable, &error);
                 Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1))
@@ -386,6 +395,14 @@ mod tests {
         let full = Problem::from(full);
         assert_eq!((full.code(), full.extensions()["part"].as_str()), (ErrorCode::Unavailable, Some("basket")));
         assert_eq!(full.headers()["retry-after"], "5");
+    }
+
+    #[test]
+    fn a_commit_that_nobody_heard_of_is_not_told_as_undone() {
+        let unknown = Problem::from(DbError::Unknown(std::sync::Arc::new(DbError::Busy)));
+        let (code, detail) = (unknown.code(), unknown.body().detail.unwrap_or_default());
+        assert_eq!(code, ErrorCode::Unavailable);
+        assert!(detail.contains("did not hear whether") && !detail.contains("Nothing was changed"), "{detail}");
     }
 
     #[test]

@@ -21,12 +21,8 @@ use bookworm_messaging::{
     Bus, Consumer, Envelope, Message, Outbox, Policy, ReactionError, SharedBus, contract, message,
 };
 use bookworm_nats::{ConnectError, ConnectOptions, Login, Nats, NatsBus, Settings};
-use bookworm_testing::{NatsServer, Running, TestDatabases, count, eventually, nats_stream, nats_url};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net,
-    sync::watch,
-};
+use bookworm_testing::{NatsServer, Proxy, Running, TestDatabases, count, eventually, nats_stream, nats_url};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use common::{bus, nats_bus, options, settings};
 
@@ -205,39 +201,14 @@ async fn a_follower_goes_on_where_it_was_when_the_server_is_back() {
     assert_eq!(received.iter().map(|envelope| envelope.data["n"].as_u64().unwrap()).collect::<Vec<_>>(), [2]);
 }
 
-/// Passes connections on to the server until the first is lost: then nothing passes on those that there are, neither end
-/// hears of it, and new ones pass.
-async fn loses_connections(server: &str) -> (String, watch::Sender<bool>) {
-    let listener = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, server) = (listener.local_addr().unwrap(), server.trim_start_matches("nats://").to_owned());
-    let lost = watch::Sender::new(false);
-    let watched = lost.subscribe();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let (mut lost, is_new) = (watched.clone(), *watched.borrow());
-            let mut server = net::TcpStream::connect(&server).await.unwrap();
-            tokio::spawn(async move {
-                let until_lost = async move { lost.wait_for(|lost| *lost && !is_new).await.map(drop) };
-                tokio::select! {
-                    _ = until_lost => {}
-                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
-                }
-                let _kept = (client, server);
-                std::future::pending::<()>().await;
-            });
-        }
-    });
-    (format!("nats://{address}"), lost)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_connection_that_is_lost_without_a_word_is_made_again() {
     let Some(url) = nats_url() else { return };
     let home = TestDatabases::sqlite();
-    let (way, lost) = loses_connections(&url).await;
-    let bus = bus(&way, &nats_stream(), &home).await;
+    let way = Proxy::before(url.trim_start_matches("nats://")).await;
+    let bus = bus(&format!("nats://{}", way.address()), &nats_stream(), &home).await;
     bus.publish(&[counted(1)]).await.unwrap();
-    lost.send_replace(true);
+    way.lose();
     assert!(bus.publish(&[counted(2)]).await.is_err());
     eventually("it is noticed", async || bus.publish(&[counted(3)]).await.is_ok()).await;
 }
@@ -246,12 +217,13 @@ async fn a_connection_that_is_lost_without_a_word_is_made_again() {
 async fn a_server_that_falls_silent_while_the_stream_is_made_is_told_from_one_that_refuses() {
     let Some(url) = nats_url() else { return };
     let home = TestDatabases::sqlite();
-    let (way, lost) = loses_connections(&url).await;
-    let (nats, stream) = (Nats::connect(options(&way)).await.unwrap(), nats_stream());
+    let way = Proxy::before(url.trim_start_matches("nats://")).await;
+    let nats = Nats::connect(options(&format!("nats://{}", way.address()))).await.unwrap();
+    let stream = nats_stream();
     let letters =
         bookworm_messaging::DbDeadLetters::open(home.databases.open("bus").await.unwrap(), Arc::new(SystemClock));
     let letters = Arc::new(letters.await.unwrap());
-    lost.send_replace(true);
+    way.lose();
     let error = NatsBus::open(nats.clone(), settings(&stream), letters.clone()).await.unwrap_err();
     assert!(error.may_pass(), "{error}");
     eventually("it can be made", async || {

@@ -19,11 +19,14 @@ pub struct Database {
     pub max_connections: u32,
     /// How many seconds a start waits for PostgreSQL: 1 to 600. Default 60.
     pub connect_timeout_seconds: u64,
+    /// How many seconds PostgreSQL may take for a statement outside a unit of work: 1 to 600. Default 30. A request waits no
+    /// longer than its own time limit, and a unit of work has ten seconds.
+    pub statement_timeout_seconds: u64,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, max_connections: 40, connect_timeout_seconds: 60 }
+        Self { url: None, max_connections: 40, connect_timeout_seconds: 60, statement_timeout_seconds: 30 }
     }
 }
 
@@ -31,6 +34,7 @@ impl Validate for Database {
     fn validate(&self, v: &mut Validation) {
         v.range("max_connections", self.max_connections, 4..=1000);
         v.range("connect_timeout_seconds", self.connect_timeout_seconds, 1..=600);
+        v.range("statement_timeout_seconds", self.statement_timeout_seconds, 1..=600);
         if let Some(url) = &self.url {
             let known = Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
             v.check("url", known, "must start with postgres://; leave it out for SQLite in the data folder");
