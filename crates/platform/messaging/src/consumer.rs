@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{BusError, Delivery, Envelope, Message, Receipt, SharedBus, Subscriber, Tag, gate::Gate};
+use crate::{BusError, Delivery, Envelope, Message, Receipt, SharedBus, Subscriber, Tag, gate::Gate, outages};
 
 /// Why a reaction did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -243,7 +243,8 @@ impl Running {
 
     /// Waits for a bus that does not answer. `None` when the process ends first.
     async fn unanswered(&self, what: &str, error: BusError, failures: &mut u32) -> Option<()> {
-        tracing::warn!(consumer = &*self.name, error = &error as &dyn Error, what, "the bus does not answer");
+        tracing::debug!(what, "asked the bus in vain");
+        outages::SILENT.met(&self.name, &error);
         *failures += 1;
         self.pause(self.policy.outage_backoff(*failures)).await
     }
@@ -302,6 +303,7 @@ impl Running {
             };
             match received {
                 Ok(deliveries) => {
+                    outages::SILENT.passed();
                     failures = 0;
                     for delivery in deliveries {
                         let Ok(slot) = slots.clone().acquire_owned().await else { break };
@@ -349,6 +351,7 @@ impl Running {
             };
             match received {
                 Ok(envelopes) => {
+                    outages::SILENT.passed();
                     failures = 0;
                     for envelope in envelopes {
                         missed |= !self.react_once(envelope).await;
@@ -411,12 +414,9 @@ async fn spawn(handler: &Handler, envelope: &Envelope, cause: Cause, attempt: u3
 async fn acknowledge(consumer: Arc<str>, subscriber: Arc<dyn Subscriber>, mut done: mpsc::UnboundedReceiver<Tag>) {
     let mut tags = Vec::new();
     while done.recv_many(&mut tags, ACKS).await > 0 {
-        if let Err(error) = subscriber.ack(&tags).await {
-            tracing::warn!(
-                consumer = &*consumer,
-                error = &error as &dyn Error,
-                "the bus did not take acknowledgements"
-            );
+        match subscriber.ack(&tags).await {
+            Ok(()) => outages::DEAF.passed(),
+            Err(error) => outages::DEAF.met(&consumer, &error),
         }
         tags.clear();
         tokio::time::sleep(ACK_EVERY).await;
@@ -460,7 +460,7 @@ impl Worker {
         };
         if let Err(error) = settled.instrument(span).await {
             // Nothing is lost: the lease ends and the message comes again.
-            tracing::warn!(consumer = &*self.name, error = &error as &dyn Error, "the bus did not take the answer");
+            outages::DEAF.met(&self.name, &error);
         }
     }
 
@@ -473,7 +473,7 @@ impl Worker {
                 outcome = &mut work => return outcome,
                 () = tokio::time::sleep(third) => {
                     if let Err(error) = self.subscriber.extend(tag).await {
-                        tracing::warn!(error = &error as &dyn Error, "the lease of a long reaction cannot be extended");
+                        outages::DEAF.met(&self.name, &error);
                     }
                 }
             }
@@ -498,6 +498,7 @@ impl Worker {
         let error = match outcome {
             Ok(()) => {
                 self.gate.passed(id);
+                outages::HELD.passed();
                 count(&self.name, "done");
                 // The receiver lives as long as this sender does.
                 let _ = self.acks.send(delivery.tag.clone());
@@ -508,7 +509,7 @@ impl Worker {
         if matches!(error, ReactionError::Unavailable(..)) {
             count(&self.name, "unavailable");
             let after = self.policy.outage_backoff(self.gate.failed(id)) + self.gate.wait();
-            tracing::warn!(error = &error as &dyn Error, ?after, "a reaction waits for what does not answer");
+            outages::HELD.met(&self.name, &error);
             return self.subscriber.put_back(&delivery.tag, after).await;
         }
         self.gate.passed(id);

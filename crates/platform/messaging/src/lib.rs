@@ -10,6 +10,7 @@ mod dead_letters;
 mod envelope;
 mod gate;
 mod inbox;
+mod outages;
 mod outbox;
 
 pub use crate::{

@@ -7,7 +7,7 @@ use bookworm_trace::{KeyValue, Kind, Span};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Envelope, Message, PublishError, SharedBus, envelope::describe};
+use crate::{Envelope, Message, PublishError, SharedBus, envelope::describe, outages};
 
 /// How many messages are published together.
 const BATCH: usize = 256;
@@ -239,6 +239,9 @@ pub async fn relay(outbox: Arc<dyn OutboxSource>, bus: SharedBus, clock: Arc<dyn
         match carried {
             // Fewer than a batch: that was all, and whoever puts more wakes us.
             Ok(carried) if carried < BATCH && !(carried > 0 && shutdown.is_cancelled()) => {
+                if carried > 0 {
+                    outages::SHUT.passed();
+                }
                 pause = Duration::from_millis(100);
                 if shutdown.is_cancelled() {
                     return;
@@ -254,7 +257,7 @@ pub async fn relay(outbox: Arc<dyn OutboxSource>, bus: SharedBus, clock: Arc<dyn
             }
             Ok(_) => pause = Duration::from_millis(100),
             Err(error) => {
-                tracing::warn!(service = outbox.name(), error = &*error, "messages wait in the outbox");
+                outages::SHUT.met(outbox.name(), &*error);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = shutdown.cancelled() => return,
