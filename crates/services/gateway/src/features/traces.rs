@@ -1,10 +1,10 @@
 //! What happened a moment ago, for staff: the traces that the shop's processes keep, put together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -15,7 +15,8 @@ use bookworm_kernel::Timestamp;
 use bookworm_trace::{Step, Summary, recent};
 use futures::future::join_all;
 use http::uri::PathAndQuery;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -25,6 +26,8 @@ use crate::diagram;
 const OF_PROCESS: &str = "/fleet/traces";
 /// The most traces of an answer.
 const MOST: usize = 200;
+/// The most traces that a process names to others, latest first, and whose parts they are asked for.
+const MOST_FOUND: usize = 1000;
 
 /// Where the traces of the shop are.
 #[derive(Clone)]
@@ -52,7 +55,7 @@ struct Wanted {
 }
 
 /// A kind of traces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Only {
     /// A step failed.
@@ -65,9 +68,81 @@ pub fn api(traces: KnownTraces) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).with_state(traces)
 }
 
+/// What a process is asked to list: all when nothing is set, and otherwise the traces that it knows this of. What a trace is
+/// about, and whether it failed, each process knows of its own part alone: so first all are asked for the traces of which
+/// one of them knows it, and then for their parts of these.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Selection {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<Only>,
+    /// In lower case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// With commas between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<String>,
+}
+
+impl Selection {
+    /// Of what is wanted the one thing that says most: what else is wanted another process may know.
+    fn first(wanted: &Wanted) -> Self {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (subject, name) = (given(&wanted.subject), given(&wanted.name).map(|name| name.to_lowercase()));
+        match (subject, wanted.only, name) {
+            (Some(subject), ..) => Self { subject: Some(subject), ..Self::default() },
+            (None, Some(only), _) => Self { only: Some(only), ..Self::default() },
+            (None, None, name) => Self { name, ..Self::default() },
+        }
+    }
+
+    fn of(ids: &BTreeSet<String>) -> Self {
+        Self { ids: Some(ids.iter().map(String::as_str).collect::<Vec<_>>().join(",")), ..Self::default() }
+    }
+
+    /// The address of it at another process. One of an older release lists all.
+    fn path(&self) -> String {
+        let only = self.only.map(|only| if only == Only::Failed { "failed" } else { "slow" });
+        let values = [("subject", &self.subject), ("name", &self.name), ("ids", &self.ids)];
+        let values = values.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(values.chain(only.map(|only| ("only", only))))
+            .finish();
+        if query.is_empty() { OF_PROCESS.to_owned() } else { format!("{OF_PROCESS}?{query}") }
+    }
+
+    /// Those of them that are meant, latest first.
+    fn among(&self, list: Vec<Summary>) -> Vec<Summary> {
+        let ids: Option<HashSet<&str>> = self.ids.as_ref().map(|ids| ids.split(',').collect());
+        let is_meant = |summary: &Summary| {
+            self.subject.as_ref().is_none_or(|subject| summary.subject.as_ref() == Some(subject))
+                && self.only.is_none_or(|only| only.is_met_by(summary))
+                && self.name.as_ref().is_none_or(|name| summary.name.to_lowercase().contains(name))
+                && ids.as_ref().is_none_or(|ids| ids.contains(&*summary.trace))
+        };
+        list.into_iter().filter(is_meant).take(MOST_FOUND).collect()
+    }
+}
+
+impl Only {
+    fn is_met_by(self, summary: &Summary) -> bool {
+        match self {
+            Self::Failed => summary.failed,
+            Self::Slow => summary.slow,
+        }
+    }
+}
+
+/// What this process knows of these.
+fn own(selection: &Selection) -> Vec<Summary> {
+    selection.among(recent().map(bookworm_trace::Recent::list).unwrap_or_default())
+}
+
 /// The traces of this process alone, for the other processes of the shop.
 pub fn of_process() -> Router {
-    let list = || async { Json(recent().map(bookworm_trace::Recent::list).unwrap_or_default()) };
+    let list = |Query(selection): Query<Selection>| async move { Json(own(&selection)) };
     let steps =
         |Path(of): Path<String>| async move { Json(recent().map(|recent| recent.steps(&of)).unwrap_or_default()) };
     Router::new().route(OF_PROCESS, get(list)).route(&format!("{OF_PROCESS}/{{of}}"), get(steps))
@@ -80,6 +155,13 @@ pub fn for_operators(traces: KnownTraces) -> Router {
 }
 
 impl KnownTraces {
+    /// What each process, this one included, knows of these traces; and those that did not answer.
+    async fn select(&self, selection: &Selection) -> (Vec<Vec<Summary>>, Vec<String>) {
+        let (others, silent) = self.gather::<Vec<Summary>>(&selection.path()).await;
+        let lists = others.into_iter().map(|(_, list)| selection.among(list));
+        (std::iter::once(own(selection)).chain(lists).collect(), silent)
+    }
+
     /// What each process answers at this path, with its name; and those that did not answer.
     async fn gather<T: DeserializeOwned>(&self, path: &str) -> (Vec<(String, T)>, Vec<String>) {
         let others = self.peers.processes().into_iter().filter(|instance| instance.id() != self.process);
@@ -129,17 +211,22 @@ async fn list(
     valid.check("/name", within(&wanted.name, 200), "must have at most 200 characters");
     valid.check("/subject", within(&wanted.subject, 64), "must have at most 64 characters");
     valid.finish()?;
-    let own = recent().map(bookworm_trace::Recent::list).unwrap_or_default();
-    let (others, unreachable) = traces.gather::<Vec<Summary>>(OF_PROCESS).await;
-    let all = merge(std::iter::once(own).chain(others.into_iter().map(|(_, list)| list)));
+    let (found, mut unreachable) = traces.select(&Selection::first(&wanted)).await;
+    let ids: BTreeSet<String> =
+        merge(found.into_iter()).into_iter().take(MOST_FOUND).map(|found| found.trace).collect();
+    let all = if ids.is_empty() {
+        Vec::new()
+    } else {
+        let (parts, silent) = traces.select(&Selection::of(&ids)).await;
+        unreachable.extend(silent);
+        merge(parts.into_iter())
+    };
+    unreachable.sort_unstable();
+    unreachable.dedup();
     let name = wanted.name.as_deref().unwrap_or_default().to_lowercase();
     let subject = wanted.subject.as_deref().filter(|subject| !subject.is_empty());
     let is_wanted = |summary: &Summary| {
-        let only = match wanted.only {
-            Some(Only::Failed) => summary.failed,
-            Some(Only::Slow) => summary.slow,
-            None => true,
-        };
+        let only = wanted.only.is_none_or(|only| only.is_met_by(summary));
         let about = subject.is_none_or(|subject| summary.subject.as_deref() == Some(subject));
         only && about && summary.name.to_lowercase().contains(&name)
     };
@@ -287,6 +374,27 @@ mod tests {
         let mut whole = summary("a", "GET /books", true, 50, 110);
         (whole.steps, whole.failed, whole.subject) = (4, true, Some("order".to_owned()));
         assert_eq!(merged, [summary("b", "other", true, 90, 1), whole], "latest first");
+    }
+
+    #[test]
+    fn a_process_names_what_it_knows_something_of_and_then_its_part_of_it() {
+        let wanted = |only, name: &str, subject: &str| Wanted {
+            only,
+            name: Some(name.to_owned()),
+            subject: Some(subject.to_owned()),
+        };
+        assert_eq!(Selection::first(&wanted(None, "", "")).path(), OF_PROCESS);
+        assert_eq!(Selection::first(&wanted(None, "POST /Orders", "")).path(), "/fleet/traces?name=post+%2Forders");
+        assert_eq!(Selection::first(&wanted(Some(Only::Slow), "x", "")).path(), "/fleet/traces?only=slow");
+        let about = Selection::first(&wanted(Some(Only::Failed), "x", "an-order"));
+        assert_eq!(about.path(), "/fleet/traces?subject=an-order", "another process knows whether it failed");
+        let mut list = vec![summary("a", "GET /", true, 2, 1), summary("b", "GET /", true, 1, 1)];
+        list[1].subject = Some("an-order".to_owned());
+        let found: BTreeSet<String> = about.among(list.clone()).into_iter().map(|found| found.trace).collect();
+        let parts = Selection::of(&found);
+        assert_eq!((parts.path().as_str(), parts.among(list.clone())), ("/fleet/traces?ids=b", vec![list[1].clone()]));
+        let many: Vec<Summary> = (0..2_000).map(|n| summary(&n.to_string(), "GET /", true, n, 1)).collect();
+        assert_eq!(Selection::default().among(many).len(), MOST_FOUND);
     }
 
     fn instance(id: &str, address: &str) -> Instance {
