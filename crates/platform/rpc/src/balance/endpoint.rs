@@ -120,8 +120,9 @@ impl Record {
                 self.failures_in_a_row >= FAILURES_IN_A_ROW
                     || counts.all >= LEAST_CALLS && counts.rate() >= FAILURE_RATE
             }
+            // Who asked has left, which says nothing of the instance: people leave pages, and a long poll is answered
+            // late where all is well. It is neither good nor bad, but the answer would have taken longer than this.
             None => {
-                // The answer would have taken longer than this.
                 if took.as_secs_f64() > self.latency.now() {
                     self.latency.observe(took);
                 }
@@ -150,5 +151,33 @@ impl Record {
     /// Ends an ejection before its time.
     pub(super) fn take_back(&mut self) {
         self.ejected_until = Some(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_before_the_answer_ejects_nobody_and_makes_nobody_look_fast() {
+        let mut record = Record::new();
+        let ends = |record: &mut Record, took: Duration, outcome| {
+            record.begin();
+            record.end(took, outcome)
+        };
+        assert!(!ends(&mut record, Duration::from_millis(200), Some(Outcome::Answered)));
+        for _ in 0..100 {
+            assert!(!ends(&mut record, Duration::from_millis(1), None));
+        }
+        assert!(record.latency() > 0.19, "those who left at once say nothing: {}", record.latency());
+        for _ in 0..100 {
+            assert!(!ends(&mut record, Duration::from_secs(3), None), "nor do those who left late");
+        }
+        assert!(record.latency() > 2.9, "but another one is asked first: {}", record.latency());
+        // Nor do they hide that it fails.
+        for n in 1..=FAILURES_IN_A_ROW {
+            assert!(!ends(&mut record, Duration::from_secs(1), None));
+            assert_eq!(ends(&mut record, Duration::from_secs(1), Some(Outcome::Failed)), n == FAILURES_IN_A_ROW);
+        }
     }
 }
