@@ -41,8 +41,9 @@ test-fleet: web ## Kill each process of a fleet once while people buy, NATS too,
 	scripts/with-postgres scripts/with-nats scripts/with-redis scripts/crash-on-fleet $(TARGET)/debug
 
 .PHONY: test-alerts
-test-alerts: ## Check the alert rules, their tests, and the configurations around them
+test-alerts: ## Check the alert rules, their tests, the configurations around them, and that alerts are delivered
 	scripts/test-alerts
+	scripts/test-alert-delivery
 
 .PHONY: test-deploy
 test-deploy: ## Check the files for systemd, Kubernetes, compose and NATS with the tools that read them
