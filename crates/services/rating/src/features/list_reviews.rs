@@ -25,7 +25,8 @@ use crate::{
 /// Said beside the reviews: the law of the EU asks how a shop makes sure that they come from buyers (directive
 /// 2005/29/EC, article 7, 6).
 const CHECKED: &str = "A review is marked “Verified purchase” when its author has a completed order with this book, on \
-    their account or by the link that we email to its buyer. Reviews without one are read by our staff before they appear. Good and bad reviews are treated alike, and \
+    their account or by the link that we email to its buyer. The mark stays if the order is refunded later: its author had \
+    the book. Reviews without one are read by our staff before they appear. Good and bad reviews are treated alike, and \
     nobody is paid for one.";
 
 /// Which reviews.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bookworm_contracts::events::ordering::OrderRefunded;
+
 use super::*;
 
 bookworm_testing::on_every_database!(
     a_buyer_is_seen_at_once_and_others_wait,
     an_order_that_completes_later_verifies,
+    a_review_stays_verified_when_its_order_is_refunded,
     there_is_one_review_for_each_account_and_book,
     two_at_once_are_one_review,
     only_its_author_edits_and_deletes,
@@ -55,6 +58,24 @@ async fn an_order_that_completes_later_verifies(home: &TestDatabases) {
     let what: Vec<_> = events.iter().map(|event| (event["type"].as_str().unwrap(), &event["by"])).collect();
     let (author, rule) = (json!("author"), json!("shop"));
     assert_eq!(what, [("Written", &author), ("Waiting", &author), ("Verified", &rule), ("Published", &rule)]);
+    shop.close().await;
+}
+
+async fn a_review_stays_verified_when_its_order_is_refunded(home: &TestDatabases) {
+    let shop = Shop::open(home).await;
+    let buyer = customer();
+    let order = completed(book(1), Some(buyer.id));
+    shop.react(home, std::slice::from_ref(&order)).await;
+    let review = shop.review(&buyer, book(1), json!({"rating": 2, "text": "Torn."})).await;
+    let refunded = OrderRefunded { amount: order.order.total, order: order.order, reason: "torn".to_owned() };
+    shop.react(home, &[refunded]).await;
+    let page = shop.get(&format!("/books/{}/reviews", book(1))).await.expect(200).body;
+    assert_eq!((&page["items"][0]["id"], &page["items"][0]["verified"]), (&json!(review), &json!(true)));
+    let said = page["checked"].as_str().unwrap();
+    assert!(said.contains("The mark stays if the order is refunded later"), "{said}");
+    let changed = shop.client.put(&format!("/reviews/{review}")).caller(buyer.clone()).header("if-match", "*");
+    let changed = changed.json(&json!({"rating": 3})).send().await.expect(200);
+    assert_eq!(changed.body["verified"], json!(true), "also when its author changes it");
     shop.close().await;
 }
 
