@@ -3,10 +3,10 @@ import { addToBasket } from "./islands/add-to-basket";
 import { basket } from "./islands/basket";
 import { chat } from "./islands/chat";
 import { checkout } from "./islands/checkout";
-import { desk } from "./islands/desk";
 import { emailHint } from "./islands/email-hint";
 import { filters } from "./islands/filters";
 import { find } from "./islands/find";
+import { load } from "./islands/load";
 import { once } from "./islands/once";
 import { reveal } from "./islands/reveal";
 import { status } from "./islands/status";
@@ -19,9 +19,9 @@ const islands: Record<string, (root: HTMLElement) => void> = {
   basket,
   chat: (root) => chat(root as HTMLAnchorElement),
   checkout: (root) => checkout(root as HTMLFormElement),
-  desk,
   filters: (root) => filters(root as HTMLDetailsElement),
   find: (root) => find(root as HTMLFormElement),
+  load,
   status,
   theme: (root) => theme(root as HTMLFormElement),
   timeline,

@@ -14,8 +14,13 @@ use sha2::{Digest, Sha256};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// What `web/build.mjs` makes.
-const FILES: &[(&str, &str)] =
-    &[("app.js", SCRIPT), ("chat.js", SCRIPT), ("desk.js", SCRIPT), ("shop.css", "text/css; charset=utf-8")];
+const FILES: &[(&str, &str)] = &[
+    ("app.js", SCRIPT),
+    ("cases.js", SCRIPT),
+    ("chat.js", SCRIPT),
+    ("desk.js", SCRIPT),
+    ("shop.css", "text/css; charset=utf-8"),
+];
 /// How the names of fonts end. The bundler puts the hash into them, and the names into the style sheet.
 const FONT: &str = "woff2";
 

@@ -41,7 +41,7 @@ async fn every_page_offers_the_chat_and_the_desk_does_not() {
     }
     let seen = agent.get("/admin/chat").await;
     assert_eq!(seen.headers[header::CACHE_CONTROL], "no-store");
-    assert!(seen.body.contains("data-island=\"desk\"") && !seen.body.contains("chat-button"));
+    assert!(seen.body.contains("data-island=\"load\"") && !seen.body.contains("chat-button"));
     assert!(!seen.body.contains("data-orders"), "orders are for staff");
     holds_up("/admin/chat", &seen);
     let script = seen.body.split("data-src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
