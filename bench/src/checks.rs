@@ -150,7 +150,10 @@ async fn check(address: SocketAddr, evidence: &Evidence) -> Result<Report> {
         order_adds_up(&mut admin, order, &mut violations).await?;
     }
     stock_adds_up(&mut admin, evidence, &orders, &mut violations).await?;
-    let mails = mails_add_up(&mut admin, &orders, &mut violations).await?;
+    let mails = mails_add_up(&mut admin, "order_confirmed", &orders, |order| is_sold(order.status), &mut violations);
+    let mails = mails.await?;
+    let is_complete = |order: &Order| order.status == OrderStatus::Completed;
+    let invited = mails_add_up(&mut admin, "review_invitation", &orders, is_complete, &mut violations).await?;
     money_adds_up(&mut admin, &orders, &mut violations).await?;
     let dead: Vec<DeadLetter> = admin.all("/api/v1/admin/dead-letters").await?;
     for letter in &dead {
@@ -159,7 +162,8 @@ async fn check(address: SocketAddr, evidence: &Evidence) -> Result<Report> {
     let acknowledged: usize = evidence.purchases.iter().map(|purchase| purchase.acknowledged.len()).sum();
     let count = |wanted: fn(OrderStatus) -> bool| orders.iter().filter(|order| wanted(order.status)).count();
     let figures = format!(
-        "orders {}: acknowledged {acknowledged}, confirmed {}, rejected {}, cancelled {}, pending {}; confirmation mails {mails}",
+        "orders {}: acknowledged {acknowledged}, confirmed {}, rejected {}, cancelled {}, pending {}; confirmation mails {mails}, \
+         asked for reviews {invited}",
         orders.len(),
         count(is_sold),
         count(|status| status == OrderStatus::Rejected),
@@ -338,9 +342,16 @@ async fn stock_adds_up(
     Ok(())
 }
 
-/// One mail for each confirmed order and none for any other: the mailbox of the data folder makes no duplicates.
-async fn mails_add_up(admin: &mut Visitor, orders: &[Order], violations: &mut Vec<String>) -> Result<usize> {
-    let mails: Vec<Mail> = admin.all("/api/v1/admin/mail?kind=order_confirmed").await?;
+/// One mail of a kind for each order that it is for, and none for any other: the mailbox of the data folder makes no
+/// duplicates.
+async fn mails_add_up(
+    admin: &mut Visitor,
+    kind: &str,
+    orders: &[Order],
+    is_for: impl Fn(&Order) -> bool,
+    violations: &mut Vec<String>,
+) -> Result<usize> {
+    let mails: Vec<Mail> = admin.all(&format!("/api/v1/admin/mail?kind={kind}")).await?;
     let mut sent: HashMap<Uuid, usize> = HashMap::new();
     for mail in &mails {
         if !matches!(mail.status.as_str(), "sent" | "kept") {
@@ -352,13 +363,14 @@ async fn mails_add_up(admin: &mut Visitor, orders: &[Order], violations: &mut Ve
         }
     }
     for order in orders {
-        let wanted = usize::from(is_sold(order.status));
+        let wanted = usize::from(is_for(order));
         let got = sent.remove(&order.id.uuid()).unwrap_or(0);
         if got != wanted {
-            violations.push(format!("order {} ({:?}): {got} confirmation mails", order.id, order.status));
+            violations.push(format!("order {} ({:?}): {got} mails of kind {kind}", order.id, order.status));
         }
     }
-    violations.extend(sent.keys().map(|order| format!("a mail confirms order {order}, which does not exist")));
+    violations
+        .extend(sent.keys().map(|order| format!("a mail of kind {kind} for order {order}, which does not exist")));
     Ok(mails.len())
 }
 

@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bookworm_contracts::rest::{
+    Page,
     basket::Basket,
     catalog::Stock,
     ordering::{CheckoutRequest, Order},
@@ -76,6 +77,9 @@ const FEW: i64 = 40;
 const SUCCESS_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long all buyers together may take to finish once the killing has ended.
 const LAST_PURCHASES: Duration = Duration::from_secs(240);
+
+/// How often parcels are brought to the post.
+const PARCELS_EACH: Duration = Duration::from_millis(150);
 
 /// How a purchase ended for its buyer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +145,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         .with("BOOKWORM_MESSAGING__LEASE_SECONDS", 5)
         .with("BOOKWORM_ORDERING__RESERVE_TIMEOUT_SECONDS", 12)
         .with("BOOKWORM_ORDERING__PAYMENT_TIMEOUT_SECONDS", 12)
-        .with("BOOKWORM_PAYMENT__TIMEOUT_SECONDS", 2);
+        .with("BOOKWORM_PAYMENT__TIMEOUT_SECONDS", 2)
+        // Who has the books is asked for a review at once.
+        .with("BOOKWORM_RATING__INVITE_AFTER_DAYS", 0);
     let result = harness(&arguments, &program, folder, seed).await;
     if let Some(database) = database {
         database.remove().await?;
@@ -167,6 +173,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     let stock_before = prepare_stock(server.address, &range.books).await?;
 
     let crowd = Crowd::begin(&range, server.address, arguments.buyers, seed);
+    let parcels = Parcels::begin(&crowd, server.address);
     let mut random = StdRng::seed_from_u64(seed);
     let (mut restarts, mut starts_killed, began) = (Vec::new(), 0, Instant::now());
     for _ in 0..arguments.kills {
@@ -186,6 +193,7 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     }
     let killing = began.elapsed();
     let purchases = crowd.finish().await?;
+    parcels.await.context("the parcels broke down")??;
     let evidence = Evidence { purchases, stock_before };
     let report = checks::settle(server.address, &evidence).await?;
     let mut violations = report.violations;
@@ -333,6 +341,64 @@ impl Crowd {
             purchases.extend(done.context("a buyer broke down")??);
         }
         Ok(purchases)
+    }
+}
+
+/// Somebody on the staff who sends off what is paid, and notes that it has arrived, until the buyers stop.
+struct Parcels {
+    address: watch::Receiver<Option<SocketAddr>>,
+    current: SocketAddr,
+    stop: Arc<AtomicBool>,
+    visitor: Visitor,
+    signed_in: bool,
+}
+
+impl Parcels {
+    fn begin(crowd: &Crowd, shop: SocketAddr) -> JoinHandle<Result<()>> {
+        let (address, stop) = (crowd.address.subscribe(), crowd.stop.clone());
+        let visitor = Visitor::new(shop);
+        tokio::spawn(Self { address, current: shop, stop, visitor, signed_in: false }.run())
+    }
+
+    async fn run(mut self) -> Result<()> {
+        while !self.stop.load(Ordering::SeqCst) {
+            let open = tokio::time::timeout(SUCCESS_TIMEOUT, self.address.wait_for(Option::is_some)).await;
+            let address = (*open.context("the shop does not open again")??).context("it is open")?;
+            if address != self.current {
+                self.current = address;
+                self.visitor.moves_to(address);
+            }
+            match self.round().await {
+                Ok(()) => {}
+                Err(Failure::Refused(answer)) if answer.status.as_u16() == 401 => self.signed_in = false,
+                Err(failure) if failure.is_passing() => {}
+                Err(failure) => bail!("a parcel: {failure}"),
+            }
+            sleep(PARCELS_EACH).await;
+        }
+        Ok(())
+    }
+
+    /// Brings the latest orders one step on.
+    async fn round(&mut self) -> Result<(), Failure> {
+        if !self.signed_in {
+            self.visitor.sign_in(ADMIN.0, ADMIN.1).await?;
+            self.signed_in = true;
+        }
+        for (status, step) in [("shipped", "complete"), ("confirmed", "ship")] {
+            let orders: Page<Order> = self.visitor.get(&format!("/api/v1/orders?status={status}&limit=10")).await?;
+            for order in orders.items {
+                let done: Result<Order, Failure> =
+                    self.visitor.post(&format!("/api/v1/orders/{}/{step}", order.id), &serde_json::json!({})).await;
+                match done {
+                    Ok(_) => {}
+                    // Not paid yet, or done before the answer was lost.
+                    Err(Failure::Refused(answer)) if answer.code() == "invalid_order_state" => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        Ok(())
     }
 }
 
