@@ -227,7 +227,11 @@ fn purchase_adds_up(
         (Ended::Refused(code), _) => {
             if !matches!(
                 code.as_str(),
-                "payment_declined" | "insufficient_stock" | "book_unavailable" | "checkout_timed_out"
+                "payment_declined"
+                    | "insufficient_stock"
+                    | "book_unavailable"
+                    | "checkout_timed_out"
+                    | "coupon_refused"
             ) {
                 violations.push(format!("{mark}: was refused with {code}"));
             }

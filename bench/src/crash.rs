@@ -19,6 +19,7 @@ use bookworm_contracts::rest::{
     Page,
     basket::Basket,
     catalog::Stock,
+    coupons::Coupon,
     ordering::{CheckoutRequest, Order},
 };
 use bookworm_kernel::{BookId, OrderId, Quantity};
@@ -72,6 +73,8 @@ pub const BOOKS: u32 = 40;
 const SCARCE: usize = 3;
 pub const PLENTY: i64 = 100_000;
 const FEW: i64 = 40;
+/// Orders that may use the coupon.
+const COUPON_USES: u32 = 25;
 /// How long a buyer tries one thing once the killing has ended before it counts as a violation: before, bad luck may
 /// hit the same request again and again.
 const SUCCESS_TIMEOUT: Duration = Duration::from_secs(120);
@@ -169,8 +172,9 @@ async fn harness(arguments: &Arguments, program: &Program, folder: &std::path::P
     books::write(&file, BOOKS, PLENTY)?;
     program.run(&["import", &file.to_string_lossy()]).await?;
     let mut server = program.start().await?;
-    let range = Range::of(server.address).await?;
+    let mut range = Range::of(server.address).await?;
     let stock_before = prepare_stock(server.address, &range.books).await?;
+    range.coupon = Some(prepare_coupon(server.address).await?);
 
     let crowd = Crowd::begin(&range, server.address, arguments.buyers, seed);
     let parcels = Parcels::begin(&crowd, server.address);
@@ -419,6 +423,17 @@ pub async fn prepare_stock(address: SocketAddr, books: &[BookId]) -> Result<BTre
     Ok(stock_before)
 }
 
+/// Makes a coupon that is soon used up, so that many want the last of it; reconciliation counts its uses in the end.
+async fn prepare_coupon(address: SocketAddr) -> Result<String> {
+    let mut admin = Visitor::new(address);
+    admin.sign_in(ADMIN.0, ADMIN.1).await?;
+    let coupon = serde_json::json!({
+        "code": "LASTFEW", "name": "7 % off", "benefit": {"kind": "percent", "percent": 7}, "max_uses": COUPON_USES
+    });
+    let made: Coupon = admin.post("/api/v1/admin/coupons", &coupon).await?;
+    Ok(made.code)
+}
+
 /// Somebody who buys until stopped.
 struct Buyer {
     n: u32,
@@ -549,7 +564,8 @@ impl Buyer {
             82..95 => "tok_decline",
             _ => "tok_timeout",
         };
-        let request = checkout_request(email.as_deref(), &self.range.shipping_method, token, &purchase.mark);
+        let mut request = checkout_request(email.as_deref(), &self.range.shipping_method, token, &purchase.mark);
+        request.coupon = self.range.coupon.clone().filter(|_| self.random.random_bool(0.3));
         purchase.doubled = self.random.random_bool(0.3);
         if purchase.doubled {
             self.checkout_twice(&mut purchase, &request).await?;
@@ -653,6 +669,7 @@ impl Buyer {
                     match answer.status.as_u16() {
                         201 => purchase.ended = Ended::Confirmed,
                         402 | 409 if !is_passing(&answer) => purchase.ended = Ended::Refused(answer.code()),
+                        422 if answer.code() == "coupon_refused" => purchase.ended = Ended::Refused(answer.code()),
                         401 if self.account.is_some() => self.sign_in().await?,
                         202 | 409 | 429 | 500.. => {}
                         _ => {
@@ -723,6 +740,7 @@ impl Buyer {
                     402 | 409 if !is_passing(&answer) && answer.code() != "order_in_progress" => {
                         ends.push(Ended::Refused(answer.code()));
                     }
+                    422 if answer.code() == "coupon_refused" => ends.push(Ended::Refused(answer.code())),
                     401 if self.account.is_some() => {
                         self.sign_in().await?;
                         still_open.push(key);

@@ -253,6 +253,7 @@ pub fn checkout_request(email: Option<&str>, shipping_method: &str, token: &str,
         shipping_method: shipping_method.to_owned(),
         payment: Some(PaymentInput { token: token.to_owned() }),
         expected_total: None,
+        coupon: None,
     }
 }
 
@@ -265,6 +266,8 @@ pub struct Range {
     pub titles: Vec<String>,
     /// A way to deliver to the United States.
     pub shipping_method: String,
+    /// A code that some of them use.
+    pub coupon: Option<String>,
 }
 
 impl Range {
@@ -284,6 +287,6 @@ impl Range {
         let shipping_method =
             methods.iter().find(serves).context("nothing is delivered to the United States")?.code.clone();
         let (books, titles) = books.into_iter().map(|book| (book.id, book.title)).unzip();
-        Ok(Self { books, titles, shipping_method })
+        Ok(Self { books, titles, shipping_method, coupon: None })
     }
 }

@@ -119,6 +119,7 @@ error_codes! {
     IdempotencyKeyReused = "idempotency_key_reused", Unprocessable, "This Idempotency-Key was used for a different request";
     MessageIdReused = "message_id_reused", Unprocessable, "This client_message_id was used for a different message";
     ShippingUnavailable = "shipping_unavailable", Unprocessable, "This shipping method is not available for the address";
+    CouponRefused = "coupon_refused", Unprocessable, "The coupon cannot be used";
     PreconditionRequired = "precondition_required", PreconditionRequired, "An If-Match header is required";
     TooManyRequests = "too_many_requests", TooManyRequests, "Too many requests";
     TooManyAttempts = "too_many_attempts", TooManyRequests, "Too many attempts";

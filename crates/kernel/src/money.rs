@@ -159,6 +159,32 @@ impl Money {
         amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
+    /// Spreads the amount, which is not negative, over `weights`, none of which is: each share is the exact one rounded
+    /// down or up, and together they are the amount (largest remainder, Hamilton's method; ties go to the earlier one).
+    /// `None` when there is something to spread and every weight is zero.
+    #[must_use]
+    pub fn spread(self, weights: &[Self]) -> Option<Vec<Self>> {
+        let weight = |of: &Self| i128::from(of.amount.max(0));
+        let (amount, all) = (i128::from(self.amount.max(0)), weights.iter().map(weight).sum::<i128>());
+        if all == 0 {
+            return (amount == 0).then(|| vec![Self::zero(self.currency); weights.len()]);
+        }
+        let mut shares: Vec<i128> = weights.iter().map(|of| amount * weight(of) / all).collect();
+        let left = amount - shares.iter().sum::<i128>();
+        let mut places: Vec<usize> = (0..weights.len()).collect();
+        places.sort_by_key(|place| (std::cmp::Reverse(amount * weight(&weights[*place]) % all), *place));
+        for place in places.into_iter().take(usize::try_from(left).unwrap_or(0)) {
+            shares[place] += 1;
+        }
+        // A share is at most the amount.
+        Some(
+            shares
+                .into_iter()
+                .map(|share| Self::new(i64::try_from(share).unwrap_or(i64::MAX), self.currency))
+                .collect(),
+        )
+    }
+
     fn ratio(self, numerator: i128, denominator: i128) -> Result<Self, MoneyError> {
         let product = i128::from(self.amount) * numerator;
         let half = denominator / 2;
@@ -187,6 +213,40 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn spread(amount: i64, weights: &[i64]) -> Option<Vec<i64>> {
+        let usd = |amount: &i64| Money::new(*amount, Currency::USD);
+        let weights: Vec<Money> = weights.iter().map(usd).collect();
+        Some(usd(&amount).spread(&weights)?.into_iter().map(|share| share.amount).collect())
+    }
+
+    #[test]
+    fn shares_are_rounded_by_the_largest_remainder() {
+        assert_eq!(spread(100, &[1, 1, 1]), Some(vec![34, 33, 33]), "the earlier of equals");
+        assert_eq!(spread(10, &[1, 0, 2]), Some(vec![3, 0, 7]));
+        assert_eq!(spread(2, &[1, 1, 1, 1, 6]), Some(vec![1, 0, 0, 0, 1]));
+        assert_eq!(spread(0, &[0, 0]), Some(vec![0, 0]));
+        assert_eq!((spread(1, &[0, 0]), spread(1, &[])), (None, None));
+        assert_eq!(spread(i64::MAX, &[i64::MAX, i64::MAX]).map(|of| of.iter().sum::<i64>()), Some(i64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn shares_sum_to_the_amount_and_are_the_exact_ones_rounded(
+            amount in 0_i64..=i64::MAX,
+            weights in prop::collection::vec(0_i64..=i64::MAX, 1..12),
+        ) {
+            prop_assume!(weights.iter().any(|weight| *weight > 0));
+            let shares = spread(amount, &weights).unwrap();
+            prop_assert_eq!(shares.iter().map(|share| i128::from(*share)).sum::<i128>(), i128::from(amount));
+            let all: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
+            for (share, weight) in shares.iter().zip(&weights) {
+                let down = i64::try_from(i128::from(amount) * i128::from(*weight) / all).unwrap();
+                prop_assert!(*share == down || *share == down + 1, "{} of {}", share, down);
+                prop_assert!(*weight > 0 || *share == 0);
+            }
+        }
+    }
 
     #[test]
     fn currencies_never_mix() {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::{OffsetDateTime, UtcOffset, macros::format_description};
+use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 
 use crate::Timestamp;
 
@@ -52,6 +52,20 @@ impl TimeZone {
             .and_then(|local| UtcOffset::from_whole_seconds(local.ut_offset()).ok())
             .and_then(|offset| utc.checked_to_offset(offset))
             .unwrap_or(utc)
+    }
+
+    /// When a day, written `2026-11-29`, begins there; `None` when the text is no day. Where clocks skip midnight, an hour
+    /// around it.
+    #[must_use]
+    pub fn start_of_day(self, date: &str) -> Option<Timestamp> {
+        let date = Date::parse(date.trim(), format_description!("[year]-[month]-[day]")).ok()?;
+        let midnight = i64::try_from(date.midnight().assume_utc().unix_timestamp_nanos() / 1000).ok()?;
+        // The offset of the place is that of the moment, which is known but for the offset: twice is enough.
+        let shifted = |by: Timestamp| {
+            let offset = i64::from(self.local(by).offset().whole_seconds());
+            Timestamp::from_micros(midnight.saturating_sub(offset * 1_000_000))
+        };
+        Some(shifted(shifted(Timestamp::from_micros(midnight))))
     }
 
     /// `29 November 2026`
@@ -149,6 +163,28 @@ mod tests {
 
     fn zone(name: &str) -> TimeZone {
         TimeZone::parse(name).expect("a zone")
+    }
+
+    #[test]
+    fn a_day_begins_when_it_does_there() {
+        let begins = |name: &str, day: &str| zone(name).start_of_day(day).map(|at| at.to_string());
+        assert_eq!(
+            begins("UTC", " 2026-11-29 "),
+            Timestamp::parse("2026-11-29T00:00:00Z").ok().map(|at| at.to_string())
+        );
+        for (name, day, at) in [
+            ("Europe/Berlin", "2026-11-29", "2026-11-28T23:00:00Z"),
+            ("Europe/Berlin", "2026-07-01", "2026-06-30T22:00:00Z"),
+            ("Europe/Berlin", "2026-03-29", "2026-03-28T23:00:00Z"),
+            ("America/New_York", "2026-11-02", "2026-11-02T05:00:00Z"),
+            ("America/New_York", "2026-11-01", "2026-11-01T04:00:00Z"),
+            ("Pacific/Kiritimati", "2026-01-01", "2025-12-31T10:00:00Z"),
+        ] {
+            assert_eq!(zone(name).start_of_day(day), Timestamp::parse(at).ok(), "{name} {day}");
+        }
+        for bad in ["", "2026-02-29", "29.11.2026", "2026-11-29T00:00", "tomorrow"] {
+            assert_eq!(begins("UTC", bad), None, "{bad}");
+        }
     }
 
     fn at(text: &str) -> Timestamp {

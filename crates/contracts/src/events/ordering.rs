@@ -99,6 +99,12 @@ pub struct OrderSummary {
     /// Whether the tax is contained in the prices rather than added.
     #[serde(default)]
     pub tax_included: bool,
+    /// Taken off; missing when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+    /// The code of the coupon that took it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<String>,
     /// What the customer pays.
     pub total: Money,
     /// Path of the order's page, with the secret that lets a guest read it.

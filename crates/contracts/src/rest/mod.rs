@@ -3,6 +3,7 @@
 pub mod basket;
 pub mod catalog;
 pub mod chat;
+pub mod coupons;
 pub mod finance;
 pub mod identity;
 pub mod imports;

@@ -85,6 +85,9 @@ pub struct CheckoutRequest {
     /// What the customer was shown; another total is refused with `total_changed`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_total: Option<Money>,
+    /// A coupon's code; one for each order. Case and blanks do not matter.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub coupon: Option<String>,
 }
 
 /// `POST /orders/quote`: what a checkout of the present basket would cost.
@@ -99,6 +102,9 @@ pub struct QuoteRequest {
     /// State, province or county, by code or name. Required where the tax depends on it.
     #[serde(default)]
     pub region: Option<String>,
+    /// A coupon's code. Case and blanks do not matter.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub coupon: Option<String>,
 }
 
 /// What an order costs.
@@ -114,10 +120,22 @@ pub struct Quote {
     pub tax_included: bool,
     /// Taken off.
     pub discount: Money,
+    /// The coupon that takes it off.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub coupon: Option<OrderCoupon>,
     /// What the customer pays.
     pub total: Money,
     /// The method used.
     pub shipping_method: String,
+}
+
+/// A coupon that an order uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderCoupon {
+    /// What the customer typed, in capitals.
+    pub code: String,
+    /// What it was called when the order was placed.
+    pub name: String,
 }
 
 /// Where an order stands.
@@ -156,6 +174,9 @@ pub struct OrderLine {
     pub unit_price: Money,
     /// For all copies.
     pub line_total: Money,
+    /// Its part of the order's discount; missing where no coupon was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub discount: Option<Money>,
 }
 
 /// Where the payment stands.
@@ -257,6 +278,9 @@ pub struct Order {
     pub tax_included: bool,
     /// Taken off.
     pub discount: Money,
+    /// The coupon that was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub coupon: Option<OrderCoupon>,
     /// What the customer pays.
     pub total: Money,
     /// Where to.
@@ -341,11 +365,25 @@ pub struct ShipRequest {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefundRequest {
-    /// What to give back; all that is left when missing.
+    /// What to give back; all that is left when it and `lines` are missing.
     #[serde(default)]
     pub amount: Option<Money>,
+    /// Instead of an amount: the copies for which to give back what was paid, each book once. Up to 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 200)]
+    pub lines: Vec<CopiesOf>,
     /// 1 to 500 characters.
     pub reason: String,
+}
+
+/// Copies of a book of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopiesOf {
+    /// The book.
+    pub book_id: BookId,
+    /// How many.
+    pub quantity: Quantity,
 }
 
 /// A way to deliver.

@@ -9,7 +9,7 @@ use bookworm_db::Db;
 use bookworm_finance::{Dependencies, FinanceService, OrderFacts, Providers, SandboxProvider};
 use bookworm_kernel::OrderId;
 use bookworm_messaging as messaging;
-use bookworm_ordering::OrderingService;
+use bookworm_ordering::{CouponDifference, OrderingService};
 
 use super::books;
 use crate::foundation::{Addresses, Foundation, Owner};
@@ -29,7 +29,7 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    /// Whether orders, payments, provider and ledger agree, but for what is on its way.
+    /// Whether orders, payments, provider, ledger and coupons agree, but for what is on its way.
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.report.differences.is_empty()
@@ -61,7 +61,7 @@ impl fmt::Display for Reconciled {
     }
 }
 
-/// Compares every order, as its events describe it, with payments, the provider's books and the ledger.
+/// Compares every order, as its events describe it, with payments, the provider's books, the ledger and the coupons' counters.
 ///
 /// # Errors
 /// When a database cannot be used.
@@ -116,6 +116,13 @@ async fn look(
         refunded: order.refunded,
     });
     let mut report = finance.reconcile(facts.collect()).await?;
+    report.differences.extend(
+        ordering.compare_coupons().await?.into_iter().map(|CouponDifference { kind, detail }| Difference {
+            kind: kind.to_owned(),
+            order_id: None,
+            detail,
+        }),
+    );
     // What began while the databases were read counts too.
     collect_moving(foundation, outboxes, &mut moving).await?;
     let (in_flight, differences) = std::mem::take(&mut report.differences)

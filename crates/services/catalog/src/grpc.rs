@@ -33,5 +33,7 @@ fn book(offer: Offer) -> Book {
         currency: offer.currency,
         available: offer.available,
         cover_url: offer.cover_url,
+        subjects: offer.subjects,
+        publisher: offer.publisher.unwrap_or_default(),
     }
 }

@@ -179,6 +179,8 @@ fn order() -> OrderSummary {
         link: "/orders/0190?key=secret".to_owned(),
         placed_at: Timestamp::default(),
         placed_from: None,
+        discount: None,
+        coupon: None,
     }
 }
 

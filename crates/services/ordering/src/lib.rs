@@ -10,6 +10,7 @@
 //! | what follows what in a checkout, and what undoes it | `domain/checkout_saga.rs` |
 //! | how a basket becomes one order and not two | `domain/claim.rs`, `claim.rs` |
 //! | what an order costs | `domain/pricing.rs` |
+//! | what a coupon takes off, and when it is refused; how its uses are counted | `domain/coupon.rs`; `store/coupons.rs` |
 //! | an endpoint | `features/<use case>.rs` |
 //! | what the answers of catalogue and finance lead to | `reactions/` |
 //! | how events, projection and messages are written together | `service/work.rs` |
@@ -23,6 +24,7 @@ mod features;
 mod grpc;
 mod purchase;
 mod reactions;
+mod redemption;
 mod service;
 mod shopper;
 mod store;
@@ -44,7 +46,7 @@ use bookworm_messaging::{Consumer, Outbox};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use crate::features::{order_facts::OrderFacts, replay_orders::ReplayReport};
+pub use crate::features::{compare_coupons::CouponDifference, order_facts::OrderFacts, replay_orders::ReplayReport};
 use crate::{
     clients::Clients,
     domain::access_key::AccessKeys,
@@ -166,6 +168,14 @@ impl OrderingService {
     /// When the database fails or an event cannot be read.
     pub async fn order_facts(&self) -> Result<Vec<OrderFacts>, DbError> {
         features::order_facts::order_facts(&self.0).await
+    }
+
+    /// Compares how often each coupon was counted with the orders that use it, folded from their events.
+    ///
+    /// # Errors
+    /// When the database fails or an event cannot be read.
+    pub async fn compare_coupons(&self) -> Result<Vec<CouponDifference>, DbError> {
+        features::compare_coupons::compare(&self.0).await
     }
 
     /// The service's database.

@@ -8,7 +8,12 @@ use bookworm_kernel::{BookId, Cause, Currency, ErrorCode, Money, Quantity};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{domain::event::OrderLine, service::Ordering, shopper, shopper::Shopper};
+use crate::{
+    domain::{coupon::Goods, event::OrderLine},
+    service::Ordering,
+    shopper,
+    shopper::Shopper,
+};
 
 /// A basket that is not empty and holds only books that are sold.
 #[derive(Debug)]
@@ -27,6 +32,10 @@ struct Line {
     /// What the customer saw last.
     seen_price: Money,
     available: i64,
+    /// Names that coupons may be for.
+    subjects: Vec<String>,
+    authors: Vec<String>,
+    publisher: Option<String>,
 }
 
 impl Purchase {
@@ -76,6 +85,9 @@ impl Purchase {
                 unit_price: Money::new(book.price, currency),
                 seen_price,
                 available: book.available.max(0),
+                subjects: book.subjects,
+                authors: book.authors,
+                publisher: Some(book.publisher).filter(|publisher| !publisher.is_empty()),
             });
         }
         Ok(Self { basket_id, lines })
@@ -114,14 +126,33 @@ impl Purchase {
         self.lines.iter().map(|line| (line.unit_price, line.quantity))
     }
 
-    /// The lines as an order keeps them.
+    /// The lines as coupons look at them.
     ///
     /// # Errors
     /// When a line's total does not fit.
-    pub fn into_lines(self) -> Result<Vec<OrderLine>> {
+    pub fn goods(&self) -> Result<Vec<Goods>> {
+        let goods = |line: &Line| {
+            Ok(Goods {
+                book_id: line.book_id,
+                subjects: line.subjects.clone(),
+                authors: line.authors.clone(),
+                publisher: line.publisher.clone().into_iter().collect(),
+                total: line.unit_price.times(line.quantity.get()).map_err(|error| Problem::internal(&error))?,
+            })
+        };
+        self.lines.iter().map(goods).collect()
+    }
+
+    /// The lines as an order keeps them, each with its part of what a coupon takes off, if one does.
+    ///
+    /// # Errors
+    /// When a line's total does not fit.
+    pub fn into_lines(self, discounts: Option<Vec<Money>>) -> Result<Vec<OrderLine>> {
+        let parts = discounts.into_iter().flatten().map(Some).chain(std::iter::repeat(None));
         self.lines
             .into_iter()
-            .map(|line| {
+            .zip(parts)
+            .map(|(line, discount)| {
                 let line_total =
                     line.unit_price.times(line.quantity.get()).map_err(|error| Problem::internal(&error))?;
                 Ok(OrderLine {
@@ -131,6 +162,7 @@ impl Purchase {
                     quantity: line.quantity,
                     unit_price: line.unit_price,
                     line_total,
+                    discount,
                 })
             })
             .collect()

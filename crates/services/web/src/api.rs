@@ -19,6 +19,7 @@ use bookworm_contracts::rest::{
         SplitAuthor, Stock, StockAdjustment, Subject, Synonyms,
     },
     chat::{CannedReplies, ContactRequest, Policy},
+    coupons::{Coupon, CouponInput, CouponUse},
     finance::{LedgerBalance, Payment, ReconciliationReport},
     identity::{
         Account, EmailConfirmation, PasswordResetCheck, PasswordResetConfirmation, PasswordResetRequest,
@@ -674,6 +675,36 @@ impl ApiClient {
             .header(IDEMPOTENCY_KEY, idempotency_key)
             .json(request);
         self.send(call).await.map(drop)
+    }
+
+    /// `GET /admin/coupons`
+    pub(crate) async fn coupons(&self, caller: &Caller, query: &[Pair<'_>]) -> ApiResult<Page<Coupon>> {
+        self.fetch(Call::get(caller, "/admin/coupons").query(query)).await
+    }
+
+    /// `POST /admin/coupons`
+    pub(crate) async fn create_coupon(&self, caller: &Caller, coupon: &CouponInput) -> ApiResult<Coupon> {
+        self.fetch(Call::post(caller, "/admin/coupons").json(coupon)).await
+    }
+
+    /// `GET /admin/coupons/{code}`
+    pub(crate) async fn coupon(&self, caller: &Caller, code: &str) -> ApiResult<Coupon> {
+        self.fetch(Call::get(caller, format!("/admin/coupons/{}", encoded(code)))).await
+    }
+
+    /// `GET /admin/coupons/{code}/uses`
+    pub(crate) async fn coupon_uses(
+        &self,
+        caller: &Caller,
+        code: &str,
+        query: &[Pair<'_>],
+    ) -> ApiResult<Page<CouponUse>> {
+        self.fetch(Call::get(caller, format!("/admin/coupons/{}/uses", encoded(code))).query(query)).await
+    }
+
+    /// `POST /admin/coupons/{code}/stop`
+    pub(crate) async fn stop_coupon(&self, caller: &Caller, code: &str) -> ApiResult<()> {
+        self.send(Call::post(caller, format!("/admin/coupons/{}/stop", encoded(code)))).await.map(drop)
     }
 
     async fn order_action(

@@ -82,6 +82,8 @@ impl Shelf {
             available,
             cover_url: format!("/covers/{n}.svg"),
             language: "ru".to_owned(),
+            publisher: String::new(),
+            subjects: Vec::new(),
         };
         self.books.lock().unwrap().insert(id.to_string(), shown);
         id
@@ -283,6 +285,8 @@ fn confirmed(basket_id: &str, bought: &[(u128, i64)]) -> OrderConfirmed {
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::from_micros(NOW),
             placed_from: None,
+            discount: None,
+            coupon: None,
         },
     }
 }

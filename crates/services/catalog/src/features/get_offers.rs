@@ -23,6 +23,9 @@ pub(crate) struct Offer {
     /// Copies that can be bought now.
     pub(crate) available: i64,
     pub(crate) cover_url: String,
+    /// Names.
+    pub(crate) subjects: Vec<String>,
+    pub(crate) publisher: Option<String>,
 }
 
 /// The offers of these books as the database has them now, never as the cache has them: checkout relies on them.
@@ -48,6 +51,8 @@ fn parse(ids: &[String]) -> Result<Vec<BookId>> {
 fn offered(offer: books::Offer) -> std::result::Result<Offer, DbError> {
     let authors =
         stored::authors(&offer.authors).map_err(|_| DbError::Corrupt(format!("authors of book {}", offer.id)))?;
+    let subjects = serde_json::from_str(&offer.subjects)
+        .map_err(|_| DbError::Corrupt(format!("subjects of book {}", offer.id)))?;
     Ok(Offer {
         cover_url: books::cover_url(offer.id, offer.version),
         id: offer.id,
@@ -57,5 +62,7 @@ fn offered(offer: books::Offer) -> std::result::Result<Offer, DbError> {
         price: offer.price,
         currency: offer.currency,
         available: offer.available,
+        subjects,
+        publisher: offer.publisher,
     })
 }

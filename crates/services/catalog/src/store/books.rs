@@ -196,6 +196,8 @@ pub(crate) struct Offer {
     pub(crate) currency: String,
     pub(crate) available: i64,
     pub(crate) version: i64,
+    pub(crate) subjects: String,
+    pub(crate) publisher: Option<String>,
 }
 
 /// Price and availability of these books, as far as they are sold: one query.
@@ -208,7 +210,8 @@ pub(crate) async fn offers(db: &impl Sql, ids: &[BookId]) -> Result<Vec<Offer>> 
     let last = ids[ids.len() - 1];
     let padded = ids.iter().copied().chain(std::iter::repeat(last)).take(length).map(|id| Value::from(id.uuid()));
     let sql = format!(
-        "SELECT b.id, b.title, b.authors, b.language, b.price, b.currency, s.on_hand - s.reserved AS available, b.version \
+        "SELECT b.id, b.title, b.authors, b.language, b.price, b.currency, s.on_hand - s.reserved AS available, b.version, \
+         b.subjects, b.publisher \
          FROM books b JOIN stock s ON s.book_id = b.id WHERE b.id IN ({}) AND b.deleted = FALSE AND b.for_sale = TRUE",
         bookworm_db::in_list(1, length)
     );

@@ -87,6 +87,8 @@ fn completed(order_id: OrderId) -> OrderCompleted {
             link: String::new(),
             placed_at: Timestamp::default(),
             placed_from: None,
+            discount: None,
+            coupon: None,
         },
     }
 }

@@ -29,6 +29,8 @@ fn confirmed(customer_id: Option<CustomerId>, book: BookId, copies: i64) -> Orde
             link: "/orders/1".to_owned(),
             placed_at: Timestamp::default(),
             placed_from: None,
+            discount: None,
+            coupon: None,
         },
     }
 }

@@ -14,13 +14,16 @@ pub enum Account {
     CustomerOrders,
     /// Income: orders that the customers have, tax included.
     Revenue,
+    /// Less income: what coupons took off orders that the customers have.
+    Discounts,
     /// Less income: money given back after the customer had the books.
     Refunds,
 }
 
 impl Account {
     /// All of them, in the order of a balance sheet.
-    pub const ALL: &'static [Self] = &[Self::ProviderClearing, Self::CustomerOrders, Self::Revenue, Self::Refunds];
+    pub const ALL: &'static [Self] =
+        &[Self::ProviderClearing, Self::CustomerOrders, Self::Revenue, Self::Discounts, Self::Refunds];
 
     /// The stable name, as stored and shown.
     #[must_use]
@@ -29,6 +32,7 @@ impl Account {
             Self::ProviderClearing => "provider_clearing",
             Self::CustomerOrders => "customer_orders",
             Self::Revenue => "revenue",
+            Self::Discounts => "discounts",
             Self::Refunds => "refunds",
         }
     }
@@ -49,6 +53,8 @@ pub enum Kind {
     Refund,
     /// The customer has the books: the liability became income.
     Revenue,
+    /// The customer has the books for less than they cost.
+    Discount,
 }
 
 impl Kind {
@@ -59,6 +65,7 @@ impl Kind {
             Self::Capture => "capture",
             Self::Refund => "refund",
             Self::Revenue => "revenue",
+            Self::Discount => "discount",
         }
     }
 }
@@ -162,6 +169,15 @@ impl LedgerTransaction {
     pub fn revenue(order: Uuid, amount: Money) -> Result<Self, Unbalanced> {
         let entries = vec![Entry::debit(Account::CustomerOrders, amount), Entry::credit(Account::Revenue, amount)];
         Self::new(Kind::Revenue, order, entries)
+    }
+
+    /// What a coupon took off an order that the customer has: income is what the order costs without it, less this.
+    ///
+    /// # Errors
+    /// When the amount is zero.
+    pub fn discount(order: Uuid, amount: Money) -> Result<Self, Unbalanced> {
+        let entries = vec![Entry::debit(Account::Discounts, amount), Entry::credit(Account::Revenue, amount)];
+        Self::new(Kind::Discount, order, entries)
     }
 
     /// What it books.

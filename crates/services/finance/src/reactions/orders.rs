@@ -10,9 +10,9 @@ use bookworm_db::DbError;
 use bookworm_messaging::{Message, Reaction, Received};
 
 use crate::{
-    domain::{payment::Input, reconciliation::OrderStatus},
+    domain::{ledger::LedgerTransaction, payment::Input, reconciliation::OrderStatus},
     service::Finance,
-    store::{order_facts, payments::Key},
+    store::{ledger, order_facts, payments::Key},
 };
 
 async fn note<M: Message>(
@@ -23,13 +23,22 @@ async fn note<M: Message>(
     refunded: i64,
 ) -> Reaction {
     let (shared, cause) = (finance.clone(), message.cause);
-    let (id, total) = (order.order_id, order.total);
+    let (id, total, discount) = (order.order_id, order.total, order.discount);
     message
         .once::<_, DbError, _>(&finance.db, move |tx| {
             Box::pin(async move {
                 order_facts::note(tx, id, status, total, refunded, shared.now()).await?;
                 if status == OrderStatus::Completed {
-                    shared.apply(tx, Key::Order(id), Input::Delivered, Some(&cause)).await?;
+                    let delivered = shared.apply(tx, Key::Order(id), Input::Delivered, Some(&cause)).await?;
+                    // Without a payment there is no income of which something was taken off.
+                    if let Some((delivered, discount)) = delivered.zip(discount)
+                        && discount.amount > 0
+                        && !ledger::has_discount(tx, id.uuid()).await?
+                    {
+                        let transaction = LedgerTransaction::discount(id.uuid(), discount)
+                            .map_err(|error| DbError::Corrupt(format!("the discount of order {id}: {error}")))?;
+                        ledger::book(tx, delivered.payment.id, &transaction, shared.now()).await?;
+                    }
                 }
                 Ok(())
             })

@@ -7,7 +7,10 @@ use bookworm_kernel::{Money, PaymentId, Timestamp};
 use uuid::Uuid;
 
 use super::money;
-use crate::domain::{ledger::LedgerTransaction, reconciliation::LedgerFacts};
+use crate::domain::{
+    ledger::{Kind, LedgerTransaction},
+    reconciliation::LedgerFacts,
+};
 
 /// Currencies times accounts: far more than any shop has.
 const MOST_BALANCES: i64 = 1000;
@@ -42,6 +45,17 @@ pub(crate) async fn book(
         .await?;
     }
     Ok(())
+}
+
+/// Whether the discount of an order was booked.
+pub(crate) async fn has_discount(sql: &impl Sql, order: Uuid) -> Result<bool, DbError> {
+    let booked: Option<i64> = sql
+        .scalar(
+            "SELECT COUNT(*) FROM ledger_transactions WHERE kind = $1 AND reference = $2",
+            values![Kind::Discount.as_str(), order],
+        )
+        .await?;
+    Ok(booked.unwrap_or(0) > 0)
 }
 
 /// The balance of every account that was ever used, in each of its currencies.

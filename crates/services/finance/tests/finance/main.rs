@@ -536,6 +536,8 @@ fn summary(order_id: OrderId, total: i64) -> OrderSummary {
         link: "/orders/1".into(),
         placed_at: NOW,
         placed_from: None,
+        discount: None,
+        coupon: None,
     }
 }
 

@@ -74,6 +74,19 @@ async fn the_running_shop_compares_what_it_has_heard_of_orders() {
             shop.balances().await,
             HashMap::from([("provider_clearing".into(), 300), ("customer_orders".into(), 0), ("revenue".into(), -300)])
         );
+        // What a coupon took off is shown beside the income, once.
+        let cheaper = shop.authorise("tok_approve", 400).await;
+        shop.capture(cheaper).await;
+        let less = || OrderSummary { discount: Some(usd(100)), coupon: Some("SPRING".into()), ..summary(cheaper, 400) };
+        shop.send(&OrderConfirmed { order: less() }).await;
+        shop.send(&OrderCompleted { order: less() }).await;
+        shop.send(&OrderCompleted { order: less() }).await;
+        let balances = shop.balances().await;
+        assert_eq!((balances["revenue"], balances["discounts"], balances["provider_clearing"]), (-800, 100, 700));
+        // An order that costs nothing has no payment, and no income of which something was taken off.
+        let free = OrderId::new();
+        shop.send(&OrderCompleted { order: OrderSummary { discount: Some(usd(500)), ..summary(free, 0) } }).await;
+        assert_eq!(shop.balances().await, balances);
         let (_, moving) = shop.get("/api/v1/admin/reconciliation").await;
         assert_eq!(moving["differences"], serde_json::json!([]), "what just changed is still under way");
         shop.advance(61);

@@ -9,7 +9,7 @@ use bookworm_kernel::{BookId, CustomerId, Email, Money, OrderId, Quantity, Times
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::number::OrderNumber;
+use super::{coupon::Redeemed, number::OrderNumber};
 
 /// Where a parcel goes, as its country's rules read it.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -57,6 +57,18 @@ pub struct OrderLine {
     pub unit_price: Money,
     /// For all copies.
     pub line_total: Money,
+    /// Its part of the order's discount; missing where no coupon was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+}
+
+/// Copies of a book of an order, of which money goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    /// A book of the order.
+    pub book_id: BookId,
+    /// How many.
+    pub quantity: Quantity,
 }
 
 /// A book of which the catalogue had fewer copies than were ordered.
@@ -106,6 +118,12 @@ pub struct Placement {
     /// From where, as far as mails are counted: the client's address as a fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_from: Option<String>,
+    /// The coupon that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<Redeemed>,
+    /// The part of the tax that is delivery's; missing in orders of early releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping_tax: Option<Money>,
 }
 
 /// An account that caused an event. Stored beside it, for staff who read the order's history.
@@ -188,6 +206,9 @@ pub enum OrderEvent {
         amount: Money,
         /// As staff wrote it.
         reason: String,
+        /// The copies that it is for; empty when it is for none in particular.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<Copies>,
     },
     /// Money went back.
     OrderRefunded {

@@ -17,13 +17,13 @@
 use std::collections::BTreeMap;
 
 use bookworm_eventstore::Aggregate;
-use bookworm_kernel::{Money, MoneyError, Timestamp};
+use bookworm_kernel::{BookId, Money, MoneyError, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    event::{Actor, OrderEvent, Placement, ShortLine},
-    pricing,
+    event::{Actor, Copies, OrderEvent, Placement, ShortLine},
+    pricing::{self, Paid},
     status::{OrderStatus, PaymentStatus},
 };
 
@@ -34,8 +34,21 @@ pub struct Refund {
     pub amount: i64,
     /// As staff wrote it; empty for the refund of a cancelled order.
     pub reason: String,
+    /// The copies that it is for; empty when it is for none in particular.
+    pub lines: Vec<Copies>,
     /// How far it is.
     pub state: RefundState,
+}
+
+/// How much is to be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefundOf {
+    /// All that is left.
+    Everything,
+    /// So much.
+    Amount(Money),
+    /// What was paid for these copies, each book once.
+    Copies(Vec<Copies>),
 }
 
 /// How far a refund is.
@@ -71,6 +84,14 @@ pub enum OrderError {
     RefundAmount {
         /// What can still be given back.
         refundable: Money,
+    },
+    /// A book that was not ordered, a book twice, or more copies than money was not given back for yet.
+    #[error("At most {most}.")]
+    RefundCopies {
+        /// Its place among those that were asked for.
+        at: usize,
+        /// Of how many copies money can still go back.
+        most: u32,
     },
     /// The amounts of a new order contradict each other: a fault of ours, never of the customer.
     #[error("the amounts of the order do not add up: {0}")]
@@ -187,6 +208,16 @@ impl Order {
         }
         if [p.shipping, p.tax, p.discount, p.total].iter().any(|part| part.amount < 0) {
             return Err(OrderError::Inconsistent("an amount is negative"));
+        }
+        if let Some(coupon) = &p.coupon {
+            let off = p.lines.iter().filter_map(|line| line.discount).chain([coupon.off_shipping]);
+            if Money::sum(currency, off)? != p.discount {
+                return Err(OrderError::Inconsistent("the discount is not the sum of its parts"));
+            }
+            let Paid { lines, shipping } = Paid::of(p)?;
+            if lines.iter().chain([&shipping]).any(|part| part.amount < 0) {
+                return Err(OrderError::Inconsistent("more is taken off than something costs"));
+            }
         }
         Ok(vec![OrderEvent::OrderCreated(Box::new(placement))])
     }
@@ -316,11 +347,12 @@ impl Order {
         Ok(vec![OrderEvent::OrderCompleted])
     }
 
-    /// Asks to give money back: `amount`, or all that is left.
+    /// Asks to give money back: all that is left, an amount, or what was paid for copies.
     ///
     /// # Errors
-    /// When the order was cancelled, rejected or not paid, or `amount` is not between 1 and what is left.
-    pub fn request_refund(&self, refund_id: Uuid, amount: Option<Money>, reason: &str) -> Decided {
+    /// When the order was cancelled, rejected or not paid, the amount is not between 1 and what is left, or the copies are not
+    /// among those of which no money went back yet.
+    pub fn request_refund(&self, refund_id: Uuid, of: RefundOf, reason: &str) -> Decided {
         self.demand(&[OrderStatus::Confirmed, OrderStatus::Shipped, OrderStatus::Completed], "refunded")?;
         let refundable = self.refundable().ok_or(OrderError::NotPaid)?;
         if self.is_free() {
@@ -329,11 +361,34 @@ impl Order {
         if self.captured == 0 {
             return Err(OrderError::NotPaid);
         }
-        let amount = amount.unwrap_or(refundable);
+        let (amount, lines) = match of {
+            RefundOf::Everything => (refundable, Vec::new()),
+            RefundOf::Amount(amount) => (amount, Vec::new()),
+            RefundOf::Copies(copies) => (self.paid_for(&copies)?, copies),
+        };
         if amount.currency != refundable.currency || !(1..=refundable.amount).contains(&amount.amount) {
             return Err(OrderError::RefundAmount { refundable });
         }
-        Ok(vec![OrderEvent::RefundRequested { refund_id, amount, reason: reason.to_owned() }])
+        Ok(vec![OrderEvent::RefundRequested { refund_id, amount, reason: reason.to_owned(), lines }])
+    }
+
+    /// What was paid for copies of which no money went back yet.
+    fn paid_for(&self, copies: &[Copies]) -> Result<Money, OrderError> {
+        let Some(placed) = self.placement() else { return Err(OrderError::NotPaid) };
+        let paid = Paid::of(placed)?;
+        let mut sum = Money::zero(placed.total.currency);
+        for (at, wanted) in copies.iter().enumerate() {
+            let line = placed.lines.iter().zip(&paid.lines).find(|(line, _)| line.book_id == wanted.book_id);
+            let (line, paid) = line.ok_or(OrderError::RefundCopies { at, most: 0 })?;
+            let (all, before) = (line.quantity.get(), self.copies_refunded(wanted.book_id));
+            let most = all.saturating_sub(before);
+            let again = copies[..at].iter().any(|earlier| earlier.book_id == wanted.book_id);
+            if again || wanted.quantity.get() > most {
+                return Err(OrderError::RefundCopies { at, most: if again { 0 } else { most } });
+            }
+            sum = sum.checked_add(pricing::share_of_copies(*paid, all, before, wanted.quantity.get()))?;
+        }
+        Ok(sum)
     }
 
     /// Notes that money went back: a refund that was asked for, or that of a cancelled order.
@@ -366,7 +421,8 @@ impl Order {
     /// What may be done now: exactly what the decisions above permit. Pages and API ask this.
     #[must_use]
     pub fn actions(&self) -> Actions {
-        let refund = self.request_refund(Uuid::nil(), None, "").is_ok().then(|| self.refundable()).flatten();
+        let refund =
+            self.request_refund(Uuid::nil(), RefundOf::Everything, "").is_ok().then(|| self.refundable()).flatten();
         Actions {
             cancel: self.cancel("", Actor::Customer).is_ok(),
             ship: self.ship(None).is_ok(),
@@ -426,6 +482,14 @@ impl Order {
     #[must_use]
     pub fn captured(&self) -> i64 {
         self.captured
+    }
+
+    /// Of how many copies of a book money went back, or is on its way.
+    #[must_use]
+    pub fn copies_refunded(&self, book: BookId) -> u32 {
+        let refunds = self.refunds.values().filter(|refund| refund.state != RefundState::Failed);
+        let copies = refunds.flat_map(|refund| &refund.lines).filter(|copies| copies.book_id == book);
+        copies.map(|copies| copies.quantity.get()).sum()
     }
 
     /// Given back so far, in minor units of the order's currency.
@@ -554,9 +618,10 @@ impl Aggregate for Order {
                 let given_back = self.payment == PaymentStatus::Refunded;
                 self.status = if given_back { OrderStatus::Refunded } else { OrderStatus::Completed };
             }
-            OrderEvent::RefundRequested { refund_id, amount, reason } => {
+            OrderEvent::RefundRequested { refund_id, amount, reason, lines } => {
                 record("refund_requested", Some(amount.to_string()));
-                let refund = Refund { amount: amount.amount, reason: reason.clone(), state: RefundState::Requested };
+                let (reason, lines) = (reason.clone(), lines.clone());
+                let refund = Refund { amount: amount.amount, reason, lines, state: RefundState::Requested };
                 self.refunds.insert(*refund_id, refund);
             }
             OrderEvent::OrderRefunded { refund_id, amount } => self.give_back(*refund_id, *amount, at),
@@ -572,8 +637,9 @@ impl Aggregate for Order {
 
 impl Order {
     fn give_back(&mut self, refund_id: Uuid, amount: Money, at: Timestamp) {
-        let reason = self.refunds.get(&refund_id).map_or_else(String::new, |refund| refund.reason.clone());
-        self.refunds.insert(refund_id, Refund { amount: amount.amount, reason, state: RefundState::Done });
+        let asked = self.refunds.remove(&refund_id);
+        let (reason, lines) = asked.map(|refund| (refund.reason, refund.lines)).unwrap_or_default();
+        self.refunds.insert(refund_id, Refund { amount: amount.amount, reason, lines, state: RefundState::Done });
         // A cancelled order's refund may overtake the event that its payment was captured.
         let paid = if self.captured > 0 { self.captured } else { self.total().map_or(0, |total| total.amount) };
         let everything = self.refunded() >= paid;
@@ -588,11 +654,12 @@ impl Order {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bookworm_kernel::{BookId, Currency, CustomerId, Email, OrderId, Quantity};
+    use bookworm_kernel::{Currency, CustomerId, Email, OrderId, Quantity};
     use proptest::prelude::*;
 
     use super::*;
     use crate::domain::{
+        coupon::{CouponCode, Redeemed},
         event::{Address, OrderLine},
         number::OrderNumber,
     };
@@ -609,6 +676,7 @@ pub(crate) mod tests {
             quantity: Quantity::new(quantity).unwrap(),
             unit_price: usd(price),
             line_total: usd(price * quantity),
+            discount: None,
         }
     }
 
@@ -630,6 +698,8 @@ pub(crate) mod tests {
             basket_id: Uuid::now_v7(),
             placed_at: Timestamp::default(),
             placed_from: None,
+            coupon: None,
+            shipping_tax: None,
             lines,
         }
     }
@@ -664,7 +734,7 @@ pub(crate) mod tests {
         events.extend(fold(&events).confirm().unwrap());
         assert!(!events.contains(&OrderEvent::PaymentAuthorised), "nobody was asked");
         let order = fold(&events);
-        assert_eq!(order.request_refund(Uuid::nil(), None, ""), Err(OrderError::Free));
+        assert_eq!(order.request_refund(Uuid::nil(), RefundOf::Everything, ""), Err(OrderError::Free));
         assert_eq!(
             order.actions(),
             Actions { cancel: true, ship: true, complete: false, refund: None },
@@ -681,7 +751,7 @@ pub(crate) mod tests {
     #[test]
     fn cancelling_after_a_partial_refund_gives_the_rest_back() {
         let first = Uuid::from_u128(1);
-        let asked: fn(&Order) -> Decided = |o| o.request_refund(Uuid::from_u128(1), Some(usd(100)), "torn");
+        let asked: fn(&Order) -> Decided = |o| o.request_refund(Uuid::from_u128(1), RefundOf::Amount(usd(100)), "torn");
         let order = after(&[Order::confirm, capture, asked]);
         assert_eq!(order.actions().refund, Some(usd(TOTAL - 100)), "what was asked for is counted");
         assert!(order.actions().cancel, "also while a refund is under way");
@@ -766,21 +836,94 @@ pub(crate) mod tests {
         let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
         let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
         events.extend(fold(&events).confirm().unwrap());
-        assert_eq!(fold(&events).request_refund(one, None, "torn"), Err(OrderError::NotPaid));
+        assert_eq!(fold(&events).request_refund(one, RefundOf::Everything, "torn"), Err(OrderError::NotPaid));
         events.extend(capture(&fold(&events)).unwrap());
-        events.extend(fold(&events).request_refund(one, Some(usd(2000)), "torn").unwrap());
+        events.extend(fold(&events).request_refund(one, RefundOf::Amount(usd(2000)), "torn").unwrap());
         let left = OrderError::RefundAmount { refundable: usd(540) };
         for amount in [0, -1, 541, i64::MAX] {
-            assert_eq!(fold(&events).request_refund(two, Some(usd(amount)), "torn"), Err(left.clone()));
+            assert_eq!(fold(&events).request_refund(two, RefundOf::Amount(usd(amount)), "torn"), Err(left.clone()));
         }
         let euro = Money::new(1, Currency::EUR);
-        assert_eq!(fold(&events).request_refund(two, Some(euro), "torn"), Err(left));
+        assert_eq!(fold(&events).request_refund(two, RefundOf::Amount(euro), "torn"), Err(left));
         events.extend(fold(&events).note_refunded(one, usd(2000)).unwrap());
         assert_eq!(fold(&events).payment(), PaymentStatus::PartiallyRefunded);
         assert_eq!(fold(&events).note_refunded(one, usd(2000)), NOTHING, "reported twice");
-        events.extend(fold(&events).request_refund(two, None, "torn").unwrap());
+        events.extend(fold(&events).request_refund(two, RefundOf::Everything, "torn").unwrap());
         events.extend(fold(&events).note_refunded(two, usd(540)).unwrap());
         assert_eq!((fold(&events).status(), fold(&events).payment()), (OrderStatus::Refunded, PaymentStatus::Refunded));
+    }
+
+    /// Three and one copies, 3.00 off the books and 4.90 off delivery, and tax that does not divide.
+    fn reduced() -> Placement {
+        let mut p = placement(vec![line(999, 3), line(500, 1)]);
+        p.lines[0].discount = Some(usd(257));
+        p.lines[1].discount = Some(usd(43));
+        p.coupon = Some(Redeemed {
+            code: CouponCode::parse("spring").unwrap(),
+            name: "Spring".to_owned(),
+            off_shipping: usd(490),
+        });
+        p.discount = usd(790);
+        p.tax = usd(232);
+        p.total = usd(3497 + 490 + 232 - 790);
+        p
+    }
+
+    fn paid(placement: Placement) -> Vec<OrderEvent> {
+        let total = placement.total;
+        let mut events = Order::place(placement).unwrap();
+        events.extend(fold(&events).confirm().unwrap());
+        events.extend(fold(&events).note_captured(total).unwrap());
+        events
+    }
+
+    #[test]
+    fn copies_give_back_what_was_paid_for_them_and_all_of_them_the_whole() {
+        let placement = reduced();
+        let [three, one] = [placement.lines[0].book_id, placement.lines[1].book_id];
+        let mut events = paid(placement.clone());
+        let of = |book_id, copies| Copies { book_id, quantity: Quantity::new(copies).unwrap() };
+        let refund = |events: &[OrderEvent], n: u128, copies: Vec<Copies>| {
+            fold(events).request_refund(Uuid::from_u128(n), RefundOf::Copies(copies), "torn")
+        };
+        let amount = |events: &[OrderEvent]| match events.last() {
+            Some(OrderEvent::RefundRequested { amount, .. }) => amount.amount,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(Paid::of(&placement).unwrap().lines, [usd(2740 + 199), usd(457 + 33)]);
+        let mut sums = Vec::new();
+        for n in 1..=3 {
+            events.extend(refund(&events, n, vec![of(three, 1)]).unwrap());
+            sums.push(amount(&events));
+        }
+        assert_eq!((sums.clone(), sums.iter().sum()), (vec![979, 980, 980], 2939));
+        let none_left = OrderError::RefundCopies { at: 1, most: 0 };
+        assert_eq!(refund(&events, 4, vec![of(one, 1), of(three, 1)]), Err(none_left.clone()));
+        assert_eq!(refund(&events, 4, vec![of(one, 1), of(one, 1)]), Err(none_left.clone()), "a book twice");
+        assert_eq!(refund(&events, 4, vec![of(one, 1), of(BookId::new(), 1)]), Err(none_left));
+        assert_eq!(refund(&events, 4, vec![of(one, 2)]), Err(OrderError::RefundCopies { at: 0, most: 1 }));
+        // What the provider refused can go back after all.
+        events.extend(fold(&events).note_refund_failed(Uuid::from_u128(3), "closed").unwrap());
+        events.extend(fold(&events).note_refunded(Uuid::from_u128(1), usd(979)).unwrap());
+        assert_eq!(fold(&events).copies_refunded(three), 2, "one went back, one is on its way");
+        events.extend(refund(&events, 5, vec![of(three, 1), of(one, 1)]).unwrap());
+        assert_eq!(amount(&events), 980 + 490);
+        assert_eq!(fold(&events).refundable(), Some(usd(0)), "delivery was free");
+    }
+
+    #[test]
+    fn discounts_must_add_up() {
+        assert!(Order::place(reduced()).is_ok());
+        let wrong: [fn(&mut Placement); 3] = [
+            |p| p.lines[0].discount = Some(usd(258)),
+            |p| p.lines[1].discount = None,
+            |p| (p.lines[0].discount, p.lines[1].discount) = (Some(usd(-700)), Some(usd(1000))),
+        ];
+        for break_it in wrong {
+            let mut broken = reduced();
+            break_it(&mut broken);
+            assert!(matches!(Order::place(broken), Err(OrderError::Inconsistent(_))));
+        }
     }
 
     #[test]
@@ -789,8 +932,8 @@ pub(crate) mod tests {
         let mut events = Order::place(placement(vec![line(1000, 2)])).unwrap();
         events.extend(fold(&events).confirm().unwrap());
         events.extend(capture(&fold(&events)).unwrap());
-        events.extend(fold(&events).request_refund(id, None, "torn").unwrap());
-        assert!(fold(&events).request_refund(Uuid::now_v7(), None, "torn").is_err());
+        events.extend(fold(&events).request_refund(id, RefundOf::Everything, "torn").unwrap());
+        assert!(fold(&events).request_refund(Uuid::now_v7(), RefundOf::Everything, "torn").is_err());
         events.extend(fold(&events).note_refund_failed(id, "card closed").unwrap());
         assert_eq!(fold(&events).note_refund_failed(id, "card closed"), NOTHING);
         assert_eq!(fold(&events).refundable(), Some(usd(TOTAL)));
@@ -897,7 +1040,11 @@ pub(crate) mod tests {
             Command::Complete => order.complete(),
             // Ids are fresh in life: one that is known is not asked for again.
             Command::Refund(n, _) if order.refund(id(n)).is_some() => NOTHING,
-            Command::Refund(n, amount) => order.request_refund(id(n), amount.map(usd), "torn"),
+            Command::Refund(n, amount) => order.request_refund(
+                id(n),
+                amount.map_or(RefundOf::Everything, |amount| RefundOf::Amount(usd(amount))),
+                "torn",
+            ),
             // The provider gives back what was asked for, or all of a cancelled order.
             Command::Refunded(n) => match order.refund(id(n)) {
                 Some(refund) if refund.state == RefundState::Requested => {

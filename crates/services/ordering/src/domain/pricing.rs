@@ -1,8 +1,12 @@
-//! What an order costs: lines, delivery, tax.
+//! What an order costs: lines, delivery, discount, tax; and what was paid for each of its parts.
 
 use bookworm_kernel::{Currency, Money, MoneyError, Quantity};
 
-use super::shipping::{self, ShippingMethod};
+use super::{
+    coupon::{Benefit, Reduction},
+    event::Placement,
+    shipping::{self, ShippingMethod},
+};
 
 /// What the shop charges for beside its books.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +65,16 @@ pub struct Quote {
     pub shipping: Money,
     /// Tax; see `tax_included`.
     pub tax: Money,
+    /// The part of the tax that is delivery's.
+    pub shipping_tax: Money,
     /// Whether `tax` is contained in the prices rather than added.
     pub tax_included: bool,
-    /// Taken off.
+    /// Taken off: of the lines, and of delivery.
     pub discount: Money,
+    /// Each line's part of the discount, in the order of the lines.
+    pub line_discounts: Vec<Money>,
+    /// Delivery's part of the discount.
+    pub shipping_discount: Money,
     /// What the customer pays.
     pub total: Money,
     /// Code of the method used.
@@ -86,18 +96,21 @@ pub enum PricingError {
         /// What to choose, in words.
         message: String,
     },
+    /// A coupon would take nothing off.
+    #[error("there is nothing to take off")]
+    NothingToReduce,
     /// The amounts do not add up to money: another currency, or too large.
     #[error(transparent)]
     Money(#[from] MoneyError),
 }
 
-/// What these lines (unit price, copies) cost, delivered to this place. `country` is an ISO 3166-1 code in capitals;
-/// without a `method` the cheapest that goes there is taken.
+/// What these lines (unit price, copies) cost, delivered to this place, less what a coupon takes off. `country` is an ISO
+/// 3166-1 code in capitals; without a `method` the cheapest that goes there is taken.
 ///
 /// Where a tax rule has a region the buyer's must be known: an unknown region is never taken to be free of tax.
 ///
-/// Inclusive tax is contained in the prices and so in the total; exclusive tax is added. Tax is computed once on the
-/// taxed sum, not line by line, so rounding happens once.
+/// Delivery is free from a subtotal on, whatever a coupon takes off. Tax is computed once on what is paid, not line by line,
+/// so rounding happens once. Inclusive tax is contained in the prices and so in the total; exclusive tax is added.
 ///
 /// # Errors
 /// [`PricingError`]
@@ -107,14 +120,19 @@ pub fn quote(
     method: Option<&str>,
     country: &str,
     region: Option<&str>,
+    reduction: Option<&Reduction>,
 ) -> Result<Quote, PricingError> {
     let nothing = Money::zero(terms.currency);
-    let subtotal = lines
+    let lines: Vec<Money> = lines
         .into_iter()
-        .try_fold(nothing, |sum, (unit_price, quantity)| sum.checked_add(unit_price.times(quantity.get())?))?;
+        .map(|(unit_price, quantity)| unit_price.times(quantity.get()))
+        .collect::<Result<_, MoneyError>>()?;
+    let subtotal = Money::sum(terms.currency, lines.iter().copied())?;
+    let offered = shipping::offered(&terms.shipping_methods, country, subtotal);
+    let cheapest = offered.first().copied();
     let method = match method {
         Some(code) => terms.shipping_methods.iter().find(|method| method.serves(country) && method.code == code),
-        None => shipping::offered(&terms.shipping_methods, country, subtotal).first().copied(),
+        None => cheapest,
     };
     let method = method.ok_or_else(|| PricingError::ShippingUnavailable { country: country.to_owned() })?;
     if terms.tax_needs_region(country)
@@ -123,21 +141,129 @@ pub fn quote(
         country.check_region(region.unwrap_or_default(), true).map_err(|message| PricingError::Region { message })?;
     }
     let shipping = shipping::charge(method, subtotal);
-    let (tax, tax_included) = match terms.tax_rule(country, region) {
-        None => (nothing, false),
+    let off = match reduction {
+        Some(reduction) => {
+            let cheapest = cheapest.map_or(nothing, |method| shipping::charge(method, subtotal));
+            Off::of(reduction, &lines, Money::new(cheapest.amount.min(shipping.amount), terms.currency))?
+        }
+        None => Off { lines: vec![nothing; lines.len()], shipping: nothing },
+    };
+    let line_discount = Money::sum(terms.currency, off.lines.iter().copied())?;
+    let discount = line_discount.checked_add(off.shipping)?;
+    let books = subtotal.checked_sub(line_discount)?;
+    let (tax, shipping_tax, tax_included) = match terms.tax_rule(country, region) {
+        None => (nothing, nothing, false),
         Some(rule) => {
-            let taxed = if rule.shipping_taxed { subtotal.checked_add(shipping)? } else { subtotal };
+            let delivery = if rule.shipping_taxed { shipping.checked_sub(off.shipping)? } else { nothing };
+            let taxed = books.checked_add(delivery)?;
             let tax = if rule.inclusive {
                 taxed.contained_basis_points(rule.rate_basis_points)?
             } else {
                 taxed.basis_points(rule.rate_basis_points)?
             };
-            (tax, rule.inclusive)
+            let parts = tax.spread(&[books, delivery]).unwrap_or_default();
+            (tax, parts.get(1).copied().unwrap_or(nothing), rule.inclusive)
         }
     };
-    let discount = nothing;
     let total = total(subtotal, shipping, tax, tax_included, discount)?;
-    Ok(Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method: method.code.clone() })
+    Ok(Quote {
+        subtotal,
+        shipping,
+        tax,
+        shipping_tax,
+        tax_included,
+        discount,
+        line_discounts: off.lines,
+        shipping_discount: off.shipping,
+        total,
+        shipping_method: method.code.clone(),
+    })
+}
+
+/// What a coupon takes off.
+struct Off {
+    lines: Vec<Money>,
+    shipping: Money,
+}
+
+impl Off {
+    /// Of lines that cost so much, and of delivery, of which at most `free` is taken off. What is taken off the lines is
+    /// spread over those that count, so that each share is the exact one rounded down or up.
+    fn of(reduction: &Reduction, lines: &[Money], free: Money) -> Result<Self, PricingError> {
+        let nothing = Money::zero(free.currency);
+        let counted = lines.iter().zip(&reduction.counts).map(|(line, counts)| if *counts { *line } else { nothing });
+        let counted: Vec<Money> = counted.collect();
+        let sum = Money::sum(free.currency, counted.iter().copied())?;
+        let (off_lines, shipping) = match reduction.benefit {
+            Benefit::Percent(percent) => (sum.basis_points(percent.min(100) * 100)?, nothing),
+            Benefit::Amount(amount) => {
+                amount.checked_sub(sum)?;
+                (Money::new(amount.amount.clamp(0, sum.amount), sum.currency), nothing)
+            }
+            Benefit::FreeDelivery => (nothing, free),
+        };
+        if off_lines.amount == 0 && shipping.amount == 0 {
+            return Err(PricingError::NothingToReduce);
+        }
+        let lines = off_lines.spread(&counted).ok_or(PricingError::NothingToReduce)?;
+        Ok(Self { lines, shipping })
+    }
+}
+
+/// What the buyer of an order paid for each of its parts, added tax with them: together the total.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paid {
+    /// For all copies of each line, in the order of the lines.
+    pub lines: Vec<Money>,
+    /// For delivery.
+    pub shipping: Money,
+}
+
+impl Paid {
+    /// Of a placed order. Tax that was added is spread over what is taxed; orders of early releases do not say which part of
+    /// it was delivery's: there it is the books'.
+    ///
+    /// # Errors
+    /// When the amounts are no sums of money.
+    pub fn of(order: &Placement) -> Result<Self, MoneyError> {
+        let nothing = Money::zero(order.total.currency);
+        let coupon = order.coupon.as_ref();
+        // A discount of an early release belongs to no line.
+        let whole = if coupon.is_some() { nothing } else { order.discount };
+        let shares = whole.spread(&order.lines.iter().map(|line| line.line_total).collect::<Vec<_>>());
+        let shares = shares.unwrap_or_else(|| vec![nothing; order.lines.len()]);
+        let mut lines = Vec::with_capacity(order.lines.len());
+        for (line, share) in order.lines.iter().zip(shares) {
+            lines.push(line.line_total.checked_sub(line.discount.unwrap_or(nothing))?.checked_sub(share)?);
+        }
+        let off = coupon.map_or(nothing, |coupon| coupon.off_shipping);
+        let mut shipping = order.shipping.checked_sub(off)?;
+        if !order.tax_included {
+            let on_shipping = order.shipping_tax.unwrap_or(nothing);
+            let on_books = order.tax.checked_sub(on_shipping)?;
+            shipping = shipping.checked_add(on_shipping)?;
+            match on_books.spread(&lines) {
+                Some(shares) => {
+                    for (line, tax) in lines.iter_mut().zip(shares) {
+                        *line = line.checked_add(tax)?;
+                    }
+                }
+                // The books cost nothing, so it was delivery that was taxed.
+                None => shipping = shipping.checked_add(on_books)?,
+            }
+        }
+        Ok(Self { lines, shipping })
+    }
+}
+
+/// What goes back for `now` copies of a line of `all`, of which `before` went back earlier: shares of what was paid for the
+/// line, so cut that those of all copies add up to it.
+#[must_use]
+pub fn share_of_copies(paid: Money, all: u32, before: u32, now: u32) -> Money {
+    let up_to = |copies: u32| i128::from(paid.amount) * i128::from(copies.min(all)) / i128::from(all.max(1));
+    let share = up_to(before.saturating_add(now)) - up_to(before);
+    // A share is no more than the whole.
+    Money::new(i64::try_from(share).unwrap_or(0), paid.currency)
 }
 
 /// What the customer pays: lines, delivery and tax that is not contained in them, less the discount. The one place that
@@ -199,7 +325,7 @@ mod tests {
     }
 
     fn price(price: i64, quantity: i64, method: Option<&str>, country: &str, region: Option<&str>) -> Quote {
-        quote(&terms(), [(usd(price), Quantity::new(quantity).unwrap())], method, country, region).unwrap()
+        quote(&terms(), [(usd(price), Quantity::new(quantity).unwrap())], method, country, region, None).unwrap()
     }
 
     #[test]
@@ -231,20 +357,24 @@ mod tests {
             ..terms()
         };
         let line = [(usd(1000), Quantity::ONE)];
-        assert_eq!(quote(&named, line, None, "CA", Some("QC")).unwrap().tax, usd(73), "a rule may name its region");
-        assert_eq!(quote(&named, line, None, "CA", Some("Ontario")).unwrap().tax, usd(0));
+        assert_eq!(
+            quote(&named, line, None, "CA", Some("QC"), None).unwrap().tax,
+            usd(73),
+            "a rule may name its region"
+        );
+        assert_eq!(quote(&named, line, None, "CA", Some("Ontario"), None).unwrap().tax, usd(0));
     }
 
     #[test]
     fn where_tax_depends_on_the_region_it_is_asked_for() {
         for region in [None, Some(""), Some("Ontario"), Some("94103"), Some("-")] {
-            let refused = quote(&terms(), [(usd(1000), Quantity::ONE)], None, "US", region).unwrap_err();
+            let refused = quote(&terms(), [(usd(1000), Quantity::ONE)], None, "US", region, None).unwrap_err();
             assert!(
                 matches!(&refused, PricingError::Region { message } if message.contains("Choose a state")),
                 "{region:?}"
             );
         }
-        assert!(quote(&terms(), [], None, "DE", None).is_ok(), "no rule of Germany has a region");
+        assert!(quote(&terms(), [], None, "DE", None, None).is_ok(), "no rule of Germany has a region");
     }
 
     #[test]
@@ -267,27 +397,129 @@ mod tests {
     #[test]
     fn only_methods_that_go_there_are_offered() {
         assert_eq!(price(1000, 1, None, "FR", None).shipping_method, "world");
-        let refused = quote(&terms(), [], Some("standard"), "FR", None);
+        let refused = quote(&terms(), [], Some("standard"), "FR", None, None);
         assert_eq!(refused, Err(PricingError::ShippingUnavailable { country: "FR".into() }));
-        assert!(quote(&terms(), [], Some("rocket"), "US", None).is_err());
+        assert!(quote(&terms(), [], Some("rocket"), "US", None, None).is_err());
     }
 
     #[test]
     fn another_currency_or_too_much_money_has_no_price() {
         let euro = Money::new(100, Currency::EUR);
-        assert!(matches!(quote(&terms(), [(euro, Quantity::ONE)], None, "DE", None), Err(PricingError::Money(_))));
+        assert!(matches!(
+            quote(&terms(), [(euro, Quantity::ONE)], None, "DE", None, None),
+            Err(PricingError::Money(_))
+        ));
         let most = Quantity::new(99).unwrap();
-        assert!(quote(&terms(), [(usd(i64::MAX / 2), most)], None, "DE", None).is_err());
+        assert!(quote(&terms(), [(usd(i64::MAX / 2), most)], None, "DE", None, None).is_err());
+    }
+
+    fn reduced(
+        lines: &[i64],
+        counts: &[bool],
+        benefit: Benefit,
+        method: Option<&str>,
+        place: Place,
+    ) -> Result<Quote, PricingError> {
+        let lines: Vec<_> = lines.iter().map(|price| (usd(*price), Quantity::ONE)).collect();
+        let reduction = Reduction { counts: counts.to_vec(), benefit };
+        quote(&terms(), lines, method, place.0, place.1, Some(&reduction))
+    }
+
+    type Place = (&'static str, Option<&'static str>);
+    const TEXAS: Place = ("US", Some("TX"));
+    const NEW_YORK: Place = ("US", Some("NY"));
+    const CALIFORNIA: Place = ("US", Some("CA"));
+
+    #[test]
+    fn a_discount_is_spread_over_the_lines_that_count() {
+        let quote = reduced(&[1000, 700, 333], &[true, false, true], Benefit::Percent(15), None, TEXAS).unwrap();
+        assert_eq!(quote.line_discounts, [usd(150), usd(0), usd(50)]);
+        assert_eq!((quote.discount, quote.total), (usd(200), usd(2033 + 490 - 200)), "15 % of 13.33 is 2.00");
+        let thirds = reduced(&[1, 1, 1], &[true; 3], Benefit::Amount(usd(2)), None, TEXAS).unwrap();
+        assert_eq!(thirds.line_discounts, [usd(1), usd(1), usd(0)]);
+    }
+
+    #[test]
+    fn an_amount_takes_off_no_more_than_the_books_cost() {
+        let quote = reduced(&[1000, 700], &[true, false], Benefit::Amount(usd(5000)), None, TEXAS).unwrap();
+        assert_eq!((quote.discount, quote.total), (usd(1000), usd(700 + 490)));
+        let euro = Benefit::Amount(Money::new(500, Currency::EUR));
+        assert!(matches!(reduced(&[1000], &[true], euro, None, TEXAS), Err(PricingError::Money(_))));
+        let all = reduced(&[1000], &[true], Benefit::Percent(100), None, CALIFORNIA).unwrap();
+        assert_eq!((all.tax, all.total), (usd(0), usd(490)));
+    }
+
+    #[test]
+    fn delivery_is_free_up_to_the_cheapest_way_and_from_a_subtotal_on_as_without() {
+        let free =
+            |lines: &[i64], method| reduced(lines, &vec![true; lines.len()], Benefit::FreeDelivery, method, TEXAS);
+        let cheap = free(&[1000], None).unwrap();
+        assert_eq!((cheap.shipping, cheap.shipping_discount, cheap.total), (usd(490), usd(490), usd(1000)));
+        let fast = free(&[1000], Some("world")).unwrap();
+        assert_eq!((fast.shipping, fast.shipping_discount, fast.total), (usd(1990), usd(490), usd(2500)));
+        assert_eq!(free(&[5000], None), Err(PricingError::NothingToReduce), "it is free already");
+        let half = reduced(&[5000], &[true], Benefit::Percent(50), None, TEXAS).unwrap();
+        assert_eq!(half.shipping, usd(0), "the subtotal before the coupon counts");
+    }
+
+    #[test]
+    fn tax_is_of_what_is_paid() {
+        let quote = reduced(&[1000], &[true], Benefit::Percent(10), None, CALIFORNIA).unwrap();
+        assert_eq!((quote.tax, quote.shipping_tax), (usd(65), usd(0)), "7.25 % of 9.00");
+        let quote = reduced(&[1000], &[true], Benefit::FreeDelivery, None, NEW_YORK).unwrap();
+        assert_eq!((quote.tax, quote.shipping_tax), (usd(40), usd(0)), "delivery is taxed there, and costs nothing");
+        let quote = reduced(&[1000], &[true], Benefit::Percent(50), None, ("DE", None)).unwrap();
+        assert_eq!((quote.tax, quote.tax_included, quote.total), (usd(65), true, usd(990)), "7 % in 9.90");
+        assert_eq!(quote.shipping_tax, usd(32));
     }
 
     proptest! {
+        #[test]
+        fn whatever_a_coupon_takes_off_the_sums_are_exact(
+            lines in prop::collection::vec((0_i64..1_000_000, any::<bool>()), 1..20),
+            benefit in prop_oneof![
+                (1_u32..=100).prop_map(Benefit::Percent),
+                (1_i64..10_000_000).prop_map(|amount| Benefit::Amount(usd(amount))),
+                Just(Benefit::FreeDelivery),
+            ],
+            method in prop::option::of(Just("world")),
+            place in prop::sample::select(vec![TEXAS, NEW_YORK, CALIFORNIA, ("DE", None), ("FR", None)]),
+        ) {
+            let (prices, counts): (Vec<i64>, Vec<bool>) = lines.iter().copied().unzip();
+            let Ok(quote) = reduced(&prices, &counts, benefit, method, place) else { return Ok(()) };
+            let off: i64 = quote.line_discounts.iter().map(|part| part.amount).sum();
+            prop_assert_eq!(quote.discount.amount, off + quote.shipping_discount.amount);
+            for ((price, counts), part) in prices.iter().zip(&counts).zip(&quote.line_discounts) {
+                prop_assert!((0..=*price).contains(&part.amount), "{} off {}", part, price);
+                prop_assert!(*counts || part.amount == 0);
+            }
+            prop_assert!((0..=quote.shipping.amount).contains(&quote.shipping_discount.amount));
+            prop_assert!(quote.total.amount >= 0 && quote.tax.amount >= 0 && quote.discount.amount > 0);
+            prop_assert!((0..=quote.tax.amount).contains(&quote.shipping_tax.amount));
+            let without = super::quote(&terms(), prices.iter().map(|price| (usd(*price), Quantity::ONE)), method, place.0, place.1, None);
+            let without = without.unwrap();
+            prop_assert!(quote.total.amount <= without.total.amount && quote.tax.amount <= without.tax.amount);
+        }
+
+        #[test]
+        fn copies_that_go_back_one_after_the_other_add_up(paid in 0_i64..=i64::MAX, parts in prop::collection::vec(1_u32..=30, 1..8)) {
+            let all: u32 = parts.iter().sum();
+            let (mut before, mut sum) = (0, 0);
+            for part in parts {
+                let share = share_of_copies(usd(paid), all, before, part).amount;
+                prop_assert!(share >= 0);
+                (before, sum) = (before + part, sum + share);
+            }
+            prop_assert_eq!(sum, paid);
+        }
+
         #[test]
         fn the_total_is_lines_and_delivery_and_added_tax(
             lines in prop::collection::vec((0_i64..10_000_000, 1_i64..=99), 0..20),
             place in prop::sample::select(vec![("US", Some("CA")), ("US", Some("NY")), ("US", Some("Texas")), ("DE", None), ("FR", None)]),
         ) {
             let lines: Vec<_> = lines.into_iter().map(|(price, n)| (usd(price), Quantity::new(n).unwrap())).collect();
-            let quote = quote(&terms(), lines.clone(), None, place.0, place.1).unwrap();
+            let quote = quote(&terms(), lines.clone(), None, place.0, place.1, None).unwrap();
             let sum: i64 = lines.iter().map(|(price, n)| price.amount * i64::from(n.get())).sum();
             let added = if quote.tax_included { 0 } else { quote.tax.amount };
             prop_assert_eq!(quote.subtotal.amount, sum);

@@ -22,6 +22,7 @@ use crate::{
     clients::BasketVersion,
     domain::{
         checkout_saga::{Charge, CheckoutSaga, Limits},
+        coupon::{Coupon, Redeemed, Refusal},
         event::{Address, Placement, ShortLine},
         number::OrderNumber,
         order::{Order, Rejection},
@@ -30,7 +31,8 @@ use crate::{
     },
     features::{address, command::TRIES},
     purchase::{self, Purchase},
-    service::work::{Work, WorkError},
+    redemption::Redemption,
+    service::work::{Work, WorkError, coupon_refused},
     service::{Ordering, outcomes::Wait},
     shopper::Shopper,
     store::order_ids,
@@ -46,7 +48,7 @@ use crate::{
 /// The same `Idempotency-Key` with the same body never orders twice: it answers with what has become of the first
 /// order. A key is remembered for seven days. Refused before anything is ordered: `basket_empty`, `book_unavailable`,
 /// `insufficient_stock` and `price_changed` with the `lines`, `total_changed` with the `total`, `shipping_unavailable`,
-/// `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
+/// `coupon_refused` with the `rule`, `validation_failed`, `idempotency_key_required`, `idempotency_key_reused`. Refused with an order that was rejected
 /// (`order_id`): `payment_declined`, `insufficient_stock`, `checkout_timed_out`; nothing is charged.
 /// `payment_action_required`: the customer confirms at `action_url`, and the order goes on by itself. A total of zero is
 /// confirmed without payment: `payment` may be left out then.
@@ -67,7 +69,7 @@ use crate::{
         (status = 202, description = "The order, still pending", body = Shown,
             headers(("Location" = String, description = "Where the order can be read"))),
         (status = 402, description = "`payment_declined`, `payment_action_required`"),
-        (status = 422, description = "`idempotency_key_reused`, `shipping_unavailable`"),
+        (status = 422, description = "`idempotency_key_reused`, `shipping_unavailable`, `coupon_refused`"),
         ProblemResponses
     )
 )]
@@ -102,7 +104,9 @@ pub(crate) async fn checkout(
         let version = BasketVersion::from(&basket);
         let purchase = Purchase::of_basket(&service, &cause, basket).await?;
         purchase.check()?;
-        let mut draft = Draft::price(&service, &shopper, delivery.clone(), purchase, &request)?;
+        let code = request.coupon.as_deref();
+        let redemption = Redemption::of(&service, code, &purchase, &shopper, Some(&delivery.email)).await?;
+        let mut draft = Draft::price(&service, &shopper, delivery.clone(), purchase, redemption, &request)?;
         draft.placement.placed_from = Some(from.fingerprint());
         // From here on no other order can be made of this basket.
         let Some(order_id) = service.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
@@ -126,6 +130,11 @@ pub(crate) async fn checkout(
             // Another request has written a tombstone meanwhile, so this order cannot be placed any more.
             Err(WorkError::Tombstone) => service.clients.release(&cause, &version.id, order_id).await?,
             Err(WorkError::NumberTaken) => {}
+            // Somebody else was given the last use a moment ago.
+            Err(error @ WorkError::Coupon(_)) => {
+                service.give_up_claim(&cause, &version.id, order_id).await;
+                return Err(error.into());
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -164,6 +173,7 @@ impl Delivery {
             let visible = (1..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
             valid.check("/payment/token", visible, "must be 1 to 255 visible ASCII characters");
         }
+        valid.optional_text("/coupon", request.coupon.as_deref(), 1..=100);
         if let Some(expected) = request.expected_total {
             valid.check("/expected_total/amount", expected.amount >= 0, "must be 0 or more");
         }
@@ -186,6 +196,7 @@ impl Draft {
         shopper: &Shopper,
         Delivery { email, address }: Delivery,
         purchase: Purchase,
+        redemption: Option<Redemption>,
         request: &CheckoutRequest,
     ) -> Result<Self> {
         let quote = pricing::quote(
@@ -194,6 +205,7 @@ impl Draft {
             Some(request.shipping_method.trim()),
             &address.country,
             address.region.as_deref(),
+            redemption.as_ref().map(|redemption| &redemption.reduction),
         )
         .map_err(unpriced)?;
         if request.expected_total.is_some_and(|expected| expected != quote.total) {
@@ -210,6 +222,11 @@ impl Draft {
             }
         };
         let basket_id = purchase.basket_id;
+        let coupon = redemption.map(|Redemption { coupon: Coupon { code, name, .. }, .. }| Redeemed {
+            code,
+            name,
+            off_shipping: quote.shipping_discount,
+        });
         let placement = Placement {
             order_id: OrderId::new(),
             number: OrderNumber::draw(rand::random),
@@ -217,7 +234,7 @@ impl Draft {
             email,
             shipping_address: address,
             shipping_method: quote.shipping_method,
-            lines: purchase.into_lines()?,
+            lines: purchase.into_lines(coupon.is_some().then_some(quote.line_discounts))?,
             subtotal: quote.subtotal,
             shipping: quote.shipping,
             tax: quote.tax,
@@ -227,6 +244,8 @@ impl Draft {
             basket_id,
             placed_at: service.now(),
             placed_from: None,
+            coupon,
+            shipping_tax: Some(quote.shipping_tax),
         };
         Ok(Self { placement, token })
     }
@@ -238,6 +257,7 @@ pub(crate) fn unpriced(error: PricingError) -> Problem {
         PricingError::ShippingUnavailable { .. } => Problem::new(ErrorCode::ShippingUnavailable)
             .detail("Choose one of the shipping methods that serve this country."),
         PricingError::Region { message } => Problem::validation(vec![FieldError::new("/region", message)]),
+        PricingError::NothingToReduce => coupon_refused(&Refusal::NothingToReduce),
         PricingError::Money(error) => Problem::internal(&error),
     }
 }

@@ -4,12 +4,17 @@ mod address;
 pub(crate) mod cancel;
 pub(crate) mod checkout;
 mod command;
+pub(crate) mod compare_coupons;
 pub(crate) mod complete;
+pub(crate) mod coupon_uses;
+pub(crate) mod create_coupon;
 pub(crate) mod forget_keys;
+pub(crate) mod get_coupon;
 pub(crate) mod get_order;
 pub(crate) mod history;
 pub(crate) mod key_orders;
 pub(crate) mod latest_orders;
+pub(crate) mod list_coupons;
 pub(crate) mod list_orders;
 pub(crate) mod order_facts;
 pub(crate) mod quote;
@@ -19,6 +24,7 @@ pub(crate) mod ship;
 pub(crate) mod shipping_countries;
 pub(crate) mod shipping_methods;
 mod shown;
+pub(crate) mod stop_coupon;
 pub(crate) mod under_way;
 
 use std::sync::Arc;
@@ -50,6 +56,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Ordering>> {
         .routes(routes!(refund::refund_order))
         .routes(routes!(shipping_methods::shipping_methods))
         .routes(routes!(shipping_countries::shipping_countries))
+        .routes(routes!(list_coupons::list_coupons, create_coupon::create_coupon))
+        .routes(routes!(get_coupon::get_coupon))
+        .routes(routes!(stop_coupon::stop_coupon))
+        .routes(routes!(coupon_uses::coupon_uses))
 }
 
 /// A JSON body that may be left out.

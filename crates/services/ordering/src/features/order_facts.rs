@@ -26,6 +26,8 @@ pub struct OrderFacts {
     pub captured: Money,
     /// Given back, as far as ordering knows.
     pub refunded: Money,
+    /// The code of the coupon that was used.
+    pub coupon: Option<String>,
 }
 
 /// Folds every order from its events: the projection may be what is wrong.
@@ -51,5 +53,6 @@ fn of(order: &Order) -> Option<OrderFacts> {
         payment: shown::payment_status(order.payment()),
         captured: money(order.captured()),
         refunded: money(order.refunded()),
+        coupon: placed.coupon.as_ref().map(|coupon| coupon.code.to_string()),
     })
 }

@@ -5,19 +5,22 @@ use bookworm_contracts::rest::ordering::{Quote, QuoteRequest};
 use bookworm_http::{ApiJson, Origin, Result, Validator, openapi::ProblemResponses};
 
 use super::shown;
-use crate::{domain::pricing, features::checkout::unpriced, purchase::Purchase, service::Ordering, shopper::Shopper};
+use crate::{
+    domain::pricing, features::checkout::unpriced, purchase::Purchase, redemption::Redemption, service::Ordering,
+    shopper::Shopper,
+};
 
 /// What the basket would cost
 ///
-/// Today's prices, delivery to the country, and its tax; without a `shipping_method` the cheapest that goes there.
-/// Refused as a checkout would be: `basket_empty`, `book_unavailable`, `shipping_unavailable`, `unavailable`; and
+/// Today's prices, delivery to the country, its tax, and what a coupon takes off; without a `shipping_method` the cheapest that goes there.
+/// Refused as a checkout would be: `basket_empty`, `book_unavailable`, `shipping_unavailable`, `coupon_refused`, `unavailable`; and
 /// `validation_failed` with `/region` where the tax depends on the region and it is missing or unknown.
 #[utoipa::path(
     post, path = "/orders/quote", tag = "ordering", request_body = QuoteRequest,
     params(("Basket-Token" = Option<String>, Header, description = "A guest's secret; also as cookie `basket_token`")),
     responses(
         (status = 200, description = "The price", body = Quote),
-        (status = 422, description = "`shipping_unavailable`"),
+        (status = 422, description = "`shipping_unavailable`, `coupon_refused`"),
         ProblemResponses
     )
 )]
@@ -32,10 +35,16 @@ pub(crate) async fn quote(
     valid.check("/country", country.is_some(), "Choose the country, a code of two letters such as US.");
     let region = valid.optional_text("/region", request.region.as_deref(), 1..=100);
     let method = valid.optional_text("/shipping_method", request.shipping_method.as_deref(), 1..=40);
+    let code = valid.optional_text("/coupon", request.coupon.as_deref(), 1..=100);
     valid.finish()?;
-    let purchase = Purchase::of(&service, &cause, &shopper?).await?;
+    let shopper = shopper?;
+    let purchase = Purchase::of(&service, &cause, &shopper).await?;
+    let email = shopper.email();
+    let redemption = Redemption::of(&service, code.as_deref(), &purchase, &shopper, email.as_ref()).await?;
     let country = country.map_or("", bookworm_address::Country::code);
-    pricing::quote(&service.terms, purchase.prices(), method.as_deref(), country, region.as_deref())
-        .map(|quote| ApiJson(shown::quote(quote)))
+    let reduction = redemption.as_ref().map(|redemption| &redemption.reduction);
+    let prices = purchase.prices();
+    pricing::quote(&service.terms, prices, method.as_deref(), country, region.as_deref(), reduction)
+        .map(|quote| ApiJson(shown::quote(quote, redemption.map(|redemption| redemption.coupon))))
         .map_err(unpriced)
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use bookworm_contracts::{
     commands::RefundPayment,
-    rest::ordering::{Order, RefundRequest},
+    rest::ordering::{CopiesOf, Order, RefundRequest},
 };
 use bookworm_db::DbError;
 use bookworm_http::{
@@ -17,7 +17,10 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use crate::{
-    domain::event::Author,
+    domain::{
+        event::{Author, Copies},
+        order::RefundOf,
+    },
     features::{checkout::key_reused, command::TRIES},
     service::{
         Ordering,
@@ -27,10 +30,14 @@ use crate::{
     visitor::author,
 };
 
+/// The most lines of one request; an order has no more.
+const MOST_LINES: usize = 200;
+
 /// Gives money back
 ///
-/// For staff: `amount`, or all that is left. The payment must be captured (`invalid_order_state`), and what was given
-/// back or is on its way never exceeds it (`validation_failed`, `/amount`). Finance does it; the order's `payment` and
+/// For staff: `amount`, or what was paid for the copies in `lines` (their share of the price less its discount, and of added
+/// tax), or all that is left. The payment must be captured (`invalid_order_state`), and what was given
+/// back or is on its way never exceeds it (`validation_failed`, `/amount`), nor do the copies (`/lines`). Finance does it; the order's `payment` and
 /// `timeline` say when. The same `Idempotency-Key` with the same body refunds once; with another body
 /// `idempotency_key_reused`.
 #[utoipa::path(
@@ -58,13 +65,19 @@ pub(crate) async fn refund_order(
     let reason = valid.multiline("/reason", &request.reason, 1..=500);
     if let Some(amount) = request.amount {
         valid.check("/amount/amount", amount.amount > 0, "must be above 0");
+        valid.check("/lines", request.lines.is_empty(), "must be empty when there is an amount");
     }
+    valid.check("/lines", request.lines.len() <= MOST_LINES, format!("must be at most {MOST_LINES}"));
     valid.finish()?;
     let body = serde_json::to_vec(&request).map_err(|error| Problem::internal(&error))?;
     let refund = Refund {
         key,
         fingerprint: Fingerprint::of([body.as_slice()]),
-        amount: request.amount,
+        of: match request.amount {
+            Some(amount) => RefundOf::Amount(amount),
+            None if request.lines.is_empty() => RefundOf::Everything,
+            None => RefundOf::Copies(request.lines.into_iter().map(copies).collect()),
+        },
         reason,
         by: author(&staff),
     };
@@ -89,9 +102,13 @@ pub(crate) async fn refund_order(
 struct Refund {
     key: IdempotencyKey,
     fingerprint: Fingerprint,
-    amount: Option<Money>,
+    of: RefundOf,
     reason: String,
     by: Author,
+}
+
+fn copies(CopiesOf { book_id, quantity }: CopiesOf) -> Copies {
+    Copies { book_id, quantity }
 }
 
 enum Asked {
@@ -106,7 +123,7 @@ async fn ask(service: &Arc<Ordering>, cause: Cause, id: OrderId, refund: Refund)
     let db = service.db.clone();
     db.transact(move |tx| {
         Box::pin(async move {
-            let Refund { key, fingerprint, amount, reason, by } = refund;
+            let Refund { key, fingerprint, of, reason, by } = refund;
             let (scope, refund_id) = (format!("refund:{id}"), Uuid::now_v7());
             match idempotency::claim(tx, &scope, &key, fingerprint, refund_id, now).await? {
                 Claim::New => {}
@@ -114,7 +131,7 @@ async fn ask(service: &Arc<Ordering>, cause: Cause, id: OrderId, refund: Refund)
                 Claim::Different => return Ok(Asked::OtherRequest),
             }
             let mut work = Work::on(&service, tx, cause, id).by(Some(by));
-            work.decide(|order| order.request_refund(refund_id, amount, &reason)).await?;
+            work.decide(|order| order.request_refund(refund_id, of, &reason)).await?;
             let order = work.order().await?;
             let amount = order
                 .refund(refund_id)

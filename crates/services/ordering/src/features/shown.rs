@@ -1,15 +1,19 @@
 //! An order as the API shows it.
 
-use bookworm_contracts::rest::ordering as rest;
+use bookworm_contracts::rest::{coupons, ordering as rest};
 
 use crate::{
     domain::{
+        coupon::{Benefit, Coupon, Redeemed, Scope},
         event::{Address, Author, OrderLine},
         order::{Actions, Rejection, TimelineEntry},
         pricing::Quote,
         status::{OrderStatus, PaymentStatus},
     },
-    store::document::{Document, PaymentDocument},
+    store::{
+        coupons::Stored,
+        document::{Document, PaymentDocument},
+    },
 };
 
 impl From<Document> for rest::Order {
@@ -26,6 +30,7 @@ impl From<Document> for rest::Order {
             tax: order.tax,
             tax_included: order.tax_included,
             discount: order.discount,
+            coupon: order.coupon.map(coupon),
             total: order.total,
             shipping_address: address(order.shipping_address),
             shipping_method: order.shipping_method,
@@ -68,13 +73,49 @@ pub(super) fn payment_status(status: PaymentStatus) -> rest::PaymentStatus {
     }
 }
 
-pub(super) fn quote(quote: Quote) -> rest::Quote {
-    let Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method } = quote;
-    rest::Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method }
+pub(super) fn quote(quote: Quote, coupon: Option<Coupon>) -> rest::Quote {
+    let Quote { subtotal, shipping, tax, tax_included, discount, total, shipping_method, .. } = quote;
+    let coupon = coupon.map(|Coupon { code, name, .. }| rest::OrderCoupon { code: code.to_string(), name });
+    rest::Quote { subtotal, shipping, tax, tax_included, discount, coupon, total, shipping_method }
+}
+
+fn coupon(Redeemed { code, name, off_shipping: _ }: Redeemed) -> rest::OrderCoupon {
+    rest::OrderCoupon { code: code.to_string(), name }
 }
 
 pub(super) fn author(Author { id, name }: Author) -> rest::EventAuthor {
     rest::EventAuthor { id, name }
+}
+
+/// A coupon, as staff see it.
+pub(super) fn stored_coupon(stored: Stored) -> coupons::Coupon {
+    let Stored { coupon, uses, created_at, created_by, stopped } = stored;
+    let (stopped_at, stopped_by) = stopped.map(|(at, by)| (at, author(by))).unzip();
+    let Scope { subjects, authors, publishers, books } = coupon.scope;
+    coupons::Coupon {
+        code: coupon.code.to_string(),
+        name: coupon.name,
+        benefit: match coupon.benefit {
+            Benefit::Percent(percent) => coupons::CouponBenefit::Percent { percent },
+            Benefit::Amount(amount) => coupons::CouponBenefit::Amount { amount },
+            Benefit::FreeDelivery => coupons::CouponBenefit::FreeDelivery,
+        },
+        subjects,
+        authors,
+        publishers,
+        books,
+        minimum: coupon.minimum,
+        first_order: coupon.first_order,
+        from: coupon.from,
+        until: coupon.until,
+        max_uses: coupon.max_uses,
+        per_customer: coupon.per_customer,
+        uses,
+        created_at,
+        created_by: author(created_by),
+        stopped_at,
+        stopped_by,
+    }
 }
 
 fn payment(payment: PaymentDocument) -> rest::OrderPayment {
@@ -83,8 +124,8 @@ fn payment(payment: PaymentDocument) -> rest::OrderPayment {
 }
 
 fn line(line: OrderLine) -> rest::OrderLine {
-    let OrderLine { book_id, title, language, quantity, unit_price, line_total } = line;
-    rest::OrderLine { book_id, title, language, quantity, unit_price, line_total }
+    let OrderLine { book_id, title, language, quantity, unit_price, line_total, discount } = line;
+    rest::OrderLine { book_id, title, language, quantity, unit_price, line_total, discount }
 }
 
 fn address(address: Address) -> rest::Address {

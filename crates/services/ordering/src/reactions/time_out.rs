@@ -39,6 +39,8 @@ async fn time_out(service: &Arc<Ordering>, id: OrderId) -> Result<(), DbError> {
     done.map_err(|error| match error {
         WorkError::Db(error) => error,
         WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => DbError::Busy,
-        error @ (WorkError::Refused(_) | WorkError::NoSuchOrder(_)) => DbError::Corrupt(error.to_string()),
+        error @ (WorkError::Refused(_) | WorkError::NoSuchOrder(_) | WorkError::Coupon(_)) => {
+            DbError::Corrupt(error.to_string())
+        }
     })
 }

@@ -15,11 +15,16 @@ use bookworm_messaging::{Message, ReactionError};
 use crate::{
     domain::{
         checkout_saga::Action,
+        coupon::Refusal,
         event::{Actor, Address, Author, OrderEvent, OrderLine, Placement},
         order::{Decided, Order, OrderError},
     },
     service::Ordering,
-    store::{self, document::Document},
+    store::{
+        self,
+        coupons::{self, Redeemer},
+        document::Document,
+    },
 };
 
 /// Why a unit of work on an order was given up.
@@ -40,6 +45,9 @@ pub(crate) enum WorkError {
     /// A tombstone says that this order is never placed: place another.
     #[error("the order can never be placed any more")]
     Tombstone,
+    /// The coupon may not be used for this order.
+    #[error("the coupon is refused: {0}")]
+    Coupon(Refusal),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -70,16 +78,31 @@ impl From<WorkError> for Problem {
             WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => {
                 Self::new(ErrorCode::ConcurrentChange)
             }
+            WorkError::Refused(OrderError::RefundCopies { at, most }) => {
+                let message = format!("must be a book of the order, once, and at most {most} copies of it");
+                Self::validation(vec![FieldError::new(format!("/lines/{at}"), message)])
+            }
+            WorkError::Coupon(refusal) => coupon_refused(&refusal),
             WorkError::NoSuchOrder(_) => Self::not_found("order"),
             WorkError::Db(error) => error.into(),
         }
     }
 }
 
+/// 422: the code takes nothing off, and which rule says so.
+pub(crate) fn coupon_refused(refusal: &Refusal) -> Problem {
+    metrics::counter!("ordering_coupons_refused_total", "rule" => refusal.rule()).increment(1);
+    let mut problem = Problem::new(ErrorCode::CouponRefused).detail(refusal.to_string()).with("rule", refusal.rule());
+    if let Refusal::Minimum(minimum) = refusal {
+        problem = problem.with("minimum", serde_json::json!(minimum));
+    }
+    problem.field(FieldError::new("/coupon", refusal.to_string()))
+}
+
 impl From<WorkError> for ReactionError {
     fn from(error: WorkError) -> Self {
         match error {
-            WorkError::Refused(_) | WorkError::NoSuchOrder(_) => Self::refuse(error.to_string()),
+            WorkError::Refused(_) | WorkError::NoSuchOrder(_) | WorkError::Coupon(_) => Self::refuse(error.to_string()),
             WorkError::Conflict | WorkError::NumberTaken | WorkError::Tombstone => Self::retry(error.to_string()),
             WorkError::Db(error) => error.into(),
         }
@@ -122,6 +145,13 @@ impl<'t> Work<'t> {
         placement: Placement,
     ) -> Result<Self, WorkError> {
         let mut work = Self::on(service, tx, cause, placement.order_id);
+        if let Some(coupon) = &placement.coupon {
+            let redeemer = Redeemer::new(placement.customer_id, Some(&placement.email));
+            let refusal = coupons::take(tx, &coupon.code, placement.order_id, &redeemer, work.now).await?;
+            if let Some(refusal) = refusal {
+                return Err(WorkError::Coupon(refusal));
+            }
+        }
         work.order = Some(Loaded { state: Order::default(), version: 0 });
         work.decide(|_| Order::place(placement)).await?;
         Ok(work)
@@ -269,7 +299,7 @@ impl<'t> Work<'t> {
         self.order.as_ref().map(|order| &order.state).ok_or(WorkError::NoSuchOrder(self.id))
     }
 
-    /// Publishes what other services need to know. What happens inside a payment is published by finance.
+    /// Publishes what other services need to know, and gives back the coupon of an order that does not stand. What happens inside a payment is published by finance.
     async fn publish(&mut self, event: &OrderEvent) -> Result<(), WorkError> {
         let link = self.service.keys.link(self.id);
         let state = self.order().await?;
@@ -288,11 +318,13 @@ impl<'t> Work<'t> {
             }
             OrderEvent::OrderRejected { code, reason, .. } => {
                 let order = summary()?;
+                coupons::give_back(self.tx, self.id, self.now).await?;
                 self.send(&published::OrderRejected { order, code: code.clone(), reason: reason.clone() }).await?;
                 "rejected"
             }
             OrderEvent::OrderCancelled { reason, by } => {
                 let (order, confirmed) = (summary()?, state.was_confirmed());
+                coupons::give_back(self.tx, self.id, self.now).await?;
                 // A buyer's own words are stored with the order; they do not go into a mail.
                 let reason = if *by == Actor::Customer { String::new() } else { reason.clone() };
                 self.send(&published::OrderCancelled { order, reason, confirmed }).await?;
@@ -347,6 +379,8 @@ fn summary(order: &Order, link: String) -> Option<published::OrderSummary> {
         shipping: placed.shipping,
         tax: placed.tax,
         tax_included: placed.tax_included,
+        discount: Some(placed.discount).filter(|discount| discount.amount > 0),
+        coupon: placed.coupon.as_ref().map(|coupon| coupon.code.to_string()),
         total: placed.total,
         link,
         placed_at: placed.placed_at,
@@ -355,7 +389,7 @@ fn summary(order: &Order, link: String) -> Option<published::OrderSummary> {
 }
 
 fn published_line(line: OrderLine) -> published::OrderedLine {
-    let OrderLine { book_id, title, language, quantity, unit_price, line_total } = line;
+    let OrderLine { book_id, title, language, quantity, unit_price, line_total, discount: _ } = line;
     published::OrderedLine { book_id, title, language, quantity, unit_price, line_total }
 }
 

@@ -7,6 +7,7 @@ use bookworm_kernel::{Money, OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    coupon::Redeemed,
     event::{Address, OrderLine},
     order::{Actions, Order, Rejection, TimelineEntry},
     status::{OrderStatus, PaymentStatus},
@@ -28,6 +29,9 @@ pub(crate) struct Document {
     /// Whether the tax is contained in the prices rather than added.
     pub tax_included: bool,
     pub discount: Money,
+    /// The coupon that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<Redeemed>,
     /// What the customer pays.
     pub total: Money,
     pub shipping_address: Address,
@@ -79,6 +83,7 @@ impl Document {
             tax: placed.tax,
             tax_included: placed.tax_included,
             discount: placed.discount,
+            coupon: placed.coupon.clone(),
             total: placed.total,
             shipping_address: placed.shipping_address.clone(),
             shipping_method: placed.shipping_method.clone(),

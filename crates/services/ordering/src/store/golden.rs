@@ -27,8 +27,9 @@ macro_rules! lives {
 }
 
 /// Whole lives of orders: the events as stored, one a line, and the row's document after the last.
-const LIVES: [(&str, &str, &str); 10] = lives![
+const LIVES: [(&str, &str, &str); 11] = lives![
     "account_tax_added_bought_and_refunded",
+    "coupon_used_and_a_copy_refunded",
     "discount_of_everything_cancelled_by_staff",
     "free_cancelled_by_its_customer",
     "free_sent_without_tracking",

@@ -1,5 +1,6 @@
 //! Ordering's own tables. Events, sagas, messages and idempotency keys have theirs, from the platform.
 
+pub(crate) mod coupons;
 pub(crate) mod document;
 pub(crate) mod order_ids;
 pub(crate) mod orders;
@@ -7,7 +8,7 @@ pub(crate) mod secrets;
 
 use bookworm_db::Migration;
 
-pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS, ORDER_KEYS, ORDERS_BY_STATUS];
+pub(crate) const MIGRATIONS: &[Migration] = &[ORDERS, ORDER_IDS, ORDER_KEYS, ORDERS_BY_STATUS, COUPONS];
 
 const ORDERS: Migration = Migration::new(
     "ordering/0001_orders",
@@ -60,6 +61,39 @@ const ORDER_KEYS: Migration = Migration::new(
 /// For lists of staff, who ask for the orders to pack among all that there ever were.
 const ORDERS_BY_STATUS: Migration =
     Migration::new("ordering/0004_orders_by_status", "CREATE INDEX orders_status ON orders (status, placed_at, id);");
+
+/// `coupons.uses` and `coupon_redeemers.uses` count the orders that use a coupon and were neither rejected nor cancelled;
+/// `coupon_uses.returned_at` says that one was. A redeemer is `account` and its id, or `mailbox` and a fingerprint.
+const COUPONS: Migration = Migration::new(
+    "ordering/0005_coupons",
+    "CREATE TABLE coupons (
+            code TEXT NOT NULL PRIMARY KEY,
+            coupon TEXT NOT NULL,
+            max_uses BIGINT,
+            per_customer BIGINT,
+            uses BIGINT NOT NULL,
+            created_at BIGINT NOT NULL,
+            created_by TEXT NOT NULL,
+            stopped_at BIGINT,
+            stopped_by TEXT
+          );
+          CREATE INDEX coupons_created ON coupons (created_at, code);
+          CREATE TABLE coupon_redeemers (
+            code TEXT NOT NULL,
+            redeemer TEXT NOT NULL,
+            uses BIGINT NOT NULL,
+            PRIMARY KEY (code, redeemer)
+          );
+          CREATE TABLE coupon_uses (
+            order_id UUID NOT NULL PRIMARY KEY,
+            code TEXT NOT NULL,
+            account UUID,
+            mailbox TEXT,
+            at BIGINT NOT NULL,
+            returned_at BIGINT
+          );
+          CREATE INDEX coupon_uses_by_code ON coupon_uses (code, at, order_id);",
+);
 
 #[cfg(test)]
 mod golden;

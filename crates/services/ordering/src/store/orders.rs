@@ -178,7 +178,7 @@ impl StoredOrder {
     }
 }
 
-fn parse(document: &str) -> Result<Document, DbError> {
+pub(super) fn parse(document: &str) -> Result<Document, DbError> {
     serde_json::from_str(document).map_err(|error| DbError::Corrupt(format!("an order's document: {error}")))
 }
 

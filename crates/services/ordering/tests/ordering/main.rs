@@ -7,6 +7,7 @@ mod afterwards;
 mod bad_input;
 mod buying;
 mod claims;
+mod coupons;
 mod lists;
 
 use std::{
@@ -61,6 +62,7 @@ struct Book {
     title: String,
     price: i64,
     available: i64,
+    subject: String,
 }
 
 /// The catalogue's and the basket's queries.
@@ -98,6 +100,7 @@ impl catalog::catalog_server::Catalog for Queries {
                 price: book.price,
                 currency: "USD".into(),
                 available: book.available,
+                subjects: vec![book.subject.clone()],
                 ..catalog::Book::default()
             })
         });
@@ -485,7 +488,7 @@ impl Shop {
 
     fn book(&self, price: i64, available: i64) -> BookId {
         let id = BookId::new();
-        let book = Book { title: format!("Book at {price}"), price, available };
+        let book = Book { title: format!("Book at {price}"), price, available, subject: String::new() };
         self.world.books.lock().unwrap().insert(id, book);
         id
     }

@@ -273,6 +273,8 @@ fn completed(book_id: BookId, customer_id: Option<CustomerId>) -> OrderCompleted
             link: "/orders/1".to_owned(),
             placed_at: NOW,
             placed_from: None,
+            discount: None,
+            coupon: None,
         },
     }
 }

@@ -29,9 +29,12 @@ use crate::{
     view::encoded,
 };
 
+/// What follows the reason why a code is refused.
+const WITHOUT: &str = "The total is shown without it. Change the code, or clear the field.";
+
 /// Names of the page's fields that an error can belong to.
 const KNOWN: &[&str] =
-    &["email", "name", "line1", "line2", "city", "region", "postal_code", "country", "shipping_method"];
+    &["email", "name", "line1", "line2", "city", "region", "postal_code", "country", "shipping_method", "coupon"];
 
 #[derive(Template)]
 #[template(path = "checkout.html")]
@@ -106,6 +109,7 @@ struct MethodChoice {
 #[template(path = "parts/checkout_summary.html")]
 struct Summary {
     lines: Vec<BasketLine>,
+    coupon: Field,
     quote: Option<Quote>,
     unquoted: String,
     error: String,
@@ -138,7 +142,7 @@ pub(crate) async fn show(
     render(&web, &visitor, StatusCode::OK, &query, Errors::default(), &fresh_key()).await
 }
 
-/// `GET /checkout/summary?country=&region=&shipping_method=`: the parts that depend on the address, for the island.
+/// `GET /checkout/summary?country=&region=&shipping_method=&coupon=`: the parts that depend on the address, for the island.
 pub(crate) async fn summary(State(web): State<Web>, visitor: Visitor, query: Query) -> PageResult {
     let caller = visitor.caller();
     let (basket, countries, payments) =
@@ -243,6 +247,7 @@ fn request(visitor: &Visitor, fields: &Fields) -> CheckoutRequest {
         shipping_method: text("shipping_method"),
         payment: fields.optional("payment_token").map(|token| PaymentInput { token }),
         expected_total: shown,
+        coupon: fields.optional("coupon"),
     }
 }
 
@@ -297,6 +302,10 @@ async fn refused(web: &Web, visitor: &Visitor, fields: &Fields, problem: Problem
                 messages.push("The summary shows the new amounts. Check them and order again.".to_owned());
             }
             errors.add("review", messages.join(" "));
+        }
+        Some(ErrorCode::CouponRefused) => {
+            errors = Errors::default();
+            errors.add("coupon", format!("{} {WITHOUT}", sentence(problem.message())));
         }
         Some(ErrorCode::ShippingUnavailable) => errors.add("shipping_method", problem.message()),
         Some(ErrorCode::IdempotencyKeyReused) => errors.general.push(
@@ -421,7 +430,9 @@ async fn priced(
     // The cheapest comes first.
     let chosen =
         offers.iter().find(|method| method.code == wanted).or(offers.first()).map(|method| method.code.clone());
+    let mut coupon = Field::new("coupon", "Coupon code").maxlength(100).optional().fill(typed, errors);
     let mut summary = Summary {
+        coupon: coupon.clone(),
         quote: None,
         unquoted: "We’ll show the total once we know where to ship.".to_owned(),
         error: errors.of("review").to_owned(),
@@ -432,8 +443,17 @@ async fn priced(
             shipping_method: Some(code.clone()),
             country: country.to_owned(),
             region: typed.optional("region"),
+            coupon: typed.optional("coupon"),
         };
-        match web.api.quote(visitor.caller(), &request).await {
+        let mut quoted = web.api.quote(visitor.caller(), &request).await;
+        if let Err(ApiError::Problem(problem)) = &quoted
+            && problem.code == ErrorCode::CouponRefused.as_str()
+        {
+            // The price without it, and beside the field why.
+            coupon = coupon.error(format!("{} {WITHOUT}", sentence(problem.message())));
+            quoted = web.api.quote(visitor.caller(), &QuoteRequest { coupon: None, ..request }).await;
+        }
+        match quoted {
             Ok(quote) => summary.quote = Some(quote),
             Err(ApiError::Problem(problem)) if problem.errors.iter().any(|error| error.field == "/region") => {
                 let name = bookworm_address::country(country).map_or("region", |country| country.region_name());
@@ -446,6 +466,7 @@ async fn priced(
         }
     }
     summary.lines = basket.items;
+    summary.coupon = coupon;
     let shipping = ShippingOptions {
         preset: chosen.clone().unwrap_or_default(),
         remembered: wanted.to_owned(),

@@ -5,6 +5,7 @@
 mod browser;
 mod buying;
 mod chat;
+mod coupons;
 mod every_page;
 mod fake_api;
 mod fleet;
@@ -69,6 +70,10 @@ const STAFF: &[&str] = &[
     "/admin/payments",
     "/admin/payments/reconciliation",
     "/admin/chat/replies",
+    "/admin/coupons",
+    "/admin/coupons/new",
+    "/admin/coupons/SPRING",
+    "/admin/coupons/SPRING/stop",
     "/admin/reviews",
     "/admin/reviews?queue=hidden&cursor=abc",
 ];

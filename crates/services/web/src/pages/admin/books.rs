@@ -157,7 +157,7 @@ pub(crate) async fn delete(State(web): State<Web>, staff: Staff, Path(id): Path<
 }
 
 /// What the shop is priced in: as its shipping is, which it has before it has a book.
-async fn shop_currency(web: &Web, staff: &Staff) -> Currency {
+pub(super) async fn shop_currency(web: &Web, staff: &Staff) -> Currency {
     let methods = web.api.shipping_methods(staff.caller()).await.unwrap_or_default();
     methods.first().map_or(Currency::USD, |method| method.price.currency)
 }

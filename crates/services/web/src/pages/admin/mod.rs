@@ -3,6 +3,7 @@
 pub(crate) mod authors;
 mod books;
 mod chat;
+mod coupons;
 mod dead_letters;
 mod fleet;
 mod history;
@@ -70,6 +71,10 @@ pub(crate) fn router() -> Router<Web> {
         .route("/reviews/{id}", get(reviews::show))
         .route("/reviews/{id}/decision", post(reviews::decide))
         .route("/reviews/{id}/answer", post(reviews::answer))
+        .route("/coupons", get(coupons::list))
+        .route("/coupons/new", get(coupons::blank).post(coupons::create))
+        .route("/coupons/{code}", get(coupons::show))
+        .route("/coupons/{code}/stop", get(coupons::ask_stop).post(coupons::stop))
         .route("/mail", get(mail::list))
         .route("/mail/{id}", get(mail::show))
         .route("/dead-letters", get(dead_letters::list))
