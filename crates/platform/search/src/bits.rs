@@ -26,6 +26,12 @@ impl Bits {
         }
     }
 
+    pub(crate) fn unite(&mut self, other: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            *word |= other;
+        }
+    }
+
     /// All of `whole` that are not here.
     pub(crate) fn complement(&self, whole: &Self) -> Self {
         Self(whole.0.iter().zip(&self.0).map(|(whole, word)| whole & !word).collect())

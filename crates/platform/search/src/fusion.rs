@@ -49,6 +49,9 @@ pub struct Span {
 }
 
 impl Fusion {
+    /// The text's scores alone, brought to 0 to 1.
+    pub const TEXT: Self = Self::Weighted { text_weight: 1.0, meaning_weight: 0.0 };
+
     /// The score of one document. `None` where a side did not find it. Spans are of all that the sides found.
     ///
     /// Monotonic: a better rank (a better score) on one side never lowers the result.

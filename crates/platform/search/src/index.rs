@@ -535,6 +535,17 @@ impl Index {
         self.inner.searching(&self.inner.snapshot()).more_like(id, limit, filters)
     }
 
+    /// The values of a keyword field (with facets) that some document has and that are at most so many edits from a text:
+    /// insertions, deletions, substitutions, and exchanges of neighbours. Each with its edits, the nearest first, then
+    /// byte by byte; at most [`ALIKE`](crate::limits::ALIKE). More than [`EDITS`](crate::limits::EDITS) are not allowed for.
+    ///
+    /// # Errors
+    /// [`SearchError::UnknownField`].
+    pub fn values_like(&self, field: &str, text: &str, edits: u32) -> Result<Vec<(String, u32)>> {
+        let snapshot = self.inner.snapshot();
+        self.inner.searching(&snapshot).values_like(field, text, edits)
+    }
+
     /// Completions of what was typed so far, of these kinds (empty: of all): those that begin with it first, then those
     /// where another word does, heavier ones first. When there is none, those that begin with something like it.
     /// At most [`SUGGESTIONS`]. Texts of one kind that read the same are proposed once.

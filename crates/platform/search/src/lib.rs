@@ -13,6 +13,7 @@ pub mod fusion;
 mod highlight;
 mod ids;
 mod index;
+mod likeness;
 pub mod limits;
 mod lock;
 mod query;
@@ -32,8 +33,8 @@ pub use crate::{
     index::{Bulk, Index, Opened, Options, Stats, VectorModel, VectorsOpened},
     query::{Combine, Fuzziness, Minimum, Phrase, Query, StopWords, Sure, Synonym, Words},
     request::{
-        Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Meaning, Piece, Prior,
-        Reason, Related, Request, Response, Side, Similar, Sort, Suggestion,
+        Curve, Facet, FacetCounts, FacetOf, Feedback, Filter, Highlighted, Highlighting, Hit, Meaning, Order, Piece,
+        Preference, Prior, Reason, Related, Request, Response, Side, Similar, Sort, Suggestion,
     },
     schema::{Language, Schema, SchemaBuilder, TextOptions},
     vocabulary::{is_hardly_another, is_like, is_nearly},

@@ -31,3 +31,9 @@ pub const DIMENSIONS: usize = 4_096;
 pub const FEEDBACK: usize = 100;
 /// Documents of which the related ones match too.
 pub const RELATED: usize = 100;
+/// Preferences of one request.
+pub const PREFERENCES: usize = 64;
+/// Values that are returned for being spelt like a text.
+pub const ALIKE: usize = 64;
+/// Edits that two values may be apart to be alike.
+pub const EDITS: u32 = 8;

@@ -21,6 +21,9 @@ pub struct Request {
     pub related: Option<Related>,
     /// What speaks for a document whatever was asked.
     pub priors: Vec<Prior>,
+    /// What speaks for some documents because of how the query was understood. At most
+    /// [`PREFERENCES`](crate::limits::PREFERENCES).
+    pub preferences: Vec<Preference>,
     /// The order of the hits.
     pub sort: Sort,
     /// Hits to pass over. `offset + limit` is at most [`WINDOW`](crate::limits::WINDOW).
@@ -44,6 +47,7 @@ impl Default for Request {
             fusion: Fusion::default(),
             related: None,
             priors: Vec::new(),
+            preferences: Vec::new(),
             sort: Sort::Relevance,
             offset: 0,
             limit: 20,
@@ -159,6 +163,59 @@ pub struct Prior {
     pub text: f32,
     /// Weight on the similarity of the meaning.
     pub meaning: f32,
+}
+
+/// Documents that come before others, or behind them, whatever their words are worth: those of the author whose name the
+/// query is, the volume whose number it gives. Only in the order of relevance.
+///
+/// Where a request has preferences, the scores by text are brought to 0 to 1 before they are ranked, also when text alone
+/// takes part, so that a weight means the same in every search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preference {
+    /// A document must pass all of these.
+    pub of: Vec<Filter>,
+    /// Added to the score; without preferences a score is at most the sum of the two sides' weights. Below 0: they come
+    /// behind.
+    pub weight: f32,
+    /// Puts them in an order among themselves: added too.
+    pub by: Option<Order>,
+    /// They match although they have too few of the words, or none.
+    pub brings: bool,
+    /// They are what was asked for.
+    pub sure: bool,
+}
+
+impl Preference {
+    /// This weight for documents that match anyway.
+    #[must_use]
+    pub fn new(of: Vec<Filter>, weight: f32) -> Self {
+        Self { of, weight, by: None, brings: false, sure: false }
+    }
+
+    /// They match, and are what was asked for.
+    #[must_use]
+    pub fn bringing(mut self) -> Self {
+        (self.brings, self.sure) = (true, true);
+        self
+    }
+
+    /// In this order.
+    #[must_use]
+    pub fn by(mut self, field: &str, curve: Curve, weight: f32) -> Self {
+        self.by = Some(Order { field: field.to_owned(), curve, weight });
+        self
+    }
+}
+
+/// An order by a number: `weight * curve(number)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// A number field; a missing or negative number counts as 0.
+    pub field: String,
+    /// How a number becomes something between 0 and 1.
+    pub curve: Curve,
+    /// What 1 is worth. Below 0: small numbers first.
+    pub weight: f32,
 }
 
 /// A curve from 0 and more to 0 to 1.

@@ -1,6 +1,6 @@
 //! One search over one snapshot.
 
-use std::{cmp::Ordering, collections::HashMap, ops::RangeInclusive};
+use std::{cmp::Ordering, collections::HashMap, ops::RangeInclusive, sync::Arc};
 
 use tantivy::schema::{
     Field,
@@ -9,18 +9,22 @@ use tantivy::schema::{
 use uuid::Uuid;
 
 use crate::{
-    Facet, FacetCounts, FacetOf, Feedback, Filter, Hit, Prior, Reason, Related, Request, Response, Result, Schema,
-    SearchError, Side, Similar, Sort,
+    Facet, FacetCounts, FacetOf, Feedback, Filter, Hit, Preference, Prior, Reason, Related, Request, Response, Result,
+    Schema, SearchError, Side, Similar, Sort,
     bits::Bits,
     evaluate::{Evaluator, Marks, Matches},
     fusion::{Fusion, Opinion, Span},
     highlight::Marker,
-    limits::{CANDIDATES, FACET_VALUES, FEEDBACK, FILTER_VALUES, RELATED, WINDOW},
+    likeness::{Outline, edits},
+    limits::{self, CANDIDATES, EDITS, FACET_VALUES, FEEDBACK, FILTER_VALUES, PREFERENCES, RELATED, WINDOW},
     lock::read,
     snapshot::{MISSING, Segment, Shared, Snapshot},
     tokens::Handles,
     vectors::Vectors,
 };
+
+/// The documents that a preference is for, what it adds, and the number field it orders them by.
+type Preferred<'p> = (Bits, &'p Preference, Option<usize>);
 
 /// How deep the text's ranking goes into the fusion at least: pages within it never disagree.
 const DEPTH: usize = 1_000;
@@ -98,7 +102,12 @@ impl Searching<'_> {
             None => Matches::default(),
         };
         let unfiltered = if related.documents.is_empty() { unfiltered } else { unfiltered.or_better(&related) };
-        let sure = evaluator.sure.take();
+        let preferred = self.preferred(&request.preferences)?;
+        let unfiltered = brought(unfiltered, &preferred);
+        let mut sure = evaluator.sure.take();
+        if let Some(sure) = &mut sure {
+            preferred.iter().filter(|(_, preference, _)| preference.sure).for_each(|(of, ..)| sure.unite(of));
+        }
         // Sorted otherwise, what is only like it would come first as well.
         let only_sure = sure.as_ref().filter(|_| request.sort != Sort::Relevance);
         let unfiltered = match only_sure.map(|sure| unfiltered.within(sure)) {
@@ -133,12 +142,18 @@ impl Searching<'_> {
         }
 
         let page = match &request.sort {
-            Sort::Relevance => self.by_relevance(request, &matches, &evaluator.loose, &near, &priors, window),
+            Sort::Relevance => {
+                self.by_relevance(request, &matches, &evaluator.loose, &near, (&priors, &preferred), window)
+            }
             sort => self.by_field(sort, &matches, &near, found, &priors, window)?,
         };
         let mut markers = self.markers(request, &evaluator.marks)?;
         for candidate in page.into_iter().skip(request.offset).take(request.limit) {
             let mut hit = self.hit(request, &mut markers, &priors, candidate)?;
+            let lift = self.preference(&preferred, candidate.document);
+            if request.explain && lift != 0.0 {
+                hit.reasons.push(Reason { what: "preferred".to_owned(), score: lift });
+            }
             hit.sure = is_sure(&candidate.document);
             response.hits.push(hit);
         }
@@ -228,6 +243,35 @@ impl Searching<'_> {
             }
         }
         Ok(found)
+    }
+
+    fn preferred<'p>(&self, preferences: &'p [Preference]) -> Result<Vec<Preferred<'p>>> {
+        if preferences.len() > PREFERENCES {
+            return Err(SearchError::TooMuch(format!("at most {PREFERENCES} preferences")));
+        }
+        let of = |preference: &'p Preference| {
+            let mut of = self.snapshot.alive.clone();
+            for filter in &preference.of {
+                of.intersect(&self.filter(filter)?);
+            }
+            let field = preference.by.as_ref().map(|by| self.schema.number(&by.field)).transpose()?;
+            Ok((of, preference, field))
+        };
+        preferences.iter().map(of).collect()
+    }
+
+    /// What the preferences add to a document's score.
+    fn preference(&self, preferred: &[Preferred<'_>], document: u32) -> f32 {
+        let of_document = preferred.iter().filter(|(of, ..)| of.contains(document));
+        let worth = of_document.map(|(_, preference, field)| {
+            let order = preference
+                .by
+                .as_ref()
+                .zip(*field)
+                .map_or(0.0, |(by, field)| by.weight * by.curve.at(self.snapshot.number(field, document)));
+            preference.weight + order
+        });
+        worth.filter(|worth| worth.is_finite()).sum()
     }
 
     fn priors<'p>(&self, priors: &'p [Prior]) -> Result<Vec<(usize, &'p Prior)>> {
@@ -343,10 +387,10 @@ impl Searching<'_> {
         matches: &Matches,
         loose: &Matches,
         near: &[(u32, f32)],
-        priors: &[(usize, &Prior)],
+        (priors, preferred): (&[(usize, &Prior)], &[Preferred<'_>]),
         window: usize,
     ) -> Vec<Candidate> {
-        if request.meaning.is_none() {
+        if request.meaning.is_none() && preferred.is_empty() {
             return (1..)
                 .zip(self.best_by_text(matches, priors, window))
                 .map(|(rank, (document, score))| Candidate {
@@ -376,11 +420,21 @@ impl Searching<'_> {
                 entry.0 = score.map(|score| Opinion { rank: 0, score });
             }
         }
+        // However far behind their words would put them.
+        for (of, ..) in preferred.iter().filter(|(_, preference, _)| preference.brings) {
+            for document in of.iter().filter(|document| !candidates.contains_key(document)).collect::<Vec<_>>() {
+                if let Some(score) = self.text_score(matches, priors, document) {
+                    candidates.insert(document, (Some(Opinion { rank: 0, score }), None));
+                }
+            }
+        }
+        // Of one side alone the order is its own, whatever the weights.
+        let fusion = if request.meaning.is_some() { request.fusion } else { Fusion::TEXT };
         let mut ranked: Vec<Candidate> = candidates
             .into_iter()
             .map(|(document, (text, meaning))| Candidate {
                 document,
-                score: request.fusion.score(text, meaning, text_span, near_span),
+                score: fusion.score(text, meaning, text_span, near_span) + self.preference(preferred, document),
                 text,
                 meaning,
             })
@@ -602,6 +656,42 @@ impl Searching<'_> {
 
     // -------------------------------------------------------------------------------------------------- likeness
 
+    pub(crate) fn values_like(&self, field: &str, text: &str, most: u32) -> Result<Vec<(String, u32)>> {
+        let field = self.schema.facet(field)?;
+        let most = most.min(EDITS);
+        let evaluator = Evaluator::new(self.snapshot, self.schema, self.shared);
+        let lives =
+            |value: &str| Ok::<_, SearchError>(evaluator.keyword(field, &[value.to_owned()])?.iter().next().is_some());
+        if most == 0 {
+            return Ok(if lives(text)? { vec![(text.to_owned(), 0)] } else { Vec::new() });
+        }
+        let (outline, letters) = (Outline::of(text), text.chars().collect::<Vec<_>>());
+        let mut found: Vec<(u32, Arc<str>)> = Vec::new();
+        {
+            let values = read(&self.shared.values[field]);
+            let mut other = Vec::new();
+            for (value, its) in values.list.iter().zip(&values.outlines) {
+                if its.may_be(outline, most) {
+                    other.clear();
+                    other.extend(value.chars());
+                    found.extend(edits(&letters, &other, most).map(|edits| (edits, Arc::clone(value))));
+                }
+            }
+        }
+        found.sort_unstable();
+        let mut living = Vec::new();
+        // A value stays known when the last document that had it is gone.
+        for (edits, value) in found {
+            if lives(&value)? {
+                living.push((value.to_string(), edits));
+                if living.len() == limits::ALIKE {
+                    break;
+                }
+            }
+        }
+        Ok(living)
+    }
+
     pub(crate) fn more_like(&self, id: Uuid, limit: usize, filters: &[Filter]) -> Result<Vec<Similar>> {
         let limit = limit.min(ALIKE);
         let number = self.shared.ids.get(id);
@@ -647,6 +737,17 @@ impl Searching<'_> {
         first(&mut similar, limit, |a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
         Ok(similar)
     }
+}
+
+/// The matches with those that are brought; these are worth nothing by their words.
+fn brought(matches: Matches, preferred: &[Preferred<'_>]) -> Matches {
+    let mut matches = matches;
+    for (of, ..) in preferred.iter().filter(|(_, preference, _)| preference.brings) {
+        let documents: Vec<u32> = of.iter().collect();
+        let scores = vec![0.0; documents.len()];
+        matches = matches.or_better(&Matches { documents, scores });
+    }
+    matches
 }
 
 /// Cuts to the first `count` in order.

@@ -21,6 +21,7 @@ use crate::{
     bits::Bits,
     completions::Completions,
     ids::{Ids, NONE},
+    likeness::Outline,
     lock::{lock, write},
     tokens::{COMPLETIONS, Handles, ID},
     vocabulary::Vocabulary,
@@ -64,6 +65,8 @@ pub(crate) struct Values {
     pub list: Vec<Arc<str>>,
     /// How each value begins, as a number that is ordered like it.
     heads: Vec<u64>,
+    /// What likeness is judged by first, for each value.
+    pub outlines: Vec<Outline>,
 }
 
 impl Values {
@@ -76,6 +79,7 @@ impl Values {
         let mut head = [0; 8];
         head.iter_mut().zip(value.bytes()).for_each(|(head, byte)| *head = byte);
         self.heads.push(u64::from_be_bytes(head));
+        self.outlines.push(Outline::of(&value));
         self.list.push(Arc::clone(&value));
         self.numbers.insert(value, number);
         number

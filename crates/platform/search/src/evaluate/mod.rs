@@ -250,7 +250,10 @@ impl<'a> Evaluator<'a> {
         }
         self.mark(&plan);
         self.add_runs(words, &plan, &mut found)?;
-        self.loose = loose;
+        // Of several the first, which says what is looked for; the others help.
+        if self.loose.documents.is_empty() {
+            self.loose = loose;
+        }
         if let Some(sure) = &words.sure {
             let known = self.sure(sure, &plan)?;
             self.sure = Some(known);

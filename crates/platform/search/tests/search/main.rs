@@ -4,6 +4,7 @@
 mod answers;
 mod changes;
 mod meaning;
+mod preferences;
 mod properties;
 mod spelling;
 mod words;
@@ -17,8 +18,8 @@ use std::{
 
 use bookworm_search::{
     Batch, Combine, Curve, Document, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Index, Language,
-    Meaning, Minimum, Opened, Options, Phrase, Prior, Query, Related, Request, Response, Schema, SearchError, Sort,
-    StopWords, Suggestion, Sure, Synonym, TextOptions, VectorModel, VectorsOpened, Words,
+    Meaning, Minimum, Opened, Options, Order, Phrase, Preference, Prior, Query, Related, Request, Response, Schema,
+    SearchError, Sort, StopWords, Suggestion, Sure, Synonym, TextOptions, VectorModel, VectorsOpened, Words,
     fusion::{Opinion, Span},
     limits,
 };
