@@ -79,6 +79,9 @@ pub struct Book {
     /// Name of the series.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub series: Option<String>,
+    /// Which volume of the series it is: 1, 2.5.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub series_position: Option<f64>,
     /// A paragraph about it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
@@ -137,6 +140,9 @@ pub struct BookInput {
     /// 1 to 300 characters.
     #[serde(default)]
     pub series: Option<String>,
+    /// Which volume of the series it is: 0 to 150, with up to two decimals.
+    #[serde(default)]
+    pub series_position: Option<f64>,
     /// Up to 20,000 characters.
     #[serde(default)]
     pub description: Option<String>,
@@ -387,10 +393,100 @@ pub struct SearchResponse {
     /// The query has a number that would be an ISBN but for a digit: the items are the books that it may be.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub wrong_isbn: Option<WrongIsbn>,
+    /// The query has an ISBN, and the shop has no book with it: the items are what else was typed finds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unknown_isbn: Option<Isbn13>,
+    /// What parts of the query were understood as, beside words to look for. `ignore` takes each away.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub readings: Vec<Reading>,
+    /// The author whose name the query is; their books come first, best known first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub author: Option<AuthorCard>,
     /// Whether a part of the search did not take part.
     pub degraded: bool,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+}
+
+/// What a part of a query was understood as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reading {
+    /// What `ignore` takes it away by.
+    pub kind: ReadingKind,
+    /// In words for readers: `Published in 2010`.
+    pub text: String,
+    /// Whether the items are so. When no book is, those that are come first.
+    pub is_met: bool,
+}
+
+/// Kinds of what a part of a query may be understood as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadingKind {
+    /// The best rated first.
+    Best,
+    /// The newest first.
+    New,
+    /// The cheapest first.
+    Cheap,
+    /// Up to a price.
+    Price,
+    /// Published in a year, or some years.
+    Year,
+    /// In a language.
+    Language,
+    /// For somebody of some age.
+    Age,
+    /// Like another book.
+    Like,
+    /// A volume of a series.
+    Volume,
+    /// Words in quotation marks that no book has in a row.
+    Phrase,
+}
+
+impl ReadingKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Best,
+        Self::New,
+        Self::Cheap,
+        Self::Price,
+        Self::Year,
+        Self::Language,
+        Self::Age,
+        Self::Like,
+        Self::Volume,
+        Self::Phrase,
+    ];
+
+    /// Its name in addresses and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::New => "new",
+            Self::Cheap => "cheap",
+            Self::Price => "price",
+            Self::Year => "year",
+            Self::Language => "language",
+            Self::Age => "age",
+            Self::Like => "like",
+            Self::Volume => "volume",
+            Self::Phrase => "phrase",
+        }
+    }
+}
+
+/// An author whom a search names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthorCard {
+    /// The author.
+    pub id: AuthorId,
+    /// As printed on covers.
+    pub name: String,
+    /// How many of their books the shop has.
+    pub book_count: i64,
 }
 
 /// A number whose last digit does not fit the others.

@@ -59,7 +59,7 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
     };
     let whole_book = json!({
         "title": "A Book", "authors": ["Somebody"], "price": {"amount": 100, "currency": "USD"}, "isbn13": "9780441478125",
-        "publisher": "Ace", "year": 1969, "language": "en", "pages": 300, "subjects": ["Fiction"], "series": "Hainish",
+        "publisher": "Ace", "year": 1969, "language": "en", "pages": 300, "subjects": ["Fiction"], "series": "Hainish", "series_position": 2.5,
         "description": "About it.", "list_price": {"amount": 200, "currency": "USD"}, "source_id": "test:1",
     });
     let but_title = &[
@@ -72,6 +72,7 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
         "pages",
         "subjects",
         "series",
+        "series_position",
         "description",
         "list_price",
         "source_id",
@@ -132,6 +133,7 @@ fn endpoints(book: BookId, order: &str) -> Vec<Endpoint> {
                 "pages",
                 "subjects",
                 "series",
+                "series_position",
                 "description",
                 "list_price",
                 "source_id",

@@ -17,6 +17,8 @@ pub(crate) const SUBJECT: usize = 100;
 pub(crate) const SERIES: usize = 300;
 /// Characters of the name of a place where readers rate books.
 pub(crate) const RATING_SOURCE: usize = 60;
+/// The last place in a series, in hundredths.
+pub(crate) const SERIES_POSITION: i64 = 15_000;
 /// The most characters of a description.
 pub(crate) const DESCRIPTION: usize = 20_000;
 /// The most characters of the key in an import file.
@@ -43,6 +45,9 @@ pub(crate) struct Draft {
     pub(crate) language: Option<String>,
     pub(crate) pages: Option<i64>,
     pub(crate) series: Option<String>,
+    /// Its place in the series in hundredths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) series_position: Option<i64>,
     pub(crate) description: Option<String>,
     /// Minor units of the shop's currency.
     pub(crate) price: i64,

@@ -58,6 +58,8 @@ pub(crate) struct Understood {
     pub(crate) year_hint: Option<i64>,
     /// ISO 639 code of a language that may be the book's.
     pub(crate) language_hint: Option<String>,
+    /// What follows the first comma of a short query: it only helps ("Texas, United States").
+    pub(crate) aside: Option<String>,
     /// Which of [`STOP_WORDS`] the query is written in.
     pub(crate) stop_words: usize,
 }
@@ -79,6 +81,16 @@ impl Understood {
     /// Whether it describes a book rather than naming it.
     pub(crate) fn is_description(&self) -> bool {
         self.described || self.all.len() >= DESCRIPTION
+    }
+
+    /// Whether a book must have the quoted phrases. Who tells a story quotes what somebody may have said, or calls it so.
+    pub(crate) fn is_strict(&self) -> bool {
+        !self.phrases.is_empty() && !self.is_long()
+    }
+
+    /// All that is told, for its meaning.
+    pub(crate) fn told(&self) -> String {
+        self.aside.as_ref().map_or_else(|| self.text.clone(), |aside| format!("{}, {aside}", self.text))
     }
 
     /// Whether it is so long that words of asking ("I remember a book") say nothing. Those of an announced description
@@ -125,7 +137,7 @@ fn stop_words(words: &[String]) -> usize {
 }
 
 /// The code of a language by one of its folded names.
-fn language_named(word: &str) -> Option<&'static str> {
+pub(super) fn language_named(word: &str) -> Option<&'static str> {
     include_str!("../../data/languages.txt").lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let mut parts = line.split(' ');
         let code = parts.next()?;
@@ -216,6 +228,16 @@ fn read(query: &str, carried: bool) -> Understood {
         understood.described = true;
         understood.whole.get_or_insert_with(|| understood.text.clone());
     }
+    if carried
+        && !understood.described
+        && !has_number
+        && understood.phrases.is_empty()
+        && let Some((before, behind)) = parted_at_comma(&understood.text)
+    {
+        let whole = std::mem::replace(&mut understood.text, before);
+        understood.whole.get_or_insert(whole);
+        understood.aside = Some(behind);
+    }
     understood.all = query_words(&understood.text);
     if has_number {
         // "ISBN-13: 978-..." asks for nothing beside the number.
@@ -241,6 +263,15 @@ fn distinctive(understood: &Understood) -> Vec<String> {
     };
     let distinctive = distinct(&|word| !(stop.contains(word) || (describing && DESCRIBING.contains(word))));
     if distinctive.is_empty() { distinct(&|_| true) } else { distinctive }
+}
+
+/// What stands before the first comma of a short text, and what behind it.
+fn parted_at_comma(text: &str) -> Option<(String, String)> {
+    let (before, behind) = text.split_once(',')?;
+    let (first, others) = (query_words(before), query_words(behind));
+    let is_short = first.len() + others.len() < DESCRIPTION;
+    let part = |text: &str| text.trim().to_owned();
+    (is_short && !first.is_empty() && !others.is_empty()).then(|| (part(before), part(behind)))
 }
 
 /// One kind of double quotes for all.
@@ -728,6 +759,34 @@ mod tests {
         for text in ["by Stephen King", "Side by", "dune"] {
             assert_eq!(by(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_comma_only_helps() {
+        for (query, text, aside) in [
+            ("Texas, United States", "Texas", Some("United States")),
+            ("Salt Lake City, Utah, United States", "Salt Lake City", Some("Utah, United States")),
+            ("authors, english", "authors", Some("english")),
+            ("Texas,", "Texas,", None),
+            (
+                "a girl who lives in Texas, with a dog, and her brother who is a priest",
+                "a girl who lives in Texas, with a dog, and her brother who is a priest",
+                None,
+            ),
+        ] {
+            let u = understand(query);
+            assert_eq!((u.text.as_str(), u.aside.as_deref()), (text, aside), "{query}");
+        }
+        let u = understand("Eat, Pray, Love");
+        assert_eq!((u.whole.as_deref(), u.told().as_str()), (Some("Eat, Pray, Love"), "Eat, Pray, Love"));
+    }
+
+    #[test]
+    fn a_phrase_in_a_story_is_no_must() {
+        assert!(understand("\"white whale\" captain").is_strict());
+        let long = "looking for a novel where a mad captain with one leg hunts a \"huge white fish\" across the oceans";
+        let u = understand(long);
+        assert!(!u.is_strict() && u.phrases == ["huge white fish"], "{u:?}");
     }
 
     proptest! {

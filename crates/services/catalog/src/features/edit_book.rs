@@ -62,8 +62,22 @@ fn check(input: BookInput, currency: Currency) -> Result<(Draft, Option<i64>)> {
     if let Some(stock) = input.stock {
         valid.check("/stock", (0..=draft::COPIES).contains(&stock), format!("must be between 0 and {}", draft::COPIES));
     }
+    let series_position = input.series_position.map(|position| (position * 100.0).round());
+    let positions = 0.0..=draft::SERIES_POSITION as f64;
+    valid.check(
+        "/series_position",
+        series_position.is_none_or(|position| positions.contains(&position)),
+        "must be between 0 and 150",
+    );
+    valid.check(
+        "/series_position",
+        series_position.is_none() || input.series.is_some(),
+        "must not be given without a series",
+    );
+    let series_position = series_position.map(|position| position as i64);
     let draft = Draft {
         publisher: valid.optional_text("/publisher", input.publisher.as_deref(), 1..=draft::NAME),
+        series_position,
         series: valid.optional_text("/series", input.series.as_deref(), 1..=draft::SERIES),
         description: valid.optional_multiline("/description", input.description.as_deref(), 1..=draft::DESCRIPTION),
         source_id: valid.optional_text("/source_id", input.source_id.as_deref(), 1..=draft::SOURCE_ID),

@@ -2,10 +2,11 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use axum::{extract::State, response::Response};
 use bookworm_contracts::rest::catalog::{
-    BookSort, Explanation, FacetValue, Facets, Highlight, Matched, Piece, SearchResponse, WrongIsbn,
+    AuthorCard, BookSort, Explanation, FacetValue, Facets, Highlight, Matched, Piece, Reading, ReadingKind,
+    SearchResponse, WrongIsbn,
 };
 use bookworm_http::{ApiQuery, Problem, ProblemBody, Result, Validator, auth::Caller, cursor};
-use bookworm_kernel::{BookId, ErrorCode, Isbn13};
+use bookworm_kernel::{AuthorId, BookId, ErrorCode, Isbn13};
 use bookworm_search::{Hit, Side, Sort, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,9 +21,10 @@ use crate::{
         understand::{MAX_CHARS, Understood, understand, understand_whole},
     },
     search::{
-        NoMeaning,
-        meant::{self, Better, respelt},
+        NoMeaning, like,
+        meant::{self, Better},
         plan::{self, Mode, Verdict, Wanted},
+        reading::{self, Freedom, Read},
     },
     service::Catalog,
     store::{
@@ -43,6 +45,7 @@ pub(crate) struct SearchParams {
     explain: Option<String>,
     mode: Option<String>,
     exact: Option<String>,
+    ignore: Option<String>,
     #[serde(flatten)]
     books: BookParams,
 }
@@ -63,6 +66,8 @@ struct Search {
     mode: Mode,
     explain: bool,
     exact: bool,
+    /// Kinds of readings that are taken away.
+    ignored: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -95,6 +100,12 @@ struct Answer {
     missing: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     wrong_isbn: Option<WrongIsbn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_isbn: Option<Isbn13>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    readings: Vec<Reading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<AuthorCard>,
     degraded: bool,
     took_ms: u64,
 }
@@ -122,6 +133,11 @@ impl SearchParams {
                 Mode::Hybrid
             }
         };
+        let ignored: Vec<String> =
+            present(&self.ignore).map(|kinds| kinds.split(',').map(str::to_owned).collect()).unwrap_or_default();
+        let is_kind = |name: &String| ReadingKind::ALL.iter().any(|kind| kind.name() == name);
+        let message = format!("must be some of {}", ReadingKind::ALL.map(ReadingKind::name).join(","));
+        valid.check("/ignore", ignored.iter().all(is_kind), message);
         let page = present(&self.page).map(|text| {
             let page = text.parse::<usize>().ok().filter(|page| *page > 0);
             valid.check("/page", page.is_some(), "must be a whole number from 1 on");
@@ -162,7 +178,7 @@ impl SearchParams {
             (None, Some(page)) => (page - 1) * listing.limit,
             (None, None) => 0,
         };
-        Ok(Search { query, listing, from, mode, explain, exact })
+        Ok(Search { query, listing, from, mode, explain, exact, ignored })
     }
 }
 
@@ -175,6 +191,10 @@ impl SearchParams {
 /// ISBN, in any notation, finds its book; one with a wrong digit finds those it may be. `"words in quotes"` must stand so; `author:`, `title:`, `subject:`,
 /// `language:` and `year:` (`1984` or `1980-1989`) narrow. Without a query: every book, most read first.
 ///
+/// What parts of the query say beside words to look for is understood (`readings`): the best or cheapest, a price, years, a
+/// language, an age, books like another one, a volume of a series. `ignore` takes kinds of it away. Of an author's name
+/// their own books come first, and `author` says whose.
+///
 /// `total` and the facets count the books that are what was asked for; `related` items are only like it. `missing` says
 /// that the shop has no book of this name. Pages are reached by `cursor`, or by `page` for the first 1,000
 /// results.
@@ -185,6 +205,7 @@ impl SearchParams {
         ("explain" = Option<bool>, Query, description = "Why each hit stands where it does; for staff"),
         ("mode" = inline(Option<Mode>), Query, description = "`hybrid` (when left out), `text` or `meaning`; for staff"),
         ("exact" = Option<bool>, Query, description = "Search for the words as typed, without correcting their spelling"),
+        ("ignore" = Option<String>, Query, description = "Kinds of `readings` to take as words, separated by commas: `best,year`"),
         BookParams),
     responses(
         (status = 200, body = SearchResponse, description = "One page of hits, with the facets of the whole result"),
@@ -233,33 +254,69 @@ async fn from_index(
     if understood.is_empty() && !search.query.trim().is_empty() {
         return Ok(Some((Answer::nothing(), Vec::new())));
     }
-    let mut understood = titled(catalog, understood).await;
-    let (mut vector, mut degraded) = query_vector(catalog, search, &understood).await;
-    let Some(mut indexed) = ask(catalog, search, &understood, &filters, vector, true).await else { return Ok(None) };
-    let did_you_mean = indexed.better.take();
-    let mut corrected_to = None;
-    if let Some(text) = did_you_mean.as_ref().and_then(|better| plan::replacement(better, search.exact)) {
-        understood = respelt(&understood, text);
-        (vector, degraded) = query_vector(catalog, search, &understood).await;
-        let Some(corrected) = ask(catalog, search, &understood, &filters, vector, false).await else { return Ok(None) };
-        (indexed, corrected_to) = (corrected, Some(text.to_owned()));
+    let understood = titled(catalog, understood).await;
+    let Some(mut read) = read_query(catalog, search, understood).await else { return Ok(None) };
+    let unknown_isbn = match read.understood.isbn {
+        Some(isbn) => match is_stocked(catalog, isbn).await {
+            Some(true) => None,
+            Some(false) => read.understood.isbn.take(),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    if unknown_isbn.is_some() && read.understood.is_empty() {
+        return Ok(Some((Answer { unknown_isbn, ..Answer::nothing() }, Vec::new())));
     }
+    let (mut vector, mut degraded) = query_vector(catalog, search, &read).await;
+    let Some(mut indexed) = ask(catalog, search, &read, &filters, vector.clone(), true).await else { return Ok(None) };
+    if indexed.total == 0 && !read.filters.is_empty() {
+        read.give_way();
+        let Some(wider) = ask(catalog, search, &read, &filters, vector, true).await else { return Ok(None) };
+        indexed = wider;
+    }
+    if indexed.response.total == 0 && !read.understood.phrases.is_empty() {
+        read.drop_phrases();
+        (vector, degraded) = query_vector(catalog, search, &read).await;
+        let Some(wider) = ask(catalog, search, &read, &filters, vector, true).await else { return Ok(None) };
+        indexed = wider;
+    }
+    let did_you_mean = indexed.better.take();
+    if let Some(text) = did_you_mean.as_ref().and_then(|better| plan::replacement(better, search.exact)) {
+        let text = text.to_owned();
+        let Ok(corrected) = catalog.search.ask(move |index| read.respelt(index, text)).await else { return Ok(None) };
+        read = corrected;
+        (vector, degraded) = query_vector(catalog, search, &read).await;
+        let Some(corrected) = ask(catalog, search, &read, &filters, vector, false).await else { return Ok(None) };
+        indexed = corrected;
+    }
+    let Read { understood, readings, corrected_to, author, .. } = read;
     let Indexed { response, nearest, total, .. } = indexed;
     let ids: Vec<BookId> = response.hits.iter().map(|hit| BookId::from_uuid(hit.id)).collect();
     let rows = catalog.cache.shown(catalog.db.read(), &ids).await?;
     let end = search.from + search.listing.limit;
     let more = response.total > end && end + search.listing.limit <= limits::WINDOW;
     let Verdict { missing, nearest } = plan::verdict(&understood, &response, total, nearest);
+    let author = match author {
+        Some(name) => names::by_id_or_name(catalog.db.read(), Kind::Author, &name).await?,
+        None => None,
+    };
     let wrong_isbn = wrong_isbn(&understood, &response, &rows);
     let answer = Answer {
         next: more.then(|| cursor::encode(&From { sort: search.listing.sort, from: end })),
         facets: facets(&response),
         total: i64::try_from(total).unwrap_or(i64::MAX),
-        did_you_mean: did_you_mean.map(|better| better.text),
+        did_you_mean: did_you_mean.map(|better| better.text).or_else(|| corrected_to.clone()),
         corrected_to,
         nearest,
         missing,
         wrong_isbn,
+        unknown_isbn,
+        readings,
+        author: author.map(|row| AuthorCard {
+            id: AuthorId::from_uuid(row.id),
+            name: row.name,
+            book_count: row.book_count,
+        }),
         degraded,
         took_ms: 0,
         // A book that was taken from sale at this very moment is left out.
@@ -270,7 +327,8 @@ async fn from_index(
 
 /// A query that begins like a question is a title after all when a book is called so: "Looking for Alaska".
 async fn titled(catalog: &Arc<Catalog>, understood: &Understood) -> Understood {
-    let Some(whole) = understood.whole.clone() else { return understood.clone() };
+    let has_number = understood.isbn.is_some() || understood.misprint.is_some();
+    let Some(whole) = understood.whole.clone().filter(|_| !has_number) else { return understood.clone() };
     let request = plan::titled(&whole);
     match catalog.search.ask(move |index| Ok(index.search(&request)?.total)).await {
         Ok(1..) => {
@@ -280,32 +338,56 @@ async fn titled(catalog: &Arc<Catalog>, understood: &Understood) -> Understood {
     }
 }
 
+/// Reads the query; `None` when the index cannot answer.
+async fn read_query(catalog: &Arc<Catalog>, search: &Search, understood: Understood) -> Option<Read> {
+    let (query, exact, ignored, currency) =
+        (search.query.clone(), search.exact, search.ignored.clone(), catalog.currency);
+    let read = catalog
+        .search
+        .ask(move |index| reading::read(index, &query, understood, Freedom { exact, ignored: &ignored, currency }));
+    read.await.ok()
+}
+
+/// Whether a book on sale has this ISBN; `None` when the index cannot answer.
+async fn is_stocked(catalog: &Arc<Catalog>, isbn: Isbn13) -> Option<bool> {
+    catalog.search.ask(move |index| Ok(index.search(&plan::numbered(isbn))?.total > 0)).await.ok()
+}
+
 /// Asks the index once, with a better spelling where one is wanted. `None` when it cannot answer.
 async fn ask(
     catalog: &Arc<Catalog>,
     search: &Search,
-    understood: &Understood,
+    read: &Read,
     filters: &[bookworm_search::Filter],
     vector: Option<Vec<f32>>,
     spell: bool,
 ) -> Option<Indexed> {
     let (engine, listing) = (&catalog.search, &search.listing);
+    let understood = &read.understood;
+    let filters: Vec<_> = filters.iter().chain(&read.filters).cloned().collect();
     let wanted = Wanted {
         mode: search.mode,
-        filters: filters.to_vec(),
-        sort: sort(listing.sort, !understood.is_empty()),
+        filters: filters.clone(),
+        sort: sort(read.sort_of(listing.sort), !understood.is_empty()),
         offset: search.from,
         limit: listing.limit,
         explain: search.explain,
         vector: vector.clone(),
         synonyms: engine.synonyms(&understood.all),
         exact: search.exact,
+        preferences: read.preferences.iter().chain(&read.suited).cloned().collect(),
     };
     let floor = f32::from(engine.settings().nearest_percent) / 100.0;
     let (hybrid, offset, limit) = (search.mode == Mode::Hybrid, search.from, listing.limit);
     let by_relevance = wanted.sort == Sort::Relevance;
-    let (understood, filters) = (understood.clone(), filters.to_vec());
+    let (understood, liked) = (understood.clone(), read.liked.clone());
     let indexed = engine.ask(move |index| {
+        if let Some(liked) = liked {
+            let request = like::request(index, &liked, &filters, offset, limit)?;
+            let response = request.map_or_else(|| Ok(Default::default()), |request| index.search(&request))?;
+            let total = response.total;
+            return Ok(Indexed { response, better: None, nearest: false, total });
+        }
         let mut response = index.search(&plan::request(&understood, wanted.clone()))?;
         let better = if spell && plan::may_be_misspelt(&response) {
             meant::better_spelling(index, &understood, &filters)?
@@ -360,12 +442,12 @@ fn wrong_isbn(
 }
 
 /// The query's vector when meaning takes part, and whether it should have but could not.
-async fn query_vector(catalog: &Arc<Catalog>, search: &Search, understood: &Understood) -> (Option<Vec<f32>>, bool) {
-    let engine = &catalog.search;
-    let wanted =
-        search.mode != Mode::Text && search.listing.sort == BookSort::Relevance && plan::has_meaning(understood);
+async fn query_vector(catalog: &Arc<Catalog>, search: &Search, read: &Read) -> (Option<Vec<f32>>, bool) {
+    let (engine, understood) = (&catalog.search, &read.understood);
+    let by_relevance = read.sort_of(search.listing.sort) == BookSort::Relevance && read.liked.is_none();
+    let wanted = search.mode != Mode::Text && by_relevance && plan::has_meaning(understood);
     let Some(embedder) = engine.embedder().filter(|_| wanted) else { return (None, false) };
-    match embedder.query(&understood.text).await {
+    match embedder.query(&understood.told()).await {
         Ok(embedded) => {
             // Vectors of different models cannot be compared: until the books have theirs, words alone count.
             let model = engine.index().and_then(|index| index.model());
@@ -499,6 +581,9 @@ impl Answer {
             nearest: false,
             missing: false,
             wrong_isbn: None,
+            unknown_isbn: None,
+            readings: Vec::new(),
+            author: None,
             degraded: false,
             took_ms: 0,
         }

@@ -88,12 +88,31 @@ fn propose(index: &bookworm_search::Index, typed: &str) -> Vec<Suggestion> {
         found[0].splice(place..place, others);
     }
     let names: usize = found.iter().skip(1).map(Vec::len).sum();
+    let author_first = is_author(typed, found[2].first(), found[0].first());
     let room = [ITEMS - names, NAMES, NAMES];
     let lists = found.into_iter().zip(kinds).zip(room);
     let items = lists.flat_map(|((list, (_, kind, _)), room)| {
         list.into_iter().take(room).map(move |found| suggestion(found.text, kind, found.id))
     });
-    items.collect()
+    let mut items: Vec<Suggestion> = items.collect();
+    if author_first {
+        items.sort_by_key(|item| item.kind != SuggestionKind::Author);
+    }
+    items
+}
+
+/// Whether an author's name begins as typed, and no better known title does.
+fn is_author(
+    typed: &str,
+    author: Option<&bookworm_search::Suggestion>,
+    title: Option<&bookworm_search::Suggestion>,
+) -> bool {
+    let begins = |text: &str| sort_key(text).starts_with(&sort_key(typed));
+    let known = author.filter(|author| !author.tolerated && begins(&author.text));
+    // A title that was found by its words has no text yet, and does not begin so.
+    let is_title =
+        |author: f32| title.is_some_and(|title| !title.tolerated && begins(&title.text) && title.weight > author);
+    known.is_some_and(|author| !is_title(author.weight))
 }
 
 /// Titles with these words in themselves or their authors' names, the last one perhaps unfinished, those that most know
@@ -163,4 +182,29 @@ async fn simple(catalog: &Arc<Catalog>, prefix: &str) -> Result<Vec<Suggestion>>
     let title = |row: find::Completion| suggestion(row.text, SuggestionKind::Title, row.id);
     items.splice(0..0, titles.into_iter().map(title));
     Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proposed(text: &str, weight: f32, tolerated: bool) -> bookworm_search::Suggestion {
+        bookworm_search::Suggestion { text: text.to_owned(), kind: TITLE, id: Uuid::nil(), weight, tolerated }
+    }
+
+    #[test]
+    fn an_author_comes_before_titles_that_fewer_know() {
+        let author = proposed("Stephen King", 14.0, false);
+        for (typed, title, first) in [
+            ("stephen k", Some(proposed("Stephen King: A Life", 5.0, false)), true),
+            ("stephen k", Some(proposed("", 0.0, false)), true),
+            ("stephen k", None, true),
+            ("stephen k", Some(proposed("Stephen Kills", 15.0, false)), false),
+            ("king", Some(proposed("King Lear", 12.0, false)), false),
+        ] {
+            assert_eq!(is_author(typed, Some(&author), title.as_ref()), first, "{typed} / {title:?}");
+        }
+        assert!(!is_author("stefen", Some(&proposed("Stephen King", 14.0, true)), None));
+        assert!(!is_author("it", None, None));
+    }
 }

@@ -31,6 +31,8 @@ pub enum Field {
     Pages,
     /// To which series it belongs.
     Series,
+    /// Which volume of the series it is.
+    SeriesPosition,
     /// What it is about, in sentences.
     Description,
     /// What it costs while it is reduced.
@@ -55,7 +57,7 @@ pub enum Field {
 
 impl Field {
     /// Every field, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::SourceId,
         Self::Isbn13,
         Self::Title,
@@ -67,6 +69,7 @@ impl Field {
         Self::Language,
         Self::Pages,
         Self::Series,
+        Self::SeriesPosition,
         Self::Description,
         Self::SalePrice,
         Self::Price,
@@ -94,6 +97,7 @@ impl Field {
             Self::Language => "language",
             Self::Pages => "pages",
             Self::Series => "series",
+            Self::SeriesPosition => "series_position",
             Self::Description => "description",
             Self::SalePrice => "sale_price",
             Self::Price => "price",
@@ -265,6 +269,9 @@ impl Field {
             ],
             Self::Series => {
                 &["series", "seriesname", "seriestitle", "bookseries", "reihe", "buchreihe", "collana", "saga"]
+            }
+            Self::SeriesPosition => {
+                &["seriesposition", "seriespos", "seriesindex", "seriesnumber", "volumenumber", "bandnummer"]
             }
             Self::Description => &[
                 "description",

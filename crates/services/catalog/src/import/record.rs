@@ -9,7 +9,7 @@ use super::{
     report::{Note, Reject},
     values::{self, line},
 };
-use crate::domain::{Draft, Rating, author, draft};
+use crate::domain::{Draft, Rating, author, draft, volume};
 
 /// What stands in one column.
 #[derive(Debug, Clone)]
@@ -255,6 +255,9 @@ pub(super) fn check(record: &Record, columns: &Columns, reading: Reading) -> Res
     let language = language(&mut make);
     let pages = make.number(Field::Pages, draft::PAGES, values::pages, "300");
     let series = make.short(Field::Series, draft::SERIES).or(from_title);
+    // Of several volumes in one (`1-3`) there is none.
+    let position = make.first(Field::SeriesPosition).and_then(|found| volume::position(&found.text));
+    let series_position = series.as_deref().and_then(|series| position.or_else(|| volume::position_in_name(series)));
     let description = description(&mut make);
     let (price, list_price) = prices(&mut make, reading)?;
     let hidden = [Field::ForSale]
@@ -277,6 +280,7 @@ pub(super) fn check(record: &Record, columns: &Columns, reading: Reading) -> Res
         language,
         pages,
         series,
+        series_position,
         description,
         price: price.unwrap_or_default(),
         list_price,

@@ -396,6 +396,7 @@ pub(super) async fn facts(
             year: row.year,
             language: row.language,
             series: row.series,
+            series_position: row.series_position,
             description: row.description,
             price: row.for_sale.then_some(row.price),
             readers: row.rating_count,

@@ -39,7 +39,8 @@ enum Grade {
 /// The same query in another spelling.
 pub(crate) fn respelt(understood: &Understood, text: &str) -> Understood {
     let (language, years, described) = (understood.language.clone(), understood.years, understood.described);
-    Understood { language, years, described, ..understand_whole(text) }
+    let aside = understood.aside.clone();
+    Understood { language, years, described, aside, ..understand_whole(text) }
 }
 
 /// The other spelling that does best, the likeliest of several: with words that nobody knows replaced by known ones
@@ -140,7 +141,7 @@ pub(crate) fn name_the_best(understood: &Understood, response: &mut Response) ->
 /// Leaves out what only shares a first name with the query, or one of its two words, or is only spelt like it. Rather
 /// nothing than a namesake. Of two places ("Kyoto, Japan") either may be meant.
 pub(crate) fn drop_namesakes(understood: &Understood, response: &mut Response) {
-    if understood.described || understood.text.contains(',') {
+    if understood.described || understood.aside.is_some() {
         return;
     }
     let tolerated = !response.tolerated.is_empty();

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | what the index knows of a book | `schema.rs` |
 //! | how a query becomes a request, and every weight | `plan.rs` |
+//! | how a query is read, in what order | `reading.rs` |
+//! | which author, title or volume a query names | `recognise.rs` |
+//! | books like another one | `like.rs` |
 //! | what is meant by a query that finds nothing | `meant.rs` |
 //! | how changes reach the index | `follow.rs` |
 //! | how books get their vectors | `meaning.rs` |
@@ -15,9 +18,12 @@
 
 mod embed;
 pub(crate) mod follow;
+pub(crate) mod like;
 pub(crate) mod meaning;
 pub(crate) mod meant;
 pub(crate) mod plan;
+pub(crate) mod reading;
+mod recognise;
 mod schema;
 mod synonyms;
 pub(crate) mod take;

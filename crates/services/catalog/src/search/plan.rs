@@ -5,14 +5,16 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
+use bookworm_kernel::Isbn13;
 use bookworm_search::{
-    Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Prior, Query,
-    Related, Request, Response, Sort, StopWords, Sure, Synonym, Words, is_english, of_place,
+    Combine, Curve, Facet, Feedback, Filter, Fusion, Fuzziness, Highlighting, Meaning, Minimum, Phrase, Preference,
+    Prior, Query, Related, Request, Response, Sort, StopWords, Sure, Synonym, Words, is_english, of_place,
 };
 
 use super::meant::Better;
 use crate::{
     domain::{
+        script::is_foreign,
         text::{fold, title_key},
         understand::{self, Understood},
     },
@@ -49,6 +51,8 @@ pub(crate) struct Wanted {
     pub(crate) synonyms: Vec<Synonym>,
     /// Words are looked for as they are typed, and nothing that is only spelt like them.
     pub(crate) exact: bool,
+    /// What comes first, or last, because of what the query was recognised as.
+    pub(crate) preferences: Vec<Preference>,
 }
 
 /// How long a query is decides how it is read.
@@ -230,7 +234,7 @@ fn is_proper(understood: &Understood) -> bool {
 
 /// Whether meaning may take part. What is quoted or prefixed is meant to the letter.
 pub(crate) fn has_meaning(understood: &Understood) -> bool {
-    understood.phrases.is_empty()
+    !understood.is_strict()
         && understood.author.is_empty()
         && understood.subject.is_empty()
         && understood.title.is_empty()
@@ -272,6 +276,7 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
             text: if asks { shape.prior_text } else { 1.0 },
             meaning: shape.prior_meaning,
         }],
+        preferences: wanted.preferences,
         sort: wanted.sort,
         offset: wanted.offset,
         limit: wanted.limit,
@@ -325,6 +330,8 @@ pub(crate) fn verdict(understood: &Understood, response: &Response, total: usize
     Verdict { missing: none && is_name, nearest: by_meaning || (none && !is_name && !response.hits.is_empty()) }
 }
 
+/// What a word behind a comma is worth.
+const ASIDE: f32 = 0.5;
 /// How many of the nearest take part.
 const CANDIDATES: usize = 200;
 /// How many books with few of the words are ranked with the others.
@@ -347,7 +354,7 @@ fn related(understood: &Understood, shape: Shape, sort: &Sort) -> Option<Related
     })
 }
 
-fn facets() -> Vec<Facet> {
+pub(super) fn facets() -> Vec<Facet> {
     let ranges = PRICES.iter().enumerate().map(|(i, from)| *from..=PRICES.get(i + 1).map_or(i64::MAX, |next| next - 1));
     vec![
         Facet::values("subject", FACET_VALUES),
@@ -357,7 +364,7 @@ fn facets() -> Vec<Facet> {
     ]
 }
 
-fn highlighting() -> Highlighting {
+pub(super) fn highlighting() -> Highlighting {
     Highlighting {
         fields: [("title", 300), ("authors", 200), ("description", 240)].map(|(f, n)| (f.to_owned(), n)).to_vec(),
     }
@@ -366,8 +373,12 @@ fn highlighting() -> Highlighting {
 /// The side of the words; `None` when there are none.
 fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<Synonym>, exact: bool) -> Option<Query> {
     let mut must = Vec::new();
-    for phrase in &understood.phrases {
-        must.push(Query::from(Phrase::new(phrase.as_str())));
+    let mut should = Vec::new();
+    let phrases = understood.phrases.iter().map(|phrase| Query::from(Phrase::new(phrase.as_str())));
+    if understood.is_strict() {
+        must.extend(phrases);
+    } else {
+        should.extend(phrases);
     }
     for (field, values) in
         [("title", &understood.title), ("authors", &understood.author), ("subjects", &understood.subject)]
@@ -377,7 +388,6 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
             must.push(Query::from(words.fuzziness(Fuzziness::WhenFewer(1))));
         }
     }
-    let mut should = Vec::new();
     if !understood.all.is_empty() {
         let places = understood.words.iter().filter(|_| shape.places).filter_map(|word| place(word));
         let numbers = understood.words.iter().filter_map(|word| number(word));
@@ -397,6 +407,11 @@ fn text(understood: &Understood, shape: Shape, minimum: Minimum, synonyms: Vec<S
             must.push(Query::from(words))
         } else {
             should.push(Query::from(words))
+        }
+        if let Some(aside) = &understood.aside {
+            let mut words = Words::new(aside.as_str()).stop_words(&STOP_WORDS[0][0]).minimum(Minimum::Any);
+            words.fuzziness = Fuzziness::Never;
+            should.push(Query::from(words).boost(ASIDE));
         }
         if let Some((title, author)) = &understood.by {
             should.push(Query::all(vec![
@@ -476,13 +491,23 @@ fn spelt(understood: &Understood) -> Words {
 /// What spelling is checked of; `None` when it is not a query in words.
 pub(crate) fn checked(understood: &Understood) -> Option<Words> {
     let few = (1..=CHECKED).contains(&understood.words.len());
-    (few && has_meaning(understood) && understood.isbn.is_none() && understood.misprint.is_none())
-        .then(|| spelt(understood))
+    // What is written in other letters is no slip of ours.
+    (few && !is_foreign(&understood.text)
+        && has_meaning(understood)
+        && understood.isbn.is_none()
+        && understood.misprint.is_none())
+    .then(|| spelt(understood))
 }
 
 /// Whether a title says this.
 pub(crate) fn titled(text: &str) -> Request {
     Request { text: Some(Phrase::new(text).field("title", 1.0).into()), limit: 1, ..Request::default() }
+}
+
+/// The book of this ISBN.
+pub(crate) fn numbered(isbn: Isbn13) -> Request {
+    let isbn = Filter::keyword("isbn", [isbn.to_string()]);
+    Request { filters: vec![isbn], limit: 0, ..Request::default() }
 }
 
 /// Whether a title or an author's whole name is this.

@@ -3,10 +3,14 @@
 use bookworm_search::{Document, Language, Schema, SearchError, TextOptions};
 use uuid::Uuid;
 
-use crate::domain::text::{fold, title_key};
+use crate::domain::{
+    form::{author_forms, series_form, title_forms},
+    study_guide::is_study_guide,
+    text::{fold, title_key},
+};
 
 /// Raise it whenever a book is put into the fields in another way, so that an older index is made again.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Kinds of completions.
 pub(crate) const TITLE: u8 = 0;
@@ -15,8 +19,8 @@ pub(crate) const AUTHOR: u8 = 1;
 /// A subject's name.
 pub(crate) const SUBJECT: u8 = 2;
 
-/// The fields. `*_key` holds folded names, which filters ask for in any spelling; `subject`, `author` and `language` are
-/// counted as they are printed.
+/// The fields. `*_key` holds folded names, which filters ask for in any spelling; `*_form` names without blanks and in
+/// Latin letters, by which a query is recognised; `subject`, `author` and `language` are counted as they are printed.
 pub(crate) fn schema() -> Result<Schema, SearchError> {
     Schema::builder(VERSION)
         .text("title", TextOptions::name(3.0).stemmed(Language::English))
@@ -33,6 +37,9 @@ pub(crate) fn schema() -> Result<Schema, SearchError> {
         .keyword("language")
         .keyword("title_key")
         .keyword("series_key")
+        .keyword("title_form")
+        .keyword("author_form")
+        .keyword("series_form")
         .identifier("subject_key")
         .identifier("author_key")
         .identifier("publisher_key")
@@ -42,6 +49,8 @@ pub(crate) fn schema() -> Result<Schema, SearchError> {
         .number("readers")
         .number("rating_key")
         .number("in_stock")
+        .number("series_position")
+        .number("study_guide")
         .build()
 }
 
@@ -59,6 +68,8 @@ pub(crate) struct Facts {
     pub(crate) year: Option<i64>,
     pub(crate) language: Option<String>,
     pub(crate) series: Option<String>,
+    /// Hundredths.
+    pub(crate) series_position: Option<i64>,
     pub(crate) description: Option<String>,
     /// Without one it is not for sale.
     pub(crate) price: Option<i64>,
@@ -86,6 +97,17 @@ impl Facts {
                 .keyword("author_key", fold(name))
                 .completion(AUTHOR, name.as_str(), *id, known);
         }
+        for form in title_forms(&self.title, self.language.as_deref()) {
+            document = document.keyword("title_form", form);
+        }
+        let mut forms: Vec<String> = self.authors.iter().flat_map(|(_, name)| author_forms(name)).collect();
+        forms.sort_unstable();
+        forms.dedup();
+        for form in forms {
+            document = document.keyword("author_form", form);
+        }
+        let makers = self.authors.iter().map(|(_, name)| name.as_str()).chain(self.publisher.as_deref());
+        document = document.number("study_guide", i64::from(is_study_guide(&self.title, makers)));
         for (id, name) in &self.subjects {
             document = document
                 .text("subjects", name.as_str())
@@ -100,7 +122,13 @@ impl Facts {
             document = document.text("publisher", publisher.as_str()).keyword("publisher_key", fold(publisher));
         }
         if let Some(series) = &self.series {
-            document = document.text("series", series.as_str()).keyword("series_key", fold(series));
+            document = document
+                .text("series", series.as_str())
+                .keyword("series_key", fold(series))
+                .keyword("series_form", series_form(series));
+        }
+        if let Some(position) = self.series_position {
+            document = document.number("series_position", position);
         }
         if let Some(description) = &self.description {
             document = document.text("description", description.as_str());

@@ -21,7 +21,7 @@ use crate::domain::{
 
 /// What [`BookRow`] needs of `books b`, `stock s` and `book_descriptions d`.
 pub(crate) const COLUMNS: &str = "b.id, b.source_id, b.isbn13, b.title, b.authors, b.subjects, b.publisher, b.year, \
-     b.language, b.pages, b.series, d.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
+     b.language, b.pages, b.series, b.series_position, d.description, b.price, b.list_price, b.currency, b.rating_hundredths, \
      b.rating_count, b.rating_source, b.review_half_stars, b.review_count, b.rating_key, CASE WHEN b.for_sale THEN s.on_hand - s.reserved ELSE 0 END AS available, b.for_sale, b.version, \
      b.updated_at";
 
@@ -38,6 +38,8 @@ pub(crate) struct BookRow {
     pub(crate) language: Option<String>,
     pub(crate) pages: Option<i64>,
     pub(crate) series: Option<String>,
+    /// Hundredths.
+    pub(crate) series_position: Option<i64>,
     pub(crate) description: Option<String>,
     pub(crate) price: i64,
     pub(crate) list_price: Option<i64>,
@@ -106,6 +108,7 @@ impl BookRow {
             publisher: self.publisher,
             language: self.language,
             series: self.series,
+            series_position: self.series_position.map(|hundredths| hundredths as f64 / 100.0),
             description: self.description,
         })
     }
@@ -337,7 +340,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
     insert(
         tx,
         "books (id, source_id, import_hash, isbn13, title, title_key, authors, subjects, publisher_id, publisher, year, \
-         year_key, language, pages, series, price, list_price, currency, rating_hundredths, rating_count, rating_key, \
+         year_key, language, pages, series, series_position, price, list_price, currency, rating_hundredths, rating_count, rating_key, \
          rating_source, for_sale, deleted, version, created_at, updated_at)",
         "",
         books,
@@ -359,6 +362,7 @@ pub(crate) async fn create(tx: &Tx, books: &[(Placed, i64)], currency: Currency,
                 d.language.clone(),
                 d.pages,
                 d.series.clone(),
+                d.series_position,
                 d.price,
                 d.list_price,
                 currency.code(),
@@ -431,7 +435,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                      title_key = $5, authors = $6, subjects = $7, publisher_id = $8, publisher = $9, year = $10, \
                      year_key = $11, language = $12, pages = $13, series = $14, price = $15, list_price = $16, \
                      rating_hundredths = $17, rating_count = $18, rating_source = $19, rating_key = {}, version = $21, \
-                     updated_at = $22, for_sale = $23 WHERE id = $24 AND version = $25 AND deleted = FALSE",
+                     updated_at = $22, for_sale = $23, series_position = $24 WHERE id = $25 AND version = $26 AND deleted = FALSE",
                     rating_key("$20", "review_half_stars", "review_count")
                 ),
                 values![
@@ -458,6 +462,7 @@ pub(crate) async fn update(tx: &Tx, books: &[&Placed], now: Timestamp) -> Result
                     book.version,
                     now.micros(),
                     d.for_sale,
+                    d.series_position,
                     book.id.uuid(),
                     book.version - 1,
                 ],

@@ -260,6 +260,8 @@ const MIGRATIONS: &[Migration] = &[
           CREATE INDEX book_vectors_by_seq ON book_vectors (seq, book_id, fingerprint);
           CREATE INDEX book_vectors_marks ON book_vectors (book_id, fingerprint);",
     ),
+    // In hundredths; none for a book of several volumes.
+    Migration::new("catalog/0008_series_position", "ALTER TABLE books ADD COLUMN series_position BIGINT;"),
 ];
 
 /// A statement that grows: text and values together, so that no value is ever written into the text.

@@ -3,6 +3,7 @@
 mod finding;
 mod meant;
 mod model;
+mod readings;
 mod recommendations;
 mod replicas;
 mod staff;

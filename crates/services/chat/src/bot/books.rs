@@ -49,7 +49,8 @@ impl Ask<'_> {
         let Ok(results) = self.shop.search(&self.asker, &topic, SHOWN).await else { return cannot_look("the stock") };
         let asked = results.corrected_to.as_deref().unwrap_or(&topic);
         let is_it = |hit: &&SearchHit| !hit.related && hit.matched.text && is_asked_for(asked, &hit.book);
-        let sure = !results.nearest && !results.missing && results.wrong_isbn.is_none();
+        let sure =
+            !results.nearest && !results.missing && results.wrong_isbn.is_none() && results.unknown_isbn.is_none();
         let Some(hit) = results.items.iter().filter(|_| sure).find(is_it) else {
             let books: Vec<&Book> = results.items.iter().map(|hit| &hit.book).collect();
             if books.is_empty() {

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use askama::Template;
 use axum::extract::State;
-use bookworm_contracts::rest::catalog::{Book, Facets, Highlight, Piece, SearchHit, SearchResponse};
+use bookworm_contracts::rest::catalog::{
+    AuthorCard, Book, Facets, Highlight, Piece, Reading, ReadingKind, SearchHit, SearchResponse,
+};
 use bookworm_kernel::Currency;
 use http::StatusCode;
 
@@ -42,6 +44,11 @@ struct SearchPage {
     did_you_mean: Option<Link>,
     corrected: Option<Corrected>,
     wrong_isbn: Option<WrongNumber>,
+    /// What parts of the query were understood as: each can be taken away.
+    readings: Vec<Chip>,
+    /// What was understood and no book is.
+    unmet: Vec<String>,
+    author: Option<AuthorCard>,
     nearest: bool,
     missing: bool,
     degraded: bool,
@@ -145,6 +152,9 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     if query.get("exact") == "true" {
         sent.push(("exact", "true"));
     }
+    if !query.get("ignore").is_empty() {
+        sent.push(("ignore", query.get("ignore")));
+    }
     sent.extend([("limit", limit.as_str()), ("page", number.as_str())]);
     let caller = visitor.caller();
     let (found, subjects) = tokio::join!(web.api.search(caller, &sent), web.shelf.subjects(&web.api, caller));
@@ -182,6 +192,9 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
             typed: wrong.typed,
             meant: Link { href: searched(&query, &wrong.meant.to_string(), false), label: wrong.meant.to_string() },
         }),
+        readings: readings(&query, &found.readings),
+        unmet: found.readings.iter().filter(|reading| !reading.is_met).map(unmet).collect(),
+        author: found.author,
         nearest: found.nearest,
         missing: found.missing,
         degraded: found.degraded,
@@ -193,7 +206,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
         chips: chips("/search", &query, currency),
         clear_href: format!("/search?q={}", view::encoded(&words)),
         facets: facets(&query, &found.facets, currency),
-        kept: ["subject", "author", "language", "price", "exact"]
+        kept: ["subject", "author", "language", "price", "exact", "ignore"]
             .into_iter()
             .map(|name| (name, query.get(name).to_owned()))
             .filter(|(_, value)| !value.is_empty())
@@ -254,6 +267,9 @@ fn nothing() -> SearchResponse {
         nearest: false,
         missing: false,
         wrong_isbn: None,
+        unknown_isbn: None,
+        readings: Vec::new(),
+        author: None,
         degraded: false,
         took_ms: 0,
     }
@@ -266,6 +282,33 @@ fn last_page(total: i64) -> u32 {
 fn page_href(query: &Query, page: u32) -> String {
     let number = if page > 1 { page.to_string() } else { String::new() };
     format!("/search?{}", query.with("page", &number))
+}
+
+/// What was understood, each with the address of the same search without it.
+fn readings(query: &Query, readings: &[Reading]) -> Vec<Chip> {
+    let met = readings.iter().filter(|reading| reading.is_met);
+    met.map(|reading| {
+        let before = query.get("ignore");
+        let kind = reading.kind.name();
+        let ignored = if before.is_empty() { kind.to_owned() } else { format!("{before},{kind}") };
+        Chip { label: reading.text.clone(), href: format!("/search?{}", query.with("ignore", &ignored)) }
+    })
+    .collect()
+}
+
+/// What to say of something that no book is.
+fn unmet(reading: &Reading) -> String {
+    match reading.kind {
+        ReadingKind::Phrase => {
+            format!("No book has {} word for word, so these are books with some of the words.", reading.text)
+        }
+        _ => format!("We have none {}, so these are others.", lower_first(&reading.text)),
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// The address of the same search for other words, as typed or with corrections.
@@ -283,6 +326,9 @@ fn searched(query: &Query, words: &str, exact: bool) -> String {
 fn heading(found: &SearchResponse, words: &str) -> String {
     if let Some(wrong) = &found.wrong_isbn {
         return format!("No book has the ISBN {}", wrong.typed);
+    }
+    if let Some(isbn) = &found.unknown_isbn {
+        return format!("We don’t have the ISBN {isbn}");
     }
     match found.total {
         _ if found.missing => format!("We don’t have “{words}”"),

@@ -39,6 +39,7 @@ const KNOWN: &[&str] = &[
     "pages",
     "subjects",
     "series",
+    "series_position",
     "description",
     "source_id",
     "stock",
@@ -179,6 +180,7 @@ fn typed(book: &Book) -> Fields {
         ("language", book.language.clone()),
         ("pages", book.pages.map(|pages| pages.to_string())),
         ("series", book.series.clone()),
+        ("series_position", book.series_position.map(|position| position.to_string())),
         ("description", book.description.clone()),
         ("source_id", book.source_id.clone()),
     ];
@@ -220,6 +222,13 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
         let lines = fields.get(name).lines().map(str::trim);
         lines.filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
+    let series_position = fields.optional("series_position").and_then(|text| {
+        let position = text.parse().ok().filter(|position| (0.0..=150.0).contains(position));
+        position.or_else(|| {
+            errors.add("series_position", wrong("series_position"));
+            None
+        })
+    });
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -237,6 +246,7 @@ fn read(fields: &Fields) -> Result<BookInput, Errors> {
         pages: small(pages),
         subjects: lines("subjects"),
         series: fields.optional("series"),
+        series_position,
         description: fields.optional("description"),
         source_id: fields.optional("source_id"),
         stock,
@@ -258,6 +268,7 @@ fn wrong(field: &str) -> &'static str {
         "language" => "Enter a language such as English, or its code, such as en.",
         "pages" => "Enter a number of pages between 1 and 100000.",
         "series" => "Enter a series of up to 300 characters, on one line.",
+        "series_position" => "Enter a number from 0 to 150, such as 2 or 1.5, and the series it belongs to.",
         "description" => "Enter a description of up to 20,000 characters.",
         "source_id" => "Enter an external ID of up to 300 characters, on one line.",
         "stock" => "Enter a number of copies between 0 and 1000000000.",
@@ -315,6 +326,11 @@ fn form(staff: &Staff, status: StatusCode, id: Option<&str>, typed: &Fields, err
         Field::new("language", "Language").maxlength(60).hint("Name or code, such as English or en.").optional(),
         Field::new("pages", "Pages").inputmode("numeric").maxlength(6).optional(),
         Field::new("series", "Series").maxlength(300).optional(),
+        Field::new("series_position", "Volume")
+            .inputmode("decimal")
+            .maxlength(6)
+            .hint("Its number in the series, such as 2.")
+            .optional(),
         Field::new("source_id", "External ID").maxlength(300).hint("The book’s key in an import file.").optional(),
     ];
     if id.is_none() {
