@@ -10,6 +10,7 @@ mod fleet;
 mod forms;
 mod load;
 mod oversell;
+mod probes;
 mod search;
 mod server;
 mod shop;

@@ -8,13 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use bookworm_contracts::rest::catalog::{MeaningState, SearchResponse, SearchStatus};
+use bookworm_contracts::rest::catalog::{MeaningState, SearchHit, SearchResponse, SearchStatus};
 use clap::{Args, ValueEnum};
 use futures::{StreamExt, stream};
 use url::form_urlencoded::byte_serialize;
 
 use crate::{
     load::Outcome,
+    probes::{self, Probe, Right},
     say,
     server::{ADMIN, Program, Server},
     shop::{Failure, Visitor},
@@ -56,6 +57,12 @@ pub struct Quality {
     /// Only the first so many queries of each family
     #[arg(long)]
     sample: Option<usize>,
+    /// Only queries that are made from the books, or only judged ones
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+    /// Write each query that went wrong to this file
+    #[arg(long)]
+    wrong: Option<PathBuf>,
     /// Only these sides
     #[arg(long, value_delimiter = ',', default_values_t = [Mode::Text, Mode::Meaning, Mode::Hybrid])]
     modes: Vec<Mode>,
@@ -69,6 +76,15 @@ pub struct Speed {
     /// How long to measure each
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+}
+
+/// Which queries are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Those that others wrote and judged.
+    Judged,
+    /// Those that are made from the books.
+    Made,
 }
 
 /// Which sides of the search take part.
@@ -191,7 +207,8 @@ pub async fn quality(arguments: Quality) -> Result<()> {
     let server = prepare(&arguments.data).await?;
     say("| family | queries | side | MRR@10 | recall@10 | nDCG@10 |");
     say("|---|---|---|---|---|---|");
-    for family in &families {
+    let judged = families.iter().filter(|_| arguments.only != Some(Only::Made));
+    for family in judged {
         if !arguments.families.is_empty() && !arguments.families.contains(&family.name) {
             continue;
         }
@@ -202,7 +219,64 @@ pub async fn quality(arguments: Quality) -> Result<()> {
             say(&format!("| {} | {} | {mode} | {mrr:.3} | {recall:.3} | {ndcg:.3} |", family.name, scores.len()));
         }
     }
+    if arguments.only != Some(Only::Judged) && arguments.families.is_empty() {
+        made(&arguments, server.address).await?;
+    }
     server.stop().await.map(drop)
+}
+
+/// Asks the queries that are made from the books, as a visitor does.
+async fn made(arguments: &Quality, address: SocketAddr) -> Result<()> {
+    let probes = probes::probes(&probes::books(&arguments.data.data.join("books.jsonl.gz"))?);
+    let mut kinds: Vec<&str> = Vec::new();
+    for probe in &probes {
+        if !kinds.contains(&probe.kind) {
+            kinds.push(probe.kind);
+        }
+    }
+    say("| kind of query, made from the books | queries | MRR@10 | first |");
+    say("|---|---|---|---|");
+    let mut wrong = String::new();
+    for kind in kinds {
+        let of_kind: Vec<&Probe> =
+            probes.iter().filter(|probe| probe.kind == kind).take(arguments.sample.unwrap_or(usize::MAX)).collect();
+        let share = of_kind.len().div_ceil(ASKERS).max(1);
+        let askers = of_kind.chunks(share).map(|part| async move {
+            let mut visitor = Visitor::new(address);
+            let mut scores = Vec::new();
+            for probe in part {
+                let answer: SearchResponse = visitor.get(&address_of(&probe.query, None, TOP)).await?;
+                scores.push(judged(&probe.right, &answer));
+            }
+            Ok::<_, anyhow::Error>(scores)
+        });
+        // In order, so that each score is its query's.
+        let parts: Vec<Result<Vec<f64>>> = stream::iter(askers).buffered(ASKERS).collect().await;
+        let scores = parts.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        for (probe, score) in of_kind.iter().zip(&scores).filter(|(_, score)| **score < 1.0) {
+            wrong.push_str(&format!("{kind}\t{}\t{score:.3}\n", probe.query));
+        }
+        let mean = scores.iter().sum::<f64>() / scores.len().max(1) as f64;
+        let first = scores.iter().filter(|score| **score >= 1.0).count() as f64 / scores.len().max(1) as f64;
+        say(&format!("| {kind} | {} | {mean:.3} | {first:.3} |", scores.len()));
+    }
+    if let Some(file) = &arguments.wrong {
+        std::fs::write(file, wrong).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// The reciprocal rank of the first right book among the best ten; or 1 where the shop says what is right, else 0.
+fn judged(right: &Right, answer: &SearchResponse) -> f64 {
+    let is = |truth: bool| f64::from(u8::from(truth));
+    match right {
+        Right::Books(books) => {
+            let of_right = |hit: &SearchHit| hit.book.source_id.as_ref().is_some_and(|id| books.contains(id));
+            answer.items.iter().position(of_right).map_or(0.0, |place| 1.0 / (place + 1) as f64)
+        }
+        Right::UnknownIsbn => is(answer.unknown_isbn.is_some() && answer.total == 0),
+        Right::NoProposal => is(answer.did_you_mean.is_none() && answer.corrected_to.is_none()),
+    }
 }
 
 async fn score(
