@@ -125,6 +125,9 @@ impl Names<'_> {
     fn title(&self, found: &mut Recognised) -> Result<bool, SearchError> {
         let whole = self.understood.told();
         let forms = asked_title(&whole);
+        if !self.has_any("title_form", &forms)? {
+            return Ok(false);
+        }
         let of = Filter::keyword("title_form", forms);
         let Some(title) = self.best_title(vec![of.clone()])? else { return Ok(false) };
         let is_one_word = self.understood.all.len() == 1;
