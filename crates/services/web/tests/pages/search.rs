@@ -202,3 +202,35 @@ async fn what_customers_look_at_is_told_to_the_catalogue() {
     assert!(customer.api.asked(&views)[0].headers.contains_key("authorization"));
     assert!(guest.api.asked("POST").is_empty());
 }
+
+#[tokio::test]
+async fn how_a_query_was_understood_is_said_and_can_be_taken_away() {
+    let mut browser = Browser::new();
+    let mut found = fake_api::found(3);
+    found["readings"] = json!([
+        {"kind": "best", "text": "Best rated first", "is_met": true},
+        {"kind": "year", "text": "Published in 2010", "is_met": true},
+        {"kind": "language", "text": "In Japanese", "is_met": false},
+        {"kind": "phrase", "text": "“<b>big</b>”", "is_met": false},
+    ]);
+    found["author"] = json!({"id": "01990000-0000-7000-8000-000000000011", "name": "A & B", "book_count": 1_200});
+    browser.api.answer_search(200, found);
+    let body = browser.get("/search?q=best%20fantasy%202010&ignore=like").await.body;
+    let asked = browser.api.asked("GET /api/v1/search?q=best");
+    assert!(asked.len() == 1 && asked[0].line.contains("&ignore=like&"), "{asked:?}");
+    assert!(
+        body.contains("Remove: </span>Best rated first") && body.contains("Remove: </span>Published in 2010"),
+        "{body}"
+    );
+    assert!(body.contains("href=\"/search?q=best+fantasy+2010&#38;ignore=like%2Cyear\""), "{body}");
+    assert!(!body.contains("Remove: </span>In Japanese"), "what no book is cannot be taken away");
+    assert!(body.contains("We have none in Japanese, so these are others."), "{body}");
+    assert!(body.contains("No book has “&#60;b&#62;big&#60;/b&#62;” word for word"), "{body}");
+    assert!(body.contains("<a href=\"/books?author=A%20%26%20B\">A &#38; B</a> – 1,200 books"), "{body}");
+
+    let mut unknown = fake_api::found(0);
+    unknown["unknown_isbn"] = json!("9780804429573");
+    browser.api.answer_search(200, unknown);
+    let body = browser.get("/search?q=9780804429573").await.body;
+    assert!(body.contains("<h1>We don’t have the ISBN 9780804429573</h1>"), "{body}");
+}

@@ -43,6 +43,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("pages", "Pages"),
     ("subjects", "Subjects"),
     ("series", "Series"),
+    ("series_position", "Volume in the series"),
     ("description", "Description"),
     ("rating_avg", "Average rating"),
     ("rating_count", "Number of ratings"),
