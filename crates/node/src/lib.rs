@@ -35,6 +35,7 @@ mod redis;
 mod role;
 mod roles;
 mod secret;
+mod vitals;
 
 pub use crate::{
     fleet::make_instance,

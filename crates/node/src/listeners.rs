@@ -12,6 +12,7 @@ use bookworm_gateway::{
 };
 use bookworm_http::fallback;
 use bookworm_identity::IdentityService;
+use bookworm_monitor::MonitorService;
 use bookworm_notification::NotificationService;
 use bookworm_ordering::OrderingService;
 use bookworm_rating::RatingService;
@@ -43,8 +44,8 @@ pub struct Brought {
     pub grpc: Vec<Grpc>,
     pub pages: Option<Pages>,
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
-    /// Where an operator has this process left alone.
-    pub drain: Router,
+    /// What other processes ask of this one, and how an operator has it left alone.
+    pub processes: Router,
 }
 
 /// The operations of a role's API below `/api/v1`; `None` for a role without.
@@ -58,7 +59,8 @@ fn document(role: Role) -> Option<OpenApi> {
         Role::Ordering => Some(OrderingService::document()),
         Role::Rating => Some(RatingService::document()),
         Role::Chat => Some(ChatService::document()),
-        Role::Ai | Role::Gateway | Role::Web | Role::Monitor => None,
+        Role::Monitor => Some(MonitorService::document()),
+        Role::Ai | Role::Gateway | Role::Web => None,
     }
 }
 
@@ -94,7 +96,7 @@ pub fn build(
     health: &Health,
     metrics: &Metrics,
 ) -> Listeners {
-    let Brought { api, others, grpc, pages, on_api, drain } = brought;
+    let Brought { api, others, grpc, pages, on_api, processes } = brought;
     let (settings, verifier) = (&foundation.settings, &foundation.verifier);
     let upstream = |role: Role| foundation.peers.upstream(role.name());
     // What pages, the bot and the sandbox call: the whole public API, wherever its parts are.
@@ -121,7 +123,8 @@ pub fn build(
     };
     let internal = foundation.fleet.token.as_ref().filter(|_| foundation.fleet.address.is_some()).map(|token| {
         let health = Grpc::new(health.grpc(roles.iter().map(Role::name).collect()));
-        let routes = grpc_routes(grpc.iter().chain([&health])).merge(drain).merge(api.clone()).merge(others.clone());
+        let routes =
+            grpc_routes(grpc.iter().chain([&health])).merge(processes).merge(api.clone()).merge(others.clone());
         let routes = match pages.clone() {
             Some(pages) => routes.merge(pages),
             None => fallback::install(routes),
@@ -210,6 +213,7 @@ mod tests {
             "GET /admin/traces",
             "GET /admin/traces/{id}",
             "GET /fleet",
+            "GET /status",
             "POST /admin/dead-letters/{id}/retry",
         ];
         let mut unowned: Vec<String> =

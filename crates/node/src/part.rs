@@ -5,6 +5,7 @@ use bookworm_db::Db;
 use bookworm_gateway::{Check, Note};
 use bookworm_loops::Loop;
 use bookworm_messaging::{Consumer, Inbox, OutboxSource};
+use bookworm_monitor::Own;
 use bookworm_rpc::Transport;
 use futures::future::BoxFuture;
 use tonic::server::NamedService;
@@ -37,6 +38,8 @@ pub struct Part {
     pub api: OpenApiRouter,
     /// Its HTTP routes elsewhere.
     pub others: Router,
+    /// Its HTTP routes for the shop's other processes alone.
+    pub processes: Router,
     /// What other roles ask of it.
     pub grpc: Vec<Grpc>,
     /// Where its data is.
@@ -59,6 +62,8 @@ pub struct Part {
     pub demo_books: Option<u64>,
     /// What it does once the public API is there to be called.
     pub on_api: Vec<Box<dyn FnOnce(Router) + Send>>,
+    /// What it does once the process can say how it is.
+    pub on_vitals: Vec<Box<dyn FnOnce(Own) + Send>>,
     /// What it does when the process begins to end, while requests in flight are finished.
     pub on_stop: Vec<BoxFuture<'static, ()>>,
 }
@@ -69,6 +74,7 @@ impl Part {
     pub fn and(mut self, other: Self) -> Self {
         self.api = self.api.merge(other.api);
         self.others = self.others.merge(other.others);
+        self.processes = self.processes.merge(other.processes);
         self.grpc.extend(other.grpc);
         self.stores.extend(other.stores);
         self.notes.extend(other.notes);
@@ -80,6 +86,7 @@ impl Part {
         self.made_admin |= other.made_admin;
         self.demo_books = self.demo_books.or(other.demo_books);
         self.on_api.extend(other.on_api);
+        self.on_vitals.extend(other.on_vitals);
         self.on_stop.extend(other.on_stop);
         self
     }

@@ -25,7 +25,7 @@ use crate::{
     listeners::{self, Brought},
     membership::{self, HasStores, Membership, Requests},
     part::{Capability, Part, Store},
-    redis, roles,
+    redis, roles, vitals,
 };
 
 /// How often the keys for access tokens are fetched; new ones are published for longer before they sign.
@@ -129,6 +129,7 @@ impl Shop {
         let Part {
             api,
             others,
+            processes,
             grpc,
             mut stores,
             mut notes,
@@ -138,6 +139,7 @@ impl Shop {
             pages,
             first_admin,
             on_api,
+            on_vitals,
             on_stop,
             ..
         } = part;
@@ -161,7 +163,10 @@ impl Shop {
             .with_notes(notes)
             .with_gone(Arc::new(move || lost.names()));
         let metrics = metrics(telemetry.clone(), &foundation);
-        let brought = Brought { api, others, grpc, pages, on_api, drain: drain.routes() };
+        let own = vitals::of(&foundation, &roles, health.clone(), metrics.clone());
+        on_vitals.into_iter().for_each(|begin| begin(own.clone()));
+        let processes = processes.merge(drain.routes()).merge(bookworm_monitor::of_process(own));
+        let brought = Brought { api, others, grpc, pages, on_api, processes };
         let routers = listeners::build(&foundation, &roles, gateway.as_ref(), brought, &health, &metrics);
 
         let mut working = Supervisor::new(foundation.stop_work.clone(), gone.clone())
@@ -171,7 +176,7 @@ impl Shop {
         if foundation.fleet.address.is_some() {
             working.start(looking);
         }
-        gateway.iter().flat_map(GatewayService::loops).for_each(|work| working.start(work));
+        gateway.iter().flat_map(|gateway| gateway.loops(&health)).for_each(|work| working.start(work));
         working.start(follow_keys(foundation.verifier.clone()));
         let policy = policy(&foundation.settings);
         for consumer in consumers.into_iter().chain(gateway.iter().flat_map(GatewayService::consumers)) {

@@ -89,6 +89,7 @@ export const KINDS: Kind[] = [
   { name: "chat-open", path: () => "/about", act: (page) => openChat(page).then(() => undefined) },
   { name: "chat-ended", path: (world) => world.book.path, act: endChat },
   { name: "error-explained", path: () => "/errors/insufficient_stock" },
+  { name: "status", path: () => "/status" },
   { name: "not-found", path: () => "/no/such/page", status: 404 },
   { name: "staff-only", who: "customer", path: () => "/admin", status: 403 },
   { name: "office", who: "staff", path: () => "/admin" },
@@ -130,6 +131,7 @@ export const KINDS: Kind[] = [
   { name: "office-reviews", who: "staff", path: () => "/admin/reviews" },
   { name: "own-reviews", who: "customer", path: () => "/account/reviews" },
   { name: "review-form", who: "customer", path: (world) => `/books/${world.book.id}/review` },
+  { name: "office-health", who: "staff", path: () => "/admin/health", act: unfoldAll },
   { name: "office-processes", who: "staff", path: () => "/admin/fleet" },
 ];
 

@@ -250,6 +250,25 @@ test("the office shows the processes, and refreshes them without losing the focu
   await expect(plain.getByText("The whole shop runs in one process.")).toBeVisible();
 });
 
+test("the office shows the shop's health, and refreshes it when the shop says so", async ({ staff, visit }) => {
+  await staff.goto("/admin/health");
+  await expect(staff.getByText("1 process, ready.")).toBeVisible();
+  await expect(staff.getByRole("link", { name: "Refresh" })).toBeHidden();
+  const requests = staff.getByRole("figure", { name: "Requests", exact: true });
+  await expect(requests.getByRole("img", { name: /^Requests.* two hours/ })).toBeVisible();
+  await requests.getByText("Values").click();
+  await expect(requests.getByRole("row")).toHaveCount(14);
+  const looked = staff.locator("#health time").first();
+  const before = await looked.getAttribute("datetime");
+  await expect(looked).not.toHaveAttribute("datetime", before ?? "", { timeout: 60_000 });
+  await expect(requests.getByRole("row").first(), "what was unfolded stays so").toBeVisible();
+
+  const plain = await visit({ storageState: process.env.SHOP_STAFF ?? "", javaScriptEnabled: false });
+  await plain.goto("/admin/health");
+  await plain.getByRole("link", { name: "Refresh" }).click();
+  await expect(plain.getByText("1 process, ready.")).toBeVisible();
+});
+
 test("the office is for staff", async ({ page, person }) => {
   await page.goto("/admin/orders");
   await expect(page).toHaveURL(/\/sign-in\?next=%2Fadmin%2Forders/);

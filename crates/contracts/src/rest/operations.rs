@@ -310,3 +310,175 @@ pub struct ExpectedArrow {
     /// Whether it need not be part of each instance: of one branch of several, or of an earlier request.
     pub optional: bool,
 }
+
+/// How the whole shop is, as a monitor sees it. `GET /admin/health/shop`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShopHealth {
+    /// When the monitor looked.
+    pub at: Timestamp,
+    /// The process that looked.
+    pub answered_by: String,
+    /// From when on the charts have points.
+    pub history_from: Timestamp,
+    /// Series that there was no room for, so that charts lack them; 0 when none.
+    pub series_left_out: u64,
+    /// Every process, those in trouble first.
+    pub processes: Vec<ProcessHealth>,
+    /// The shop in figures, as time went on.
+    pub charts: Vec<HealthChart>,
+    /// Circuit breakers that are not closed.
+    pub breakers: Vec<HealthBreaker>,
+    /// Who does what one process does for all.
+    pub leases: Vec<HealthLease>,
+    /// What waits, and for how long.
+    pub queues: Vec<HealthQueue>,
+    /// The latest lines that were logged as errors, latest first; the same one counts once. At most 50.
+    pub errors: Vec<HealthError>,
+    /// The latest starts of processes, latest first, at most 20.
+    pub starts: Vec<HealthStart>,
+}
+
+/// A process of the shop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProcessHealth {
+    /// Its name.
+    pub process: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// The release it runs; empty when it has not answered yet.
+    pub version: String,
+    /// Where it runs; empty when nobody said.
+    pub zone: String,
+    /// When it started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_at: Option<Timestamp>,
+    /// `ready`; `not_ready` for requests; or `away`: it does not answer.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it depends on and what it says of itself, those in trouble first.
+    pub checks: Vec<HealthCheck>,
+    /// Requests a second, over two minutes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub requests_per_second: Option<f64>,
+    /// Which share of them failed (5xx): 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<f64>,
+    /// How long 95 of 100 took at most, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_p95: Option<f64>,
+    /// Requests a second as time went on.
+    pub requests: HealthChart,
+}
+
+/// One thing that a process was asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HealthCheck {
+    /// What.
+    pub name: String,
+    /// `ok`, `slow`, `down`; or `note` for what the shop can do without.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What is wrong, for staff; empty when nothing is.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub why: String,
+}
+
+/// A figure as time went on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HealthChart {
+    /// Which figure, e.g. `requests`.
+    pub id: String,
+    /// `per_second`, `per_minute`, `share`, `seconds` or `count`.
+    pub unit: String,
+    /// When the first point was.
+    pub from: Timestamp,
+    /// Seconds from one point to the next.
+    pub step_seconds: u32,
+    /// The points; `null` where nothing is known.
+    pub points: Vec<Option<f64>>,
+}
+
+/// A circuit breaker that is not closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthBreaker {
+    /// The process that does not ask.
+    pub process: String,
+    /// Who asks and who is asked, e.g. `ordering.catalog`.
+    pub name: String,
+    /// `open` or `half_open`.
+    pub state: String,
+}
+
+/// Work that one process does for all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthLease {
+    /// What.
+    pub name: String,
+    /// Who does it: one process, but for a moment.
+    pub holders: Vec<String>,
+}
+
+/// Something that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HealthQueue {
+    /// What, e.g. `outbox ordering`.
+    pub name: String,
+    /// `count`, or `seconds`: how long the oldest has waited.
+    pub unit: String,
+    /// How much, or how long.
+    pub value: f64,
+}
+
+/// A line of the log at the level `error`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthError {
+    /// The process that wrote it.
+    pub process: String,
+    /// When it was written last.
+    pub at: Timestamp,
+    /// Which part of the program, e.g. `bookworm_ordering::service`.
+    pub target: String,
+    /// What was said, with the fields of the line behind it.
+    pub message: String,
+    /// How often it was written.
+    pub count: u64,
+    /// The trace that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace_id: Option<String>,
+}
+
+/// The start of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthStart {
+    /// The process.
+    pub process: String,
+    /// Its roles, with commas between them.
+    pub roles: String,
+    /// The release.
+    pub version: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What of the shop works, for customers. `GET /status`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShopStatus {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// Each part of the shop.
+    pub parts: Vec<StatusPart>,
+}
+
+/// A part of the shop as customers know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusPart {
+    /// `books`, `search`, `basket`, `checkout`, `accounts`, `reviews`, `chat` or `emails`.
+    pub part: String,
+    /// `works`, `degraded`, or `unavailable`.
+    pub state: String,
+    /// Since when; missing while it has worked ever since the process that answers started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Timestamp>,
+}

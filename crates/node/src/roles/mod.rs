@@ -36,7 +36,7 @@ pub async fn build(foundation: &Foundation, roles: &Roles) -> anyhow::Result<Par
             // It stands before all the others, and is built when they are there.
             Role::Gateway => Part::default(),
             Role::Web => web::build(foundation)?,
-            Role::Monitor => monitor::build(foundation),
+            Role::Monitor => monitor::build(foundation)?,
         };
         brings.api =
             brings.api.layer(bookworm_http::Stack::new().with_state(role.name(), bookworm_http::context::role));

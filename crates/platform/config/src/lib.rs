@@ -29,6 +29,7 @@ pub use crate::{
         mail::{Mail, MailLimits, MailQuota, MailTransport, Smtp, SmtpTls},
         messaging::Messaging,
         mongodb::Mongodb,
+        monitor::Monitor,
         nats::Nats,
         ordering::{Ordering, ShippingMethod, TaxRule},
         payment::{Payment, PaymentProvider, Sandbox},

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use url::Url;
 
 use crate::{
-    Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Mongodb, Nats, Ordering,
-    Payment, Rating, Redis, Search, Shop, Sources, Telemetry, Up, Web,
+    Admin, Ai, Basket, Chat, ConfigError, Database, Fleet, Gateway, Identity, Mail, Messaging, Mongodb, Monitor, Nats,
+    Ordering, Payment, Rating, Redis, Search, Shop, Sources, Telemetry, Up, Web,
     validate::{Invalid, Validation},
 };
 
@@ -79,6 +79,8 @@ pub struct Settings {
     pub chat: Chat,
     /// The other processes of the shop.
     pub fleet: Fleet,
+    /// What the monitor sees of the shop.
+    pub monitor: Monitor,
     /// A whole fleet on this machine.
     pub up: Up,
 }
@@ -112,6 +114,7 @@ impl Default for Settings {
             ai: Ai::default(),
             chat: Chat::default(),
             fleet: Fleet::default(),
+            monitor: Monitor::default(),
             up: Up::default(),
         }
     }
@@ -166,6 +169,7 @@ impl Settings {
         v.section("payment", &self.payment);
         v.section("mail", &self.mail);
         v.section("rating", &self.rating);
+        v.section("monitor", &self.monitor);
         v.section("web", &self.web);
         v.section("ai", &self.ai);
         v.section("chat", &self.chat);

@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+mod errors;
 mod export;
 mod json;
 
@@ -21,13 +22,16 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    filter::{FilterExt, LevelFilter, filter_fn},
     fmt::{MakeWriter, format::JsonFields},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
-pub use crate::export::{Export, Traces};
+pub use crate::{
+    errors::{LoggedError, errors},
+    export::{Export, Traces},
+};
 
 /// Upper bounds in seconds of every histogram whose name ends in `_seconds`: from half a millisecond, which a cached
 /// answer takes, to the longest time-out.
@@ -120,7 +124,8 @@ pub fn init(format: LogFormat, filter: &str, process: Process) -> Result<Telemet
     let layer = log_layer(format, filter, process, std::io::stderr)?;
     let prometheus = recorder()?;
     // Refused when logs run already, as in a test process: then they stay as they are.
-    let _ = tracing_subscriber::registry().with(layer).try_init();
+    let errors = errors::Keep.with_filter(LevelFilter::ERROR);
+    let _ = tracing_subscriber::registry().with(layer).with(errors).try_init();
     Ok(Telemetry { prometheus })
 }
 

@@ -40,12 +40,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::features::{
     api_document, authenticate, cache, cache_control, client_address, cors, dead_letters, fleet, load, metrics, panic,
-    rate_limit, security, traces, well_formed,
+    rate_limit, security, status, traces, well_formed,
 };
 pub use crate::features::{
     elsewhere,
     fleet::KnownFleet,
-    health::{Check, Health, Note},
+    health::{Check, Health, Looked, Note},
     metrics::Metrics,
     traces::KnownTraces,
 };
@@ -87,6 +87,7 @@ struct Gateway {
     last_good: Option<Arc<cache::last_good::LastGood>>,
     fleet: KnownFleet,
     traces: KnownTraces,
+    status: Arc<status::Status>,
 }
 
 /// What the gateway serves beside the API.
@@ -111,6 +112,7 @@ impl GatewayService {
     #[must_use]
     pub fn new(dependencies: Dependencies) -> Self {
         let Dependencies { settings, verifier, bus, clock, shared_cache, shared_limits, fleet, traces } = dependencies;
+        let status = Arc::new(status::Status::new(traces.peers.clone(), clock.clone()));
         let limiter = Arc::new(rate_limit::Limiter::new(&settings.rate_limit, shared_limits));
         let timeout = Duration::from_secs(settings.request_timeout_seconds);
         let fetches = settings.concurrency as usize;
@@ -118,7 +120,7 @@ impl GatewayService {
         let last_good = || Arc::new(cache::last_good::LastGood::new(spare, clock.clone()));
         let last_good = settings.cache.enabled.then(last_good);
         let cache = Arc::new(cache::AnswerCache::new(&settings.cache, fetches, timeout, shared_cache, clock));
-        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, last_good, fleet, traces }))
+        Self(Arc::new(Gateway { settings, verifier, bus, limiter, cache, last_good, fleet, traces, status }))
     }
 
     /// The whole API of these services, from `/api/v1` on, with its document: what the pages call, and what
@@ -128,10 +130,14 @@ impl GatewayService {
         let ours = dead_letters::api(gateway.bus.clone())
             .merge(health.clone().api())
             .merge(fleet::api(gateway.fleet.clone()))
-            .merge(traces::api(gateway.traces.clone()));
+            .merge(traces::api(gateway.traces.clone()))
+            .merge(status::api(gateway.status.clone()));
         let (services, document) = services.merge(ours).split_for_parts();
         let routes = services.merge(api_document::routes(document));
-        let stack = Stack::new().with(context::called).with(cache_control::layer);
+        let stack = Stack::new()
+            .with(context::called)
+            .with(cache_control::layer)
+            .with_state(gateway.status.clone(), status::count);
         let stack = asked(stack, &gateway.settings, &gateway.verifier);
         let stack = match &gateway.last_good {
             Some(last) => stack.with_state(last.clone(), cache::last_good::layer),
@@ -143,7 +149,7 @@ impl GatewayService {
 
     /// The router to listen with.
     pub fn front(&self, api: Router, backends: Backends) -> Router {
-        let Gateway { settings, verifier, limiter, traces, .. } = &*self.0;
+        let Gateway { settings, verifier, limiter, traces, status, .. } = &*self.0;
         let Backends { pages, others, health, metrics, https } = backends;
         let metrics = metrics.map(|metrics| {
             let operators = Stack::new().with_state(metrics.clone(), metrics::operators_only);
@@ -154,7 +160,10 @@ impl GatewayService {
         let router = Router::new().merge(api).merge(outside);
         let router = match pages {
             // The API's own fallback answers below its prefix; every other unknown address is a page.
-            Some(pages) => router.merge(pages),
+            Some(pages) => {
+                let plain = Stack::new().with_state(status.clone(), status::page_without_pages);
+                router.merge(pages.layer(plain))
+            }
             None => fallback::install(router),
         };
         let slots = load::Slots::new(settings.concurrency as usize, settings.rate_limit.enabled);
@@ -182,12 +191,16 @@ impl GatewayService {
         vec![reactions::consumer(&self.0.cache)]
     }
 
-    /// Its background loops: frees the counters of idle clients, and reports the cache's metrics.
+    /// Its background loops: frees the counters of idle clients, reports the cache's metrics, and looks what of the shop works.
     #[must_use]
-    pub fn loops(&self) -> Vec<Loop> {
-        let Gateway { cache, limiter, .. } = &*self.0;
+    pub fn loops(&self, health: &Health) -> Vec<Loop> {
+        let Gateway { cache, limiter, status, .. } = &*self.0;
         let cache = cache.clone();
-        vec![rate_limit::tidy(limiter.clone()), Loop::new("gateway.cache", move |stop| cache.clone().report(stop))]
+        vec![
+            rate_limit::tidy(limiter.clone()),
+            Loop::new("gateway.cache", move |stop| cache.clone().report(stop)),
+            status.regularly(health),
+        ]
     }
 }
 

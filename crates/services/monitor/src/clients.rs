@@ -1,4 +1,4 @@
-//! What the monitor asks of the others: `grpc.health.v1`.
+//! What the monitor asks of the others: whether they answer (`grpc.health.v1`), and how they are.
 
 use std::{
     collections::HashMap,
@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
+use bookworm_fleet::Peers;
 use bookworm_registry::Instance;
 use bookworm_rpc::{Sign, Transport, connect};
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::uri::PathAndQuery;
 use tonic::{Code, Request, body::Body};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -25,6 +28,28 @@ pub(crate) trait Probe: Send + Sync {
 
     /// Gives up the connections to all but these.
     fn retain(&self, instances: &[&Instance]);
+}
+
+/// The shop's other processes.
+pub(crate) trait Others: Send + Sync {
+    /// One instance of each.
+    fn processes(&self) -> Vec<Instance>;
+
+    /// What one answers to this path on its internal listener; the error is for the log.
+    fn read(&self, instance: &Instance, path: &'static str) -> BoxFuture<'static, Result<Bytes, String>>;
+}
+
+impl Others for Peers {
+    fn processes(&self) -> Vec<Instance> {
+        Self::processes(self)
+    }
+
+    fn read(&self, instance: &Instance, path: &'static str) -> BoxFuture<'static, Result<Bytes, String>> {
+        let (peers, instance) = (self.clone(), instance.clone());
+        Box::pin(async move {
+            Self::read(&peers, &instance, PathAndQuery::from_static(path)).await.map_err(|error| error.to_string())
+        })
+    }
 }
 
 /// Asks over the network; the roles of one process share a connection.

@@ -1,25 +1,41 @@
 //! The Health Monitor: asks every instance of the fleet each two seconds whether it answers (`grpc.health.v1`), and tells
-//! the registry which ones nobody should ask. Of several monitors one judges, under a lease.
+//! the registry which ones nobody should ask. Of several monitors one judges, under a lease. Each of them asks every process
+//! each fifteen seconds how it is, and keeps two hours of what it heard for the page of staff.
 //!
 //! | to change | open |
 //! |---|---|
 //! | who is judged out, and who is back | `domain/judgment.rs` |
 //! | what is asked, and what counts as an answer | `clients.rs` |
 //! | the rounds, what is written to the registry, metrics | `features/judge.rs` |
+//! | what a process says of itself | `vitals.rs`; who asks: `features/gather.rs` |
+//! | what is made of it, and who counts as away | `watch.rs` |
+//! | which figures are drawn | `domain/charts.rs` |
+//! | what staff are shown | `features/shop_health.rs` |
+//! | how the history outlives a process | `features/history.rs` |
 
 mod clients;
 mod domain;
 mod features;
 mod service;
+mod vitals;
+mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
+use axum::Router;
+use bookworm_fleet::Peers;
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_registry::{Directory, Registry};
 use bookworm_rpc::Sign;
+use bookworm_series::QueryError;
+use tokio::sync::watch::Sender;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::{clients::GrpcProbe, service::Monitor};
+use crate::{clients::GrpcProbe, service::Monitor, watch::Watch};
+pub use crate::{features::gather::of_process, service::Own, vitals::Vitals};
 
 /// What the role needs.
 pub struct Dependencies {
@@ -27,33 +43,74 @@ pub struct Dependencies {
     pub registry: Arc<dyn Registry>,
     /// Who is there.
     pub directory: Directory,
-    /// Signs questions to other processes.
-    pub sign: Sign,
+    /// The other processes.
+    pub peers: Peers,
+    /// Signs questions to them; `None` where there are none, and so nobody to judge.
+    pub sign: Option<Sign>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The id of this process in the registry.
     pub process: String,
+    /// How much memory the history takes at most, in bytes.
+    pub history_bytes: usize,
 }
 
 /// The monitor role. Cheap to clone.
 #[derive(Clone)]
-pub struct MonitorService(Arc<Monitor>);
+pub struct MonitorService {
+    monitor: Arc<Monitor>,
+    judges: bool,
+}
 
 impl MonitorService {
     /// The role's name.
     pub const NAME: &str = "monitor";
 
     /// Wires it up.
-    #[must_use]
-    pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { registry, directory, sign, clock, process } = dependencies;
-        let probe = Box::new(GrpcProbe::new(sign));
-        Self(Arc::new(Monitor { registry, directory, probe, clock, process }))
+    ///
+    /// # Errors
+    /// When a query of ours cannot be read, which is a fault of ours.
+    pub fn new(dependencies: Dependencies) -> Result<Self, QueryError> {
+        let Dependencies { registry, directory, peers, sign, clock, process, history_bytes } = dependencies;
+        let judges = sign.is_some();
+        let probe = Box::new(GrpcProbe::new(sign.unwrap_or_else(|| Arc::new(|_| {}))));
+        let watch = Mutex::new(Watch::new(history_bytes)?);
+        let (own, shown, stopping) = (OnceLock::new(), Sender::new(None), CancellationToken::new());
+        let others = Box::new(peers);
+        let monitor = Monitor { registry, directory, probe, others, clock, process, own, watch, shown, stopping };
+        Ok(Self { monitor: Arc::new(monitor), judges })
     }
 
-    /// Its loop: asks and judges, in one of the monitors at a time.
+    /// The document of [`api`](Self::api): which operations it has, for a gateway in another process.
+    #[must_use]
+    pub fn document() -> OpenApi {
+        features::routes().into_openapi()
+    }
+
+    /// The routes, without the prefix `/api/v1`.
+    pub fn api(&self) -> OpenApiRouter {
+        features::routes().with_state(self.monitor.clone())
+    }
+
+    /// What other monitors ask of it.
+    pub fn internal(&self) -> Router {
+        features::history::routes(self.monitor.clone())
+    }
+
+    /// Begins to watch this process, which can say now how it is.
+    pub fn watch(&self, own: Own) {
+        let _ = self.monitor.own.set(own);
+    }
+
+    /// Ends the streams of those who watch.
+    pub fn stop(&self) {
+        self.monitor.stopping.cancel();
+    }
+
+    /// Its loops: watches, in every monitor; asks and judges, in one at a time.
     #[must_use]
     pub fn loops(&self) -> Vec<Loop> {
-        vec![features::judge::each_round(self.0.clone())]
+        let judge = self.judges.then(|| features::judge::each_round(self.monitor.clone()));
+        std::iter::once(features::gather::each_round(self.monitor.clone())).chain(judge).collect()
     }
 }

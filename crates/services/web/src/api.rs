@@ -26,7 +26,9 @@ use bookworm_contracts::rest::{
         RegisterRequest, SignOutRequest, TokenRequest, TokenResponse,
     },
     imports::{Import, ImportMapping, Imports},
-    operations::{DeadLetter, Fleet, Health, Mail, MailConfirmation, MailRefusals, Trace, Traces},
+    operations::{
+        DeadLetter, Fleet, Health, Mail, MailConfirmation, MailRefusals, ShopHealth, ShopStatus, Trace, Traces,
+    },
     ordering::{
         CancelRequest, CheckoutRequest, Order, OrderEvent, PaymentMethod, Quote, QuoteRequest, RefundRequest,
         ShipRequest, ShippingCountry, ShippingMethod,
@@ -53,6 +55,7 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REVIEW_INVITATION: HeaderName = HeaderName::from_static("review-invitation");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What every HTTP service looks like from here, in this process or behind a connection.
@@ -339,6 +342,35 @@ impl Answer {
     }
 }
 
+/// The request that a call is.
+fn request(call: Call<'_>) -> ApiResult<Request<Body>> {
+    let mut request = Request::builder()
+        .method(call.method)
+        .uri(format!("/api/v1{}", call.path))
+        .body(call.body.map_or_else(Body::empty, Body::from))
+        .map_err(|_| ApiError::Unreachable)?;
+    let headers = request.headers_mut();
+    headers.extend(call.caller.passed_on.clone());
+    headers.extend(call.headers);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if let Some(token) = &call.caller.access_token
+        && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
+    {
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    if let Some(token) = &call.caller.basket_token
+        && let Ok(mut value) = HeaderValue::from_str(token)
+    {
+        value.set_sensitive(true);
+        headers.insert(BASKET_TOKEN, value);
+    }
+    Ok(request)
+}
+
 impl ApiClient {
     /// Speaks to this service: the gateway's router here, or a connection to it.
     #[must_use]
@@ -347,34 +379,12 @@ impl ApiClient {
     }
 
     async fn send(&self, call: Call<'_>) -> ApiResult<Answer> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("/api/v1{}", call.path))
-            .body(call.body.map_or_else(Body::empty, Body::from))
-            .map_err(|_| ApiError::Unreachable)?;
-        let headers = request.headers_mut();
-        headers.extend(call.caller.passed_on.clone());
-        headers.extend(call.headers);
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if !headers.contains_key(header::CONTENT_TYPE) {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if let Some(token) = &call.caller.access_token
-            && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
-        {
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        if let Some(token) = &call.caller.basket_token
-            && let Ok(mut value) = HeaderValue::from_str(token)
-        {
-            value.set_sensitive(true);
-            headers.insert(BASKET_TOKEN, value);
-        }
+        let caller = call.caller;
+        let request = request(call)?;
         let exchange = async {
             let Ok(response) = self.service.clone().oneshot(request).await;
             let (parts, body) = response.into_parts();
-            call.caller.seen.note(&parts.headers);
+            caller.seen.note(&parts.headers);
             let body = to_bytes(body, LONGEST_ANSWER).await.map_err(|_| ApiError::Unreachable)?;
             Ok(Answer { status: parts.status, headers: parts.headers, body })
         };
@@ -948,6 +958,33 @@ impl ApiClient {
     /// `GET /admin/health`
     pub(crate) async fn health(&self, caller: &Caller) -> ApiResult<Health> {
         self.fetch(Call::get(caller, "/admin/health")).await
+    }
+
+    /// `GET /status`
+    pub(crate) async fn status(&self, caller: &Caller) -> ApiResult<ShopStatus> {
+        self.fetch(Call::get(&caller.anonymous(), "/status")).await
+    }
+
+    /// `GET /admin/health/shop`
+    pub(crate) async fn shop_health(&self, caller: &Caller) -> ApiResult<ShopHealth> {
+        self.fetch(Call::get(caller, "/admin/health/shop")).await
+    }
+
+    /// `GET /admin/health/events`, as it comes. `last` is the event that the reader had last.
+    pub(crate) async fn shop_health_events(&self, caller: &Caller, last: Option<&str>) -> ApiResult<Response<Body>> {
+        let call = Call::get(caller, "/admin/health/events");
+        let request = request(match last {
+            Some(last) => call.header(LAST_EVENT_ID, last),
+            None => call,
+        })?;
+        let asked = self.service.clone().oneshot(request);
+        let Ok(response) = tokio::time::timeout(API_TIMEOUT, asked).await.map_err(|_| ApiError::Unreachable)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, LONGEST_ANSWER).await.map_err(|_| ApiError::Unreachable)?;
+        Err(refusal(&Answer { status: parts.status, headers: parts.headers, body }))
     }
 
     /// `GET /fleet`

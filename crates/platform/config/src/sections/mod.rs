@@ -12,6 +12,7 @@ pub(crate) mod identity;
 pub(crate) mod mail;
 pub(crate) mod messaging;
 pub(crate) mod mongodb;
+pub(crate) mod monitor;
 pub(crate) mod nats;
 pub(crate) mod ordering;
 pub(crate) mod payment;

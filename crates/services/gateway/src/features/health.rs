@@ -53,6 +53,19 @@ struct Part {
     last: Mutex<Option<(State, Timestamp)>>,
 }
 
+/// A dependency as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// Which one.
+    pub part: String,
+    /// `ok`, `slow` or `down`.
+    pub state: &'static str,
+    /// Since when: the first look that showed it so.
+    pub since: Timestamp,
+    /// What is wrong; empty when nothing is.
+    pub why: String,
+}
+
 /// How a dependency is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -119,8 +132,32 @@ impl Health {
 
     /// Asks every part that this process depends on. Whether all answer.
     pub async fn has_parts(&self) -> bool {
-        let looks = join_all(self.parts.iter().map(|part| part.look(self.clock.now()))).await;
-        looks.iter().all(|look| look.state != State::Down)
+        self.looks().await.iter().all(|looked| looked.state != State::Down.name())
+    }
+
+    /// What this process needs of itself, by name: `ok`, or what is missing.
+    #[must_use]
+    pub fn own(&self) -> BTreeMap<String, String> {
+        self.ready().checks
+    }
+
+    /// What the shop can do without, by name: `ok`, or what is missing.
+    #[must_use]
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        self.ready().notes
+    }
+
+    /// Looks at everything that this process depends on.
+    pub async fn looks(&self) -> Vec<Looked> {
+        let now = self.clock.now();
+        let looks = join_all(self.parts.iter().map(|part| part.look(now))).await;
+        let named = self.parts.iter().zip(looks).map(|(part, look)| Looked {
+            part: part.name.clone(),
+            state: look.state.name(),
+            since: look.since,
+            why: look.why,
+        });
+        named.collect()
     }
 
     /// `/health/live` and `/health/ready`.
@@ -231,18 +268,16 @@ async fn ready(extract::State(health): extract::State<Health>) -> impl IntoRespo
 
 /// `GET /health/detail`: each dependency as it is now, and since when: the first look that showed it so.
 async fn detail(extract::State(health): extract::State<Health>) -> impl IntoResponse {
-    let now = health.clock.now();
-    let looks = join_all(health.parts.iter().map(|part| part.look(now))).await;
     let parts: serde_json::Map<String, serde_json::Value> = health
-        .parts
-        .iter()
-        .zip(looks)
-        .map(|(part, look)| {
-            let mut shown = serde_json::json!({"state": look.state.name(), "since": look.since.to_string()});
+        .looks()
+        .await
+        .into_iter()
+        .map(|look| {
+            let mut shown = serde_json::json!({"state": look.state, "since": look.since.to_string()});
             if !look.why.is_empty() {
                 shown["why"] = look.why.into();
             }
-            (part.name.clone(), shown)
+            (look.part, shown)
         })
         .collect();
     let ready = health.ready();

@@ -44,8 +44,13 @@ impl Metrics {
         Router::new().route("/metrics", get(answer)).with_state(self)
     }
 
+    /// The metrics as they are now.
+    pub async fn text(&self) -> String {
+        (self.render)().await
+    }
+
     async fn answer(&self) -> Response {
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (self.render)().await).into_response()
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], self.text().await).into_response()
     }
 
     fn knows(&self, headers: &HeaderMap) -> bool {

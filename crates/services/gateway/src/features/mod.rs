@@ -15,5 +15,6 @@ pub mod metrics;
 pub mod panic;
 pub mod rate_limit;
 pub mod security;
+pub mod status;
 pub mod traces;
 pub mod well_formed;

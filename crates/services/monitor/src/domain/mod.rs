@@ -1,5 +1,6 @@
 //! The rules, pure.
 
+pub mod charts;
 pub mod judgment;
 #[cfg(test)]
 mod tests;

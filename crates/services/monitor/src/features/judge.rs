@@ -138,7 +138,7 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, OnceLock, PoisonError};
 
     use bookworm_registry::{Directory, Instance, LIFETIME, Load, MemoryRegistry, Registry, State, View};
     use bookworm_testing::clock;
@@ -209,13 +209,7 @@ mod tests {
 
         /// Another monitor, until its token is cancelled.
         fn monitor(&self) -> CancellationToken {
-            let monitor = Arc::new(Monitor {
-                registry: Arc::new(self.registry.clone()),
-                directory: self.directory.clone(),
-                probe: Box::new(self.silent.clone()),
-                clock: clock(),
-                process: "m".to_owned(),
-            });
+            let monitor = Arc::new(monitor(Arc::new(self.registry.clone()), self));
             let stop = self.stop.child_token();
             tokio::spawn(each_round(monitor).run(stop.clone()));
             stop
@@ -224,6 +218,22 @@ mod tests {
         async fn wait_until(&self, within: Duration, met: impl FnMut(&View) -> bool) {
             let waited = tokio::time::timeout(within, self.directory.wait_until(met)).await;
             assert!(waited.is_ok(), "{:?}", self.directory.view());
+        }
+    }
+
+    /// A monitor in the process `m`.
+    fn monitor(registry: Arc<dyn Registry>, fleet: &Fleet) -> Monitor {
+        Monitor {
+            registry,
+            directory: fleet.directory.clone(),
+            probe: Box::new(fleet.silent.clone()),
+            others: Box::new(bookworm_fleet::Peers::new(fleet.directory.clone(), [], None)),
+            clock: clock(),
+            process: "m".to_owned(),
+            own: OnceLock::new(),
+            watch: Mutex::new(crate::watch::Watch::new(1 << 20).unwrap()),
+            shown: tokio::sync::watch::Sender::new(None),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -302,13 +312,7 @@ mod tests {
         let fleet = Fleet::start(&ALL);
         fleet.wait_until(Duration::from_secs(1), |view| view.members.len() == ALL.len()).await;
         fleet.silent.set(&["a"]);
-        let monitor = Monitor {
-            registry: Arc::new(Hanging(fleet.registry.clone())),
-            directory: fleet.directory.clone(),
-            probe: Box::new(fleet.silent.clone()),
-            clock: clock(),
-            process: "m".to_owned(),
-        };
+        let monitor = monitor(Arc::new(Hanging(fleet.registry.clone())), &fleet);
         let (mut judgment, mut shown) = (Judgment::default(), Shown::default());
         for _ in 0..5 {
             let round = monitor.round(&mut judgment, &mut shown);

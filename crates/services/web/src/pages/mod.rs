@@ -19,6 +19,7 @@ pub(crate) mod reviews;
 pub(crate) mod search;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
+mod status;
 pub(crate) mod under_way;
 
 use axum::{
@@ -60,6 +61,7 @@ pub(crate) fn router() -> Router<Web> {
         .route("/about", get(info::about))
         .route("/shipping-and-returns", get(info::shipping))
         .route("/privacy", get(info::privacy))
+        .route("/status", get(status::show))
         .route("/contact", get(contact::show).post(contact::send))
         .route("/policies", get(policies::list))
         .route("/policies/{slug}", get(policies::show))

@@ -65,6 +65,10 @@ pub struct Inner {
     pub import_refusal: Option<(u16, Value)>,
     /// Prepared replies as they are saved, and their version.
     pub replies: (Value, u32),
+    /// What `/status` answers; a part of a later release when there is nothing.
+    pub status: Option<(u16, Value)>,
+    /// What `/admin/health/shop` answers; hostile words when there is nothing.
+    pub shop_health: Option<(u16, Value)>,
     /// What `/fleet` answers; two instances with hostile words when there is none.
     pub fleet: Option<Value>,
     /// What one's own review has in place of the usual; none is written when it is null.
@@ -548,6 +552,41 @@ pub fn instance(role: &str, process: &str, state: &str) -> Value {
         "state": state, "requests": 1234, "open_breakers": []})
 }
 
+async fn shop_status(State(api): State<FakeApi>) -> Response {
+    let usual = json!({"at": "2026-03-01T12:00:00Z", "parts": [{"part": HOSTILE, "state": HOSTILE},
+        {"part": "search", "state": HOSTILE, "since": "2026-03-01T11:00:00Z"}]});
+    match api.0.lock().unwrap().status.clone() {
+        Some((200, answer)) => Json(answer).into_response(),
+        Some((status, _)) => problem(status, "unavailable", json!({})),
+        None => Json(usual).into_response(),
+    }
+}
+
+async fn shop_health(State(api): State<FakeApi>) -> Response {
+    let chart = |id: &str, unit: &str| {
+        json!({"id": id, "unit": unit, "from": "2026-03-01T10:00:00Z", "step_seconds": 60,
+        "points": [null, 1.5, 3.0, null]})
+    };
+    let process = json!({"process": HOSTILE, "roles": [HOSTILE], "version": HOSTILE, "zone": HOSTILE, "state": HOSTILE,
+        "since": "2026-03-01T08:00:00Z", "checks": [{"name": HOSTILE, "state": HOSTILE, "since": "2026-03-01T08:00:00Z",
+        "why": HOSTILE}], "requests": chart("requests", HOSTILE)});
+    let mut other = process.clone();
+    other["process"] = json!("b");
+    let usual = json!({"at": "2026-03-01T12:00:00Z", "answered_by": HOSTILE, "history_from": "2026-03-01T10:00:00Z",
+        "series_left_out": 3, "processes": [process, other], "charts": [chart(HOSTILE, HOSTILE), chart("failed", "share")],
+        "breakers": [{"process": HOSTILE, "name": HOSTILE, "state": HOSTILE}],
+        "leases": [{"name": HOSTILE, "holders": [HOSTILE]}, {"name": "b", "holders": []}],
+        "queues": [{"name": HOSTILE, "unit": HOSTILE, "value": 1.0}],
+        "errors": [{"process": HOSTILE, "at": "2026-03-01T08:00:00Z", "target": HOSTILE, "message": HOSTILE, "count": 2,
+        "trace_id": HOSTILE}],
+        "starts": [{"process": HOSTILE, "roles": HOSTILE, "version": HOSTILE, "at": "2026-03-01T08:00:00Z"}]});
+    match api.0.lock().unwrap().shop_health.clone() {
+        Some((200, answer)) => Json(answer).into_response(),
+        Some((status, _)) => problem(status, "unavailable", json!({})),
+        None => Json(usual).into_response(),
+    }
+}
+
 async fn fleet(State(api): State<FakeApi>) -> Json<Value> {
     let hostile = json!({"role": HOSTILE, "instance": HOSTILE, "address": HOSTILE, "version": HOSTILE,
         "started_at": "2026-03-01T08:00:00Z", "zone": HOSTILE, "state": HOSTILE, "requests": u64::MAX,
@@ -760,6 +799,9 @@ pub fn router(api: &FakeApi) -> Router {
         })
         .route("/admin/mail/{id}", answer(mail))
         .route("/fleet", get(fleet))
+        .route("/status", get(shop_status))
+        .route("/admin/health/shop", get(shop_health))
+        .route("/admin/health/events", get(async || ([("content-type", "text/event-stream")], "event: look\ndata: now\n\n")))
         .route("/admin/dead-letters", get(move || async move { page(vec![letter]) }))
         .route("/admin/dead-letters/{id}/retry", post(|| async { StatusCode::NO_CONTENT }))
         .route("/admin/payments", get(move || async move { page(vec![payment]) }))

@@ -9,12 +9,14 @@ mod coupons;
 mod every_page;
 mod fake_api;
 mod fleet;
+mod health;
 mod imports;
 mod money;
 mod office;
 mod reviews;
 mod search;
 mod sessions;
+mod status;
 mod words;
 
 use bookworm_testing::Page;
@@ -44,6 +46,7 @@ const PUBLIC: &[&str] = &[
     "/about",
     "/shipping-and-returns",
     "/privacy",
+    "/status",
     "/contact",
     "/policies",
     "/policies/gift-cards",
@@ -66,6 +69,7 @@ const STAFF: &[&str] = &[
     "/admin/mail/1",
     "/admin/dead-letters",
     "/admin/fleet",
+    "/admin/health",
     "/admin/search",
     "/admin/payments",
     "/admin/payments/reconciliation",

@@ -6,6 +6,7 @@ mod chat;
 mod coupons;
 mod dead_letters;
 mod fleet;
+mod health;
 mod history;
 mod imports;
 pub(crate) mod mail;
@@ -81,6 +82,9 @@ pub(crate) fn router() -> Router<Web> {
         .route("/dead-letters/{id}/retry", post(dead_letters::retry))
         .route("/fleet", get(fleet::show))
         .route("/fleet/status", get(fleet::status))
+        .route("/health", get(health::show))
+        .route("/health/part", get(health::part))
+        .route("/health/events", get(health::events))
         .route("/traces", get(traces::list))
         .route("/traces/{id}", get(traces::show))
         .route("/search", get(search::show).post(search::save))
