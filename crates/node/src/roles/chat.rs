@@ -49,6 +49,7 @@ pub async fn build(foundation: &Foundation, clients: &Clients<'_>) -> anyhow::Re
         instance: foundation.fleet.tag(),
         backplane: meeting.backplane,
         roster: meeting.roster,
+        leases: foundation.leases.clone(),
     })
     .await?;
     let mut loops = service.loops();

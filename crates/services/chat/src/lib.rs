@@ -38,7 +38,7 @@ use bookworm_http::{Problem, auth::TokenVerifier};
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_messaging::Consumer;
-use bookworm_registry::Roster;
+use bookworm_registry::{Leases, Roster};
 use bookworm_signalr::{Hub, backplane::Backplane};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -70,6 +70,8 @@ pub struct Dependencies {
     pub backplane: Arc<dyn Backplane>,
     /// Who is connected to which of them.
     pub roster: Arc<dyn Roster>,
+    /// What instances do in turn.
+    pub leases: Arc<dyn Leases>,
 }
 
 /// The chat service. Cheap to clone.

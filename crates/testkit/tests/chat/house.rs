@@ -48,7 +48,7 @@ use bookworm_http::{
 };
 use bookworm_kernel::{Clock, CustomerId, OrderId, SystemClock, Timestamp};
 use bookworm_redis::{Options, PubSub, Redis, RedisBackplane, RedisRoster, Timing};
-use bookworm_registry::{Alone, Roster};
+use bookworm_registry::{Alone, Leases, MemoryLeases, Roster};
 use bookworm_signalr::backplane::{Backplane, Local};
 use bookworm_testing::{Client, TokenMint, eventually};
 use bookworm_testkit::{HubClient, HubClientError};
@@ -197,6 +197,7 @@ pub struct House {
     databases: Databases,
     settings: Settings,
     redis: Option<String>,
+    leases: Arc<dyn Leases>,
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
     folder: Arc<tempfile::TempDir>,
@@ -210,16 +211,18 @@ impl House {
     pub async fn open_with(settings: Settings) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let databases = Databases::Sqlite(folder.path().to_owned());
-        Self::build(databases, settings, None, Arc::new(TestClock::default()), folder).await
+        let leases = Arc::new(MemoryLeases::new());
+        Self::build(databases, settings, None, leases, Arc::new(TestClock::default()), folder).await
     }
 
     /// Two instances on the same data, which meet on the Redis server at this address.
     pub async fn two(redis: &str) -> [Self; 2] {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let (settings, clock) = (Settings::default(), Arc::new(TestClock::default()));
+        let leases: Arc<dyn Leases> = Arc::new(MemoryLeases::new());
         let instance = async || {
-            let databases = Databases::Sqlite(folder.path().to_owned());
-            Self::build(databases, settings.clone(), Some(redis.to_owned()), clock.clone(), folder.clone()).await
+            let (databases, redis) = (Databases::Sqlite(folder.path().to_owned()), Some(redis.to_owned()));
+            Self::build(databases, settings.clone(), redis, leases.clone(), clock.clone(), folder.clone()).await
         };
         [instance().await, instance().await]
     }
@@ -228,6 +231,7 @@ impl House {
         databases: Databases,
         settings: Settings,
         redis: Option<String>,
+        leases: Arc<dyn Leases>,
         clock: Arc<TestClock>,
         folder: Arc<tempfile::TempDir>,
     ) -> Self {
@@ -282,6 +286,7 @@ impl House {
             instance: None,
             backplane,
             roster,
+            leases: leases.clone(),
         };
         let service = ChatService::open(dependencies).await.unwrap();
         let (api, _) = service.api().split_for_parts();
@@ -295,7 +300,7 @@ impl House {
             let _ = serving.await;
         }));
         let api = Client::new(router);
-        Self { address, clock, script, service, api, databases, settings, redis, stop, running, folder }
+        Self { address, clock, script, service, api, databases, settings, redis, leases, stop, running, folder }
     }
 
     async fn end(&mut self) {
@@ -315,7 +320,7 @@ impl House {
 
     async fn again(&self) -> Self {
         let (databases, settings, redis) = (self.databases.clone(), self.settings.clone(), self.redis.clone());
-        Self::build(databases, settings, redis, self.clock.clone(), self.folder.clone()).await
+        Self::build(databases, settings, redis, self.leases.clone(), self.clock.clone(), self.folder.clone()).await
     }
 
     /// Lets everything fall, as a power cut does, and starts on the same data.

@@ -102,6 +102,41 @@ async fn without_redis_each_instance_goes_on_and_clients_catch_up_afterwards() {
     two.close().await;
 }
 
+/// Each instance would count what it sees at that moment, and each would find room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_most_open_conversations_of_a_customer_are_counted_over_all_instances() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let [one, two] = House::two(&server.url()).await;
+    let ann = Person::new("Ann", &[Role::Customer]);
+    let mut started = Vec::new();
+    for instance in [&one, &two] {
+        for _ in 0..6 {
+            let mut connection = instance.connect(&ann).await;
+            started.push(tokio::spawn(async move { connection.try_call("StartConversation", json!({})).await }));
+        }
+    }
+    let mut refused = 0;
+    for outcome in futures::future::join_all(started).await {
+        match outcome.unwrap() {
+            Ok(_) => {}
+            Err(code) => {
+                assert_eq!(code, "too_many_requests");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 12 - 5, "five, whichever instances they are at");
+    // Guests of one address together have as many.
+    let mut guests = 0;
+    for n in 0..8 {
+        let mut guest = if n % 2 == 0 { one.guest().await } else { two.guest().await };
+        guests += u32::from(guest.try_call("StartConversation", json!({})).await.is_ok());
+    }
+    assert_eq!(guests, 5);
+    one.close().await;
+    two.close().await;
+}
+
 /// A customer of one instance with an agent of the other.
 async fn talking(one: &House, two: &House) -> (HubClient, HubClient, String) {
     let mut customer = one.guest().await;

@@ -8,6 +8,7 @@ pub(crate) mod conversations;
 mod drafts;
 pub(crate) mod events;
 pub(crate) mod presence;
+mod turns;
 mod typing;
 pub(crate) mod view;
 
@@ -20,7 +21,9 @@ use bookworm_signalr::HubHandle;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::task::TaskTracker;
 
-use self::{bot_turns::Answering, conversations::Locks, drafts::Drafts, presence::Presence, typing::Typing};
+use self::{
+    bot_turns::Answering, conversations::Locks, drafts::Drafts, presence::Presence, turns::Turns, typing::Typing,
+};
 use crate::{Dependencies, bot::Responder, clients::Clients, store::ChatStore};
 
 /// The state that calls, events and loops share.
@@ -38,6 +41,8 @@ pub(crate) struct Chat {
     pub drafts: Drafts,
     /// Order changes of one conversation within this process.
     pub locks: Locks,
+    /// Order what instances do for one customer.
+    pub turns: Turns,
     answering: Answering,
     /// The bot's turns under way.
     pub tasks: TaskTracker,
@@ -51,7 +56,8 @@ pub(crate) struct Chat {
 impl Chat {
     /// A chat without a hub.
     pub fn new(dependencies: Dependencies) -> Arc<Self> {
-        let Dependencies { store, settings, clock, verifier, responder, clients, roster, .. } = dependencies;
+        let Dependencies { store, settings, clock, verifier, responder, clients, roster, leases, instance, .. } =
+            dependencies;
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             store,
@@ -64,6 +70,7 @@ impl Chat {
             typing: Typing::default(),
             drafts: Drafts::default(),
             locks: Locks::default(),
+            turns: Turns::new(leases, instance.as_deref()),
             answering: Answering::default(),
             tasks: TaskTracker::new(),
             agents: Mutex::default(),
