@@ -1,6 +1,6 @@
 //! The same request twice does its work once: `Idempotency-Key`, and the table that remembers it.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use bookworm_db::{DbError, FromRow, Migration, Sql, Tx, values};
 use bookworm_kernel::{ErrorCode, FieldError, Timestamp};
 use http::request::Parts;
@@ -38,6 +38,18 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
                 "must be 1 to 255 visible ASCII characters, sent once",
             )])
         })
+    }
+}
+
+/// For what may be sent without: `None` where the header is missing.
+impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
+        if !parts.headers.contains_key("idempotency-key") {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
     }
 }
 
@@ -121,6 +133,15 @@ pub async fn claim(
     }
     // Pruned between the two statements: trying again claims it.
     find(tx, scope, key, fingerprint).await?.ok_or(DbError::Busy)
+}
+
+/// Gives a key back that this transaction claimed, where the work is not done after all.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release(tx: &Tx, scope: &str, key: &IdempotencyKey) -> Result<(), DbError> {
+    let delete = "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2";
+    tx.exec(delete, values![scope, key.0.as_str()]).await.map(drop)
 }
 
 /// Looks a key up without claiming it, for an early answer before any work: `None` when it was never used.

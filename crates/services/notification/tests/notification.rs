@@ -53,6 +53,7 @@ on_every_database!(
     limits_hold_for_senders_mailboxes_and_all_and_outlive_a_restart,
     many_at_once_get_no_more_than_the_limit,
     a_message_to_the_shop_is_published_once_and_strangers_send_so_many,
+    a_message_that_is_sent_again_after_a_lost_answer_stays_one,
     who_has_the_books_is_asked_with_a_link_for_each_and_a_way_to_end_it,
     a_link_beyond_the_limit_is_shown_as_refused_and_keeps_no_other_back,
     orders_to_one_mailbox_are_confirmed_up_to_the_limit_and_the_rest_is_kept_for_staff,
@@ -224,6 +225,39 @@ async fn a_message_to_the_shop_is_published_once_and_strangers_send_so_many(home
     }
     eventually("each was dealt with", async || shop.bus.backlog().await.unwrap() == 0).await;
     assert!(coming.try_recv().is_err(), "nothing else was published");
+}
+
+async fn a_message_that_is_sent_again_after_a_lost_answer_stays_one(home: &TestDatabases) {
+    let contact = MailQuota { sender_hour: 2, ..MailLimits::default().contact };
+    let limits = MailLimits { contact, ..MailLimits::default() };
+    let shop = Shop::with(home, Mail { limits, ..Mail::default() }).await;
+    let body = json!({"name": "Ann", "email": "ann@reader.test", "text": "Hello?"});
+    let send = async |key: &str, body: &serde_json::Value| {
+        shop.client().post("/contact").header("idempotency-key", key).json(body).send().await
+    };
+    let first = send("one", &body).await.expect(StatusCode::ACCEPTED).body;
+    for _ in 0..3 {
+        let again = send("one", &body).await.expect(StatusCode::ACCEPTED).body;
+        assert_eq!(again, first, "the same conversation, and no limit counts it");
+    }
+    // At once, both before either is stored.
+    let (left, right) = tokio::join!(send("two", &body), send("two", &body));
+    assert_eq!((left.status, left.body), (StatusCode::ACCEPTED, right.body.clone()));
+    assert_ne!(right.body, first);
+    let other = json!({"name": "Ann", "email": "ann@reader.test", "text": "Something else"});
+    assert!(send("one", &other).await.is_problem("idempotency_key_reused"));
+    assert!(send("", &body).await.is_problem("validation_failed"));
+    let stored = count(shop.service.db(), "SELECT COUNT(*) FROM outbox").await;
+    assert_eq!(stored, 2, "one for each message");
+    // Somebody else may choose the same key; a message without one is a message each time.
+    let bob = json!({"name": "Bob", "email": "bob@reader.test", "text": "Hello?"});
+    for _ in 0..2 {
+        let refused = send("one", &bob).await;
+        assert!(refused.is_problem("too_many_requests"), "two of this client: {:?}", refused.body);
+    }
+    shop.clock.advance(Duration::from_secs(2 * 3600));
+    let _ = send("one", &bob).await.expect(StatusCode::ACCEPTED);
+    shop.running.stop().await;
 }
 
 async fn the_confirmation_says_what_was_bought_and_escapes_it(home: &TestDatabases) {

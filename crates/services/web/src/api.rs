@@ -735,8 +735,8 @@ impl ApiClient {
     }
 
     /// `POST /contact`
-    pub(crate) async fn contact(&self, caller: &Caller, request: &ContactRequest) -> ApiResult<()> {
-        self.send(Call::post(caller, "/contact").json(request)).await.map(drop)
+    pub(crate) async fn contact(&self, caller: &Caller, key: &str, request: &ContactRequest) -> ApiResult<()> {
+        self.send(Call::post(caller, "/contact").header(IDEMPOTENCY_KEY, key).json(request)).await.map(drop)
     }
 
     /// `POST /identity/password-reset/check`

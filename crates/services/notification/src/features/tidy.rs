@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bookworm_db::DbError;
+use bookworm_http::idempotency;
 use bookworm_loops::Loop;
 
 use crate::{
@@ -11,6 +12,8 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_secs(10 * 60);
+/// A message to the shop is recognised when it comes again within this time.
+const REPEATED_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Tidies until `shutdown`.
 pub fn regularly(service: Arc<Notification>) -> Loop {
@@ -27,8 +30,14 @@ pub fn regularly(service: Arc<Notification>) -> Loop {
 
 pub async fn tidy(service: &Notification) -> Result<u64, DbError> {
     let now = service.now();
+    let forgotten = now.minus(REPEATED_WITHIN);
     service
         .db
-        .transact(move |tx| Box::pin(async move { Ok(ledger::prune(tx, now).await? + proofs::prune(tx, now).await?) }))
+        .transact(move |tx| {
+            Box::pin(async move {
+                let counted = ledger::prune(tx, now).await? + proofs::prune(tx, now).await?;
+                Ok(counted + idempotency::prune(tx, forgotten).await?)
+            })
+        })
         .await
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use self::ledger::TooMany;
 use crate::domain::Draft;
 
-pub const MIGRATIONS: &[Migration] = &[MAILS, ledger::MIGRATION, proofs::MIGRATION, UNSUBSCRIBE, TRACE];
+pub const MIGRATIONS: &[Migration] =
+    &[MAILS, ledger::MIGRATION, proofs::MIGRATION, UNSUBSCRIBE, TRACE, bookworm_http::idempotency::MIGRATION];
 
 const MAILS: Migration = Migration::new(
     "notification/0001_mails",

@@ -7,6 +7,8 @@ use axum::{
 };
 use bookworm_contracts::rest::chat::{ContactRequest, MAX_MESSAGE_CHARS, Policy};
 use http::StatusCode;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     api::ApiError,
@@ -25,6 +27,8 @@ struct ContactPage {
     shell: Shell,
     errors: Errors,
     fields: Vec<Field>,
+    /// Of the message that this form will be: it stays when the form is shown again.
+    message: Uuid,
     /// The address of a visitor who is signed in: the answer goes there.
     own: Option<String>,
     email: String,
@@ -39,7 +43,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor) -> PageResult
     form(&web, &visitor, StatusCode::OK, &Fields::default(), Errors::default()).await
 }
 
-/// `POST /contact`: `name`, `email`, `text`.
+/// `POST /contact`: `message`, `name`, `email`, `text`.
 pub(crate) async fn send(State(web): State<Web>, visitor: Visitor, fields: Fields) -> PageResult {
     let guest = visitor.account().is_none();
     let mut errors = Errors::default();
@@ -57,7 +61,7 @@ pub(crate) async fn send(State(web): State<Web>, visitor: Visitor, fields: Field
         email: fields.optional("email").filter(|_| guest),
         text: fields.get("text").to_owned(),
     };
-    match web.api.contact(visitor.caller(), &request).await {
+    match web.api.contact(visitor.caller(), &key(message(&fields), &request), &request).await {
         Ok(()) => {
             let how = if visitor.sends_mail() { "will reply by email" } else { "will get back to you" };
             visitor.flash(&Flash::success(format!("Thank you. We’ve got your message and {how}.")));
@@ -79,6 +83,24 @@ pub(crate) async fn send(State(web): State<Web>, visitor: Visitor, fields: Field
     }
 }
 
+/// The id that the form came with; a new one where it came with none.
+fn message(fields: &Fields) -> Uuid {
+    fields.get("message").parse().unwrap_or_else(|_| Uuid::now_v7())
+}
+
+/// The same message, sent again after an answer that was lost, is the same; what was changed before it was sent again is
+/// another.
+fn key(message: Uuid, request: &ContactRequest) -> String {
+    let ContactRequest { name, email, text } = request;
+    let mut hash = Sha256::new();
+    for part in [name.as_deref().unwrap_or_default(), email.as_deref().unwrap_or_default(), text] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let words: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{message}.{words}")
+}
+
 async fn form(web: &Web, visitor: &Visitor, status: StatusCode, fields: &Fields, errors: Errors) -> PageResult {
     let policies = web.api.policies(visitor.caller()).await.unwrap_or_default();
     let shell = visitor.shell("Contact").section("contact").indexed("How to reach us: chat, a form and email.");
@@ -95,6 +117,7 @@ async fn form(web: &Web, visitor: &Visitor, status: StatusCode, fields: &Fields,
         shell,
         fields: shown.into_iter().map(|field| field.fill(fields, &errors)).collect(),
         errors,
+        message: message(fields),
         own,
         email: web.settings.email.clone(),
         hours: hours(&web.settings.hours, web.settings.utc_offset_minutes),

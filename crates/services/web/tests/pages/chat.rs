@@ -80,9 +80,21 @@ async fn whoever_cannot_use_the_chat_writes_with_a_form() {
     let asked = customer.api.asked("POST /api/v1/contact").pop().unwrap().body;
     assert_eq!(asked, json!({"text": "Is it <b>there</b>?"}));
 
-    // What was typed stays when it cannot be sent.
+    // What was typed stays when it cannot be sent, and is the same message when it is sent again.
     guest.api.break_path("/contact", 503);
-    let away = guest.post("/contact", &fields).await;
+    let message =
+        |page: &str| page.split("name=\"message\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let id = message(&guest.get("/contact").await.body);
+    assert_ne!(id, message(&guest.get("/contact").await.body), "each form is a message of its own");
+    let with_id = [&[("message", &*id)][..], &fields].concat();
+    let away = guest.post("/contact", &with_id).await;
     assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(away.body.contains("Is it &#60;b&#62;there") && away.body.contains("Please try again in a minute"));
+    assert_eq!(message(&away.body), id);
+    guest.post("/contact", &with_id).await;
+    let changed = [&with_id[..3], &[("text", "Never mind.")]].concat();
+    guest.post("/contact", &changed).await;
+    let asked = guest.api.asked("POST /api/v1/contact");
+    let keys: Vec<&str> = asked[1..].iter().map(|asked| asked.headers["idempotency-key"].to_str().unwrap()).collect();
+    assert!(keys[0].starts_with(&id) && keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
 }
