@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use bookworm_config::{Secret, Settings};
 use bookworm_fleet::{FetchedKeys, FleetToken, Peers, tag_of};
-use bookworm_http::auth::TokenVerifier;
+use bookworm_http::{
+    auth::TokenVerifier,
+    tls::{Files, Tls},
+};
 use bookworm_identity::IdentityService;
 use bookworm_kernel::Clock;
 use bookworm_registry::{Directory, View};
@@ -28,6 +31,8 @@ pub struct Fleet {
     announced: bool,
     /// The secret that all share; `None` where this process is the whole shop.
     pub token: Option<Arc<FleetToken>>,
+    /// The certificates of this process and its shop; `None` where the internal listener speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// The address under which others reach this process; `None` when they do not.
     pub address: Option<Uri>,
     /// This process's name.
@@ -49,20 +54,22 @@ impl Fleet {
             let addresses = addresses.0.iter().map(|address| address.as_str().parse());
             endpoints.push((role.name().to_owned(), addresses.collect::<Result<Vec<Uri>, _>>()?));
         }
+        let tls = certificates(wanted)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let address = match (&wanted.advertise, internal) {
             (Some(url), Some(_)) => Some(url.as_str().parse()?),
-            (None, Some(address)) => Some(format!("http://{address}/").parse()?),
+            (None, Some(address)) => Some(format!("{scheme}://{address}/").parse()?),
             (_, None) => None,
         };
         let instance = wanted.instance.clone().unwrap_or_else(make_instance);
         let announced = wanted.has_others() && settings.nats.url.is_some();
-        Ok(Self { endpoints, announced, token, address, instance })
+        Ok(Self { endpoints, announced, token, tls, address, instance })
     }
 
     /// The ways to the others. Addresses in the settings win over what is announced, role by role.
     #[must_use]
     pub fn peers(&self, announced: Directory) -> Peers {
-        Peers::new(announced, self.endpoints.iter().cloned(), self.token.clone())
+        Peers::new(announced, self.endpoints.iter().cloned(), self.token.clone(), self.tls.clone())
     }
 
     /// What tells this process from others in the tokens of hub connections; `None` when no other process passes them on.
@@ -146,6 +153,23 @@ impl Fleet {
         );
     }
 }
+
+/// The certificates that the settings name, ready for use; `None` where they name none.
+///
+/// # Errors
+/// When they cannot be used. It says how good ones are made.
+pub fn certificates(wanted: &bookworm_config::Fleet) -> anyhow::Result<Option<Tls>> {
+    let files = (&wanted.certificate_file, &wanted.key_file, &wanted.ca_file);
+    let (Some(certificate), Some(key), Some(authorities)) = files else { return Ok(None) };
+    let files = Files { certificate: certificate.clone(), key: key.clone(), authorities: authorities.clone() };
+    let tls = Tls::open(files).with_context(|| {
+        format!("fleet.certificate_file, key_file and ca_file cannot be used; {} makes good ones", HOW_TO_MAKE)
+    })?;
+    Ok(Some(tls))
+}
+
+/// Makes an authority and a certificate of the fleet.
+const HOW_TO_MAKE: &str = "deploy/fleet-certificates FOLDER NAME";
 
 /// Which of these roles asks which other that is not among them.
 fn needs(settings: &Settings, roles: &Roles) -> impl Iterator<Item = (Role, Role)> {

@@ -9,7 +9,7 @@ use bookworm_contracts::rest::operations::FleetKind;
 use bookworm_db::Db;
 use bookworm_fleet::Drain;
 use bookworm_gateway::{Check, Dependencies, GatewayService, Health, KnownFleet, Metrics, Note};
-use bookworm_http::{Connections, Drained, auth::TokenVerifier};
+use bookworm_http::{Connections, Drained, auth::TokenVerifier, tls::Tls};
 use bookworm_loops::{Gone, Loop, Supervisor};
 use bookworm_messaging::{Inbox, OutboxSource, Policy, housekeeping, relay};
 use bookworm_resilience::Deadline;
@@ -62,6 +62,7 @@ pub struct Shop {
 /// A listener, and what it answers.
 struct Serving {
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     connections: Connections,
 }
@@ -178,6 +179,9 @@ impl Shop {
         }
         gateway.iter().flat_map(|gateway| gateway.loops(&health)).for_each(|work| working.start(work));
         working.start(follow_keys(foundation.verifier.clone()));
+        if let Some(tls) = foundation.fleet.tls.clone() {
+            working.start(Loop::new("certificates", move |stop| tls.clone().follow(stop)));
+        }
         let policy = policy(&foundation.settings);
         for consumer in consumers.into_iter().chain(gateway.iter().flat_map(GatewayService::consumers)) {
             let (bus, clock) = (foundation.bus.clone(), foundation.clock.clone());
@@ -200,19 +204,19 @@ impl Shop {
             let name = format!("relay {}", outbox.name());
             relays.start(Loop::new(name, move |stop| relay(outbox.clone(), bus.clone(), clock.clone(), stop)));
         }
-        let serving = |listener: Option<TcpListener>, router: Option<Router>, connections| {
+        let serving = |listener: Option<TcpListener>, tls: Option<Tls>, router: Option<Router>, connections| {
             let counted = |router: Router| {
                 let stack = bookworm_http::Stack::new().with_state(requests.clone(), Requests::count);
                 router.layer(stack.with_state(draining.clone(), farewell::close_kept))
             };
-            listener.zip(router.map(counted)).map(|(listener, router)| Serving { listener, router, connections })
+            listener.zip(router.map(counted)).map(|(listener, router)| Serving { listener, tls, router, connections })
         };
         // All requests of another process come from one address.
         let of_processes = Connections { all: connections.all, each: connections.all };
         Ok(Self {
-            public: serving(public, routers.public, connections),
-            internal: serving(internal, routers.internal, of_processes),
-            operations: serving(operations, Some(routers.operations), of_processes),
+            public: serving(public, None, routers.public, connections),
+            internal: serving(internal, foundation.fleet.tls.clone(), routers.internal, of_processes),
+            operations: serving(operations, None, Some(routers.operations), of_processes),
             membership,
             capabilities,
             has_stores,
@@ -349,8 +353,8 @@ fn address(serving: Option<&Serving>) -> Option<SocketAddr> {
 
 /// Answers on a listener until `stop`; `None` where there is no such listener.
 async fn serve(serving: Option<Serving>, stop: CancellationToken, grace: Duration) -> Option<Drained> {
-    let Serving { listener, router, connections } = serving?;
-    Some(bookworm_http::serve(listener, router, connections, stop, grace).await)
+    let Serving { listener, tls, router, connections } = serving?;
+    Some(bookworm_http::serve(listener, tls, router, connections, stop, grace).await)
 }
 
 fn gateway(foundation: &Foundation) -> GatewayService {

@@ -5,7 +5,7 @@ use bookworm_config::{AiProvider, Database, Settings};
 use bookworm_db::{Databases, Pool, Sql};
 
 use crate::{
-    FirstAdmin, Roles, bus,
+    FirstAdmin, Roles, bus, fleet,
     foundation::{Addresses, Foundation, Owner, databases, reach},
     inventory::migrations,
     part::Part,
@@ -65,6 +65,7 @@ pub struct Initialised {
 pub async fn init(settings: Settings, mut show: impl FnMut(Step)) -> anyhow::Result<Initialised> {
     let mut step = |done: Done, text: String| show(Step { done, text });
     fleet_secret(&settings, &mut step)?;
+    certificates(&settings, &mut step)?;
     let databases = databases(&settings, Owner::Guest, &Roles::parse(&[])?)?;
     reach(&settings, &databases).await?;
     postgres(&databases, &mut step).await?;
@@ -149,6 +150,14 @@ fn fleet_secret(settings: &Settings, step: &mut impl FnMut(Done, String)) -> any
         step(Done::Now, format!("{shown} (mode 0600); every machine of the fleet needs a copy"));
     } else {
         step(Done::Before, format!("{shown}{}", readers(file)));
+    }
+    Ok(())
+}
+
+/// Whether the processes can speak TLS with each other. What cannot be used is an error that says how good ones are made.
+fn certificates(settings: &Settings, step: &mut impl FnMut(Done, String)) -> anyhow::Result<()> {
+    if fleet::certificates(&settings.fleet)?.is_some() {
+        step(Done::Before, "certificates of the fleet: its authority vouches for this one".to_owned());
     }
     Ok(())
 }

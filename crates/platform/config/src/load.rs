@@ -177,7 +177,7 @@ impl Sources {
 }
 
 /// Keys that have no default, and what they are for: shown as comments where they are not set.
-const UNSET: [(&str, &str); 56] = [
+const UNSET: [(&str, &str); 59] = [
     ("public_url", "the address under which customers reach the shop"),
     ("database.url", "postgres://user:password@host/database; until then SQLite files in data_dir"),
     ("nats.url", "nats://host:4222; until then the embedded bus"),
@@ -230,6 +230,9 @@ const UNSET: [(&str, &str); 56] = [
     ("fleet.advertise", "the address under which they reach it"),
     ("fleet.token", "the secret that they share"),
     ("fleet.token_file", "a file with it"),
+    ("fleet.certificate_file", "this process's certificate; until then plain HTTP between processes"),
+    ("fleet.key_file", "its private key"),
+    ("fleet.ca_file", "the certificate of the fleet's own authority"),
     ("fleet.instance", "this process's name; until then made at each start"),
     ("fleet.zone", "where it runs"),
     ("fleet.operations_listen", "where it answers operators: health and metrics"),

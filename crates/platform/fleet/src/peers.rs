@@ -6,17 +6,18 @@ use std::{
 };
 
 use axum::body::Body;
+use bookworm_http::tls::{Connector, Tls};
 use bookworm_registry::{Directory, Instance, Key, Load, State};
 use bookworm_resilience::Outage;
 use bookworm_rpc::{Balancer, EndpointStatus, Protocol, Sign, Transport};
 use bytes::Bytes;
 use http::{
     Method, Request, StatusCode, Uri,
-    uri::{Authority, PathAndQuery},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use sha2::{Digest, Sha256};
@@ -35,14 +36,28 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest answer that [`Peers::read`] takes.
 const LONGEST_ANSWER: usize = 32 << 20;
 
-pub(crate) type HttpClient = Client<HttpConnector, Body>;
+pub(crate) type HttpClient = Client<Connector, Body>;
+
+/// Where an instance is reached: `http` or `https`, host and port.
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    pub scheme: Scheme,
+    pub authority: Authority,
+}
+
+impl Base {
+    fn of(address: Uri) -> Option<Self> {
+        let parts = address.into_parts();
+        Some(Self { scheme: parts.scheme?, authority: parts.authority? })
+    }
+}
 
 /// The other processes of the shop: where the instances of each role are, and the ways there. Cheap to clone.
 #[derive(Clone)]
 pub struct Peers(Arc<Shared>);
 
 /// How the instances of a role are chosen, and whether all of them are away.
-type Balanced = (Balancer<Authority>, Arc<Outage>);
+type Balanced = (Balancer<Base>, Arc<Outage>);
 
 pub(crate) struct Shared {
     announced: Directory,
@@ -50,6 +65,7 @@ pub(crate) struct Shared {
     fixed: HashMap<String, Directory>,
     pub token: Option<Arc<FleetToken>>,
     pub http: HttpClient,
+    connector: Connector,
     /// One for each role, so that all that goes there shares what is known of the instances.
     balancers: Mutex<HashMap<&'static str, Balanced>>,
     transports: Mutex<HashMap<&'static str, (Balancer<Transport>, Transport)>>,
@@ -98,31 +114,31 @@ pub(crate) fn address_of(instance: &Instance) -> Option<Uri> {
 }
 
 impl Peers {
-    /// Finds instances wherever they announce themselves; those of a role in `endpoints` at these `http` addresses alone.
-    /// `token` goes with every request to them.
+    /// Finds instances wherever they announce themselves; those of a role in `endpoints` at these addresses alone.
+    /// `token` goes with every request to them; `tls` is for those whose addresses say `https`.
     #[must_use]
     pub fn new(
         announced: Directory,
         endpoints: impl IntoIterator<Item = (String, Vec<Uri>)>,
         token: Option<Arc<FleetToken>>,
+        tls: Option<Tls>,
     ) -> Self {
         let fixed = endpoints.into_iter().map(|(role, addresses)| {
             let instances = addresses.iter().filter_map(|address| at(&role, address));
             let directory = Directory::fixed(instances);
             (role, directory)
         });
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = Connector::new(tls, CONNECT_TIMEOUT);
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .build(connector);
+            .build(connector.clone());
         Self(Arc::new(Shared {
             announced,
             fixed: fixed.collect(),
             token,
             http,
+            connector,
             balancers: Mutex::default(),
             transports: Mutex::default(),
             tunnels: TaskTracker::new(),
@@ -140,8 +156,8 @@ impl Peers {
     #[must_use]
     pub fn upstream(&self, role: &'static str) -> Upstream {
         let new = || {
-            let authority = |instance: &Instance| address_of(instance)?.into_parts().authority;
-            (Balancer::new(role, Protocol::Http, self.directory(role).clone(), authority), Arc::default())
+            let base = |instance: &Instance| Base::of(address_of(instance)?);
+            (Balancer::new(role, Protocol::Http, self.directory(role).clone(), base), Arc::default())
         };
         let (balancer, outage) = lock(&self.0.balancers).entry(role).or_insert_with(new).clone();
         Upstream::new(self.clone(), role, balancer, outage)
@@ -151,7 +167,9 @@ impl Peers {
     #[must_use]
     pub fn transport(&self, role: &'static str) -> Transport {
         let new = || {
-            let balancer = Balancer::new(role, Protocol::Grpc, self.directory(role).clone(), bookworm_rpc::connect);
+            let connector = self.0.connector.clone();
+            let connect = move |instance: &Instance| bookworm_rpc::connect(instance, &connector);
+            let balancer = Balancer::new(role, Protocol::Grpc, self.directory(role).clone(), connect);
             (balancer.clone(), bookworm_rpc::remote(balancer, self.sign()))
         };
         lock(&self.0.transports).entry(role).or_insert_with(new).1.clone()
@@ -187,8 +205,15 @@ impl Peers {
         http.chain(grpc.into_iter().flat_map(|balancer| balancer.endpoints()))
     }
 
+    /// Makes connections to other processes.
+    #[must_use]
+    pub fn connector(&self) -> Connector {
+        self.0.connector.clone()
+    }
+
     /// Adds the pass of this process to a call.
-    fn sign(&self) -> Sign {
+    #[must_use]
+    pub fn sign(&self) -> Sign {
         let token = self.0.token.clone();
         Arc::new(move |head| {
             if let Some(token) = &token {
@@ -231,8 +256,8 @@ impl Peers {
         method: Method,
         path: PathAndQuery,
     ) -> Result<http::Response<Incoming>, NotDone> {
-        let authority = address_of(instance).and_then(|address| address.into_parts().authority);
-        let uri = upstream::uri(authority.ok_or(NotDone::NoAddress)?, Some(path));
+        let base = address_of(instance).and_then(Base::of).ok_or(NotDone::NoAddress)?;
+        let uri = upstream::uri(base, Some(path));
         let mut request = Request::new(Body::empty());
         if let Some(token) = &self.0.token {
             request.headers_mut().insert(HEADER, token.pass(&method, &uri));
@@ -271,7 +296,7 @@ impl Peers {
 
 /// An instance at an address that was configured: nobody says how it is, so it counts as ready.
 fn at(role: &str, address: &Uri) -> Option<Instance> {
-    let base = format!("http://{}", address.authority()?);
+    let base = format!("{}://{}", address.scheme_str().unwrap_or("http"), address.authority()?);
     Some(Instance {
         key: Key::new(role, &tag_of(address)).ok()?,
         generation: 0,

@@ -14,10 +14,7 @@ use bookworm_registry::{Instance, Key};
 use bookworm_resilience::{Deadline, Note, Outage};
 use bookworm_rpc::{Balancer, Nobody, Outcome, Picked};
 use bookworm_trace::{KeyValue, Kind, Parent, Span};
-use http::{
-    HeaderValue, Request, Response, StatusCode, Uri, Version, header,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use tower::Service;
 use tower_http::timeout::TimeoutBody;
@@ -26,7 +23,7 @@ use crate::{
     HEADER, Peers,
     headers::{asks_for_upgrade, remove_hop_by_hop, remove_internal, write_time_left},
     lent::Lender,
-    peers::{Shared, address_of, tag_of},
+    peers::{Base, Shared, address_of, tag_of},
     tunnel,
 };
 
@@ -43,7 +40,7 @@ const ATTEMPTS: usize = 3;
 pub struct Upstream {
     peers: Peers,
     role: &'static str,
-    balancer: Balancer<Authority>,
+    balancer: Balancer<Base>,
     capability: Option<&'static str>,
     outage: Arc<Outage>,
 }
@@ -71,7 +68,7 @@ enum Unreached {
 }
 
 impl Upstream {
-    pub(crate) fn new(peers: Peers, role: &'static str, balancer: Balancer<Authority>, outage: Arc<Outage>) -> Self {
+    pub(crate) fn new(peers: Peers, role: &'static str, balancer: Balancer<Base>, outage: Arc<Outage>) -> Self {
         Self { peers, role, balancer, capability: None, outage }
     }
 
@@ -178,7 +175,7 @@ impl Upstream {
         last.unwrap_or(Err(Unreached::Nobody(Nobody(self.role))))
     }
 
-    async fn pick(&self, pick: &Pick, tried: &[Key]) -> Result<Picked<Authority>, Nobody> {
+    async fn pick(&self, pick: &Pick, tried: &[Key]) -> Result<Picked<Base>, Nobody> {
         if let Pick::Tagged(tag) = pick
             && let Some(picked) = self.balancer.find(|instance| is_tagged(instance, tag))
         {
@@ -212,10 +209,10 @@ fn is_tagged(instance: &Instance, tag: &str) -> bool {
 }
 
 /// The address of a path at an instance.
-pub(crate) fn uri(authority: Authority, path: Option<PathAndQuery>) -> Uri {
+pub(crate) fn uri(base: Base, path: Option<PathAndQuery>) -> Uri {
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(authority);
+    parts.scheme = Some(base.scheme);
+    parts.authority = Some(base.authority);
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     // Scheme, authority and path together are always a URI.
     Uri::from_parts(parts).unwrap_or_default()

@@ -30,7 +30,7 @@ async fn answers(answer: impl Fn(SocketAddr, String) -> Response<Body> + Clone +
     let address = listener.local_addr().unwrap();
     let router = Router::new().fallback(any(move |body: String| async move { answer(address, body) }));
     let never = CancellationToken::new();
-    tokio::spawn(bookworm_http::serve(listener, router, Connections::MANY, never, std::time::Duration::ZERO));
+    tokio::spawn(bookworm_http::serve(listener, None, router, Connections::MANY, never, std::time::Duration::ZERO));
     address
 }
 
@@ -62,7 +62,7 @@ fn uri(address: SocketAddr) -> Uri {
 /// A gateway that knows nothing of these instances yet.
 fn peers(instances: &[SocketAddr]) -> Peers {
     let addresses = instances.iter().map(|address| uri(*address)).collect();
-    Peers::new(Directory::fixed([]), [(ROLE.to_owned(), addresses)], None)
+    Peers::new(Directory::fixed([]), [(ROLE.to_owned(), addresses)], None, None)
 }
 
 async fn pass(peers: &Peers, pick: Pick, method: Method) -> Response<Body> {
@@ -171,8 +171,8 @@ async fn a_request_that_failed_says_who_is_away_only_where_nobody_else_does() {
         capabilities: Vec::new(),
         load: Load::default(),
     };
-    let announced = Peers::new(Directory::fixed([instance]), [], None);
+    let announced = Peers::new(Directory::fixed([instance]), [], None, None);
     assert_eq!(pass(&announced, Pick::Any, Method::GET).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(!announced.is_away(ROLE), "it says itself that it is ready");
-    assert!(Peers::new(Directory::fixed([]), [], None).is_away(ROLE), "nobody is there");
+    assert!(Peers::new(Directory::fixed([]), [], None, None).is_away(ROLE), "nobody is there");
 }

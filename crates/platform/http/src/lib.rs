@@ -11,6 +11,7 @@
 //! | never do it twice | [`idempotency`] |
 //! | ask another company | [`outbound`] |
 //! | listen | [`serve()`], [`fallback::install`], [`Stack`], [`context::layer`] |
+//! | speak TLS with other processes of the shop | [`tls::Tls`], [`tls::Connector`] |
 //! | share out what there is | [`places::Places`] |
 
 #![warn(missing_docs)]
@@ -32,6 +33,7 @@ mod prefer;
 mod problem;
 mod serve;
 mod stack;
+pub mod tls;
 mod validate;
 
 pub use crate::{

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use bookworm_http::{Problem, grpc::to_status};
+use bookworm_http::{Problem, grpc::to_status, tls::Connector};
 use bookworm_kernel::ErrorCode;
 use bookworm_registry::{Instance, Key};
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode, Uri, request::Parts, uri::Scheme};
 use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 use tonic::{Code, ConnectError, Status, body::Body, transport::Endpoint};
@@ -17,8 +17,8 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use crate::{Balancer, Outcome, Picked, Transport, wire};
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection may take to be made, with the greeting of TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a connection that carries calls is asked whether it still is one, and how long that may take.
 const PING_EACH: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,14 +52,18 @@ impl Tried {
 /// A connection to an instance, made when it is first used and again whenever it broke; `None` where the instance answers
 /// no gRPC, or its address is none.
 #[must_use]
-pub fn connect(instance: &Instance) -> Option<Transport> {
-    let endpoint = Endpoint::from_shared(instance.grpc.clone()?).ok()?;
+pub fn connect(instance: &Instance, connector: &Connector) -> Option<Transport> {
+    let mut address = instance.grpc.clone()?.parse::<Uri>().ok()?.into_parts();
+    let secure = address.scheme == Some(Scheme::HTTPS);
+    // The channel would make its own TLS of `https`.
+    address.scheme = Some(Scheme::HTTP);
+    let connector = if secure { connector.clone().always() } else { connector.clone() };
+    let endpoint = Endpoint::from_shared(Uri::from_parts(address).ok()?.to_string()).ok()?;
     let channel = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(PING_EACH)
         .keep_alive_timeout(PING_TIMEOUT)
-        .connect_lazy();
+        .connect_with_connector_lazy(connector);
     let away = |error: tonic::transport::Error| {
         tracing::debug!(error = &error as &dyn Error, "an instance was not reached");
         let mut status = to_status(&Problem::new(ErrorCode::Unavailable));

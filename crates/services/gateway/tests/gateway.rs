@@ -55,7 +55,10 @@ impl Door {
                 kind: FleetKind::OneProcess,
                 process: "gateway".to_owned(),
             },
-            traces: KnownTraces { peers: Peers::new(Directory::fixed([]), [], None), process: "gateway".to_owned() },
+            traces: KnownTraces {
+                peers: Peers::new(Directory::fixed([]), [], None, None),
+                process: "gateway".to_owned(),
+            },
             shared_limits: None,
         });
         let calls = Arc::new(AtomicUsize::new(0));

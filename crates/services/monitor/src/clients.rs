@@ -7,6 +7,7 @@ use std::{
 };
 
 use bookworm_fleet::Peers;
+use bookworm_http::tls::Connector;
 use bookworm_registry::Instance;
 use bookworm_rpc::{Sign, Transport, connect};
 use bytes::Bytes;
@@ -55,13 +56,14 @@ impl Others for Peers {
 /// Asks over the network; the roles of one process share a connection.
 pub(crate) struct GrpcProbe {
     sign: Sign,
+    connector: Connector,
     /// By address.
     connections: Mutex<HashMap<String, Transport>>,
 }
 
 impl GrpcProbe {
-    pub(crate) fn new(sign: Sign) -> Self {
-        Self { sign, connections: Mutex::default() }
+    pub(crate) fn new(sign: Sign, connector: Connector) -> Self {
+        Self { sign, connector, connections: Mutex::default() }
     }
 
     fn connection(&self, instance: &Instance) -> Option<Transport> {
@@ -70,7 +72,7 @@ impl GrpcProbe {
         if let Some(connection) = connections.get(address) {
             return Some(connection.clone());
         }
-        let (channel, sign) = (connect(instance)?, self.sign.clone());
+        let (channel, sign) = (connect(instance, &self.connector)?, self.sign.clone());
         let connection = BoxCloneSyncService::new(service_fn(move |request: http::Request<Body>| {
             let (mut head, body) = request.into_parts();
             sign(&mut head);

@@ -27,7 +27,6 @@ use bookworm_fleet::Peers;
 use bookworm_kernel::Clock;
 use bookworm_loops::Loop;
 use bookworm_registry::{Directory, Registry};
-use bookworm_rpc::Sign;
 use bookworm_series::QueryError;
 use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +44,8 @@ pub struct Dependencies {
     pub directory: Directory,
     /// The other processes.
     pub peers: Peers,
-    /// Signs questions to them; `None` where there are none, and so nobody to judge.
-    pub sign: Option<Sign>,
+    /// Whether there may be others to judge.
+    pub judges: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The id of this process in the registry.
@@ -71,9 +70,8 @@ impl MonitorService {
     /// # Errors
     /// When a query of ours cannot be read, which is a fault of ours.
     pub fn new(dependencies: Dependencies) -> Result<Self, QueryError> {
-        let Dependencies { registry, directory, peers, sign, clock, process, history_bytes } = dependencies;
-        let judges = sign.is_some();
-        let probe = Box::new(GrpcProbe::new(sign.unwrap_or_else(|| Arc::new(|_| {}))));
+        let Dependencies { registry, directory, peers, judges, clock, process, history_bytes } = dependencies;
+        let probe = Box::new(GrpcProbe::new(peers.sign(), peers.connector()));
         let watch = Mutex::new(Watch::new(history_bytes)?);
         let (own, shown, stopping) = (OnceLock::new(), Sender::new(None), CancellationToken::new());
         let others = Box::new(peers);

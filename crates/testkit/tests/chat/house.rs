@@ -294,8 +294,14 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         running.extend(service.loops().iter().map(|work| tokio::spawn(work.run(stop.clone()))));
-        let serving =
-            bookworm_http::serve(listener, router.clone(), Connections::MANY, stop.clone(), Duration::from_secs(5));
+        let serving = bookworm_http::serve(
+            listener,
+            None,
+            router.clone(),
+            Connections::MANY,
+            stop.clone(),
+            Duration::from_secs(5),
+        );
         running.push(tokio::spawn(async move {
             let _ = serving.await;
         }));

@@ -8,6 +8,7 @@ mod health;
 mod intruders;
 mod monitor;
 mod registry;
+mod tls;
 mod vectors;
 mod web;
 

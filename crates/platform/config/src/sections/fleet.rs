@@ -17,11 +17,11 @@ const LONGEST_TOKEN: usize = 255;
 #[serde(deny_unknown_fields, default)]
 pub struct Fleet {
     /// Where this process answers the shop's other processes: an address and a port of a network that only they reach.
-    /// Port 0 takes any free port. Left out: nowhere.
+    /// Port 0 takes any free port. Left out: nowhere. It speaks TLS with `certificate_file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub internal_listen: Option<SocketAddr>,
-    /// The address under which others reach `internal_listen`, such as `http://10.0.0.5:9000`. Left out: `http://` and
-    /// the address listened on.
+    /// The address under which others reach `internal_listen`, such as `http://10.0.0.5:9000`, or `https://` with
+    /// `certificate_file`. Left out: that, and the address listened on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<Url>,
     /// The secret that all processes of the shop share: 32 to 255 visible characters.
@@ -30,6 +30,18 @@ pub struct Fleet {
     /// A file with that secret, instead of `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// A file with this process's certificate (PEM), by which it and the others know each other and nobody reads what they
+    /// say: it has the name `DNS:bookworm-fleet`, and is for servers and clients. `key_file` and `ca_file` belong to it. Read
+    /// again when it changes. Left out: plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// A file with its private key (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// A file with the certificate of the fleet's own authority (PEM). It signs nothing else: whoever has a certificate of it
+    /// is let in to the greeting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// This process's name, which no other process of the shop has: 1 to 60 letters, digits, dashes and underscores. Left
     /// out: made at each start.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +99,9 @@ impl Default for Fleet {
             advertise: None,
             token: None,
             token_file: None,
+            certificate_file: None,
+            key_file: None,
+            ca_file: None,
             instance: None,
             zone: None,
             operations_listen: None,
@@ -132,9 +147,9 @@ fn is_name(text: &str, others: &[u8]) -> bool {
     (1..=60).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
-/// `http://`, a host, and no more than a port.
+/// `http://` or `https://`, a host, and no more than a port.
 fn is_address(url: &Url) -> bool {
-    url.scheme() == "http"
+    matches!(url.scheme(), "http" | "https")
         && url.host_str().is_some_and(|host| !host.is_empty())
         && url.path() == "/"
         && url.username().is_empty()
@@ -143,7 +158,7 @@ fn is_address(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
-const ADDRESS: &str = "must be http:// and a host and port, without a path: http://10.0.0.5:9000";
+const ADDRESS: &str = "must be http:// or https:// and a host and port, without a path: http://10.0.0.5:9000";
 const ZONE: &str = "must be 1 to 60 letters, digits, dots and dashes";
 const INSTANCE: &str = "must be 1 to 60 letters, digits, dashes and underscores";
 
@@ -152,6 +167,25 @@ impl Validate for Fleet {
         v.range("drain_seconds", self.drain_seconds, 0..=300);
         v.range("start_wait_seconds", self.start_wait_seconds, 0..=300);
         v.check("advertise", self.advertise.as_ref().is_none_or(is_address), ADDRESS);
+        let files = [&self.certificate_file, &self.key_file, &self.ca_file];
+        let all = files.iter().all(|file| file.is_some());
+        v.check(
+            "certificate_file",
+            all || files.iter().all(|file| file.is_none()),
+            "belongs to fleet.key_file and fleet.ca_file: set all three, or none",
+        );
+        let scheme = if all { "https" } else { "http" };
+        v.check(
+            "advertise",
+            self.advertise.as_ref().is_none_or(|url| !is_address(url) || url.scheme() == scheme),
+            "must begin with https:// exactly when fleet.certificate_file is set",
+        );
+        let secure = |Endpoints(addresses): &Endpoints| addresses.iter().any(|address| address.scheme() == "https");
+        v.check(
+            "endpoints",
+            all || !self.endpoints.values().any(secure),
+            "with https:// need fleet.certificate_file, by which this process is known there",
+        );
         v.check("instance", self.instance.as_deref().is_none_or(|name| is_name(name, b"-_")), INSTANCE);
         v.check("zone", self.zone.as_deref().is_none_or(|name| is_name(name, b".-")), ZONE);
         if let Some(token) = &self.token {
@@ -208,7 +242,13 @@ mod tests {
             (&[url, listen, ("fleet.token", "short")], "fleet.token: must be 32 to 255 visible ASCII characters"),
             (&[url, listen, token, ("fleet.token_file", "x")], "fleet.token: set this or token_file, not both"),
             (&[url, token, ("fleet.internal_listen", "0.0.0.0:9000")], "fleet.advertise: must be set"),
-            (&[url, token, listen, ("fleet.advertise", "https://a:1")], "fleet.advertise: must be http://"),
+            (&[url, token, listen, ("fleet.advertise", "ftp://a:1")], "fleet.advertise: must be http://"),
+            (
+                &[url, token, listen, ("fleet.advertise", "https://a:1")],
+                "fleet.advertise: must begin with https:// exactly",
+            ),
+            (&[url, token, listen, ("fleet.key_file", "k")], "fleet.certificate_file: belongs to fleet.key_file"),
+            (&[url, token, ("fleet.endpoints.ai", "https://a:1")], "fleet.endpoints: with https:// need"),
             (&[url, token, ("fleet.endpoints.catalog", "http://a:1/x")], "fleet.endpoints.catalog: must be http://"),
             (&[url, token, ("fleet.endpoints.catalog", "http://u:p@a:1")], "fleet.endpoints.catalog: must be http://"),
             (&[url, token, ("fleet.endpoints.catalog", "")], "fleet.endpoints.catalog: must be http://"),

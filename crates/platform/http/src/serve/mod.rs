@@ -33,11 +33,12 @@ use tower::ServiceExt;
 pub use self::body::TooSlow;
 use self::{
     body::{Paced, Parted, Rest, Waiting},
-    socket::{Framing, Socket},
+    socket::{Framing, Socket, Stream},
 };
 use crate::{
     Problem,
     places::{Full, Place, Places},
+    tls::Tls,
 };
 
 /// How long a client may take to send a request's head, and how long a connection may wait for its next request.
@@ -85,13 +86,14 @@ pub enum Drained {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
-/// Answers HTTP/1.1 and HTTP/2 on `listener` until `shutdown` is cancelled. Then it stops accepting, lets requests in
+/// Answers HTTP/1.1 and HTTP/2 on `listener`, within TLS where there is some, until `shutdown` is cancelled. Then it stops accepting, lets requests in
 /// flight finish, closes idle connections, and after `grace` drops what is left.
 ///
 /// Each request carries the client's address as `ConnectInfo<SocketAddr>`. A connection beyond `connections` is
 /// answered with 429 (its address has its share) or 503 (there are no more), and closed.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     connections: Connections,
     shutdown: CancellationToken,
@@ -108,7 +110,7 @@ pub async fn serve(
                 Ok((stream, peer)) => match places.take(Some(peer.ip())) {
                     Ok(place) => {
                         let open = Open::new(place);
-                        running.spawn(connection(stream, peer, open, router.clone(), shutdown.clone()));
+                        running.spawn(connection(stream, tls.clone(), peer, open, router.clone(), shutdown.clone()));
                     }
                     Err(full) => refusals.refuse(stream, peer.ip(), full),
                 },
@@ -211,7 +213,14 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, open: Open, router: Router, shutdown: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    peer: SocketAddr,
+    open: Open,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     // Answers are written whole; waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not available");
@@ -221,6 +230,16 @@ async fn connection(stream: TcpStream, peer: SocketAddr, open: Open, router: Rou
         () = shutdown.cancelled() => return,
         first = tokio::time::timeout(HEAD_TIMEOUT, stream.readable()) => if !matches!(first, Ok(Ok(()))) { return },
     }
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(tls) => tokio::select! {
+            () = shutdown.cancelled() => return,
+            greeted = tls.accept(stream) => match greeted {
+                Some(stream) => Stream::Tls(Box::new(stream)),
+                None => return,
+            },
+        },
+    };
     let mut builder = auto::Builder::new(Streams);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     builder
@@ -336,7 +355,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(serve(listener, router, connections, shutdown.clone(), grace));
+        let ended = tokio::spawn(serve(listener, None, router, connections, shutdown.clone(), grace));
         Running { address, shutdown, ended }
     }
 

@@ -12,13 +12,36 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{Open, stall::StallTimer};
+
+/// What bytes come from and go to.
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Each of the ways to read and write, whichever stream it is.
+macro_rules! on_stream {
+    ($stream:expr, $pinned:ident => $call:expr) => {
+        match $stream {
+            Stream::Plain(stream) => {
+                let $pinned = Pin::new(stream);
+                $call
+            }
+            Stream::Tls(stream) => {
+                let $pinned = Pin::new(&mut **stream);
+                $call
+            }
+        }
+    };
+}
 
 /// A connection's socket. It owns the connection's place for as long as the descriptor is open, whoever uses it then:
 /// HTTP hands it on to WebSockets. A peer that does not read what is written is given up.
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     reading: StallTimer,
     heads: Heads,
     _open: Open,
@@ -37,7 +60,7 @@ impl Framing {
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, open: Open, framing: Framing) -> Self {
+    pub fn new(stream: Stream, open: Open, framing: Framing) -> Self {
         Self { stream, reading: StallTimer::new(), heads: Heads::new(framing), _open: open }
     }
 
@@ -58,7 +81,7 @@ impl Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(on_stream!(&mut self.stream, stream => stream.poll_read(cx, buf)))?;
         self.heads.read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }
@@ -66,16 +89,16 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let result = on_stream!(&mut self.stream, stream => stream.poll_write(cx, bytes));
         self.written(cx, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        on_stream!(&mut self.stream, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        on_stream!(&mut self.stream, stream => stream.poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -83,12 +106,15 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let result = on_stream!(&mut self.stream, stream => stream.poll_write_vectored(cx, slices));
         self.written(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 }
 

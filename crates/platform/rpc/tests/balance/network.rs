@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use bookworm_http::Problem;
+use bookworm_http::{Problem, tls::Connector};
 use bookworm_kernel::ErrorCode;
 use bookworm_registry::{Directory, Instance};
 use bookworm_rpc::{Answering, Balancer, Edge, Method, Protocol, connect, remote};
@@ -55,6 +55,8 @@ fn edge(addresses: &[SocketAddr]) -> Edge {
         grpc: Some(format!("http://{address}")),
         ..instance(&format!("port-{}", address.port()))
     });
+    let connector = Connector::new(None, Duration::from_secs(5));
+    let connect = move |instance: &Instance| connect(instance, &connector);
     let balancer = Balancer::new(ROLE, Protocol::Grpc, Directory::fixed(instances), connect);
     Edge::new("test.catalog", remote(balancer, Arc::new(|_: &mut http::request::Parts| {})), METHODS)
 }

@@ -261,7 +261,7 @@ mod tests {
         };
         let roles = ["ai", "catalog", "basket", "notification", "identity", "finance", "ordering", "rating", "chat"];
         let directory = Directory::fixed(roles.map(instance));
-        Arc::new(Status::new(Peers::new(directory, [], None), clock()))
+        Arc::new(Status::new(Peers::new(directory, [], None, None), clock()))
     }
 
     fn troubles(status: &Status) -> Vec<(String, String)> {

@@ -435,7 +435,7 @@ mod tests {
         let address = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let directory = Directory::fixed([instance("there", &address), instance("gone", "http://127.0.0.1:1")]);
-        let traces = KnownTraces { peers: Peers::new(directory, [], Some(token)), process: "here".to_owned() };
+        let traces = KnownTraces { peers: Peers::new(directory, [], Some(token), None), process: "here".to_owned() };
 
         let mint = TokenMint::new(clock());
         let (router, _) = api(traces).split_for_parts();

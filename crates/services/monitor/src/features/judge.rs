@@ -227,7 +227,7 @@ mod tests {
             registry,
             directory: fleet.directory.clone(),
             probe: Box::new(fleet.silent.clone()),
-            others: Box::new(bookworm_fleet::Peers::new(fleet.directory.clone(), [], None)),
+            others: Box::new(bookworm_fleet::Peers::new(fleet.directory.clone(), [], None, None)),
             clock: clock(),
             process: "m".to_owned(),
             own: OnceLock::new(),
