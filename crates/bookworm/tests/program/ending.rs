@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bookworm_testing::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::program::{Program, ask, connect, get};
@@ -15,6 +16,31 @@ async fn every_signal_that_asks_for_an_end_ends_it_in_good_order() {
         assert_eq!(program.ended().await.code(), Some(0), "{signal}: {}", program.log());
         assert!(program.log().contains("closed"), "{signal}");
     }
+}
+
+/// A balancer that has not noticed yet still sends requests: they are answered, on new connections too, while the process
+/// says that it is not ready. All of it together is bounded by the grace, which an orchestrator gives.
+#[tokio::test]
+async fn a_process_that_is_told_to_stop_takes_requests_until_others_have_noticed() {
+    const DRAIN: Duration = Duration::from_secs(3);
+    let settings = [
+        ("BOOKWORM_FLEET__OPERATIONS_LISTEN", "127.0.0.1:0"),
+        ("BOOKWORM_FLEET__DRAIN_SECONDS", "3"),
+        ("BOOKWORM_SHUTDOWN_GRACE_SECONDS", "30"),
+    ];
+    let mut program = Program::start(1024, &settings).await;
+    assert!(ask(1, program.address, &get("/health/ready")).await.0.contains(" 200 "));
+    let began = Instant::now();
+    program.signal("TERM").await;
+    eventually("it says that it is not ready", async || {
+        ask(1, program.address, &get("/health/ready")).await.0.contains(" 503 ")
+    })
+    .await;
+    let answer = ask(1, program.address, &get("/api/v1/books")).await.0;
+    assert!(answer.contains(" 200 ") || began.elapsed() > DRAIN, "{answer}");
+    assert_eq!(program.ended().await.code(), Some(0), "{}", program.log());
+    assert!(began.elapsed() >= DRAIN, "{:?}", began.elapsed());
+    assert!(!program.log().contains("did not end in time"), "{}", program.log());
 }
 
 #[tokio::test]
