@@ -46,7 +46,7 @@ mod tests {
         insta::assert_json_snapshot!(responses, @r##"
         {
           "422": {
-            "description": "`idempotency_key_reused`, `message_id_reused`, `shipping_unavailable`",
+            "description": "`idempotency_key_reused`, `message_id_reused`, `shipping_unavailable`, `coupon_refused`",
             "content": {
               "application/problem+json": {
                 "schema": {
