@@ -20,9 +20,10 @@ use tokio_rustls::{
     rustls::{
         self, CertificateError, ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConfig,
         ServerConnection, SideData,
+        client::Resumption,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-        server::WebPkiClientVerifier,
+        server::{NoServerSessionStorage, WebPkiClientVerifier},
     },
     server::TlsStream,
 };
@@ -223,14 +224,18 @@ fn load(files: &Files) -> Result<Current, TlsError> {
     let versions = [&rustls::version::TLS13];
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build().map_err(unfit)?;
-    let server = ServerConfig::builder_with_provider(provider.clone())
+    let mut server = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions)
         .and_then(|server| server.with_client_cert_verifier(verifier).with_single_cert(chain.clone(), key.clone_key()))
         .map_err(unfit)?;
-    let client = ClientConfig::builder_with_provider(provider)
+    let mut client = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .and_then(|client| client.with_root_certificates(roots).with_client_auth_cert(chain, key))
         .map_err(unfit)?;
+    // A resumed session takes the certificate of the first one for granted, though it may have ended since.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    client.resumption = Resumption::disabled();
     let (server, client) = (Arc::new(server), Arc::new(client));
     greet(&server, &client).map_err(|why| TlsError::Refused {
         certificate: files.certificate.clone(),
@@ -315,7 +320,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// One that gives a connection this long to be made, and as long again for the greeting.
+    /// One that gives a connection without TLS this long to be made. With TLS it has two seconds, and two for the greeting.
     #[must_use]
     pub fn new(tls: Option<Tls>, connect: Duration) -> Self {
         let mut plain = HttpConnector::new();
