@@ -122,9 +122,12 @@ impl Leased {
                 return;
             }
             let returning = connection.return_to_pool();
-            if timeout(ENDS_WITHIN, returning).await.is_err() {
-                metrics::counter!("db_connections_given_up_total").increment(1);
-            }
+            // Nobody waits for the pool, which asks the connection whether it is well.
+            tokio::spawn(async move {
+                if timeout(ENDS_WITHIN, returning).await.is_err() {
+                    metrics::counter!("db_connections_given_up_total").increment(1);
+                }
+            });
         }
     }
 }

@@ -192,11 +192,18 @@ impl Server {
 
     /// A connection that answered a moment ago.
     async fn live(&self) -> Result<Leased> {
+        let began = Instant::now();
         let mut stale = self.pool.options().get_max_connections();
         loop {
             let mut leased = self.lease().await?;
             let Err(error) = leased.ping(SAYS_SO_WITHIN).await else { return Ok(leased) };
             leased.discard();
+            if is_silent(&error) {
+                self.ask_idle();
+            }
+            if began.elapsed() > ACQUIRE {
+                return Err(error);
+            }
             stale = stale.checked_sub(1).ok_or(error)?;
         }
     }
