@@ -66,7 +66,7 @@ pub async fn start(caller: Caller, args: StartConversation) -> Result<Started> {
         // Counting and starting are one step: under the lock in this instance, in turn with the others.
         let _lock = caller.locks.lock(&(customer.id, customer.address.clone())).await;
         let whose = customer.id.map(|id| id.to_string()).or_else(|| customer.address.clone()).unwrap_or_default();
-        let _turn = caller.turns.take(&whose).await?;
+        let _turn = caller.turns.take(&whose).await;
         let most = caller.settings.max_open as usize;
         let open = match (customer.id, &customer.address) {
             (Some(id), _) => caller.store.open_of(id, most).await?.len(),
