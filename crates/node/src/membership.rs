@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -162,8 +162,7 @@ impl Membership {
         async move {
             let mut announced = State::Starting;
             loop {
-                let has_stores = has_stores();
-                announcers.iter().for_each(|announcer| announce_capabilities(announcer, &capabilities, has_stores));
+                announcers.iter().for_each(|announcer| announce_capabilities(announcer, &capabilities, &has_stores));
                 let (drained, is_ending) = (drain.is_asked(), ending.is_cancelled());
                 let (state, look_again) = match (drained || is_ending, is_ready()) {
                     (true, _) => (State::Draining, LOOKS_EACH.1),
@@ -201,31 +200,38 @@ impl Membership {
 /// How often the stores are looked at.
 const STORES_EACH: Duration = Duration::from_secs(1);
 
-/// Whether the stores of this process answered at the last look.
-pub type HasStores = Box<dyn Fn() -> bool + Send + Sync>;
+/// Whether the stores of a role answered this process at the last look.
+pub type HasStores = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Looks at this process's stores, so that callers hear of those that are lost to it alone.
 pub fn look_at_stores(health: Health) -> (Loop, HasStores) {
-    let answer = Arc::new(AtomicBool::new(true));
-    let last = answer.clone();
+    let down = Arc::new(Mutex::new(Vec::new()));
+    let last = down.clone();
     let looking = Loop::new("stores", move |stop| {
-        let (health, answer) = (health.clone(), answer.clone());
+        let (health, down) = (health.clone(), down.clone());
         async move {
             while !stop.is_cancelled() {
-                answer.store(health.has_parts().await, Ordering::Relaxed);
+                let now = health.parts_down().await;
+                *down.lock().unwrap_or_else(PoisonError::into_inner) = now;
                 tokio::select! { () = tokio::time::sleep(STORES_EACH) => {}, () = stop.cancelled() => {} }
             }
         }
     });
-    (looking, Box::new(move || last.load(Ordering::Relaxed)))
+    // A role's stores have its name.
+    let has = move |role: &str| {
+        let down = last.lock().unwrap_or_else(PoisonError::into_inner);
+        !down.iter().any(|store: &String| store == role)
+    };
+    (looking, Box::new(has))
 }
 
 /// Announces what this instance can do now, when that changed.
-fn announce_capabilities(announcer: &Announcer, capabilities: &[Capability], has_stores: bool) {
+fn announce_capabilities(announcer: &Announcer, capabilities: &[Capability], has_stores: &HasStores) {
     let instance = announcer.instance();
     let own = capabilities.iter().filter(|capability| capability.role.name() == instance.role());
     let now = own.filter(|own| (own.is_there)()).map(|own| own.name);
-    let now: Vec<String> = now.chain((!has_stores).then_some(Instance::WITHOUT_STORES)).map(str::to_owned).collect();
+    let now: Vec<String> =
+        now.chain((!has_stores(instance.role())).then_some(Instance::WITHOUT_STORES)).map(str::to_owned).collect();
     if instance.capabilities != now {
         announcer.change(|instance| instance.capabilities = now);
     }

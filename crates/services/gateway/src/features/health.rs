@@ -130,9 +130,10 @@ impl Health {
         self.ready().status == "ok"
     }
 
-    /// Asks every part that this process depends on. Whether all answer.
-    pub async fn has_parts(&self) -> bool {
-        self.looks().await.iter().all(|looked| looked.state != State::Down.name())
+    /// Asks every part that this process depends on. The names of those that do not answer.
+    pub async fn parts_down(&self) -> Vec<String> {
+        let down = self.looks().await.into_iter().filter(|looked| looked.state == State::Down.name());
+        down.map(|looked| looked.part).collect()
     }
 
     /// What this process needs of itself, by name: `ok`, or what is missing.
