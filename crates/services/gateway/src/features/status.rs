@@ -20,6 +20,7 @@ use bookworm_http::{Next, openapi::ProblemResponses};
 use bookworm_kernel::{Clock, Timestamp};
 use bookworm_loops::Loop;
 use http::{StatusCode, header};
+use tokio::time::Instant;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::health::Health;
@@ -188,12 +189,29 @@ fn part_of(path: &str) -> Option<usize> {
 /// Counts what customers are answered.
 pub async fn count(State(status): State<Arc<Status>>, request: Request, next: Next) -> Response {
     let part = part_of(request.uri().path());
+    let Some(counts) = part.and_then(|part| status.counts.get(part)) else { return next.run(request).await };
+    counts.all.fetch_add(1, Ordering::Relaxed);
+    let waiting = Waiting { counts, since: Instant::now() };
     let response = next.run(request).await;
-    if let Some(Counts { all, failed }) = part.and_then(|part| status.counts.get(part)) {
-        all.fetch_add(1, Ordering::Relaxed);
-        failed.fetch_add(u64::from(response.status().is_server_error()), Ordering::Relaxed);
-    }
+    std::mem::forget(waiting);
+    counts.failed.fetch_add(u64::from(response.status().is_server_error()), Ordering::Relaxed);
     response
+}
+
+/// Somebody who waits for an answer. When it is dropped there is none: the time limit, or they, gave up.
+struct Waiting<'a> {
+    counts: &'a Counts,
+    since: Instant,
+}
+
+/// Whoever leaves before that had another reason.
+const GIVES_UP_AFTER: Duration = Duration::from_secs(5);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let failed = self.since.elapsed() >= GIVES_UP_AFTER;
+        self.counts.failed.fetch_add(u64::from(failed), Ordering::Relaxed);
+    }
 }
 
 pub fn api(status: Arc<Status>) -> OpenApiRouter {
