@@ -125,7 +125,8 @@ pub struct Store {
     reach: HashMap<String, i64>,
     series: HashMap<Arc<str>, HashMap<Labels, Series>>,
     bytes: usize,
-    left_out: u64,
+    /// Samples that there was no room for: since [`tidy`](Self::tidy), and between the two before.
+    left_out: (u64, u64),
 }
 
 impl Store {
@@ -141,7 +142,7 @@ impl Store {
                 of_name.push(selector.clone());
             }
         }
-        Self { bound, wanted, folds, reach, series: HashMap::new(), bytes: 0, left_out: 0 }
+        Self { bound, wanted, folds, reach, series: HashMap::new(), bytes: 0, left_out: (0, 0) }
     }
 
     /// Takes what a process answered to a scrape. A label of the target's that a sample brings too becomes `exported_` it, as
@@ -195,7 +196,7 @@ impl Store {
         }
         let bytes = self.bytes.saturating_add(full(&labels, age));
         if bytes > self.bound.bytes {
-            self.left_out += 1;
+            self.left_out.0 += 1;
             return;
         }
         self.bytes = bytes;
@@ -237,6 +238,7 @@ impl Store {
         }
         self.series.retain(|_, of_name| !of_name.is_empty());
         self.bytes = bytes;
+        self.left_out = (0, self.left_out.0);
     }
 
     /// What the series take, in bytes, roughly.
@@ -245,10 +247,10 @@ impl Store {
         self.bytes
     }
 
-    /// How many samples were left out, because there was no room for their series.
+    /// How many samples were left out of late, because there was no room for their series.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        self.left_out
+        self.left_out.0.max(self.left_out.1)
     }
 
     /// Every series of a name, with its points: `None` is where it ended. Oldest first.
@@ -394,6 +396,10 @@ mod tests {
             assert!(store.bytes() <= 100_000, "{}", store.bytes());
         }
         assert!(store.left_out() > 0 && at(&store, "count(a)", 479 * 15_000)[0] > 10.0);
+        store.tidy(479 * 15_000);
+        assert!(store.left_out() > 0, "the last round had no room");
+        store.tidy(479 * 15_000);
+        assert_eq!(store.left_out(), 0, "and now there is");
         let counted = store.bytes();
         store.tidy(479 * 15_000);
         assert_eq!(store.bytes(), counted, "what was counted on the way");
