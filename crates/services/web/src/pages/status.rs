@@ -1,4 +1,4 @@
-//! What of the shop works, in plain words.
+//! Which parts of the shop are working, in plain words.
 
 use askama::Template;
 use axum::extract::State;
@@ -58,7 +58,7 @@ fn words(part: &str) -> Option<(&'static str, &'static str, &'static str)> {
         "accounts" => (
             "Accounts and sign-in",
             "Signing in may need a second try.",
-            "Nobody can sign in right now. If you are signed in, you stay so for a while, and you can buy without an account.",
+            "Nobody can sign in right now. If you are signed in, you’ll stay signed in for a while, and you can buy without an account.",
         ),
         "reviews" => {
             ("Reviews", "Some reviews can’t be shown or written.", "Reviews can’t be shown or written right now.")
@@ -105,6 +105,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor) -> PageResult
     let at = answer.as_ref().map(|status| calendar.time(&status.at));
     let parts = answer.into_iter().flat_map(|status| status.parts);
     let rows: Vec<Row> = parts.filter_map(|part| Row::new(part, &calendar)).collect();
-    let shell = visitor.shell("Shop status").section("status").indexed("What of the shop works right now.");
+    let shell =
+        visitor.shell("Shop status").section("status").indexed("Which parts of the shop are working right now.");
     page(&StatusPage { shell, summary: summary(&rows), at, rows })
 }

@@ -40,7 +40,7 @@ fn title(id: &str) -> &str {
         "orders" => "Orders placed",
         "outbox" => "Oldest message not on the bus yet",
         "backlog" => "Messages on the bus",
-        "message_wait" => "9 of 10 messages wait at most",
+        "message_wait" => "90% of messages wait at most",
         "checkouts" => "Sagas under way",
         "chat_waiting" => "Conversations that wait for an agent",
         "model" => "95 of 100 batches of the model take at most",
