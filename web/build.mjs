@@ -17,4 +17,4 @@ const common = {
 };
 await build({ ...common, format: "iife", entryPoints: { app: "src/main.ts", shop: "src/styles/main.css" } });
 // Loaded by app.js when they are needed.
-await build({ ...common, format: "esm", entryPoints: { cases: "src/islands/cases.ts", chat: "src/chat/customer.ts", desk: "src/chat/desk.ts" } });
+await build({ ...common, format: "esm", entryPoints: { cases: "src/islands/cases.ts", chat: "src/chat/customer.ts", desk: "src/chat/desk.ts", status: "src/islands/status.ts" } });

@@ -9,7 +9,6 @@ import { find } from "./islands/find";
 import { load } from "./islands/load";
 import { once } from "./islands/once";
 import { reveal } from "./islands/reveal";
-import { status } from "./islands/status";
 import { theme } from "./islands/theme";
 import { timeline } from "./islands/timeline";
 import { showCount } from "./page";
@@ -22,7 +21,6 @@ const islands: Record<string, (root: HTMLElement) => void> = {
   filters: (root) => filters(root as HTMLDetailsElement),
   find: (root) => find(root as HTMLFormElement),
   load,
-  status,
   theme: (root) => theme(root as HTMLFormElement),
   timeline,
 };

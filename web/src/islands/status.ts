@@ -4,7 +4,7 @@ import { type Look, announce, part, poll, swap } from "../page";
  * Refreshes a part of the back office: every now and then, or when the server says that it has changed, where it does. Announces
  * changes of the state, not of every figure.
  */
-export function status(first: HTMLElement): void {
+export function start(first: HTMLElement): void {
   const { id } = first;
   const { src, events } = first.dataset;
   let announced = first.dataset["announce"];

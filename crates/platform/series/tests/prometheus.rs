@@ -1,5 +1,7 @@
 //! The tests of `deploy/prometheus/rules_test.yml`, which `promtool` runs, give the same verdicts here.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bookworm_series::{

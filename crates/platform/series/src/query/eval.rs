@@ -154,7 +154,7 @@ fn binary(what: Binary, left: Value, right: Value) -> Value {
     let (left, right) = match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             let truth = |is: bool| f64::from(u8::from(is));
-            return Value::Scalar(calculate(what, left, right).unwrap_or_else(|is| truth(is)));
+            return Value::Scalar(calculate(what, left, right).unwrap_or_else(truth));
         }
         // A comparison keeps the vector's values, whichever side it is on.
         (Value::Scalar(left), Value::Vector(right)) => {

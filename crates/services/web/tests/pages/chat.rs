@@ -44,7 +44,7 @@ async fn every_page_offers_the_chat_and_the_desk_does_not() {
     assert!(seen.body.contains("data-island=\"load\"") && !seen.body.contains("chat-button"));
     assert!(!seen.body.contains("data-orders"), "orders are for staff");
     holds_up("/admin/chat", &seen);
-    let script = seen.body.split("data-src=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let script = seen.body.split("data-script=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert!(script.starts_with("/assets/desk-"), "{script}");
     assert_eq!(agent.get(&script).await.status, StatusCode::OK);
     assert_eq!(agent.get("/admin/orders").await.status, StatusCode::FORBIDDEN);

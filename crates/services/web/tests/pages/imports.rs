@@ -126,7 +126,7 @@ async fn an_import_says_what_it_does_in_each_state() {
         assert!(seen.body.contains(says), "{status}: {}", seen.body);
         // Without a script the page reloads itself, with one its part is replaced.
         assert_eq!(seen.body.contains("<noscript><meta http-equiv=\"refresh\""), moves, "{status}");
-        assert_eq!(seen.body.contains("data-island=\"status\""), moves, "{status}");
+        assert_eq!(seen.body.contains("data-island=\"load\""), moves, "{status}");
         assert_eq!(seen.body.contains("<select"), matches!(status, "ready" | "unreadable"), "{status}");
         assert_eq!(seen.body.contains("/cancel\""), matches!(status, "queued" | "running"), "{status}");
         let counts = seen.body.contains("<dt>Added</dt><dd>498</dd>");

@@ -159,7 +159,7 @@ mod tests {
             ("per_second", 0.0, "0/s"),
             ("per_second", 0.0333, "0.033/s"),
             ("per_second", 3.25, "3.2/s"),
-            ("per_second", 1234.5, "1,234/s"),
+            ("per_second", 1234.5, "1,235/s"),
             ("per_minute", 2.0, "2/min"),
             ("share", 0.0123, "1.2%"),
             ("seconds", 0.0, "0 s"),
