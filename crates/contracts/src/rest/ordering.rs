@@ -368,10 +368,10 @@ pub struct RefundRequest {
     /// What to give back; all that is left when it and `lines` are missing.
     #[serde(default)]
     pub amount: Option<Money>,
-    /// Instead of an amount: the copies for which to give back what was paid, each book once. Up to 200.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 200)]
-    pub lines: Vec<CopiesOf>,
+    /// Instead of an amount: the copies for which to give back what was paid, each book once. 1 to 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 200)]
+    pub lines: Option<Vec<CopiesOf>>,
     /// 1 to 500 characters.
     pub reason: String,
 }

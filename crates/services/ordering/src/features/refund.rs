@@ -36,7 +36,7 @@ const MOST_LINES: usize = 200;
 /// Gives money back
 ///
 /// For staff: `amount`, or what was paid for the copies in `lines` (their share of the price less its discount, and of added
-/// tax), or all that is left. The payment must be captured (`invalid_order_state`), and what was given
+/// tax), or all that is left when both are missing. The payment must be captured (`invalid_order_state`), and what was given
 /// back or is on its way never exceeds it (`validation_failed`, `/amount`), nor do the copies (`/lines`). Finance does it; the order's `payment` and
 /// `timeline` say when. The same `Idempotency-Key` with the same body refunds once; with another body
 /// `idempotency_key_reused`.
@@ -65,18 +65,21 @@ pub(crate) async fn refund_order(
     let reason = valid.multiline("/reason", &request.reason, 1..=500);
     if let Some(amount) = request.amount {
         valid.check("/amount/amount", amount.amount > 0, "must be above 0");
-        valid.check("/lines", request.lines.is_empty(), "must be empty when there is an amount");
+        valid.check("/lines", request.lines.is_none(), "must be left out when there is an amount");
     }
-    valid.check("/lines", request.lines.len() <= MOST_LINES, format!("must be at most {MOST_LINES}"));
+    // No copies at all must not mean the whole order.
+    if let Some(lines) = &request.lines {
+        valid.check("/lines", (1..=MOST_LINES).contains(&lines.len()), format!("must be 1 to {MOST_LINES}"));
+    }
     valid.finish()?;
     let body = serde_json::to_vec(&request).map_err(|error| Problem::internal(&error))?;
     let refund = Refund {
         key,
         fingerprint: Fingerprint::of([body.as_slice()]),
-        of: match request.amount {
-            Some(amount) => RefundOf::Amount(amount),
-            None if request.lines.is_empty() => RefundOf::Everything,
-            None => RefundOf::Copies(request.lines.into_iter().map(copies).collect()),
+        of: match (request.amount, request.lines) {
+            (Some(amount), _) => RefundOf::Amount(amount),
+            (None, Some(lines)) => RefundOf::Copies(lines.into_iter().map(copies).collect()),
+            (None, None) => RefundOf::Everything,
         },
         reason,
         by: author(&staff),

@@ -100,6 +100,13 @@ async fn copies_that_go_back_give_back_what_was_paid_for_them() {
         refund("7", json!([{"book_id": other, "quantity": 1}, {"book_id": other, "quantity": 1}]))
             .await
             .problem(400, "validation_failed");
+        // No copies are not the whole order.
+        for (key, nothing) in [("10", json!([])), ("11", json!({})), ("12", json!([{}]))] {
+            let refused = refund(key, nothing.clone()).await;
+            assert_eq!(refused.status, 400, "{nothing}");
+        }
+        let refused = refund("13", json!([])).await.problem(400, "validation_failed");
+        assert_eq!(refused.body["errors"][0]["field"], "/lines");
         let both = json!({"reason": "x", "amount": {"amount": 1, "currency": "USD"}, "lines": [{"book_id": other, "quantity": 1}]});
         let both = staff.send(Method::POST, &at, &[("idempotency-key", "8")], Some(both.to_string())).await;
         assert_eq!(both.problem(400, "validation_failed").body["errors"][0]["field"], "/lines");

@@ -316,7 +316,7 @@ pub(crate) async fn refund(State(web): State<Web>, staff: Staff, Path(id): Path<
         let sure = Some(Sure { amount, reason: reason.to_owned() });
         return refund_page(&staff, StatusCode::OK, (order, most), &fields, errors, sure);
     }
-    let request = RefundRequest { amount: Some(amount), lines: Vec::new(), reason: reason.to_owned() };
+    let request = RefundRequest { amount: Some(amount), lines: None, reason: reason.to_owned() };
     let key = fields.get("idempotency_key").parse::<Uuid>().unwrap_or_else(|_| Uuid::new_v4()).to_string();
     let error = match web.api.refund_order(staff.caller(), &id, &key, &request).await {
         Ok(()) => {
