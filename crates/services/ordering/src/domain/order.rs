@@ -36,6 +36,8 @@ pub struct Refund {
     pub reason: String,
     /// The copies that it is for; empty when it is for none in particular.
     pub lines: Vec<Copies>,
+    /// What of the amount is for each of them.
+    parts: Vec<i64>,
     /// How far it is.
     pub state: RefundState,
 }
@@ -364,7 +366,7 @@ impl Order {
         let (amount, lines) = match of {
             RefundOf::Everything => (refundable, Vec::new()),
             RefundOf::Amount(amount) => (amount, Vec::new()),
-            RefundOf::Copies(copies) => (self.paid_for(&copies)?, copies),
+            RefundOf::Copies(copies) => (Money::sum(refundable.currency, self.paid_for(&copies)?)?, copies),
         };
         if amount.currency != refundable.currency || !(1..=refundable.amount).contains(&amount.amount) {
             return Err(OrderError::RefundAmount { refundable });
@@ -372,23 +374,23 @@ impl Order {
         Ok(vec![OrderEvent::RefundRequested { refund_id, amount, reason: reason.to_owned(), lines }])
     }
 
-    /// What was paid for copies of which no money went back yet.
-    fn paid_for(&self, copies: &[Copies]) -> Result<Money, OrderError> {
+    /// What was paid for each of these copies, of which no money went back yet.
+    fn paid_for(&self, copies: &[Copies]) -> Result<Vec<Money>, OrderError> {
         let Some(placed) = self.placement() else { return Err(OrderError::NotPaid) };
         let paid = Paid::of(placed)?;
-        let mut sum = Money::zero(placed.total.currency);
+        let mut parts = Vec::with_capacity(copies.len());
         for (at, wanted) in copies.iter().enumerate() {
             let line = placed.lines.iter().zip(&paid.lines).find(|(line, _)| line.book_id == wanted.book_id);
             let (line, paid) = line.ok_or(OrderError::RefundCopies { at, most: 0 })?;
-            let (all, before) = (line.quantity.get(), self.copies_refunded(wanted.book_id));
-            let most = all.saturating_sub(before);
+            let most = line.quantity.get().saturating_sub(self.copies_refunded(wanted.book_id));
             let again = copies[..at].iter().any(|earlier| earlier.book_id == wanted.book_id);
             if again || wanted.quantity.get() > most {
                 return Err(OrderError::RefundCopies { at, most: if again { 0 } else { most } });
             }
-            sum = sum.checked_add(pricing::share_of_copies(*paid, all, before, wanted.quantity.get()))?;
+            let left = Money::new((paid.amount - self.given_back_for(wanted.book_id)).max(0), paid.currency);
+            parts.push(pricing::share_of_copies(left, most, wanted.quantity.get()));
         }
-        Ok(sum)
+        Ok(parts)
     }
 
     /// Notes that money went back: a refund that was asked for, or that of a cancelled order.
@@ -487,9 +489,18 @@ impl Order {
     /// Of how many copies of a book money went back, or is on its way.
     #[must_use]
     pub fn copies_refunded(&self, book: BookId) -> u32 {
+        self.given_back(book).map(|(copies, _)| copies.quantity.get()).sum()
+    }
+
+    /// What went back for copies of a book, or is on its way, in minor units.
+    fn given_back_for(&self, book: BookId) -> i64 {
+        self.given_back(book).map(|(_, part)| part).sum()
+    }
+
+    fn given_back(&self, book: BookId) -> impl Iterator<Item = (&Copies, i64)> {
         let refunds = self.refunds.values().filter(|refund| refund.state != RefundState::Failed);
-        let copies = refunds.flat_map(|refund| &refund.lines).filter(|copies| copies.book_id == book);
-        copies.map(|copies| copies.quantity.get()).sum()
+        let lines = refunds.flat_map(|refund| refund.lines.iter().zip(refund.parts.iter().copied()));
+        lines.filter(move |(copies, _)| copies.book_id == book)
     }
 
     /// Given back so far, in minor units of the order's currency.
@@ -620,8 +631,9 @@ impl Aggregate for Order {
             }
             OrderEvent::RefundRequested { refund_id, amount, reason, lines } => {
                 record("refund_requested", Some(amount.to_string()));
+                let parts = self.parts_of(amount.amount, lines);
                 let (reason, lines) = (reason.clone(), lines.clone());
-                let refund = Refund { amount: amount.amount, reason, lines, state: RefundState::Requested };
+                let refund = Refund { amount: amount.amount, reason, lines, parts, state: RefundState::Requested };
                 self.refunds.insert(*refund_id, refund);
             }
             OrderEvent::OrderRefunded { refund_id, amount } => self.give_back(*refund_id, *amount, at),
@@ -636,10 +648,25 @@ impl Aggregate for Order {
 }
 
 impl Order {
+    /// What of a refund's amount is for each of its copies, as it was decided. The event has only their sum, which counts
+    /// where it is another than would be decided now.
+    fn parts_of(&self, amount: i64, copies: &[Copies]) -> Vec<i64> {
+        let decided = self.paid_for(copies).unwrap_or_default();
+        let mut parts: Vec<i64> = decided.into_iter().map(|part| part.amount).collect();
+        parts.resize(copies.len(), 0);
+        let rest = amount - parts.iter().sum::<i64>();
+        if let Some(last) = parts.last_mut() {
+            *last += rest;
+        }
+        parts
+    }
+
     fn give_back(&mut self, refund_id: Uuid, amount: Money, at: Timestamp) {
         let asked = self.refunds.remove(&refund_id);
-        let (reason, lines) = asked.map(|refund| (refund.reason, refund.lines)).unwrap_or_default();
-        self.refunds.insert(refund_id, Refund { amount: amount.amount, reason, lines, state: RefundState::Done });
+        let (reason, lines, parts) =
+            asked.map(|refund| (refund.reason, refund.lines, refund.parts)).unwrap_or_default();
+        let refund = Refund { amount: amount.amount, reason, lines, parts, state: RefundState::Done };
+        self.refunds.insert(refund_id, refund);
         // A cancelled order's refund may overtake the event that its payment was captured.
         let paid = if self.captured > 0 { self.captured } else { self.total().map_or(0, |total| total.amount) };
         let everything = self.refunded() >= paid;
@@ -909,6 +936,74 @@ pub(crate) mod tests {
         events.extend(refund(&events, 5, vec![of(three, 1), of(one, 1)]).unwrap());
         assert_eq!(amount(&events), 980 + 490);
         assert_eq!(fold(&events).refundable(), Some(usd(0)), "delivery was free");
+    }
+
+    #[test]
+    fn the_last_copy_is_no_more_than_what_is_left_after_a_refund_that_failed() {
+        let placement = reduced();
+        let three = placement.lines[0].book_id;
+        let mut events = paid(placement);
+        let one = vec![Copies { book_id: three, quantity: Quantity::new(1).unwrap() }];
+        let mut ask = |events: &mut Vec<OrderEvent>, n| {
+            events.extend(
+                fold(events).request_refund(Uuid::from_u128(n), RefundOf::Copies(one.clone()), "torn").unwrap(),
+            );
+        };
+        ask(&mut events, 1);
+        ask(&mut events, 2);
+        events.extend(fold(&events).note_refund_failed(Uuid::from_u128(1), "closed").unwrap());
+        ask(&mut events, 3);
+        ask(&mut events, 4);
+        assert_eq!(fold(&events).given_back_for(three), 2939, "29.39 were paid");
+    }
+
+    proptest! {
+        /// However copies go back, and whichever refunds fail: never more than was paid for a line, and for all of its copies
+        /// exactly that.
+        #[test]
+        fn all_copies_give_back_what_was_paid_for_their_line(
+            steps in prop::collection::vec((0_usize..4, 0_i64..4, 0_i64..4), 0..30),
+        ) {
+            let placement = reduced();
+            let books = [placement.lines[0].book_id, placement.lines[1].book_id];
+            let paid_for = Paid::of(&placement).unwrap().lines;
+            let mut events = paid(placement);
+            let ask = |events: &mut Vec<OrderEvent>, n: u128, copies: [i64; 2]| {
+                let wanted = books.iter().zip(copies).filter(|(_, copies)| *copies > 0);
+                let copies = wanted.map(|(book, copies)| Copies {
+                    book_id: *book,
+                    quantity: Quantity::new(copies).unwrap(),
+                });
+                let of = RefundOf::Copies(copies.collect());
+                if let Ok(asked) = fold(events).request_refund(Uuid::from_u128(n), of, "torn") {
+                    events.extend(asked);
+                }
+            };
+            for (n, (step, a, b)) in steps.into_iter().enumerate() {
+                let n = n as u128 + 1;
+                let earlier = Uuid::from_u128(u128::from(a.unsigned_abs()) + 1);
+                let order = fold(&events);
+                match step {
+                    0 => events.extend(order.note_refund_failed(earlier, "closed").unwrap()),
+                    1 => if let Some(refund) = order.refund(earlier) && refund.state == RefundState::Requested {
+                        events.extend(order.note_refunded(earlier, usd(refund.amount)).unwrap());
+                    },
+                    _ => ask(&mut events, n, [a, b]),
+                }
+                for (book, paid) in books.iter().zip(&paid_for) {
+                    prop_assert!(fold(&events).given_back_for(*book) <= paid.amount);
+                }
+            }
+            let order = fold(&events);
+            let left = [3, 1].iter().zip(books).map(|(all, book)| all - i64::from(order.copies_refunded(book)));
+            let left: Vec<i64> = left.collect();
+            ask(&mut events, 1000, [left[0], left[1]]);
+            let order = fold(&events);
+            for (book, paid) in books.iter().zip(&paid_for) {
+                prop_assert_eq!(order.given_back_for(*book), paid.amount);
+            }
+            prop_assert_eq!(order.refunded() + order.promised(), paid_for.iter().map(|paid| paid.amount).sum::<i64>());
+        }
     }
 
     #[test]

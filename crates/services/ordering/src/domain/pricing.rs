@@ -256,14 +256,13 @@ impl Paid {
     }
 }
 
-/// What goes back for `now` copies of a line of `all`, of which `before` went back earlier: shares of what was paid for the
-/// line, so cut that those of all copies add up to it.
+/// What goes back for `now` copies of a line, where `left` is what was paid for the line less what went back earlier, and
+/// `copies` are those for which nothing did: a share, rounded down, and for the last copies all that is left.
 #[must_use]
-pub fn share_of_copies(paid: Money, all: u32, before: u32, now: u32) -> Money {
-    let up_to = |copies: u32| i128::from(paid.amount) * i128::from(copies.min(all)) / i128::from(all.max(1));
-    let share = up_to(before.saturating_add(now)) - up_to(before);
+pub fn share_of_copies(left: Money, copies: u32, now: u32) -> Money {
+    let share = i128::from(left.amount) * i128::from(now.min(copies)) / i128::from(copies.max(1));
     // A share is no more than the whole.
-    Money::new(i64::try_from(share).unwrap_or(0), paid.currency)
+    Money::new(i64::try_from(share).unwrap_or(0), left.currency)
 }
 
 /// What the customer pays: lines, delivery and tax that is not contained in them, less the discount. The one place that
@@ -503,14 +502,13 @@ mod tests {
 
         #[test]
         fn copies_that_go_back_one_after_the_other_add_up(paid in 0_i64..=i64::MAX, parts in prop::collection::vec(1_u32..=30, 1..8)) {
-            let all: u32 = parts.iter().sum();
-            let (mut before, mut sum) = (0, 0);
+            let (mut copies, mut left) = (parts.iter().sum::<u32>(), paid);
             for part in parts {
-                let share = share_of_copies(usd(paid), all, before, part).amount;
-                prop_assert!(share >= 0);
-                (before, sum) = (before + part, sum + share);
+                let share = share_of_copies(usd(left), copies, part).amount;
+                prop_assert!((0..=left).contains(&share));
+                (copies, left) = (copies - part, left - share);
             }
-            prop_assert_eq!(sum, paid);
+            prop_assert_eq!(left, 0);
         }
 
         #[test]
