@@ -107,7 +107,11 @@ async fn look(
     let mut moving = HashSet::new();
     let outboxes = [ordering.db(), finance.db()];
     collect_moving(foundation, outboxes, &mut moving).await?;
-    let facts = ordering.order_facts().await?.into_iter().map(|order| OrderFacts {
+    let counters = ordering.coupon_counters().await?;
+    let orders = ordering.order_facts().await?;
+    // Right after the orders were read, so that little is counted in between.
+    let coupons = ordering.compare_coupons(counters, &orders).await?;
+    let facts = orders.into_iter().map(|order| OrderFacts {
         order_id: order.order_id,
         status: order.status.into(),
         total: order.total,
@@ -116,13 +120,11 @@ async fn look(
         refunded: order.refunded,
     });
     let mut report = finance.reconcile(facts.collect()).await?;
-    report.differences.extend(
-        ordering.compare_coupons().await?.into_iter().map(|CouponDifference { kind, detail }| Difference {
-            kind: kind.to_owned(),
-            order_id: None,
-            detail,
-        }),
-    );
+    report.differences.extend(coupons.into_iter().map(|CouponDifference { kind, detail }| Difference {
+        kind: kind.to_owned(),
+        order_id: None,
+        detail,
+    }));
     // What began while the databases were read counts too.
     collect_moving(foundation, outboxes, &mut moving).await?;
     let (in_flight, differences) = std::mem::take(&mut report.differences)

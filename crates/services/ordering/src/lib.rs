@@ -46,7 +46,11 @@ use bookworm_messaging::{Consumer, Outbox};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use crate::features::{compare_coupons::CouponDifference, order_facts::OrderFacts, replay_orders::ReplayReport};
+pub use crate::features::{
+    compare_coupons::{CouponCounters, CouponDifference},
+    order_facts::OrderFacts,
+    replay_orders::ReplayReport,
+};
 use crate::{
     clients::Clients,
     domain::access_key::AccessKeys,
@@ -170,12 +174,25 @@ impl OrderingService {
         features::order_facts::order_facts(&self.0).await
     }
 
-    /// Compares how often each coupon was counted with the orders that use it, folded from their events.
+    /// How often each coupon was counted. Read it before [`order_facts`](Self::order_facts).
     ///
     /// # Errors
-    /// When the database fails or an event cannot be read.
-    pub async fn compare_coupons(&self) -> Result<Vec<CouponDifference>, DbError> {
-        features::compare_coupons::compare(&self.0).await
+    /// When the database fails.
+    pub async fn coupon_counters(&self) -> Result<CouponCounters, DbError> {
+        features::compare_coupons::counters(&self.0).await
+    }
+
+    /// Compares how often each coupon was counted with the orders that use it. What was counted since `before` is left for
+    /// another time: the shop may be running.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn compare_coupons(
+        &self,
+        before: CouponCounters,
+        orders: &[OrderFacts],
+    ) -> Result<Vec<CouponDifference>, DbError> {
+        features::compare_coupons::compare(&self.0, before, orders).await
     }
 
     /// The service's database.

@@ -1,6 +1,8 @@
 //! Coupons, and who used which for what order. A use is counted by the unit of work that places its order, and given back
 //! by the one that rejects or cancels it; so these counters are always what the orders say.
 
+use std::collections::BTreeMap;
+
 use bookworm_db::{DbError, FromRow, Sql, Tx, values};
 use bookworm_kernel::{CustomerId, Email, OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -272,6 +274,51 @@ pub(crate) struct Count {
 /// The counters of every coupon.
 pub(crate) async fn counts(conn: &impl Sql) -> Result<Vec<Count>, DbError> {
     conn.all("SELECT code, uses, max_uses FROM coupons ORDER BY code", []).await
+}
+
+/// Of whom uses of a coupon are counted, and of which.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Counted {
+    pub code: String,
+    /// An account or a mailbox.
+    pub redeemer: String,
+}
+
+/// What the counters say of each customer who uses a coupon.
+pub(crate) async fn counted(conn: &impl Sql) -> Result<BTreeMap<Counted, i64>, DbError> {
+    #[derive(FromRow)]
+    struct Row {
+        code: String,
+        redeemer: String,
+        uses: i64,
+    }
+    let rows: Vec<Row> = conn.all("SELECT code, redeemer, uses FROM coupon_redeemers WHERE uses <> 0", []).await?;
+    Ok(rows.into_iter().map(|Row { code, redeemer, uses }| (Counted { code, redeemer }, uses)).collect())
+}
+
+/// What [`counted`] should say: how many orders of each customer use a coupon and have not given it back.
+pub(crate) async fn used(conn: &impl Sql) -> Result<BTreeMap<Counted, i64>, DbError> {
+    #[derive(FromRow)]
+    struct Row {
+        code: String,
+        account: Option<Uuid>,
+        mailbox: Option<String>,
+        orders: i64,
+    }
+    let rows: Vec<Row> = conn
+        .all(
+            "SELECT code, account, mailbox, COUNT(*) AS orders FROM coupon_uses WHERE returned_at IS NULL \
+             GROUP BY code, account, mailbox",
+            [],
+        )
+        .await?;
+    let mut used = BTreeMap::new();
+    for Row { code, account, mailbox, orders } in rows {
+        for redeemer in keys(account, mailbox.as_deref()) {
+            *used.entry(Counted { code: code.clone(), redeemer }).or_default() += orders;
+        }
+    }
+    Ok(used)
 }
 
 /// An order that used a coupon.
