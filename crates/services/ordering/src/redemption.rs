@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use bookworm_http::Result;
-use bookworm_kernel::Email;
 
 use crate::{
     domain::coupon::{Coupon, CouponCode, Reduction, Refusal},
     purchase::Purchase,
     service::{Ordering, work::coupon_refused},
     shopper::Shopper,
-    store::coupons::{self, Redeemer},
+    store::coupons,
 };
 
 /// A coupon that counts of this purchase. How often it was used is looked at here, and decided when the order is placed.
@@ -21,8 +20,9 @@ pub(crate) struct Redemption {
 }
 
 impl Redemption {
-    /// Looks up the code that came with a request, if one did. `email` is where the order is confirmed to, once that is
-    /// known.
+    /// Looks up the code that came with a request, if one did. What an account may is looked at here. What a mailbox may is
+    /// decided when an order for it is placed, and not before: nobody has shown that the mailbox is theirs, and whether
+    /// somebody has bought here must not be told to whoever types an address.
     ///
     /// # Errors
     /// 422 `coupon_refused` with the `rule`.
@@ -31,14 +31,12 @@ impl Redemption {
         code: Option<&str>,
         purchase: &Purchase,
         shopper: &Shopper,
-        email: Option<&Email>,
     ) -> Result<Option<Self>> {
         let Some(code) = code.map(str::trim).filter(|code| !code.is_empty()) else { return Ok(None) };
         let Ok(code) = CouponCode::parse(code) else { return Err(coupon_refused(&Refusal::Unknown)) };
         let db = service.db.read();
         let Some(stored) = coupons::find(db, &code).await? else { return Err(coupon_refused(&Refusal::Unknown)) };
-        let redeemer = Redeemer::new(shopper.customer_id(), email);
-        if let Some(refusal) = coupons::check(db, &stored, &redeemer).await? {
+        if let Some(refusal) = coupons::check(db, &stored, shopper.customer_id()).await? {
             return Err(coupon_refused(&refusal));
         }
         let goods = purchase.goods()?;

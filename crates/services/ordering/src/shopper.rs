@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use bookworm_contracts::grpc::basket::get_basket_request::Owner;
 use bookworm_http::{Problem, Result, auth::Caller};
-use bookworm_kernel::{CustomerId, Email, ErrorCode};
+use bookworm_kernel::{CustomerId, ErrorCode};
 use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
 
@@ -45,14 +45,6 @@ impl Shopper {
     pub fn customer_id(&self) -> Option<CustomerId> {
         match self {
             Self::Customer { id, .. } => Some(*id),
-            Self::Guest { .. } => None,
-        }
-    }
-
-    /// The account's address, when there is one.
-    pub fn email(&self) -> Option<Email> {
-        match self {
-            Self::Customer { email, .. } => Email::parse(email).ok(),
             Self::Guest { .. } => None,
         }
     }

@@ -6,7 +6,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bookworm_contracts::rest::ordering::{CheckoutRequest, Order as Shown, PaymentInput};
+use bookworm_contracts::{
+    grpc::basket::GetBasketResponse,
+    rest::ordering::{CheckoutRequest, Order as Shown, PaymentInput},
+};
 use bookworm_eventstore::Loaded;
 use bookworm_http::{
     ApiJson, ClientAddress, IdempotencyKey, Origin, PreferWait, Problem, Result, Validator,
@@ -102,11 +105,19 @@ pub(crate) async fn checkout(
             continue;
         }
         let version = BasketVersion::from(&basket);
-        let purchase = Purchase::of_basket(&service, &cause, basket).await?;
-        purchase.check()?;
-        let code = request.coupon.as_deref();
-        let redemption = Redemption::of(&service, code, &purchase, &shopper, Some(&delivery.email)).await?;
-        let mut draft = Draft::price(&service, &shopper, delivery.clone(), purchase, redemption, &request)?;
+        let mut draft = match Draft::of(&service, &cause, &shopper, &delivery, basket, &request).await {
+            Ok(draft) => draft,
+            // The same request came twice at once, and the other has taken the last copy, the last use of the coupon or the
+            // basket meanwhile: then its order is the answer.
+            Err(refused) => {
+                let KeyClaim { scope, key, fingerprint } = &claim;
+                return match idempotency::find(service.db.read(), scope, key, *fingerprint).await? {
+                    Some(Claim::Same(id)) => outcome(&service, &shopper, OrderId::from_uuid(id), limit).await,
+                    Some(Claim::Different) => Err(key_reused()),
+                    Some(Claim::New) | None => Err(refused),
+                };
+            }
+        };
         draft.placement.placed_from = Some(from.fingerprint());
         // From here on no other order can be made of this basket.
         let Some(order_id) = service.clients.claim(&cause, &version, OrderId::new(), &claimant).await? else {
@@ -191,6 +202,21 @@ struct Draft {
 }
 
 impl Draft {
+    /// Of what is in the basket now.
+    async fn of(
+        service: &Arc<Ordering>,
+        cause: &Cause,
+        shopper: &Shopper,
+        delivery: &Delivery,
+        basket: GetBasketResponse,
+        request: &CheckoutRequest,
+    ) -> Result<Self> {
+        let purchase = Purchase::of_basket(service, cause, basket).await?;
+        purchase.check()?;
+        let redemption = Redemption::of(service, request.coupon.as_deref(), &purchase, shopper).await?;
+        Self::price(service, shopper, delivery.clone(), purchase, redemption, request)
+    }
+
     fn price(
         service: &Arc<Ordering>,
         shopper: &Shopper,

@@ -39,8 +39,7 @@ pub(crate) async fn quote(
     valid.finish()?;
     let shopper = shopper?;
     let purchase = Purchase::of(&service, &cause, &shopper).await?;
-    let email = shopper.email();
-    let redemption = Redemption::of(&service, code.as_deref(), &purchase, &shopper, email.as_ref()).await?;
+    let redemption = Redemption::of(&service, code.as_deref(), &purchase, &shopper).await?;
     let country = country.map_or("", bookworm_address::Country::code);
     let reduction = redemption.as_ref().map(|redemption| &redemption.reduction);
     let prices = purchase.prices();

@@ -142,8 +142,13 @@ fn keys(account: Option<Uuid>, mailbox: Option<&str>) -> Vec<String> {
     account.into_iter().chain(mailbox.map(|mailbox| format!("mailbox {mailbox}"))).collect()
 }
 
-/// Whether this customer may use a coupon, as far as can be told before the order is placed.
-pub(crate) async fn check(conn: &impl Sql, stored: &Stored, redeemer: &Redeemer) -> Result<Option<Refusal>, DbError> {
+/// Whether somebody with this account, or without one, may use a coupon, as far as can be told before the order is placed.
+pub(crate) async fn check(
+    conn: &impl Sql,
+    stored: &Stored,
+    account: Option<CustomerId>,
+) -> Result<Option<Refusal>, DbError> {
+    let redeemer = Redeemer::new(account, None);
     let coupon = &stored.coupon;
     if stored.stopped.is_some() {
         return Ok(Some(Refusal::Stopped));
@@ -151,7 +156,7 @@ pub(crate) async fn check(conn: &impl Sql, stored: &Stored, redeemer: &Redeemer)
     if coupon.max_uses.is_some_and(|most| stored.uses >= most) {
         return Ok(Some(Refusal::UsedUp));
     }
-    if coupon.first_order && has_ordered(conn, redeemer).await? {
+    if coupon.first_order && has_ordered(conn, &redeemer).await? {
         return Ok(Some(Refusal::FirstOrderOnly));
     }
     if let Some(most) = coupon.per_customer() {
@@ -186,8 +191,12 @@ async fn has_ordered(conn: &impl Sql, redeemer: &Redeemer) -> Result<bool, DbErr
     Ok(found.is_some())
 }
 
-/// Counts a use for the order that is placed in this unit of work, which must be given up when it is refused. The coupon's
-/// row is locked until then, so that of many at once no more are counted than may be.
+/// Under this code, which nobody can type, [`take`] locks customers. Its rows count nothing.
+const LOCK: &str = "(lock)";
+
+/// Counts a use for the order that is placed in this unit of work, which must be given up when it is refused. The customer's
+/// and the coupon's rows are locked until then, so that of many at once no more are counted than may be, and of one
+/// customer's orders with codes only one at a time can be the first.
 pub(crate) async fn take(
     tx: &Tx,
     code: &CouponCode,
@@ -195,6 +204,14 @@ pub(crate) async fn take(
     redeemer: &Redeemer,
     now: Timestamp,
 ) -> Result<Option<Refusal>, DbError> {
+    for key in redeemer.keys() {
+        tx.exec(
+            "INSERT INTO coupon_redeemers (code, redeemer, uses) VALUES ($1, $2, 0) \
+             ON CONFLICT (code, redeemer) DO UPDATE SET uses = 0",
+            values![LOCK, key],
+        )
+        .await?;
+    }
     let counted = tx
         .exec(
             "UPDATE coupons SET uses = uses + 1 \

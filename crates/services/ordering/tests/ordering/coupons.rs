@@ -314,6 +314,84 @@ async fn one_customer_at_once_uses_a_coupon_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_customer_at_once_has_one_first_order() {
+    for shop in shops().await {
+        for round in 0..5 {
+            // Each with a code of its own, so that no coupon's row keeps them apart.
+            let mut codes = Vec::new();
+            for _ in 0..8 {
+                codes.push(shop.coupon(json!({"first_order": true})).await);
+            }
+            let email = format!("new{round}@example.org");
+            let answers = futures::future::join_all(codes.iter().map(async |code| {
+                let answer = shop.guest().buy_with(code, &email, "tok_approve").await;
+                if answer.status != 201 {
+                    assert_eq!(answer.problem(422, "coupon_refused").body["rule"], "first_order_only");
+                    return 422;
+                }
+                201
+            }))
+            .await;
+            assert_eq!(answers.iter().filter(|status| **status == 201).count(), 1, "{}: {answers:?}", shop.on);
+        }
+        assert_eq!(shop.coupon_differences().await, [""; 0]);
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_comes_several_times_at_once_is_answered_with_its_order() {
+    for shop in shops().await {
+        for round in 0..8 {
+            // The last use, by the last who may, of the last copy.
+            let code = shop.coupon(json!({"max_uses": 1, "per_customer": 1, "first_order": true})).await;
+            let customer = shop.customer();
+            customer.put(shop.book(1000, 1), 1, 1000);
+            let body = with(&code, &format!("twice{round}@example.org"), "tok_approve");
+            let answers = futures::future::join_all((0..6).map(|_| customer.checkout("once", &body))).await;
+            let id = answers[0].id();
+            for answer in answers {
+                assert_eq!((answer.status.as_u16(), answer.id()), (201, id), "{}: {}", shop.on, answer.body);
+            }
+            customer.paid(id).await;
+            assert_eq!(customer.checkout("once", &body).await.expect(201).id(), id);
+            assert_eq!(shop.uses(&code).await, 1);
+        }
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_an_address_has_bought_is_not_told_before_an_order_is_placed() {
+    for shop in shops().await {
+        let first = shop.coupon(json!({"first_order": true})).await;
+        let once = shop.coupon(json!({"per_customer": 1})).await;
+        shop.guest().buy_with(&once, "known@example.org", "tok_approve").await.expect(201);
+        let asker = shop.customer();
+        asker.put(shop.book(1000, 10), 1, 1000);
+        for code in [&first, &once] {
+            asker.post("/orders/quote", json!({"country": "US", "region": "IL", "coupon": code})).await.expect(200);
+            for email in ["known@example.org", "KNOWN+x@example.org", "unknown@example.org"] {
+                // Whoever does not want to buy names another total, or no payment.
+                let mut other_total = with(code, email, "tok_approve");
+                other_total["expected_total"] = json!({"amount": 0, "currency": "USD"});
+                let key = Uuid::now_v7().to_string();
+                asker.checkout(&key, &other_total).await.problem(409, "total_changed");
+                let mut unpaid = with(code, email, "tok_approve");
+                unpaid.as_object_mut().unwrap().remove("payment");
+                asker.checkout(&key, &unpaid).await.problem(400, "validation_failed");
+            }
+        }
+        for (code, rule) in [(&first, "first_order_only"), (&once, "used_before")] {
+            let body = with(code, "known@example.org", "tok_approve");
+            let refused = asker.checkout(&Uuid::now_v7().to_string(), &body).await;
+            assert_eq!(refused.problem(422, "coupon_refused").body["rule"], rule, "who buys is told");
+        }
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn staff_make_coupons_and_nobody_else_does() {
     for shop in shops().await {
         let staff = shop.staff();

@@ -443,7 +443,9 @@ async fn priced(
             shipping_method: Some(code.clone()),
             country: country.to_owned(),
             region: typed.optional("region"),
-            coupon: typed.optional("coupon"),
+            // One that the checkout has just refused may still have a price: how often its customer used it is looked at when
+            // an order is placed.
+            coupon: typed.optional("coupon").filter(|_| errors.of("coupon").is_empty()),
         };
         let mut quoted = web.api.quote(visitor.caller(), &request).await;
         if let Err(ApiError::Problem(problem)) = &quoted

@@ -52,6 +52,10 @@ async fn a_refused_code_is_said_beside_its_field() {
     assert_eq!(seen.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(seen.body.contains("href=\"#f-coupon\"") && seen.body.contains("value=\"OLD\""), "{}", seen.body);
     assert!(seen.body.contains("aria-describedby=\"e-coupon\""));
+    // A quote knows nothing of the address, and would still take the code.
+    let asked = browser.api.asked("POST /api/v1/orders/quote");
+    let after = &asked[2..];
+    assert!(!after.is_empty() && after.iter().all(|quote| quote.body.get("coupon").is_none()), "shown without it");
 }
 
 #[tokio::test]
