@@ -146,14 +146,15 @@ impl OrderingService {
         outcomes::follower(&self.0)
     }
 
-    /// Its background loops: time-outs of checkouts, forgetting old idempotency keys, and making the orders of older
-    /// releases searchable.
+    /// Its background loops: time-outs of checkouts, forgetting old idempotency keys, and for orders of older releases:
+    /// making them searchable, and giving coupons back.
     #[must_use]
     pub fn loops(&self) -> Vec<Loop> {
         let (service, old) = (self.0.clone(), self.0.clone());
         vec![
             Loop::new("ordering.timeouts", move |stop| reactions::time_out::run(service.clone(), stop)).leader_only(),
             features::forget_keys::every_hour(self.0.clone()),
+            features::return_coupons::every_few_minutes(self.0.clone()),
             Loop::new("ordering.search_keys", move |stop| features::key_orders::run(old.clone(), stop)).leader_only(),
         ]
     }

@@ -20,6 +20,7 @@ pub(crate) mod order_facts;
 pub(crate) mod quote;
 pub(crate) mod refund;
 pub(crate) mod replay_orders;
+pub(crate) mod return_coupons;
 pub(crate) mod ship;
 pub(crate) mod shipping_countries;
 pub(crate) mod shipping_methods;

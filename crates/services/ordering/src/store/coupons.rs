@@ -338,6 +338,33 @@ pub(crate) async fn used(conn: &impl Sql) -> Result<BTreeMap<Counted, i64>, DbEr
     Ok(used)
 }
 
+/// Orders, no older than `since`, that were rejected or cancelled and have not given their use back.
+pub(crate) async fn kept_by_orders_that_do_not_stand(
+    conn: &impl Sql,
+    since: Timestamp,
+    limit: usize,
+) -> Result<Vec<OrderId>, DbError> {
+    #[derive(FromRow)]
+    struct Row {
+        order_id: Uuid,
+    }
+    // The ids of orders are in the order of their times, so this reads the end of the table by its key.
+    let oldest = Uuid::new_v7(uuid::Timestamp::from_unix(
+        uuid::NoContext,
+        u64::try_from(since.micros() / 1_000_000).unwrap_or(0),
+        0,
+    ));
+    let rows: Vec<Row> = conn
+        .all(
+            "SELECT u.order_id FROM coupon_uses u JOIN orders o ON o.id = u.order_id \
+             WHERE u.order_id >= $1 AND u.returned_at IS NULL AND o.status IN ('rejected', 'cancelled') \
+             ORDER BY u.order_id LIMIT $2",
+            values![oldest, i64::try_from(limit).unwrap_or(i64::MAX)],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| OrderId::from_uuid(row.order_id)).collect())
+}
+
 /// An order that used a coupon.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Use {

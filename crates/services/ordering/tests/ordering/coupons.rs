@@ -392,6 +392,40 @@ async fn whether_an_address_has_bought_is_not_told_before_an_order_is_placed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_older_release_did_not_give_back_is_given_back() {
+    for shop in shops().await {
+        let code = shop.coupon(json!({"max_uses": 2, "per_customer": 2})).await;
+        let customer = shop.customer();
+        let stands = customer.buy_with(&code, "ann@example.org", "tok_approve").await.expect(201);
+        let off = customer.buy_with(&code, "ann@example.org", "tok_decline").await.problem(402, "payment_declined");
+        // As if the process that rejected it had known nothing of coupons.
+        let (id, used) = (off.id().uuid(), code.clone());
+        let db = shop.service.db();
+        let kept = db.transact::<_, DbError, _>(move |tx| {
+            Box::pin(async move {
+                tx.exec("UPDATE coupon_uses SET returned_at = NULL WHERE order_id = $1", values![id]).await?;
+                tx.exec("UPDATE coupon_redeemers SET uses = uses + 1 WHERE code = $1", values![used.clone()]).await?;
+                tx.exec("UPDATE coupons SET uses = uses + 1 WHERE code = $1", values![used]).await
+            })
+        });
+        kept.await.unwrap();
+        assert_eq!(shop.uses(&code).await, 2);
+        let again = service(&shop.home, &shop.world, Timeouts { reserve: 30, payment: 30 }).await;
+        let mut running = Running::new();
+        let loops = again.loops();
+        running.work(loops.iter().find(|work| work.name() == "ordering.coupon_uses").unwrap());
+        shop.until("it is given back", async || shop.uses(&code).await == 1).await;
+        running.stop().await;
+        again.db().close().await;
+        assert_eq!(shop.coupon_differences().await, [""; 0]);
+        customer.buy_with(&code, "ann@example.org", "tok_approve").await.expect(201);
+        customer.buy_with(&code, "bob@example.org", "tok_approve").await.problem(422, "coupon_refused");
+        customer.paid(stands.id()).await;
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn staff_make_coupons_and_nobody_else_does() {
     for shop in shops().await {
         let staff = shop.staff();
