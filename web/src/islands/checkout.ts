@@ -18,8 +18,11 @@ function swapAddress(html: string): void {
 /** Works out shipping and tax anew when the address changes. */
 export function checkout(form: HTMLFormElement): void {
   let running: AbortController | undefined;
+  // The address is another country's until an answer has come, whatever is asked meanwhile.
+  let addressDue = false;
   const price = async (changed: string): Promise<void> => {
     running?.abort();
+    if (changed === "country") addressDue = true;
     const own = (running = new AbortController());
     form.setAttribute("aria-busy", "true");
     try {
@@ -27,7 +30,8 @@ export function checkout(form: HTMLFormElement): void {
       const asked = new URLSearchParams();
       for (const name of SENT) asked.set(name, typed.get(name) ?? "");
       const html = await part(`/checkout/summary?${asked}`, AbortSignal.any([own.signal, AbortSignal.timeout(10_000)]));
-      if (changed === "country") swapAddress(html);
+      if (addressDue) swapAddress(html);
+      addressDue = false;
       // A card that was chosen while the answer was on its way stays chosen: the answer knows the one before.
       const card = new FormData(form).get("payment_token");
       const code = form.querySelector<HTMLInputElement>("#f-coupon")?.value;
