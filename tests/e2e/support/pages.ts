@@ -127,7 +127,7 @@ export const KINDS: Kind[] = [
   { name: "office-trace", who: "staff", path: (world) => `/admin/traces/${world.order.id}`, act: unfoldAll },
   { name: "office-coupons", who: "staff", path: () => "/admin/coupons" },
   { name: "office-coupon-new", who: "staff", path: () => "/admin/coupons/new" },
-  { name: "office-coupon-errors", who: "staff", path: () => "/admin/coupons/new", act: (page) => press(page, "Make coupon") },
+  { name: "office-coupon-errors", who: "staff", path: () => "/admin/coupons/new", act: (page) => press(page, "Create coupon") },
   { name: "office-reviews", who: "staff", path: () => "/admin/reviews" },
   { name: "own-reviews", who: "customer", path: () => "/account/reviews" },
   { name: "review-form", who: "customer", path: (world) => `/books/${world.book.id}/review` },

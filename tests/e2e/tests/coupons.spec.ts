@@ -12,7 +12,7 @@ async function make(staff: Page, code: string, fields: Record<string, string>): 
   await staff.getByLabel("Code", { exact: true }).fill(code.toLowerCase());
   await staff.getByLabel("Name", { exact: true }).fill("A gift from us");
   for (const [label, value] of Object.entries(fields)) await staff.getByLabel(label).fill(value);
-  await staff.getByRole("button", { name: "Make coupon" }).click();
+  await staff.getByRole("button", { name: "Create coupon" }).click();
   await expect(staff.getByRole("heading", { level: 1 })).toHaveText(code);
 }
 
@@ -21,7 +21,7 @@ const field = (page: Page) => page.getByLabel("Coupon code (optional)");
 
 test("a code takes something off, is shown with the order, and is used up", async ({ page, person, books, staff, visit }) => {
   const code = `E2E-${randomUUID().slice(0, 8).toUpperCase()}`;
-  await make(staff, code, { "How much": "50", "Uses in all (optional)": "1" });
+  await make(staff, code, { "How much": "50", "Total uses (optional)": "1" });
 
   const [book, other] = await books(2);
   await addToBasket(page, book!);
@@ -64,7 +64,7 @@ test("a code takes something off, is shown with the order, and is used up", asyn
   await settled(late);
   await field(late).fill(code);
   await late.getByRole("button", { name: "Apply code" }).click();
-  await expect(review(late)).toContainText("This code has been used as often as it can be.");
+  await expect(review(late)).toContainText("This code has reached its limit.");
   await namesTotal(late);
 });
 
@@ -105,11 +105,11 @@ test("a code is stopped for good", async ({ staff }) => {
   await expect(staff.getByText("Stopped", { exact: true }).first()).toBeVisible();
   await staff.goto("/admin/coupons/new");
   await staff.getByLabel("Code", { exact: true }).fill(code);
-  await staff.getByRole("button", { name: "Make coupon" }).click();
+  await staff.getByRole("button", { name: "Create coupon" }).click();
   await expect(staff.getByRole("alert")).toContainText("Enter a name");
   await staff.getByLabel("Name", { exact: true }).fill("Again");
   await staff.getByLabel("How much").fill("5");
-  await staff.getByRole("button", { name: "Make coupon" }).click();
+  await staff.getByRole("button", { name: "Create coupon" }).click();
   await expect(staff.getByRole("alert")).toContainText("Another coupon has this code.");
   expect(await barriers(staff)).toEqual([]);
 });

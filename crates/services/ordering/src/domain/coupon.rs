@@ -99,7 +99,7 @@ fn same(a: &str, b: &str) -> bool {
 pub struct Coupon {
     /// What customers type.
     pub code: CouponCode,
-    /// What customers read beside the discount, e.g. `10 % off poetry`.
+    /// What customers read beside the discount, e.g. `10% off poetry`.
     pub name: String,
     /// What it takes off.
     pub benefit: Benefit,
@@ -142,7 +142,7 @@ pub enum Refusal {
     #[error("This code has expired.")]
     Ended,
     /// As many orders have used it as may.
-    #[error("This code has been used as often as it can be.")]
+    #[error("This code has reached its limit.")]
     UsedUp,
     /// This customer has.
     #[error("You’ve already used this code.")]
@@ -151,13 +151,13 @@ pub enum Refusal {
     #[error("This code is for your first order only.")]
     FirstOrderOnly,
     /// Its books cost too little.
-    #[error("This code needs books for {0} or more that it applies to.")]
+    #[error("Spend at least {0} on books this code applies to.")]
     Minimum(Money),
     /// It counts of none of these books.
     #[error("This code doesn’t apply to any book in your basket.")]
     NoBook,
     /// What it would take off costs nothing.
-    #[error("This code would take nothing off: it’s free already.")]
+    #[error("This code wouldn’t take anything off this order.")]
     NothingToReduce,
 }
 

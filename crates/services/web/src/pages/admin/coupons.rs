@@ -39,7 +39,7 @@ const KNOWN: &[&str] = &[
 
 /// What a coupon can take off, as the form names it.
 const BENEFITS: [(&str, &str); 3] =
-    [("percent", "A percentage"), ("amount", "An amount"), ("free_delivery", "Delivery (up to the cheapest way)")];
+    [("percent", "A percentage"), ("amount", "An amount"), ("free_delivery", "Delivery (up to the cheapest method)")];
 
 #[derive(Template)]
 #[template(path = "admin/coupons.html")]
@@ -93,7 +93,7 @@ struct StopPage {
 impl Row {
     fn new(coupon: Coupon, now: Timestamp) -> Self {
         let takes_off = match coupon.benefit {
-            CouponBenefit::Percent { percent } => format!("{percent} %"),
+            CouponBenefit::Percent { percent } => format!("{percent}%"),
             CouponBenefit::Amount { amount } => amount.to_string(),
             CouponBenefit::FreeDelivery => "Delivery".to_owned(),
         };
@@ -108,7 +108,7 @@ impl Row {
         } else if coupon.max_uses.is_some_and(|most| coupon.uses >= most) {
             "Used up"
         } else if coupon.from.is_some_and(|from| from > now) {
-            "Not yet"
+            "Not started"
         } else {
             "Valid"
         };
@@ -201,7 +201,7 @@ pub(crate) async fn create(State(web): State<Web>, staff: Staff, fields: Fields)
         }
     }
     if errors.is_empty() {
-        errors.general.push("The coupon wasn’t made. Check what you entered and try again.".to_owned());
+        errors.general.push("The coupon wasn’t created. Check what you entered and try again.".to_owned());
     }
     form(&staff, error.status(), currency, &fields, errors)
 }
@@ -317,7 +317,7 @@ fn form(staff: &Staff, status: StatusCode, currency: Currency, typed: &Fields, e
                 Field::new("minimum", "Minimum")
                     .inputmode("decimal")
                     .maxlength(14)
-                    .hint("What the books it counts for must cost together.")
+                    .hint("What the books it applies to must cost together.")
                     .optional(),
             ),
             names("subjects", "Subjects"),
@@ -326,7 +326,7 @@ fn form(staff: &Staff, status: StatusCode, currency: Currency, typed: &Fields, e
             field(Field::new("books", "Books").rows(2).maxlength(10_000).hint("Their IDs, one per line.").optional()),
             date("from", "First day", "Such as 2026-11-29. Leave empty to begin now."),
             date("until", "Last day", "Leave empty for no end."),
-            number("max_uses", "Uses in all", "Leave empty for any number."),
+            number("max_uses", "Total uses", "Leave empty for any number."),
             number("per_customer", "Uses per customer", "Counted by account and by email."),
         ],
         benefits: BENEFITS
