@@ -105,6 +105,7 @@ impl From<StoreError> for Problem {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the chat's store is busy");
                 Self::new(ErrorCode::Unavailable).retry_after(Duration::from_secs(1))
             }
+            StoreError::Unknown(error) => error.into(),
             StoreError::Failed(_) => Self::internal(&error),
         }
     }
@@ -284,4 +285,26 @@ fn step(what: &'static str, id: ConversationId, cause: Cause) -> (Cause, Span) {
         (format!("chat {what} conversation").into(), attributes)
     });
     (Cause { trace: step.place(), ..cause }, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bookworm_db::DbError;
+
+    use super::*;
+
+    #[test]
+    fn a_change_of_which_nobody_heard_is_not_told_as_undone() {
+        let answer = |error: DbError| {
+            let problem = Problem::from(StoreError::from(error));
+            (problem.code(), problem.body().detail.unwrap_or_default())
+        };
+        let (code, detail) = answer(DbError::Unknown(Arc::new(DbError::Busy)));
+        assert!(code == ErrorCode::Unavailable && detail.contains("did not hear whether"), "{detail}");
+        let (code, detail) = answer(DbError::Busy);
+        assert!(code == ErrorCode::Unavailable && !detail.contains("did not hear whether"), "{detail}");
+        assert_eq!(answer(DbError::Corrupt("x".to_owned())).0, ErrorCode::Internal);
+    }
 }

@@ -31,6 +31,9 @@ pub enum StoreError {
     /// Trying again may help.
     #[error("the chat's store is busy")]
     Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It did not say whether a change was stored.
+    #[error("the chat's store did not answer")]
+    Unknown(#[source] bookworm_db::DbError),
     /// It failed, or contains what cannot be read.
     #[error("the chat's store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -74,7 +74,11 @@ pub struct SqlStore {
 
 impl From<DbError> for StoreError {
     fn from(error: DbError) -> Self {
-        if error.is_transient() || error.is_outage() { Self::Busy(error.into()) } else { Self::Failed(error.into()) }
+        match error {
+            DbError::Unknown(_) => Self::Unknown(error),
+            _ if error.is_transient() || error.is_outage() => Self::Busy(error.into()),
+            _ => Self::Failed(error.into()),
+        }
     }
 }
 
