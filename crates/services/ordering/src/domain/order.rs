@@ -944,7 +944,7 @@ pub(crate) mod tests {
         let three = placement.lines[0].book_id;
         let mut events = paid(placement);
         let one = vec![Copies { book_id: three, quantity: Quantity::new(1).unwrap() }];
-        let mut ask = |events: &mut Vec<OrderEvent>, n| {
+        let ask = |events: &mut Vec<OrderEvent>, n| {
             events.extend(
                 fold(events).request_refund(Uuid::from_u128(n), RefundOf::Copies(one.clone()), "torn").unwrap(),
             );
