@@ -48,29 +48,64 @@ pub(crate) fn series_form(series: &str) -> String {
     joined(&title_key(name, Some("en")))
 }
 
-/// The forms of an author's name: the whole, without what stands between first and last name, and the family name where it
-/// is long enough to stand alone or has several words.
+/// The forms of an author's name: its full ones, and those by which it is commonly called, all of the family name: with its
+/// particle and without, its last two parts, and the last one where it is long enough to stand alone.
 pub(crate) fn author_forms(name: &str) -> Vec<String> {
-    let parts: Vec<String> = fold(&latin(name))
-        .split(|c: char| c.is_whitespace() || c == '.')
-        .map(joined)
-        .filter(|part| !part.is_empty())
-        .collect();
-    let mut forms = vec![joined(name)];
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return distinct(forms) };
-    let is_initial = |part: &&String| part.chars().count() == 1;
-    let particle = parts.iter().skip(1).position(|part| PARTICLES.contains(&part.as_str())).map(|at| at + 1);
-    let surname = parts[particle.unwrap_or(parts.len() - 1)..].concat();
-    if parts.len() > 2 {
-        let whole: String = parts.iter().skip(1).filter(|part| !is_initial(part)).map(String::as_str).collect();
-        forms.push(format!("{first}{whole}"));
-        forms.push(format!("{first}{surname}"));
+    let mut forms = full_forms(name);
+    let parts = parts(name);
+    if parts.len() < 2 {
+        return forms;
     }
-    if parts.len() > 1 && (particle.is_some() || last.chars().count() >= SURNAME) {
-        forms.push(surname);
+    let is_long = |part: &&String| part.chars().count() >= SURNAME;
+    if let Some(particle) = particle(&parts) {
+        forms.push(parts[particle..].concat());
+        // "Balzac", "Beauvoir", and "Cervantes", who has another name behind it.
+        let named = parts[particle..].iter().find(|part| !PARTICLES.contains(&part.as_str()));
+        forms.extend(named.filter(is_long).cloned());
+    }
+    forms.extend(parts.last().filter(is_long).cloned());
+    // "Conan Doyle", "García Márquez"
+    if let [_, .., second, last] = parts.as_slice()
+        && second.chars().count() > 1
+        && !PARTICLES.contains(&second.as_str())
+    {
+        forms.push(format!("{second}{last}"));
     }
     distinct(forms)
 }
+
+/// The forms of an author's whole name: as printed, and without what stands between first and last name.
+pub(crate) fn full_forms(name: &str) -> Vec<String> {
+    let parts = parts(name);
+    let mut forms = vec![joined(name), parts.concat()];
+    if let (Some(first), true) = (parts.first(), parts.len() > 2) {
+        let is_initial = |part: &&String| part.chars().count() == 1;
+        let whole: String = parts.iter().skip(1).filter(|part| !is_initial(part)).map(String::as_str).collect();
+        let surname = parts[particle(&parts).unwrap_or(parts.len() - 1)..].concat();
+        forms.extend([format!("{first}{whole}"), format!("{first}{surname}")]);
+    }
+    distinct(forms)
+}
+
+/// The words of a name, without what only tells father from son.
+fn parts(name: &str) -> Vec<String> {
+    let words = fold(&latin(name));
+    let words = words.split(|c: char| c.is_whitespace() || c == '.').map(joined);
+    let mut parts: Vec<String> = words.filter(|part| !part.is_empty()).collect();
+    while parts.len() > 2 && parts.last().is_some_and(|last| SUFFIXES.contains(&last.as_str())) {
+        parts.pop();
+    }
+    parts
+}
+
+/// Where the family name begins, when it does with a particle.
+fn particle(parts: &[String]) -> Option<usize> {
+    let last = parts.len().checked_sub(1)?;
+    (1..last).find(|at| PARTICLES.contains(&parts[*at].as_str()))
+}
+
+/// What follows the name of a son.
+const SUFFIXES: [&str; 6] = ["jr", "sr", "ii", "iii", "iv", "junior"];
 
 /// Words that begin a family name.
 const PARTICLES: [&str; 18] = [
@@ -129,8 +164,16 @@ mod tests {
             ("J.R.R. Tolkien", vec!["jrrtolkien", "jtolkien", "tolkien"]),
             ("Ursula K. Le Guin", vec!["ursulakleguin", "ursulaleguin", "leguin"]),
             ("Stephen King", vec!["stephenking"]),
-            ("Gabriel García Márquez", vec!["gabrielgarciamarquez", "gabrielmarquez", "marquez"]),
-            ("Antoine de Saint-Exupéry", vec!["antoinedesaintexupery", "desaintexupery"]),
+            ("Gabriel García Márquez", vec!["gabrielgarciamarquez", "gabrielmarquez", "marquez", "garciamarquez"]),
+            ("Antoine de Saint-Exupéry", vec!["antoinedesaintexupery", "desaintexupery", "saintexupery"]),
+            ("Honoré de Balzac", vec!["honoredebalzac", "debalzac", "balzac"]),
+            ("Arthur Conan Doyle", vec!["arthurconandoyle", "arthurdoyle", "doyle", "conandoyle"]),
+            ("Walter M. Miller Jr.", vec!["waltermmillerjr", "waltermmiller", "waltermiller", "miller"]),
+            ("Kurt Vonnegut Jr.", vec!["kurtvonnegutjr", "kurtvonnegut", "vonnegut"]),
+            (
+                "Miguel de Cervantes Saavedra",
+                vec!["migueldecervantessaavedra", "decervantessaavedra", "cervantes", "saavedra", "cervantessaavedra"],
+            ),
             ("Homer", vec!["homer"]),
             ("Фёдор Достоевский", vec!["fedordostoevsky", "dostoevsky"]),
         ] {

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// Raise it whenever a book is put into the fields in another way, so that an older index is made again.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Kinds of completions.
 pub(crate) const TITLE: u8 = 0;
