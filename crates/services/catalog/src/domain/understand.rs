@@ -267,7 +267,11 @@ fn distinctive(understood: &Understood) -> Vec<String> {
 
 /// What stands before the first comma of a short text, and what behind it.
 fn parted_at_comma(text: &str) -> Option<(String, String)> {
-    let (before, behind) = text.split_once(',')?;
+    // "1,000 splendid suns"
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let mut commas = text.match_indices(',').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let (before, behind) =
+        commas.find(|(before, behind)| !(is_digit(before.chars().last()) && is_digit(behind.chars().next())))?;
     let (first, others) = (query_words(before), query_words(behind));
     let is_short = first.len() + others.len() < DESCRIPTION;
     let part = |text: &str| text.trim().to_owned();
@@ -764,6 +768,8 @@ mod tests {
     #[test]
     fn what_follows_a_comma_only_helps() {
         for (query, text, aside) in [
+            ("1,000 splendid suns", "1,000 splendid suns", None),
+            ("suns 1,000, splendid", "suns 1,000", Some("splendid")),
             ("Texas, United States", "Texas", Some("United States")),
             ("Salt Lake City, Utah, United States", "Salt Lake City", Some("Utah, United States")),
             ("authors, english", "authors", Some("english")),
