@@ -393,7 +393,7 @@ pub struct SearchResponse {
     /// The query has a number that would be an ISBN but for a digit: the items are the books that it may be.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub wrong_isbn: Option<WrongIsbn>,
-    /// The query has an ISBN, and the shop has no book with it: the items are what else was typed finds.
+    /// The query has an ISBN, and the shop has no book with it: the items are found by the rest of the query.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unknown_isbn: Option<Isbn13>,
     /// What parts of the query were understood as, beside words to look for. `ignore` takes each away.
@@ -415,7 +415,8 @@ pub struct Reading {
     pub kind: ReadingKind,
     /// In words for readers: `Published in 2010`.
     pub text: String,
-    /// Whether the items are so. When no book is, those that are come first.
+    /// Whether the items are so. When not, no book that the rest of the query finds is so, or none is all that was wished at
+    /// once: books that are not are shown too, after those that are in part.
     pub is_met: bool,
 }
 

@@ -193,7 +193,7 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
             meant: Link { href: searched(&query, &wrong.meant.to_string(), false), label: wrong.meant.to_string() },
         }),
         readings: readings(&query, &found.readings),
-        unmet: found.readings.iter().filter(|reading| !reading.is_met).map(unmet).collect(),
+        unmet: unmet(&found.readings),
         author: found.author,
         nearest: found.nearest,
         missing: found.missing,
@@ -296,14 +296,24 @@ fn readings(query: &Query, readings: &[Reading]) -> Vec<Chip> {
     .collect()
 }
 
-/// What to say of something that no book is.
-fn unmet(reading: &Reading) -> String {
-    match reading.kind {
-        ReadingKind::Phrase => {
-            format!("No book has {} word for word, so these are books with some of the words.", reading.text)
+/// What to say of what no book is. Of several wishes only that none meets them all: each may be met alone.
+fn unmet(readings: &[Reading]) -> Vec<String> {
+    let unmet = readings.iter().filter(|reading| !reading.is_met);
+    let (phrases, wishes): (Vec<&Reading>, Vec<&Reading>) =
+        unmet.partition(|reading| reading.kind == ReadingKind::Phrase);
+    let mut said: Vec<String> = phrases
+        .iter()
+        .map(|phrase| format!("No book has {} word for word, so these are books with some of the words.", phrase.text))
+        .collect();
+    match wishes.as_slice() {
+        [] => {}
+        [wish] => said.push(format!("We have none {}, so these are others.", lower_first(&wish.text))),
+        several => {
+            let all: Vec<String> = several.iter().map(|wish| lower_first(&wish.text)).collect();
+            said.push(format!("No book is all of this: {}. So these are others.", all.join(", ")));
         }
-        _ => format!("We have none {}, so these are others.", lower_first(&reading.text)),
     }
+    said
 }
 
 fn lower_first(text: &str) -> String {
@@ -328,7 +338,7 @@ fn heading(found: &SearchResponse, words: &str) -> String {
         return format!("No book has the ISBN {}", wrong.typed);
     }
     if let Some(isbn) = &found.unknown_isbn {
-        return format!("We don’t have the ISBN {isbn}");
+        return format!("We don’t have a book with ISBN {isbn}");
     }
     match found.total {
         _ if found.missing => format!("We don’t have “{words}”"),

@@ -232,5 +232,5 @@ async fn how_a_query_was_understood_is_said_and_can_be_taken_away() {
     unknown["unknown_isbn"] = json!("9780804429573");
     browser.api.answer_search(200, unknown);
     let body = browser.get("/search?q=9780804429573").await.body;
-    assert!(body.contains("<h1>We don’t have the ISBN 9780804429573</h1>"), "{body}");
+    assert!(body.contains("<h1>We don’t have a book with ISBN 9780804429573</h1>"), "{body}");
 }
