@@ -10,6 +10,8 @@ pub(crate) struct Volume {
     pub(crate) series: String,
     /// Hundredths: 150 is the story between the first volume and the second.
     pub(crate) position: i64,
+    /// Whether a word or a sign says that the number is one of a volume: "world war 2" may be none.
+    pub(crate) is_marked: bool,
 }
 
 /// Words before a number that is a volume's.
@@ -35,8 +37,8 @@ pub(crate) fn volume(query: &str) -> Option<Volume> {
         .map(|word| fold(word.trim_matches(|c: char| !c.is_alphanumeric() && c != '#')))
         .filter(|word| !word.is_empty())
         .collect();
-    let found = behind(&words).or_else(|| before(&words))?;
-    let (mut series, position) = found;
+    let (mut series, position, is_marked) =
+        behind(&words).or_else(|| before(&words).map(|(series, position)| (series, position, true)))?;
     // "the second book of the mistborn series"
     while series.len() > 1 && series.last().is_some_and(|word| KINDS.contains(&word.as_str())) {
         series.pop();
@@ -44,26 +46,27 @@ pub(crate) fn volume(query: &str) -> Option<Volume> {
     while series.len() > 1 && matches!(series[0].as_str(), "of" | "in" | "the" | "from") {
         series.remove(0);
     }
-    (!series.is_empty()).then(|| Volume { series: series.join(" "), position })
+    (!series.is_empty()).then(|| Volume { series: series.join(" "), position, is_marked })
 }
 
 /// A number behind the name.
-fn behind(words: &[String]) -> Option<(Vec<String>, i64)> {
+fn behind(words: &[String]) -> Option<(Vec<String>, i64, bool)> {
     let (last, rest) = words.split_last()?;
     if let Some(number) = last.strip_prefix('#') {
         let rest =
             rest.split_last().filter(|(word, _)| MARKERS.contains(&word.as_str())).map_or(rest, |(_, rest)| rest);
-        return Some((rest.to_vec(), position(number)?));
+        return Some((rest.to_vec(), position(number)?, true));
     }
     let (before_last, earlier) = rest.split_last()?;
     if MARKERS.contains(&before_last.as_str()) || before_last == "#" {
         return Some((
             earlier.to_vec(),
             position(last).or_else(|| place(last, &CARDINALS)).or_else(|| place(last, &ROMAN))?,
+            true,
         ));
     }
     let roman = || place(last, &ROMAN).filter(|_| last.len() > 1);
-    Some((rest.to_vec(), position(last).or_else(roman)?))
+    Some((rest.to_vec(), position(last).or_else(roman)?, false))
 }
 
 /// A number before the name: "book 2 of mistborn", "second mistborn book", "2nd mistborn book".
@@ -133,8 +136,17 @@ mod tests {
             ("the 3rd book in the expanse series", "expanse", 300),
             ("rocky iii", "rocky", 300),
         ] {
-            let expected = Volume { series: series.to_owned(), position };
-            assert_eq!(volume(query), Some(expected), "{query}");
+            let found = volume(query).map(|found| (found.series, found.position));
+            assert_eq!(found, Some((series.to_owned(), position)), "{query}");
+        }
+        for (query, is_marked) in [
+            ("world war 2", false),
+            ("rocky iii", false),
+            ("mistborn #2", true),
+            ("dune part 2", true),
+            ("2nd dune book", true),
+        ] {
+            assert_eq!(volume(query).map(|found| found.is_marked), Some(is_marked), "{query}");
         }
         for query in
             ["harry potter", "fahrenheit 451", "nineteen 1984", "first man", "second foundation", "3", "book 1", "1984"]

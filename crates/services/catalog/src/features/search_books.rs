@@ -270,12 +270,16 @@ async fn from_index(
     let (mut vector, mut degraded) = query_vector(catalog, search, &read).await;
     let Some(mut indexed) = ask(catalog, search, &read, &filters, vector.clone(), true).await else { return Ok(None) };
     if indexed.total == 0 && !read.filters.is_empty() {
-        read.give_way();
-        let Some(wider) = ask(catalog, search, &read, &filters, vector, true).await else { return Ok(None) };
+        let Some(wider) = give_way(catalog, search, &mut read, &filters, vector).await else { return Ok(None) };
         indexed = wider;
     }
-    if indexed.response.total == 0 && !read.understood.phrases.is_empty() {
-        read.drop_phrases();
+    let missing = match indexed.response.total {
+        0 => missing_phrases(catalog, &read.understood.phrases).await,
+        _ => Some(Vec::new()),
+    };
+    let Some(missing) = missing else { return Ok(None) };
+    if !missing.is_empty() {
+        read.drop_phrases(missing);
         (vector, degraded) = query_vector(catalog, search, &read).await;
         let Some(wider) = ask(catalog, search, &read, &filters, vector, true).await else { return Ok(None) };
         indexed = wider;
@@ -353,6 +357,49 @@ async fn is_stocked(catalog: &Arc<Catalog>, isbn: Isbn13) -> Option<bool> {
     catalog.search.ask(move |index| Ok(index.search(&plan::numbered(isbn))?.total > 0)).await.ok()
 }
 
+/// Takes wishes away that no book meets, and asks again: first those that none meets alone, then all.
+async fn give_way(
+    catalog: &Arc<Catalog>,
+    search: &Search,
+    read: &mut Read,
+    filters: &[bookworm_search::Filter],
+    vector: Option<Vec<f32>>,
+) -> Option<Indexed> {
+    let kinds = read.filtering();
+    if let [_, _, ..] = kinds.as_slice() {
+        let mut unmet = Vec::new();
+        for kind in &kinds {
+            if ask(catalog, search, &read.with_only(*kind), filters, vector.clone(), false).await?.total == 0 {
+                unmet.push(*kind);
+            }
+        }
+        if !unmet.is_empty() && unmet.len() < kinds.len() {
+            read.give_way(&unmet);
+            let indexed = ask(catalog, search, read, filters, vector.clone(), true).await?;
+            if indexed.total > 0 {
+                return Some(indexed);
+            }
+        }
+    }
+    read.give_way(&kinds);
+    ask(catalog, search, read, filters, vector, true).await
+}
+
+/// Those of these phrases that no book has, whatever else is asked of it; `None` when the index cannot answer.
+async fn missing_phrases(catalog: &Arc<Catalog>, phrases: &[String]) -> Option<Vec<String>> {
+    let phrases = phrases.to_vec();
+    let missing = catalog.search.ask(move |index| {
+        let mut missing = Vec::new();
+        for phrase in phrases {
+            if index.search(&plan::said(&phrase))?.total == 0 {
+                missing.push(phrase);
+            }
+        }
+        Ok(missing)
+    });
+    missing.await.ok()
+}
+
 /// Asks the index once, with a better spelling where one is wanted. `None` when it cannot answer.
 async fn ask(
     catalog: &Arc<Catalog>,
@@ -364,7 +411,7 @@ async fn ask(
 ) -> Option<Indexed> {
     let (engine, listing) = (&catalog.search, &search.listing);
     let understood = &read.understood;
-    let filters: Vec<_> = filters.iter().chain(&read.filters).cloned().collect();
+    let filters: Vec<_> = filters.iter().chain(read.filters.iter().map(|(_, filter)| filter)).cloned().collect();
     let wanted = Wanted {
         mode: search.mode,
         filters: filters.clone(),
@@ -383,7 +430,7 @@ async fn ask(
     let (understood, liked) = (understood.clone(), read.liked.clone());
     let indexed = engine.ask(move |index| {
         if let Some(liked) = liked {
-            let request = like::request(index, &liked, &filters, offset, limit)?;
+            let request = like::request(index, &liked, &filters, wanted.sort, (offset, limit))?;
             let response = request.map_or_else(|| Ok(Default::default()), |request| index.search(&request))?;
             let total = response.total;
             return Ok(Indexed { response, better: None, nearest: false, total });

@@ -83,13 +83,14 @@ fn best_known(index: &Index, of: Filter) -> Result<Option<Liked>, SearchError> {
     Ok(Some(Liked { id: hit.id, title: main_part(&title).to_owned(), forms }))
 }
 
-/// The request for the books that are like it, best first; `None` when there are none.
+/// The request for the books that are like it, most alike first unless another order is chosen; `None` when there are
+/// none.
 pub(crate) fn request(
     index: &Index,
     liked: &Liked,
     filters: &[Filter],
-    offset: usize,
-    limit: usize,
+    sort: Sort,
+    (offset, limit): (usize, usize),
 ) -> Result<Option<Request>, SearchError> {
     let mut all = filters.to_vec();
     all.extend(liked.forms.iter().map(|form| Filter::Not(Box::new(form.clone()))));
@@ -104,6 +105,7 @@ pub(crate) fn request(
     Ok(Some(Request {
         preferences: best_first.collect(),
         filters: vec![Filter::Ids(similar.clone())],
+        sort,
         offset,
         limit,
         facets: plan::facets(),

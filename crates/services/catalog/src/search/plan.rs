@@ -286,6 +286,11 @@ pub(crate) fn request(understood: &Understood, wanted: Wanted) -> Request {
     }
 }
 
+/// Counts the books that say these words in a row.
+pub(crate) fn said(text: &str) -> Request {
+    Request { text: Some(Phrase::new(text).into()), limit: 0, ..Request::default() }
+}
+
 /// The nearest by meaning, when no book has the words.
 pub(crate) fn nearest(vector: Vec<f32>, filters: Vec<Filter>, minimum: f32, offset: usize, limit: usize) -> Request {
     Request {

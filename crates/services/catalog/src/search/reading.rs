@@ -6,16 +6,16 @@
 
 use bookworm_contracts::rest::catalog::{BookSort, Reading, ReadingKind};
 use bookworm_kernel::{Currency, Language};
-use bookworm_search::{Filter, Index, Preference, Request, SearchError};
+use bookworm_search::{Filter, Index, Phrase, Preference, Request, SearchError};
 
 use super::{
     like::{self, Liked},
     meant::respelt,
-    recognise::{Recognised, recognise},
+    recognise::{Recognised, Way, is_nearly_a_title, recognise},
 };
 use crate::domain::{
     ages::{Shelf, shelf},
-    text::fold,
+    text::{fold, query_words},
     understand::{Understood, understand},
     wishes::{Wish, wishes},
 };
@@ -27,12 +27,14 @@ const SUITED: f32 = 0.3;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Read {
     pub(crate) understood: Understood,
+    /// How its names are read.
+    way: Way,
     /// What comes first, or last, by what it names.
     pub(crate) preferences: Vec<Preference>,
     /// What comes first by what is wished.
     pub(crate) suited: Vec<Preference>,
-    /// What was wished, and only that is shown while there is any.
-    pub(crate) filters: Vec<Filter>,
+    /// What was wished, and only that is shown while there is any; each with the reading that it belongs to.
+    pub(crate) filters: Vec<(ReadingKind, Filter)>,
     pub(crate) sort: Option<BookSort>,
     /// In words for readers.
     pub(crate) readings: Vec<Reading>,
@@ -58,17 +60,24 @@ pub(crate) struct Freedom<'a> {
 pub(crate) fn read(
     index: &Index,
     query: &str,
-    understood: Understood,
+    mut understood: Understood,
     freedom: Freedom<'_>,
 ) -> Result<Read, SearchError> {
-    let ignores = |kind: &str| freedom.ignored.iter().any(|ignored| ignored == kind);
-    let mut read = Read::default();
-    let mut named = recognise(index, &understood, false)?;
+    let ignores = |kind: ReadingKind| freedom.ignored.iter().any(|ignored| ignored == kind.name());
+    let exactly = Way { tolerant: false, volumes: !ignores(ReadingKind::Volume) };
+    let tolerantly = Way { tolerant: true, ..exactly };
+    // Words in quotation marks are words like others then.
+    if ignores(ReadingKind::Phrase) {
+        understood.phrases.clear();
+    }
+    let mut read = Read { way: exactly, ..Read::default() };
+    let mut named = recognise(index, &understood, exactly)?;
     read.understood = understood;
     if !named.is_name
         && !freedom.exact
         && !is_subject(index, query)?
         && let Some(found) = wishes(query, freedom.ignored)
+        && !(found.wishes.iter().any(Wish::is_order) && is_of_a_title(index, query)?)
     {
         for wish in &found.wishes {
             read.wish(index, wish, freedom.currency)?;
@@ -79,22 +88,22 @@ pub(crate) fn read(
         // Of a book that is not known the name is looked for.
         let unknown = found.wishes.iter().find_map(|wish| if let Wish::Like(name) = wish { Some(name) } else { None });
         read.understood = understand(unknown.unwrap_or(&found.rest));
-        named = recognise(index, &read.understood, false)?;
+        named = recognise(index, &read.understood, exactly)?;
     }
     if !named.is_name && !freedom.exact {
-        named = recognise(index, &read.understood, true)?;
+        named = recognise(index, &read.understood, tolerantly)?;
     }
     if let Some(meant) = named.meant.take().filter(|_| !freedom.exact) {
         read.understood = respelt(&read.understood, &meant);
         let author = named.author.take();
-        named = recognise(index, &read.understood, false)?;
+        named = recognise(index, &read.understood, exactly)?;
         named.author = named.author.or(author);
         read.corrected_to = Some(meant);
     }
     let Recognised { preferences, author, series, .. } = named;
     read.preferences = preferences;
     read.author = author;
-    if let Some((series, position)) = series.filter(|_| !ignores(ReadingKind::Volume.name())) {
+    if let Some((series, position)) = series {
         let number = position as f64 / 100.0;
         read.note(ReadingKind::Volume, format!("Book {number} of “{series}”"));
     }
@@ -105,6 +114,18 @@ pub(crate) fn read(
 fn is_subject(index: &Index, query: &str) -> Result<bool, SearchError> {
     let of = Filter::keyword("subject_key", [fold(query)]);
     Ok(index.search(&Request { filters: vec![of], limit: 0, ..Request::default() })?.total > 0)
+}
+
+/// Whether a longer query stands in a title, or nearly is one: "the best exotic marigold hotel" is not the best of its
+/// kind. A few words ("best science fiction") are in many titles.
+fn is_of_a_title(index: &Index, query: &str) -> Result<bool, SearchError> {
+    const WORDS: usize = 4;
+    if query_words(query).len() < WORDS {
+        return Ok(false);
+    }
+    let phrase = Phrase::new(query).field("title", 1.0);
+    let said = Request { text: Some(phrase.into()), limit: 0, ..Request::default() };
+    Ok(index.search(&said)?.total > 0 || is_nearly_a_title(index, query)?)
 }
 
 impl Read {
@@ -127,25 +148,28 @@ impl Read {
                 self.sort = Some(BookSort::Price);
                 self.note(ReadingKind::Cheap, "Cheapest first".to_owned());
             }
-            Wish::AtMost(units) => {
-                let most = units.saturating_mul(10_i64.saturating_pow(currency.exponent()));
-                self.filters.push(Filter::number("price", None, Some(most)));
-                self.note(ReadingKind::Price, format!("Up to {units} {}", currency.code()));
+            Wish::AtMost(hundredths) => {
+                let most = hundredths.saturating_mul(10_i64.saturating_pow(currency.exponent())) / 100;
+                self.filters.push((ReadingKind::Price, Filter::number("price", None, Some(most))));
+                let (units, part) = (hundredths / 100, hundredths % 100);
+                let amount = if part == 0 { units.to_string() } else { format!("{units}.{part:02}") };
+                self.note(ReadingKind::Price, format!("Up to {amount} {}", currency.code()));
             }
             Wish::Years(from, to) => {
-                self.filters.push(Filter::number("year", Some(*from), Some(*to)));
+                self.filters.push((ReadingKind::Year, Filter::number("year", Some(*from), Some(*to))));
                 self.note(ReadingKind::Year, years(*from, *to));
             }
             Wish::Language(code) => {
-                self.filters.push(Filter::keyword("language", [code.as_str()]));
+                self.filters.push((ReadingKind::Language, Filter::keyword("language", [code.as_str()])));
                 let name = Language::parse(code).map_or(code.as_str(), |language| language.name());
                 self.note(ReadingKind::Language, format!("In {name}"));
             }
             Wish::Age(from, to) => {
-                let Shelf { any_of, best, none_of } = shelf(*from);
+                let Shelf { any_of, best, none_of } = shelf(*from, *to);
                 let subjects = |names: &[&str]| Filter::keyword("subject_key", names.iter().copied());
-                self.filters.extend([subjects(any_of), Filter::Not(Box::new(subjects(none_of)))]);
-                self.suited.push(Preference::new(vec![subjects(best)], SUITED));
+                let of_age = [subjects(&any_of), Filter::Not(Box::new(subjects(&none_of)))];
+                self.filters.extend(of_age.map(|filter| (ReadingKind::Age, filter)));
+                self.suited.push(Preference::new(vec![subjects(&best)], SUITED));
                 let ages = if from == to { format!("For age {from}") } else { format!("For ages {from} to {to}") };
                 self.note(ReadingKind::Age, ages);
             }
@@ -163,7 +187,7 @@ impl Read {
     /// The same in another spelling, which is searched for instead.
     pub(crate) fn respelt(mut self, index: &Index, text: String) -> Result<Self, SearchError> {
         self.understood = respelt(&self.understood, &text);
-        let named = recognise(index, &self.understood, false)?;
+        let named = recognise(index, &self.understood, self.way)?;
         (self.preferences, self.author) = (named.preferences, named.author);
         self.corrected_to = Some(text);
         Ok(self)
@@ -174,20 +198,35 @@ impl Read {
         self.sort.filter(|_| chosen == BookSort::Relevance).unwrap_or(chosen)
     }
 
-    /// No book has the quoted phrases: their words are looked for.
-    pub(crate) fn drop_phrases(&mut self) {
-        for phrase in std::mem::take(&mut self.understood.phrases) {
+    /// No book has these quoted phrases: their words are looked for.
+    pub(crate) fn drop_phrases(&mut self, missing: Vec<String>) {
+        self.understood.phrases.retain(|phrase| !missing.contains(phrase));
+        for phrase in missing {
             self.readings.push(Reading { kind: ReadingKind::Phrase, text: format!("“{phrase}”"), is_met: false });
         }
     }
 
-    /// Takes the wishes that filter away, since no book meets them all: what does comes first.
-    pub(crate) fn give_way(&mut self) {
+    /// The kinds of wishes that filter, each once.
+    pub(crate) fn filtering(&self) -> Vec<ReadingKind> {
+        let mut kinds: Vec<ReadingKind> = self.filters.iter().map(|(kind, _)| *kind).collect();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The same with only the filters of one kind.
+    pub(crate) fn with_only(&self, only: ReadingKind) -> Self {
+        let mut read = self.clone();
+        read.filters.retain(|(kind, _)| *kind == only);
+        read
+    }
+
+    /// Takes wishes of these kinds away that filter, since no book meets them: what does comes first.
+    pub(crate) fn give_way(&mut self, kinds: &[ReadingKind]) {
         const MET: f32 = 0.5;
-        self.suited.extend(self.filters.drain(..).map(|filter| Preference::new(vec![filter], MET)));
-        for reading in &mut self.readings {
-            use ReadingKind::{Age, Language, Price, Year};
-            reading.is_met = !matches!(reading.kind, Age | Language | Price | Year);
+        let gone = self.filters.extract_if(.., |(kind, _)| kinds.contains(kind));
+        self.suited.extend(gone.map(|(_, filter)| Preference::new(vec![filter], MET)));
+        for reading in self.readings.iter_mut().filter(|reading| kinds.contains(&reading.kind)) {
+            reading.is_met = false;
         }
     }
 }

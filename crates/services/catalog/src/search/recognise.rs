@@ -2,7 +2,7 @@
 //! volume of a series. What it names comes first, whatever its words are worth; what it nearly names is said.
 
 use bookworm_search::{
-    Curve, Facet, Filter, Highlighting, Index, Phrase, Preference, Request, SearchError, Sort, is_english, of_place,
+    Curve, Facet, Filter, Highlighting, Index, Preference, Request, SearchError, Sort, is_english, of_place,
 };
 
 use super::plan;
@@ -39,6 +39,9 @@ const BY_READERS_OF_TITLE: f32 = 1.0;
 /// The tenth volume is half way.
 const BY_POSITION: Curve = Curve::Saturation { pivot: 1_000.0 };
 
+/// So many readers of a book make its author, or whom it tells of, known.
+const MANY_READERS: i64 = 20_000;
+
 /// What a query was recognised as.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Recognised {
@@ -53,8 +56,17 @@ pub(crate) struct Recognised {
     pub(crate) is_name: bool,
 }
 
-/// Recognises what a query names. With `tolerant` also what it nearly names.
-pub(crate) fn recognise(index: &Index, understood: &Understood, tolerant: bool) -> Result<Recognised, SearchError> {
+/// How a query's names are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Way {
+    /// Also what it nearly names.
+    pub(crate) tolerant: bool,
+    /// Also volumes of series.
+    pub(crate) volumes: bool,
+}
+
+/// Recognises what a query names.
+pub(crate) fn recognise(index: &Index, understood: &Understood, way: Way) -> Result<Recognised, SearchError> {
     let mut found = Recognised::default();
     if !study_guide::asks_for_one(&understood.text) {
         found.preferences.push(Preference::new(vec![Filter::number("study_guide", Some(1), None)], STUDY_GUIDE));
@@ -63,15 +75,26 @@ pub(crate) fn recognise(index: &Index, understood: &Understood, tolerant: bool) 
     if !is_short || !plan::has_meaning(understood) || understood.isbn.is_some() || understood.misprint.is_some() {
         return Ok(found);
     }
-    let names = Names { index, understood, tolerant };
+    let names = Names { index, understood, tolerant: way.tolerant };
     found.is_name = names.author(&mut found)?
         || names.title(&mut found)?
         || names.title_and_author(&mut found)?
-        || names.volume(&mut found)?;
+        || (way.volumes && names.volume(&mut found)?);
     if !found.is_name {
         names.nearly(&mut found)?;
     }
     Ok(found)
+}
+
+/// Whether a title has this query's form but for a slip or two.
+pub(crate) fn is_nearly_a_title(index: &Index, query: &str) -> Result<bool, SearchError> {
+    const SLIPS: u32 = 2;
+    for form in asked_title(query) {
+        if !index.values_like("title_form", &form, tolerance(&form).min(SLIPS))?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 struct Names<'a> {
@@ -100,13 +123,34 @@ impl Names<'_> {
         }
         let of = Filter::keyword("author_form", [form.as_str()]);
         let Some(name) = self.printed_author(&of, &form)? else { return Ok(false) };
-        found.preferences.push(Preference::new(vec![of], AUTHOR).by("readers", READERS, BY_READERS).bringing());
+        // "John Carter" of Mars is better known than who wrote of databases.
+        if !self.is_somebody_else(&of, &name, &form)? {
+            found.preferences.push(Preference::new(vec![of], AUTHOR).by("readers", READERS, BY_READERS).bringing());
+        }
         // "stephenking"
         if is_one_word && joined(&name) == form && query_words(&name).len() > 1 {
             found.meant = Some(fold(&name));
         }
         found.author = Some(name);
         Ok(true)
+    }
+
+    /// Whether the name is likely to be that of whom books tell: its author has few readers, and other books say it. Of a
+    /// whole name as printed only well-known ones count.
+    fn is_somebody_else(&self, by: &Filter, name: &str, form: &str) -> Result<bool, SearchError> {
+        let typed = query_words(&self.understood.told());
+        let is_exact = joined(name) == form;
+        if (!is_exact && typed.len() > 2) || self.understood.aside.is_some() {
+            return Ok(false);
+        }
+        let many = Filter::number("readers", Some(MANY_READERS), None);
+        if self.count(&[by.clone(), many.clone()])? > 0 {
+            return Ok(false);
+        }
+        let mut told = plan::said(&self.understood.text);
+        told.filters = vec![Filter::Not(Box::new(by.clone()))];
+        told.filters.extend(is_exact.then_some(many));
+        Ok(self.index.search(&told)?.total > 0)
     }
 
     /// The name, as printed, that most of these books have of those with this form.
@@ -201,12 +245,13 @@ impl Names<'_> {
 
     /// A volume of a series by its number: the volume, then the series in its order.
     fn volume(&self, found: &mut Recognised) -> Result<bool, SearchError> {
-        let Some(Volume { series, position }) = volume(&self.understood.told()) else { return Ok(false) };
+        let Some(Volume { series, position, is_marked }) = volume(&self.understood.told()) else { return Ok(false) };
         let form = series_form(&series);
         let forms = match (self.has("series_form", &form)?, self.tolerant) {
-            (true, _) => vec![form],
-            (false, true) => self.nearest("series_form", &form)?.0,
-            (false, false) => Vec::new(),
+            // "World war 2" is no volume of *Worldwar*.
+            (true, _) if is_marked || self.is_series(&series, &form)? => vec![form],
+            (false, true) if is_marked => self.nearest("series_form", &form)?.0,
+            _ => Vec::new(),
         };
         if forms.is_empty() {
             return Ok(false);
@@ -222,6 +267,25 @@ impl Names<'_> {
         found.preferences.push(Preference::new(all, SERIES).by("series_position", BY_POSITION, -2.0).bringing());
         found.series = Some((series, position));
         Ok(true)
+    }
+
+    /// Whether a series is written with these blanks.
+    fn is_series(&self, series: &str, form: &str) -> Result<bool, SearchError> {
+        let request = Request {
+            filters: vec![Filter::keyword("series_form", [form])],
+            facets: vec![Facet::values("series_key", 20)],
+            limit: 0,
+            ..Request::default()
+        };
+        let counted = self.index.search(&request)?.facets.into_iter().flat_map(|facet| facet.values);
+        let telling = |name: &str| {
+            let name = name.split([',', '#', '(']).next().unwrap_or(name);
+            let mut words = query_words(name);
+            words.retain(|word| !matches!(word.as_str(), "the" | "a" | "an"));
+            words
+        };
+        let typed = telling(series);
+        Ok(counted.map(|(name, _)| name).any(|name| telling(&name) == typed))
     }
 
     /// A title that it nearly is, or in another script an author's name.
@@ -246,7 +310,8 @@ impl Names<'_> {
         {
             return Ok(false);
         }
-        let form = asked_title(text).swap_remove(0);
+        // Of some letters, as of signs, nothing is left to compare.
+        let Some(form) = asked_title(text).into_iter().next() else { return Ok(false) };
         let (forms, edits) = self.nearest("title_form", &form)?;
         // An author's name that is as near is for the spelling of names to say.
         let (_, edits_of_author) = self.nearest("author_form", &form)?;
@@ -254,6 +319,10 @@ impl Names<'_> {
             return Ok(false);
         }
         let Some(title) = self.best_title(vec![Filter::keyword("title_form", forms)])? else { return Ok(false) };
+        // Both several slips and other blanks are too much: "Rob Bhaer" is no robber.
+        if edits.is_some_and(|edits| edits > 1) && self.is_blank_apart(&title, &self.understood.all) {
+            return Ok(false);
+        }
         found.meant = Some(respelt(&title, &self.understood.all));
         Ok(true)
     }
@@ -272,8 +341,7 @@ impl Names<'_> {
 
     /// Whether some book says these words in a row.
     fn is_said(&self, text: &str) -> Result<bool, SearchError> {
-        let request = Request { text: Some(Phrase::new(text).into()), limit: 0, ..Request::default() };
-        Ok(self.index.search(&request)?.total > 0)
+        Ok(self.index.search(&plan::said(text))?.total > 0)
     }
 
     fn has(&self, field: &str, form: &str) -> Result<bool, SearchError> {

@@ -112,6 +112,109 @@ async fn wishes_filter_and_order_and_can_be_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_form_finds_nothing_and_breaks_nothing() {
+    on_each(|shop| async move {
+        stock(&shop).await;
+        for query in ["%D1%8A", "%D1%8C", "%F0%9F%93%9A", "%3F%21%2E%2E%2E", "%D1%8A%20%D1%8C", "%26"] {
+            let body = shop.search(&format!("q={query}")).await;
+            assert_eq!((&body["total"], &body["degraded"]), (&json!(0), &json!(false)), "{query}: {body}");
+        }
+        assert_eq!(shop.search("q=iron%20tide").await["degraded"], false);
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wishes_that_only_some_books_meet_are_told_apart() {
+    on_each(|shop| async move {
+        stock(&shop).await;
+        let met = |body: &Value| -> Vec<(String, bool)> {
+            let readings = body["readings"].as_array().cloned().unwrap_or_default();
+            readings
+                .iter()
+                .map(|reading| (reading["kind"].as_str().unwrap().to_owned(), reading["is_met"] == true))
+                .collect()
+        };
+        let of = |list: &[(&str, bool)]| -> Vec<(String, bool)> {
+            list.iter().map(|(kind, met)| ((*kind).to_owned(), *met)).collect()
+        };
+        // There is none in Japanese, and one for four dollars: that wish holds.
+        let body = shop.search("q=dinosaurs%20under%20%244%20in%20japanese").await;
+        assert_eq!(met(&body), of(&[("price", true), ("language", false)]), "{body}");
+        assert_eq!(titles(&body), ["Bedtime Dinosaurs"]);
+        // One is in French, others cost three dollars; none is both.
+        let body = shop.search("q=van%20holt%20under%20%243%20in%20french").await;
+        assert_eq!(met(&body), of(&[("price", false), ("language", false)]), "{body}");
+        assert!(titles(&body).len() > 1, "{body}");
+        // A price has its hundredths.
+        assert!(shop.titles("q=van%20holt%20in%20french%20under%20%243.99").await.len() > 1);
+        let body = shop.search("q=van%20holt%20in%20french%20under%20%244.00").await;
+        assert_eq!(titles(&body), ["Le Phare"], "{body}");
+        let body = shop.search("q=dinosaurs%20under%20%247.50").await;
+        assert_eq!(body["readings"][0]["text"], "Up to 7.50 USD");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn volumes_and_phrases_can_be_taken_away() {
+    on_each(|shop| async move {
+        stock(&shop).await;
+        shop.create(json!({
+            "title": "In the Balance", "authors": ["Ada Turtle"], "series": "Worldwar", "series_position": 2,
+            "price": usd(500), "description": "Lizards.",
+        }))
+        .await;
+        shop.ready().await;
+        // Without a word for a volume the series must be written so.
+        assert!(shop.search("q=world%20war%202").await["readings"].is_null());
+        for query in ["worldwar%202", "world%20war%20%232"] {
+            assert_eq!(shop.titles(&format!("q={query}")).await.first().unwrap(), "In the Balance", "{query}");
+        }
+        let body = shop.search("q=tide%20wardens%202&ignore=volume").await;
+        assert!(body["readings"].is_null() && titles(&body)[0] != "Glass Tide", "{body}");
+        // Without its quotes a phrase is words, and nothing is said of it.
+        let body = shop.search("q=%22big%20wet%20tide%22&ignore=phrase").await;
+        assert!(body["readings"].is_null() && !titles(&body).is_empty(), "{body}");
+        // A book has these words in a row, though not one that costs so little: that is no fault of the phrase.
+        let body = shop.search("q=%22iron%20tide%22&max_price=50").await;
+        assert!(body["readings"].is_null() && titles(&body).is_empty(), "{body}");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn titles_and_characters_are_no_wishes_and_no_authors() {
+    on_each(|shop| async move {
+        stock(&shop).await;
+        for book in [
+            json!({"title": "These Foolish Things: The Best Exotic Marigold Hotel", "authors": ["Ann Moggach"], "price": usd(500)}),
+            json!({"title": "A Best Cheap Long Marigold", "authors": ["Ann Moggach"], "price": usd(100)}),
+            json!({"title": "Database Tables", "authors": ["Jon B. Corvane"], "price": usd(500)}),
+            json!({"title": "Red Sands", "authors": ["Edda Burr"], "price": usd(500), "description": "Jon Corvane wakes on Mars. Jon Corvane fights."}),
+        ] {
+            shop.create(book).await;
+        }
+        shop.ready().await;
+        for query in ["the%20best%20exotic%20marigold%20hotel", "best%20cheep%20long%20marigold"] {
+            let body = shop.search(&format!("q={query}")).await;
+            assert!(body["readings"].is_null(), "{query}: {body}");
+        }
+        assert_eq!(shop.search("q=best%20marigold").await["readings"][0]["kind"], "best");
+        let explained = shop.search("q=jon%20corvane").await;
+        assert_eq!(explained["author"]["name"], "Jon B. Corvane", "{explained}");
+        assert!(explained["items"][0]["score"].as_f64().unwrap() < 6.0, "nothing is lifted for the name: {explained}");
+        let alone = shop.search("q=edda%20burr").await;
+        assert!(alone["items"][0]["score"].as_f64().unwrap() > 6.0, "an author whom nobody else tells of is: {alone}");
+        shop
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn books_like_another_are_of_other_series() {
     on_each(|shop| async move {
         stock(&shop).await;
@@ -124,6 +227,10 @@ async fn books_like_another_are_of_other_series() {
             "{body}"
         );
         assert_eq!(body["readings"][0]["text"], "Like Iron Tide");
+        let body = shop.search("q=books%20like%20iron%20tide&sort=price").await;
+        let price = |item: &Value| item["book"]["price"]["amount"].as_i64().unwrap();
+        let prices: Vec<i64> = body["items"].as_array().unwrap().iter().map(price).collect();
+        assert!(prices.len() > 2 && prices.is_sorted(), "in the order that was chosen: {body}");
         shop
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Found, Wish, Word};
+use super::{Found, Wish, Word, is_books};
 
 /// Words that say for whom a book is, and that it is a gift: they say nothing of it.
 const FOR_WHOM: [&str; 70] = [
@@ -102,18 +102,36 @@ const PEOPLE: [(&str, u8, u8); 20] = [
     ("kids", 5, 12),
 ];
 
-/// For whom: years of age anywhere; people by what they are called only behind "for", for they are in many titles.
-pub(super) fn age(words: &[Word]) -> Option<Found> {
-    let (place, from, to) = (0..words.len())
+/// What is given.
+const GIFTS: [&str; 6] = ["gift", "gifts", "present", "presents", "idea", "ideas"];
+
+/// For whom: by years of age, or by what people are called, which is in many titles and so takes "books for" before it.
+pub(super) fn age(words: &[Word], _: bool) -> Option<Found> {
+    let (mut place, from, to) = (0..words.len())
         .find_map(|at| years(words, at))
         .or_else(|| (0..words.len()).find_map(|at| people(words, at)))?;
-    let mut places = vec![place];
     // What stands around the age only says for whom. Further words are what the book is about.
-    places.extend((0..words.len()).filter(|at| FOR_WHOM.contains(&words[*at].folded.as_str())).map(|at| at..at + 1));
-    Some((places, Wish::Age(from, to)))
+    while place.start > 0 && says_for_whom(words, place.start - 1) {
+        place.start -= 1;
+    }
+    while place.end < words.len() && says_for_whom(words, place.end) {
+        place.end += 1;
+    }
+    Some((vec![place], Wish::Age(from, to)))
 }
 
-/// "8 year old", "8 to 10 year olds", "age 8", "ages 9-12", "second grader".
+fn says_for_whom(words: &[Word], at: usize) -> bool {
+    let word = words[at].folded.as_str();
+    // "Christmas books" are about it.
+    let is_occasion = matches!(word, "christmas" | "xmas" | "birthday");
+    FOR_WHOM.contains(&word) && (!is_occasion || words.get(at + 1).is_some_and(is_gift))
+}
+
+fn is_gift(word: &Word) -> bool {
+    GIFTS.contains(&word.folded.as_str())
+}
+
+/// "8 year old", "8 to 10 year olds", "age 8", "ages 9-12".
 fn years(words: &[Word], at: usize) -> Option<(Range<usize>, u8, u8)> {
     let word = |place: usize| words.get(place).map(|word| word.folded.as_str());
     // "15 years" alone is how long ago somebody read it.
@@ -128,18 +146,34 @@ fn years(words: &[Word], at: usize) -> Option<(Range<usize>, u8, u8)> {
         && let Some(length) = is_old(at + 3)
         && from <= last
     {
-        return Some((at..at + 3 + length, from, last));
+        return is_for(words, at, at + 3 + length).then_some((at..at + 3 + length, from, last));
     }
     if let Some(length) = is_old(at + 1) {
-        return Some((at..at + 1 + length, from, to));
+        return is_for(words, at, at + 1 + length).then_some((at..at + 1 + length, from, to));
     }
-    if at > 0 && matches!(word(at - 1), Some("age" | "ages" | "aged")) {
-        if let (Some("to" | "and"), Some((_, last))) = (word(at + 1), word(at + 2).and_then(range)) {
-            return Some((at - 1..at + 3, from, last.max(from)));
-        }
-        return Some((at - 1..at + 1, from, to));
+    let name = word(at.checked_sub(1)?)?;
+    if !matches!(name, "age" | "ages" | "aged") {
+        return None;
     }
-    None
+    if let (Some("to" | "and"), Some((_, last))) = (word(at + 1), word(at + 2).and_then(range)) {
+        return Some((at - 1..at + 3, from, last.max(from)));
+    }
+    // "Ice Age 2", "Dragon Age 2"
+    let begins = at == 1 || FOR_WHOM.contains(&words[at - 2].folded.as_str()) || is_books(&words[at - 2]);
+    (name == "aged" || (name == "ages" && from < to) || begins).then_some((at - 1..at + 1, from, to))
+}
+
+/// Whether somebody so old is the reader, and not whom the book is about: "a 16 year old assassin".
+fn is_for(words: &[Word], start: usize, end: usize) -> bool {
+    let before = &words[..start];
+    let last = before.iter().rev().find(|word| !matches!(word.folded.as_str(), "a" | "an" | "the"));
+    let is_about = last.is_some_and(|word| {
+        matches!(word.folded.as_str(), "about" | "with" | "of" | "where" | "when" | "in" | "by" | "featuring")
+    });
+    let is_given = before.iter().any(|word| word.folded == "for" || is_gift(word));
+    let are_many = matches!(words[end - 1].folded.as_str(), "olds" | "yos");
+    let are_books = || words.iter().any(|word| matches!(word.folded.as_str(), "book" | "books"));
+    !is_about && (is_given || are_many || are_books())
 }
 
 /// `8`, `9-12`, `8yo`: years of age below 18.
@@ -151,9 +185,13 @@ fn range(text: &str) -> Option<(u8, u8)> {
     (from <= to).then_some((from, to))
 }
 
-/// "for toddlers", "for my teenage daughter".
+/// "books for toddlers", "gift for my teenage daughter": what is "for babies" alone is knitted.
 fn people(words: &[Word], at: usize) -> Option<(Range<usize>, u8, u8)> {
     let (_, from, to) = PEOPLE.iter().find(|(name, ..)| *name == words[at].folded)?;
-    let behind = words[at.saturating_sub(3)..at].iter().any(|word| word.folded == "for");
-    behind.then_some((at..at + 1, *from, *to))
+    let behind = words[at.saturating_sub(3)..at].iter().rposition(|word| word.folded == "for")?;
+    let behind = at.saturating_sub(3) + behind;
+    let between = words[behind..at].iter().all(|word| FOR_WHOM.contains(&word.folded.as_str()));
+    let before = behind.checked_sub(1).map(|before| &words[before]);
+    let are_books = before.is_none_or(|before| is_books(before) || is_gift(before));
+    (between && are_books).then_some((at..at + 1, *from, *to))
 }

@@ -5,10 +5,10 @@ use crate::domain::understand::language_named;
 
 /// What stands before a language's name, and behind it.
 const BEFORE: [&str; 5] = ["in", "auf", "en", "em", "na"];
-const BEHIND: [&str; 6] = ["edition", "editions", "translation", "translations", "version", "language"];
+const BEHIND: [&str; 5] = ["edition", "editions", "translation", "translations", "version"];
 
 /// "In" a language at the end, or an edition of it anywhere; beside other words.
-pub(super) fn language(words: &[Word]) -> Option<Found> {
+pub(super) fn language(words: &[Word], _: bool) -> Option<Found> {
     let code = |word: &Word| language_named(&word.folded).map(|code| Wish::Language(code.to_owned()));
     if let [.., before, last] = words
         && words.len() > 2

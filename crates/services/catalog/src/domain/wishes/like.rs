@@ -44,7 +44,7 @@ const OPENINGS: [&str; 38] = [
 ];
 
 /// Behind one of the openings everything is what is liked.
-pub(super) fn like(words: &[Word]) -> Option<Found> {
+pub(super) fn like(words: &[Word], _: bool) -> Option<Found> {
     let folded: Vec<String> = OPENINGS.iter().map(|opening| crate::domain::text::fold(opening)).collect();
     let openings: Vec<&str> = folded.iter().map(String::as_str).collect();
     let length = starting(words, &openings)?;

@@ -25,7 +25,7 @@ pub(crate) enum Wish {
     New,
     /// The cheapest first.
     Cheap,
-    /// For so much at most, in units of the shop's currency.
+    /// For so much at most, in hundredths of a unit of the shop's currency.
     AtMost(i64),
     /// Published in these years, both ends included.
     Years(i64, i64),
@@ -38,6 +38,11 @@ pub(crate) enum Wish {
 }
 
 impl Wish {
+    /// Whether it asks for an order, whatever the books are.
+    pub(crate) fn is_order(&self) -> bool {
+        matches!(self, Self::Best | Self::New | Self::Cheap)
+    }
+
     /// What its kind is called in addresses.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -62,6 +67,55 @@ pub(crate) struct Wishes {
     pub(crate) wishes: Vec<Wish>,
 }
 
+/// Words for books: what stands beside one is said of books.
+const KINDS: [&str; 15] = [
+    "book",
+    "books",
+    "novel",
+    "novels",
+    "release",
+    "releases",
+    "fiction",
+    "nonfiction",
+    "titles",
+    "ebooks",
+    "paperback",
+    "paperbacks",
+    "hardcovers",
+    "audiobooks",
+    "bestsellers",
+];
+/// Kinds of books that hardly name anything else.
+const GENRES: [&str; 18] = [
+    "thriller",
+    "thrillers",
+    "mystery",
+    "mysteries",
+    "poetry",
+    "poems",
+    "stories",
+    "fantasy",
+    "horror",
+    "romance",
+    "romances",
+    "memoirs",
+    "biographies",
+    "cookbooks",
+    "comics",
+    "manga",
+    "plays",
+    "textbooks",
+];
+
+fn is_kind(word: &Word) -> bool {
+    KINDS.contains(&word.folded.as_str())
+}
+
+/// Whether it is a word for books, or for books of one kind.
+fn is_books(word: &Word) -> bool {
+    is_kind(word) || GENRES.contains(&word.folded.as_str())
+}
+
 /// A word of a query.
 #[derive(Debug, Clone)]
 struct Word {
@@ -83,20 +137,21 @@ pub(crate) fn wishes(query: &str, ignored: &[String]) -> Option<Wishes> {
     if words.len() > LONGEST || query.contains('"') {
         return None;
     }
-    let kinds: [fn(&[Word]) -> Option<Found>; 6] =
-        [like::like, age::age, price::price, best::best, language::language, year::year];
+    // For whom takes words for books away that the best, the new and the cheap ones stand before.
+    let kinds: [fn(&[Word], bool) -> Option<Found>; 8] =
+        [like::like, price::price, best::best, best::new, price::cheap, age::age, language::language, year::year];
     let mut wishes: Vec<Wish> = Vec::new();
     for kind in kinds {
-        let Some((places, wish)) = kind(&words) else { continue };
+        let Some((places, wish)) = kind(&words, !wishes.is_empty()) else { continue };
         if ignored.iter().any(|ignored| ignored == wish.kind()) {
             continue;
         }
         remove(&mut words, &places);
         wishes.push(wish);
     }
-    // "best fantasy 2010": beside another wish a year is one too.
-    if !wishes.is_empty()
-        && !wishes.iter().any(|wish| matches!(wish, Wish::Years(..) | Wish::Like(_)))
+    // "best fantasy 2010": beside the best a year is one too. Elsewhere it may be a title: "1984 orwell in french".
+    if wishes.contains(&Wish::Best)
+        && !wishes.iter().any(|wish| matches!(wish, Wish::Years(..)))
         && !ignored.iter().any(|kind| kind == "year")
         && let Some((places, wish)) = year::bare(&words)
     {
@@ -174,22 +229,50 @@ mod tests {
         let like = |title: &str| Wish::Like(title.to_owned());
         for (query, rest, found) in [
             ("best fantasy 2010", "fantasy", vec![Wish::Best, Wish::Years(2010, 2010)]),
+            ("best fantasy of the 2000s", "fantasy", vec![Wish::Best, Wish::Years(2000, 2009)]),
             ("best rated thrillers", "thrillers", vec![Wish::Best]),
+            ("best selling thrillers", "thrillers", vec![Wish::Best]),
+            ("best science fiction of all time", "science fiction", vec![Wish::Best]),
+            ("best horror novels ever", "horror novels", vec![Wish::Best]),
             ("top 10 horror books", "horror", vec![Wish::Best]),
+            ("best books for 8 year olds", "", vec![Wish::Best, Wish::Age(8, 8)]),
+            ("best books for teens", "", vec![Wish::Best, Wish::Age(13, 17)]),
+            ("cheap books for toddlers", "", vec![Wish::Cheap, Wish::Age(1, 3)]),
+            ("top 10 books for toddlers", "", vec![Wish::Best, Wish::Age(1, 3)]),
+            ("new books for 9 year olds", "", vec![Wish::New, Wish::Age(9, 9)]),
             ("cheap books", "", vec![Wish::Cheap]),
+            ("budget books", "", vec![Wish::Cheap]),
             ("cheapest cookbooks", "cookbooks", vec![Wish::Cheap]),
-            ("science fiction under $10", "science fiction", vec![Wish::AtMost(10)]),
-            ("mystery for less than 5 euros", "mystery", vec![Wish::AtMost(5)]),
+            ("cheap books under $10", "", vec![Wish::AtMost(1_000), Wish::Cheap]),
+            ("science fiction under $10", "science fiction", vec![Wish::AtMost(1_000)]),
+            ("dinosaurs under $9.99", "dinosaurs", vec![Wish::AtMost(999)]),
+            ("first editions under $1,000", "first editions", vec![Wish::AtMost(100_000)]),
+            ("cooking max 12,50 euros", "cooking", vec![Wish::AtMost(1_250)]),
+            ("mystery for less than 5 euros", "mystery", vec![Wish::AtMost(500)]),
             ("newest stephen king", "stephen king", vec![Wish::New]),
+            ("new novels", "novels", vec![Wish::New]),
             ("murakami in japanese", "murakami", vec![language("ja")]),
+            ("1984 orwell in french", "1984 orwell", vec![language("fr")]),
+            ("blade runner 2049 in german", "blade runner 2049", vec![language("de")]),
+            ("cheap 1984 orwell", "1984 orwell", vec![Wish::Cheap]),
             ("harry potter french edition", "harry potter", vec![language("fr")]),
             ("poetry from the 1990s", "poetry", vec![Wish::Years(1990, 1999)]),
             ("novels published in 1984", "novels", vec![Wish::Years(1984, 1984)]),
+            ("thrillers published since 2010", "thrillers", vec![Wish::Years(2010, 2100)]),
+            ("thrillers published after 2010", "thrillers", vec![Wish::Years(2011, 2100)]),
+            ("novels since 2010", "novels", vec![Wish::Years(2010, 2100)]),
+            ("novels between 1914 and 1918", "novels", vec![Wish::Years(1914, 1918)]),
+            ("physics written from 1939 to 1945", "physics", vec![Wish::Years(1939, 1945)]),
+            ("horror that came out in 2012", "horror", vec![Wish::Years(2012, 2012)]),
             ("history books published before 1950", "history", vec![Wish::Years(0, 1949)]),
             ("gift for 8 year old who likes dinosaurs", "dinosaurs", vec![Wish::Age(8, 8)]),
             ("books for 3 year olds bedtime", "bedtime", vec![Wish::Age(3, 3)]),
             ("an 8-year-old's dinosaur book", "dinosaur", vec![Wish::Age(8, 8)]),
             ("adventure ages 9-12", "adventure", vec![Wish::Age(9, 12)]),
+            ("book for age 7", "", vec![Wish::Age(7, 7)]),
+            ("christmas books for toddlers", "christmas", vec![Wish::Age(1, 3)]),
+            ("christmas gift for 5 year old", "", vec![Wish::Age(5, 5)]),
+            ("the girl who drank the moon for 10 year olds", "girl who drank the moon", vec![Wish::Age(10, 10)]),
             ("birthday present for my teenage daughter who loves horses", "horses", vec![Wish::Age(13, 17)]),
             ("books like dune", "", vec![like("dune")]),
             ("similar to the da vinci code", "", vec![like("the da vinci code")]),
@@ -216,6 +299,28 @@ mod tests {
             "a book i read about 10 years ago",
             "fiction about a girl in the 1800s",
             "a novel i read years ago",
+            // Subjects.
+            "europe since 1945",
+            "germany after 1945",
+            "europe between 1914 and 1918",
+            "germany from 1939 to 1945",
+            "berlin of the 1920s",
+            "history books since 1945",
+            "history of the english language",
+            "spanish language workbook",
+            "budget travel",
+            "affordable housing",
+            "knitting for babies",
+            "a story about a 16 year old assassin",
+            // Titles and places.
+            "mad max 2",
+            "30 under 30",
+            "ice age 2",
+            "dragon age 2",
+            "new zealand fiction",
+            "new york novels",
+            "new moon book",
+            "kids under 10",
         ] {
             assert_eq!(read(query), (query.to_owned(), vec![]), "{query}");
         }
