@@ -5,6 +5,8 @@
 //! A wish may be meant as words all the same (*The Best of Me*): whoever asks can name kinds to leave alone, and a query
 //! that a book or an author is called has no wishes; that is for the index to know.
 
+#![expect(clippy::single_range_in_vec_init, reason = "places of words, of which there often is one")]
+
 mod age;
 mod best;
 mod language;
@@ -128,6 +130,9 @@ struct Word {
 /// Words that were understood, and the wish that they are; none where they only belong to one ("gift for").
 type Found = (Vec<Range<usize>>, Wish);
 
+/// Looks for wishes of one kind; told whether there is one of another.
+type Kind = fn(&[Word], bool) -> Option<Found>;
+
 /// The longest query that has wishes: who tells a story says "old" and "new" of other things.
 const LONGEST: usize = 12;
 
@@ -138,7 +143,7 @@ pub(crate) fn wishes(query: &str, ignored: &[String]) -> Option<Wishes> {
         return None;
     }
     // For whom takes words for books away that the best, the new and the cheap ones stand before.
-    let kinds: [fn(&[Word], bool) -> Option<Found>; 8] =
+    let kinds: [Kind; 8] =
         [like::like, price::price, best::best, best::new, price::cheap, age::age, language::language, year::year];
     let mut wishes: Vec<Wish> = Vec::new();
     for kind in kinds {
