@@ -37,6 +37,8 @@ use crate::{
 const NUMBERED: usize = 1_000;
 /// The most words that the database looks for when there is no index.
 const SIMPLE_WORDS: usize = 32;
+/// The most characters of `ignore`: all kinds fit.
+const IGNORE: usize = 100;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct SearchParams {
@@ -138,6 +140,8 @@ impl SearchParams {
         let is_kind = |name: &String| ReadingKind::ALL.iter().any(|kind| kind.name() == name);
         let message = format!("must be some of {}", ReadingKind::ALL.map(ReadingKind::name).join(","));
         valid.check("/ignore", ignored.iter().all(is_kind), message);
+        let is_short = self.ignore.as_ref().is_none_or(|kinds| kinds.len() <= IGNORE);
+        valid.check("/ignore", is_short, format!("must have at most {IGNORE} characters"));
         let page = present(&self.page).map(|text| {
             let page = text.parse::<usize>().ok().filter(|page| *page > 0);
             valid.check("/page", page.is_some(), "must be a whole number from 1 on");
@@ -205,7 +209,7 @@ impl SearchParams {
         ("explain" = Option<bool>, Query, description = "Why each hit stands where it does; for staff"),
         ("mode" = inline(Option<Mode>), Query, description = "`hybrid` (when left out), `text` or `meaning`; for staff"),
         ("exact" = Option<bool>, Query, description = "Search for the words as typed, without correcting their spelling"),
-        ("ignore" = Option<String>, Query, description = "Kinds of `readings` to take as words, separated by commas: `best,year`"),
+        ("ignore" = Option<String>, Query, max_length = 100, description = "Kinds of `readings` to take as words, separated by commas: `best,year`"),
         BookParams),
     responses(
         (status = 200, body = SearchResponse, description = "One page of hits, with the facets of the whole result"),

@@ -106,6 +106,8 @@ async fn wishes_filter_and_order_and_can_be_taken_away() {
         let body = shop.search("q=dinosaurs%20in%20russian").await;
         assert_eq!((titles(&body).len() >= 2, &body["readings"][0]["is_met"]), (true, &json!(false)), "{body}");
         assert_eq!(shop.get("/search?q=a&ignore=colour").await.status, StatusCode::BAD_REQUEST);
+        let many = ["best"; 21].join(",");
+        assert_eq!(shop.get(&format!("/search?q=a&ignore={many}")).await.status, StatusCode::BAD_REQUEST);
         shop
     })
     .await;
