@@ -19,6 +19,7 @@ const FILES: &[(&str, &str)] = &[
     ("cases.js", SCRIPT),
     ("chat.js", SCRIPT),
     ("desk.js", SCRIPT),
+    ("status.js", SCRIPT),
     ("shop.css", "text/css; charset=utf-8"),
 ];
 /// How the names of fonts end. The bundler puts the hash into them, and the names into the style sheet.

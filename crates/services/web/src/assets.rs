@@ -42,6 +42,7 @@ pub(crate) fn path(file: &str) -> &'static str {
     static PATHS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
     let paths = PATHS.get_or_init(|| BUNDLE.iter().map(|asset| format!("/assets/{}", asset.name)).collect());
     let place = BUNDLE.iter().position(|asset| asset.file == file);
+    debug_assert!(place.is_some(), "{file} is not among the files of build.rs");
     place.and_then(|place| paths.get(place)).map_or("", String::as_str)
 }
 
