@@ -31,7 +31,8 @@ pub type Note = Arc<dyn Fn() -> String + Send + Sync>;
 pub type Gone = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// How this process is. Whether requests may come to it is a question about itself alone: a database that is away is
-/// away for all processes alike, and sending their requests elsewhere would help nobody.
+/// away for all processes alike, and sending their requests elsewhere would help nobody. One that is lost to this process
+/// alone is announced beside it ([`parts_down`](Self::parts_down)).
 #[derive(Clone)]
 pub struct Health {
     /// What this process needs of itself before it takes requests.

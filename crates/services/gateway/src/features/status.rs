@@ -193,6 +193,7 @@ pub async fn count(State(status): State<Arc<Status>>, request: Request, next: Ne
     counts.all.fetch_add(1, Ordering::Relaxed);
     let waiting = Waiting { counts, since: Instant::now() };
     let response = next.run(request).await;
+    // There is an answer: nobody gave up.
     std::mem::forget(waiting);
     counts.failed.fetch_add(u64::from(response.status().is_server_error()), Ordering::Relaxed);
     response
