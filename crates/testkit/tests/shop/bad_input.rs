@@ -254,8 +254,8 @@ fn wrong_values(valid: &Value) -> Vec<Value> {
             vec![
                 json!("seven"),
                 json!([]),
-                // Stars come in halves, everything else is counted in ones.
-                if valid.is_f64() { json!(1.25) } else { json!(1.5) },
+                // Stars come in halves, volumes of a series in hundredths, everything else is counted in ones.
+                if valid.is_f64() { json!(1.255) } else { json!(1.5) },
                 json!(-9_000_000_000_000_000_000_i64),
                 json!(u64::MAX),
                 too_long,

@@ -64,10 +64,12 @@ fn check(input: BookInput, currency: Currency) -> Result<(Draft, Option<i64>)> {
     }
     let series_position = input.series_position.map(|position| (position * 100.0).round());
     let positions = 0.0..=draft::SERIES_POSITION as f64;
+    let is_whole =
+        input.series_position.zip(series_position).is_none_or(|(given, kept)| (given * 100.0 - kept).abs() < 1e-6);
     valid.check(
         "/series_position",
-        series_position.is_none_or(|position| positions.contains(&position)),
-        "must be between 0 and 150",
+        series_position.is_none_or(|position| positions.contains(&position)) && is_whole,
+        "must be between 0 and 150, with at most two decimals",
     );
     valid.check(
         "/series_position",
