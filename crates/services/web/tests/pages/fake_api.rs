@@ -13,6 +13,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use crate::fake_coupons::coupons;
+
 pub const HOSTILE: &str = "<script>alert(\"x\")</script> & 'Co' ";
 pub const BOOK: &str = "01990000-0000-7000-8000-000000000001";
 pub const ORDER: &str = "01990000-0000-7000-8000-0000000000aa";
@@ -152,39 +154,6 @@ async fn save_review(State(api): State<FakeApi>) -> Response {
     Json(review(&waiting)).into_response()
 }
 
-/// A coupon that is used up; making another fails where its code is `TAKEN`.
-fn coupons() -> Router<FakeApi> {
-    let staff = json!({"id": OTHER, "name": "Ada <b>Staff</b>"});
-    let coupon = json!({"code": "SPRING", "name": HOSTILE, "benefit": {"kind": "percent", "percent": 10},
-        "subjects": [HOSTILE], "authors": [], "publishers": [], "books": [BOOK], "minimum": money(500), "first_order": true,
-        "from": "2026-01-01T00:00:00Z", "until": null, "max_uses": 2, "per_customer": 1, "uses": 2,
-        "created_at": "2026-03-01T12:30:00Z", "created_by": staff, "stopped_at": null, "stopped_by": null});
-    let used = json!({"order_id": ORDER, "number": "BW-7K3M-92QX", "at": "2026-03-01T12:30:00Z", "discount": money(130),
-        "returned_at": "2026-03-01T12:31:00Z"});
-    let (list, one, stopped) = (coupon.clone(), coupon.clone(), coupon.clone());
-    Router::new()
-        .route(
-            "/admin/coupons",
-            get(move || async move { page(vec![list]) }).post(|Json(body): Json<Value>| async move {
-                if body["code"] == "TAKEN" {
-                    return problem(
-                        409,
-                        "duplicate_value",
-                        json!({"errors": [{"field": "/code", "message": "is taken"}]}),
-                    );
-                }
-                if body["max_uses"] == 0 {
-                    let errors = json!([{"field": "/max_uses", "message": "must be 1 to 1000000"}]);
-                    return problem(400, "validation_failed", json!({"errors": errors}));
-                }
-                (StatusCode::CREATED, Json(coupon)).into_response()
-            }),
-        )
-        .route("/admin/coupons/{code}", get(move || async move { Json(one) }))
-        .route("/admin/coupons/{code}/uses", get(move || async move { page(vec![used]) }))
-        .route("/admin/coupons/{code}/stop", post(move || async move { Json(stopped) }))
-}
-
 fn reviews() -> Router<FakeApi> {
     let moderated = json!({"review": review(&hidden()), "customer_id": OTHER, "report_count": 3,
         "reports": [{"reason": "spam", "text": HOSTILE, "by": OTHER, "at": "2026-03-01T12:30:00Z"}]});
@@ -259,7 +228,7 @@ fn reviews() -> Router<FakeApi> {
         .route("/admin/reviews/{id}/decision", post(save_review))
 }
 
-fn page(items: Vec<Value>) -> Json<Value> {
+pub fn page(items: Vec<Value>) -> Json<Value> {
     Json(json!({"items": items, "next": "c/u+r"}))
 }
 
@@ -290,7 +259,7 @@ pub fn order(status: &str) -> Value {
     })
 }
 
-fn problem(status: u16, code: &str, more: Value) -> Response {
+pub fn problem(status: u16, code: &str, more: Value) -> Response {
     let mut body =
         json!({"type": "/errors/x", "title": "Title", "status": status, "code": code, "trace_id": "trace<1>"});
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {

@@ -8,6 +8,7 @@ mod chat;
 mod coupons;
 mod every_page;
 mod fake_api;
+mod fake_coupons;
 mod fleet;
 mod health;
 mod imports;
